@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# What demo.sh and test.sh share: a virtual environment in .venv with glocal in it.
+# To be sourced, not run. PYTHON=/path/to/python3 chooses the Python it is made with.
+
+repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+venv=$repository/.venv
+
+say() {
+    printf '==> %s\n' "$*" >&2
+}
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+runs_glocal() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Prints the name of a Python that glocal runs on.
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
+        if runs_glocal "$candidate"; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    fail "glocal needs Python 3.11 or newer, and ${PYTHON:-python3} is" \
+        "$("${PYTHON:-python3}" --version 2>/dev/null || echo 'not there');" \
+        "install one, or name it: PYTHON=/path/to/python3 $0"
+}
+
+make_environment() {
+    # An environment's programs name its place: in a copied or moved checkout they are another's.
+    if runs_glocal "$venv/bin/python" && grep -qsF "$venv/bin/python" "$venv/bin/pip"; then
+        return
+    fi
+    local python
+    python=$(find_python)
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        fail "this Python cannot make virtual environments; on Debian and Ubuntu they come with:" \
+            "apt-get install python3-venv"
+    fi
+    say "Making a virtual environment in .venv"
+    "$python" -m venv --clear "$venv" || fail "no virtual environment could be made in $venv"
+}
+
+# pip_install NAME ARGUMENT...: unless nothing changed since it last did the same.
+pip_install() {
+    local name=$1 state stamp
+    shift
+    stamp=$venv/.installed-${name// /-}
+    state="$(cksum <"$repository/pyproject.toml") $*"
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then
+        return
+    fi
+    say "Installing $name (a few minutes, the first time)"
+    (
+        cd -- "$repository" &&
+            "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$@" # errors only
+    ) || fail "$name could not be installed; the lines above say why"
+    printf '%s\n' "$state" >"$stamp"
+}

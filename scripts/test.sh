@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Everything a change has to pass, as CI runs it. Arguments go to pytest:
+#
+#   scripts/test.sh
+#   scripts/test.sh tests/images -k orientation
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
+
+# step NAME COMMAND...: runs it in the repository's root, and stops everything when it fails.
+step() {
+    local name=$1
+    shift
+    say "$name"
+    "$@" || fail "$name failed"
+}
+
+make_environment
+pip_install "glocal and its demo" -e '.[demo]'
+pip_install "pip" --upgrade 'pip>=25.1' # the first that knows --group
+pip_install "development tools" --group dev
+
+cd -- "$repository"
+step "ruff check" "$venv/bin/ruff" check
+step "ruff format" "$venv/bin/ruff" format --check
+step "mypy" "$venv/bin/mypy"
+step "import contracts" "$venv/bin/lint-imports"
+step "pytest" "$venv/bin/python" -m pytest "$@"

@@ -1,0 +1,197 @@
+"""What happens to photographs on their way to other people: ways to re-shoot a picture.
+
+Each way takes an RGB picture and a generator, and gives the bytes of a JPEG file. They use Pillow
+and numpy alone, and the same generator state gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+
+Reshoot = Callable[[Image.Image, np.random.Generator], bytes]
+
+_QUALITY = 88
+
+
+def cropped(picture: Image.Image, rng: np.random.Generator) -> bytes:
+    """Cut to 60 % of the area, at any place, a little wider or narrower than the whole."""
+    stretch = rng.uniform(0.92, 1.08)
+    width = round(picture.width * math.sqrt(0.6) * stretch)
+    height = round(picture.height * math.sqrt(0.6) / stretch)
+    left = int(rng.integers(picture.width - width + 1))
+    top = int(rng.integers(picture.height - height + 1))
+    return _jpeg(picture.crop((left, top, left + width, top + height)))
+
+
+def off_a_wall(picture: Image.Image, rng: np.random.Generator) -> bytes:
+    """Hung as a print with a white rim, and taken from the side with a camera not held level."""
+    rim = max(4, round(0.03 * max(picture.size)))
+    hung = ImageOps.expand(picture, rim, (247, 246, 242))
+    frame = (round(hung.width * 1.35), round(hung.height * 1.4))
+    # Twice as large first: a resampled edge is only as smooth as the pixels it can average.
+    fine = (2 * frame[0], 2 * frame[1])
+    back = _homography(_seen_from_aside(hung.size, fine, rng), hung.size)
+    taken = (
+        hung.convert("RGBA")
+        .transform(fine, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
+        .resize(frame, Image.Resampling.BOX)
+    )
+    covered = taken.getchannel("A")
+    shadow = Image.new("L", frame)
+    shadow.paste(covered.point(lambda alpha: alpha * 0.45), (rim // 3, rim // 2))
+    wall = _wall(frame, rng)
+    wall.paste((40, 36, 32), mask=shadow.filter(ImageFilter.GaussianBlur(rim * 0.6)))
+    wall.paste(taken, mask=covered)
+    # A window on one side lights that side more.
+    left, right = (1.04, 0.8) if rng.integers(2) else (0.8, 1.04)
+    light = np.linspace(left, right, frame[0])[None, :, None]
+    pixels = _pixels(wall) * light
+    return _jpeg(_picture(pixels + rng.normal(0, 3, pixels.shape)))
+
+
+def dark(picture: Image.Image, rng: np.random.Generator) -> bytes:
+    """Taken by the light of a lamp: dim, yellow, with the noise of few photons."""
+    light = (_pixels(picture) / 255) ** 1.25
+    lamp = np.array([1.12, 0.9, 0.62]) * rng.uniform(0.36, 0.48)
+    photons = rng.poisson(light * lamp * 260) / 260
+    return _jpeg(_picture(255 * (photons + rng.normal(0, 0.012, light.shape))))
+
+
+def blurred(picture: Image.Image, rng: np.random.Generator) -> bytes:
+    """Out of focus, by a spread of about half a percent of the longer side."""
+    spread = max(picture.size) * rng.uniform(0.0045, 0.006)
+    return _jpeg(picture.filter(ImageFilter.GaussianBlur(spread)))
+
+
+def screenshot(picture: Image.Image, rng: np.random.Generator) -> bytes:
+    """A phone's gallery that shows the photograph between its bars, in light or dark dress."""
+    width, height = 720, 1480
+    night = bool(rng.integers(2))
+    ground, ink = ((17, 17, 19), (235, 235, 235)) if night else ((250, 250, 250), (40, 40, 44))
+    screen = Image.new("RGB", (width, height), ground)
+    _status_bar(ImageDraw.Draw(screen), ink, rng)
+    _gallery_bars(ImageDraw.Draw(screen), ink, rng)
+    room = (width, 1060)
+    shown = ImageOps.contain(picture, room, Image.Resampling.LANCZOS)
+    screen.paste(shown, ((room[0] - shown.width) // 2, 210 + (room[1] - shown.height) // 2))
+    return _jpeg(screen)
+
+
+def small_and_coarse(picture: Image.Image, _rng: np.random.Generator) -> bytes:
+    """Half the size, saved at quality 20, as messages and old pages have it."""
+    half = (max(1, picture.width // 2), max(1, picture.height // 2))
+    return _jpeg(picture.resize(half, Image.Resampling.LANCZOS), quality=20)
+
+
+def collage(picture: Image.Image, others: Sequence[Image.Image], rng: np.random.Generator) -> bytes:
+    """The photograph in the larger part of a white page, beside three others in a column.
+
+    Every picture keeps its middle and loses what its part of the page has no room for.
+    """
+    gap, height = 14, 900
+    tall = (height - 4 * gap) // 3
+    wide = round(tall * 1.25)
+    main = (round(height * rng.uniform(0.85, 1.1)), height - 2 * gap)
+    page = Image.new("RGB", (main[0] + wide + 3 * gap, height), (252, 252, 250))
+    main_first = bool(rng.integers(2))
+    page.paste(_filling(picture, main), (gap if main_first else wide + 2 * gap, gap))
+    for row, other in enumerate(others[:3]):
+        x = main[0] + 2 * gap if main_first else gap
+        page.paste(_filling(other, (wide, tall)), (x, gap + row * (tall + gap)))
+    return _jpeg(page)
+
+
+CHANGES: dict[str, Reshoot] = {
+    "cropped": cropped,
+    "off a wall": off_a_wall,
+    "dark": dark,
+    "blurred": blurred,
+    "screenshot": screenshot,
+    "small and coarse": small_and_coarse,
+}
+
+
+def _filling(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+
+
+def _jpeg(picture: Image.Image, quality: int = _QUALITY) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(picture, dtype=np.float32)
+
+
+def _picture(pixels: NDArray[np.floating]) -> Image.Image:
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+def _seen_from_aside(
+    size: tuple[int, int], frame: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """The ``(4, 2)`` corners, clockwise from top left, of a flat print in a pinhole camera."""
+    turn, tip, roll = np.radians(rng.uniform([22, 6, 1], [34, 13, 5]) * rng.choice([-1, 1], 3))
+    about_y = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    about_x = [[1, 0, 0], [0, np.cos(tip), -np.sin(tip)], [0, np.sin(tip), np.cos(tip)]]
+    about_z = [[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+    flat = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * (*size, 0)
+    turned = flat @ (np.array(about_z) @ np.array(about_x) @ np.array(about_y)).T
+    corners = turned[:, :2] / (turned[:, 2:] + 4.5 * max(size))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    zoom = float((0.88 * np.array(frame) / (high - low)).min())
+    centred: NDArray[np.float64] = (corners - (low + high) / 2) * zoom + np.array(frame) / 2
+    return centred
+
+
+def _homography(quad: NDArray[np.float64], size: tuple[int, int]) -> tuple[float, ...]:
+    """The eight numbers by which Pillow takes the quad's points back onto a picture of a size."""
+    width, height = size
+    corners = [(0, 0), (width, 0), (width, height), (0, height)]
+    equations, values = [], []
+    for (x, y), (u, v) in zip(quad, corners, strict=True):
+        equations += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    return tuple(np.linalg.solve(np.array(equations), np.array(values)).tolist())
+
+
+def _wall(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
+    """Painted plaster: one colour, uneven in large patches and in a fine grain."""
+    paint = np.array([1.0, 0.975, 0.94]) * rng.uniform(172, 216) + rng.uniform(-5, 5, 3)
+    patches = _picture(rng.normal(128, 40, (7, 9))).resize(size, Image.Resampling.BICUBIC)
+    grain = _picture(rng.normal(128, 40, size[::-1])).filter(ImageFilter.GaussianBlur(1.2))
+    uneven = (_pixels(patches) - 128) * 0.12 + (_pixels(grain) - 128) * 0.35
+    return _picture(paint + uneven[:, :, None])
+
+
+def _status_bar(
+    draw: ImageDraw.ImageDraw, ink: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    """The time, the signal and the battery along the top of a screen 720 pixels wide."""
+    clock = f"{rng.integers(7, 23)}:{rng.integers(60):02d}"
+    draw.text((40, 22), clock, ink, ImageFont.load_default(30))
+    for bar in range(4):
+        draw.rectangle((580 + 12 * bar, 45 - 7 * bar, 587 + 12 * bar, 51), ink)
+    draw.rounded_rectangle((640, 26, 682, 51), 7, outline=ink, width=3)
+    draw.rectangle((646, 32, 650 + int(rng.integers(4, 26)), 45), ink)
+
+
+def _gallery_bars(
+    draw: ImageDraw.ImageDraw, ink: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    """A way back, the day and a menu above the photograph; what can be done with it below."""
+    draw.line([(62, 112), (42, 132), (62, 152)], ink, 5, "curve")
+    draw.text((100, 132), f"{rng.integers(1, 29)} May", ink, ImageFont.load_default(34), "lm")
+    for dot in (116, 132, 148):
+        draw.ellipse((670, dot - 4, 678, dot + 4), ink)
+    for x, sign in ((130, "Share"), (360, "Edit"), (590, "Delete")):
+        draw.text((x, 1350), sign, ink, ImageFont.load_default(30), "mm")
+    draw.rounded_rectangle((260, 1446, 460, 1453), 4, ink)

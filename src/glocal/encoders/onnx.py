@@ -1,0 +1,113 @@
+"""Encoders that run on ONNX Runtime: one file holds the network and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.encoders.card import METADATA_KEY, Card
+from glocal.encoders.features import Features
+from glocal.encoders.fit import fit
+from glocal.errors import ImageError, ModelError
+
+_OUTPUTS = ["vector", "keypoints", "descriptors", "strengths"]
+
+
+class Encoder(Protocol):
+    """Turns pictures into features; safe to call from many threads at once."""
+
+    @property
+    def card(self) -> Card:
+        """What the model says of itself."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        ...
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+        """Encode pictures, each ``(h, w, 3)`` uint8 RGB upright of any size."""
+        ...
+
+
+class OnnxEncoder:
+    """A model from one ``.onnx`` file.
+
+    Args:
+        path: the file.
+        threads: that one picture may use; 1 when many pictures are encoded side by side.
+
+    Raises:
+        ModelError: the file is missing, damaged, or has not the inputs and outputs glocal expects.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        self._session = _session(path, threads)
+        model = self._session.get_modelmeta()
+        text = model.custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise ModelError(f"{path} is an ONNX model but none of glocal's: it has no card")
+        self._card = Card.read(text, str(path))
+        names = [output.name for output in self._session.get_outputs()]
+        inputs = [(i.name, i.type) for i in self._session.get_inputs()]
+        if names != _OUTPUTS or inputs != [("image", "tensor(uint8)")]:
+            raise ModelError(
+                f"{path} takes {inputs} and gives {names}; "
+                f"glocal needs image, tensor(uint8), and {_OUTPUTS}"
+            )
+        self.path = path
+
+    @property
+    def card(self) -> Card:
+        """What the model says of itself."""
+        return self._card
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return self._card.dim
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+        """Encode pictures one after the other, each at its own shape.
+
+        Args:
+            images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
+
+        Raises:
+            ImageError: an array has another shape or type.
+        """
+        return [self._encode(image) for image in images]
+
+    def _encode(self, image: NDArray[np.uint8]) -> Features:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ImageError(
+                f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
+                "glocal.images.load makes it of anything"
+            )
+        outputs = self._session.run(_OUTPUTS, {"image": fit(image, self._card)})
+        return Features(*outputs)
+
+
+def _session(path: Path, threads: int) -> Any:
+    import onnxruntime  # noqa: PLC0415 - 0.15 s that only encoding needs
+
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors come as exceptions
+    # Inputs differ in shape: plans kept for each would only grow.
+    options.enable_mem_pattern = False
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its errors share no base but Exception
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ModelError(f"{path} is no model that ONNX Runtime can run: {reason}") from error

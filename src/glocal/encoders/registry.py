@@ -1,0 +1,93 @@
+"""Which models there are, and how a name becomes a file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from glocal.encoders.onnx import OnnxEncoder
+from glocal.errors import MissingExtraError, ModelError
+
+DEFAULT_MODEL = "glocal-lite0"
+_BUNDLED = Path(__file__).parent / "models"
+_HUB_FILE = "model.onnx"
+_HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[\w./-]+\.onnx))?(?:@(?P<rev>[\w./-]+))?")
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models inside the package, by name."""
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.onnx"))}
+
+
+def find_model(spec: str, sha256: str | None = None) -> Path:
+    """Find the file of a model.
+
+    Args:
+        spec: the name of a bundled model; the path of an ``.onnx`` file; or a hub name,
+            ``OWNER/NAME[:FILE.onnx][@REVISION]``, which is downloaded once and kept.
+        sha256: what the file's SHA-256 must be, in hexadecimal.
+
+    Raises:
+        ModelError: there is no such model, or its hash is another.
+        MissingExtraError: a hub name needs the extra ``hub``.
+    """
+    path = _locate(spec)
+    if sha256 is not None and file_sha256(path) != sha256.lower():
+        raise ModelError(
+            f"model {spec} has the SHA-256 {file_sha256(path)}, not {sha256.lower()}: "
+            "it is damaged or not the one that was meant"
+        )
+    return path
+
+
+def _locate(spec: str) -> Path:
+    bundled = bundled_models()
+    if spec in bundled:
+        return bundled[spec]
+    path = Path(spec).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix != ".onnx" or ":" in spec:
+        match = _HUB_NAME.fullmatch(spec)
+        if match:
+            return _download(match["repo"], match["file"] or _HUB_FILE, match["rev"])
+    raise ModelError(
+        f"there is no model {spec!r}: neither a file, nor a hub name OWNER/NAME, "
+        f"nor one of {', '.join(bundled)}"
+    )
+
+
+def _download(repository: str, file: str, revision: str | None) -> Path:
+    try:
+        import huggingface_hub  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError(
+            f"model {repository} lies on the hub; install what fetches it: "
+            "pip install 'glocal[hub]'"
+        ) from error
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
+    except Exception as error:  # network, names, disk: its errors share no base
+        reason = str(error).strip().splitlines()[0][:300]
+        raise ModelError(f"model {repository} ({file}) cannot be fetched: {reason}") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"model {path} cannot be read: {error.strerror}") from error
+
+
+def load_encoder(
+    spec: str | Path = DEFAULT_MODEL, *, sha256: str | None = None, threads: int = 1
+) -> OnnxEncoder:
+    """Load a model by name, path or hub name; see `find_model` and `OnnxEncoder`."""
+    return OnnxEncoder(find_model(str(spec), sha256), threads=threads)

@@ -1,0 +1,265 @@
+"""One HTML file that shows queries beside what was found for them: a contact sheet.
+
+The file stands alone: its style is inline, its pictures are ``data:`` addresses, it has no script,
+and its own content policy forbids every request. It can be mailed, printed and opened years later.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+import os
+import secrets
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import ImageError
+from glocal.explain.sheet_style import STYLE
+
+# Part of real words and of emoji, and unable to reorder or hide what stands around them.
+_JOINERS = frozenset("\u200c\u200d")
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_NAMED_CONTROLS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+_JPEG_QUALITY = 82
+
+_RIGHT = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M3 8.6 6.5 12 13 4.6"/></svg>'
+_WRONG = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="m4 4 8 8m0-8-8 8"/></svg>'
+
+
+@dataclass(frozen=True, slots=True)
+class SheetHit:
+    """One picture that was found.
+
+    Attributes:
+        path: where the picture is; any text a file system can hold, surrogates of undecodable
+            bytes included.
+        score: the higher, the more alike. Bars run from 0 to 1, or to the sheet's highest score
+            where that is above 1 (a count of inliers).
+        caption: a few words of evidence under the name.
+        thumbnail: JPEG bytes, or None where the picture can no longer be read.
+        correct: whether the hit is a right one, where that is known.
+    """
+
+    path: str
+    score: float
+    caption: str = ""
+    thumbnail: bytes | None = None
+    correct: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SheetRow:
+    """A query and its hits, best first.
+
+    Attributes:
+        title: what the query is, usually its file name.
+        thumbnail: JPEG bytes of the query, or None where it cannot be shown.
+        hits: what was found; may be empty.
+        note: a line under the query: how long it took, what was looked for.
+    """
+
+    title: str
+    thumbnail: bytes | None
+    hits: Sequence[SheetHit]
+    note: str = ""
+
+
+def thumbnail(array: NDArray[np.uint8], side: int = 240) -> bytes:
+    """A small JPEG of a picture.
+
+    Args:
+        array: ``(height, width, 3)`` uint8, RGB.
+        side: the longest the longer side may be, in pixels. A smaller picture keeps its size.
+
+    Returns:
+        The bytes of a JPEG file with the picture's aspect.
+
+    Raises:
+        ImageError: the array is not such a picture, or ``side`` is below 1.
+    """
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
+        raise ImageError(
+            f"a thumbnail needs an RGB array of shape (height, width, 3) and dtype uint8, "
+            f"not {array.shape} {array.dtype}; convert the picture first"
+        )
+    if side < 1:
+        raise ImageError(f"a thumbnail's side is at least 1 pixel, not {side}")
+    from PIL import Image  # noqa: PLC0415 - a sheet of ready thumbnails needs no Pillow
+
+    picture = Image.fromarray(np.ascontiguousarray(array))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    jpeg = io.BytesIO()
+    picture.save(jpeg, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return jpeg.getvalue()
+
+
+def write_sheet(
+    path: str | os.PathLike[str], rows: Sequence[SheetRow], *, title: str, summary: str = ""
+) -> None:
+    """Writes the rows as one self-contained HTML file, in UTF-8.
+
+    The file appears whole or not at all: a reader never sees half a sheet, and a failure leaves
+    an older sheet of that name as it was. A device such as ``/dev/stdout`` is written directly.
+
+    Args:
+        path: where to write; its folder must exist.
+        rows: the queries, in the order they are shown.
+        title: the page's title and main heading.
+        summary: a line or two under the heading.
+
+    Raises:
+        OSError: the file cannot be written there.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        _write(target, rows, title, summary, mode="w")
+        return
+    # Not derived from the target's name, which may already be as long as a name can be.
+    unfinished = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        _write(unfinished, rows, title, summary, mode="x")
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write(path: Path, rows: Sequence[SheetRow], title: str, summary: str, *, mode: str) -> None:
+    with path.open(mode, encoding="utf-8", newline="\n") as file:
+        file.writelines(_page(rows, title, summary))
+
+
+def _page(rows: Sequence[SheetRow], title: str, summary: str) -> Iterator[str]:
+    heading = _text(title)
+    yield (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="color-scheme" content="light dark">\n'
+        f'<title>{heading}</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>\n{STYLE}</style>\n</head>\n<body>\n"
+        f"<header>\n<h1><bdi>{heading}</bdi></h1>\n"
+    )
+    if summary:
+        yield f"<p><bdi>{_text(summary)}</bdi></p>\n"
+    yield "</header>\n<main>\n"
+    full = _full_scale(rows)
+    for number, row in enumerate(rows, start=1):
+        yield from _row(row, number, full)
+    if not rows:
+        yield '<p class="none">There is nothing to show.</p>\n'
+    yield "</main>\n</body>\n</html>\n"
+
+
+def _row(row: SheetRow, number: int, full: float) -> Iterator[str]:
+    name = _text(row.title)
+    yield (
+        f'<section aria-labelledby="row-{number}">\n<div class="query">\n'
+        f'<div class="tile">{_picture(row.thumbnail, f"Query: {row.title}")}</div>\n'
+        f'<h2 id="row-{number}" title="{name}"><bdi>{name}</bdi></h2>\n'
+    )
+    if row.note:
+        yield f'<p class="note"><bdi>{_text(row.note)}</bdi></p>\n'
+    yield "</div>\n"
+    if row.hits:
+        yield '<ol class="hits">\n'
+        for rank, hit in enumerate(row.hits, start=1):
+            yield _hit(hit, rank, full)
+        yield "</ol>\n"
+    else:
+        yield '<p class="none">Nothing was found.</p>\n'
+    yield "</section>\n"
+
+
+def _hit(hit: SheetHit, rank: int, full: float) -> str:
+    whole = PurePath(hit.path)
+    name, folder = whole.name or hit.path, str(whole.parent)
+    score = _score(hit.score, full)
+    parts = [
+        f'<li title="{_text(hit.path)}"{_judged(hit.correct)}>\n<div class="tile">',
+        _picture(hit.thumbnail, name),
+        f'<span class="rank"><span class="aside">Rank </span>{rank}</span>',
+        _mark(hit.correct),
+    ]
+    parts.append(
+        f'</div>\n<div class="score"><span class="bar" aria-hidden="true">'
+        f'<span style="width:{_share(hit.score, full):.1f}%"></span></span>'
+        f'<span><span class="aside">Score </span>{score}</span></div>\n'
+        f'<p class="name" dir="ltr">{_text(name)}</p>\n'
+    )
+    if folder != ".":
+        lines = _text(folder).replace(os.sep, f"{os.sep}<wbr>")
+        parts.append(f'<p class="folder" dir="ltr"><span class="aside">In </span>{lines}</p>\n')
+    if hit.caption:
+        parts.append(f'<p class="note"><bdi>{_text(hit.caption)}</bdi></p>\n')
+    parts.append("</li>\n")
+    return "".join(parts)
+
+
+def _picture(jpeg: bytes | None, description: str) -> str:
+    if jpeg is None:
+        return '<span class="gone">No preview</span>'
+    address = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+    return f'<img src="{address}" alt="{_text(description)}" decoding="async">'
+
+
+def _judged(correct: bool | None) -> str:
+    if correct is None:
+        return ""
+    return ' class="right"' if correct else ' class="wrong"'
+
+
+def _mark(correct: bool | None) -> str:
+    if correct is None:
+        return ""
+    sign, word = (_RIGHT, "Right") if correct else (_WRONG, "Wrong")
+    return f'<span class="mark">{sign}<span class="aside">{word}</span></span>'
+
+
+def _full_scale(rows: Sequence[SheetRow]) -> float:
+    scores = [hit.score for row in rows for hit in row.hits if math.isfinite(hit.score)]
+    return max([1.0, *scores])
+
+
+def _share(score: float, full: float) -> float:
+    """How much of its bar a score fills, in percent."""
+    return 100 * min(max(score / full, 0.0), 1.0) if math.isfinite(score) else 0.0
+
+
+def _score(score: float, full: float) -> str:
+    if not math.isfinite(score):
+        return "none"
+    # A minus sign is as wide as a digit, a hyphen is not.
+    return (f"{score:.2f}" if full == 1.0 else f"{score:.4g}").replace("-", "−")
+
+
+def _text(text: str) -> str:
+    """The text as it may stand in the page: nothing in it is markup, nothing in it is unseen.
+
+    A file name can hold anything but a slash: tags, quotes, line breaks, controls that turn the
+    direction of what follows, and, as lone surrogates, bytes that are no UTF-8. What cannot be
+    seen is written out the way Python writes it.
+    """
+    return html.escape("".join(map(_seen, text)), quote=True)
+
+
+def _seen(character: str) -> str:
+    code = ord(character)
+    unseen = unicodedata.category(character) in _HIDDEN and character not in _JOINERS
+    if not unseen and code & 0xFFFE != 0xFFFE and not 0xFDD0 <= code <= 0xFDEF:
+        return character
+    if character in _NAMED_CONTROLS:
+        return _NAMED_CONTROLS[character]
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that os.fsdecode could not decode
+        return f"\\x{code - 0xDC00:02x}"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -1,0 +1,18 @@
+"""A durable collection of pictures that can be searched by picture."""
+
+from glocal.gallery.gallery import Gallery, default_folder
+from glocal.gallery.health import Health
+from glocal.gallery.indexing import Progress
+from glocal.gallery.results import Failure, GalleryInfo, Hit, IndexReport, SearchResult
+
+__all__ = [
+    "Failure",
+    "Gallery",
+    "GalleryInfo",
+    "Health",
+    "Hit",
+    "IndexReport",
+    "Progress",
+    "SearchResult",
+    "default_folder",
+]

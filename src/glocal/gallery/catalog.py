@@ -1,0 +1,418 @@
+"""The catalogue: which file has which content, and what is known of each content (SQLite).
+
+It is the truth about *what is in the gallery*; the store holds the vectors of it. A picture's vector
+is written to the store before its row is committed here, and its row leaves here before its vector
+does, so a crash at any moment leaves at worst vectors that no row names: they are never shown, and
+`Gallery` sweeps them when the next change begins (`dirty`).
+
+File names are bytes, as the file system has them, so that no name is impossible.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from glocal.errors import DiskFullError, GalleryDamagedError
+from glocal.gallery.records import Attributes
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS folders (
+    id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, parent INTEGER, device INTEGER
+);
+CREATE TABLE IF NOT EXISTS contents (
+    id BLOB PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    taken INTEGER, camera TEXT, latitude REAL, longitude REAL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    folder INTEGER NOT NULL REFERENCES folders, name BLOB NOT NULL,
+    size INTEGER NOT NULL, modified INTEGER NOT NULL,
+    content BLOB REFERENCES contents, reason TEXT, reader TEXT,
+    PRIMARY KEY (folder, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS NOT NULL;
+CREATE TABLE IF NOT EXISTS parts (content BLOB PRIMARY KEY, data BLOB NOT NULL);
+"""
+
+_MANY = 500  # values in one statement; SQLite's oldest limit is 999
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A picture's content, whatever files hold it; see `Attributes` for the fields."""
+
+    id: UUID
+    width: int
+    height: int
+    bytes: int
+    taken: int | None
+    camera: str | None
+    latitude: float | None
+    longitude: float | None
+
+    def attributes(self, folders: tuple[int, ...]) -> Attributes:
+        """What it can be filtered by, lying in these folders."""
+        known = self.latitude is not None and self.longitude is not None
+        place = (self.latitude or 0.0, self.longitude or 0.0) if known else None
+        return Attributes(
+            folders, self.width, self.height, self.bytes, self.taken, self.camera, place
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file as it was when it was last read.
+
+    Attributes:
+        name: within its folder.
+        size: in bytes.
+        modified: nanoseconds since 1970.
+        content: what it held, or `None` when it could not be read as a picture.
+        reason: why it could not.
+        reader: what could not read it (version and limits), to try again when that changes.
+    """
+
+    name: bytes
+    size: int
+    modified: int
+    content: UUID | None
+    reason: str | None = None
+    reader: str | None = None
+
+
+class Catalog:
+    """The catalogue in one SQLite file; any thread may call, any process may read along.
+
+    Raises:
+        GalleryDamagedError: the file is no catalogue.
+        DiskFullError: there was no space left to write; nothing of the change was kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._path = path
+        with _explained(path):
+            # The pattern of transactions is our own, hence autocommit (isolation_level=None).
+            self._db = sqlite3.connect(
+                path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file; closing twice is fine."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """One transaction: everything inside is kept, or nothing is."""
+        with self._lock, _explained(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, _explained(self._path):
+            return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        rows = self._rows(sql, values)
+        return rows[0][0] if rows else None
+
+    def _for_many(
+        self, sql: str, values: Iterable[Any], convert: Callable[[tuple[Any, ...]], T]
+    ) -> list[T]:
+        """Run a query whose ``?*`` stands for a list of values, in pieces SQLite takes."""
+        values = list(values)
+        found: list[T] = []
+        for start in range(0, len(values), _MANY):
+            piece = values[start : start + _MANY]
+            marks = ",".join("?" * len(piece))
+            found += map(convert, self._rows(sql.replace("?*", marks), piece))
+        return found
+
+    # State
+
+    def get_state(self, key: str) -> str | None:
+        """A value kept under a name, or `None`."""
+        value = self._one("SELECT value FROM state WHERE key = ?", (key,))
+        return None if value is None else str(value)
+
+    def set_state(self, key: str, value: str) -> None:
+        """Keep a value under a name."""
+        with self.change():
+            self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+
+    def roots(self) -> list[Path]:
+        """The folders and files that were ever asked to be indexed."""
+        rows = self._rows("SELECT path FROM roots ORDER BY path")
+        return [Path(os.fsdecode(path)) for (path,) in rows]
+
+    def add_root(self, path: Path) -> None:
+        """Remember what was asked to be indexed."""
+        with self.change():
+            self._db.execute("INSERT OR IGNORE INTO roots VALUES (?)", (os.fsencode(path),))
+
+    def drop_root(self, path: Path) -> None:
+        """Forget that it was asked for, and everything asked for below it."""
+        low, high = _below(path)
+        with self.change():
+            self._db.execute(
+                "DELETE FROM roots WHERE path = ? OR (path >= ? AND path < ?)",
+                (os.fsencode(path), low, high),
+            )
+
+    # Folders
+
+    def folder(self, path: Path, device: int | None = None) -> int:
+        """The number of a folder, given to it and to those above when they are new.
+
+        Committed at once: a number that a store has been told is never given to another folder.
+        `device` is the file system it lies on, remembered to tell an unmounted disk from an
+        emptied folder.
+        """
+        with self._lock:
+            known = self.find_folder(path)
+            if known is None:
+                parent = None if path.parent == path else self.folder(path.parent)
+                with self.change():
+                    cursor = self._db.execute(
+                        "INSERT INTO folders (path, parent, device) VALUES (?, ?, ?)",
+                        (os.fsencode(path), parent, _signed(device)),
+                    )
+                    known = int(cursor.lastrowid or 0)
+            elif device is not None:
+                with self.change():
+                    self._db.execute(
+                        "UPDATE folders SET device = ?1 WHERE id = ?2 AND device IS NOT ?1",
+                        (_signed(device), known),
+                    )
+            return known
+
+    def find_folder(self, path: Path) -> int | None:
+        """The number of a folder, or `None` when it never held a picture."""
+        found = self._one("SELECT id FROM folders WHERE path = ?", (os.fsencode(path),))
+        return None if found is None else int(found)
+
+    def folder_device(self, folder: int) -> int | None:
+        """The file system a folder was last seen on."""
+        device = self._one("SELECT device FROM folders WHERE id = ?", (folder,))
+        return None if device is None else int(device) % 2**64
+
+    def folders_below(self, path: Path) -> list[tuple[int, Path, int | None]]:
+        """Number, path and device of a folder and of all below it, parents before children."""
+        low, high = _below(path)
+        rows = self._rows(
+            "SELECT id, path, device FROM folders "
+            "WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path",
+            (os.fsencode(path), low, high),
+        )
+        return [
+            (i, Path(os.fsdecode(p)), None if d is None else d % 2**64) for i, p, d in rows
+        ]
+
+    def lineage(self, folder: int) -> tuple[int, ...]:
+        """A folder and all above it."""
+        rows = self._rows(
+            "WITH RECURSIVE up(id) AS (SELECT ? UNION ALL SELECT parent FROM folders "
+            "JOIN up USING (id) WHERE parent IS NOT NULL) SELECT id FROM up",
+            (folder,),
+        )
+        return tuple(i for (i,) in rows)
+
+    # Files
+
+    def files_in(self, folder: int) -> dict[bytes, FileState]:
+        """The files known in a folder, by name."""
+        rows = self._rows(
+            "SELECT name, size, modified, content, reason, reader FROM files WHERE folder = ?",
+            (folder,),
+        )
+        return {row[0]: FileState(*row[:3], _uuid(row[3]), *row[4:]) for row in rows}
+
+    def put_files(self, files: Iterable[tuple[int, FileState]]) -> None:
+        """Write files by folder; inside `change`."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    folder,
+                    f.name,
+                    f.size,
+                    f.modified,
+                    f.content.bytes if f.content else None,
+                    f.reason,
+                    f.reader,
+                )
+                for folder, f in files
+            ],
+        )
+
+    def drop_files(self, files: Iterable[tuple[int, bytes]]) -> None:
+        """Forget files by folder and name; inside `change`."""
+        self._db.executemany("DELETE FROM files WHERE folder = ? AND name = ?", files)
+
+    def files_of(self, contents: Iterable[UUID]) -> dict[UUID, list[tuple[int, Path]]]:
+        """Folder number and path of every file that holds these contents, sorted by path."""
+        found: dict[UUID, list[tuple[int, Path]]] = {}
+        rows = self._for_many(
+            "SELECT content, folder, path, name FROM files JOIN folders ON folders.id = folder "
+            "WHERE content IN (?*)",
+            (i.bytes for i in contents),
+            lambda row: (UUID(bytes=row[0]), row[1], Path(os.fsdecode(os.path.join(*row[2:])))),
+        )
+        for content, folder, path in sorted(rows):
+            found.setdefault(content, []).append((folder, path))
+        return found
+
+    def folders_of(self, contents: Iterable[UUID]) -> dict[UUID, tuple[int, ...]]:
+        """Every folder, and those above, in which these contents have a file, sorted."""
+        lineages: dict[int, tuple[int, ...]] = {}
+        found: dict[UUID, set[int]] = {}
+        pairs = self._for_many(
+            "SELECT DISTINCT content, folder FROM files WHERE content IN (?*)",
+            (i.bytes for i in contents),
+            lambda row: (UUID(bytes=row[0]), int(row[1])),
+        )
+        for content, folder in pairs:
+            if folder not in lineages:
+                lineages[folder] = self.lineage(folder)
+            found.setdefault(content, set()).update(lineages[folder])
+        return {content: tuple(sorted(folders)) for content, folders in found.items()}
+
+    def failures(self) -> list[tuple[Path, str]]:
+        """Path and reason of every file that could not be read as a picture."""
+        rows = self._rows(
+            "SELECT path, name, reason FROM files JOIN folders ON folders.id = folder "
+            "WHERE content IS NULL ORDER BY path, name"
+        )
+        return [(Path(os.fsdecode(os.path.join(p, n))), reason) for p, n, reason in rows]
+
+    def all_files(self) -> Iterator[tuple[Path, FileState]]:
+        """Every readable file, folder by folder."""
+        for folder, path in self._rows("SELECT id, path FROM folders ORDER BY path"):
+            for name, state in self.files_in(folder).items():
+                if state.content is not None:
+                    yield Path(os.fsdecode(os.path.join(path, name))), state
+
+    # Contents
+
+    def known(self, content: UUID) -> bool:
+        """Whether the gallery has this content."""
+        return bool(self._rows("SELECT 1 FROM contents WHERE id = ?", (content.bytes,)))
+
+    def put_contents(
+        self, contents: Iterable[Content], parts: Iterable[tuple[UUID, bytes]]
+    ) -> None:
+        """Write contents and their packed local parts; inside `change`."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (c.id.bytes, c.width, c.height, c.bytes, c.taken, c.camera, c.latitude, c.longitude)
+                for c in contents
+            ],
+        )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO parts VALUES (?, ?)", [(i.bytes, data) for i, data in parts]
+        )
+
+    def contents(self, ids: Iterable[UUID]) -> dict[UUID, Content]:
+        """What is known of these contents."""
+        rows = self._for_many(
+            "SELECT * FROM contents WHERE id IN (?*)",
+            (i.bytes for i in ids),
+            lambda row: Content(UUID(bytes=row[0]), *row[1:]),
+        )
+        return {content.id: content for content in rows}
+
+    def parts(self, ids: Iterable[UUID]) -> dict[UUID, bytes]:
+        """The packed local parts of these contents."""
+        rows = self._for_many(
+            "SELECT content, data FROM parts WHERE content IN (?*)",
+            (i.bytes for i in ids),
+            lambda row: (UUID(bytes=row[0]), row[1]),
+        )
+        return dict(rows)
+
+    def content_ids(self) -> set[UUID]:
+        """Every content of the gallery."""
+        return {UUID(bytes=i) for (i,) in self._rows("SELECT id FROM contents")}
+
+    def unreferenced(self) -> list[UUID]:
+        """Contents that no file holds any more."""
+        rows = self._rows(
+            "SELECT id FROM contents WHERE NOT EXISTS "
+            "(SELECT 1 FROM files WHERE files.content = contents.id)"
+        )
+        return [UUID(bytes=i) for (i,) in rows]
+
+    def drop_contents(self, ids: Iterable[UUID]) -> None:
+        """Forget contents, and the files that hold them; inside `change`."""
+        keys = [(i.bytes,) for i in ids]
+        for table, column in (("files", "content"), ("parts", "content"), ("contents", "id")):
+            self._db.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608
+
+    def cameras_like(self, text: str) -> tuple[str, ...]:
+        """Every camera whose name contains the text, whatever its case."""
+        rows = self._rows("SELECT DISTINCT camera FROM contents WHERE camera IS NOT NULL")
+        return tuple(sorted(name for (name,) in rows if text.casefold() in name.casefold()))
+
+    # Numbers
+
+    def counts(self) -> dict[str, int]:
+        """How many `pictures` (contents), `files` that hold them, `failed`, `bytes_of_parts`."""
+        return {
+            "pictures": self._one("SELECT COUNT(*) FROM contents"),
+            "files": self._one("SELECT COUNT(*) FROM files WHERE content IS NOT NULL"),
+            "failed": self._one("SELECT COUNT(*) FROM files WHERE content IS NULL"),
+            "bytes_of_parts": self._one("SELECT COALESCE(SUM(LENGTH(data)), 0) FROM parts"),
+        }
+
+    def problems(self) -> list[str]:
+        """What SQLite's own check finds wrong with the file; empty when it is sound."""
+        found = [str(row[0]) for row in self._rows("PRAGMA quick_check(20)")]
+        return [] if found == ["ok"] else found
+
+
+def _uuid(value: bytes | None) -> UUID | None:
+    return None if value is None else UUID(bytes=value)
+
+
+def _below(path: Path) -> tuple[bytes, bytes]:
+    """The range of the paths below a folder, in byte order."""
+    prefix = os.fsencode(os.path.join(path, ""))
+    return prefix, prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def _signed(device: int | None) -> int | None:
+    """A device number as SQLite's signed 64 bits hold it."""
+    return None if device is None else (device + 2**63) % 2**64 - 2**63  # from 0 .. 2**64
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") in {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}:
+            raise DiskFullError(f"no space left to write {path}") from error
+        raise GalleryDamagedError(
+            f"the catalogue {path} cannot be used ({error}); run: glocal check --repair"
+        ) from error

@@ -1,0 +1,509 @@
+"""The gallery: open, add, search, remove, refresh, check, close."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal import __version__
+from glocal.encoders import Encoder, Features, OnnxEncoder
+from glocal.encoders.registry import file_sha256
+from glocal.errors import GalleryError, GlocalError, QueryError
+from glocal.gallery import health, parts
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.conditions import Condition
+from glocal.gallery.indexing import (
+    IndexRun,
+    Progress,
+    content_id,
+    quiet,
+    worker_count,
+)
+from glocal.gallery.keep import keep_picture
+from glocal.gallery.layout import FORMAT, Layout, ModelId, open_layout
+from glocal.gallery.plan import Plan, Planner
+from glocal.gallery.results import Failure, GalleryInfo, Hit, IndexReport, SearchResult
+from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.edge import EdgeStore
+from glocal.gallery.stores.shared import SharedStore
+from glocal.gallery.where import parse
+from glocal.images import Limits, load, read_bytes
+
+if TYPE_CHECKING:
+    from glocal.images import ImageSource
+
+Region = tuple[float, float, float, float]
+
+_NEGATIVE_WEIGHT = 0.5
+_DIRTY = "changing"
+
+
+def default_folder() -> Path:
+    """The gallery of this user: ``GLOCAL_GALLERY``, or a folder where the platform keeps data."""
+    named = os.environ.get("GLOCAL_GALLERY")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs  # noqa: PLC0415 - only without the variable
+
+    return platformdirs.user_data_path("glocal", appauthor=False) / "gallery"
+
+
+class Gallery:
+    """A durable collection of pictures; use it as a context manager, or `close` it.
+
+    Any thread may search while another adds; other processes may do both at the same time, and
+    of two that change the gallery the second waits.
+
+    Args:
+        folder: of the gallery; `None` for the user's own (see `default_folder`).
+        model: for a new gallery the model it will have: a name, a path or a hub name; for an
+            existing one the model it must have. `None`: the default, or whichever it has.
+        sha256: what the hash of the model's file must be.
+        create: make the gallery when it is not there.
+        limits: how large pictures may be.
+        timeout: seconds to wait for another process that changes or holds the gallery.
+        serve: answer other processes while this one has the vectors open; a process that lives
+            for a moment need not.
+
+    Raises:
+        GalleryMissingError: there is no gallery, and `create` is false.
+        GalleryFormatError: the folder is something else, or of another version.
+        GalleryLockedError: another process holds the gallery and does not answer.
+        ModelMismatchError: its vectors are of another model than the one named.
+        ModelError: the model cannot be found or run.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        model: str | None = None,
+        sha256: str | None = None,
+        create: bool = True,
+        limits: Limits | None = None,
+        timeout: float = 30.0,
+        serve: bool = True,
+    ) -> None:
+        where = default_folder() if folder is None else Path(folder).expanduser()
+        self._layout = open_layout(
+            _absolute(where), model=model, sha256=sha256, create=create, timeout=timeout
+        )
+        self._limits = limits or Limits()
+        self._timeout = timeout
+        self._serve = serve
+        self._opening = threading.RLock()
+        self._writing = threading.Lock()
+        self._catalog = Catalog(self._layout.catalog)
+        self._opened_store: Store | None = None
+        self._encoders: dict[int, Encoder] = {}
+        self._closed = False
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files; closing twice is fine."""
+        with self._opening:
+            self._closed = True
+            if self._opened_store is not None:
+                self._opened_store.close()
+                self._opened_store = None
+            self._catalog.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where the gallery lies."""
+        return self._layout.folder
+
+    @property
+    def model(self) -> ModelId:
+        """Which model made its vectors."""
+        return self._layout.model
+
+    # Adding and removing
+
+    def add(
+        self,
+        *sources: ImageSource,
+        name: str | None = None,
+        listen: Callable[[Progress], None] = quiet,
+    ) -> IndexReport:
+        """Add pictures: folders with all below them, files, or pictures that have no file.
+
+        Folders and files stay where they are; what was added is remembered for `refresh`. Other
+        pictures (bytes, file objects, PIL images, arrays) are kept in the gallery's folder.
+
+        Args:
+            sources: paths of folders and files, and pictures.
+            name: for one picture without a file: what its file in the gallery is called.
+            listen: told the progress.
+
+        Raises:
+            ImageError: a picture without a file is none. Files that are none are reported instead.
+            DiskFullError: no space; what was done so far is kept.
+            GalleryLockedError: another process went on changing the gallery for too long.
+        """
+        with self._changing():
+            roots = [
+                _absolute(Path(source))
+                if isinstance(source, str | os.PathLike)
+                else keep_picture(self._layout.kept, source, name, self._limits)
+                for source in sources
+            ]
+            report = self._run(lambda planner: planner.plan(_topmost(roots)), listen)
+            missing = set(report.unreachable)
+            for root in roots:
+                if root not in missing and root.parent != self._layout.kept:
+                    self._catalog.add_root(root)
+            return report
+
+    def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
+        """Look again at everything that was ever added: see `add`."""
+        with self._changing():
+            roots = _topmost(self._catalog.roots())
+            return self._run(lambda planner: planner.plan(roots), listen)
+
+    def update(
+        self, paths: Iterable[Path], listen: Callable[[Progress], None] = quiet
+    ) -> IndexReport:
+        """Look only at paths that are known to have changed; those not there are forgotten."""
+        with self._changing():
+            return self._run(lambda planner: planner.changes(paths), listen)
+
+    def remove(self, *paths: str | os.PathLike[str]) -> int:
+        """Forget files, and folders with all below them; nothing on disk is touched.
+
+        Returns:
+            How many files were forgotten. Those below a folder that is indexed again come back.
+
+        Raises:
+            QueryError: the gallery has nothing at one of the paths; nothing is removed then.
+        """
+        targets = [_absolute(Path(path)) for path in paths]
+        with self._changing():
+            plans = {target: self._planner(quiet).known_below(target) for target in targets}
+            roots = self._catalog.roots()
+            for target, plan in plans.items():
+                if not plan.gone and target not in roots:
+                    raise QueryError(f"the gallery has nothing at {target}")
+            whole = Plan(gone=sorted({gone for plan in plans.values() for gone in plan.gone}))
+            report = self._index_run(quiet).carry_out(whole, time.monotonic())
+            for target in targets:
+                self._catalog.drop_root(target)
+                if target.parent == self._layout.kept:
+                    target.unlink(missing_ok=True)
+            return report.removed
+
+    def _run(
+        self, make_plan: Callable[[Planner], Plan], listen: Callable[[Progress], None]
+    ) -> IndexReport:
+        started = time.monotonic()
+        plan = make_plan(self._planner(listen))
+        return self._index_run(listen).carry_out(plan, started)
+
+    def _planner(self, listen: Callable[[Progress], None]) -> Planner:
+        return Planner(
+            self._catalog,
+            self._layout.folder,
+            self._reader(),
+            lambda found: listen(Progress("scan", found)),
+        )
+
+    def _index_run(self, listen: Callable[[Progress], None]) -> IndexRun:
+        return IndexRun(
+            self._layout,
+            self._catalog,
+            self._store(),
+            lambda: self._encoder(threads=1),
+            self._limits,
+            self._reader(),
+            listen,
+        )
+
+    def _reader(self) -> str:
+        return f"{__version__} {self._limits.max_bytes} {self._limits.max_pixels}"
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Be the only one, of all threads and processes, that changes the gallery."""
+        if not self._writing.acquire(timeout=self._timeout):
+            raise GalleryError(
+                f"another thread has been changing gallery {self.folder} for {self._timeout:g} s"
+            )
+        try:
+            lock = self._layout.write_lock()
+            lock.acquire(self._timeout)
+            try:
+                if self._catalog.get_state(_DIRTY) == "1":
+                    health.reconcile(self._catalog, self._store())
+                self._catalog.set_state(_DIRTY, "1")
+                yield
+                self._catalog.set_state(_DIRTY, "0")
+            finally:
+                lock.release()
+        finally:
+            self._writing.release()
+
+    # Searching
+
+    def search(
+        self,
+        image: ImageSource,
+        *,
+        limit: int = 10,
+        region: Region | None = None,
+        like: Sequence[ImageSource] = (),
+        unlike: Sequence[ImageSource] = (),
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the pictures that show the same thing.
+
+        Args:
+            image: the query.
+            limit: how many hits at most, from 1 to 10,000.
+            region: X, Y, W, H of the upright query picture to search for, in pixels, or as
+                fractions when all are at most 1.
+            like: more pictures of what is sought.
+            unlike: pictures of what is not (Rocchio's feedback: the mean of what is sought, less
+                half the mean of what is not).
+            where: only pictures that meet a condition, such as ``taken >= 2019 and width > 1000``;
+                see `glocal.gallery.where`.
+            exact: compare with every picture instead of walking the graph.
+
+        Raises:
+            ImageError: the query is no picture.
+            QueryError: the region, the limit or the condition makes no sense.
+        """
+        if not 1 <= limit <= 10_000:
+            raise QueryError(f"limit is {limit}; it goes from 1 to 10000")
+        condition = parse(where, self._catalog) if isinstance(where, str) else where
+        clock = _Clock()
+        vector, identity = self._query_vector(image, region, like, unlike, clock)
+        with clock.measure("search"):
+            hits = self._hits(vector, identity, limit, condition, exact)
+        return SearchResult(_name_of(image), self.model, tuple(hits), clock.milliseconds)
+
+    def _query_vector(
+        self,
+        image: ImageSource,
+        region: Region | None,
+        like: Sequence[ImageSource],
+        unlike: Sequence[ImageSource],
+        clock: _Clock,
+    ) -> tuple[NDArray[np.float32], UUID | None]:
+        """The vector to search with, and the content of the query's own file if it has one."""
+        with clock.measure("decode"):
+            side = int(self._encoder(worker_count()).card.area ** 0.5)
+            identity, source = None, image
+            if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
+                data = (
+                    read_bytes(Path(image), self._limits)
+                    if isinstance(image, str | os.PathLike)
+                    else bytes(image)
+                )
+                identity, source = content_id(data) if region is None else None, data
+            pictures = [load(source, min_side=side, region=region, limits=self._limits)]
+            pictures += [
+                load(other, min_side=side, limits=self._limits) for other in (*like, *unlike)
+            ]
+        with clock.measure("encode"):
+            features = self._encoder(worker_count()).encode([p.array for p in pictures])
+            vectors = np.stack([f.vector for f in features])
+            sought = vectors[: 1 + len(like)].mean(axis=0)
+            if unlike:
+                sought = sought - _NEGATIVE_WEIGHT * vectors[1 + len(like) :].mean(axis=0)
+            length = float(np.linalg.norm(sought))
+            return (sought / length if length > 1e-6 else vectors[0]).astype(np.float32), identity
+
+    def _hits(
+        self,
+        vector: NDArray[np.float32],
+        identity: UUID | None,
+        limit: int,
+        where: Condition | None,
+        exact: bool,
+    ) -> list[Hit]:
+        ask = limit
+        while True:
+            matches = self._store().search(vector, ask, where=where, exact=exact)
+            files = self._catalog.files_of(match.id for match in matches)
+            # A vector that no file has yet, or any more, belongs to a change under way.
+            if len(matches) < ask or len(files) >= limit or ask > 4 * limit:
+                break
+            ask *= 2
+        inside = self._inside(where, files)
+        hits: list[Hit] = []
+        for match in matches:
+            for path in inside.get(match.id, ()):
+                evidence = {"identical": True} if match.id == identity else {}
+                hits.append(Hit(len(hits) + 1, path, match.score, evidence))
+        return hits[:limit]
+
+    def _inside(
+        self, where: Condition | None, files: dict[UUID, list[tuple[int, Path]]]
+    ) -> dict[UUID, list[Path]]:
+        """Of the files of each content those that meet the condition where they lie.
+
+        A picture with copies in two folders passes a condition on either: of its copies only
+        those in the right folder are answers.
+        """
+        contents = self._catalog.contents(i for i, copies in files.items() if len(copies) > 1)
+        inside: dict[UUID, list[Path]] = {}
+        for i, copies in files.items():
+            if where is None or i not in contents:
+                inside[i] = [path for _, path in copies]
+                continue
+            inside[i] = [
+                path
+                for folder, path in copies
+                if where.matches(contents[i].attributes(self._catalog.lineage(folder)))
+            ]
+        return inside
+
+    def features(self, path: str | os.PathLike[str]) -> Features | None:
+        """The stored features of a file of the gallery, or `None` when it has none."""
+        target = _absolute(Path(path))
+        folder = self._catalog.find_folder(target.parent)
+        states = self._catalog.files_in(folder) if folder is not None else {}
+        state = states.get(os.fsencode(target.name))
+        if state is None or state.content is None:
+            return None
+        vector = self._store().vectors([state.content]).get(state.content)
+        packed = self._catalog.parts([state.content]).get(state.content)
+        return None if vector is None or packed is None else parts.unpack(packed, vector)
+
+    # Knowing
+
+    def info(self) -> GalleryInfo:
+        """Count what the gallery holds."""
+        counts = self._catalog.counts()
+        return GalleryInfo(
+            folder=self.folder,
+            format=FORMAT,
+            model=self.model,
+            pictures=counts["pictures"],
+            files=counts["files"],
+            failed=counts["failed"],
+            in_graph=self._store().status().in_graph,
+            roots=tuple(self._catalog.roots()),
+            bytes_on_disk=disk_bytes(self.folder),
+            bytes_of_parts=counts["bytes_of_parts"],
+            bytes_free=self._layout.free_bytes(),
+        )
+
+    def failures(self) -> list[Failure]:
+        """The files that could not be read as pictures, and why."""
+        return [Failure(path, reason) for path, reason in self._catalog.failures()]
+
+    def check(self, *, sample: int | None = 1000) -> Health:
+        """Examine the gallery; nothing is changed.
+
+        Args:
+            sample: how many pictures are searched by their own vector; `None`: all.
+        """
+        return health.examine(
+            self._layout,
+            self._catalog,
+            self._store(),
+            sample=sample,
+            model_problem=self._model_problem(),
+        )
+
+    def repair(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
+        """Mend what can be: make catalogue and vectors agree, read again what was lost or changed.
+
+        Raises:
+            GalleryLockedError: another process is changing the gallery.
+        """
+        with self._changing():
+            health.reconcile(self._catalog, self._store())
+            roots = _topmost(self._catalog.roots())
+            return self._run(lambda planner: planner.plan(roots), listen)
+
+    def _model_problem(self) -> str | None:
+        try:
+            if file_sha256(self._layout.model_file) != self.model.sha256:
+                return f"the model file {self._layout.model_file.name} is damaged"
+            self._encoder(threads=1)
+        except GlocalError as error:
+            return str(error)
+        return None
+
+    # Parts, opened when they are first needed
+
+    def _store(self) -> Store:
+        with self._opening:
+            if self._closed:
+                raise GalleryError(f"gallery {self.folder} is closed")
+            if self._opened_store is None:
+                self._opened_store = SharedStore(
+                    self._layout.vectors_lock(),
+                    lambda: EdgeStore(self._layout.vectors, self.model.dim),
+                    serve=self._serve,
+                    timeout=self._timeout,
+                )
+            return self._opened_store
+
+    def _encoder(self, threads: int) -> Encoder:
+        """The gallery's model, with one thread to a picture or with all."""
+        with self._opening:
+            if threads not in self._encoders:
+                self._encoders[threads] = OnnxEncoder(self._layout.model_file, threads=threads)
+            return self._encoders[threads]
+
+
+class _Clock:
+    """Adds up the milliseconds spent on named stages."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.milliseconds[stage] = round((time.perf_counter() - started) * 1000, 3)
+
+
+def disk_bytes(folder: Path) -> int:
+    """Bytes a folder takes on its disk; holes in files take none."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            total += found.st_blocks * 512 if hasattr(found, "st_blocks") else found.st_size
+    return total
+
+
+def _absolute(path: Path) -> Path:
+    """An absolute path without `..`; links in it are kept, since people know files by them."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+
+
+def _topmost(roots: Iterable[Path]) -> list[Path]:
+    """Roots without those that lie below another one."""
+    kept: list[Path] = []
+    for root in sorted(set(roots)):
+        if not any(above in root.parents for above in kept):
+            kept.append(root)
+    return kept
+
+
+def _name_of(image: ImageSource) -> str:
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    return f"<{type(image).__name__}>"

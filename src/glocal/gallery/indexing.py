@@ -1,0 +1,342 @@
+"""An index run: read, encode and write what a plan says, in batches that are whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from glocal.encoders import Encoder, Features
+from glocal.errors import ImageError, ImageMissingError
+from glocal.gallery import parts
+from glocal.gallery.catalog import Catalog, Content, FileState
+from glocal.gallery.layout import Layout
+from glocal.gallery.plan import Plan
+from glocal.gallery.records import Record
+from glocal.gallery.results import Failure, IndexReport
+from glocal.gallery.stores.base import Store
+from glocal.gallery.walk import FoundFile
+from glocal.images import Facts, Limits, load, read_bytes
+
+BATCH = 64
+"""Pictures written at once; a killed run loses at most these."""
+
+_BATCH_SECONDS = 2.0
+_EPOCH_DAY = 719_163  # 1970-01-01 as a proleptic ordinal
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an index run is.
+
+    Attributes:
+        stage: ``scan`` (looking through folders), ``encode`` or ``graph`` (building the index).
+        done: files seen, or read.
+        total: files to read, when it is known.
+        unchanged: files that needed nothing.
+        failed: files that could not be used, so far.
+    """
+
+    stage: str
+    done: int = 0
+    total: int | None = None
+    unchanged: int = 0
+    failed: int = 0
+
+
+def quiet(progress: Progress) -> None:  # noqa: ARG001 - the shape of every listener
+    """Listen to the progress of a run and do nothing."""
+
+
+def content_id(data: bytes) -> UUID:
+    """Name a picture by its file's content: 128 bits of BLAKE2b."""
+    return UUID(bytes=hashlib.blake2b(data, digest_size=16).digest())
+
+
+def worker_count() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What reading one file came to: a content (new to the gallery or not), or a reason."""
+
+    folder: Path
+    file: FoundFile
+    content: UUID | None = None
+    facts: Facts | None = None
+    features: Features | None = None
+    reason: str | None = None
+    lasting: bool = False  # the reason lies in the content: no use to try again
+
+
+class _Reader:
+    """Reads and encodes files in threads, a few ahead of whoever takes the results."""
+
+    def __init__(self, catalog: Catalog, encoder: Encoder, limits: Limits) -> None:
+        self._catalog = catalog
+        self._encoder = encoder
+        self._limits = limits
+        self._stop = threading.Event()
+
+    def read_all(self, files: Iterable[tuple[Path, FoundFile]]) -> Iterator[_Read]:
+        """Yield every file as it is read, in the order of finishing."""
+        workers = worker_count()
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-read")
+        waiting: set[Future[_Read]] = set()
+        source = iter(files)
+        try:
+            for folder, file in source:
+                waiting.add(pool.submit(self._read, folder, file))
+                if len(waiting) >= 3 * workers:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            self._stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, folder: Path, file: FoundFile) -> _Read:
+        path = folder / os.fsdecode(file.name)
+        if self._stop.is_set():
+            return _Read(folder, file, reason="stopped")
+        try:
+            data = read_bytes(path, self._limits)
+        except ImageError as error:
+            return _Read(folder, file, reason=_without(path, error))
+        content = content_id(data)
+        if self._catalog.known(content):
+            return _Read(folder, file, content)
+        try:
+            card = self._encoder.card
+            picture = load(data, min_side=int(card.area**0.5), limits=self._limits)
+            features = self._encoder.encode([picture.array])[0]
+        except ImageMissingError as error:
+            return _Read(folder, file, reason=_without(path, error))
+        except ImageError as error:
+            return _Read(folder, file, reason=_without(path, error), lasting=True)
+        return _Read(folder, file, content, picture.facts, features)
+
+
+def _without(path: Path, error: ImageError) -> str:
+    """The error's text without the path it speaks of, which stands beside it in a report."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+@dataclass(slots=True)
+class IndexRun:
+    """One run over a plan.
+
+    Args:
+        layout: of the gallery.
+        catalog: the gallery's.
+        store: the gallery's.
+        encoder: makes the features.
+        limits: of what is read.
+        reader: see `Planner`.
+        listen: told the progress.
+    """
+
+    layout: Layout
+    catalog: Catalog
+    store: Store
+    encoder: Callable[[], Encoder]
+    limits: Limits
+    reader: str
+    listen: Callable[[Progress], None] = quiet
+    _added: int = 0
+    _updated: int = 0
+    _unchanged: int = 0
+    _failed: list[Failure] = field(default_factory=list)
+    _lost: set[UUID] = field(default_factory=set)
+
+    def carry_out(self, plan: Plan, started: float) -> IndexReport:
+        """Do what the plan says and report; `started` is `time.monotonic` when planning began.
+
+        Raises:
+            DiskFullError: too little space; everything committed so far is whole.
+            KeyboardInterrupt: as it came, after the last full batch was committed.
+        """
+        self._failed = list(plan.failed)
+        self._unchanged = plan.unchanged
+        total = plan.count()
+        encoding = time.monotonic()
+        if total:
+            self._read_all(plan, total)
+        encoding = time.monotonic() - encoding
+        self._forget(plan)
+        self._build_graph(total)
+        return IndexReport(
+            added=self._added,
+            updated=self._updated,
+            unchanged=self._unchanged,
+            removed=len(plan.gone),
+            failed=tuple(self._failed),
+            unreachable=tuple(plan.unreachable),
+            seconds=time.monotonic() - started,
+            images_per_second=total / encoding if total else 0.0,
+        )
+
+    def _read_all(self, plan: Plan, total: int) -> None:
+        self.layout.require_space()
+        reads = _Reader(self.catalog, self.encoder(), self.limits).read_all(plan.files())
+        batch: list[_Read] = []
+        written = time.monotonic()
+        done = 0
+        try:
+            for read in reads:
+                batch.append(read)
+                done += 1
+                if len(batch) >= BATCH or time.monotonic() - written > _BATCH_SECONDS:
+                    self._write(batch)
+                    batch, written = [], time.monotonic()
+                self.listen(
+                    Progress("encode", done, total, self._unchanged, len(self._failed) + _bad(batch))
+                )
+        finally:
+            # Also on Ctrl-C: what has been read by now is worth keeping.
+            reads.close()  # type: ignore[attr-defined] # a generator
+            self._write(batch)
+
+    def _write(self, batch: list[_Read]) -> None:
+        """Commit a batch: vectors first, then the rows that make them part of the gallery."""
+        batch = [read for read in batch if read.reason != "stopped"]
+        if not batch:
+            return
+        self.layout.require_space()
+        numbers = {
+            read.folder: self.catalog.folder(read.folder, _device(read.folder)) for read in batch
+        }
+        good = [read for read in batch if read.content is not None]
+        folders = {i: set(f) for i, f in self.catalog.folders_of(_ids(good)).items()}
+        grown: set[UUID] = set()
+        for read in good:
+            above = self.catalog.lineage(numbers[read.folder])
+            if read.content is not None and not folders.setdefault(read.content, set()).issuperset(
+                above
+            ):
+                folders[read.content].update(above)
+                grown.add(read.content)
+        new: dict[UUID, tuple[Content, Features]] = {}
+        for read in good:
+            if read.content and read.facts and read.features:
+                new[read.content] = (_content(read.content, read.facts), read.features)
+        self.store.upsert(
+            [
+                Record(i, features.vector, content.attributes(tuple(sorted(folders[i]))))
+                for i, (content, features) in new.items()
+            ]
+        )
+        self.store.set_folders({i: tuple(sorted(folders[i])) for i in grown - set(new)})
+        with self.catalog.change():
+            self.catalog.put_contents(
+                [content for content, _ in new.values()],
+                [(i, parts.pack(features)) for i, (_, features) in new.items()],
+            )
+            self.catalog.put_files(self._states(batch, numbers))
+
+    def _states(
+        self, batch: list[_Read], numbers: dict[Path, int]
+    ) -> Iterator[tuple[int, FileState]]:
+        """The new state of each file of a batch, counted on the way."""
+        known = {number: self.catalog.files_in(number) for number in set(numbers.values())}
+        for read in batch:
+            number, file = numbers[read.folder], read.file
+            before = known[number].get(file.name)
+            was = before.content if before else None
+            if read.reason is not None:
+                path = read.folder / os.fsdecode(file.name)
+                self._failed.append(Failure(path, read.reason))
+                if not read.lasting and was is not None:
+                    continue  # unreadable for the moment: what is known of it is kept
+            elif was is None:
+                self._added += 1
+            elif was == read.content:
+                self._unchanged += 1
+            else:
+                self._updated += 1
+            if was is not None and was != read.content:
+                self._lost.add(was)
+            yield (
+                number,
+                FileState(
+                    file.name,
+                    file.size,
+                    file.modified,
+                    read.content,
+                    read.reason,
+                    self.reader if read.lasting else None,
+                ),
+            )
+
+    def _forget(self, plan: Plan) -> None:
+        """Forget files that are gone, and contents that no file holds any more."""
+        gone: dict[int, list[bytes]] = {}
+        for number, name in plan.gone:
+            gone.setdefault(number, []).append(name)
+        for number, names in gone.items():
+            states = self.catalog.files_in(number)
+            self._lost.update(s.content for n in names if (s := states.get(n)) and s.content)
+        with self.catalog.change():
+            self.catalog.drop_files(plan.gone)
+        held = self.catalog.folders_of(self._lost)
+        dead = [i for i in self._lost if i not in held]
+        with self.catalog.change():
+            self.catalog.drop_contents(dead)
+        self.store.delete(dead)
+        self.store.set_folders(held)
+
+    def _build_graph(self, done: int) -> None:
+        """Begin a graph build if one is due, and wait for it."""
+        if not (done or self._lost):
+            return
+        self.store.flush()
+        if self.store.build_graph():
+            vectors = self.store.status().vectors
+            while self.store.status().building:
+                self.listen(Progress("graph", total=vectors))
+                time.sleep(0.1)
+
+
+def _ids(reads: list[_Read]) -> list[UUID]:
+    return [read.content for read in reads if read.content is not None]
+
+
+def _bad(batch: list[_Read]) -> int:
+    return sum(read.reason is not None for read in batch)
+
+
+def _device(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return None
+
+
+def _content(content: UUID, facts: Facts) -> Content:
+    taken = None
+    if facts.taken is not None:
+        days = facts.taken.toordinal() - _EPOCH_DAY
+        clock = facts.taken.time()
+        taken = days * 86_400 + clock.hour * 3600 + clock.minute * 60 + clock.second
+    return Content(
+        content,
+        facts.width,
+        facts.height,
+        facts.bytes or 0,
+        taken,
+        facts.camera,
+        facts.latitude,
+        facts.longitude,
+    )

@@ -1,0 +1,65 @@
+"""Pictures that come without a file: they get one, inside the gallery's folder."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glocal.errors import QueryError
+from glocal.gallery.indexing import content_id
+from glocal.images import Limits, load
+
+if TYPE_CHECKING:
+    from glocal.images import ImageSource
+
+_ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
+_NAME = re.compile(r"[^\x00-\x1f/\\:*?\"<>|.][^\x00-\x1f/\\:*?\"<>|]{0,150}")
+
+
+def keep_picture(folder: Path, source: ImageSource, name: str | None, limits: Limits) -> Path:
+    """Write a picture into a folder and return its path.
+
+    Encoded pictures (bytes, file objects) are kept byte for byte, others as PNG, which loses
+    nothing. The same picture under the same name is kept once.
+
+    Args:
+        folder: made when it is not there.
+        source: bytes, a file object, a PIL image or an array; see `glocal.images.load`.
+        name: what to call it; `None`: after its content.
+        limits: of what is read.
+
+    Raises:
+        ImageError: it is no picture.
+        QueryError: the name cannot be a file's.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise QueryError(f"{name!r} cannot be the name of a file; leave out / \\ : * ? \" < > |")
+    data = _encoded(source, limits)
+    facts = load(data, min_side=1, limits=limits).facts
+    ending = _ENDINGS.get(facts.format, f".{facts.format.lower()}")
+    digest = content_id(data).hex
+    stem = digest if name is None else name.removesuffix(ending)
+    path = folder / f"{stem}{ending}"
+    folder.mkdir(exist_ok=True)
+    if path.exists() and content_id(path.read_bytes()).hex != digest:
+        path = folder / f"{stem}-{digest[:8]}{ending}"
+    fresh = folder / f".{digest}.{os.getpid()}"
+    fresh.write_bytes(data)
+    fresh.replace(path)
+    return path
+
+
+def _encoded(source: ImageSource, limits: Limits) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    read = getattr(source, "read", None)
+    if callable(read):
+        return bytes(read(limits.max_bytes + 1))
+    from PIL import Image  # noqa: PLC0415 - slow to import
+
+    buffer = io.BytesIO()
+    Image.fromarray(load(source, limits=limits).array).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,183 @@
+"""What an index run has to do: the difference between the folders and the catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.results import Failure
+from glocal.gallery.walk import FoundFile, FoundFolder, single_file, walk
+
+
+@dataclass(slots=True)
+class Plan:
+    """Work for an index run.
+
+    Attributes:
+        todo: files to read, by folder; names only, so that a million of them fit in memory.
+        gone: files to forget, by folder number.
+        unchanged: how many files need nothing.
+        failed: what cannot be used, known already now.
+        unreachable: roots and folders that are not there but may come back.
+    """
+
+    todo: list[tuple[Path, list[FoundFile]]] = field(default_factory=list)
+    gone: list[tuple[int, bytes]] = field(default_factory=list)
+    unchanged: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    unreachable: list[Path] = field(default_factory=list)
+
+    def count(self) -> int:
+        """How many files are to be read."""
+        return sum(len(files) for _, files in self.todo)
+
+    def files(self) -> Iterator[tuple[Path, FoundFile]]:
+        """The files to be read, each with its folder."""
+        for folder, files in self.todo:
+            for file in files:
+                yield folder, file
+
+
+class Planner:
+    """Compares folders with the catalogue.
+
+    Args:
+        catalog: what is known.
+        gallery: the gallery's own folder, which is never looked into.
+        reader: says what would read the files now; files that an equal reader could not read are
+            not tried again until they change.
+        on_found: told the number of files seen so far.
+    """
+
+    def __init__(
+        self, catalog: Catalog, gallery: Path, reader: str, on_found: Callable[[int], None]
+    ) -> None:
+        self._catalog = catalog
+        self._gallery = gallery
+        self._reader = reader
+        self._on_found = on_found
+        self._found = 0
+
+    def plan(self, roots: Iterable[Path]) -> Plan:
+        """Look at each root (a folder or a file) and everything below it."""
+        plan = Plan()
+        for root in roots:
+            try:
+                is_folder = root.is_dir()
+                there = is_folder or os.path.lexists(root)
+            except OSError:
+                there = is_folder = False
+            if is_folder:
+                self._folder_tree(root, plan)
+            elif there:
+                folder = single_file(root)
+                self._compare(folder, plan, whole=False)
+            else:
+                plan.unreachable.append(root)
+                plan.failed.append(
+                    Failure(root, "not there; what the gallery knows of it is kept")
+                )
+        return plan
+
+    def known_below(self, path: Path) -> Plan:
+        """Forget a path: the file, or the folder with everything known below it."""
+        plan = Plan()
+        self._forget(path, plan)
+        return plan
+
+    def changes(self, paths: Iterable[Path]) -> Plan:
+        """Look only at paths that are known to have changed, come or gone."""
+        plan = Plan()
+        for path in paths:
+            if path.is_dir():
+                self._folder_tree(path, plan)
+            elif os.path.lexists(path):
+                self._compare(single_file(path), plan, whole=False)
+            else:
+                self._forget(path, plan)
+        return plan
+
+    def _forget(self, path: Path, plan: Plan) -> None:
+        parent = self._catalog.find_folder(path.parent)
+        name = os.fsencode(path.name)
+        if parent is not None and name in self._catalog.files_in(parent):
+            plan.gone.append((parent, name))
+        for number, _, _ in self._catalog.folders_below(path):
+            plan.gone += [(number, name) for name in self._catalog.files_in(number)]
+
+    def _folder_tree(self, root: Path, plan: Plan) -> None:
+        seen: dict[Path, FoundFolder] = {}
+        for found in walk(root, self._gallery):
+            self._found += len(found.files)
+            self._on_found(self._found)
+            pictures = bool(found.files)
+            if found.unreadable is not None:
+                plan.failed.append(Failure(found.path, found.unreadable))
+                plan.unreachable.append(found.path)
+            elif pictures or found.refused or self._catalog.find_folder(found.path) is not None:
+                if not self._looks_unmounted(found):
+                    self._compare(found, plan, whole=True)
+                else:
+                    plan.unreachable.append(found.path)
+                    plan.failed.append(Failure(found.path, _UNMOUNTED))
+            seen[found.path] = FoundFolder(found.path, found.device)  # without its files
+        self._compare_vanished_folders(root, set(seen), plan)
+
+    def _looks_unmounted(self, found: FoundFolder) -> bool:
+        """An empty folder on another file system than when it held pictures: a mount point."""
+        number = self._catalog.find_folder(found.path)
+        if number is None or found.files:
+            return False
+        device = self._catalog.folder_device(number)
+        return device is not None and device != found.device
+
+    def _compare_vanished_folders(self, root: Path, seen: set[Path], plan: Plan) -> None:
+        """Folders that are known but were not met: gone, or on a disk that is not there now."""
+        devices: dict[Path, int | None] = {}
+        kept = list(plan.unreachable)
+        for number, path, device in self._catalog.folders_below(root):
+            devices[path] = device
+            if path in seen or self._gallery in path.parents:
+                continue
+            parent_device = devices.get(path.parent)
+            if any(above in kept for above in (path, *path.parents)):
+                continue
+            if None not in (device, parent_device) and device != parent_device:
+                kept.append(path)
+                plan.unreachable.append(path)
+                plan.failed.append(Failure(path, _UNMOUNTED))
+                continue
+            plan.gone += [(number, name) for name in self._catalog.files_in(number)]
+
+    def _compare(self, found: FoundFolder, plan: Plan, *, whole: bool) -> None:
+        number = self._catalog.find_folder(found.path)
+        known = self._catalog.files_in(number) if number is not None else {}
+        todo = []
+        for file in found.files:
+            state = known.pop(file.name, None)
+            same = state is not None and (state.size, state.modified) == (file.size, file.modified)
+            if state is None or not same:
+                todo.append(file)
+            elif state.content is not None:
+                plan.unchanged += 1
+            elif state.reader == self._reader:
+                path = found.path / os.fsdecode(file.name)
+                plan.failed.append(Failure(path, state.reason or "not a picture"))
+            else:
+                todo.append(file)
+        if todo:
+            plan.todo.append((found.path, todo))
+        for name, reason in found.refused:
+            plan.failed.append(Failure(found.path / os.fsdecode(name), reason))
+            known.pop(name, None)
+        if whole and number is not None:
+            plan.gone += [(number, name) for name in known]
+
+
+_UNMOUNTED = (
+    "its disk or share is not mounted now; what the gallery knows of it is kept "
+    "(glocal remove forgets it)"
+)

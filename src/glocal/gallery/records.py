@@ -1,0 +1,78 @@
+"""The values that pass between a gallery and its stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a search can be filtered by; one per picture, `None` where the file does not say.
+
+    Attributes:
+        folders: numbers of every folder that holds a copy of the picture, and of the folders above.
+        width: of the upright picture, in pixels.
+        height: of the upright picture, in pixels.
+        bytes: size of the file.
+        taken: seconds since 1970-01-01 of the camera's own clock, which knows no time zone.
+        camera: make and model.
+        place: latitude and longitude in degrees (WGS 84).
+    """
+
+    folders: tuple[int, ...]
+    width: int
+    height: int
+    bytes: int
+    taken: int | None = None
+    camera: str | None = None
+    place: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A picture as a store keeps it.
+
+    Attributes:
+        id: names the picture by its content.
+        vector: ``(d,)`` float32 of unit length.
+        attributes: what it can be filtered by.
+    """
+
+    id: UUID
+    vector: NDArray[np.float32]
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One answer of a store: a picture and its cosine similarity to the query, in [-1, 1]."""
+
+    id: UUID
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """How a store is doing.
+
+    Attributes:
+        vectors: how many it holds.
+        in_graph: how many of them the HNSW graph covers; the others are scanned exactly.
+        building: whether a new graph is being built right now.
+        build_error: why the last build failed, or `None`.
+    """
+
+    vectors: int
+    in_graph: int
+    building: bool = False
+    build_error: str | None = None
+
+
+def stack(vectors: Sequence[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
+    """Put ``n`` vectors into one ``(n, dim)`` float32 array, also when ``n`` is 0."""
+    return np.stack(vectors).astype(np.float32) if vectors else np.zeros((0, dim), np.float32)

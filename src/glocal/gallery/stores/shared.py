@@ -1,0 +1,332 @@
+"""One store for many processes: whoever opens it first holds it, the others ask the holder.
+
+Qdrant Edge takes no lock and wants its folder open once, so glocal owns the lock. The holder answers
+on a local socket (a named pipe on Windows), whose address and key lie in the lock's note, readable
+by its user only. When a holder ends, however it ends, the next call of any other process takes the
+lock and opens the folder itself; since every call may be repeated without harm, none is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import GalleryDamagedError, GalleryLockedError
+from glocal.gallery.conditions import Condition
+from glocal.gallery.locks import NamedLock
+from glocal.gallery.records import Match, Record, StoreStatus
+from glocal.gallery.stores import wire
+from glocal.gallery.stores.base import Store
+
+ANSWER_WITHIN = 60.0
+"""Seconds a holder may take for one answer before it counts as stuck."""
+
+T = TypeVar("T")
+
+
+class _HolderGoneError(Exception):
+    """The process that held the store has ended, or is ending."""
+
+
+class SharedStore:
+    """A `Store` that works from every process of this user at once.
+
+    Args:
+        lock: the lock on the folder below.
+        open_store: opens the real store; called while the lock is held, by the process that holds.
+        serve: whether to answer other processes while holding. A command that lives for half a
+            second need not: the others wait for its end.
+        timeout: seconds to wait for a holder that neither answers nor ends.
+    """
+
+    def __init__(
+        self,
+        lock: NamedLock,
+        open_store: Callable[[], Store],
+        *,
+        serve: bool = True,
+        timeout: float = 30.0,
+    ) -> None:
+        self._lock = lock
+        self._open_store = open_store
+        self._serve = serve
+        self._timeout = timeout
+        self._changing = threading.RLock()  # held while finding or losing the way to the store
+        self._local: Store | None = None
+        self._listener: Listener | None = None
+        self._closing = threading.Event()  # from then on nothing is answered any more
+        self._remote: _Remote | None = None
+        self._reach()
+
+    def _reach(self) -> Store:
+        """Find the way to the store: our own, a holder's, or the lock as soon as it is free."""
+        with self._changing:
+            if self._closing.is_set():
+                raise ValueError("the gallery is closed")
+            ends = time.monotonic() + self._timeout
+            while True:
+                if self._local is not None:
+                    return self._local
+                if self._remote is not None:
+                    return self._remote
+                self._try_to_hold()
+                if self._local is None:
+                    self._try_to_connect()
+                if self._local is None and self._remote is None:
+                    if time.monotonic() > ends:
+                        raise self._lock.refusal()
+                    time.sleep(0.02)
+
+    def _try_to_hold(self) -> None:
+        key = secrets.token_bytes(32)
+        listener = Listener(authkey=key, backlog=64) if self._serve else None
+        note = {"address": listener.address, "key": key.hex()} if listener else {}
+        if not self._lock.try_acquire(**note):
+            if listener:
+                listener.close()
+            return
+        try:
+            self._local = self._open_store()
+        except BaseException:
+            if listener:
+                listener.close()
+            self._lock.release()
+            raise
+        if listener:
+            self._listener = listener
+            server = threading.Thread(
+                target=_serve, args=(listener, self._local, self._closing), daemon=True, name="glocal-store"
+            )
+            server.start()
+
+    def _try_to_connect(self) -> None:
+        note = self._lock.holder()
+        with contextlib.suppress(_HolderGoneError, KeyError, ValueError, TypeError):
+            self._remote = _Remote(note["address"], bytes.fromhex(note["key"]), self._lock)
+
+    def _call(self, call: Callable[[Store], T]) -> T:
+        """Make a call; when the holder has ended meanwhile, find the next way and make it again."""
+        while True:
+            store = self._reach()
+            try:
+                return call(store)
+            except _HolderGoneError:
+                with self._changing:
+                    if self._remote is store:
+                        self._remote.close()
+                        self._remote = None
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """See `Store.upsert`."""
+        self._call(lambda store: store.upsert(records))
+
+    def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
+        """See `Store.set_folders`."""
+        self._call(lambda store: store.set_folders(folders))
+
+    def delete(self, ids: Sequence[UUID]) -> None:
+        """See `Store.delete`."""
+        self._call(lambda store: store.delete(ids))
+
+    def search(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        where: Condition | None = None,
+        exact: bool = False,
+    ) -> list[Match]:
+        """See `Store.search`."""
+        return self._call(lambda store: store.search(vector, limit, where=where, exact=exact))
+
+    def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
+        """See `Store.vectors`."""
+        return self._call(lambda store: store.vectors(ids))
+
+    def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
+        """See `Store.scan`; it is read whole first, since a holder may end in the middle."""
+        return iter(self._call(lambda store: list(store.scan())))
+
+    def status(self) -> StoreStatus:
+        """See `Store.status`."""
+        return self._call(lambda store: store.status())
+
+    def build_graph(self) -> bool:
+        """See `Store.build_graph`."""
+        return self._call(lambda store: store.build_graph())
+
+    def flush(self) -> None:
+        """See `Store.flush`."""
+        self._call(lambda store: store.flush())
+
+    def close(self) -> None:
+        """See `Store.close`; a holder closes the store itself, then lets others hold it."""
+        with self._changing:
+            self._closing.set()
+            if self._remote is not None:
+                self._remote.close()
+                self._remote = None
+            if self._local is not None:
+                if self._listener is not None:
+                    with contextlib.suppress(OSError):
+                        Client(self._listener.address).close()  # wakes the thread that accepts
+                    self._listener.close()
+                try:
+                    self._local.close()
+                finally:
+                    self._local = None
+                    self._lock.release()
+
+
+class _Remote:
+    """The holder's store, asked over connections of our own: one for each call under way."""
+
+    def __init__(self, address: Any, key: bytes, lock: NamedLock) -> None:
+        self._address = tuple(address) if isinstance(address, list) else address
+        self._key = key
+        self._lock = lock
+        self._idle: list[Connection[Any, Any]] = []
+        self._idle.append(self._connect())
+
+    def _connect(self) -> Connection[Any, Any]:
+        try:
+            connection = Client(self._address, authkey=self._key)
+        except (EOFError, OSError, AuthenticationError) as error:
+            raise _HolderGoneError from error
+        try:
+            greeting = self._exchange(connection, {"call": "hello"})
+            if greeting.get("version") != wire.VERSION:
+                raise GalleryLockedError(
+                    f"the gallery is held by {self._lock.describe_holder()}, "
+                    "which is another version of glocal; end it and try again"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _exchange(self, connection: Connection[Any, Any], call: dict[str, Any]) -> dict[str, Any]:
+        try:
+            connection.send_bytes(wire.encode(call))
+            answered = connection.poll(ANSWER_WITHIN)
+            answer = connection.recv_bytes(wire.MAX_MESSAGE) if answered else b""
+        except (EOFError, OSError) as error:
+            raise _HolderGoneError from error
+        if not answered:
+            raise self._lock.refusal()
+        return wire.decode(answer)
+
+    def _ask(self, call: str, **arguments: Any) -> Any:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            answer = self._exchange(connection, {"call": call, **arguments})
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        if "error" in answer:
+            raise GalleryDamagedError(answer["error"])
+        return answer["answer"]
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        self._ask("upsert", records=[wire.pack_record(record) for record in records])
+
+    def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
+        self._ask("set_folders", folders={i.hex: list(f) for i, f in folders.items()})
+
+    def delete(self, ids: Sequence[UUID]) -> None:
+        self._ask("delete", ids=[i.hex for i in ids])
+
+    def search(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        where: Condition | None = None,
+        exact: bool = False,
+    ) -> list[Match]:
+        return wire.unpack_matches(
+            self._ask(
+                "search",
+                vector=wire.pack_vector(vector),
+                limit=limit,
+                where=wire.pack_condition(where),
+                exact=exact,
+            )
+        )
+
+    def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
+        answer = self._ask("vectors", ids=[i.hex for i in ids])
+        return {UUID(i): wire.unpack_vector(v) for i, v in answer.items()}
+
+    def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
+        connection = self._connect()  # its own: the holder remembers the page for each connection
+        try:
+            first = True
+            while True:
+                answer = self._exchange(connection, {"call": "scan", "first": first})
+                if "error" in answer:
+                    raise GalleryDamagedError(answer["error"])
+                for i, folders in answer["answer"]:
+                    yield UUID(i), tuple(folders)
+                if len(answer["answer"]) < wire.SCAN_PAGE:
+                    return
+                first = False
+        finally:
+            connection.close()
+
+    def status(self) -> StoreStatus:
+        return wire.unpack_status(self._ask("status"))
+
+    def build_graph(self) -> bool:
+        return bool(self._ask("build_graph"))
+
+    def flush(self) -> None:
+        self._ask("flush")
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _serve(listener: Listener, store: Store, closing: threading.Event) -> None:
+    """Accept connections until the store closes, each answered by a thread of its own."""
+    while not closing.is_set():
+        try:
+            connection = listener.accept()
+        except Exception:  # noqa: BLE001 - a stranger's bad handshake must not end the service
+            closing.wait(0.01)
+            continue
+        threading.Thread(target=_serve_one, args=(connection, store, closing), daemon=True).start()
+
+
+def _serve_one(connection: Connection[Any, Any], store: Store, closing: threading.Event) -> None:
+    answers = wire.Answers(store)
+    with connection, contextlib.suppress(EOFError, OSError):
+        while not closing.is_set():
+            message = connection.recv_bytes(wire.MAX_MESSAGE)
+            try:
+                call = wire.decode(message)
+                if call["call"] == "hello":
+                    answer: dict[str, Any] = {"version": wire.VERSION}
+                else:
+                    answer = answers.answer(call)
+            except Exception as error:  # noqa: BLE001 - it goes to the one who asked
+                if closing.is_set():
+                    return  # the failure is our ending: the other side finds its next way
+                answer = {"error": str(error) or type(error).__name__}
+            connection.send_bytes(wire.encode(answer))

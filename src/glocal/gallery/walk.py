@@ -1,0 +1,104 @@
+"""Find pictures below a folder, without following anything anywhere it should not go."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from glocal.images import is_picture_name
+
+_SKIPPED = {"$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A picture file: its name in its folder, its size in bytes, its time in nanoseconds."""
+
+    name: bytes
+    size: int
+    modified: int
+
+
+@dataclass(slots=True)
+class FoundFolder:
+    """One folder and the pictures right inside it.
+
+    Attributes:
+        path: of the folder.
+        device: number of the file system it lies on.
+        files: what is to be read.
+        refused: names, with the reason why they are not even opened.
+        unreadable: why the folder itself cannot be listed; then nothing is known of its files.
+    """
+
+    path: Path
+    device: int | None = None
+    files: list[FoundFile] = field(default_factory=list)
+    refused: list[tuple[bytes, str]] = field(default_factory=list)
+    unreadable: str | None = None
+
+
+def walk(root: Path, leave_out: Path) -> Iterator[FoundFolder]:
+    """Yield a folder and every folder below it, parents first.
+
+    Hidden files and folders, the bins of operating systems and `leave_out` are passed over. Links
+    to folders are not followed, so no loop is possible and no picture is met twice; links to files
+    are. Memory grows with the largest folder, not with the tree.
+    """
+    waiting = [root]
+    while waiting:
+        folder = _list(waiting.pop(), leave_out, waiting)
+        yield folder
+
+
+def single_file(path: Path) -> FoundFolder:
+    """The folder of one file, as `walk` would give it if it held nothing else."""
+    folder = FoundFolder(path.parent)
+    _take(folder, path.name, str(path))
+    return folder
+
+
+def _list(path: Path, leave_out: Path, waiting: list[Path]) -> FoundFolder:
+    folder = FoundFolder(path)
+    try:
+        folder.device = path.stat().st_dev
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name in _SKIPPED:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    below = path / entry.name
+                    if below != leave_out and not _is_junction(below):
+                        waiting.append(below)
+                elif is_picture_name(entry.name):
+                    _take(folder, entry.name, entry)
+    except OSError as error:
+        folder.unreadable = f"the folder cannot be read: {_reason(error)}"
+    return folder
+
+
+def _take(folder: FoundFolder, name: str, entry: str | os.DirEntry[str]) -> None:
+    try:
+        found = os.stat(entry) if isinstance(entry, str) else entry.stat()
+    except OSError as error:
+        folder.refused.append((os.fsencode(name), _reason(error)))
+        return
+    if stat.S_ISDIR(found.st_mode):
+        return  # a link to a folder
+    if not stat.S_ISREG(found.st_mode):
+        folder.refused.append((os.fsencode(name), "not a regular file but a pipe, socket or device"))
+        return
+    folder.files.append(FoundFile(os.fsencode(name), found.st_size, found.st_mtime_ns))
+
+
+def _is_junction(path: Path) -> bool:
+    """Windows' other kind of link to a folder, which does not count as a symbolic link."""
+    is_junction = getattr(os.path, "isjunction", None)  # Python 3.12
+    return is_junction is not None and bool(is_junction(path))
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

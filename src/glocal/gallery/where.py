@@ -1,0 +1,284 @@
+"""The language of `--where`: conditions on folder, date, camera, size and place.
+
+::
+
+    folder = ~/Pictures/2019          in that folder or below
+    camera = "canon eos"              the camera's name contains it, whatever the case
+    taken >= 2019-05  taken = 2019    year, month, day or second: 2019-05-17T10:30:00
+    width >= 2000     height < 500    pixels of the upright picture
+    bytes > 2MB                       size of the file, with kB, MB or GB
+    near 48.8583,2.2945 within 5 km   latitude,longitude in degrees
+
+joined by ``and``, ``or``, ``not`` and parentheses; ``and`` binds tighter than ``or``. A value with
+spaces or parentheses stands in quotes. ``=  !=  <  <=  >  >=`` compare; a picture that does not say
+(no date, no place) meets no comparison.
+"""
+
+from __future__ import annotations
+
+import calendar
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from glocal.errors import QueryError
+from glocal.gallery.conditions import (
+    AllOf,
+    AnyOf,
+    Between,
+    CameraIn,
+    Condition,
+    Field,
+    InFolder,
+    Near,
+    NotThis,
+)
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<mark><=|>=|!=|[=<>(),])|(?P<word>[^\s=<>!(),"']+))"""
+)
+_TIME = re.compile(
+    r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?)?)?)?"
+)
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|px)?", re.IGNORECASE)
+_UNITS = {"": 1, "b": 1, "px": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_COMPARISONS = {"=", "!=", "<", "<=", ">", ">="}
+_NUMBERS: dict[str, Field] = {"width": "width", "height": "height", "bytes": "bytes"}
+_MAX_LENGTH = 10_000
+_MAX_DEPTH = 50
+
+
+class Names(Protocol):
+    """What the catalogue knows of the names in a condition."""
+
+    def find_folder(self, path: Path) -> int | None:
+        """The number of a folder, or `None`."""
+        ...
+
+    def cameras_like(self, text: str) -> tuple[str, ...]:
+        """Every camera whose name contains the text."""
+        ...
+
+
+def parse(text: str, names: Names) -> Condition:
+    """Read a condition.
+
+    Args:
+        text: as described above.
+        names: resolves folders and cameras; what it does not know matches nothing.
+
+    Raises:
+        QueryError: the text is no condition; the error says where and what was expected.
+    """
+    if len(text) > _MAX_LENGTH:
+        raise QueryError(f"the condition is longer than {_MAX_LENGTH} characters")
+    return _Parser(text, names).parse()
+
+
+class _Parser:
+    def __init__(self, text: str, names: Names) -> None:
+        self._text = text
+        self._names = names
+        self._tokens = _tokens(text)
+        self._at = 0
+        self._depth = 0
+
+    def parse(self) -> Condition:
+        condition = self._any()
+        if self._at < len(self._tokens):
+            raise self._wrong("'and', 'or' or the end")
+        return condition
+
+    def _any(self) -> Condition:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise QueryError("the condition is nested too deeply")
+        parts = [self._all()]
+        while self._accept("or"):
+            parts.append(self._all())
+        self._depth -= 1
+        return parts[0] if len(parts) == 1 else AnyOf(tuple(parts))
+
+    def _all(self) -> Condition:
+        parts = [self._one()]
+        while self._accept("and"):
+            parts.append(self._one())
+        return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+
+    def _one(self) -> Condition:
+        negations = 0
+        while self._accept("not"):
+            negations += 1
+        if self._accept("("):
+            condition = self._any()
+            self._expect(")")
+        else:
+            condition = self._comparison()
+        return NotThis(condition) if negations % 2 else condition
+
+    def _comparison(self) -> Condition:
+        name = self._next("folder, camera, taken, width, height, bytes or near").lower()
+        if name == "near":
+            return self._near()
+        kinds: dict[str, Callable[[str, str], Condition]] = {
+            "folder": self._folder,
+            "camera": self._camera,
+            "taken": self._taken,
+        } | {n: self._number(field) for n, field in _NUMBERS.items()}
+        if name not in kinds:
+            self._at -= 1
+            raise self._wrong("folder, camera, taken, width, height, bytes or near")
+        how = self._next("a comparison such as = or >=")
+        if how not in _COMPARISONS:
+            self._at -= 1
+            raise self._wrong("a comparison such as = or >=")
+        return kinds[name](how, self._next("a value"))
+
+    def _folder(self, how: str, value: str) -> Condition:
+        path = Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100 - keeps links
+        found = {self._names.find_folder(path), self._names.find_folder(_resolved(path))} - {None}
+        inside = InFolder(tuple(sorted(number for number in found if number is not None)))
+        return self._equality("folder", how, inside)
+
+    def _camera(self, how: str, value: str) -> Condition:
+        return self._equality("camera", how, CameraIn(self._names.cameras_like(value)))
+
+    def _equality(self, name: str, how: str, condition: Condition) -> Condition:
+        if how not in ("=", "!="):
+            raise QueryError(f"{name} can be compared with = and != only, not {how}")
+        return condition if how == "=" else NotThis(condition)
+
+    def _taken(self, how: str, value: str) -> Condition:
+        first, after = _span(value)
+        return _compare("taken", how, first, after)
+
+    def _number(self, field: Field) -> Callable[[str, str], Condition]:
+        def number(how: str, value: str) -> Condition:
+            match = _AMOUNT.fullmatch(value)
+            if not match:
+                raise QueryError(f"{field} needs a number such as 2000 or 2MB, not {value!r}")
+            amount = float(match[1]) * _UNITS[(match[2] or "").lower()]
+            return _compare(field, how, amount, amount + 1)
+
+        return number
+
+    def _near(self) -> Condition:
+        latitude = self._degrees("latitude", 90)
+        self._expect(",")
+        longitude = self._degrees("longitude", 180)
+        self._expect("within")
+        value = self._next("a distance such as 5 km")
+        if value.lower().endswith("km"):
+            value = value[:-2]
+        else:
+            self._accept("km")
+        try:
+            km = float(value)
+        except ValueError:
+            km = -1.0
+        if not 0 < km < 20_100:  # half way round the earth
+            raise QueryError(f"a distance is a number of kilometres above 0, not {value!r}")
+        return Near(latitude, longitude, km)
+
+    def _degrees(self, what: str, most: float) -> float:
+        value = self._next(f"a {what} in degrees")
+        try:
+            degrees = float(value)
+        except ValueError:
+            degrees = float("nan")
+        if not -most <= degrees <= most:
+            raise QueryError(f"a {what} lies between -{most:g} and {most:g}, not at {value!r}")
+        return degrees
+
+    def _next(self, expected: str) -> str:
+        if self._at >= len(self._tokens):
+            raise self._wrong(expected)
+        self._at += 1
+        return _bare(self._tokens[self._at - 1][0])
+
+    def _accept(self, word: str) -> bool:
+        if self._at < len(self._tokens) and self._tokens[self._at][0].lower() == word:
+            self._at += 1
+            return True
+        return False
+
+    def _expect(self, word: str) -> None:
+        if not self._accept(word):
+            raise self._wrong(repr(word))
+
+    def _wrong(self, expected: str) -> QueryError:
+        if self._at >= len(self._tokens):
+            return QueryError(f"the condition ends where {expected} should follow: {self._text!r}")
+        token, position = self._tokens[self._at]
+        return QueryError(
+            f"expected {expected} instead of {token!r} at character {position + 1} "
+            f"of the condition {self._text!r}"
+        )
+
+
+def _tokens(text: str) -> list[tuple[str, int]]:
+    tokens = []
+    at = 0
+    end = len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if not match:
+            raise QueryError(f"cannot read the condition {text!r} from character {at + 1} on")
+        tokens.append((match[0].strip(), match.end() - len(match[0].lstrip())))
+        at = match.end()
+    return tokens
+
+
+def _bare(token: str) -> str:
+    return token[1:-1] if token[:1] in ("'", '"') else token
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return path
+
+
+def _compare(field: Field, how: str, first: float, after: float) -> Condition:
+    """Compare with a value that spans ``first <= x < after``: a whole year, or one pixel."""
+    match how:
+        case "=":
+            return Between(field, first, after)
+        case "!=":
+            return AnyOf((Between(field, None, first), Between(field, after, None)))
+        case "<":
+            return Between(field, None, first)
+        case "<=":
+            return Between(field, None, after)
+        case ">":
+            return Between(field, after, None)
+        case _:
+            return Between(field, first, None)
+
+
+def _span(value: str) -> tuple[float, float]:
+    """The seconds since 1970 at which a year, month, day, minute or second begins and ends."""
+    match = _TIME.fullmatch(value)
+    try:
+        if not match:
+            raise ValueError
+        year, month, day, hour, minute, second = (None if g is None else int(g) for g in match.groups())
+        start = datetime(year or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0)
+        if month is None:
+            length = timedelta(days=365 + calendar.isleap(start.year))
+        elif day is None:
+            length = timedelta(days=calendar.monthrange(start.year, start.month)[1])
+        elif hour is None:
+            length = timedelta(days=1)
+        else:
+            length = timedelta(seconds=60 if second is None else 1)
+    except (ValueError, OverflowError) as error:
+        raise QueryError(
+            f"a date looks like 2019, 2019-05, 2019-05-17 or 2019-05-17T10:30, not {value!r}"
+        ) from error
+    begin = (start - datetime(1970, 1, 1)).total_seconds()
+    return begin, begin + length.total_seconds()

@@ -1,0 +1,122 @@
+"""Every way a decoder hands over pixels, made 8-bit sRGB."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageCms
+
+# Reducing these averages colours; in the others a number is an index or does not fit in 8 bits.
+_REDUCIBLE = frozenset(("L", "RGB", "RGBA", "RGBX", "CMYK", "LA", "YCbCr"))
+_SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_LARGEST_PROFILE = 8 * 2**20
+
+
+def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
+    """Turn a decoded PIL image of any mode into ``(h, w, 3)`` uint8 sRGB.
+
+    Transparent parts become white, 16-bit values lose their lower byte, and an ICC profile is
+    applied unless it is sRGB already or makes no sense.
+
+    Args:
+        image: decoded; it is not changed.
+        factor: average boxes of so many pixels a side into one, to keep large pictures small.
+    """
+    profile = image.info.get("icc_profile")
+    if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
+        image = _flatten(image.reduce(factor))
+    else:
+        image = _flatten(image)
+        image = image.reduce(factor) if factor > 1 else image
+    image = apply_profile(image, profile)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def apply_profile(image: Image.Image, profile: object) -> Image.Image:
+    """Convert an "L", "RGB" or "CMYK" image to sRGB by its ICC profile, if it has a usable one.
+
+    A profile that is broken, or is for another kind of picture, is ignored: colours somewhat off
+    find the same thing; a refused picture finds nothing.
+    """
+    if not isinstance(profile, bytes) or not 128 <= len(profile) <= _LARGEST_PROFILE:
+        return image
+    from PIL import ImageCms
+
+    try:
+        transform = _transform(profile, image.mode)
+        return image if transform is None else transform.apply(image)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, RuntimeError):
+        return image
+
+
+@lru_cache(maxsize=16)  # cameras of a folder share a few profiles; a transform takes milliseconds
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    from PIL import ImageCms
+
+    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if _SPACES.get(opened.profile.xcolor_space) != mode:
+        return None
+    if (opened.profile.profile_description or "").startswith("sRGB"):
+        return None
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    return ImageCms.ImageCmsTransform(opened, srgb, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Make "L", "RGB" or "CMYK" of any mode, with transparency laid over white."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bits(image)
+    if image.has_transparency_data:
+        return _over_white(image)
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "LAB":
+        from PIL import ImageCms
+
+        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        return ImageCms.ImageCmsTransform(lab, srgb, "LAB", "RGB").apply(image)
+    return image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode != "RGBA":
+        image = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    values = np.asarray(image)
+    if values.dtype.kind == "f":
+        return Image.fromarray(_from_float(values))
+    largest = int(values.max(initial=0))
+    # 16 bits unless a value says otherwise: a dark 16-bit picture is dark, not an 8-bit one.
+    shift = max(largest.bit_length() - 8, 8)
+    return Image.fromarray((np.maximum(values, 0) >> shift).astype(np.uint8))
+
+
+def _from_float(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    largest = float(values.max(initial=0.0))
+    # No format says what white is. 0 to 1 is the custom; above that, the usual integer ranges.
+    white = next((w for w in (1.0, 255.0, 65535.0) if largest <= w), largest)
+    scaled: NDArray[np.float32] = np.clip(values / np.float32(white), 0, 1) * 255 + 0.5
+    return scaled.astype(np.uint8)

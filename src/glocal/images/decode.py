@@ -1,0 +1,254 @@
+"""Any picture to upright RGB, decoded no larger than it is needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import GlocalError, ImageError, QueryError
+from glocal.images.arrays import array_to_rgb, check_array
+from glocal.images.color import to_srgb
+from glocal.images.facts import Facts, read_facts, read_orientation
+from glocal.images.faults import as_image_error
+from glocal.images.formats import detect, is_raw_name, open_header
+from glocal.images.jpeg import decode_scaled
+from glocal.images.limits import Limits
+from glocal.images.quiet import decoder_warnings_ignored
+from glocal.images.raw import embedded_preview, is_raw_tiff
+from glocal.images.region import Region, pixel_box
+from glocal.images.sources import read_bytes, read_stream
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from PIL import Image
+
+    ImageSource: TypeAlias = (
+        str
+        | os.PathLike[str]
+        | bytes
+        | bytearray
+        | memoryview
+        | BinaryIO
+        | Image.Image
+        | NDArray[Any]
+    )
+
+_DEFAULT_LIMITS = Limits()
+
+# Decoding threads each hold one picture. That is small change with photos, which are decoded
+# scaled, but four TIFF scans of 100 megapixels at once are gigabytes: large ones take turns.
+_HUGE_PIXELS = 16_000_000
+_huge_decode = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        array: ``(h, w, 3)`` uint8 sRGB, upright; may be smaller than the facts' size, and is only
+            the region where one was asked for.
+        facts: of the whole picture.
+    """
+
+    array: NDArray[np.uint8]
+    facts: Facts
+
+
+def load(
+    source: ImageSource,
+    *,
+    min_side: int | None = None,
+    region: Region | None = None,
+    limits: Limits = _DEFAULT_LIMITS,
+) -> Picture:
+    """Decode any picture to upright RGB.
+
+    Args:
+        source: a path, encoded bytes, a binary stream, a PIL image, or an array: ``(h, w)`` or
+            ``(h, w, 1 | 3 | 4)`` of uint8, uint16, or float from 0 to 1, taken as upright sRGB.
+        min_side: the shorter side of what is returned may go down to this many pixels, which
+            saves most of the time and memory of a large photo; None decodes all pixels. Smaller
+            pictures are never enlarged.
+        region: X, Y, W, H of the upright picture: fractions if all four are at most 1, else
+            pixels. Only this part is returned, and ``min_side`` is of its shorter side.
+        limits: what is refused as too large.
+
+    Returns:
+        The picture; ``facts`` are those of the whole, at full size. Errors have the bare reason
+        as their text, for lists of ``file: reason``; the path is a note on the exception.
+
+    Raises:
+        ImageMissingError: no file at that path.
+        ImageError: nothing that glocal can decode, whatever a decoder raised.
+        QueryError: a region outside the picture, or a ``min_side`` below 1.
+    """
+    if min_side is not None and min_side < 1:
+        raise QueryError(f"min_side must be at least 1 pixel, not {min_side}")
+    wanted = _Wanted(min_side, region, limits)
+    if isinstance(source, np.ndarray):
+        return _load_array(source, wanted)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = bytes(source)
+        limits.check_bytes(len(data))
+        return _load_bytes(data, wanted)
+    if isinstance(source, (str, os.PathLike)):
+        data = read_bytes(source, limits)
+        try:
+            return _load_bytes(data, wanted, raw_name=is_raw_name(source))
+        except ImageError as error:
+            error.add_note(f"picture: {os.fsdecode(source)}")
+            raise
+    if callable(read := getattr(source, "read", None)):
+        return _load_bytes(read_stream(read, limits), wanted)
+    return _load_image(source, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the caller of ``load`` asked for."""
+
+    min_side: int | None
+    region: Region | None
+    limits: Limits
+
+    def scale(self, width: int, height: int) -> float:
+        """The smallest scale, at most 1, that keeps ``min_side`` of an upright picture's region."""
+        if self.min_side is None:
+            return 1.0
+        return min(1.0, self.min_side / pixel_box(self.region, width, height).shorter)
+
+    def cut(
+        self, stored: NDArray[np.uint8], orientation: int, width: int, height: int
+    ) -> NDArray[np.uint8]:
+        """Turn decoded pixels upright and cut the region out of them.
+
+        Args:
+            stored: ``(h, w, 1 | 3)`` as the file has it, at any scale.
+            orientation: EXIF, 1 to 8.
+            width, height: of the upright picture at full size.
+        """
+        upright = _upright(stored, orientation)
+        to_height, to_width = upright.shape[:2]
+        if self.region is not None:
+            box = pixel_box(self.region, width, height).scaled(width, height, to_width, to_height)
+            upright = upright[box.top : box.bottom, box.left : box.right]
+        if upright.shape[2] == 1:
+            return np.repeat(upright, 3, axis=2)
+        # A view would keep the whole alive, and Pillow's memory is read-only.
+        return np.require(upright, requirements=["C", "W", "O"])
+
+
+def _load_array(array: NDArray[Any], wanted: _Wanted) -> Picture:
+    height, width = check_array(array)
+    wanted.limits.check_pixels(width, height)
+    facts = Facts(width=width, height=height, format="array", bytes=None)
+    rgb = wanted.cut(array_to_rgb(array), 1, width, height)
+    return Picture(rgb.copy() if np.may_share_memory(rgb, array) else rgb, facts)
+
+
+def _load_image(image: object, wanted: _Wanted) -> Picture:
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        raise ImageError(
+            f"a {type(image).__name__} is no picture: give a path, bytes, a binary stream, "
+            "a PIL image or a numpy array"
+        )
+    name = image.format or "image"
+    with _decoder_faults(name):
+        return _decode_pillow(image, name, None, wanted)
+
+
+def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Picture:
+    name = detect(data)
+    if name is None:
+        raise ImageError(
+            "not a picture: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
+            "PPM and camera RAW"
+        )
+    with _decoder_faults(name):
+        if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
+            return _load_raw(data, wanted)
+        image = open_header(data, name)
+        if name == "JPEG":
+            return _decode_jpeg(data, image, wanted)
+        return _decode_pillow(image, name, len(data), wanted)
+
+
+def _load_raw(data: bytes, wanted: _Wanted) -> Picture:
+    preview, orientation = embedded_preview(data)
+    picture = _decode_jpeg(preview, open_header(preview, "JPEG"), wanted, orientation=orientation)
+    return replace(picture, facts=replace(picture.facts, format="RAW", bytes=len(data)))
+
+
+def _decode_jpeg(
+    data: bytes, image: Image.Image, wanted: _Wanted, *, orientation: int | None = None
+) -> Picture:
+    wanted.limits.check_pixels(*image.size)
+    orientation = read_orientation(image) if orientation is None else orientation
+    width, height = image.size if orientation < 5 else image.size[::-1]
+    facts = read_facts(image, width, height, "JPEG", len(data))
+    scale = wanted.scale(width, height)
+    least = (_ceil(image.width * scale), _ceil(image.height * scale))
+    # A progressive picture is held whole as coefficients, however small it is decoded.
+    pixels = image.width * image.height if "progressive" in image.info else least[0] * least[1]
+    with _one_at_a_time(pixels):
+        array = decode_scaled(data, image, least)
+        return Picture(wanted.cut(array, orientation, width, height), facts)
+
+
+def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wanted) -> Picture:
+    wanted.limits.check_pixels(*image.size)
+    with _one_at_a_time(image.width * image.height):
+        # Loading comes first: TIFF is turned upright by it, PNG may keep its EXIF at the end.
+        image.load()
+        wanted.limits.check_pixels(*image.size)
+        orientation = read_orientation(image)
+        width, height = image.size if orientation < 5 else image.size[::-1]
+        facts = read_facts(image, width, height, name, size)
+        array = to_srgb(image, factor=max(1, int(1 / wanted.scale(width, height) + 1e-9)))
+        return Picture(wanted.cut(array, orientation, width, height), facts)
+
+
+def _upright(stored: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation, as a view: 5 to 8 are mirrored on the diagonal first."""
+    array = stored.swapaxes(0, 1) if orientation >= 5 else stored
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def _ceil(value: float) -> int:
+    return max(1, -int(-value // 1))
+
+
+@contextmanager
+def _one_at_a_time(pixels: int) -> Iterator[None]:
+    if pixels <= _HUGE_PIXELS:
+        yield
+        return
+    with _huge_decode:
+        yield
+
+
+@contextmanager
+def _decoder_faults(name: str) -> Iterator[None]:
+    """Make an ImageError of whatever a decoder raises on a hostile or broken file."""
+    with decoder_warnings_ignored():
+        try:
+            yield
+        except GlocalError:
+            raise
+        except Exception as error:
+            raise as_image_error(error, name) from error

@@ -1,0 +1,34 @@
+"""What decoders raise, said in words for a person."""
+
+from __future__ import annotations
+
+import re
+
+from glocal.errors import ImageError
+
+_REPR = re.compile(r"<[^<>]*>|'[^']*[/\\][^']*'|\b(?:0x)[0-9a-fA-F]+\b")
+_TRUNCATED = re.compile(
+    r"truncat|premature|unexpected end|end of (?:file|data)|not enough|file too short"
+    r"|unpack requires|buffer is not large enough|index out of range|attempt to seek",
+    re.IGNORECASE,
+)
+_REASON_LENGTH = 120
+
+
+def as_image_error(error: Exception, name: str) -> ImageError:
+    """Turn any exception of a decoder into an ImageError with one short line.
+
+    Args:
+        error: what was raised.
+        name: the format being decoded.
+    """
+    if isinstance(error, MemoryError):
+        return ImageError(f"too large: there is not enough memory to decode this {name}")
+    said = " ".join(_REPR.sub("", str(error)).split()).strip(" .:")
+    said = "".join(c for c in said if c.isprintable())[:_REASON_LENGTH]
+    kind = type(error).__name__
+    detail = said if isinstance(error, (OSError, ValueError, SyntaxError)) else f"{kind} {said}"
+    detail = detail.strip() or kind
+    if isinstance(error, EOFError) or _TRUNCATED.search(said):
+        return ImageError(f"truncated {name}: {detail}")
+    return ImageError(f"damaged {name}: {detail}")

@@ -1,0 +1,148 @@
+"""Which formats glocal reads, how it tells them apart, and how it opens one."""
+
+from __future__ import annotations
+
+import io
+import os
+from functools import cache
+from importlib.util import find_spec
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from glocal.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# fmt: off
+_EXTENSIONS = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs",
+        ".heic", ".heics", ".heif", ".heifs", ".hif", ".gif", ".tif", ".tiff", ".bmp", ".dib",
+        ".ppm", ".pgm", ".pbm", ".pnm",
+    )
+)
+_RAW_EXTENSIONS = frozenset(
+    (
+        ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc",
+        ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl",
+        ".sr2", ".srf", ".srw", ".x3f",
+    )
+)
+# fmt: on
+
+# Brands of ISO media files; Pillow reads the first kind, pi-heif the second, LibRaw Canon's CR3.
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_HEIF_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+
+
+def is_picture_name(name: str | os.PathLike[str]) -> bool:
+    """Tell by its extension whether a file of a folder is worth opening as a picture.
+
+    Only for walking folders: what a file is, its content decides. Camera RAW counts where the
+    package that reads it (the extra ``raw``) is installed.
+    """
+    extension = PurePath(name).suffix.lower()
+    return extension in _EXTENSIONS or (extension in _RAW_EXTENSIONS and _reads_raw())
+
+
+def is_raw_name(name: str | os.PathLike[str]) -> bool:
+    """Tell by its extension whether a file claims to be camera RAW.
+
+    Most RAW formats are TIFF inside, and the TIFF reader would find the thumbnail: for RAW alone
+    the content does not suffice.
+    """
+    return PurePath(name).suffix.lower() in _RAW_EXTENSIONS
+
+
+def detect(data: bytes) -> str | None:
+    """Name the format of a file by its first bytes: "JPEG", "PNG", ..., "RAW", or None."""
+    for magic, name in (
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"GIF87a", "GIF"),
+        (b"GIF89a", "GIF"),
+        (b"BM", "BMP"),
+        (b"FUJIFILMCCD-RAW", "RAW"),
+        (b"IIRO", "RAW"),  # Olympus
+        (b"IIRS", "RAW"),
+        (b"MMOR", "RAW"),
+        (b"IIU\x00", "RAW"),  # Panasonic
+        (b"FOVb", "RAW"),  # Sigma
+        (b"\x00MRM", "RAW"),  # Minolta
+    ):
+        if data.startswith(magic):
+            return name
+    if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return "RAW" if data[8:10] == b"CR" else "TIFF"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[4:8] == b"ftyp":
+        return _detect_brand(data)
+    if len(data) > 2 and data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#":
+        return "PPM"
+    return None
+
+
+def open_header(data: bytes, name: str) -> Image.Image:
+    """Open the bytes of a picture of a known format with Pillow, reading no further than needed.
+
+    ``PIL.Image.open`` is not used: it tries formats by guess, and compares with the process-wide
+    ``MAX_IMAGE_PIXELS``, which is the caller's to set and not ours; glocal checks its own limit.
+    HEIF is opened by its class, so that the caller's Pillow learns no format it did not ask for.
+
+    Raises:
+        ImageError: this build of Pillow cannot read the format.
+        Exception: whatever the decoder raises; :func:`glocal.images.load` makes sense of it.
+    """
+    file = io.BytesIO(data)
+    if name == "HEIF":
+        from pi_heif import HeifImageFile
+
+        heif: Image.Image = HeifImageFile(file)
+        return heif
+    _register()
+    from PIL import Image
+
+    factory, accept = Image.OPEN[name]
+    verdict = accept(data[:16]) if accept else True
+    if isinstance(verdict, str):
+        raise ImageError(f"{name} is not readable here: {verdict}")
+    file.seek(0)
+    return factory(file, "")
+
+
+def _detect_brand(data: bytes) -> str | None:
+    # The major brand may be a generic one; the compatible brands then tell.
+    size = min(int.from_bytes(data[:4], "big"), 256)
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, size - 3, 4))]
+    for brand in brands:
+        if brand in _AVIF_BRANDS:
+            return "AVIF"
+        if brand == b"crx ":
+            return "RAW"
+        if brand in _HEIF_BRANDS and brand not in (b"mif1", b"msf1"):
+            return "HEIF"
+    return "HEIF" if _HEIF_BRANDS.intersection(brands) else None
+
+
+@cache
+def _register() -> None:
+    # Importing a plugin registers it; only these, never the ones that start programs (EPS).
+    from PIL import (  # noqa: F401
+        AvifImagePlugin,
+        BmpImagePlugin,
+        GifImagePlugin,
+        JpegImagePlugin,
+        PngImagePlugin,
+        PpmImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
+
+
+@cache
+def _reads_raw() -> bool:
+    return find_spec("rawpy") is not None

@@ -1,0 +1,94 @@
+"""JPEG: decoded in the DCT domain at the scale that is needed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import ImageError
+from glocal.images.color import apply_profile, to_srgb
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# Encoders write about ten scans. A file of a few kilobytes can hold thousands, each of which
+# costs a pass over every pixel the header claims: minutes for one picture.
+_MOST_SCANS = 500
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
+
+
+def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a JPEG to sRGB at the smallest eighth of its size that is not below ``least``.
+
+    Args:
+        data: the file.
+        image: the same file opened by Pillow, not loaded: its mode, profile, and second opinion.
+        least: width and height in pixels, as stored.
+
+    Returns:
+        ``(h, w, 1 | 3)`` uint8, not turned upright; 1 channel for grey.
+
+    Raises:
+        ImageError: so many scans that it can only be meant to take time.
+        OSError, ValueError, SyntaxError: Pillow's, of a file that is truncated or damaged.
+    """
+    if data.count(b"\xff\xda") > _MOST_SCANS and count_scans(data) > _MOST_SCANS:
+        raise ImageError(f"damaged JPEG: more than {_MOST_SCANS} scans")
+    array = _turbo(data, image, least)
+    if array is not None:
+        return array
+    if least != image.size:
+        image.draft(None, least)
+    image.load()
+    return to_srgb(image)
+
+
+def count_scans(data: bytes) -> int:
+    """Count the scans of the first picture of a JPEG file.
+
+    Thumbnails in its segments and videos behind its end are not counted: both may hold any bytes.
+    """
+    scans, at = 0, 2
+    while (marker := _MARKER.search(data, at)) is not None:
+        code, at = marker[1][0], marker.end()
+        if code == _END_OF_IMAGE:
+            break
+        scans += code == _START_OF_SCAN
+        if code not in _WITHOUT_LENGTH:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return scans
+
+
+def _turbo(data: bytes, image: Image.Image, least: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """Decode grey and YCbCr with libjpeg-turbo; None where Pillow has to decide.
+
+    Strict decoding refuses what Pillow reads past (stray bytes between markers) as well as what
+    Pillow refuses too (a missing end), so its refusal is not the last word.
+    """
+    import simplejpeg
+
+    if image.mode not in ("L", "RGB"):
+        return None
+    grey = image.mode == "L"
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if (width, height) != image.size:  # two headers, and Pillow believed the other one
+            return None
+        array: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, "GRAY" if grey else "RGB", min_width=least[0], min_height=least[1]
+        )
+    except ValueError:
+        return None
+    profile = image.info.get("icc_profile")
+    if profile is None:
+        return array
+    from PIL import Image as PillowImage
+
+    plane = PillowImage.fromarray(array[:, :, 0] if grey else array)
+    coloured = apply_profile(plane, profile)
+    return array if coloured is plane else np.array(coloured)

@@ -1,0 +1,113 @@
+"""Bytes out of files and streams: bounded, and never waiting on something that is no file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+
+from glocal.errors import ImageError, ImageMissingError
+from glocal.images.limits import Limits
+
+_CHUNK = 4 * 2**20
+
+# O_NONBLOCK: opening a FIFO without a writer would wait for ever. O_NOCTTY: a terminal named
+# photo.jpg must not become ours. Windows has neither, and needs to be told that it is binary.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
+    """Read a whole regular file, at most ``limits.max_bytes`` of it.
+
+    Errors have the bare reason as their text, for lists of ``file: reason``; the path is a note.
+
+    Raises:
+        ImageMissingError: there is no such file.
+        ImageError: it is no regular file, empty, too large, or cannot be read.
+    """
+    try:
+        return _read_regular(source_path, limits)
+    except ImageError as error:
+        error.add_note(f"picture: {os.fsdecode(source_path)}")
+        raise
+
+
+def read_stream(read: Callable[[int], object], limits: Limits) -> bytes:
+    """Read a binary stream from where it stands to its end, at most ``limits.max_bytes``.
+
+    Args:
+        read: the stream's ``read``.
+        limits: how much of it to take.
+
+    Raises:
+        ImageError: it cannot be read, gives no bytes, is empty or too large.
+    """
+    try:
+        data = _read_at_most(read, limits.max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"not readable: {reason_of(error)}") from error
+    limits.check_bytes(len(data))
+    return data
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Say why the system refused, in its own words and without the path."""
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return (strerror or str(error) or type(error).__name__).lower()
+
+
+def _read_regular(path: str | os.PathLike[str], limits: Limits) -> bytes:
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ImageMissingError("no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if os.path.isdir(path):  # Windows says "permission denied" of a folder
+            raise ImageError("is a directory") from error
+        raise ImageError(f"not readable: {reason_of(error)}") from error
+    try:
+        status = os.fstat(descriptor)
+        _refuse_irregular(status.st_mode)
+        limits.check_bytes(status.st_size)
+        # One byte more than fits tells a file that grew meanwhile from one that just fits.
+        data = _read_at_most(lambda size: os.read(descriptor, size), limits.max_bytes + 1)
+    except OSError as error:
+        raise ImageError(f"not readable: {reason_of(error)}") from error
+    finally:
+        os.close(descriptor)
+    limits.check_bytes(len(data))
+    return data
+
+
+def _read_at_most(read: Callable[[int], object], limit: int) -> bytes:
+    chunks: list[bytes] = []
+    left = limit
+    while left > 0:
+        chunk = read(min(left, _CHUNK))
+        if not isinstance(chunk, bytes):  # None: it would have to wait; str: a text stream
+            raise ImageError("not readable: the stream gives no bytes; open it in binary mode")
+        if not chunk:
+            break
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
+
+
+def _refuse_irregular(mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise ImageError("is a directory")
+    kinds = {
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    raise ImageError(f"not a regular file but {kinds.get(stat.S_IFMT(mode), 'something else')}")
