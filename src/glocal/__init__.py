@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from glocal.errors import GlocalError
     from glocal.gallery import Gallery, Hit, IndexReport, SearchResult
-    from glocal.gallery import Gallery as open  # noqa: A004 - glocal.open, as in gzip.open
+    from glocal.gallery import Gallery as open  # noqa: A004, N813 - as in gzip.open
     from glocal.images import Limits
 
 _WHERE = {

@@ -1,8 +1,9 @@
 """Photographs to try glocal on without a download, and copies of them as people come to have them.
 
 The photographs are those that the packages scikit-image and scikit-learn carry inside their
-wheels, free to use (public domain, CC0, or CC BY 2.0 by danielbuechele and vultilion). They are
-read as files: nothing here imports those packages, and nothing is fetched.
+wheels; whose they are, and on what terms, stands in those packages (``skimage.data`` and
+``sklearn/datasets/images/README.txt``). glocal ships none of them. They are read as files: nothing
+here imports those packages, and nothing is fetched.
 """
 
 from __future__ import annotations

@@ -105,9 +105,7 @@ def _session(path: Path, threads: int) -> Any:
     # Inputs differ in shape: plans kept for each would only grow.
     options.enable_mem_pattern = False
     try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base but Exception
         reason = str(error).strip().splitlines()[0][:200]
         raise ModelError(f"{path} is no model that ONNX Runtime can run: {reason}") from error

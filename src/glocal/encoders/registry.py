@@ -12,7 +12,9 @@ from glocal.errors import MissingExtraError, ModelError
 DEFAULT_MODEL = "glocal-lite0"
 _BUNDLED = Path(__file__).parent / "models"
 _HUB_FILE = "model.onnx"
-_HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[\w./-]+\.onnx))?(?:@(?P<rev>[\w./-]+))?")
+_HUB_NAME = re.compile(
+    r"(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[\w./-]+\.onnx))?(?:@(?P<rev>[\w./-]+))?"
+)
 
 
 def bundled_models() -> dict[str, Path]:

@@ -105,9 +105,10 @@ def read_recognition_predictions(path: str | Path) -> dict[str, tuple[int, float
         match answer.split():
             case []:
                 continue
-            case [landmark, score]:
+            case [text, score]:
+                landmark = _landmark(text, where)
                 try:
-                    predictions[image] = (_landmark(landmark, where), float(score))
+                    predictions[image] = (landmark, float(score))
                 except ValueError as error:
                     raise EvaluationError(f"{where}: {score!r} is no score") from error
             case _:

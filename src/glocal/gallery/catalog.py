@@ -1,9 +1,9 @@
-"""The catalogue: which file has which content, and what is known of each content (SQLite).
+"""The catalogue: which file has which content, and what is known of each content.
 
-It is the truth about *what is in the gallery*; the store holds the vectors of it. A picture's vector
-is written to the store before its row is committed here, and its row leaves here before its vector
-does, so a crash at any moment leaves at worst vectors that no row names: they are never shown, and
-`Gallery` sweeps them when the next change begins (`dirty`).
+An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it. A
+picture's vector is written to the store before its row is committed here, and its row leaves here
+before its vector does, so a crash at any moment leaves at worst vectors that no row names. They are
+never shown, and `Gallery` sweeps them when the next change begins.
 
 File names are bytes, as the file system has them, so that no name is impossible.
 """
@@ -224,9 +224,7 @@ class Catalog:
             "WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path",
             (os.fsencode(path), low, high),
         )
-        return [
-            (i, Path(os.fsdecode(p)), None if d is None else d % 2**64) for i, p, d in rows
-        ]
+        return [(i, Path(os.fsdecode(p)), None if d is None else d % 2**64) for i, p, d in rows]
 
     def lineage(self, folder: int) -> tuple[int, ...]:
         """A folder and all above it."""
@@ -245,7 +243,10 @@ class Catalog:
             "SELECT name, size, modified, content, reason, reader FROM files WHERE folder = ?",
             (folder,),
         )
-        return {row[0]: FileState(*row[:3], _uuid(row[3]), *row[4:]) for row in rows}
+        return {
+            name: FileState(name, size, modified, _uuid(content), reason, reader)
+            for name, size, modified, content, reason, reader in rows
+        }
 
     def put_files(self, files: Iterable[tuple[int, FileState]]) -> None:
         """Write files by folder; inside `change`."""

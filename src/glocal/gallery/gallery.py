@@ -30,7 +30,7 @@ from glocal.gallery.indexing import (
     worker_count,
 )
 from glocal.gallery.keep import keep_picture
-from glocal.gallery.layout import FORMAT, Layout, ModelId, open_layout
+from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.plan import Plan, Planner
 from glocal.gallery.results import Failure, GalleryInfo, Hit, IndexReport, SearchResult
 from glocal.gallery.stores.base import Store
@@ -293,6 +293,7 @@ class Gallery:
         condition = parse(where, self._catalog) if isinstance(where, str) else where
         clock = _Clock()
         vector, identity = self._query_vector(image, region, like, unlike, clock)
+        self._store()
         with clock.measure("search"):
             hits = self._hits(vector, identity, limit, condition, exact)
         return SearchResult(_name_of(image), self.model, tuple(hits), clock.milliseconds)
@@ -306,8 +307,9 @@ class Gallery:
         clock: _Clock,
     ) -> tuple[NDArray[np.float32], UUID | None]:
         """The vector to search with, and the content of the query's own file if it has one."""
+        encoder = self._encoder(worker_count())
+        side = int(encoder.card.area**0.5)
         with clock.measure("decode"):
-            side = int(self._encoder(worker_count()).card.area ** 0.5)
             identity, source = None, image
             if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
                 data = (
@@ -321,7 +323,7 @@ class Gallery:
                 load(other, min_side=side, limits=self._limits) for other in (*like, *unlike)
             ]
         with clock.measure("encode"):
-            features = self._encoder(worker_count()).encode([p.array for p in pictures])
+            features = encoder.encode([p.array for p in pictures])
             vectors = np.stack([f.vector for f in features])
             sought = vectors[: 1 + len(like)].mean(axis=0)
             if unlike:
@@ -350,7 +352,7 @@ class Gallery:
         for match in matches:
             for path in inside.get(match.id, ()):
                 evidence = {"identical": True} if match.id == identity else {}
-                hits.append(Hit(len(hits) + 1, path, match.score, evidence))
+                hits.append(Hit(len(hits) + 1, path, min(match.score, 1.0), evidence))
         return hits[:limit]
 
     def _inside(
@@ -409,7 +411,7 @@ class Gallery:
         """The files that could not be read as pictures, and why."""
         return [Failure(path, reason) for path, reason in self._catalog.failures()]
 
-    def check(self, *, sample: int | None = 1000) -> Health:
+    def check(self, *, sample: int | None = 1000) -> health.Health:
         """Examine the gallery; nothing is changed.
 
         Args:
@@ -491,7 +493,7 @@ def disk_bytes(folder: Path) -> int:
 
 def _absolute(path: Path) -> Path:
     """An absolute path without `..`; links in it are kept, since people know files by them."""
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+    return Path(os.path.abspath(path.expanduser()))
 
 
 def _topmost(roots: Iterable[Path]) -> list[Path]:

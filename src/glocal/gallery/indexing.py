@@ -50,7 +50,7 @@ class Progress:
     failed: int = 0
 
 
-def quiet(progress: Progress) -> None:  # noqa: ARG001 - the shape of every listener
+def quiet(progress: Progress) -> None:
     """Listen to the progress of a run and do nothing."""
 
 
@@ -202,7 +202,9 @@ class IndexRun:
                     self._write(batch)
                     batch, written = [], time.monotonic()
                 self.listen(
-                    Progress("encode", done, total, self._unchanged, len(self._failed) + _bad(batch))
+                    Progress(
+                        "encode", done, total, self._unchanged, len(self._failed) + _bad(batch)
+                    )
                 )
         finally:
             # Also on Ctrl-C: what has been read by now is worth keeping.

@@ -36,7 +36,7 @@ def keep_picture(folder: Path, source: ImageSource, name: str | None, limits: Li
         QueryError: the name cannot be a file's.
     """
     if name is not None and not _NAME.fullmatch(name):
-        raise QueryError(f"{name!r} cannot be the name of a file; leave out / \\ : * ? \" < > |")
+        raise QueryError(f'{name!r} cannot be the name of a file; leave out / \\ : * ? " < > |')
     data = _encoded(source, limits)
     facts = load(data, min_side=1, limits=limits).facts
     ending = _ENDINGS.get(facts.format, f".{facts.format.lower()}")

@@ -48,5 +48,8 @@ def unpack(packed: bytes, vector: NDArray[np.float32]) -> Features:
     descriptors = raw.astype(np.float32)
     descriptors /= np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-12)
     return Features(
-        vector, points.astype(np.float32) / 65_535, descriptors, strengths.astype(np.float32)
+        vector,
+        points.astype(np.float32) / np.float32(65_535),
+        descriptors,
+        strengths.astype(np.float32),
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.results import Failure
-from glocal.gallery.walk import FoundFile, FoundFolder, single_file, walk
+from glocal.gallery.walk import FoundFile, FoundFolder, is_hidden, single_file, walk
+from glocal.images import is_picture_name
 
 
 @dataclass(slots=True)
@@ -77,9 +78,7 @@ class Planner:
                 self._compare(folder, plan, whole=False)
             else:
                 plan.unreachable.append(root)
-                plan.failed.append(
-                    Failure(root, "not there; what the gallery knows of it is kept")
-                )
+                plan.failed.append(Failure(root, "not there; what the gallery knows of it is kept"))
         return plan
 
     def known_below(self, path: Path) -> Plan:
@@ -92,12 +91,14 @@ class Planner:
         """Look only at paths that are known to have changed, come or gone."""
         plan = Plan()
         for path in paths:
-            if path.is_dir():
-                self._folder_tree(path, plan)
-            elif os.path.lexists(path):
-                self._compare(single_file(path), plan, whole=False)
-            else:
+            if not os.path.lexists(path):
                 self._forget(path, plan)
+            elif is_hidden(path) or self._gallery in path.parents:
+                continue
+            elif path.is_dir():
+                self._folder_tree(path, plan)
+            elif is_picture_name(path.name):
+                self._compare(single_file(path), plan, whole=False)
         return plan
 
     def _forget(self, path: Path, plan: Plan) -> None:

@@ -61,13 +61,18 @@ def single_file(path: Path) -> FoundFolder:
     return folder
 
 
+def is_hidden(path: Path | os.DirEntry[str]) -> bool:
+    """Whether a name marks what people do not mean by their pictures."""
+    return path.name.startswith(".") or path.name in _SKIPPED
+
+
 def _list(path: Path, leave_out: Path, waiting: list[Path]) -> FoundFolder:
     folder = FoundFolder(path)
     try:
         folder.device = path.stat().st_dev
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name in _SKIPPED:
+                if is_hidden(entry):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     below = path / entry.name
@@ -89,7 +94,9 @@ def _take(folder: FoundFolder, name: str, entry: str | os.DirEntry[str]) -> None
     if stat.S_ISDIR(found.st_mode):
         return  # a link to a folder
     if not stat.S_ISREG(found.st_mode):
-        folder.refused.append((os.fsencode(name), "not a regular file but a pipe, socket or device"))
+        folder.refused.append(
+            (os.fsencode(name), "not a regular file but a pipe, socket or device")
+        )
         return
     folder.files.append(FoundFile(os.fsencode(name), found.st_size, found.st_mtime_ns))
 

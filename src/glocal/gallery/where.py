@@ -40,9 +40,7 @@ from glocal.gallery.conditions import (
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<mark><=|>=|!=|[=<>(),])|(?P<word>[^\s=<>!(),"']+))"""
 )
-_TIME = re.compile(
-    r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?)?)?)?"
-)
+_TIME = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?)?)?)?")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|px)?", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "px": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _COMPARISONS = {"=", "!=", "<", "<=", ">", ">="}
@@ -138,7 +136,7 @@ class _Parser:
         return kinds[name](how, self._next("a value"))
 
     def _folder(self, how: str, value: str) -> Condition:
-        path = Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100 - keeps links
+        path = Path(os.path.abspath(Path(value).expanduser()))
         found = {self._names.find_folder(path), self._names.find_folder(_resolved(path))} - {None}
         inside = InFolder(tuple(sorted(number for number in found if number is not None)))
         return self._equality("folder", how, inside)
@@ -266,7 +264,9 @@ def _span(value: str) -> tuple[float, float]:
     try:
         if not match:
             raise ValueError
-        year, month, day, hour, minute, second = (None if g is None else int(g) for g in match.groups())
+        year, month, day, hour, minute, second = (
+            None if g is None else int(g) for g in match.groups()
+        )
         start = datetime(year or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0)
         if month is None:
             length = timedelta(days=365 + calendar.isleap(start.year))

@@ -19,9 +19,9 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -40,6 +40,7 @@ GRAPH_FROM = 20_000
 GRAPH_SHARE = 0.1
 """A build also waits until this share of all vectors is new, so that its cost stays linear."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _CURRENT = "current"
 _SCAN_PAGE = 10_000
@@ -85,13 +86,13 @@ class EdgeStore:
             name = "shard-000001"
             shutil.rmtree(folder / name, ignore_errors=True)  # a creation that was cut short
             (folder / name).mkdir()
-            self._shard = _guarded(lambda: edge.EdgeShard.create(str(folder / name), _config(dim)))
+            self._shard = _guarded(edge.EdgeShard.create, str(folder / name), _config(dim))
             for field, schema in edge_filter.INDEXES.items():
                 self._shard.update(edge.UpdateOperation.create_field_index(field, schema()))
             self._shard.flush()
             replace_text(folder / _CURRENT, name)
         else:
-            self._shard = _guarded(lambda: edge.EdgeShard.load(str(folder / name)))
+            self._shard = _guarded(edge.EdgeShard.load, str(folder / name))
         self._name = name
         for left_over in folder.glob("shard-*"):
             if left_over.name != name:
@@ -121,18 +122,21 @@ class EdgeStore:
     def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
         """See `Store.set_folders`."""
         with self._changing:
-            for point in self._retrieve(list(folders), vectors=False):
-                new = edge_filter.folders_payload(folders[point.id])
-                self._update(edge.UpdateOperation.set_payload([point.id], new), [point.id])
+            alike: dict[tuple[int, ...], list[UUID]] = {}
+            for i in self._retrieve(folders, vectors=False):
+                alike.setdefault(folders[i], []).append(i)
+            for numbers, ids in alike.items():
+                new = edge_filter.folders_payload(numbers)
+                self._update(edge.UpdateOperation.set_payload([*ids], new), ids)
 
     def delete(self, ids: Sequence[UUID]) -> None:
         """See `Store.delete`."""
         if ids:
-            self._update(edge.UpdateOperation.delete_points(list(ids)), ids)
+            self._update(edge.UpdateOperation.delete_points([*ids]), ids)
 
     def _update(self, operation: edge.UpdateOperation, ids: Sequence[UUID]) -> None:
         with self._changing:
-            _guarded(lambda: self._shard.update(operation))
+            _guarded(self._shard.update, operation)
             if self._changed is not None:
                 self._changed.update(ids)
 
@@ -152,18 +156,16 @@ class EdgeStore:
             params=edge.SearchParams(hnsw_ef=max(_HNSW_EF, limit), exact=exact),
         )
         shard = self._shard  # a swap may come between; the old shard lives until we let go of it
-        return [Match(p.id, float(p.score)) for p in _guarded(lambda: shard.query(request))]
+        return [Match(_id(p), float(p.score)) for p in _guarded(shard.query, request)]
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
         """See `Store.vectors`."""
-        points = self._retrieve(ids, vectors=True)
-        return {p.id: np.asarray(p.vector, dtype=np.float32) for p in points}
+        found = self._retrieve(ids, vectors=True)
+        return {i: np.asarray(p.vector, dtype=np.float32) for i, p in found.items()}
 
-    def _retrieve(self, ids: Sequence[UUID], *, vectors: bool) -> list[edge.Record]:
-        shard = self._shard
-        return _guarded(
-            lambda: shard.retrieve(list(ids), with_payload=not vectors, with_vector=vectors)
-        )
+    def _retrieve(self, ids: Iterable[UUID], *, vectors: bool) -> dict[UUID, edge.Record]:
+        found = _guarded(self._shard.retrieve, [*ids], with_payload=vectors, with_vector=vectors)
+        return {_id(point): point for point in found}
 
     def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
         """See `Store.scan`."""
@@ -172,9 +174,9 @@ class EdgeStore:
             request = edge.ScrollRequest(
                 offset=offset, limit=_SCAN_PAGE, with_payload=True, with_vector=False
             )
-            page, offset = _guarded(lambda request=request: self._shard.scroll(request))
+            page, offset = _guarded(self._shard.scroll, request)
             for point in page:
-                yield point.id, edge_filter.folders_of(point.payload or {})
+                yield _id(point), edge_filter.folders_of(point.payload or {})
             if offset is None:
                 return
 
@@ -234,19 +236,19 @@ class EdgeStore:
                 self._changed = self._build = self._build_ends = None
 
     def _take_over(self, copy: Path) -> None:
-        new = _guarded(lambda: edge.EdgeShard.load(str(copy)))
+        new = _guarded(edge.EdgeShard.load, str(copy))
         ids = list(self._changed or ())
         for start in range(0, len(ids), _SCAN_PAGE):
             page = ids[start : start + _SCAN_PAGE]
-            kept = _guarded(
-                lambda page=page: self._shard.retrieve(page, with_payload=True, with_vector=True)
-            )
-            points = [edge.Point(p.id, p.vector, p.payload) for p in kept]
-            gone = list(set(page) - {p.id for p in kept})
+            kept = self._retrieve(page, vectors=True)
+            points = [
+                edge.Point(i, p.vector, p.payload) for i, p in kept.items() if p.vector is not None
+            ]
+            gone = [i for i in page if i not in kept]
             if points:
                 new.update(edge.UpdateOperation.upsert_points(points))
             if gone:
-                new.update(edge.UpdateOperation.delete_points(gone))
+                new.update(edge.UpdateOperation.delete_points([*gone]))
         new.flush()
         old = self._folder / self._name
         replace_text(self._folder / _CURRENT, copy.name)
@@ -273,10 +275,15 @@ class EdgeStore:
                 self._name = ""
 
 
-def _guarded(call: Callable[[], T]) -> T:
+def _id(point: edge.Record | edge.ScoredPoint) -> UUID:
+    """The engine also knows ids that are numbers; glocal gives it none."""
+    return point.id if isinstance(point.id, UUID) else UUID(str(point.id))
+
+
+def _guarded(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Turn whatever the engine throws, its panics too, into an error of ours."""
     try:
-        return call()
+        return call(*args, **kwargs)
     except Exception as error:
         raise _damaged(error) from error
     except BaseException as error:
@@ -286,9 +293,7 @@ def _guarded(call: Callable[[], T]) -> T:
 
 
 def _damaged(error: Any) -> GalleryDamagedError:
-    return GalleryDamagedError(
-        f"the vector store failed ({error}); run: glocal check --repair"
-    )
+    return GalleryDamagedError(f"the vector store failed ({error}); run: glocal check --repair")
 
 
 __all__ = ["GRAPH_FROM", "EdgeStore"]

@@ -1,4 +1,4 @@
-"""Attributes and conditions in Qdrant's terms. Keys are short: they are stored with each picture."""
+"""Attributes and conditions in Qdrant's terms; keys are short, being stored with each picture."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def folders_of(stored: dict[str, Any]) -> tuple[int, ...]:
     return tuple(stored.get("f", ()))
 
 
-def to_filter(condition: Condition) -> edge.Filter:
+def to_filter(condition: Condition) -> edge.Filter:  # noqa: PLR0911 - one for each kind
     """Translate a condition into a filter that means the same."""
     match condition:
         case InFolder(folders):

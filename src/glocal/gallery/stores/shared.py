@@ -1,7 +1,7 @@
-"""One store for many processes: whoever opens it first holds it, the others ask the holder.
+"""One store for many processes: the first to open it holds it, the others ask the holder.
 
-Qdrant Edge takes no lock and wants its folder open once, so glocal owns the lock. The holder answers
-on a local socket (a named pipe on Windows), whose address and key lie in the lock's note, readable
+Qdrant Edge takes no lock and wants its folder open once, so glocal owns the lock. The holder
+answers on a local socket (a named pipe on Windows), whose address and key lie in the lock's note, readable
 by its user only. When a holder ends, however it ends, the next call of any other process takes the
 lock and opens the folder itself; since every call may be repeated without harm, none is lost.
 """
@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -106,7 +105,10 @@ class SharedStore:
         if listener:
             self._listener = listener
             server = threading.Thread(
-                target=_serve, args=(listener, self._local, self._closing), daemon=True, name="glocal-store"
+                target=_serve,
+                args=(listener, self._local, self._closing),
+                daemon=True,
+                name="glocal-store",
             )
             server.start()
 

@@ -1,0 +1,5 @@
+"""glocal at a terminal."""
+
+from glocal.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,106 @@
+"""`glocal index`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from glocal.cli.options import (
+    gallery_option,
+    json_option,
+    limit_options,
+    model_options,
+    wait_option,
+)
+from glocal.cli.output import Bar, print_json
+from glocal.gallery import Gallery, IndexReport
+from glocal.images import Limits
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@gallery_option
+@json_option
+@click.option("--watch", is_flag=True, help="Go on as files come and go, until Ctrl-C.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when a file had to be skipped.")
+@model_options
+@limit_options
+@wait_option
+@click.pass_context
+def index(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    gallery: Path | None,
+    as_json: bool,
+    watch: bool,
+    strict: bool,
+    model: str | None,
+    model_sha256: str | None,
+    max_bytes: int,
+    max_pixels: int,
+    wait: float,
+) -> None:
+    """Bring a gallery up to date with the pictures below each PATH.
+
+    New pictures are added, changed ones read again, those that are gone forgotten, all others left
+    alone. Without a PATH, all that was ever indexed is looked at again. A PATH that is not there,
+    such as an unplugged disk, is reported, and what the gallery knows of it is kept.
+
+    Ctrl-C at any moment is fine: the next run goes on.
+    """
+    limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
+    with Gallery(
+        gallery,
+        model=model,
+        sha256=model_sha256,
+        create=bool(paths),
+        limits=limits,
+        timeout=wait,
+    ) as opened:
+        bar = Bar(show=not as_json)
+        try:
+            report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
+        finally:
+            bar.close()
+        _tell(report, opened, as_json)
+        if watch:
+            _watch(opened, as_json)
+    if report.unreachable or (strict and report.failed):
+        ctx.exit(1)
+
+
+def _tell(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
+    if as_json:
+        value = asdict(report)
+        del value["unreachable"]  # they are among the failed, with their reason
+        value["seconds"] = round(report.seconds, 3)
+        value["images_per_second"] = round(report.images_per_second, 1)
+        print_json(value)
+        return
+    click.echo(
+        f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
+        f"{report.removed} removed, {len(report.failed)} skipped "
+        f"in {report.seconds:.1f} s ({report.images_per_second:.0f} pictures/s): {gallery.folder}"
+    )
+    for failure in report.failed:
+        click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
+
+
+def _watch(gallery: Gallery, as_json: bool) -> None:
+    """Follow the gallery's roots until Ctrl-C."""
+    from watchfiles import watch  # noqa: PLC0415 - only for --watch
+
+    roots = [root for root in gallery.info().roots if root.exists()]
+    if not as_json:
+        click.echo(f"watching {', '.join(map(str, roots))}; Ctrl-C ends it", err=True)
+    try:
+        for changes in watch(*roots, watch_filter=None, raise_interrupt=True, debounce=1000):
+            report = gallery.update(sorted({Path(path) for _, path in changes}))
+            if report.added or report.updated or report.removed or report.failed:
+                _tell(report, gallery, as_json)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        pass  # the way to end it

@@ -1,0 +1,78 @@
+"""What people read: sizes, tables, bars; and what programs read: JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from glocal.gallery import Progress
+from glocal.gallery.results import plain
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a result as one JSON value; bytes of file names that are no text come as surrogates."""
+    click.echo(json.dumps(plain(value), indent=indent))
+
+
+def readable_bytes(count: int) -> str:
+    """A size in the unit that suits it."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+class Bar:
+    """A progress bar on standard error, if that is a terminal."""
+
+    def __init__(self, *, show: bool) -> None:
+        self._show = show and sys.stderr.isatty()
+        self._bar: Any = None
+        self._stage = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show how far an index run is."""
+        if not self._show:
+            return
+        if progress.stage != self._stage:
+            self._begin(progress)
+        bar = self._bar
+        if progress.stage == "encode":
+            bar.set_postfix_str(
+                f"{progress.unchanged} already done, {progress.failed} skipped", refresh=False
+            )
+        if progress.stage == "graph":
+            bar.refresh()
+        else:
+            bar.update(progress.done - bar.n)
+
+    def _begin(self, progress: Progress) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - only where a bar is shown
+
+        self.close()
+        self._stage = progress.stage
+        titles = {"scan": "looking", "encode": "indexing", "graph": "building the search graph"}
+        styles: dict[str, Any] = {
+            "scan": {"unit": " files"},
+            "encode": {"unit": " pictures", "total": progress.total, "smoothing": 0.1},
+            "graph": {"bar_format": "{desc}: {elapsed}"},
+        }
+        self._bar = tqdm(
+            desc=titles[progress.stage],
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            mininterval=0.2,
+            **styles[progress.stage],
+        )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,169 @@
+"""`glocal search`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from glocal.cli.options import (
+    gallery_option,
+    json_option,
+    limit_options,
+    model_options,
+    wait_option,
+)
+from glocal.cli.output import print_json
+from glocal.errors import GlocalError, ImageError, QueryError
+from glocal.gallery import Gallery, SearchResult
+from glocal.images import Limits
+
+
+class _Region(click.ParamType[tuple[float, float, float, float]]):
+    name = "X,Y,W,H"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float, float]:
+        try:
+            x, y, width, height = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not four numbers such as 10,20,300,200", param, ctx)
+        return x, y, width, height
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@gallery_option
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    help="Hits for each query.",
+)
+@click.option(
+    "--region",
+    type=_Region(),
+    help="Search for this part of the upright picture: pixels, or fractions if all are at most 1.",
+)
+@click.option("--like", multiple=True, metavar="IMAGE", help="Another picture of what is sought.")
+@click.option("--not", "unlike", multiple=True, metavar="IMAGE", help="A picture of what is not.")
+@click.option(
+    "--where",
+    metavar="EXPR",
+    help="Only pictures that meet a condition on folder, camera, taken, width, height, bytes or "
+    'place, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
+)
+@click.option("--exact", is_flag=True, help="Compare with every picture, without the graph index.")
+@json_option
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a contact sheet of queries and hits.",
+)
+@model_options
+@limit_options
+@wait_option
+@click.pass_context
+def search(
+    ctx: click.Context,
+    images: tuple[str, ...],
+    gallery: Path | None,
+    limit: int,
+    region: tuple[float, float, float, float] | None,
+    like: tuple[str, ...],
+    unlike: tuple[str, ...],
+    where: str | None,
+    exact: bool,
+    as_json: bool,
+    html: Path | None,
+    model: str | None,
+    model_sha256: str | None,
+    max_bytes: int,
+    max_pixels: int,
+    wait: float,
+) -> None:
+    """Find the same thing as in each IMAGE (- reads one from standard input)."""
+    results = []
+    failed = False
+    with Gallery(
+        gallery,
+        model=model,
+        sha256=model_sha256,
+        create=False,
+        limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
+        timeout=wait,
+        serve=False,
+    ) as opened:
+        for image in images:
+            try:
+                result = opened.search(
+                    sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
+                    limit=limit,
+                    region=region,
+                    like=like,
+                    unlike=unlike,
+                    where=where,
+                    exact=exact,
+                )
+            except (ImageError, QueryError) as error:
+                failed = True
+                if as_json:
+                    print_json({"query": image, "error": str(error)})
+                click.echo(f"glocal: {error}", err=True)
+                continue
+            results.append(result)
+            if as_json:
+                print_json(
+                    {
+                        "query": result.query,
+                        "model": str(result.model),
+                        "hits": result.hits,
+                        "timings_ms": result.timings_ms,
+                    }
+                )
+            else:
+                _show(result, titled=len(images) > 1)
+    if html is not None:
+        _write_sheet(results, html)
+        click.echo(f"wrote {html}", err=True)
+    if failed:
+        ctx.exit(1)
+
+
+def _show(result: SearchResult, *, titled: bool) -> None:
+    """A table for people: paths last, since they are long, and relative where that is shorter."""
+    if titled:
+        click.echo(f"{result.query}")
+    if not result.hits:
+        click.echo("  nothing found")
+    for hit in result.hits:
+        mark = "=" if hit.evidence.get("identical") else " "
+        click.echo(f"{hit.rank:4}  {hit.score:6.3f} {mark} {_short(hit.path)}")
+    if sys.stdout.isatty():
+        spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
+        click.secho(f"      {spent}", dim=True)
+
+
+def _short(path: Path) -> str:
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def _write_sheet(results: list[SearchResult], target: Path) -> None:
+    from glocal.cli.sheets import results_sheet  # noqa: PLC0415 - only for --html
+
+    try:
+        results_sheet(results, target)
+    except OSError as error:
+        raise GlocalError(
+            f"the contact sheet {target} cannot be written: {error.strerror}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Pictures of why images match, and of what a search found."""
