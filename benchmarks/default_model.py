@@ -3,9 +3,9 @@
     python benchmarks/default_model.py [--model NAME-OR-FILE] [--json FIGURES.json]
 
 Reads the Grocery Store dataset and the scenes beside the repository (``../shared/data``); what is
-absent is left out. Nothing here was used to choose or fit glocal-lite0, except that its
-projections were fitted on Grocery training photos: the altered copies come from every eleventh of
-those, which the fit leaves out, and the others are what they must be found among.
+absent is left out. Grocery's test photos, its product pictures and the scenes had no part in
+making glocal-lite0. The altered copies had: they are made of every eleventh Grocery training
+photo, which the fit of its projections leaves out, but by which its settings were chosen.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_samples import encode, pattern, sample
 from PIL import Image
-from PIL.TiffImagePlugin import IFDRational
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from glocal.images import Facts, load
 
@@ -32,6 +32,11 @@ def with_exif(
         exif.get_ifd(0x8769)[0x9003] = taken
     if gps is not None:
         exif.get_ifd(0x8825).update(gps)
+    if format_name == "TIFF":  # Pillow writes sub-directories into TIFF from this class only
+        main = ImageFileDirectory_v2()
+        main[0x010F], main[0x0110] = make, model
+        main[0x8769], main[0x8825] = {0x9003: taken}, gps
+        return load(encode(pattern(), format_name, tiffinfo=main)).facts
     return load(encode(pattern(), format_name, exif=exif)).facts
 
 

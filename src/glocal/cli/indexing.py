@@ -91,7 +91,7 @@ def _tell(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
 
 def _watch(gallery: Gallery, as_json: bool) -> None:
     """Follow the gallery's roots until Ctrl-C."""
-    from watchfiles import watch  # noqa: PLC0415 - only for --watch
+    from watchfiles import watch  # only for --watch
 
     roots = [root for root in gallery.info().roots if root.exists()]
     if not as_json:

@@ -63,9 +63,9 @@ def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:
 @json_option
 def models(gallery: Path | None, as_json: bool) -> None:
     """List the models that come with glocal, and the gallery's own."""
-    from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models  # noqa: PLC0415
-    from glocal.encoders.registry import file_sha256  # noqa: PLC0415
-    from glocal.gallery.layout import open_layout  # noqa: PLC0415
+    from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models
+    from glocal.encoders.registry import file_sha256
+    from glocal.gallery.layout import open_layout
 
     folder = default_folder() if gallery is None else gallery
     files = dict(bundled_models())

@@ -52,7 +52,7 @@ class Bar:
             bar.update(progress.done - bar.n)
 
     def _begin(self, progress: Progress) -> None:
-        from tqdm import tqdm  # noqa: PLC0415 - only where a bar is shown
+        from tqdm import tqdm  # only where a bar is shown
 
         self.close()
         self._stage = progress.stage

@@ -159,7 +159,7 @@ def _short(path: Path) -> str:
 
 
 def _write_sheet(results: list[SearchResult], target: Path) -> None:
-    from glocal.cli.sheets import results_sheet  # noqa: PLC0415 - only for --html
+    from glocal.cli.sheets import results_sheet  # only for --html
 
     try:
         results_sheet(results, target)

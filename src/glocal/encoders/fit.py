@@ -31,7 +31,7 @@ def fit(image: NDArray[np.uint8], card: Card) -> NDArray[np.uint8]:
     Returns:
         ``(1, H, W, 3)`` uint8.
     """
-    from PIL import Image  # noqa: PLC0415 - slow to import, not needed to list models
+    from PIL import Image  # slow to import, not needed to list models
 
     height, width = image.shape[:2]
     size = input_size(width, height, card)

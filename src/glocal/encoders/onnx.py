@@ -94,7 +94,7 @@ class OnnxEncoder:
 
 
 def _session(path: Path, threads: int) -> Any:
-    import onnxruntime  # noqa: PLC0415 - 0.15 s that only encoding needs
+    import onnxruntime  # 0.15 s that only encoding needs
 
     if not path.is_file():
         raise ModelError(f"there is no model file {path}")

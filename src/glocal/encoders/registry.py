@@ -62,7 +62,7 @@ def _locate(spec: str) -> Path:
 
 def _download(repository: str, file: str, revision: str | None) -> Path:
     try:
-        import huggingface_hub  # noqa: PLC0415 - an extra
+        import huggingface_hub  # an extra
     except ImportError as error:
         raise MissingExtraError(
             f"model {repository} lies on the hub; install what fetches it: "

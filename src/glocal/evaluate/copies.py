@@ -144,7 +144,7 @@ def read_copy_predictions(path: str | Path) -> CopyPredictions:
 
 
 def _names(queries: Any, references: Any) -> tuple[list[Any], list[Any]]:
-    # numpy's own strings and integers hash as Python's, but printing them in a message does not
+    # Python's own strings and integers are quicker to hash than numpy's, and read better in errors
     sides = [
         side.tolist() if isinstance(side, np.ndarray) else list(side)
         for side in (queries, references)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 Region = tuple[float, float, float, float]
 
+_log = logging.getLogger(__name__)
 _NEGATIVE_WEIGHT = 0.5
 _DIRTY = "changing"
 
@@ -53,7 +55,7 @@ def default_folder() -> Path:
     named = os.environ.get("GLOCAL_GALLERY")
     if named:
         return Path(named).expanduser()
-    import platformdirs  # noqa: PLC0415 - only without the variable
+    import platformdirs  # only without the variable
 
     return platformdirs.user_data_path("glocal", appauthor=False) / "gallery"
 
@@ -248,6 +250,7 @@ class Gallery:
             lock.acquire(self._timeout)
             try:
                 if self._catalog.get_state(_DIRTY) == "1":
+                    _log.info("the last change was cut short: comparing catalogue and vectors")
                     health.reconcile(self._catalog, self._store())
                 self._catalog.set_state(_DIRTY, "1")
                 yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -28,6 +29,7 @@ BATCH = 64
 """Pictures written at once; a killed run loses at most these."""
 
 _BATCH_SECONDS = 2.0
+_log = logging.getLogger(__name__)
 _EPOCH_DAY = 719_163  # 1970-01-01 as a proleptic ordinal
 
 
@@ -114,7 +116,7 @@ class _Reader:
         try:
             data = read_bytes(path, self._limits)
         except ImageError as error:
-            return _Read(folder, file, reason=_without(path, error))
+            return _Read(folder, file, reason=str(error))
         content = content_id(data)
         if self._catalog.known(content):
             return _Read(folder, file, content)
@@ -123,15 +125,10 @@ class _Reader:
             picture = load(data, min_side=int(card.area**0.5), limits=self._limits)
             features = self._encoder.encode([picture.array])[0]
         except ImageMissingError as error:
-            return _Read(folder, file, reason=_without(path, error))
+            return _Read(folder, file, reason=str(error))
         except ImageError as error:
-            return _Read(folder, file, reason=_without(path, error), lasting=True)
+            return _Read(folder, file, reason=str(error), lasting=True)
         return _Read(folder, file, content, picture.facts, features)
-
-
-def _without(path: Path, error: ImageError) -> str:
-    """The error's text without the path it speaks of, which stands beside it in a report."""
-    return str(error).removeprefix(f"{path}: ")
 
 
 @dataclass(slots=True)
@@ -241,6 +238,7 @@ class IndexRun:
             ]
         )
         self.store.set_folders({i: tuple(sorted(folders[i])) for i in grown - set(new)})
+        _log.debug("writing a batch of %d files, %d of them new pictures", len(batch), len(new))
         with self.catalog.change():
             self.catalog.put_contents(
                 [content for content, _ in new.values()],
@@ -259,6 +257,7 @@ class IndexRun:
             was = before.content if before else None
             if read.reason is not None:
                 path = read.folder / os.fsdecode(file.name)
+                _log.info("skipping %s: %s", path, read.reason)
                 self._failed.append(Failure(path, read.reason))
                 if not read.lasting and was is not None:
                     continue  # unreadable for the moment: what is known of it is kept

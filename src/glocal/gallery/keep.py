@@ -58,7 +58,7 @@ def _encoded(source: ImageSource, limits: Limits) -> bytes:
     read = getattr(source, "read", None)
     if callable(read):
         return bytes(read(limits.max_bytes + 1))
-    from PIL import Image  # noqa: PLC0415 - slow to import
+    from PIL import Image  # slow to import
 
     buffer = io.BytesIO()
     Image.fromarray(load(source, limits=limits).array).save(buffer, "PNG")

@@ -89,7 +89,9 @@ def _take(folder: FoundFolder, name: str, entry: str | os.DirEntry[str]) -> None
     try:
         found = os.stat(entry) if isinstance(entry, str) else entry.stat()
     except OSError as error:
-        folder.refused.append((os.fsencode(name), _reason(error)))
+        broken = isinstance(error, FileNotFoundError) and os.path.islink(entry)
+        reason = "a link to a file that is not there" if broken else _reason(error)
+        folder.refused.append((os.fsencode(name), reason))
         return
     if stat.S_ISDIR(found.st_mode):
         return  # a link to a folder

@@ -57,8 +57,7 @@ def read_facts(
     try:
         exif = image.getexif()
         main: dict[int, Any] = dict(exif)
-        details = exif.get_ifd(_EXIF_IFD) if _EXIF_IFD in main else {}
-        gps = exif.get_ifd(_GPS_IFD) if _GPS_IFD in main else {}
+        details, gps = exif.get_ifd(_EXIF_IFD), exif.get_ifd(_GPS_IFD)
     except Exception:  # noqa: BLE001 - a broken EXIF block breaks Pillow in every possible way
         main, details, gps = {}, {}, {}
     latitude, longitude = _place(gps)

@@ -24,6 +24,14 @@ def as_image_error(error: Exception, name: str) -> ImageError:
     """
     if isinstance(error, MemoryError):
         return ImageError(f"too large: there is not enough memory to decode this {name}")
+    from PIL.Image import DecompressionBombError
+
+    if isinstance(error, DecompressionBombError):
+        # Only reached where --max-pixels was raised above Pillow's limit, which some of its
+        # decoders check by themselves.
+        return ImageError(
+            f"too large: Pillow decodes a {name} up to twice PIL.Image.MAX_IMAGE_PIXELS only"
+        )
     said = " ".join(_REPR.sub("", str(error)).split()).strip(" .:")
     said = "".join(c for c in said if c.isprintable())[:_REASON_LENGTH]
     kind = type(error).__name__

@@ -15,6 +15,7 @@ the next opening sweeps away.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,7 @@ GRAPH_SHARE = 0.1
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _CURRENT = "current"
 _SCAN_PAGE = 10_000
 _HNSW_EF = 128
@@ -217,6 +219,7 @@ class EdgeStore:
                 target=self._finish_build, args=(self._build, copy), daemon=True
             )
             self._build_ends.start()
+            _log.info("building the graph index over %d vectors in %s", status.vectors, copy.name)
             return True
 
     def _finish_build(self, build: subprocess.Popen[bytes], copy: Path) -> None:
@@ -230,6 +233,7 @@ class EdgeStore:
                     self._build_error = said.rpartition("\n")[2] or f"status {build.returncode}"
             except (GalleryDamagedError, OSError) as error:
                 self._build_error = str(error)
+                _log.warning("the graph index could not be built: %s", error)
             finally:
                 if self._name != copy.name:
                     shutil.rmtree(copy, ignore_errors=True)
@@ -253,6 +257,7 @@ class EdgeStore:
         old = self._folder / self._name
         replace_text(self._folder / _CURRENT, copy.name)
         self._shard, self._name = new, copy.name
+        _log.info("%s took over with %d changes made meanwhile", copy.name, len(ids))
         shutil.rmtree(old, ignore_errors=True)  # what Windows still keeps open goes next time
 
     # Life

@@ -11,7 +11,7 @@ import sys
 
 def main() -> None:
     """Open the shard, optimise it, close it."""
-    import qdrant_edge  # noqa: PLC0415 - nothing is imported for a wrong command line
+    import qdrant_edge  # nothing is imported for a wrong command line
 
     (folder,) = sys.argv[1:]
     if hasattr(os, "nice"):

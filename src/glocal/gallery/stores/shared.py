@@ -1,14 +1,16 @@
 """One store for many processes: the first to open it holds it, the others ask the holder.
 
 Qdrant Edge takes no lock and wants its folder open once, so glocal owns the lock. The holder
-answers on a local socket (a named pipe on Windows), whose address and key lie in the lock's note, readable
-by its user only. When a holder ends, however it ends, the next call of any other process takes the
-lock and opens the folder itself; since every call may be repeated without harm, none is lost.
+answers on a local socket (a named pipe on Windows), whose address and key lie in the lock's note,
+readable by its user only. When a holder ends, however it ends, the next call of any other process
+takes the lock and opens the folder itself; since every call may be repeated without harm, none is
+lost.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import threading
 import time
@@ -32,6 +34,7 @@ ANSWER_WITHIN = 60.0
 """Seconds a holder may take for one answer before it counts as stuck."""
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class _HolderGoneError(Exception):
@@ -102,6 +105,7 @@ class SharedStore:
                 listener.close()
             self._lock.release()
             raise
+        _log.debug("holding the vectors")
         if listener:
             self._listener = listener
             server = threading.Thread(
@@ -116,6 +120,7 @@ class SharedStore:
         note = self._lock.holder()
         with contextlib.suppress(_HolderGoneError, KeyError, ValueError, TypeError):
             self._remote = _Remote(note["address"], bytes.fromhex(note["key"]), self._lock)
+            _log.debug("asking %s for the vectors", self._lock.describe_holder())
 
     def _call(self, call: Callable[[Store], T]) -> T:
         """Make a call; when the holder has ended meanwhile, find the next way and make it again."""
@@ -157,8 +162,17 @@ class SharedStore:
         return self._call(lambda store: store.vectors(ids))
 
     def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
-        """See `Store.scan`; it is read whole first, since a holder may end in the middle."""
-        return iter(self._call(lambda store: list(store.scan())))
+        """See `Store.scan`.
+
+        Raises:
+            GalleryLockedError: another process held the vectors and ended in the middle.
+        """
+        try:
+            yield from self._reach().scan()
+        except _HolderGoneError as error:
+            raise GalleryLockedError(
+                "the process that held the gallery ended while it was read; try again"
+            ) from error
 
     def status(self) -> StoreStatus:
         """See `Store.status`."""

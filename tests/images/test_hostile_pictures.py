@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import io
+import os
+import struct
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_samples import FORMATS, encode, exif_of, pattern, sample
+from PIL import Image
+
+from glocal.errors import GlocalError, ImageError
+from glocal.images import Limits, Picture, load
+from glocal.images.faults import as_image_error
+from glocal.images.jpeg import count_scans
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
+def test_truncated_is_an_image_error(format_name: str, keep: float) -> None:
+    data = sample(format_name)
+    with pytest.raises(ImageError, match="truncated|damaged") as caught:
+        load(data[: int(len(data) * keep)])
+    assert "BytesIO" not in str(caught.value)
+
+
+@pytest.mark.parametrize("min_side", [None, 16])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_truncated_jpeg_says_so_on_every_path(
+    min_side: int | None, mode: str, progressive: bool
+) -> None:
+    image = Image.fromarray(pattern()).convert(mode)
+    data = encode(image, "JPEG", quality=95, progressive=progressive)
+    with pytest.raises(ImageError, match=r"^truncated JPEG"):
+        load(data[: len(data) * 2 // 3], min_side=min_side)
+
+
+def test_stray_bytes_between_markers_are_read_past() -> None:
+    data = sample("JPEG")
+    assert np.array_equal(load(data[:-2] + b"\x13\x37" + data[-2:]).array, load(data).array)
+
+
+def bomb(format_name: str) -> bytes:
+    """A small file whose header claims far more pixels than there are."""
+    data = bytearray(sample(format_name))
+    if format_name == "PNG":
+        data[16:24] = struct.pack(">II", 60_000, 60_000)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    elif format_name == "GIF":
+        data[6:10] = struct.pack("<HH", 65_535, 65_535)
+    elif format_name == "BMP":
+        data[18:26] = struct.pack("<ii", 60_000, 60_000)
+    elif format_name == "JPEG":
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = struct.pack(">HH", 65_500, 65_500)
+    elif format_name == "PPM":
+        data = bytearray(b"P6 60000 60000 255\n" + bytes(100))
+    elif format_name == "TIFF":
+        data = bytearray(encode(Image.new("1", (60, 60)), "TIFF", compression="group4"))
+        start = struct.unpack_from("<I", data, 4)[0]
+        for at in range(start + 2, start + 2 + 12 * data[start], 12):
+            if struct.unpack_from("<H", data, at)[0] in (256, 257):
+                data[at + 2 : at + 12] = struct.pack("<HII", 4, 1, 60_000)
+    elif format_name == "WEBP":
+        return encode(Image.new("L", (16_000, 16_000)), "WEBP", lossless=True, method=0)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "GIF", "BMP", "JPEG", "PPM", "TIFF"])
+def test_bomb_is_refused_by_its_header(format_name: str) -> None:
+    with pytest.raises(ImageError, match=r"too large: 6\d,?\d{3} x 6.*--max-pixels"):
+        load(bomb(format_name))
+
+
+def test_a_negative_or_empty_size_is_refused() -> None:
+    with pytest.raises(ImageError):
+        load(b"P6 0 0 255\n")
+    data = bytearray(sample("PNG"))
+    data[16:20] = bytes(4)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    with pytest.raises(ImageError):
+        load(bytes(data))
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"zTXt", b"Comment\x00\x00" + zlib.compress(bytes(80_000_000))),
+        chunk(b"iCCP", b"bomb\x00\x00" + zlib.compress(bytes(80_000_000))),
+        chunk(b"iTXt", b"Comment\x00\x01\x00\x00\x00" + zlib.compress(bytes(80_000_000))),
+        chunk(b"tEXt", b"Raw profile type exif\x00" + b"\nexif\n99999999\n" + b"zz" * 100),
+        chunk(b"eXIf", b"MM\x00*\x00\x00\x00\x08\xff\xff" + b"\x01" * 1000),
+    ],
+    ids=["zTXt", "iCCP", "iTXt", "raw-exif", "eXIf"],
+)
+def test_bombs_in_png_chunks_give_the_picture_or_an_error(extra: bytes) -> None:
+    data = sample("PNG")
+    try:
+        assert np.array_equal(load(data[:33] + extra + data[33:]).array, pattern())
+    except ImageError as error:
+        assert "PNG" in str(error)
+
+
+def test_thousands_of_scans_are_refused_and_counted_right() -> None:
+    data = encode(pattern(), "JPEG", progressive=True)
+    scans = count_scans(data)
+    assert 6 <= scans <= 20
+    assert count_scans(sample("JPEG")) == 1
+    assert count_scans(data + b"\xff\xda" * 1000) == scans  # a video behind the end
+    thumbnail = b"\xff\xe2" + struct.pack(">H", 3002) + b"\xff\xda" * 1500
+    assert count_scans(data[:2] + thumbnail + data[2:]) == scans
+    assert np.array_equal(load(data[:2] + thumbnail + data[2:]).array, load(data).array)
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(ImageError, match="more than 500 scans"):
+        load(data[:-2] + data[last:-2] * 500 + data[-2:])
+
+
+def test_the_callers_own_pillow_limit_is_neither_used_nor_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9000)  # 128 x 96 is above it: a warning
+    for format_name in FORMATS:
+        assert load(sample(format_name)).facts.width == 128
+    assert Image.MAX_IMAGE_PIXELS == 9000
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # above twice the limit: Pillow refuses
+    for format_name in ("JPEG", "PNG", "BMP", "PPM", "HEIF", "AVIF"):
+        assert load(sample(format_name), region=(0, 0, 0.5, 0.5)).facts.width == 128
+    with pytest.raises(ImageError, match="MAX_IMAGE_PIXELS"):
+        load(sample("TIFF"))
+
+
+@pytest.mark.parametrize("name", ["EPS", "PDF", "ICNS", "PCX", "SGI", "TGA", "ICO", "JPEG2000"])
+def test_formats_outside_the_list_are_not_opened(name: str) -> None:
+    with pytest.raises(ImageError, match="not a picture"):
+        load(encode(pattern(), name))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError("image file is truncated (3 bytes not processed)"), "truncated X: image file is"),
+        (EOFError(), "truncated X: EOFError"),
+        (KeyError(273), "damaged X: KeyError 273"),
+        (ValueError("bad <_io.BytesIO object at 0x7f00> here"), "damaged X: bad here"),
+        (OSError("cannot open '/tmp/abc/secret.png'"), "damaged X: cannot open"),
+        (RuntimeError("a\nb\x1b[0m"), "damaged X: RuntimeError a b"),
+        (MemoryError(), "too large: there is not enough memory"),
+        (ZeroDivisionError("division by zero"), "damaged X: ZeroDivisionError division by zero"),
+        (ValueError("long " * 500), "damaged X: long long"),
+    ],
+)
+def test_whatever_a_decoder_raises_is_said_in_one_short_line(error: Exception, text: str) -> None:
+    said = str(as_image_error(error, "X"))
+    assert said.startswith(text)
+    assert len(said) < 160
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), MemoryError(), RecursionError(), KeyError(1)])
+def test_no_decoder_exception_gets_out(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Image, "load", fail)
+    for source in (sample("WEBP"), Image.new("P", (3, 3))):
+        with pytest.raises(ImageError) as caught:
+            load(source)
+        assert caught.value.__cause__ is error
+
+
+SMALL = Limits(max_bytes=2**20, max_pixels=1_000_000)
+EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+
+
+def fuzz_bases() -> dict[str, list[bytes]]:
+    """Small files of every format, several ways each, with EXIF where there can be any."""
+    image = Image.fromarray(pattern(48, 40))
+    exif = exif_of(6)
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8825).update({1: "N", 2: (1.0, 2.0, 3.0), 3: "E", 4: (4.0, 5.0, 6.0)})
+    red = Image.new("RGB", (48, 40), "red")
+    several = {"save_all": True, "append_images": [red]}
+    return {
+        "JPEG": [
+            encode(image, "JPEG", exif=exif),
+            encode(image, "JPEG", progressive=True),
+            encode(image.convert("CMYK"), "JPEG"),
+            encode(image, "MPO", **several),
+        ],
+        "PNG": [
+            encode(image, "PNG", exif=exif),
+            encode(image.convert("P"), "PNG", transparency=3),
+            encode(image, "PNG", **several),
+            encode(np.zeros((20, 20), np.uint16), "PNG"),
+        ],
+        "WEBP": [
+            encode(image, "WEBP", exif=exif),
+            encode(image.convert("RGBA"), "WEBP", lossless=True),
+            encode(image, "WEBP", **several),
+        ],
+        "AVIF": [encode(image, "AVIF", exif=exif), encode(image, "AVIF", **several)],
+        "GIF": [encode(image, "GIF"), encode(image, "GIF", **several)],
+        "TIFF": [
+            encode(image, "TIFF", exif=exif),
+            encode(image, "TIFF", compression="tiff_lzw"),
+            encode(image, "TIFF", compression="jpeg"),
+            encode(image.convert("1"), "TIFF", compression="group4"),
+            encode(image, "TIFF", big_tiff=True, compression="tiff_adobe_deflate"),
+        ],
+        "BMP": [encode(image, "BMP"), encode(image.convert("P"), "BMP")],
+        "PPM": [
+            encode(image, "PPM"),
+            b"P3 2 2 255\n1 2 3 4 5 6 7 8 9 10 11 12\n",
+            b"P1 2 1\n1 0\n",
+        ],
+        "HEIF": [
+            sample("HEIF"),
+            *(path.read_bytes() for path in sorted(Path(__file__).parent.glob("data/o*.heic"))),
+        ],
+    }
+
+
+def mutated(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:
+    """One to four random injuries."""
+    result = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        size = len(result)
+        if size < 8:
+            break
+        # Half of the injuries go where headers are.
+        reach = min(size, 400) if rng.random() < 0.5 else size
+        at = int(rng.integers(0, reach))
+        length = int(rng.integers(1, 1 + min(64, size)))
+        match int(rng.integers(0, 8)):
+            case 0:
+                result[at] ^= 1 << int(rng.integers(0, 8))
+            case 1:
+                result[at] = int(rng.integers(0, 256))
+            case 2:
+                width = int(rng.choice([1, 2, 4]))
+                order = "big" if rng.random() < 0.5 else "little"
+                value = int(rng.choice(EXTREMES)) % 256**width
+                result[at : at + width] = value.to_bytes(width, order)
+            case 3:
+                del result[max(8, at) :]
+            case 4:
+                del result[at : at + length]
+            case 5:
+                other = others[int(rng.integers(0, len(others)))]
+                start = int(rng.integers(0, len(other)))
+                result[at : at + length] = other[start : start + length]
+            case 6:
+                start = int(rng.integers(0, size))
+                result[at:at] = result[start : start + length]
+            case _:
+                result[at : at + length] = rng.bytes(length)
+    return bytes(result)
+
+
+def fuzz(format_name: str, count: int, seed: int) -> dict[str, int]:
+    """Load ``count`` mutations; return how many were pictures and how many were refused."""
+    bases = fuzz_bases()
+    others = [data for datas in bases.values() for data in datas]
+    rng = np.random.default_rng([seed, FORMATS.index(format_name)])
+    outcome = {"pictures": 0, "refused": 0}
+    for number in range(count):
+        data = mutated(bases[format_name][number % len(bases[format_name])], others, rng)
+        min_side = [None, 1, 10][number % 3]
+        began = time.monotonic()
+        try:
+            picture = load(data, min_side=min_side, limits=SMALL)
+        except GlocalError as error:
+            outcome["refused"] += 1
+            said = str(error)
+            assert 0 < len(said) < 200, said
+            assert "object at" not in said, said
+        else:
+            outcome["pictures"] += 1
+            assert isinstance(picture, Picture)
+            assert picture.array.dtype == np.uint8
+            assert picture.array.ndim == 3
+            assert picture.array.shape[2] == 3
+            assert min(picture.array.shape) >= 1
+            full = (picture.facts.height, picture.facts.width)
+            assert picture.array.shape[0] <= full[0]
+            assert picture.array.shape[1] <= full[1]
+            least = min(*full) if min_side is None else min(min_side, *full)
+            assert min(picture.array.shape[:2]) >= least
+        assert time.monotonic() - began < 20, f"number {number} took too long"
+    return outcome
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_mutated_files_give_a_picture_or_an_image_error(format_name: str) -> None:
+    outcome = fuzz(format_name, 300, seed=1)
+    assert outcome["refused"] > 30
+    assert outcome["pictures"] > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_mutated_files_by_the_thousand(format_name: str) -> None:
+    fuzz(format_name, int(os.environ.get("GLOCAL_FUZZ_COUNT", "3000")), seed=2)
+
+
+def test_random_bytes_behind_every_magic() -> None:
+    rng = np.random.default_rng(3)
+    for format_name in FORMATS:
+        for size in (0, 1, 5, 40, 3000):
+            with pytest.raises(ImageError):
+                load(sample(format_name)[:12] + rng.bytes(size), limits=SMALL)
+
+
+def test_decoders_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    for format_name in FORMATS:
+        fuzz(format_name, 40, seed=4)
+    sys.stderr.flush()
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == ""
+
+
+def test_an_endless_stream_is_cut_off() -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return b"x" * size
+
+    with pytest.raises(ImageError, match="--max-bytes"):
+        load(Endless(), limits=SMALL)  # type: ignore[arg-type]
