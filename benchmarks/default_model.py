@@ -129,7 +129,8 @@ def measure(encoder: Encoder, data: Path) -> dict[str, LabelledResult]:
     """Every measurement whose data set is there, by name."""
     results = {}
     grocery, scenes = data / "grocery", data / "scenes"
-    shop, shop_labels = np.empty((0, encoder.dim), np.float32), []
+    shop = np.empty((0, encoder.dim), np.float32)
+    shop_labels: Labels = []
     if (grocery / "dataset").is_dir():
         paths, shop_labels = grocery_split(grocery, "test")
         shop = vectors_of(encoder, paths)

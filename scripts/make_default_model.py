@@ -83,8 +83,10 @@ def pick_cells(graph: Graph, tensor: str, count: int) -> tuple[str, str, str]:
     mean of the 3 by 3 cells around it. That holds up better under altered views than the length of
     the feature itself, which DELF's followers use for networks without trained attention.
     """
-    around = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 0}
-    contrast = graph.node("Sub", tensor, graph.node("AveragePool", tensor, **around))
+    around = graph.node(
+        "AveragePool", tensor, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=0
+    )
+    contrast = graph.node("Sub", tensor, around)
     lengths = graph.node("ReduceL2", contrast, axes=[1], keepdims=0)
     strength = graph.node("Reshape", lengths, graph.constant([-1], np.int64))
     wanted = graph.node("Min", graph.node("Shape", strength), graph.constant([count], np.int64))
@@ -252,7 +254,10 @@ def card(accuracy: dict[str, object]) -> dict[str, object]:
         "training_data": [
             "ImageNet (network)",
             "Grocery Store dataset, training photos, MIT (projections)",
-            *(f"Debian's {name}, {licence} (projections)" for name, licence in PACKAGES.items()),
+            *(
+                f"Debian's {package.replace('=', ' ')}, {licence} (projections)"
+                for package, licence in PACKAGES.items()
+            ),
         ],
         "accuracy": accuracy,
         "made_by": "scripts/make_default_model.py",

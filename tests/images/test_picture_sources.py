@@ -26,7 +26,7 @@ def test_a_file_that_just_fits_and_one_that_does_not(tmp_path: Path) -> None:
 
 def test_missing_is_its_own_error(tmp_path: Path) -> None:
     for path in (tmp_path / "gone.jpg", tmp_path / "gone" / "photo.jpg"):
-        with pytest.raises(ImageMissingError, match=r"^no such file$") as caught:
+        with pytest.raises(ImageMissingError, match=r"(?m)^no such file$") as caught:
             load(path)
         assert isinstance(caught.value, FileNotFoundError)
         assert caught.value.__notes__ == [f"picture: {path}"]
@@ -39,17 +39,17 @@ def test_empty_file_and_empty_bytes(tmp_path: Path) -> None:
     path = tmp_path / "empty.jpg"
     path.touch()
     for source in (path, b"", io.BytesIO()):
-        with pytest.raises(ImageError, match=r"^empty file \(0 bytes\)$"):
+        with pytest.raises(ImageError, match=r"(?m)^empty file \(0 bytes\)$"):
             load(source)
 
 
 def test_directory(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"^is a directory$"):
+    with pytest.raises(ImageError, match=r"(?m)^is a directory$"):
         read_bytes(tmp_path, LIMITS)
 
 
 def test_nul_in_the_name() -> None:
-    with pytest.raises(ImageError, match="not readable"):
+    with pytest.raises(ImageError, match=r"not readable"):
         read_bytes("a\x00b.jpg", LIMITS)
 
 
@@ -69,7 +69,7 @@ def test_devices_and_sockets_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
-        with pytest.raises(ImageError, match="not readable|a socket"):
+        with pytest.raises(ImageError, match=r"not readable|a socket"):
             read_bytes(path, LIMITS)
 
 
@@ -77,7 +77,7 @@ def test_devices_and_sockets_are_refused(tmp_path: Path) -> None:
 def test_a_link_that_goes_round_is_not_readable(tmp_path: Path) -> None:
     path = tmp_path / "loop.jpg"
     path.symlink_to(path)
-    with pytest.raises(ImageError, match="not readable: .*link"):
+    with pytest.raises(ImageError, match=r"not readable: .*link"):
         read_bytes(path, LIMITS)
 
 
@@ -88,7 +88,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"x")
     monkeypatch.setattr(sources_module.os, "open", refuse)
-    with pytest.raises(ImageError, match=r"^not readable: permission denied$"):
+    with pytest.raises(ImageError, match=r"(?m)^not readable: permission denied$"):
         read_bytes(path, LIMITS)
 
 
@@ -126,7 +126,7 @@ def test_an_error_while_reading_is_told_and_the_file_closed(
 
     monkeypatch.setattr(sources_module.os, "read", broken)
     monkeypatch.setattr(sources_module.os, "close", closing)
-    with pytest.raises(ImageError, match=r"^not readable: input/output error$"):
+    with pytest.raises(ImageError, match=r"(?m)^not readable: input/output error$"):
         read_bytes(path, LIMITS)
     assert len(closed) == 1
 
@@ -141,7 +141,7 @@ def test_streams() -> None:
         load(io.StringIO("text"))  # type: ignore[arg-type]
     closed = io.BytesIO(b"x")
     closed.close()
-    with pytest.raises(ImageError, match="not readable: .*closed"):
+    with pytest.raises(ImageError, match=r"not readable: .*closed"):
         load(closed)
 
 

@@ -85,7 +85,7 @@ def _bundled_photos(gallery: Gallery, folder: Path, output: Path) -> None:
             f"first: {name} {best.score if best else 0:.3f}"
         )
         title = f"{item.original.stem}, {item.change}"
-        rows.append(sheet_row(result, title=title, right=item.original))
+        rows.append(sheet_row(result, title=title, right=item.original, below=folder))
     summary = f"{first} of {len(altered)} altered copies found their original first"
     click.echo(summary)
     write_sheet(output, rows, title="glocal: find the same thing", summary=summary)

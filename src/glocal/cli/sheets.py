@@ -10,32 +10,40 @@ from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
 from glocal.gallery import SearchResult
 from glocal.images import load
 
-_SIDE = 240
+_HIT_SIDE = 240
+_QUERY_SIDE = 480
 
 
-def small(path: str | Path) -> bytes | None:
+def small(path: str | Path, side: int) -> bytes | None:
     """A thumbnail of a file, or `None` when it is not there or no picture any more."""
     try:
-        return thumbnail(load(path, min_side=_SIDE).array, _SIDE)
+        return thumbnail(load(path, min_side=side).array, side)
     except ImageError:
         return None
 
 
 def sheet_row(
-    result: SearchResult, *, title: str, note: str = "", right: Path | None = None
+    result: SearchResult, *, title: str, right: Path | None = None, below: Path | None = None
 ) -> SheetRow:
-    """One query and its hits; `right` is the path that ought to be found."""
+    """One query and its hits.
+
+    Args:
+        result: of the search.
+        title: of the row.
+        right: the path that ought to be found; hits are then marked.
+        below: a folder that every hit lies in, which need not be shown.
+    """
     hits = [
         SheetHit(
-            path=str(hit.path),
+            path=str(hit.path if below is None else hit.path.relative_to(below)),
             score=hit.score,
             caption="identical file" if hit.evidence.get("identical") else "",
-            thumbnail=small(hit.path),
+            thumbnail=small(hit.path, _HIT_SIDE),
             correct=None if right is None else hit.path == right,
         )
         for hit in result.hits
     ]
-    return SheetRow(title, None if result.query == "-" else small(result.query), hits, note)
+    return SheetRow(title, small(result.query, _QUERY_SIDE), hits)
 
 
 def results_sheet(results: Iterable[SearchResult], target: Path) -> None:

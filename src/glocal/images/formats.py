@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from glocal.errors import ImageError
+from glocal.images.heif import open_heif
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -91,18 +92,13 @@ def open_header(data: bytes, name: str) -> Image.Image:
 
     ``PIL.Image.open`` is not used: it tries formats by guess, and compares with the process-wide
     ``MAX_IMAGE_PIXELS``, which is the caller's to set and not ours; glocal checks its own limit.
-    HEIF is opened by its class, so that the caller's Pillow learns no format it did not ask for.
 
     Raises:
         ImageError: this build of Pillow cannot read the format.
         Exception: whatever the decoder raises; :func:`glocal.images.load` makes sense of it.
     """
-    file = io.BytesIO(data)
     if name == "HEIF":
-        from pi_heif import HeifImageFile
-
-        heif: Image.Image = HeifImageFile(file)
-        return heif
+        return open_heif(data)
     _register()
     from PIL import Image
 
@@ -110,8 +106,7 @@ def open_header(data: bytes, name: str) -> Image.Image:
     verdict = accept(data[:16]) if accept else True
     if isinstance(verdict, str):
         raise ImageError(f"{name} is not readable here: {verdict}")
-    file.seek(0)
-    return factory(file, "")
+    return factory(io.BytesIO(data), "")
 
 
 def _detect_brand(data: bytes) -> str | None:
