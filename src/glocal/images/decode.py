@@ -175,9 +175,10 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Pict
             "not a picture: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
             "PPM and camera RAW"
         )
-    with _decoder_faults(name):
-        if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
+    if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
+        with _decoder_faults("RAW"):
             return _load_raw(data, wanted)
+    with _decoder_faults(name):
         image = open_header(data, name)
         if name == "JPEG":
             return _decode_jpeg(data, image, wanted)

@@ -1,0 +1,66 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_model import card
+
+from glocal.encoders.card import Card
+from glocal.encoders.fit import fit, input_size
+from glocal.errors import ModelError
+
+SIZE = {"area": 320 * 320, "multiple": 32, "max_aspect": 4.0}
+
+
+def read(**changes: object) -> Card:
+    return Card.read(json.dumps(card(**changes)), "test.onnx")
+
+
+def test_a_card_is_read() -> None:
+    found = read(name="n", dim=8, input=SIZE)
+    assert (found.name, found.dim, found.area, found.multiple) == ("n", 8, 102_400, 32)
+    assert found.everything["licence"] == "CC0-1.0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        json.dumps(card(dim=0)),
+        json.dumps(card(dim="many")),
+        json.dumps(card(input={})),
+        json.dumps(card(input=SIZE | {"multiple": 0})),
+        json.dumps(card(input=SIZE | {"area": 10})),
+        json.dumps(card(input=SIZE | {"area": 10**12})),
+        json.dumps(card(input=SIZE | {"max_aspect": 0.5})),
+        json.dumps(card(input=SIZE | {"max_aspect": float("nan")})),
+    ],
+)
+def test_a_senseless_card_is_named(text: str) -> None:
+    with pytest.raises(ModelError, match=r"test\.onnx"):
+        Card.read(text, "test.onnx")
+
+
+@given(st.integers(1, 30_000), st.integers(1, 30_000))
+def test_the_input_keeps_its_shape_and_size(width: int, height: int) -> None:
+    found = read(input=SIZE)
+    to_width, to_height = input_size(width, height, found)
+    assert to_width % 32 == to_height % 32 == 0
+    assert min(to_width, to_height) >= 32
+    assert 0.75 < to_width * to_height / found.area < 1.3
+    aspect = min(max(width / height, 0.25), 4)
+    assert 0.8 < (to_width / to_height) / aspect < 1.25
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20_000), (3000, 2), (320, 320), (480, 640)])
+def test_every_picture_fits(shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 77, np.uint8)
+    fitted = fit(image, read(input=SIZE))
+    width, height = input_size(shape[1], shape[0], read(input=SIZE))
+    assert fitted.shape == (1, height, width, 3)
+    assert fitted.dtype == np.uint8
+    assert (fitted == 77).all()

@@ -1,0 +1,113 @@
+"""What every encoder must do; the bundled models and a tiny one stand for all."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import write_model
+
+from glocal.encoders import OnnxEncoder, bundled_models, load_encoder
+from glocal.errors import ImageError, ModelError
+
+SHAPES = [(1, 1), (1, 20_000), (37, 5), (64, 64), (240, 320), (320, 240), (700, 500)]
+
+
+@pytest.fixture(scope="module", params=["tiny", *bundled_models()])
+def encoder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> OnnxEncoder:
+    if request.param == "tiny":
+        return OnnxEncoder(write_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+    return load_encoder(request.param)
+
+
+def picture(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_features_keep_their_contract(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
+    (features,) = encoder.encode([picture(shape)])
+    count, width = features.descriptors.shape
+    assert features.vector.shape == (encoder.dim,)
+    assert features.keypoints.shape == (count, 2)
+    assert features.strengths.shape == (count,)
+    for array in (features.vector, features.keypoints, features.descriptors, features.strengths):
+        assert array.dtype == np.float32
+        assert np.isfinite(array).all()
+    assert np.linalg.norm(features.vector) == pytest.approx(1, abs=1e-3)
+    assert np.linalg.norm(features.descriptors, axis=1) == pytest.approx(np.ones(count), abs=1e-3)
+    assert ((features.keypoints >= 0) & (features.keypoints <= 1)).all()
+    assert (features.strengths >= 0).all()
+    assert width > 0
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_flat_picture_is_a_valid_picture(encoder: OnnxEncoder, value: int) -> None:
+    (features,) = encoder.encode([np.full((100, 150, 3), value, np.uint8)])
+    assert np.isfinite(features.vector).all()
+    assert np.linalg.norm(features.vector) == pytest.approx(1, abs=1e-3)
+
+
+def test_encoding_does_not_depend_on_company_or_thread(encoder: OnnxEncoder) -> None:
+    pictures = [picture((50 + 30 * i, 200 - 20 * i), i) for i in range(6)]
+    alone = [encoder.encode([p])[0].vector for p in pictures]
+    together = [f.vector for f in encoder.encode(pictures)]
+    with ThreadPoolExecutor(4) as pool:
+        threaded = list(pool.map(lambda p: encoder.encode([p])[0].vector, pictures * 3))
+    assert np.array_equal(alone, together)
+    assert np.array_equal(alone * 3, threaded)
+    assert encoder.encode([]) == []
+
+
+def test_different_pictures_differ(encoder: OnnxEncoder) -> None:
+    red, blue = (np.full((64, 64, 3), c, np.uint8) for c in ([200, 10, 10], [10, 10, 200]))
+    a, b = (f.vector for f in encoder.encode([red, blue]))
+    assert float(a @ b) < 0.999
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((10, 10), np.uint8),
+        np.zeros((10, 10, 4), np.uint8),
+        np.zeros((0, 10, 3), np.uint8),
+        np.zeros((10, 10, 3), np.float32),
+    ],
+)
+def test_what_is_no_picture_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="uint8"):
+        encoder.encode([wrong])
+
+
+def test_the_card_tells_the_truth(encoder: OnnxEncoder) -> None:
+    card = encoder.card
+    assert encoder.encode([picture((9, 9))])[0].vector.shape == (card.dim,)
+    assert card.licence
+    assert card.version >= 1
+
+
+def damaged(path: Path) -> Path:
+    path.write_bytes(write_model(path).read_bytes()[:500])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda p: p, "no model file"),
+        (lambda p: (p.write_bytes(b""), p)[1], "no model that ONNX Runtime can run"),
+        (lambda p: (p.write_text("hello"), p)[1], "no model that ONNX Runtime can run"),
+        (damaged, "no model that ONNX Runtime can run"),
+        (lambda p: write_model(p, text=""), "no card"),
+        (lambda p: write_model(p, text="{}"), "card of model"),
+        (lambda p: write_model(p, outputs=["vector"]), "glocal needs"),
+    ],
+)
+def test_a_bad_model_file_is_explained(
+    tmp_path: Path, make: Callable[[Path], Path], said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        OnnxEncoder(make(tmp_path / "bad.onnx"))

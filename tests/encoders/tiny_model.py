@@ -1,0 +1,78 @@
+"""A whole glocal model of a few kilobytes: what it sees is the mean colour of a 4x4 grid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+DIM = 16
+PART_DIM = 3
+
+
+def card(**changes: Any) -> dict[str, Any]:
+    """A sound card, with some fields changed."""
+    size = {"area": 64 * 64, "multiple": 32, "max_aspect": 4.0}
+    return {"name": "tiny", "version": 1, "licence": "CC0-1.0", "dim": DIM, "input": size} | changes
+
+
+def write_model(
+    path: Path, *, seed: int = 0, text: str | None = None, outputs: list[str] | None = None
+) -> Path:
+    """Write the model; another seed gives another space of vectors."""
+    weights = np.random.default_rng(seed).normal(size=(PART_DIM, DIM)).astype(np.float32)
+    bias = np.random.default_rng(seed + 1).normal(size=DIM).astype(np.float32) * 0.01
+    constants = {
+        "scale": np.float32(1 / 255),
+        "weights": weights,
+        "bias": bias,
+        "flat": np.array([-1, PART_DIM], np.int64),
+        "whole": np.array([-1], np.int64),
+        "four": np.array([4, 2], np.int64),
+        "eps": np.float32(1e-6),
+        "half": np.full((4, 2), 0.5, np.float32),
+        "rows": np.array([0], np.int64),
+        "until": np.array([4], np.int64),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["float", "scale"], ["unit"]),
+        helper.make_node("Reshape", ["unit", "flat"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weights"], ["projected"]),
+        helper.make_node("Sin", ["projected"], ["waves"]),
+        helper.make_node("ReduceMean", ["waves"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Add", ["mean", "bias"], ["biased"]),
+        helper.make_node("LpNormalization", ["biased"], ["long"], axis=1, p=2),
+        helper.make_node("Reshape", ["long", "whole"], ["vector"]),
+        helper.make_node("Identity", ["half"], ["keypoints"]),
+        helper.make_node("Slice", ["pixels", "rows", "until"], ["first"]),
+        helper.make_node("Add", ["first", "eps"], ["positive"]),
+        helper.make_node("LpNormalization", ["positive"], ["descriptors"], axis=1, p=2),
+        helper.make_node("ReduceMean", ["positive"], ["strengths"], axes=[1], keepdims=0),
+    ]
+    shapes: dict[str, list[int | str]] = {
+        "vector": [DIM],
+        "keypoints": [4, 2],
+        "descriptors": [4, PART_DIM],
+        "strengths": [4],
+    }
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "H", "W", 3])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
+            for name in outputs or shapes
+        ],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    if text != "":
+        helper.set_model_props(model, {"glocal.card": text or json.dumps(card())})
+    path.write_bytes(model.SerializeToString())
+    onnx.checker.check_model(str(path))
+    return path
