@@ -81,7 +81,10 @@ def test_transparency_lies_over_white(mode: str) -> None:
     image = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
     image.paste((100, 100, 100, 255), (20, 0, 40, 20))
     if mode == "PA":
-        array = load(image.convert("PA")).array
+        indexed = image.convert("RGB").convert("P")
+        indexed.putalpha(image.getchannel("A"))
+        assert indexed.mode == "PA"
+        array = load(indexed).array
     else:
         array = load(encode(image.convert(mode), "PNG")).array
     assert array[:, :20].min() == 255

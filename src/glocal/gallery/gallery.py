@@ -11,10 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import UUID
-
-import numpy as np
-from numpy.typing import NDArray
 
 from glocal import __version__
 from glocal.encoders import Encoder, Features, OnnxEncoder
@@ -26,27 +22,23 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.indexing import (
     IndexRun,
     Progress,
-    content_id,
     quiet,
     worker_count,
 )
 from glocal.gallery.keep import keep_picture
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.plan import Plan, Planner
-from glocal.gallery.results import Failure, GalleryInfo, Hit, IndexReport, SearchResult
+from glocal.gallery.results import Failure, GalleryInfo, IndexReport, SearchResult
+from glocal.gallery.searching import Question, Region, Searcher
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.edge import EdgeStore
 from glocal.gallery.stores.shared import SharedStore
-from glocal.gallery.where import parse
-from glocal.images import Limits, load, read_bytes
+from glocal.images import Limits
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
 
-Region = tuple[float, float, float, float]
-
 _log = logging.getLogger(__name__)
-_NEGATIVE_WEIGHT = 0.5
 _DIRTY = "changing"
 
 
@@ -183,7 +175,8 @@ class Gallery:
     ) -> IndexReport:
         """Look only at paths that are known to have changed; those not there are forgotten."""
         with self._changing():
-            return self._run(lambda planner: planner.changes(paths), listen)
+            changed = _topmost(paths)
+            return self._run(lambda planner: planner.changes(changed), listen)
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, and folders with all below them; nothing on disk is touched.
@@ -291,93 +284,11 @@ class Gallery:
             ImageError: the query is no picture.
             QueryError: the region, the limit or the condition makes no sense.
         """
-        if not 1 <= limit <= 10_000:
-            raise QueryError(f"limit is {limit}; it goes from 1 to 10000")
-        condition = parse(where, self._catalog) if isinstance(where, str) else where
-        clock = _Clock()
-        vector, identity = self._query_vector(image, region, like, unlike, clock)
-        self._store()
-        with clock.measure("search"):
-            hits = self._hits(vector, identity, limit, condition, exact)
-        return SearchResult(_name_of(image), self.model, tuple(hits), clock.milliseconds)
-
-    def _query_vector(
-        self,
-        image: ImageSource,
-        region: Region | None,
-        like: Sequence[ImageSource],
-        unlike: Sequence[ImageSource],
-        clock: _Clock,
-    ) -> tuple[NDArray[np.float32], UUID | None]:
-        """The vector to search with, and the content of the query's own file if it has one."""
-        encoder = self._encoder(worker_count())
-        side = int(encoder.card.area**0.5)
-        with clock.measure("decode"):
-            identity, source = None, image
-            if isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
-                data = (
-                    read_bytes(Path(image), self._limits)
-                    if isinstance(image, str | os.PathLike)
-                    else bytes(image)
-                )
-                identity, source = content_id(data) if region is None else None, data
-            pictures = [load(source, min_side=side, region=region, limits=self._limits)]
-            pictures += [
-                load(other, min_side=side, limits=self._limits) for other in (*like, *unlike)
-            ]
-        with clock.measure("encode"):
-            features = encoder.encode([p.array for p in pictures])
-            vectors = np.stack([f.vector for f in features])
-            sought = vectors[: 1 + len(like)].mean(axis=0)
-            if unlike:
-                sought = sought - _NEGATIVE_WEIGHT * vectors[1 + len(like) :].mean(axis=0)
-            length = float(np.linalg.norm(sought))
-            return (sought / length if length > 1e-6 else vectors[0]).astype(np.float32), identity
-
-    def _hits(
-        self,
-        vector: NDArray[np.float32],
-        identity: UUID | None,
-        limit: int,
-        where: Condition | None,
-        exact: bool,
-    ) -> list[Hit]:
-        ask = limit
-        while True:
-            matches = self._store().search(vector, ask, where=where, exact=exact)
-            files = self._catalog.files_of(match.id for match in matches)
-            # A vector that no file has yet, or any more, belongs to a change under way.
-            if len(matches) < ask or len(files) >= limit or ask > 4 * limit:
-                break
-            ask *= 2
-        inside = self._inside(where, files)
-        hits: list[Hit] = []
-        for match in matches:
-            for path in inside.get(match.id, ()):
-                evidence = {"identical": True} if match.id == identity else {}
-                hits.append(Hit(len(hits) + 1, path, min(match.score, 1.0), evidence))
-        return hits[:limit]
-
-    def _inside(
-        self, where: Condition | None, files: dict[UUID, list[tuple[int, Path]]]
-    ) -> dict[UUID, list[Path]]:
-        """Of the files of each content those that meet the condition where they lie.
-
-        A picture with copies in two folders passes a condition on either: of its copies only
-        those in the right folder are answers.
-        """
-        contents = self._catalog.contents(i for i, copies in files.items() if len(copies) > 1)
-        inside: dict[UUID, list[Path]] = {}
-        for i, copies in files.items():
-            if where is None or i not in contents:
-                inside[i] = [path for _, path in copies]
-                continue
-            inside[i] = [
-                path
-                for folder, path in copies
-                if where.matches(contents[i].attributes(self._catalog.lineage(folder)))
-            ]
-        return inside
+        searcher = Searcher(
+            self._catalog, self._store(), self._encoder(worker_count()), self.model, self._limits
+        )
+        asked = Question(image, limit, region, tuple(like), tuple(unlike), where, exact)
+        return searcher.search(asked)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""
@@ -471,19 +382,6 @@ class Gallery:
             return self._encoders[threads]
 
 
-class _Clock:
-    """Adds up the milliseconds spent on named stages."""
-
-    def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.milliseconds[stage] = round((time.perf_counter() - started) * 1000, 3)
-
-
 def disk_bytes(folder: Path) -> int:
     """Bytes a folder takes on its disk; holes in files take none."""
     total = 0
@@ -506,9 +404,3 @@ def _topmost(roots: Iterable[Path]) -> list[Path]:
         if not any(above in root.parents for above in kept):
             kept.append(root)
     return kept
-
-
-def _name_of(image: ImageSource) -> str:
-    if isinstance(image, str | os.PathLike):
-        return os.fspath(image)
-    return f"<{type(image).__name__}>"

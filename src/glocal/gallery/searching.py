@@ -1,0 +1,191 @@
+"""A search: from pictures to one vector, from vectors to the files that hold them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.encoders import Encoder
+from glocal.errors import ImageError, QueryError
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.conditions import Condition
+from glocal.gallery.indexing import content_id
+from glocal.gallery.layout import ModelId
+from glocal.gallery.records import Match
+from glocal.gallery.results import Hit, SearchResult
+from glocal.gallery.stores.base import Store
+from glocal.gallery.where import parse
+from glocal.images import Limits, Picture, load, read_bytes
+
+if TYPE_CHECKING:
+    from glocal.images import ImageSource
+
+Region = tuple[float, float, float, float]
+
+MOST_HITS = 10_000
+_NEGATIVE_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched for; see `Gallery.search`."""
+
+    image: ImageSource
+    limit: int
+    region: Region | None
+    like: tuple[ImageSource, ...]
+    unlike: tuple[ImageSource, ...]
+    where: str | Condition | None
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """Answers questions.
+
+    Args:
+        catalog: the gallery's.
+        store: the gallery's.
+        encoder: of the gallery's model, which may use all cores for one picture.
+        model: which model that is.
+        limits: of what is read.
+    """
+
+    catalog: Catalog
+    store: Store
+    encoder: Encoder
+    model: ModelId
+    limits: Limits
+
+    def search(self, asked: Question) -> SearchResult:
+        """Answer one question; for errors see `Gallery.search`."""
+        if not 1 <= asked.limit <= MOST_HITS:
+            raise QueryError(f"limit is {asked.limit}; it goes from 1 to {MOST_HITS}")
+        where = parse(asked.where, self.catalog) if isinstance(asked.where, str) else asked.where
+        clock = _Clock()
+        with clock.measure("decode"):
+            identity, pictures = self._decode(asked)
+        with clock.measure("encode"):
+            vector = self._vector(pictures, 1 + len(asked.like))
+        with clock.measure("search"):
+            hits = self._hits(vector, identity, where, asked)
+        return SearchResult(_name_of(asked.image), self.model, tuple(hits), clock.milliseconds)
+
+    def _decode(self, asked: Question) -> tuple[UUID | None, list[Picture]]:
+        """All pictures of a question, and the content of the query's own file if it has one."""
+        side = int(self.encoder.card.area**0.5)
+        identity, source = None, asked.image
+        with _naming(asked.image):
+            if isinstance(source, str | os.PathLike):
+                source = read_bytes(Path(source), self.limits)
+            if isinstance(source, bytes | bytearray | memoryview) and asked.region is None:
+                identity = content_id(bytes(source))
+            pictures = [load(source, min_side=side, region=asked.region, limits=self.limits)]
+        for other in (*asked.like, *asked.unlike):
+            with _naming(other):
+                pictures.append(load(other, min_side=side, limits=self.limits))
+        return identity, pictures
+
+    def _vector(self, pictures: list[Picture], sought: int) -> NDArray[np.float32]:
+        """One unit vector: the mean of what is sought, less half the mean of what is not.
+
+        Rocchio's feedback (Rocchio 1971); pictures beyond the first `sought` are what is not.
+        """
+        vectors = np.stack([f.vector for f in self.encoder.encode([p.array for p in pictures])])
+        towards: NDArray[np.float32] = vectors[:sought].mean(axis=0)
+        if len(vectors) > sought:
+            towards -= _NEGATIVE_WEIGHT * vectors[sought:].mean(axis=0)
+        length = np.linalg.norm(towards)
+        if length < 1e-6:  # opposite examples cancel out; then the query alone has to do
+            towards, length = vectors[0], np.linalg.norm(vectors[0])
+        return np.asarray(towards / length, np.float32)
+
+    def _hits(
+        self,
+        vector: NDArray[np.float32],
+        identity: UUID | None,
+        where: Condition | None,
+        asked: Question,
+    ) -> list[Hit]:
+        matches, files = self._matches(vector, where, asked)
+        inside = self._inside(where, files)
+        hits: list[Hit] = []
+        for match in matches:
+            evidence = {"identical": True} if match.id == identity else {}
+            for path in inside.get(match.id, ()):
+                # Float16 rounding can lift a picture's score against itself above 1.
+                hits.append(Hit(len(hits) + 1, path, min(match.score, 1.0), evidence))
+        return hits[: asked.limit]
+
+    def _matches(
+        self, vector: NDArray[np.float32], where: Condition | None, asked: Question
+    ) -> tuple[list[Match], dict[UUID, list[tuple[int, Path]]]]:
+        """The best matches and their files; more are asked for until enough of them have files.
+
+        A vector that no file has yet, or any more, belongs to a change that is under way.
+        """
+        ask = asked.limit
+        while True:
+            matches = self.store.search(vector, ask, where=where, exact=asked.exact)
+            files = self.catalog.files_of(match.id for match in matches)
+            if len(matches) < ask or len(files) >= asked.limit or ask > 4 * asked.limit:
+                return matches, files
+            ask *= 2
+
+    def _inside(
+        self, where: Condition | None, files: dict[UUID, list[tuple[int, Path]]]
+    ) -> dict[UUID, list[Path]]:
+        """Of the files of each content those that meet the condition where they lie.
+
+        A picture with copies in two folders passes a condition on either: of its copies only
+        those in the right folder are answers.
+        """
+        copied = [i for i, copies in files.items() if len(copies) > 1]
+        contents = {} if where is None else self.catalog.contents(copied)
+        inside: dict[UUID, list[Path]] = {}
+        for i, copies in files.items():
+            inside[i] = [
+                path
+                for folder, path in copies
+                if where is None
+                or i not in contents
+                or where.matches(contents[i].attributes(self.catalog.lineage(folder)))
+            ]
+        return inside
+
+
+class _Clock:
+    """Notes the milliseconds spent on named stages."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.milliseconds[stage] = round((time.perf_counter() - started) * 1000, 3)
+
+
+@contextmanager
+def _naming(image: ImageSource) -> Iterator[None]:
+    """Put the name of a picture before the reason why it cannot be used."""
+    try:
+        yield
+    except (ImageError, QueryError) as error:
+        raise type(error)(f"{_name_of(image)}: {error}") from error
+
+
+def _name_of(image: ImageSource) -> str:
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    return f"<{type(image).__name__}>"
