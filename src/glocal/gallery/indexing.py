@@ -122,7 +122,7 @@ class _Reader:
             return _Read(folder, file, content)
         try:
             card = self._encoder.card
-            picture = load(data, min_side=int(card.area**0.5), limits=self._limits)
+            picture = load(data, min_side=int(card.area**0.5), limits=self._limits, name=path)
             features = self._encoder.encode([picture.array])[0]
         except ImageMissingError as error:
             return _Read(folder, file, reason=str(error))

@@ -83,13 +83,15 @@ class Searcher:
     def _decode(self, asked: Question) -> tuple[UUID | None, list[Picture]]:
         """All pictures of a question, and the content of the query's own file if it has one."""
         side = int(self.encoder.card.area**0.5)
-        identity, source = None, asked.image
+        identity, name, source = None, None, asked.image
         with _naming(asked.image):
             if isinstance(source, str | os.PathLike):
-                source = read_bytes(Path(source), self.limits)
+                name, source = source, read_bytes(Path(source), self.limits)
             if isinstance(source, bytes | bytearray | memoryview) and asked.region is None:
                 identity = content_id(bytes(source))
-            pictures = [load(source, min_side=side, region=asked.region, limits=self.limits)]
+            pictures = [
+                load(source, min_side=side, region=asked.region, limits=self.limits, name=name)
+            ]
         for other in (*asked.like, *asked.unlike):
             with _naming(other):
                 pictures.append(load(other, min_side=side, limits=self.limits))

@@ -69,6 +69,7 @@ def load(
     min_side: int | None = None,
     region: Region | None = None,
     limits: Limits = _DEFAULT_LIMITS,
+    name: str | os.PathLike[str] | None = None,
 ) -> Picture:
     """Decode any picture to upright RGB.
 
@@ -81,6 +82,8 @@ def load(
         region: X, Y, W, H of the upright picture: fractions if all four are at most 1, else
             pixels. Only this part is returned, and ``min_side`` is of its shorter side.
         limits: what is refused as too large.
+        name: of the file that bytes were read from; only some camera RAW needs it, which by its
+            content alone is TIFF.
 
     Returns:
         The picture; ``facts`` are those of the whole, at full size. Errors have the bare reason
@@ -99,7 +102,7 @@ def load(
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
         limits.check_bytes(len(data))
-        return _load_bytes(data, wanted)
+        return _load_bytes(data, wanted, raw_name=name is not None and is_raw_name(name))
     if isinstance(source, (str, os.PathLike)):
         data = read_bytes(source, limits)
         try:

@@ -1,0 +1,148 @@
+"""Which pictures lie below a folder of a data set, and its tables."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from glocal.errors import EvaluationError
+from glocal.evaluate.datasets.trial import Sample
+
+PictureTest = Callable[[str], bool]
+"""Tells by its name whether a file is a picture; the readers of data sets open none."""
+
+
+def require_folder(folder: Path, holds: str) -> Path:
+    """The folder itself.
+
+    Raises:
+        EvaluationError: there is none; the text says what it should hold.
+    """
+    if not folder.is_dir():
+        raise EvaluationError(f"there is no folder {folder}: it should hold {holds}")
+    return folder
+
+
+def pictures_below(folder: Path, is_picture: PictureTest) -> list[Path]:
+    """Every picture file below a folder, sorted by path; hidden files and folders are passed over.
+
+    Links to folders are followed, as data sets are often put together from them; each folder is
+    entered once.
+
+    Raises:
+        EvaluationError: a folder cannot be read.
+    """
+    found = []
+    entered: set[tuple[int, int]] = set()
+    for top, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        state = os.stat(top)
+        if (state.st_dev, state.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((state.st_dev, state.st_ino))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(top, name) for name in files if not name.startswith(".") and is_picture(name)
+        ]
+    return sorted(found)
+
+
+def pictures_by_name(folder: Path, holds: str, is_picture: PictureTest) -> dict[str, Path]:
+    """The pictures below a folder by their names without suffix: the identifiers of tables.
+
+    Raises:
+        EvaluationError: no folder, no picture, or two pictures of one name.
+    """
+    named: dict[str, Path] = {}
+    for path in pictures_below(require_folder(folder, holds), is_picture):
+        if path.stem in named:
+            raise EvaluationError(
+                f"{named[path.stem]} and {path} have one identifier, {path.stem!r}; keep one"
+            )
+        named[path.stem] = path
+    if not named:
+        raise EvaluationError(f"there is no picture below {folder}: it should hold {holds}")
+    return named
+
+
+def distractor_samples(
+    folders: Iterable[Path], taken: Sequence[Sample], is_picture: PictureTest
+) -> list[Sample]:
+    """Pictures that answer no query, from folders given beside the data set.
+
+    Args:
+        folders: looked through with all below them; a picture in two of them counts once.
+        taken: the pictures of the data set itself.
+        is_picture: see `PictureTest`.
+
+    Raises:
+        EvaluationError: a folder is missing or without a picture, or one of its pictures is of
+            the data set.
+    """
+    theirs = {os.path.abspath(sample.path) for sample in taken}
+    found: dict[str, Sample] = {}
+    for folder in folders:
+        paths = pictures_below(require_folder(folder, "distractors"), is_picture)
+        if not paths:
+            raise EvaluationError(f"there is no picture below {folder} to be a distractor")
+        for path in paths:
+            place = os.path.abspath(path)
+            if place in theirs:
+                raise EvaluationError(
+                    f"{path} cannot be a distractor: it is one of the data set's own pictures"
+                )
+            found.setdefault(place, Sample(path))
+    return list(found.values())
+
+
+def read_table(
+    path: Path, columns: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Some columns of a comma-separated table with a header, quoted as spreadsheets do.
+
+    Args:
+        path: of the file, UTF-8.
+        columns: for each column wanted the names it may have.
+
+    Yields:
+        The number of the line a row ends on, and its fields.
+
+    Raises:
+        EvaluationError: the file cannot be read as such a table, lacks a column, or a row is short.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            places = [_place(path, header, names) for names in columns]
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) <= max(places):
+                    raise EvaluationError(
+                        f"{path}, line {reader.line_num}: {len(row)} fields where the header has "
+                        f"{len(header)}"
+                    )
+                yield reader.line_num, tuple(row[place].strip() for place in places)
+    except OSError as error:
+        raise EvaluationError(f"the table {path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EvaluationError(f"{path} is no comma-separated UTF-8 table: {error}") from error
+
+
+def _place(path: Path, header: list[str], names: tuple[str, ...]) -> int:
+    for name in names:
+        if name in header:
+            return header.index(name)
+    raise EvaluationError(
+        f"{path} has no column {' or '.join(names)}; its first line names {', '.join(header)!r}"
+    )
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise EvaluationError(
+        f"the folder {error.filename} cannot be read: {error.strerror}"
+    ) from error

@@ -1,0 +1,120 @@
+"""Revisited Oxford and Paris as they are usually unpacked, with or without a million distractors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import EvaluationError
+from glocal.evaluate.datasets.listing import PictureTest, distractor_samples, require_folder
+from glocal.evaluate.datasets.trial import Judgement, Sample
+from glocal.evaluate.ground_truth import GroundTruth, read_ground_truth
+from glocal.evaluate.nearest import nearest
+from glocal.evaluate.revisited import evaluate_revisited
+
+_LAYOUT = "a ground truth gnd_*.pkl or gnd_*.json, and the pictures as jpg/NAME.jpg"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RevisitedTrial:
+    """Queries cropped to their boxes under `evaluate_revisited`.
+
+    An unreadable query finds nothing, an unreadable database picture is never found.
+
+    Attributes:
+        queries: see `Trial`.
+        gallery: see `Trial`; distractors stand behind the database.
+        truth: with the distractors in its database.
+        distractors: how many there are.
+        leave_one_out: see `Trial`.
+        goodness_name: see `Trial`.
+    """
+
+    queries: Sequence[Sample]
+    gallery: Sequence[Sample]
+    truth: GroundTruth
+    distractors: int
+    leave_one_out: bool = False
+    goodness_name: str = "AP (medium)"
+
+    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
+        """See `Trial`."""
+        ranks, _ = nearest(queries, gallery, len(gallery))
+        results = evaluate_revisited(ranks, self.truth)
+        figures = {
+            setup: {
+                "mAP": result.mean_ap,
+                **{f"mP@{k}": value for k, value in result.mean_precision_at.items()},
+            }
+            for setup, result in results.items()
+        }
+        counts = {f"{setup} queries": result.queries for setup, result in results.items()}
+        counts |= {"gallery": len(gallery), "distractors": self.distractors}
+        return Judgement(figures, counts, results["medium"].per_query_ap)
+
+    def is_right(self, query: int, answer: int) -> bool | None:
+        """See `Trial`: easy and hard are right, as in the medium setup; junk does not count."""
+        if answer in self.truth.junk[query]:
+            return None
+        return answer in self.truth.easy[query] or answer in self.truth.hard[query]
+
+
+def read_revisited(
+    data: Path, is_picture: PictureTest, *, distractors: Sequence[Path] = ()
+) -> RevisitedTrial:
+    """Read a data set of the revisited protocol.
+
+    Args:
+        data: the folder with the ground truth and ``jpg/``; or the ground truth's file, beside
+            which ``jpg/`` lies.
+        is_picture: see `PictureTest`.
+        distractors: folders of pictures that answer nothing, such as R1M.
+
+    Raises:
+        EvaluationError: the folder has not that layout, or its ground truth cannot be read.
+    """
+    file = data if data.is_file() else _ground_truth_file(require_folder(data, _LAYOUT))
+    truth = read_ground_truth(file)
+    pictures = require_folder(file.parent / "jpg", "the pictures as NAME.jpg")
+    gallery = [Sample(_picture(pictures, name)) for name in truth.database_names]
+    queries = [
+        Sample(_picture(pictures, name), _region(box, f"the box of query {name!r} in {file}"))
+        for name, box in zip(truth.query_names, truth.boxes, strict=True)
+    ]
+    rest = distractor_samples(distractors, [*queries, *gallery], is_picture)
+    names = (*truth.database_names, *(str(sample.path) for sample in rest))
+    return RevisitedTrial(
+        queries, [*gallery, *rest], replace(truth, database_names=names), len(rest)
+    )
+
+
+def _ground_truth_file(folder: Path) -> Path:
+    found = sorted(path for path in folder.glob("gnd_*") if path.suffix in (".pkl", ".json"))
+    if not found:
+        raise EvaluationError(f"there is no ground truth in {folder}: it should hold {_LAYOUT}")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise EvaluationError(
+            f"{folder} holds several ground truths ({names}); name the one you mean as DATA"
+        )
+    return found[0]
+
+
+def _picture(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.jpg"
+    if path.parent != folder:
+        raise EvaluationError(f"the ground truth names a picture {name!r}, which is no plain name")
+    return path
+
+
+def _region(box: NDArray[np.float64], what: str) -> tuple[float, float, float, float] | None:
+    if np.isnan(box).any():
+        return None
+    left, top, right, bottom = (float(value) for value in box)
+    if right - left < 1 or bottom - top < 1:
+        raise EvaluationError(f"{what} is {box.tolist()}: less than a pixel wide or high")
+    return left, top, right - left, bottom - top
