@@ -53,7 +53,10 @@ def grocery_icons(folder: Path) -> tuple[list[Path], Labels]:
 def scene_photos(folder: Path) -> tuple[list[Path], Labels]:
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [folder / row["path"] for row in rows], [row["instance"] for row in rows]
+    # A distractor's label is its own, so that as a query it has no answer and is left out.
+    labels = [row["instance"] for row in rows]
+    own = [f"{x} {n}" if x == "distractor" else x for n, x in enumerate(labels)]
+    return [folder / row["path"] for row in rows], own
 
 
 def cropped(image: Image.Image, random: np.random.Generator) -> Image.Image:
@@ -115,13 +118,13 @@ ALTERATIONS: tuple[Callable[[Image.Image, np.random.Generator], Image.Image], ..
 )
 
 
-def altered(paths: Sequence[Path], seed: int) -> list[Pixels]:
+def altered(pictures: Sequence[Path | Pixels], seed: int) -> list[Pixels]:
     """Each picture altered in the way that is its turn."""
     random = np.random.default_rng(seed)
     copies = []
-    for number, path in enumerate(paths):
+    for number, picture in enumerate(pictures):
         alter = ALTERATIONS[(number + seed) % len(ALTERATIONS)]
-        copies.append(np.asarray(alter(Image.fromarray(load(path).array), random)))
+        copies.append(np.asarray(alter(Image.fromarray(load(picture).array), random)))
     return copies
 
 
@@ -152,8 +155,6 @@ def measure(encoder: Encoder, data: Path) -> dict[str, LabelledResult]:
         )
     if (scenes / "labels.csv").is_file():
         paths, labels = scene_photos(scenes)
-        # A distractor's label is its own, so that as a query it has no answer and is left out.
-        labels = [f"{x} {n}" if x == "distractor" else x for n, x in enumerate(labels)]
         everything = np.concatenate([vectors_of(encoder, paths), shop])
         all_labels = labels + [f"shop photo {number}" for number in range(len(shop))]
         results["Scenes among Grocery photos"] = evaluate_labelled(

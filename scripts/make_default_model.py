@@ -43,17 +43,20 @@ PACKAGES = {  # package and version in Debian 12: the pictures' licences
     "lomiri-wallpapers-16.04=20.04.0-2": "CC-BY-4.0, CC-BY-SA-4.0 and CC0-1.0",
     "lomiri-wallpapers-20.04=20.04.0-2": "CC-BY-SA-3.0",
 }
+HELD_OUT = 11  # every eleventh training photo takes no part in the fit
 CUTTINGS = 10  # random parts taken from each wallpaper beside the whole
 FIGURES = ROOT / "benchmarks" / "default_model.json"
 
 DIM = 256
-POWER = 2.5  # of generalised-mean pooling; the graph writes it as x * x * sqrt(x)
+POWER = 2.5  # of generalised-mean pooling
 WHITENING = 0.5  # 0: principal components as they are; 1: equal variance in each
 LOCAL_MAP, LOCAL_STRIDE = "block10", 16
 LOCAL_DIM, LOCAL_COUNT, LOCAL_WHITENING = 48, 128, 0.5
+CELL_STEP = 4  # every fourth cell is fitted on: of neighbours, a few say it all
 AREA, MULTIPLE, MAX_ASPECT = 320 * 320, 32, 4.0
 
 Array = NDArray[np.float64]
+Groups = list[list[NDArray[np.float32]]]  # for each source of pictures, arrays of features
 Projection = tuple[Array, Array]  # the mean to take away, then the matrix to multiply by
 
 
@@ -67,27 +70,41 @@ def load_network() -> Any:
         return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
 
 
-def pool(graph: Graph, head: str) -> str:
-    """Generalised-mean pooling to a unit vector (Radenović et al., TPAMI 2018)."""
+def pool(graph: Graph, head: str, power: float = POWER) -> str:
+    """Generalised-mean pooling to a unit vector (Radenović et al., TPAMI 2018).
+
+    The power is a whole number or half of one more: products and a root are faster than Pow.
+    """
     x = graph.node("Clip", head, graph.constant(1e-6))
-    x = graph.node("Mul", graph.node("Mul", x, x), graph.node("Sqrt", x))
-    x = graph.node("GlobalAveragePool", x)
-    x = graph.node("Pow", x, graph.constant(1 / POWER))
+    raised = x
+    for _ in range(int(power) - 1):
+        raised = graph.node("Mul", raised, x)
+    if power % 1:
+        raised = graph.node("Mul", raised, graph.node("Sqrt", x))
+    x = graph.node("GlobalAveragePool", raised)
+    x = graph.node("Pow", x, graph.constant(1 / power))
     return graph.unit(graph.node("Squeeze", x, graph.constant([2, 3], np.int64)))
 
 
-def pick_cells(graph: Graph, tensor: str, count: int) -> tuple[str, str, str]:
-    """The strongest cells of a map: strengths, places in row order, and unit features.
+def contrast(graph: Graph, tensor: str) -> str:
+    """Each cell of a map less the mean of the 3 by 3 cells around it.
 
-    A cell is strong where it differs from its surroundings: the length of its feature less the
-    mean of the 3 by 3 cells around it. That holds up better under altered views than the length of
-    the feature itself, which DELF's followers use for networks without trained attention.
+    Its length says better than that of the feature itself, which DELF's followers use for networks
+    without trained attention, which cells an altered view will have too.
     """
     around = graph.node(
         "AveragePool", tensor, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=0
     )
-    contrast = graph.node("Sub", tensor, around)
-    lengths = graph.node("ReduceL2", contrast, axes=[1], keepdims=0)
+    return str(graph.node("Sub", tensor, around))
+
+
+def pick_cells(graph: Graph, tensor: str, judged: str, count: int) -> tuple[str, str, str]:
+    """The cells where the map ``judged`` is longest, longest first.
+
+    Returns:
+        Names of: the strengths, the places in row order, the unit features of ``tensor`` there.
+    """
+    lengths = graph.node("ReduceL2", judged, axes=[1], keepdims=0)
     strength = graph.node("Reshape", lengths, graph.constant([-1], np.int64))
     wanted = graph.node("Min", graph.node("Shape", strength), graph.constant([count], np.int64))
     strengths, places = graph.node("TopK", strength, wanted, outputs=2)
@@ -124,7 +141,8 @@ def feature_model(network: Any) -> ModelProto:
     graph = Graph()
     maps = trunk(graph, network)
     vector = graph.node("Squeeze", pool(graph, maps["head"]), graph.constant([0], np.int64))
-    _, _, cells = pick_cells(graph, maps[LOCAL_MAP], count=1 << 30)
+    local = maps[LOCAL_MAP]
+    _, _, cells = pick_cells(graph, local, contrast(graph, local), count=1 << 30)
     return graph.model({"pooled": (vector, ["c"]), "cells": (cells, ["m", "e"])})
 
 
@@ -134,11 +152,12 @@ def final_model(network: Any, whole: Projection, local: Projection) -> ModelProt
     maps = trunk(graph, network)
     pooled = pool(graph, maps["head"])
     vector = graph.node("Squeeze", project(graph, pooled, whole), graph.constant([0], np.int64))
-    strengths, places, picked = pick_cells(graph, maps[LOCAL_MAP], LOCAL_COUNT)
+    cells = maps[LOCAL_MAP]
+    strengths, places, picked = pick_cells(graph, cells, contrast(graph, cells), LOCAL_COUNT)
     return graph.model(
         {
             "vector": (vector, [DIM]),
-            "keypoints": (add_keypoints(graph, maps[LOCAL_MAP], places), ["m", 2]),
+            "keypoints": (add_keypoints(graph, cells, places), ["m", 2]),
             "descriptors": (project(graph, picked, local), ["m", LOCAL_DIM]),
             "strengths": (strengths, ["m"]),
         }
@@ -154,7 +173,7 @@ def session(model: ModelProto) -> onnxruntime.InferenceSession:
     )
 
 
-def fit(groups: list[list[NDArray[np.float32]]], dim: int, whitening: float) -> Projection:
+def fit(groups: Groups, dim: int, whitening: float) -> Projection:
     """Principal components with each group of features weighted alike.
 
     Args:
@@ -175,10 +194,10 @@ def fit(groups: list[list[NDArray[np.float32]]], dim: int, whitening: float) -> 
     return mean, vectors * (values / values[0]) ** (-whitening / 2)
 
 
-def fetch_packages(folder: Path) -> list[Path]:
-    """Download and unpack the wallpapers' packages; the folders with their pictures."""
+def fetch_packages(folder: Path, packages: Iterable[str]) -> list[Path]:
+    """Download and unpack Debian packages; the folders they are in, one a package."""
     folders = []
-    for package in PACKAGES:
+    for package in packages:
         target = folder / package.partition("=")[0]
         target.mkdir()
         subprocess.run(["apt-get", "download", package], cwd=target, check=True)
@@ -192,7 +211,7 @@ def grocery_photos(folder: Path) -> list[Path]:
     """Training photos, less every eleventh: benchmarks alter those and look for them."""
     lines = (folder / "dataset" / "train.txt").read_text(encoding="utf-8").splitlines()
     names = [line.split(",")[0] for line in lines if line.strip()]
-    return [folder / "dataset" / name for number, name in enumerate(names) if number % 11]
+    return [folder / "dataset" / name for number, name in enumerate(names) if number % HELD_OUT]
 
 
 def wallpapers(folders: Iterable[Path]) -> list[Path]:
@@ -220,22 +239,26 @@ def cuttings(image: NDArray[np.uint8], seed: int, count: int) -> Iterator[NDArra
         yield image[top : top + height, left : left + width]
 
 
-def fit_projections(network: Any, groups: list[list[Path]]) -> tuple[Projection, Projection]:
-    """Run every picture through the network and fit both projections."""
+def fitting_parts(group: list[Path], count: int) -> Iterator[NDArray[np.uint8]]:
+    """What the projections are fitted on: each picture and ``count`` random parts of it."""
+    for seed, path in enumerate(group):
+        yield from cuttings(load(path, min_side=640).array, seed, count)
+
+
+def fitting_features(network: Any, groups: list[list[Path]]) -> tuple[Groups, Groups]:
+    """Pooled vectors and cells of grocery photos and of wallpapers, which are also cut."""
     run = session(feature_model(network)).run
     sizes = Card.read(json.dumps(card({})), "being made")
-    pooled: list[list[NDArray[np.float32]]] = []
-    cells: list[list[NDArray[np.float32]]] = []
+    pooled: Groups = []
+    cells: Groups = []
     for group, count in zip(groups, (0, CUTTINGS), strict=True):
         pooled.append([])
         cells.append([])
-        for seed, path in enumerate(group):
-            for part in cuttings(load(path, min_side=640).array, seed, count):
-                image = fit_input(part, sizes)
-                vector, features = run(["pooled", "cells"], {"image": image})
-                pooled[-1].append(vector[None])
-                cells[-1].append(features[::4])  # of neighbouring cells, a few say it all
-    return fit(pooled, DIM, WHITENING), fit(cells, LOCAL_DIM, LOCAL_WHITENING)
+        for part in fitting_parts(group, count):
+            vector, features = run(["pooled", "cells"], {"image": fit_input(part, sizes)})
+            pooled[-1].append(vector[None])
+            cells[-1].append(features[::CELL_STEP])
+    return pooled, cells
 
 
 def card(accuracy: dict[str, object]) -> dict[str, object]:
@@ -279,10 +302,12 @@ def main() -> None:
     accuracy = json.loads(options.accuracy.read_text(encoding="utf-8")) if known else {}
     network = load_network()
     with tempfile.TemporaryDirectory() as folder:
-        folders = options.pictures or fetch_packages(Path(folder))
+        folders = options.pictures or fetch_packages(Path(folder), PACKAGES)
         groups = [grocery_photos(options.grocery), wallpapers(folders)]
         print(f"fitting on {len(groups[0])} grocery photos and {len(groups[1])} wallpapers")
-        model = final_model(network, *fit_projections(network, groups))
+        pooled, cells = fitting_features(network, groups)
+        whole, local = fit(pooled, DIM, WHITENING), fit(cells, LOCAL_DIM, LOCAL_WHITENING)
+        model = final_model(network, whole, local)
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(card(accuracy), sort_keys=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)

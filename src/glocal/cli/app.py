@@ -22,6 +22,7 @@ _COMMANDS = {
     "check": ("checking", "Say whether a gallery is sound; --repair mends it."),
     "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),
     "models": ("knowing", "List the models."),
+    "evaluate": ("evaluating", "Judge a model by the field's own protocols."),
     "demo": ("demonstrating", "Index real photographs and find them by altered copies."),
     "completion": ("completing", "Print the completion script of a shell."),
 }

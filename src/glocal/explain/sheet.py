@@ -92,7 +92,7 @@ def thumbnail(array: NDArray[np.uint8], side: int = 240) -> bytes:
         )
     if side < 1:
         raise ImageError(f"a thumbnail's side is at least 1 pixel, not {side}")
-    from PIL import Image  # noqa: PLC0415 - a sheet of ready thumbnails needs no Pillow
+    from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(array))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)

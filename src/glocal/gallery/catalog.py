@@ -20,8 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from glocal.errors import DiskFullError, GalleryDamagedError
-from glocal.gallery.records import Attributes
+from glocal.errors import (
+    DiskFullError,
+    GalleryDamagedError,
+    GalleryError,
+    GalleryLockedError,
+)
+from glocal.gallery.records import SEVERAL, Attributes
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -43,6 +48,8 @@ CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS 
 CREATE TABLE IF NOT EXISTS parts (content BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
 
+_STATES = "SELECT name, size, modified, content, reason, reader FROM files"
+_NO_SPACE = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_TRUNCATE"}
 _MANY = 500  # values in one statement; SQLite's oldest limit is 999
 T = TypeVar("T")
 
@@ -181,28 +188,28 @@ class Catalog:
 
     # Folders
 
-    def folder(self, path: Path, device: int | None = None) -> int:
+    def folder(self, path: Path, device: Callable[[Path], int | None] = lambda _: None) -> int:
         """The number of a folder, given to it and to those above when they are new.
 
         Committed at once: a number that a store has been told is never given to another folder.
-        `device` is the file system it lies on, remembered to tell an unmounted disk from an
-        emptied folder.
+        `device` tells the file system a folder lies on, remembered for it and those above, to
+        tell an unmounted disk from an emptied folder.
         """
         with self._lock:
+            on = _signed(device(path))
+            parent = None if path.parent == path else self.folder(path.parent, device)
             known = self.find_folder(path)
-            if known is None:
-                parent = None if path.parent == path else self.folder(path.parent)
-                with self.change():
+            with self.change():
+                if known is None:
                     cursor = self._db.execute(
                         "INSERT INTO folders (path, parent, device) VALUES (?, ?, ?)",
-                        (os.fsencode(path), parent, _signed(device)),
+                        (os.fsencode(path), parent, on),
                     )
                     known = int(cursor.lastrowid or 0)
-            elif device is not None:
-                with self.change():
+                elif on is not None:
                     self._db.execute(
                         "UPDATE folders SET device = ?1 WHERE id = ?2 AND device IS NOT ?1",
-                        (_signed(device), known),
+                        (on, known),
                     )
             return known
 
@@ -239,14 +246,12 @@ class Catalog:
 
     def files_in(self, folder: int) -> dict[bytes, FileState]:
         """The files known in a folder, by name."""
-        rows = self._rows(
-            "SELECT name, size, modified, content, reason, reader FROM files WHERE folder = ?",
-            (folder,),
-        )
-        return {
-            name: FileState(name, size, modified, _uuid(content), reason, reader)
-            for name, size, modified, content, reason, reader in rows
-        }
+        return dict(map(_state, self._rows(f"{_STATES} WHERE folder = ?", (folder,))))
+
+    def files_named(self, folder: int, names: Iterable[bytes]) -> dict[bytes, FileState]:
+        """Those of the files of a folder that have these names."""
+        sql = f"{_STATES} WHERE folder = {folder:d} AND name IN (?*)"
+        return dict(self._for_many(sql, names, _state))
 
     def put_files(self, files: Iterable[tuple[int, FileState]]) -> None:
         """Write files by folder; inside `change`."""
@@ -283,20 +288,33 @@ class Catalog:
             found.setdefault(content, []).append((folder, path))
         return found
 
-    def folders_of(self, contents: Iterable[UUID]) -> dict[UUID, tuple[int, ...]]:
-        """Every folder, and those above, in which these contents have a file, sorted."""
-        lineages: dict[int, tuple[int, ...]] = {}
-        found: dict[UUID, set[int]] = {}
+    def homes_of(self, contents: Iterable[UUID]) -> dict[UUID, set[int]]:
+        """The folders right in which these contents have a file."""
+        homes: dict[UUID, set[int]] = {}
         pairs = self._for_many(
             "SELECT DISTINCT content, folder FROM files WHERE content IN (?*)",
             (i.bytes for i in contents),
             lambda row: (UUID(bytes=row[0]), int(row[1])),
         )
         for content, folder in pairs:
-            if folder not in lineages:
-                lineages[folder] = self.lineage(folder)
-            found.setdefault(content, set()).update(lineages[folder])
-        return {content: tuple(sorted(folders)) for content, folders in found.items()}
+            homes.setdefault(content, set()).add(folder)
+        return homes
+
+    def folders_above(self, homes: dict[UUID, set[int]]) -> dict[UUID, tuple[int, ...]]:
+        """For contents that lie in these folders: the folders and all above, sorted.
+
+        Led by `SEVERAL` when a content lies in more than one folder.
+        """
+        lineages = {folder: self.lineage(folder) for folder in set().union(*homes.values())}
+        found = {}
+        for content, folders in homes.items():
+            several = {SEVERAL} if len(folders) > 1 else set()
+            found[content] = tuple(sorted(several.union(*(lineages[f] for f in folders))))
+        return found
+
+    def folders_of(self, contents: Iterable[UUID]) -> dict[UUID, tuple[int, ...]]:
+        """The folders in which these contents have a file, as `folders_above` gives them."""
+        return self.folders_above(self.homes_of(contents))
 
     def failures(self) -> list[tuple[Path, str]]:
         """Path and reason of every file that could not be read as a picture."""
@@ -392,8 +410,10 @@ class Catalog:
         return [] if found == ["ok"] else found
 
 
-def _uuid(value: bytes | None) -> UUID | None:
-    return None if value is None else UUID(bytes=value)
+def _state(row: tuple[Any, ...]) -> tuple[bytes, FileState]:
+    name, size, modified, content, reason, reader = row
+    held = None if content is None else UUID(bytes=content)
+    return name, FileState(name, size, modified, held, reason, reader)
 
 
 def _below(path: Path) -> tuple[bytes, bytes]:
@@ -412,8 +432,17 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "") in {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}:
+        name = getattr(error, "sqlite_errorname", "")
+        if name in _NO_SPACE:
             raise DiskFullError(f"no space left to write {path}") from error
-        raise GalleryDamagedError(
-            f"the catalogue {path} cannot be used ({error}); run: glocal check --repair"
-        ) from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise GalleryDamagedError(
+                f"the catalogue {path} is damaged ({error}); run: glocal check --repair"
+            ) from error
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise GalleryLockedError(
+                f"another process keeps the catalogue {path} locked; try again"
+            ) from error
+        if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+            raise GalleryError(f"the gallery of {path} is closed") from error
+        raise GalleryError(f"the catalogue {path} cannot be used: {error}") from error

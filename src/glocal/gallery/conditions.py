@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import asin, cos, radians, sin, sqrt
 from typing import Literal
 
-from glocal.gallery.records import Attributes
+from glocal.gallery.records import SEVERAL, Attributes
 
 EARTH_RADIUS_KM = 6371.0088
 
@@ -105,3 +105,23 @@ class NotThis:
 
 
 Condition = InFolder | CameraIn | Between | Near | AllOf | AnyOf | NotThis
+
+
+def for_some_copy(condition: Condition, *, negated: bool = False) -> Condition:
+    """A condition that a picture meets if one of its copies might meet the given one.
+
+    A store knows a picture's folders only together: of one with copies in A and in B it cannot say
+    that a copy lies outside A. So "not in A" lets pictures pass that lie in several folders; which
+    of their copies meet the condition is for `matches` to say.
+    """
+    match condition:
+        case NotThis(part):
+            return for_some_copy(part, negated=not negated)
+        case AllOf(parts) | AnyOf(parts):
+            both = isinstance(condition, AllOf) != negated
+            inner = tuple(for_some_copy(part, negated=negated) for part in parts)
+            return AllOf(inner) if both else AnyOf(inner)
+        case InFolder() if negated:
+            return AnyOf((NotThis(condition), InFolder((SEVERAL,))))
+        case _:
+            return NotThis(condition) if negated else condition

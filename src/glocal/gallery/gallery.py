@@ -32,6 +32,7 @@ from glocal.gallery.results import Failure, GalleryInfo, IndexReport, SearchResu
 from glocal.gallery.searching import Question, Region, Searcher
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.edge import EdgeStore
+from glocal.gallery.stores.files import disk_bytes
 from glocal.gallery.stores.shared import SharedStore
 from glocal.images import Limits
 
@@ -157,25 +158,22 @@ class Gallery:
                 else keep_picture(self._layout.kept, source, name, self._limits)
                 for source in sources
             ]
-            report = self._run(lambda planner: planner.plan(_topmost(roots)), listen)
-            missing = set(report.unreachable)
             for root in roots:
-                if root not in missing and root.parent != self._layout.kept:
+                if os.path.lexists(root) and root.parent != self._layout.kept:
                     self._catalog.add_root(root)
-            return report
+            return self._run(lambda planner: planner.plan(roots), listen)
 
     def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Look again at everything that was ever added: see `add`."""
         with self._changing():
-            roots = _topmost(self._catalog.roots())
-            return self._run(lambda planner: planner.plan(roots), listen)
+            return self._refresh(listen)
 
     def update(
         self, paths: Iterable[Path], listen: Callable[[Progress], None] = quiet
     ) -> IndexReport:
         """Look only at paths that are known to have changed; those not there are forgotten."""
         with self._changing():
-            changed = _topmost(paths)
+            changed = [_absolute(path) for path in paths]
             return self._run(lambda planner: planner.changes(changed), listen)
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
@@ -213,6 +211,7 @@ class Gallery:
         return Planner(
             self._catalog,
             self._layout.folder,
+            self._catalog.roots(),
             self._reader(),
             lambda found: listen(Progress("scan", found)),
         )
@@ -347,8 +346,13 @@ class Gallery:
         """
         with self._changing():
             health.reconcile(self._catalog, self._store())
-            roots = _topmost(self._catalog.roots())
-            return self._run(lambda planner: planner.plan(roots), listen)
+            return self._refresh(listen)
+
+    def _refresh(self, listen: Callable[[Progress], None]) -> IndexReport:
+        roots = self._catalog.roots()
+        if self._layout.kept.is_dir():
+            roots.append(self._layout.kept)
+        return self._run(lambda planner: planner.plan(roots), listen)
 
     def _model_problem(self) -> str | None:
         try:
@@ -382,25 +386,8 @@ class Gallery:
             return self._encoders[threads]
 
 
-def disk_bytes(folder: Path) -> int:
-    """Bytes a folder takes on its disk; holes in files take none."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            found = path.lstat()
-            total += found.st_blocks * 512 if hasattr(found, "st_blocks") else found.st_size
-    return total
-
-
 def _absolute(path: Path) -> Path:
     """An absolute path without `..`; links in it are kept, since people know files by them."""
-    return Path(os.path.abspath(path.expanduser()))
-
-
-def _topmost(roots: Iterable[Path]) -> list[Path]:
-    """Roots without those that lie below another one."""
-    kept: list[Path] = []
-    for root in sorted(set(roots)):
-        if not any(above in root.parents for above in kept):
-            kept.append(root)
-    return kept
+    with contextlib.suppress(RuntimeError):  # "~nobody": no such user, but perhaps such a file
+        path = path.expanduser()
+    return Path(os.path.abspath(path))

@@ -111,6 +111,8 @@ def reconcile(catalog: Catalog, store: Store) -> None:
 
     Pictures that lost their vector leave the catalogue, so that the next run reads them again.
     """
+    with catalog.change():
+        catalog.drop_contents(catalog.unreferenced())
     missing, stray, misplaced = differences(catalog, store)
     with catalog.change():
         catalog.drop_contents(missing)

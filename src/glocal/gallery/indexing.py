@@ -116,7 +116,8 @@ class _Reader:
         try:
             data = read_bytes(path, self._limits)
         except ImageError as error:
-            return _Read(folder, file, reason=str(error))
+            lasting = file.size == 0 or file.size > self._limits.max_bytes
+            return _Read(folder, file, reason=str(error), lasting=lasting)
         content = content_id(data)
         if self._catalog.known(content):
             return _Read(folder, file, content)
@@ -155,6 +156,7 @@ class IndexRun:
     _added: int = 0
     _updated: int = 0
     _unchanged: int = 0
+    _numbers: dict[Path, int] = field(default_factory=dict)
     _failed: list[Failure] = field(default_factory=list)
     _lost: set[UUID] = field(default_factory=set)
 
@@ -214,30 +216,28 @@ class IndexRun:
         if not batch:
             return
         self.layout.require_space()
-        numbers = {
-            read.folder: self.catalog.folder(read.folder, _device(read.folder)) for read in batch
-        }
+        for folder in {read.folder for read in batch} - set(self._numbers):
+            self._numbers[folder] = self.catalog.folder(folder, _device)
+        numbers = {read.folder: self._numbers[read.folder] for read in batch}
         good = [read for read in batch if read.content is not None]
-        folders = {i: set(f) for i, f in self.catalog.folders_of(_ids(good)).items()}
-        grown: set[UUID] = set()
+        homes = self.catalog.homes_of(_ids(good))
+        grown: dict[UUID, set[int]] = {}
         for read in good:
-            above = self.catalog.lineage(numbers[read.folder])
-            if read.content is not None and not folders.setdefault(read.content, set()).issuperset(
-                above
-            ):
-                folders[read.content].update(above)
-                grown.add(read.content)
+            if read.content and numbers[read.folder] not in homes.get(read.content, ()):
+                grown[read.content] = homes.setdefault(read.content, set())
+                grown[read.content].add(numbers[read.folder])
+        folders = self.catalog.folders_above(grown)
         new: dict[UUID, tuple[Content, Features]] = {}
         for read in good:
-            if read.content and read.facts and read.features:
+            if read.content in grown and read.facts and read.features:
                 new[read.content] = (_content(read.content, read.facts), read.features)
         self.store.upsert(
             [
-                Record(i, features.vector, content.attributes(tuple(sorted(folders[i]))))
+                Record(i, features.vector, content.attributes(folders[i]))
                 for i, (content, features) in new.items()
             ]
         )
-        self.store.set_folders({i: tuple(sorted(folders[i])) for i in grown - set(new)})
+        self.store.set_folders({i: folders[i] for i in grown if i not in new})
         _log.debug("writing a batch of %d files, %d of them new pictures", len(batch), len(new))
         with self.catalog.change():
             self.catalog.put_contents(
@@ -250,7 +250,10 @@ class IndexRun:
         self, batch: list[_Read], numbers: dict[Path, int]
     ) -> Iterator[tuple[int, FileState]]:
         """The new state of each file of a batch, counted on the way."""
-        known = {number: self.catalog.files_in(number) for number in set(numbers.values())}
+        names: dict[int, list[bytes]] = {}
+        for read in batch:
+            names.setdefault(numbers[read.folder], []).append(read.file.name)
+        known = {number: self.catalog.files_named(number, n) for number, n in names.items()}
         for read in batch:
             number, file = numbers[read.folder], read.file
             before = known[number].get(file.name)

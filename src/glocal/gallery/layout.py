@@ -19,7 +19,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from glocal.encoders import OnnxEncoder, find_model
+from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, find_model
 from glocal.encoders.registry import file_sha256
 from glocal.errors import (
     DiskFullError,
@@ -138,12 +138,12 @@ def open_layout(
             )
         _create(folder, model, sha256, timeout)
     layout = Layout(folder, _read(folder))
-    if model is not None:
-        wanted = file_sha256(find_model(model, sha256))
+    if model is not None or sha256 is not None:
+        wanted = (sha256 or "").lower() if model is None else file_sha256(find_model(model, sha256))
         if wanted != layout.model.sha256:
             raise ModelMismatchError(
                 f"the vectors of gallery {folder} were made by {layout.model} "
-                f"({layout.model.sha256[:12]}), and {model} ({wanted[:12]}) is another model: "
+                f"({layout.model.sha256[:12]}), and {model or 'yours'} ({wanted[:12]}) is another: "
                 "their vectors cannot be compared; leave --model out, or index the pictures into "
                 "another gallery"
             )
@@ -175,7 +175,7 @@ def _read(folder: Path) -> ModelId:
 
 
 def _create(folder: Path, model: str | None, sha256: str | None, timeout: float) -> None:
-    source = find_model(model, sha256) if model else find_model("glocal-lite0")
+    source = find_model(model or DEFAULT_MODEL, sha256)
     card = OnnxEncoder(source).card
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,14 +183,17 @@ def _create(folder: Path, model: str | None, sha256: str | None, timeout: float)
         foreign = [p.name for p in folder.iterdir() if p.name not in ours]
     except OSError as error:
         raise GalleryError(f"no gallery can be made at {folder}: {error.strerror}") from error
-    known = {"catalog.sqlite", "vectors"}
-    if foreign and not (folder / "gallery.json").exists() and not known & set(foreign):
-        half_made = all(name.startswith(("model-", ".")) for name in foreign)
-        if not half_made:
-            raise GalleryFormatError(
-                f"{folder} is neither empty nor a gallery (it holds {sorted(foreign)[0]!r}); "
-                "name an empty or a new folder"
+    half_made = all(name.startswith(("model-", ".model.", ".gallery.json.")) for name in foreign)
+    if not half_made and not (folder / "gallery.json").exists():
+        if {"catalog.sqlite", "vectors"} <= set(foreign):
+            raise GalleryDamagedError(
+                f"gallery {folder} has lost its gallery.json, and with it what made its vectors; "
+                "delete its folder and index the pictures again"
             )
+        raise GalleryFormatError(
+            f"{folder} is neither empty nor a gallery (it holds {sorted(foreign)[0]!r}); "
+            "name an empty or a new folder"
+        )
     lock = NamedLock(folder / "write.lock", f"gallery {folder} (being made)")
     lock.acquire(timeout)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ import filelock
 from glocal.errors import GalleryLockedError
 
 _NOTE_LIMIT = 64 * 1024
+_log = logging.getLogger(__name__)
 
 
 class NamedLock:
@@ -49,10 +51,15 @@ class NamedLock:
             **more,
         }
         fresh = self._note.with_name(f".{self._note.name}.{os.getpid()}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(note, file)
-        fresh.replace(self._note)
+        try:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(note, file)
+            fresh.replace(self._note)
+        except OSError as error:  # a full disk: the lock is what counts
+            _log.warning("the holder of %s cannot be noted: %s", self._what, error)
+            with contextlib.suppress(OSError):
+                self._note.unlink(missing_ok=True)
         return True
 
     def acquire(self, timeout: float) -> None:

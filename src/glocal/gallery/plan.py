@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.results import Failure
-from glocal.gallery.walk import FoundFile, FoundFolder, is_hidden, single_file, walk
+from glocal.gallery.walk import FoundFile, FoundFolder, reaches, single_file, walk
 from glocal.images import is_picture_name
 
 
@@ -42,22 +42,40 @@ class Plan:
                 yield folder, file
 
 
+def topmost(roots: Iterable[Path]) -> list[Path]:
+    """Roots without those that the walk of another one reaches."""
+    kept: list[Path] = []
+    for root in sorted(set(roots)):
+        if not any(above in root.parents and reaches(above, root) for above in kept):
+            kept.append(root)
+    return kept
+
+
 class Planner:
     """Compares folders with the catalogue.
 
     Args:
         catalog: what is known.
         gallery: the gallery's own folder, which is never looked into.
+        roots: all that was ever asked to be indexed; what a root holds that the walk of another
+            does not reach (behind a link, in a hidden folder) is not forgotten by that walk.
         reader: says what would read the files now; files that an equal reader could not read are
             not tried again until they change.
         on_found: told the number of files seen so far.
     """
 
     def __init__(
-        self, catalog: Catalog, gallery: Path, reader: str, on_found: Callable[[int], None]
+        self,
+        catalog: Catalog,
+        gallery: Path,
+        roots: Iterable[Path],
+        reader: str,
+        on_found: Callable[[int], None],
     ) -> None:
         self._catalog = catalog
         self._gallery = gallery
+        self._roots = frozenset(roots)
+        self._apart: frozenset[Path] = frozenset()  # roots below this one that it does not reach
         self._reader = reader
         self._on_found = on_found
         self._found = 0
@@ -65,7 +83,7 @@ class Planner:
     def plan(self, roots: Iterable[Path]) -> Plan:
         """Look at each root (a folder or a file) and everything below it."""
         plan = Plan()
-        for root in roots:
+        for root in topmost(roots):
             try:
                 is_folder = root.is_dir()
                 there = is_folder or os.path.lexists(root)
@@ -90,10 +108,13 @@ class Planner:
     def changes(self, paths: Iterable[Path]) -> Plan:
         """Look only at paths that are known to have changed, come or gone."""
         plan = Plan()
-        for path in paths:
+        for path in topmost(paths):
             if not os.path.lexists(path):
                 self._forget(path, plan)
-            elif is_hidden(path) or self._gallery in path.parents:
+            elif self._gallery in path.parents or not any(
+                path == root or (root in path.parents and reaches(root, path))
+                for root in self._roots
+            ):
                 continue
             elif path.is_dir():
                 self._folder_tree(path, plan)
@@ -110,7 +131,10 @@ class Planner:
             plan.gone += [(number, name) for name in self._catalog.files_in(number)]
 
     def _folder_tree(self, root: Path, plan: Plan) -> None:
-        seen: dict[Path, FoundFolder] = {}
+        seen: set[Path] = set()
+        self._apart = frozenset(
+            other for other in self._roots if root in other.parents and not reaches(root, other)
+        )
         for found in walk(root, self._gallery):
             self._found += len(found.files)
             self._on_found(self._found)
@@ -124,8 +148,9 @@ class Planner:
                 else:
                     plan.unreachable.append(found.path)
                     plan.failed.append(Failure(found.path, _UNMOUNTED))
-            seen[found.path] = FoundFolder(found.path, found.device)  # without its files
-        self._compare_vanished_folders(root, set(seen), plan)
+            seen.add(found.path)
+        self._compare_vanished_folders(root, seen, plan)
+        self._apart = frozenset()
 
     def _looks_unmounted(self, found: FoundFolder) -> bool:
         """An empty folder on another file system than when it held pictures: a mount point."""
@@ -151,7 +176,15 @@ class Planner:
                 plan.unreachable.append(path)
                 plan.failed.append(Failure(path, _UNMOUNTED))
                 continue
-            plan.gone += [(number, name) for name in self._catalog.files_in(number)]
+            self._gone(number, path, self._catalog.files_in(number), plan)
+
+    def _gone(self, number: int, folder: Path, names: Iterable[bytes], plan: Plan) -> None:
+        """Forget files of a folder, but for those of roots that this walk does not reach."""
+        if self._apart and any(above in self._apart for above in (folder, *folder.parents)):
+            return
+        plan.gone += [
+            (number, name) for name in names if folder / os.fsdecode(name) not in self._apart
+        ]
 
     def _compare(self, found: FoundFolder, plan: Plan, *, whole: bool) -> None:
         number = self._catalog.find_folder(found.path)
@@ -175,7 +208,7 @@ class Planner:
             plan.failed.append(Failure(found.path / os.fsdecode(name), reason))
             known.pop(name, None)
         if whole and number is not None:
-            plan.gone += [(number, name) for name in known]
+            self._gone(number, found.path, known, plan)
 
 
 _UNMOUNTED = (

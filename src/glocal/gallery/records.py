@@ -9,13 +9,17 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+SEVERAL = 0
+"""Stands among a picture's folders, whose numbers begin at 1, when it has files in several."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
     """What a search can be filtered by; one per picture, `None` where the file does not say.
 
     Attributes:
-        folders: numbers of every folder that holds a copy of the picture, and of the folders above.
+        folders: numbers of every folder that holds a copy of the picture, and of the folders above;
+            `SEVERAL` too when the copies lie in more than one.
         width: of the upright picture, in pixels.
         height: of the upright picture, in pixels.
         bytes: size of the file.

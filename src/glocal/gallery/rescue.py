@@ -41,7 +41,9 @@ def set_aside_damaged(folder: Path, timeout: float) -> list[str]:
                 roots = _salvage_roots(layout.catalog)
                 aside = _aside(layout.catalog)
                 for suffix in ("-wal", "-shm"):
-                    layout.catalog.with_name(layout.catalog.name + suffix).unlink(missing_ok=True)
+                    beside = layout.catalog.with_name(layout.catalog.name + suffix)
+                    if beside.exists():
+                        beside.rename(aside.with_name(aside.name + suffix))
                 with closing(Catalog(layout.catalog)) as fresh:
                     for root in roots:
                         fresh.add_root(root)

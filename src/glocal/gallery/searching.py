@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glocal.encoders import Encoder
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.conditions import Condition
+from glocal.gallery.conditions import Condition, for_some_copy
 from glocal.gallery.indexing import content_id
 from glocal.gallery.layout import ModelId
 from glocal.gallery.records import Match
@@ -118,8 +118,7 @@ class Searcher:
         where: Condition | None,
         asked: Question,
     ) -> list[Hit]:
-        matches, files = self._matches(vector, where, asked)
-        inside = self._inside(where, files)
+        matches, inside = self._matches(vector, where, asked)
         hits: list[Hit] = []
         for match in matches:
             evidence = {"identical": True} if match.id == identity else {}
@@ -130,17 +129,21 @@ class Searcher:
 
     def _matches(
         self, vector: NDArray[np.float32], where: Condition | None, asked: Question
-    ) -> tuple[list[Match], dict[UUID, list[tuple[int, Path]]]]:
+    ) -> tuple[list[Match], dict[UUID, list[Path]]]:
         """The best matches and their files; more are asked for until enough of them have files.
 
-        A vector that no file has yet, or any more, belongs to a change that is under way.
+        A vector that no file has yet, or any more, belongs to a change that is under way; and of
+        a picture with copies it may turn out that none lies where the condition wants it.
         """
         ask = asked.limit
+        relaxed = None if where is None else for_some_copy(where)
         while True:
-            matches = self.store.search(vector, ask, where=where, exact=asked.exact)
+            matches = self.store.search(vector, ask, where=relaxed, exact=asked.exact)
             files = self.catalog.files_of(match.id for match in matches)
-            if len(matches) < ask or len(files) >= asked.limit or ask > 4 * asked.limit:
-                return matches, files
+            inside = self._inside(where, files)
+            found = sum(map(len, inside.values()))
+            if len(matches) < ask or found >= asked.limit or ask > 32 * asked.limit:
+                return matches, inside
             ask *= 2
 
     def _inside(

@@ -61,6 +61,17 @@ def single_file(path: Path) -> FoundFolder:
     return folder
 
 
+def reaches(root: Path, path: Path) -> bool:
+    """Whether the walk of a folder comes to a path below it, if that is a picture or a folder."""
+    below = path.relative_to(root).parts
+    steps = [root.joinpath(*below[: depth + 1]) for depth in range(len(below))]
+    if any(is_hidden(step) for step in steps):
+        return False
+    if any(step.is_symlink() or _is_junction(step) for step in steps[:-1]):
+        return False
+    return is_picture_name(path.name) or (path.is_dir() and not path.is_symlink())
+
+
 def is_hidden(path: Path | os.DirEntry[str]) -> bool:
     """Whether a name marks what people do not mean by their pictures."""
     return path.name.startswith(".") or path.name in _SKIPPED

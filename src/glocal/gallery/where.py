@@ -17,6 +17,7 @@ spaces or parentheses stands in quotes. ``=  !=  <  <=  >  >=`` compare; a pictu
 from __future__ import annotations
 
 import calendar
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -136,7 +137,10 @@ class _Parser:
         return kinds[name](how, self._next("a value"))
 
     def _folder(self, how: str, value: str) -> Condition:
-        path = Path(os.path.abspath(Path(value).expanduser()))
+        path = Path(value)
+        with contextlib.suppress(RuntimeError):  # "~nobody"
+            path = path.expanduser()
+        path = Path(os.path.abspath(path))  # unlike resolve, this keeps links
         found = {self._names.find_folder(path), self._names.find_folder(_resolved(path))} - {None}
         inside = InFolder(tuple(sorted(number for number in found if number is not None)))
         return self._equality("folder", how, inside)

@@ -1,4 +1,4 @@
-"""Revisited Oxford and Paris as they are usually unpacked, with or without a million distractors."""
+"""Revisited Oxford and Paris as they are usually unpacked, with or without distractors."""
 
 from __future__ import annotations
 
@@ -79,6 +79,8 @@ def read_revisited(
     """
     file = data if data.is_file() else _ground_truth_file(require_folder(data, _LAYOUT))
     truth = read_ground_truth(file)
+    if not truth.query_names or not truth.database_names:
+        raise EvaluationError(f"{file} has no query or no database picture")
     pictures = require_folder(file.parent / "jpg", "the pictures as NAME.jpg")
     gallery = [Sample(_picture(pictures, name)) for name in truth.database_names]
     queries = [
@@ -115,6 +117,6 @@ def _region(box: NDArray[np.float64], what: str) -> tuple[float, float, float, f
     if np.isnan(box).any():
         return None
     left, top, right, bottom = (float(value) for value in box)
-    if right - left < 1 or bottom - top < 1:
-        raise EvaluationError(f"{what} is {box.tolist()}: less than a pixel wide or high")
+    if right - left <= 1 or bottom - top <= 1:
+        raise EvaluationError(f"{what} is {box.tolist()}: no more than a pixel wide or high")
     return left, top, right - left, bottom - top

@@ -65,7 +65,12 @@ class Trial(Protocol):
         ...
 
     def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
-        """Judge vectors, ``(q, d)`` and ``(n, d)``, unit rows; nan where a picture is unreadable."""
+        """Judge vectors.
+
+        Args:
+            queries: ``(q, d)`` rows of unit length; of nan where a picture could not be read.
+            gallery: ``(n, d)`` likewise.
+        """
         ...
 
     def is_right(self, query: int, answer: int) -> bool | None:

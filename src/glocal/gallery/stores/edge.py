@@ -16,6 +16,7 @@ the next opening sweeps away.
 from __future__ import annotations
 
 import logging
+import secrets
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from glocal.errors import GalleryDamagedError
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import Match, Record, StoreStatus
 from glocal.gallery.stores import edge_filter
-from glocal.gallery.stores.files import copy_tree, replace_text
+from glocal.gallery.stores.files import copy_tree, disk_bytes, replace_text
 
 GRAPH_FROM = 20_000
 """Vectors outside the graph from which a build pays: below, an exact scan is as fast."""
@@ -202,25 +203,39 @@ class EdgeStore:
             if status.vectors - status.in_graph < max(GRAPH_FROM, GRAPH_SHARE * status.vectors):
                 return False
             self._shard.flush()
-            number = int(self._name.removeprefix("shard-")) + 1
-            copy = self._folder / f"shard-{number:06d}"
-            shutil.rmtree(copy, ignore_errors=True)
-            copy_tree(self._folder / self._name, copy)
+            # The token: a builder whose parent was killed may still be writing to its own copy.
+            number = int(self._name.split("-")[1]) + 1
+            copy = self._folder / f"shard-{number:06d}-{secrets.token_hex(4)}"
+            try:
+                self._build = self._start_builder(copy)
+            except OSError as error:
+                shutil.rmtree(copy, ignore_errors=True)
+                self._build_error = f"no graph index could be built: {error}"
+                _log.warning("%s", self._build_error)
+                return False
             self._changed = set()
             self._build_error = None
-            self._build = subprocess.Popen(
-                [sys.executable, "-m", "glocal.gallery.stores.edge_build", str(copy)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the parent, which then ends it
-            )
             self._build_ends = threading.Thread(
                 target=self._finish_build, args=(self._build, copy), daemon=True
             )
             self._build_ends.start()
             _log.info("building the graph index over %d vectors in %s", status.vectors, copy.name)
             return True
+
+    def _start_builder(self, copy: Path) -> subprocess.Popen[bytes]:
+        source = self._folder / self._name
+        needed = 3 * disk_bytes(source)  # the copy, and the new segments beside the old
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise OSError(f"it needs {needed // 2**20} MB, and {free // 2**20} MB are left")
+        copy_tree(source, copy)
+        return subprocess.Popen(
+            [sys.executable, "-m", "glocal.gallery.stores.edge_build", str(copy)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends it
+        )
 
     def _finish_build(self, build: subprocess.Popen[bytes], copy: Path) -> None:
         """Wait for the builder, then let its shard take over; runs in a thread of its own."""

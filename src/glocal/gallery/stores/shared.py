@@ -10,12 +10,15 @@ lost.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import logging
+import os
 import secrets
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, TypeVar
 from uuid import UUID
@@ -33,6 +36,8 @@ from glocal.gallery.stores.base import Store
 ANSWER_WITHIN = 60.0
 """Seconds a holder may take for one answer before it counts as stuck."""
 
+_PAGE = 2_000
+_HELLO_BYTES = 1_000
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -92,7 +97,7 @@ class SharedStore:
 
     def _try_to_hold(self) -> None:
         key = secrets.token_bytes(32)
-        listener = Listener(authkey=key, backlog=64) if self._serve else None
+        listener = Listener(backlog=64) if self._serve else None
         note = {"address": listener.address, "key": key.hex()} if listener else {}
         if not self._lock.try_acquire(**note):
             if listener:
@@ -110,7 +115,7 @@ class SharedStore:
             self._listener = listener
             server = threading.Thread(
                 target=_serve,
-                args=(listener, self._local, self._closing),
+                args=(listener, key, self._local, self._closing),
                 daemon=True,
                 name="glocal-store",
             )
@@ -119,7 +124,7 @@ class SharedStore:
     def _try_to_connect(self) -> None:
         note = self._lock.holder()
         with contextlib.suppress(_HolderGoneError, KeyError, ValueError, TypeError):
-            self._remote = _Remote(note["address"], bytes.fromhex(note["key"]), self._lock)
+            self._remote = _Remote(note["address"], str(note["key"]), self._lock)
             _log.debug("asking %s for the vectors", self._lock.describe_holder())
 
     def _call(self, call: Callable[[Store], T]) -> T:
@@ -208,7 +213,7 @@ class SharedStore:
 class _Remote:
     """The holder's store, asked over connections of our own: one for each call under way."""
 
-    def __init__(self, address: Any, key: bytes, lock: NamedLock) -> None:
+    def __init__(self, address: Any, key: str, lock: NamedLock) -> None:
         self._address = tuple(address) if isinstance(address, list) else address
         self._key = key
         self._lock = lock
@@ -217,11 +222,12 @@ class _Remote:
 
     def _connect(self) -> Connection[Any, Any]:
         try:
-            connection = Client(self._address, authkey=self._key)
-        except (EOFError, OSError, AuthenticationError) as error:
+            connection = Client(self._address)
+        except (EOFError, OSError) as error:
             raise _HolderGoneError from error
         try:
-            greeting = self._exchange(connection, {"call": "hello"})
+            _limit_sending(connection)
+            greeting = self._exchange(connection, {"call": "hello", "key": self._key})
             if greeting.get("version") != wire.VERSION:
                 raise GalleryLockedError(
                     f"the gallery is held by {self._lock.describe_holder()}, "
@@ -259,13 +265,16 @@ class _Remote:
         return answer["answer"]
 
     def upsert(self, records: Sequence[Record]) -> None:
-        self._ask("upsert", records=[wire.pack_record(record) for record in records])
+        for page in _pages(records):
+            self._ask("upsert", records=[wire.pack_record(record) for record in page])
 
     def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
-        self._ask("set_folders", folders={i.hex: list(f) for i, f in folders.items()})
+        for page in _pages(list(folders.items())):
+            self._ask("set_folders", folders={i.hex: list(f) for i, f in page})
 
     def delete(self, ids: Sequence[UUID]) -> None:
-        self._ask("delete", ids=[i.hex for i in ids])
+        for page in _pages(ids):
+            self._ask("delete", ids=[i.hex for i in page])
 
     def search(
         self,
@@ -286,8 +295,11 @@ class _Remote:
         )
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
-        answer = self._ask("vectors", ids=[i.hex for i in ids])
-        return {UUID(i): wire.unpack_vector(v) for i, v in answer.items()}
+        found: dict[UUID, NDArray[np.float32]] = {}
+        for page in _pages(ids):
+            answer = self._ask("vectors", ids=[i.hex for i in page])
+            found |= {UUID(i): wire.unpack_vector(v) for i, v in answer.items()}
+        return found
 
     def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
         connection = self._connect()  # its own: the holder remembers the page for each connection
@@ -319,28 +331,47 @@ class _Remote:
             self._idle.pop().close()
 
 
-def _serve(listener: Listener, store: Store, closing: threading.Event) -> None:
+def _pages(items: Sequence[T]) -> list[Sequence[T]]:
+    """Items in pieces that fit into a message, however long their vectors are."""
+    return [items[start : start + _PAGE] for start in range(0, len(items), _PAGE)]
+
+
+def _limit_sending(connection: Connection[Any, Any]) -> None:
+    """Let no message wait for ever to be taken by a process that was stopped."""
+    if os.name == "posix":
+        seconds = struct.pack("ll", int(ANSWER_WITHIN), 0)
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+
+
+def _serve(listener: Listener, key: bytes, store: Store, closing: threading.Event) -> None:
     """Accept connections until the store closes, each answered by a thread of its own."""
     while not closing.is_set():
         try:
             connection = listener.accept()
-        except Exception:  # noqa: BLE001 - a stranger's bad handshake must not end the service
+        except OSError:  # a stranger who hung up; or we are closing
             closing.wait(0.01)
             continue
-        threading.Thread(target=_serve_one, args=(connection, store, closing), daemon=True).start()
+        one = threading.Thread(
+            target=_serve_one, args=(connection, key, store, closing), daemon=True
+        )
+        one.start()
 
 
-def _serve_one(connection: Connection[Any, Any], store: Store, closing: threading.Event) -> None:
+def _serve_one(
+    connection: Connection[Any, Any], key: bytes, store: Store, closing: threading.Event
+) -> None:
     answers = wire.Answers(store)
-    with connection, contextlib.suppress(EOFError, OSError):
+    with connection, contextlib.suppress(EOFError, OSError, ValueError, KeyError):
+        _limit_sending(connection)
+        hello = wire.decode(connection.recv_bytes(_HELLO_BYTES))
+        if not hmac.compare_digest(str(hello["key"]).encode(), key.hex().encode()):
+            return
+        connection.send_bytes(wire.encode({"version": wire.VERSION}))
         while not closing.is_set():
             message = connection.recv_bytes(wire.MAX_MESSAGE)
             try:
-                call = wire.decode(message)
-                if call["call"] == "hello":
-                    answer: dict[str, Any] = {"version": wire.VERSION}
-                else:
-                    answer = answers.answer(call)
+                answer = answers.answer(wire.decode(message))
             except Exception as error:  # noqa: BLE001 - it goes to the one who asked
                 if closing.is_set():
                     return  # the failure is our ending: the other side finds its next way

@@ -1,0 +1,230 @@
+"""The local parts' settings: how many matches they explain of true pairs and of false ones.
+
+Nothing to run by itself: model_settings.py prints this table after its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from default_model import Pixels
+from glocal.encoders.card import Card
+from glocal.encoders.fit import fit as fit_input
+from glocal.images import load
+from settings_pictures import Pictures
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+from lite0_graph import Graph, trunk
+from make_default_model import (
+    LOCAL_COUNT,
+    LOCAL_DIM,
+    LOCAL_MAP,
+    LOCAL_WHITENING,
+    Projection,
+    add_keypoints,
+    card,
+    contrast,
+    fit,
+    fitting_features,
+    pick_cells,
+    session,
+)
+
+WAYS = 2  # in which each original is altered here
+FALSE_PER_COPY = 4
+SCENE_PAIRS = (300, 900)  # true and false
+TOLERANCE = 14.0  # pixels of the network's input, less than a cell
+APART = 20.0  # two matches nearer than this say too little of turn and scale
+MOST_SCALE = 5.0
+FALSE_QUANTILE = 0.99
+EXTRA_BYTES = 6  # bytes of each beside its numbers: place, strength and scale
+
+Cells = NDArray[np.float32]
+Parts = tuple[NDArray[np.complex64], Cells]  # places in pixels of the input, and their features
+Pairs = list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSetting:
+    """Which cells of which map, and what is kept of each; dim None is the whole feature.
+
+    Projections are fitted on the map of the bundled model only.
+    """
+
+    block: str
+    by_contrast: bool
+    count: int
+    dim: int | None = None
+    whitening: float = LOCAL_WHITENING
+
+    @property
+    def output(self) -> str:
+        return f"{self.block}_{self.strength}"
+
+    @property
+    def strength(self) -> str:
+        return "contrast" if self.by_contrast else "length"
+
+
+CHOSEN = LocalSetting(LOCAL_MAP, True, LOCAL_COUNT, LOCAL_DIM)
+SETTINGS = (
+    *(
+        LocalSetting(block, by_contrast, 128)
+        for by_contrast in (False, True)
+        for block in ("block4", "block7", "block10")
+    ),
+    LocalSetting("block10", False, 128, 48),
+    LocalSetting("block10", False, 112, 64),
+    LocalSetting("block10", True, 128, 32),
+    LocalSetting("block10", True, 128, 48, 0.0),
+    LocalSetting("block10", True, 128, 48),
+    LocalSetting("block10", True, 128, 48, 1.0),
+    LocalSetting("block10", True, 128, 56),
+    LocalSetting("block10", True, 112, 64),
+    LocalSetting("block10", True, 160, 44),
+)
+LARGEST_COUNT = max(setting.count for setting in SETTINGS)
+
+
+def local_model(network: Any) -> ModelProto:
+    """For every map and measure of strength the strongest cells, strongest first."""
+    graph = Graph()
+    maps = trunk(graph, network)
+    outputs: dict[str, tuple[str, list[int | str]]] = {}
+    for setting in {setting.output: setting for setting in SETTINGS}.values():
+        cells = maps[setting.block]
+        judged = contrast(graph, cells) if setting.by_contrast else cells
+        _, places, picked = pick_cells(graph, cells, judged, LARGEST_COUNT)
+        name = setting.output
+        outputs[f"{name}_places"] = add_keypoints(graph, cells, places), [f"{name}_m", 2]
+        outputs[f"{name}_cells"] = picked, [f"{name}_m", f"{name}_e"]
+    return graph.model(outputs)
+
+
+def describe(network: Any, pictures: Iterable[Path | Pixels]) -> list[dict[str, Parts]]:
+    """Places and features of each picture, for every output of the model."""
+    running = session(local_model(network))
+    sizes = Card.read(json.dumps(card({})), "being made")
+    names = [output.name for output in running.get_outputs()]
+    found = []
+    for picture in pictures:
+        image = fit_input(load(picture, min_side=320).array, sizes)
+        arrays = dict(zip(names, running.run(names, {"image": image}), strict=True))
+        height, width = image.shape[1:3]
+        parts = {}
+        for name in {setting.output for setting in SETTINGS}:
+            x, y = (arrays[f"{name}_places"] * (width, height)).T
+            parts[name] = (x + 1j * y).astype(np.complex64), arrays[f"{name}_cells"]
+        found.append(parts)
+    return found
+
+
+def described(
+    found: dict[str, Parts], setting: LocalSetting, projection: Projection | None
+) -> Parts:
+    """What this setting keeps of one picture."""
+    places, cells = (array[: setting.count] for array in found[setting.output])
+    if projection is not None:
+        mean, matrix = projection
+        cells = (cells - mean) @ matrix
+        cells = cells / np.maximum(np.linalg.norm(cells, axis=1, keepdims=True), 1e-6)
+    return places, cells.astype(np.float32)
+
+
+def explained(one: Parts, other: Parts) -> int:
+    """The most mutual nearest neighbours that one similarity transform explains.
+
+    Every two matches are tried. Places are complex numbers, so that turning and scaling is one
+    product.
+    """
+    similarity = one[1] @ other[1].T
+    nearest = similarity.argmax(axis=1)
+    mutual = similarity.argmax(axis=0)[nearest] == np.arange(len(nearest))
+    a, b = one[0][mutual], other[0][nearest[mutual]]
+    first, second = np.triu_indices(len(a), 1)
+    wide = np.abs(a[first] - a[second]) > APART
+    first, second = first[wide], second[wide]
+    turn = (b[first] - b[second]) / (a[first] - a[second])
+    scale = np.abs(turn)
+    sound = (scale > 1 / MOST_SCALE) & (scale < MOST_SCALE)
+    first, turn, scale = first[sound], turn[sound, None], scale[sound, None]
+    if not len(first):
+        return 0
+    misses = np.abs(turn * (a - a[first, None]) + b[first, None] - b)
+    return int((misses < TOLERANCE * np.maximum(scale, 1)).sum(axis=1).max())
+
+
+def copy_pairs(copies: int, originals: int) -> tuple[Pairs, Pairs]:
+    """Each copy and its original; each copy and a few other originals."""
+    random = np.random.default_rng(0)
+    true = [(copy, copy % originals) for copy in range(copies)]
+    false = [
+        (copy, int((own + shift) % originals))
+        for copy, own in true
+        for shift in random.choice(np.arange(1, originals), FALSE_PER_COPY, replace=False)
+    ]
+    return true, false
+
+
+def scene_pairs(labels: Sequence[str]) -> tuple[Pairs, Pairs]:
+    """Random pairs of photos of one scene, and of different ones."""
+    random = np.random.default_rng(0)
+    pairs = [(i, j) for i in range(len(labels)) for j in range(i)]
+    true = [(i, j) for i, j in pairs if labels[i] == labels[j]]
+    false = [(i, j) for i, j in pairs if labels[i] != labels[j]]
+
+    def some(kind: Pairs, count: int) -> Pairs:
+        return [kind[n] for n in random.choice(len(kind), count, replace=False)]
+
+    return some(true, SCENE_PAIRS[0]), some(false, SCENE_PAIRS[1])
+
+
+def columns(one: list[Parts], other: list[Parts], pairs: tuple[Pairs, Pairs]) -> list[str]:
+    """Explained matches of true and of false pairs; how many true pairs stand out."""
+    true, false = (np.array([explained(one[i], other[j]) for i, j in kind]) for kind in pairs)
+    above = (true > np.quantile(false, FALSE_QUANTILE)).mean()
+    return [f"{true.mean():.1f} / {false.mean():.1f}", f"{100 * above:.1f}"]
+
+
+def print_local(network: Any, pictures: Pictures) -> None:
+    """Run the pictures through the network once, then compare the settings."""
+    _, fitted = fitting_features(network, [pictures.fitted[0], pictures.walls])
+    originals = describe(network, pictures.originals)
+    copies = describe(network, pictures.copies[: WAYS * len(originals)])
+    scenes = describe(network, pictures.scenes[0])
+    pairs = copy_pairs(len(copies), len(originals)), scene_pairs(pictures.scenes[1])
+    print(
+        f"Altered copies: {len(pairs[0][0])} true pairs, {len(pairs[0][1])} false ones; "
+        f"scenes: {len(pairs[1][0])} and {len(pairs[1][1])}.\n"
+    )
+    print(
+        "| map, strength | cells x numbers | whitening | bytes | copies: explained, true / false "
+        "| copies: true above 99 % of false | *scenes: explained* | *scenes: true above* |"
+    )
+    print("| --- | --- | --- | ---: | --- | ---: | --- | ---: |")
+    for setting in SETTINGS:
+        matrix = None if setting.dim is None else fit(fitted, setting.dim, setting.whitening)
+        old, new, seen = (
+            [described(found, setting, matrix) for found in group]
+            for group in (originals, copies, scenes)
+        )
+        numbers = setting.dim or new[0][1].shape[1]
+        name = f"{setting.block}, {setting.strength}"
+        row = [
+            f"**{name}**" if setting == CHOSEN else name,
+            f"{setting.count} x {numbers}{'' if setting.dim else ', no PCA'}",
+            f"{setting.whitening:g}" if setting.dim else "",
+            str(setting.count * (numbers + EXTRA_BYTES)),
+            *columns(new, old, pairs[0]),
+            *columns(seen, seen, pairs[1]),
+        ]
+        print(f"| {' | '.join(row)} |", flush=True)

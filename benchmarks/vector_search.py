@@ -1,0 +1,98 @@
+"""Search a gallery by vectors, as `Gallery.search` does once a picture has become one.
+
+Nothing to run by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.encoders import Card, Features
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.conditions import Condition
+from glocal.gallery.layout import open_layout
+from glocal.gallery.results import SearchResult
+from glocal.gallery.searching import Question, Searcher
+from glocal.gallery.stores.edge import EdgeStore
+from glocal.images import Limits
+
+Vectors = NDArray[np.float32]
+
+
+class _Given:
+    """An encoder that takes every picture for one with the vector at hand."""
+
+    def __init__(self, dim: int) -> None:
+        self.vector = np.zeros(dim, np.float32)
+        self.dim = dim
+        self.card = Card("given", 1, "Apache-2.0", dim, 1024, 32, 4.0, {})
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+        nothing = np.zeros((0, 2), np.float32)
+        return [Features(self.vector, nothing, nothing, nothing[:, 0]) for _ in images]
+
+
+class VectorSearch:
+    """A gallery's catalogue and store, opened here, and its way of answering.
+
+    Args:
+        folder: of the gallery; no other process may have its vectors open.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        layout = open_layout(folder, model=None, sha256=None, create=False, timeout=10)
+        self.catalog = Catalog(layout.catalog)
+        self.store = EdgeStore(layout.vectors, layout.model.dim)
+        self._given = _Given(layout.model.dim)
+        self._searcher = Searcher(self.catalog, self.store, self._given, layout.model, Limits())
+        self._picture = np.zeros((32, 32, 3), np.uint8)
+
+    def __enter__(self) -> VectorSearch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+        self.catalog.close()
+
+    def search(
+        self, vector: Vectors, *, where: Condition | None = None, limit: int = 10
+    ) -> SearchResult:
+        """Search with a vector; the result's timing ``search`` has the store and all look-ups."""
+        self._given.vector = vector
+        return self._searcher.search(Question(self._picture, limit, None, (), (), where, False))
+
+    def milliseconds(self, vector: Vectors, **how: Any) -> float:
+        """The time of one search."""
+        return self.search(vector, **how).timings_ms["search"]
+
+    def recall_at_10(
+        self, queries: Vectors, *, where: Condition | None = None
+    ) -> tuple[float, float]:
+        """Recall against the exact scan; see `recall_at_10`."""
+        return recall_at_10(self.store, queries, where)
+
+
+def recall_at_10(
+    store: EdgeStore, queries: Vectors, where: Condition | None = None
+) -> tuple[float, float]:
+    """Share of the ten nearest that a store's search finds: on average, and of the worst query.
+
+    Queries that nothing answers, under a condition, are left out.
+    """
+    shares = []
+    for query in queries:
+        exact = store.search(query, 10, where=where, exact=True)
+        found = _ids(store, query, where)
+        if exact:
+            shares.append(sum(match.id in found for match in exact) / len(exact))
+    return (float(np.mean(shares)), float(np.min(shares))) if shares else (1.0, 1.0)
+
+
+def _ids(store: EdgeStore, query: Vectors, where: Condition | None) -> set[UUID]:
+    return {match.id for match in store.search(query, 10, where=where)}

@@ -1,0 +1,277 @@
+"""`glocal evaluate`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from glocal.cli.options import json_option, limit_options, model_options
+from glocal.cli.output import print_json
+from glocal.cli.trial_sheet import Judged, write_trial_sheet
+from glocal.cli.vectors import Encoded, VectorCache, encode_samples
+from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, load_encoder
+from glocal.encoders.registry import file_sha256
+from glocal.errors import EvaluationError, GlocalError
+from glocal.evaluate.datasets import (
+    Trial,
+    read_copies,
+    read_labelled,
+    read_landmarks,
+    read_places,
+    read_revisited,
+)
+from glocal.images import Limits, is_picture_name
+
+_data = click.argument("data", type=click.Path(path_type=Path))
+_distractors = click.option(
+    "--distractors",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Pictures that answer nothing, added to the gallery; may be given more than once.",
+)
+
+
+def _judging(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every protocol, read by `_evaluate`."""
+    for option in (
+        limit_options,
+        click.option(
+            "--cache",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Keep vectors there, and take them from there the next time.",
+        ),
+        click.option(
+            "--html",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Write a contact sheet of the worst and best queries.",
+        ),
+        json_option,
+        model_options,
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(subcommand_metavar="PROTOCOL DATA")
+def evaluate() -> None:
+    """Judge a model by the field's own protocols.
+
+    Ranking is exact, by the vectors alone. Figures in tables are percent, in JSON fractions.
+    glocal evaluate PROTOCOL --help says how DATA should be laid out.
+    """
+
+
+@evaluate.command()
+@_data
+@click.option(
+    "--queries",
+    type=click.Path(path_type=Path),
+    metavar="DATA",
+    help="Look for these in DATA, instead of each picture of DATA for the others.",
+)
+@_distractors
+@_judging
+def labelled(data: Path, queries: Path | None, distractors: tuple[Path, ...], **how: Any) -> None:
+    """Pictures with labels: recall@k, mAP, R-precision, MAP@R.
+
+    DATA is a folder with a folder of pictures for each label, or a table with the columns path
+    (relative to it) and label. The label "distractor" marks pictures that answer nothing.
+    """
+    trial = read_labelled(data, is_picture_name, queries=queries, distractors=distractors)
+    _evaluate("labelled", data, [trial], **how)
+
+
+@evaluate.command()
+@_data
+@_distractors
+@_judging
+def revisited(data: Path, distractors: tuple[Path, ...], **how: Any) -> None:
+    """Revisited Oxford and Paris: easy, medium and hard mAP and mP@k.
+
+    DATA is a folder with gnd_*.pkl or gnd_*.json and the pictures as jpg/NAME.jpg, or that ground
+    truth's file. Queries are cropped to their boxes.
+    """
+    trial = read_revisited(data, is_picture_name, distractors=distractors)
+    _evaluate("revisited", data, [trial], **how)
+
+
+@evaluate.command()
+@_data
+@_judging
+def landmarks(data: Path, **how: Any) -> None:
+    """Google Landmarks v2: retrieval mAP@100 and recognition GAP.
+
+    DATA is a folder with test/ and, for retrieval, retrieval_solution*.csv and index/; for
+    recognition, recognition_solution*.csv, train/ and train.csv. In recognition the five nearest
+    train pictures vote for their landmarks by similarity.
+    """
+    _evaluate("landmarks", data, read_landmarks(data, is_picture_name), **how)
+
+
+@evaluate.command()
+@_data
+@_distractors
+@_judging
+def copies(data: Path, distractors: tuple[Path, ...], **how: Any) -> None:
+    """Copy detection, as DISC21: μAP and recall at 90 % precision.
+
+    DATA is a folder with queries/, references/ and ground_truth.csv (query_id,reference_id). The
+    ten nearest references of each query are predicted, their similarity is the score.
+    """
+    trial = read_copies(data, is_picture_name, distractors=distractors)
+    _evaluate("copies", data, [trial], **how)
+
+
+@evaluate.command()
+@_data
+@_judging
+def places(data: Path, **how: Any) -> None:
+    """Place recognition: recall@k within 25 m.
+
+    DATA is a folder with queries/ and database/, whose pictures are named
+    @EASTING@NORTHING@...@.jpg (UTM), or with queries.csv and database.csv
+    (path,latitude,longitude). Queries without a place in the database do not count.
+    """
+    _evaluate("places", data, [read_places(data, is_picture_name)], **how)
+
+
+def _evaluate(
+    protocol: str,
+    data: Path,
+    trials: Sequence[Trial],
+    *,
+    model: str | None,
+    model_sha256: str | None,
+    as_json: bool,
+    html: Path | None,
+    cache: Path | None,
+    max_bytes: int,
+    max_pixels: int,
+) -> None:
+    """Encode, judge and tell."""
+    started = time.monotonic()
+    if html is not None and not html.absolute().parent.is_dir():
+        raise GlocalError(f"the contact sheet cannot be written: no folder {html.parent}")
+    limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
+    encoder = load_encoder(model or DEFAULT_MODEL, sha256=model_sha256)
+    sha256 = file_sha256(encoder.path)
+    sides = [side for trial in trials for side in (trial.queries, trial.gallery)]
+    try:
+        encoded = encode_samples(
+            chain.from_iterable(sides),
+            encoder,
+            limits=limits,
+            cache=None if cache is None else VectorCache(cache, sha256),
+            show=not as_json,
+        )
+    except KeyboardInterrupt:
+        if cache is not None:
+            raise
+        raise GlocalError("stopped; with --cache DIR a next run would go on from there") from None
+    judged = [_judge(trial, encoded) for trial in trials]
+    report = {
+        "protocol": protocol,
+        "data": data,
+        "model": {
+            "name": encoder.card.name,
+            "version": encoder.card.version,
+            "dim": encoder.dim,
+            "sha256": sha256,
+        },
+        "figures": {
+            row: {column: _number(value) for column, value in columns.items()}
+            for one in judged
+            for row, columns in one.judgement.figures.items()
+        },
+        "counts": {name: n for one in judged for name, n in one.judgement.counts.items()},
+        "skipped": encoded.failed,
+        "cached": encoded.cached,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    if as_json:
+        print_json(report)
+    else:
+        _tell(report, encoder, encoded)
+    if html is not None:
+        _write_sheet(html, judged, f"glocal evaluate {protocol} {data}", report, limits)
+        click.echo(f"wrote {html}", err=True)
+
+
+def _judge(trial: Trial, encoded: Encoded) -> Judged:
+    sides = {"query": trial.queries, "gallery": trial.gallery}
+    vectors = {name: encoded.of(samples) for name, samples in sides.items()}
+    for name, rows in vectors.items():
+        if np.isnan(rows[:, 0]).all():
+            path = sides[name][0].path
+            reason = next(failure.reason for failure in encoded.failed if failure.path == path)
+            raise EvaluationError(
+                f"none of the {len(rows)} {name} pictures could be read; {path}: {reason}"
+            )
+    judgement = trial.judge(vectors["query"], vectors["gallery"])
+    return Judged(trial, vectors["query"], vectors["gallery"], judgement)
+
+
+def _tell(report: dict[str, Any], encoder: OnnxEncoder, encoded: Encoded) -> None:
+    for line in _table(report["figures"]):
+        click.echo(line)
+    click.echo(", ".join(f"{name}: {n}" for name, n in report["counts"].items()))
+    read = len(encoded.vectors) - len(encoded.failed) - encoded.cached
+    kept = f", {encoded.cached} from the cache" if encoded.cached else ""
+    click.echo(
+        f"{encoder.card.name} version {encoder.card.version}: {read} pictures encoded{kept}, "
+        f"{len(encoded.failed)} skipped in {report['seconds']:.1f} s"
+    )
+    for failure in encoded.failed:
+        click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
+
+
+def _table(figures: dict[str, dict[str, float | None]]) -> list[str]:
+    """Rows with the names on the left, figures in percent; a dash where nothing was judged."""
+    columns = list(next(iter(figures.values())))
+    width = max(len(row) for row in figures)
+    widths = [max(len(column), 6) for column in columns]
+    lines = [" " * width + "".join(f"  {c:>{w}}" for c, w in zip(columns, widths, strict=True))]
+    for row, values in figures.items():
+        shown = ["–" if x is None else f"{100 * x:.2f}" for x in values.values()]
+        cells = "".join(f"  {text:>{w}}" for text, w in zip(shown, widths, strict=True))
+        lines.append(f"{row:<{width}}{cells}")
+    return lines
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _write_sheet(
+    target: Path, judged: list[Judged], title: str, report: dict[str, Any], limits: Limits
+) -> None:
+    summary = "; ".join(
+        f"{row}: "
+        + ", ".join(
+            f"{name} {'–' if x is None else format(100 * x, '.2f')}" for name, x in columns.items()
+        )
+        for row, columns in report["figures"].items()
+    )
+    model = report["model"]
+    try:
+        write_trial_sheet(
+            target,
+            judged,
+            title=title,
+            summary=f"{model['name']} version {model['version']}. {summary}",
+            limits=limits,
+        )
+    except OSError as error:
+        raise GlocalError(
+            f"the contact sheet {target} cannot be written: {error.strerror}"
+        ) from error

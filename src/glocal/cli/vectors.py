@@ -1,0 +1,235 @@
+"""Vectors of a data set's pictures, encoded in threads and kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import sys
+import zipfile
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal import __version__
+from glocal.encoders import Encoder
+from glocal.errors import GlocalError, ImageError, QueryError
+from glocal.evaluate.datasets import Sample
+from glocal.gallery.indexing import worker_count
+from glocal.gallery.results import Failure
+from glocal.images import Limits, load
+
+_SHARD = 4096
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+_log = logging.getLogger(__name__)
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class VectorCache:
+    """Vectors of pictures by model, file, size and time, in a folder that may be deleted any time.
+
+    Each run adds files of its own and changes none, so runs may share a folder.
+
+    Args:
+        folder: is made where it is missing.
+        model_sha256: of the model's file.
+
+    Raises:
+        GlocalError: on creation, if the folder cannot be made.
+    """
+
+    folder: Path
+    model_sha256: str
+    _keys: list[bytes] = field(default_factory=list)
+    _rows: list[Vectors] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder / self.model_sha256[:16]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise GlocalError(
+                f"the cache folder {self.folder} cannot be made: {error.strerror}"
+            ) from error
+
+    def key(self, sample: Sample) -> bytes | None:
+        """What stands for a picture as it lies on the disk now; None where there is no file."""
+        try:
+            state = sample.path.stat()
+        except OSError:
+            return None
+        facts = (
+            __version__,
+            self.model_sha256,
+            os.path.abspath(sample.path),
+            state.st_size,
+            state.st_mtime_ns,
+            sample.region,
+        )
+        return hashlib.blake2b(os.fsencode(repr(facts)), digest_size=16).digest()
+
+    def fill(self, vectors: Vectors, row_of: Mapping[bytes, int]) -> None:
+        """Write the vectors that are kept into their rows."""
+        for path in sorted(self.folder.glob("*.npz")):
+            try:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as shard:
+                    keys, rows = shard["keys"], shard["vectors"]
+                for key, vector in zip(keys, rows, strict=True):
+                    row = row_of.get(key.tobytes())
+                    if row is not None:
+                        vectors[row] = vector
+            except _DAMAGED as error:
+                _log.warning("passing over %s of the cache: %s", path, error)
+
+    def put(self, key: bytes, vector: Vectors) -> None:
+        """Keep a vector, written with the next thousands."""
+        self._keys.append(key)
+        self._rows.append(vector)
+        if len(self._keys) >= _SHARD:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not written yet.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if not self._keys:
+            return
+        keys = np.frombuffer(b"".join(self._keys), dtype=np.uint8).reshape(len(self._keys), -1)
+        name = self.folder / secrets.token_hex(8)
+        unfinished = name.with_suffix(".tmp")
+        try:
+            with unfinished.open("xb") as file:
+                np.savez(file, keys=keys, vectors=np.stack(self._rows))
+            unfinished.replace(name.with_suffix(".npz"))
+        finally:
+            unfinished.unlink(missing_ok=True)
+        self._keys, self._rows = [], []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Samples as vectors.
+
+    Attributes:
+        vectors: ``(n, d)`` float32, unit rows; a row of nan for a picture that could not be read.
+        row_of: which row is a sample's.
+        failed: the pictures that could not be read, in the order of the samples.
+        cached: how many vectors came from the cache.
+    """
+
+    vectors: Vectors
+    row_of: dict[Sample, int]
+    failed: tuple[Failure, ...]
+    cached: int
+
+    def of(self, samples: Sequence[Sample]) -> Vectors:
+        """``(n, d)`` vectors of these samples."""
+        rows = np.asarray([self.row_of[sample] for sample in samples], dtype=np.int64)
+        whole = np.array_equal(rows, np.arange(len(self.vectors)))
+        return self.vectors if whole else self.vectors[rows]
+
+
+def encode_samples(
+    samples: Iterable[Sample],
+    encoder: Encoder,
+    *,
+    limits: Limits,
+    cache: VectorCache | None,
+    show: bool,
+) -> Encoded:
+    """Encode every sample once, a few ahead in threads; only vectors stay in memory.
+
+    What has been encoded is in the cache even if the run is interrupted.
+
+    Args:
+        samples: may repeat.
+        encoder: safe to call from threads.
+        limits: of what is read.
+        cache: of vectors, read first and added to.
+        show: a progress bar on standard error, if that is a terminal.
+    """
+    row_of = {sample: row for row, sample in enumerate(dict.fromkeys(samples))}
+    vectors = np.full((len(row_of), encoder.dim), np.nan, dtype=np.float32)
+    keys = {} if cache is None else {s: key for s in row_of if (key := cache.key(s)) is not None}
+    if cache is not None:
+        cache.fill(vectors, {key: row_of[sample] for sample, key in keys.items()})
+    missing = [sample for sample, row in row_of.items() if np.isnan(vectors[row, 0])]
+    reasons: dict[Sample, str] = {}
+    bar = _bar(len(row_of), len(row_of) - len(missing), show)
+    try:
+        with closing(_read_all(missing, encoder, limits)) as reads:
+            for sample, answer in reads:
+                if isinstance(answer, str):
+                    reasons[sample] = answer
+                    bar.set_postfix_str(f"{len(reasons)} skipped", refresh=False)
+                else:
+                    vectors[row_of[sample]] = answer
+                    if cache is not None and sample in keys:
+                        cache.put(keys[sample], answer)
+                bar.update()
+    finally:
+        bar.close()
+        if cache is not None:
+            cache.flush()
+    failed = tuple(Failure(s.path, reasons[s]) for s in row_of if s in reasons)
+    return Encoded(vectors, row_of, failed, len(row_of) - len(missing))
+
+
+def _read_all(
+    samples: Sequence[Sample], encoder: Encoder, limits: Limits
+) -> Generator[tuple[Sample, Vectors | str], None, None]:
+    """Each sample with its vector, or with the reason why it has none, in the order of finishing.
+
+    Closing it early leaves no thread at work.
+    """
+
+    def read(sample: Sample) -> tuple[Sample, Vectors | str]:
+        side = int(encoder.card.area**0.5)
+        try:
+            picture = load(sample.path, min_side=side, region=sample.region, limits=limits)
+            return sample, encoder.encode([picture.array])[0].vector
+        except (ImageError, QueryError) as error:
+            return sample, str(error)
+
+    workers = worker_count()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-read")
+    waiting: set[Future[tuple[Sample, Vectors | str]]] = set()
+    try:
+        for sample in samples:
+            waiting.add(pool.submit(read, sample))
+            if len(waiting) >= 3 * workers:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _bar(total: int, done: int, show: bool) -> Any:
+    from tqdm import tqdm  # only where pictures are read
+
+    return tqdm(
+        desc="encoding",
+        unit=" pictures",
+        total=total,
+        initial=done,
+        disable=not (show and sys.stderr.isatty()),
+        leave=False,
+        dynamic_ncols=True,
+        file=sys.stderr,
+        mininterval=0.2,
+        smoothing=0.1,
+    )

@@ -1,0 +1,265 @@
+"""Google Landmarks v2 as it is unpacked: retrieval and recognition, whichever is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import EvaluationError
+from glocal.evaluate.checks import EMPTY_SLOT
+from glocal.evaluate.csv_rows import read_rows
+from glocal.evaluate.datasets.listing import (
+    PictureTest,
+    pictures_by_name,
+    read_table,
+    require_folder,
+)
+from glocal.evaluate.datasets.trial import Judgement, Sample
+from glocal.evaluate.landmarks import (
+    DEPTH,
+    Answer,
+    LandmarkSolution,
+    evaluate_landmark_recognition,
+    evaluate_landmark_retrieval,
+    read_recognition_solution,
+    read_retrieval_solution,
+)
+from glocal.evaluate.nearest import nearest
+from glocal.evaluate.ranking_metrics import average_precision
+
+NEIGHBOURS = 5
+"""How many train pictures vote on the landmark of a test picture."""
+
+_LAYOUT = (
+    "test/ with retrieval_solution*.csv and index/ (retrieval), or with recognition_solution*.csv, "
+    "train/ and train.csv (recognition); pictures as A/B/C/ABC....jpg"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RetrievalTrial:
+    """Test pictures looked for in the index, under `evaluate_landmark_retrieval`.
+
+    An unreadable test picture finds nothing, an unreadable index picture is never found.
+
+    Attributes:
+        queries: see `Trial`.
+        query_names: identifiers of the queries.
+        gallery: see `Trial`.
+        gallery_names: identifiers of the index pictures.
+        solution: the right answers.
+        leave_one_out: see `Trial`.
+        goodness_name: see `Trial`.
+    """
+
+    queries: Sequence[Sample]
+    query_names: Sequence[str]
+    gallery: Sequence[Sample]
+    gallery_names: Sequence[str]
+    solution: LandmarkSolution[str]
+    leave_one_out: bool = False
+    goodness_name: str = f"AP@{DEPTH}"
+
+    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
+        """See `Trial`."""
+        ranks, _ = nearest(queries, gallery, DEPTH)
+        predictions = {}
+        goodness = np.empty(len(queries))
+        for query, (name, row) in enumerate(zip(self.query_names, ranks, strict=True)):
+            found = [self.gallery_names[answer] for answer in row[row != EMPTY_SLOT].tolist()]
+            predictions[name] = found
+            right = _answers(self.solution, name)
+            relevant = np.asarray([answer in right for answer in found], dtype=np.bool_)
+            goodness[query] = average_precision(relevant, total=min(len(right), DEPTH))
+        figures = evaluate_landmark_retrieval(predictions, self.solution)
+        counts = {"retrieval queries": len(queries), "index": len(gallery)}
+        return Judgement({f"retrieval mAP@{DEPTH}": figures}, counts, goodness)
+
+    def is_right(self, query: int, answer: int) -> bool:
+        """See `Trial`."""
+        right = _answers(self.solution, self.query_names[query])
+        return self.gallery_names[answer] in right
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecognitionTrial:
+    """Test pictures named by their nearest train pictures, under `evaluate_landmark_recognition`.
+
+    The `NEIGHBOURS` nearest train pictures vote for their landmarks, each with its similarity if
+    that is above 0. The landmark with the largest sum is predicted, and the sum is its score. An
+    unreadable test picture is named nothing, an unreadable train picture does not vote.
+
+    Attributes:
+        queries: see `Trial`.
+        query_names: identifiers of the queries.
+        gallery: see `Trial`.
+        landmarks: ``(n,)`` int64, of the train pictures.
+        solution: the right answers.
+        leave_one_out: see `Trial`.
+        goodness_name: see `Trial`: the score of the prediction, negative if it is wrong.
+    """
+
+    queries: Sequence[Sample]
+    query_names: Sequence[str]
+    gallery: Sequence[Sample]
+    landmarks: NDArray[np.int64]
+    solution: LandmarkSolution[int]
+    leave_one_out: bool = False
+    goodness_name: str = "score, negative if wrong"
+
+    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
+        """See `Trial`."""
+        ranks, scores = nearest(queries, gallery, NEIGHBOURS)
+        predictions = {}
+        goodness = np.zeros(len(queries))
+        for query, (name, row) in enumerate(zip(self.query_names, ranks, strict=True)):
+            given = row != EMPTY_SLOT
+            prediction = _vote(self.landmarks[row[given]], scores[query, given])
+            if prediction is None:
+                continue
+            predictions[name] = prediction
+            right = prediction[0] in _answers(self.solution, name)
+            goodness[query] = prediction[1] if right else -prediction[1]
+        figures = evaluate_landmark_recognition(predictions, self.solution)
+        counts = {"recognition queries": len(queries), "train": len(gallery)}
+        return Judgement({"recognition GAP": figures}, counts, goodness)
+
+    def is_right(self, query: int, answer: int) -> bool:
+        """See `Trial`."""
+        right = _answers(self.solution, self.query_names[query])
+        return int(self.landmarks[answer]) in right
+
+
+def read_landmarks(data: Path, is_picture: PictureTest) -> list[RetrievalTrial | RecognitionTrial]:
+    """Read Google Landmarks v2, or a part of it.
+
+    Args:
+        data: a folder with ``test/`` and what one task or both need: ``retrieval_solution*.csv``
+            and ``index/``; ``recognition_solution*.csv``, ``train/`` and ``train.csv`` (or, where
+            that is absent, ``train_clean.csv``). A train picture that is not there or not in the
+            table is left out; test pictures and right answers that are not there are missed.
+        is_picture: see `PictureTest`.
+
+    Returns:
+        One trial for each task whose files are there, retrieval first.
+
+    Raises:
+        EvaluationError: the folder has neither task, or a table cannot be read.
+    """
+    require_folder(data, _LAYOUT)
+    retrieval = _solution_file(data, "retrieval") if (data / "index").is_dir() else None
+    recognition = _solution_file(data, "recognition") if (data / "train").is_dir() else None
+    if retrieval is None and recognition is None:
+        raise EvaluationError(f"{data} has the files of neither task: it should hold {_LAYOUT}")
+    test = pictures_by_name(data / "test", "the test pictures", is_picture)
+    trials: list[RetrievalTrial | RecognitionTrial] = []
+    if retrieval is not None:
+        trials.append(_retrieval(data, retrieval, test, is_picture))
+    if recognition is not None:
+        trials.append(_recognition(data, recognition, test, is_picture))
+    return trials
+
+
+def _retrieval(
+    data: Path, table: Path, test: Mapping[str, Path], is_picture: PictureTest
+) -> RetrievalTrial:
+    solution = read_retrieval_solution(table)
+    index = pictures_by_name(data / "index", "the index pictures", is_picture)
+    answers = {name for part in _parts(solution) for right in part.values() for name in right}
+    asked = _asked(solution, table)
+    names = [*index, *sorted(answers - index.keys())]
+    return RetrievalTrial(
+        _samples(asked, test, data / "test"),
+        asked,
+        _samples(names, index, data / "index"),
+        names,
+        solution,
+    )
+
+
+def _recognition(
+    data: Path, table: Path, test: Mapping[str, Path], is_picture: PictureTest
+) -> RecognitionTrial:
+    solution = read_recognition_solution(table)
+    labels = _train_labels(data)
+    train = pictures_by_name(data / "train", "the train pictures", is_picture)
+    names = [name for name in train if name in labels]
+    if not names:
+        raise EvaluationError(
+            f"no picture of {data / 'train'} is in the table of train pictures: "
+            f"the first are {next(iter(train))!r} there and {next(iter(labels), None)!r} in it"
+        )
+    asked = _asked(solution, table)
+    return RecognitionTrial(
+        _samples(asked, test, data / "test"),
+        asked,
+        _samples(names, train, data / "train"),
+        np.asarray([labels[name] for name in names], dtype=np.int64),
+        solution,
+    )
+
+
+def _vote(landmarks: NDArray[np.int64], scores: NDArray[np.float32]) -> tuple[int, float] | None:
+    sums: dict[int, float] = {}
+    for landmark, score in zip(landmarks.tolist(), scores.tolist(), strict=True):
+        if score > 0:
+            sums[landmark] = sums.get(landmark, 0.0) + score
+    return max(sums.items(), key=lambda item: item[1]) if sums else None
+
+
+def _train_labels(data: Path) -> dict[str, int]:
+    table = data / "train.csv"
+    if table.is_file():
+        return {
+            name: _landmark(label, table, line)
+            for line, (name, label) in read_table(table, [("id",), ("landmark_id",)])
+        }
+    clean = data / "train_clean.csv"
+    if not clean.is_file():
+        raise EvaluationError(
+            f"{data} has train/, but neither train.csv (columns id, landmark_id) nor "
+            "train_clean.csv (columns landmark_id, images), which say what its pictures show"
+        )
+    return {
+        name: _landmark(label, clean, line)
+        for line, (label, images) in read_rows(clean, ("landmark_id", "images"))
+        for name in images.split()
+    }
+
+
+def _landmark(text: str, table: Path, line: int) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise EvaluationError(f"{table}, line {line}: {text!r} is no landmark number")
+    return int(text)
+
+
+def _solution_file(data: Path, task: str) -> Path | None:
+    found = sorted(data.glob(f"{task}_solution*.csv"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise EvaluationError(f"{data} holds several solutions of {task} ({names}); keep one")
+    return found[0] if found else None
+
+
+def _asked(solution: LandmarkSolution[str] | LandmarkSolution[int], table: Path) -> list[str]:
+    asked = [*solution.public, *solution.private]
+    if not asked:
+        raise EvaluationError(f"{table} has no test picture in its public or private part")
+    return asked
+
+
+def _samples(names: Iterable[str], there: Mapping[str, Path], folder: Path) -> list[Sample]:
+    """Where the pictures lie; one that is not there, where it should."""
+    return [Sample(there.get(name) or folder.joinpath(*name[:3], f"{name}.jpg")) for name in names]
+
+
+def _parts(solution: LandmarkSolution[str]) -> tuple[Mapping[str, frozenset[str]], ...]:
+    return solution.public, solution.private
+
+
+def _answers(solution: LandmarkSolution[Answer], name: str) -> frozenset[Answer]:
+    return solution.public.get(name) or solution.private.get(name) or frozenset()
