@@ -96,9 +96,7 @@ def on_onnx_runtime(model: ClipShape, file: Path) -> Run:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's, of its own old ways
-        torch.onnx.export(
-            model, (example,), file, dynamo=True, dynamic_shapes=axes, verbose=False
-        )
+        torch.onnx.export(model, (example,), file, dynamo=True, dynamic_shapes=axes, verbose=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def commands(gallery: Path, photo: Path) -> Commands:
     }
 
 
-def slowest_imports(command: list[str | Path], count: int) -> list[tuple[str, float, float]]:
+def slowest_imports(command: Sequence[str | Path], count: int) -> list[tuple[str, float, float]]:
     """Name, own and whole milliseconds of the imports of a ``glocal`` command that cost most."""
     told = run_process([sys.executable, "-X", "importtime", "-m", "glocal", *command]).errors
     rows = []
@@ -63,6 +64,12 @@ def slowest_imports(command: list[str | Path], count: int) -> list[tuple[str, fl
         if own.isdigit():
             rows.append((name, int(own) / 1000, int(whole) / 1000))
     return sorted(rows, key=lambda row: -row[1])[:count]
+
+
+def show_imports(title: str, command: Sequence[str | Path]) -> None:
+    """Print the ten imports that take longest by themselves."""
+    rows = slowest_imports(command, 10)
+    print_table(f"Slowest imports of {title}", ["module", "itself, ms", "all, ms"], rows)
 
 
 def in_search(gallery: Path, photo: Path) -> dict[str, float]:
@@ -108,12 +115,8 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     print_table("Inside `glocal search`", ["part", "ms"], list(parts.items()))
     targets = print_targets(seconds, TARGETS)
     if given.imports:
-        for title, command in (
-            ("glocal --help", ["--help"]),
-            ("glocal search", ["search", photo, "--gallery", gallery]),
-        ):
-            rows = slowest_imports(command, 10)
-            print_table(f"Slowest imports of {title}", ["module", "itself, ms", "all, ms"], rows)
+        show_imports("glocal --help", ["--help"])
+        show_imports("glocal search", ["search", photo, "--gallery", gallery])
     return {
         "count": given.count,
         "runs": given.runs,

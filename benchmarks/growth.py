@@ -22,7 +22,6 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -95,7 +94,7 @@ def measure_size(place: Path, count: int, asked: int) -> dict[str, float]:
     folder, queries = place / "gallery", place / "queries.npy"
     filled = fill_gallery(folder, count, root=Path("/pictures"), with_parts=True)
     np.save(queries, filled.space.queries(asked))
-    command = [sys.executable, __file__, "--probe", folder, queries]
+    command: list[str | Path] = [sys.executable, __file__, "--probe", folder, queries]
     searched = run_process(command)
     found = json.loads(run_process([*command, "--recall"]).output)
     row: dict[str, float] = json.loads(searched.output)

@@ -13,7 +13,7 @@ from typing import Any
 
 _BLUE, _ORANGE, _GREEN = "#0072B2", "#D55E00", "#009E73"
 _INK, _GRID = "#333333", "#dddddd"
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "glocal",  # the same numbers give the same file
     "font.size": 11,
     "font.family": "DejaVu Sans",
@@ -88,13 +88,16 @@ def _chart(
     lowest = float("inf")
     for key, label, colour, mark in lines:
         # A graph that was never built took no time, and a log scale has no zero.
-        points = [(row["pictures"], row[key]) for row in rows if row[key] > 0.01 or key != "graph_s"]
+        points = [
+            (row["pictures"], row[key]) for row in rows if row[key] > 0.01 or key != "graph_s"
+        ]
         if points:
             axis.plot(*zip(*points, strict=True), color=colour, marker=mark, lw=2, label=label)
             highest = max(highest, *(y for _, y in points))
             lowest = min(lowest, *(y for _, y in points))
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.margins(x=0.08)
     # Whole decades: a nearly flat line would fill the height otherwise.
     axis.set_ylim(10 ** floor(log10(lowest / 1.15)), 10 ** ceil(log10(highest * 1.15)))
     axis.set_title(title, loc="left", fontsize=12, fontweight="bold")

@@ -36,11 +36,11 @@ from glocal.gallery import Gallery
 from glocal.gallery.indexing import content_id, worker_count
 from glocal.images import Limits, load, read_bytes
 from measure import (
+    Target,
     arguments,
     glocal_command,
     median,
     milliseconds,
-    Target,
     print_table,
     print_targets,
     run_process,
@@ -120,7 +120,9 @@ def clip_pixels(path: Path) -> NDArray[np.float32]:
     small = Image.fromarray(array).resize((224, 224), Image.Resampling.BILINEAR, box=square)
     mean = np.array([0.481, 0.458, 0.408], np.float32)
     deviation = np.array([0.269, 0.261, 0.276], np.float32)
-    return ((np.asarray(small, np.float32) / 255 - mean) / deviation).transpose(2, 0, 1)
+    pixels = np.asarray(small, np.float32) / np.float32(255)
+    normal: NDArray[np.float32] = (pixels - mean) / deviation
+    return normal.transpose(2, 0, 1)
 
 
 def peers(folder: Path, batches: Sequence[int]) -> Peers:

@@ -35,8 +35,9 @@ started = time.perf_counter()
 ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-json.dump([seconds, peak * (1 if sys.platform == "darwin" else 1024), ended.returncode,
-           ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")], sys.stdout)
+said = [text.decode(errors="replace") for text in (ended.stdout, ended.stderr)]
+peak *= 1 if sys.platform == "darwin" else 1024
+json.dump([seconds, peak, ended.returncode, *said], sys.stdout)
 """
 
 

@@ -1,8 +1,9 @@
 """Photographs to measure with: two-megapixel JPEGs made of the data beside the repository.
 
 Large source photos are cut at their own resolution, small ones are laid side by side at theirs:
-enlarging would make pictures smoother, and so quicker to decode, than a camera's. Where there are no
-data sets, noise with the spectrum of photographs (1/f) takes their place. Nothing to run by itself.
+enlarging would make pictures smoother, and so quicker to decode, than a camera's. Where there are
+no data sets, noise with the spectrum of photographs (1/f) takes their place. Nothing to run by
+itself.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _noise(size: tuple[int, int], random: np.random.Generator) -> NDArray[np.uin
         planes.append(128 + 50 * plane / plane.std())
     grey = planes[0]
     mixed = np.stack([grey, 0.8 * grey + 0.2 * planes[1], 0.8 * grey + 0.2 * planes[2]], axis=2)
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(mixed, 0, 255), np.uint8)
 
 
 def make_photos(folder: Path, count: int, size: tuple[int, int] = TWO_MEGAPIXELS) -> list[Path]:

@@ -4,9 +4,9 @@
 
 Makes 100,000 small JPEGs, each different, in 500 folders, and a gallery that has them all: its
 catalogue and vectors are written directly, with the sizes and times the files really have. Then
-``glocal index`` runs over them in processes of its own. Every run must find every picture unchanged.
-The median time and the highest memory are printed; also the time of listing the same folders
-without doing anything else, which nothing can beat.
+``glocal index`` runs over them in processes of its own, and must find every picture unchanged. The
+median time and the highest memory are printed; also the time of listing the same folders without
+doing anything else, which nothing can beat.
 """
 
 from __future__ import annotations

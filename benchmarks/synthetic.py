@@ -189,8 +189,7 @@ _Row = tuple[int, int, tuple[int, ...], tuple[bytes, int, int]]
 def _rows(root: Path, count: int, catalog: Catalog, *, files_exist: bool) -> Iterator[_Row]:
     """Number, folder, its lineage, and name, size and time of each file, folder by folder."""
     for folder, numbers in picture_folders(root, count):
-        device = folder.stat().st_dev if files_exist else None
-        parent = catalog.folder(folder, device)
+        parent = catalog.folder(folder, _device if files_exist else lambda _: None)
         above = tuple(sorted(catalog.lineage(parent)))
         for number in numbers:
             name = file_name(number)
@@ -199,6 +198,10 @@ def _rows(root: Path, count: int, catalog: Catalog, *, files_exist: bool) -> Ite
                 found = os.stat(folder / name)
                 size, modified = found.st_size, found.st_mtime_ns
             yield number, parent, above, (os.fsencode(name), size, modified)
+
+
+def _device(folder: Path) -> int:
+    return folder.stat().st_dev
 
 
 def _content(number: int, content: UUID) -> Content:
@@ -228,8 +231,8 @@ def _packed_parts(layout: Layout) -> list[bytes]:
 
     random = np.random.default_rng(4)
     noise = random.integers(0, 256, (320, 320, 3), dtype=np.uint8)
-    model = OnnxEncoder(layout.model_file).encode([noise])[0].descriptors.shape
-    return [parts.pack(_features(*model, random)) for _ in range(64)]
+    count, dim = OnnxEncoder(layout.model_file).encode([noise])[0].descriptors.shape
+    return [parts.pack(_features(count, dim, random)) for _ in range(64)]
 
 
 def _features(count: int, dim: int, random: np.random.Generator) -> Features:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_model import card
+from made_model import card
 
 from glocal.encoders.card import Card
 from glocal.encoders.fit import fit, input_size

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import write_model
+from made_model import write_model
 
 from glocal.encoders import OnnxEncoder, bundled_models, load_encoder
 from glocal.errors import ImageError, ModelError

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tiny_model import write_model
+from made_model import write_model
 
 from glocal.encoders import DEFAULT_MODEL, bundled_models, find_model, load_encoder
 from glocal.errors import MissingExtraError, ModelError

@@ -1,0 +1,295 @@
+"""The command line as people and programs meet it: JSON shapes, exit statuses, what is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def photo(path: Path, seed: int) -> Path:
+    """A smooth picture that no other seed resembles."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(coarse).resize((160, 120)).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for seed in range(4):
+        photo(tmp_path / "photos" / ("sub" if seed == 3 else "") / f"{seed}.jpg", seed)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def glocal(tmp_path: Path) -> Run:
+    """Runs the real program in a process of its own, with a gallery of the test's."""
+
+    def run(
+        *arguments: str | Path, status: int = 0, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "glocal", *map(str, arguments)],
+            env=os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery")} | more.pop("env", {}),
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            **({"text": True} | more),
+        )
+        assert done.returncode == status, (done.stdout, done.stderr)
+        assert b"Traceback" not in (
+            done.stderr if isinstance(done.stderr, bytes) else done.stderr.encode()
+        )
+        return done
+
+    return run
+
+
+def test_index_reports_what_it_did(glocal: Run, photos: Path) -> None:
+    (photos / "bad.jpg").write_bytes(b"")
+    first = json.loads(glocal("index", photos, "--json").stdout)
+    assert set(first) == {
+        "added",
+        "updated",
+        "unchanged",
+        "removed",
+        "failed",
+        "seconds",
+        "images_per_second",
+    }
+    assert (first["added"], first["updated"], first["unchanged"], first["removed"]) == (4, 0, 0, 0)
+    assert first["failed"] == [{"path": str(photos / "bad.jpg"), "reason": "empty file (0 bytes)"}]
+    photo(photos / "0.jpg", 10)
+    (photos / "1.jpg").unlink()
+    photo(photos / "new.jpg", 11)
+    second = json.loads(glocal("index", photos, "--json").stdout)
+    counted = [second[key] for key in ("added", "updated", "unchanged", "removed")]
+    assert counted == [1, 1, 2, 1]
+    assert len(second["failed"]) == 1
+
+
+def test_search_answers_each_query_with_one_line(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    asked = [photos / "2.jpg", photos / "0.jpg"]
+    lines = glocal("search", *asked, "--json", "--limit", "2").stdout.splitlines()
+    for query, line in zip(asked, lines, strict=True):
+        answer = json.loads(line)
+        assert set(answer) == {"query", "model", "hits", "timings_ms"}
+        assert answer["query"] == str(query)
+        assert answer["model"] == "glocal-lite0 v1"
+        assert set(answer["timings_ms"]) == {"decode", "encode", "search"}
+        assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
+        best = answer["hits"][0]
+        assert set(best) == {"rank", "path", "score", "evidence"}
+        assert best["path"] == str(query)
+        assert best["score"] == pytest.approx(1, abs=0.01)
+        assert best["evidence"] == {"identical": True}
+
+
+def test_a_query_that_fails_keeps_its_place(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    done = glocal("search", "none.jpg", photos / "0.jpg", "--json", status=1)
+    failed, answered = map(json.loads, done.stdout.splitlines())
+    assert failed["query"] == "none.jpg"
+    assert "no such file" in failed["error"]
+    assert answered["hits"]
+    assert "none.jpg: no such file" in done.stderr
+
+
+def test_search_reads_standard_input(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    data = (photos / "3.jpg").read_bytes() if (photos / "3.jpg").exists() else None
+    data = data or (photos / "sub" / "3.jpg").read_bytes()
+    done = glocal("search", "-", "--json", "-n", "1", text=False, input=data)
+    assert json.loads(done.stdout)["hits"][0]["path"].endswith("3.jpg")
+
+
+def test_search_narrows_and_sharpens(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    paths = [
+        hit["path"]
+        for hit in json.loads(
+            glocal(
+                "search", photos / "0.jpg", "--json", "--where", f"folder = '{photos}/sub'"
+            ).stdout
+        )["hits"]
+    ]
+    assert paths == [str(photos / "sub" / "3.jpg")]
+    mixed = glocal(
+        "search", photos / "0.jpg", "--like", photos / "1.jpg", "--not", photos / "2.jpg"
+    )
+    ranks = [line.split()[-1] for line in mixed.stdout.splitlines()]
+    assert {Path(r).name for r in ranks[:2]} == {"0.jpg", "1.jpg"}
+    assert Path(ranks[-1]).name in ("2.jpg", "3.jpg")
+    glocal("search", photos / "0.jpg", "--region", "0,0,0.5,0.5")
+    glocal("search", photos / "0.jpg", "--region", "10,10,100,50", "--exact")
+    outside = glocal("search", photos / "0.jpg", "--region", "500,500,10,10", status=1)
+    assert "0.jpg: " in outside.stderr
+
+
+def test_the_contact_sheet_is_written(glocal: Run, photos: Path, tmp_path: Path) -> None:
+    glocal("index", photos)
+    glocal("search", photos / "0.jpg", "--html", tmp_path / "sheet.html")
+    sheet = (tmp_path / "sheet.html").read_text()
+    assert sheet.count("data:image/jpeg") == 5
+    glocal("search", photos / "0.jpg", "--html", tmp_path / "no" / "sheet.html", status=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["index"],
+        ["nonsense"],
+        ["search"],
+        ["search", "a.jpg", "--region", "1,2"],
+        ["search", "a.jpg", "--limit", "0"],
+        ["index", "x", "--max-bytes", "-1"],
+        ["index", "x", "--no-such-option"],
+        ["demo", "photos-without-query"],
+    ],
+)
+def test_wrong_use_exits_with_2(glocal: Run, arguments: list[str]) -> None:
+    status = 1 if arguments == ["index"] else 2  # there is no gallery yet to refresh
+    assert glocal(*arguments, status=status).stderr
+
+
+def test_failures_exit_with_1_and_say_what_to_do(glocal: Run, photos: Path, tmp_path: Path) -> None:
+    assert "glocal index" in glocal("search", photos / "0.jpg", status=1).stderr
+    assert "not there" in glocal("index", tmp_path / "unplugged", status=1).stderr
+    glocal("index", photos)
+    said = glocal("search", photos / "0.jpg", "--where", "colour = red", status=1).stderr
+    assert "instead of 'colour' at character 1" in said
+    assert (
+        "--max-pixels" in glocal("search", photos / "0.jpg", "--max-pixels", "5", status=1).stderr
+    )
+    taken = glocal("index", photos, "--gallery", photos, status=1)
+    assert "neither empty nor a gallery" in taken.stderr
+    assert "SHA-256" in glocal("index", photos, "-g", "g2", "--model-sha256", "00", status=1).stderr
+
+
+def test_strict_makes_skipped_files_an_error(glocal: Run, photos: Path) -> None:
+    glocal("index", photos, "--strict")
+    (photos / "bad.png").write_bytes(b"not a picture")
+    glocal("index", photos)
+    assert "bad.png" in glocal("index", photos, "--strict", status=1).stderr
+
+
+def test_what_is_gone_is_kept_while_its_root_is(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    away = photos.rename(photos.with_name("elsewhere"))
+    report = json.loads(glocal("index", photos, "--json", status=1).stdout)
+    assert report["removed"] == 0
+    assert report["failed"][0]["path"] == str(photos)
+    assert "4 in 4 files" in glocal("info").stdout
+    away.rename(photos)
+    assert json.loads(glocal("index", "--json").stdout)["unchanged"] == 4
+
+
+def test_info_check_remove_models(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    known = json.loads(glocal("info", "--json").stdout)
+    assert (known["pictures"], known["files"], known["failed"]) == (4, 4, 0)
+    assert known["model"]["name"] == "glocal-lite0"
+    health = json.loads(glocal("check", "--json", "--full").stdout)
+    assert health["sound"]
+    assert health["tried"] == 4
+    assert "1 files forgotten" in glocal("remove", photos / "sub").stdout
+    assert "nothing at" in glocal("remove", photos / "sub", status=1).stderr
+    assert json.loads(glocal("info", "--json").stdout)["files"] == 3
+    listed = json.loads(glocal("models", "--json").stdout)
+    assert [(m["name"], m["default"], m["gallery"]) for m in listed] == [
+        ("glocal-lite0", True, True)
+    ]
+    glocal("check", "--repair")
+
+
+def test_a_broken_gallery_is_repaired(glocal: Run, photos: Path, tmp_path: Path) -> None:
+    glocal("index", photos)
+    catalog = tmp_path / "gallery" / "catalog.sqlite"
+    for extra in ("-wal", "-shm"):
+        catalog.with_name(catalog.name + extra).unlink(missing_ok=True)
+    catalog.write_bytes(b"rubbish" * 1000)
+    assert "glocal check --repair" in glocal("search", photos / "0.jpg", status=1).stderr
+    glocal("check", "--repair")
+    glocal("index", photos)
+    assert json.loads(glocal("check", "--json", "--full").stdout)["pictures"] == 4
+    (shard,) = (tmp_path / "gallery" / "vectors").glob("shard-*")
+    (shard / "edge_config.json").write_text("{")
+    assert "glocal check --repair" in glocal("search", photos / "0.jpg", status=1).stderr
+    glocal("check", "--repair")
+    assert json.loads(glocal("check", "--json", "--full").stdout)["pictures"] == 4
+
+
+def test_help_and_version_are_there_for_every_command(glocal: Run) -> None:
+    told = glocal("--help").stdout
+    for command in ("index", "search", "info", "check", "remove", "models", "demo", "completion"):
+        assert command in told
+        assert "Usage: glocal " + command in glocal(command, "--help").stdout
+    assert glocal("--version").stdout.startswith("glocal, version ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed(glocal: Run, shell: str) -> None:
+    assert "_GLOCAL_COMPLETE" in glocal("completion", shell).stdout
+
+
+def test_reasons_are_logged_when_asked_for(glocal: Run, photos: Path) -> None:
+    (photos / "bad.jpg").write_bytes(b"")
+    assert "skipping" in glocal("--verbose", "index", photos).stderr
+    assert "holding the vectors" in glocal("info", env={"GLOCAL_LOG": "debug"}).stderr
+    glocal("info", env={"GLOCAL_LOG": "loud"}, status=2)
+
+
+def test_output_into_a_closed_pipe_is_no_traceback(
+    glocal: Run, photos: Path, tmp_path: Path
+) -> None:
+    glocal("index", photos)
+    program = f"{sys.executable} -m glocal search --json {photos}/*.jpg | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", program],
+        env=os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_watch_follows_the_folder(photos: Path, tmp_path: Path) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "glocal", "index", str(photos), "--watch", "--json"],
+        env=os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery"), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    try:
+        assert json.loads(watching.stdout.readline())["added"] == 4
+        time.sleep(1)  # until the watching begins
+        photo(photos / "later.jpg", 20)
+        assert json.loads(watching.stdout.readline())["added"] == 1
+        (photos / "later.jpg").rename(photos / "moved.jpg")
+        moved = json.loads(watching.stdout.readline())
+        assert (moved["added"], moved["removed"]) == (1, 1)
+    finally:
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=30)
+    assert watching.returncode == 0
+    assert "Traceback" not in said
