@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from default_model import Pixels
+from default_model import Pixels, altered
 from glocal.encoders.card import Card
 from glocal.encoders.fit import fit as fit_input
 from glocal.images import load
@@ -39,7 +39,7 @@ from make_default_model import (
     session,
 )
 
-WAYS = 2  # in which each original is altered here
+WAYS = ((0, 2), (1, 3), (2, 5))  # seeds: here each copy is altered twice
 FALSE_PER_COPY = 4
 SCENE_PAIRS = (300, 900)  # true and false
 TOLERANCE = 14.0  # pixels of the network's input, less than a cell
@@ -199,11 +199,15 @@ def print_local(network: Any, pictures: Pictures) -> None:
     """Run the pictures through the network once, then compare the settings."""
     _, fitted = fitting_features(network, [pictures.fitted[0], pictures.walls])
     originals = describe(network, pictures.originals)
-    copies = describe(network, pictures.copies[: WAYS * len(originals)])
+    copies = [
+        parts
+        for first, second in WAYS
+        for parts in describe(network, altered(altered(pictures.originals, first), second))
+    ]
     scenes = describe(network, pictures.scenes[0])
     pairs = copy_pairs(len(copies), len(originals)), scene_pairs(pictures.scenes[1])
     print(
-        f"Altered copies: {len(pairs[0][0])} true pairs, {len(pairs[0][1])} false ones; "
+        f"Copies, altered twice: {len(pairs[0][0])} true pairs, {len(pairs[0][1])} false ones; "
         f"scenes: {len(pairs[1][0])} and {len(pairs[1][1])}.\n"
     )
     print(

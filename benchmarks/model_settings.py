@@ -58,7 +58,7 @@ from make_default_model import (
 INPUT_STEP = 3  # inputs are compared on every third photo
 QUICK_STEP = 7
 
-Features = dict[str, NDArray[np.float16]]  # of each set of pictures, ``(powers, n, channels)``
+Features = dict[str, NDArray[np.float16]]  # of each set of pictures, ``(n, channels)``
 Vectors = NDArray[np.float32]
 
 
@@ -80,8 +80,7 @@ class Pooling:
 
     def vectors(self, features: Features) -> dict[str, Vectors]:
         """Every set of pictures as unit vectors."""
-        number = POWERS.index(self.power) if len(features["test"]) > 1 else 0
-        pooled = {name: found[number].astype(np.float32) for name, found in features.items()}
+        pooled = {name: found.astype(np.float32) for name, found in features.items()}
         if self.dim is None:
             return {name: _unit(found) for name, found in pooled.items()}
         groups = [[pooled[name]] for name in self.fitted_on]
@@ -147,27 +146,27 @@ def pooled_model(network: Any, powers: Sequence[float]) -> onnxruntime.Inference
 
 def features_of(
     network: Any, pictures: Pictures, to_input: Input, powers: Sequence[float]
-) -> Features:
-    """Run every picture through the network."""
+) -> dict[float, Features]:
+    """Run every picture through the network once; the features of each power of pooling."""
     model = pooled_model(network, powers)
-
-    def pooled(some: Iterable[Path | Pixels]) -> NDArray[np.float16]:
-        found = []
-        for picture in some:
-            image = to_input.scaled(load(picture, min_side=320).array)
-            found.append(np.concatenate(model.run(None, {"image": image})))
-        return np.stack(found, axis=1).astype(np.float16)
-
-    return {
-        "fitted": pooled(pictures.fitted[0]),
-        "walls": pooled(fitting_parts(pictures.walls, CUTTINGS)),
-        "originals": pooled(pictures.originals),
-        "copies": pooled(pictures.copies),
-        "validation": pooled(pictures.validation[0]),
-        "test": pooled(pictures.test[0]),
-        "icons": pooled(pictures.icons[0]),
-        "scenes": pooled(pictures.scenes[0]),
+    sets: dict[str, Iterable[Path | Pixels]] = {
+        "fitted": pictures.fitted[0],
+        "walls": fitting_parts(pictures.walls, CUTTINGS),
+        "originals": pictures.originals,
+        "copies": pictures.copies,
+        "validation": pictures.validation[0],
+        "test": pictures.test[0],
+        "icons": pictures.icons[0],
+        "scenes": pictures.scenes[0],
     }
+    found: dict[float, Features] = {power: {} for power in powers}
+    for name, some in sets.items():
+        images = (to_input.scaled(load(picture, min_side=320).array) for picture in some)
+        rows = [np.concatenate(model.run(None, {"image": image})) for image in images]
+        pooled = np.stack(rows, axis=1).astype(np.float16)
+        for power, vectors in zip(powers, pooled, strict=True):
+            found[power][name] = vectors
+    return found
 
 
 def _unit(vectors: NDArray[np.floating[Any]]) -> Vectors:
@@ -253,14 +252,14 @@ def print_poolings(network: Any, pictures: Pictures) -> None:
     features = features_of(network, pictures, inputs()[0], POWERS)
     print_header("Pooling and projection", pictures, "setting")
     for pooling in POOLINGS:
-        columns = judged(pooling.vectors(features), pictures)
+        columns = judged(pooling.vectors(features[pooling.power]), pictures)
         print_row(str(pooling), columns, chosen=pooling == CHOSEN)
 
 
 def print_inputs(network: Any, pictures: Pictures) -> None:
     print_header(f"Input ({CHOSEN}, fitted for each)", pictures, "input")
     for number, to_input in enumerate(inputs()):
-        features = features_of(network, pictures, to_input, [POWER])
+        features = features_of(network, pictures, to_input, [CHOSEN.power])[CHOSEN.power]
         columns = judged(CHOSEN.vectors(features), pictures)
         print_row(to_input.name, columns, chosen=number == 0)
 

@@ -9,6 +9,7 @@ import click
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import Bar, print_json, readable_bytes
 from glocal.gallery import Gallery, Health, default_folder
+from glocal.gallery.layout import RESERVE
 from glocal.gallery.rescue import set_aside_damaged
 
 
@@ -70,7 +71,8 @@ def _tell(health: Health) -> None:
             f"{len(health.missing_files)} files are gone and {len(health.changed_files)} have "
             "changed since; glocal index brings the gallery up to date"
         )
-    click.echo(f"{readable_bytes(health.bytes_free)} free on the disk")
+    short = "" if health.bytes_free >= RESERVE else ": too little to index anything more"
+    click.echo(f"{readable_bytes(health.bytes_free)} free on the disk{short}")
     for fault in health.faults():
         click.echo(f"fault: {fault}")
     click.echo("sound" if health.sound else "not sound; run: glocal check --repair")

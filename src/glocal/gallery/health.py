@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.layout import RESERVE, Layout
+from glocal.gallery.layout import Layout
 from glocal.gallery.stores.base import Store
 
 _PAGE = 1_000
@@ -68,8 +68,6 @@ class Health:
             faults.append(self.model_problem)
         if self.recall is not None and self.recall < 0.95:
             faults.append(f"the graph index finds only {self.recall:.1%} of the nearest")
-        if self.bytes_free < RESERVE:
-            faults.append(f"only {self.bytes_free // 2**20} MB are left on the disk")
         return faults + list(self.catalog_problems)
 
 

@@ -35,7 +35,11 @@ from glocal.gallery.stores.files import replace_text
 FORMAT = 1
 
 RESERVE = 256 * 2**20
-"""Bytes left free on the disk: the store maps files ahead of writing and must never run dry."""
+"""Bytes left free on the disk, checked before each batch.
+
+The store maps files into memory ahead of writing; a disk that is truly full ends the process there
+and then (SIGBUS). The gallery survives that, but a clear error is better.
+"""
 
 
 @dataclass(frozen=True, slots=True)
