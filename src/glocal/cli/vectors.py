@@ -195,9 +195,10 @@ def _read_all(
     """
 
     def read(sample: Sample) -> tuple[Sample, Vectors | str]:
-        side = int(encoder.card.area**0.5)
         try:
-            picture = load(sample.path, min_side=side, region=sample.region, limits=limits)
+            picture = load(
+                sample.path, min_pixels=encoder.card.area, region=sample.region, limits=limits
+            )
             return sample, encoder.encode([picture.array])[0].vector
         except (ImageError, QueryError) as error:
             return sample, str(error)

@@ -122,8 +122,8 @@ class _Reader:
         if self._catalog.known(content):
             return _Read(folder, file, content)
         try:
-            card = self._encoder.card
-            picture = load(data, min_side=int(card.area**0.5), limits=self._limits, name=path)
+            least = self._encoder.card.area
+            picture = load(data, min_pixels=least, limits=self._limits, name=path)
             features = self._encoder.encode([picture.array])[0]
         except ImageMissingError as error:
             return _Read(folder, file, reason=str(error))

@@ -82,7 +82,7 @@ class Searcher:
 
     def _decode(self, asked: Question) -> tuple[UUID | None, list[Picture]]:
         """All pictures of a question, and the content of the query's own file if it has one."""
-        side = int(self.encoder.card.area**0.5)
+        least = self.encoder.card.area
         identity, name, source = None, None, asked.image
         with _naming(asked.image):
             if isinstance(source, str | os.PathLike):
@@ -90,11 +90,11 @@ class Searcher:
             if isinstance(source, bytes | bytearray | memoryview) and asked.region is None:
                 identity = content_id(bytes(source))
             pictures = [
-                load(source, min_side=side, region=asked.region, limits=self.limits, name=name)
+                load(source, min_pixels=least, region=asked.region, limits=self.limits, name=name)
             ]
         for other in (*asked.like, *asked.unlike):
             with _naming(other):
-                pictures.append(load(other, min_side=side, limits=self.limits))
+                pictures.append(load(other, min_pixels=least, limits=self.limits))
         return identity, pictures
 
     def _vector(self, pictures: list[Picture], sought: int) -> NDArray[np.float32]:

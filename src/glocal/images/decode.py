@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -67,6 +68,7 @@ def load(
     source: ImageSource,
     *,
     min_side: int | None = None,
+    min_pixels: int | None = None,
     region: Region | None = None,
     limits: Limits = _DEFAULT_LIMITS,
     name: str | os.PathLike[str] | None = None,
@@ -79,8 +81,9 @@ def load(
         min_side: the shorter side of what is returned may go down to this many pixels, which
             saves most of the time and memory of a large photo; None decodes all pixels. Smaller
             pictures are never enlarged.
+        min_pixels: in place of ``min_side``, when width times height is what matters.
         region: X, Y, W, H of the upright picture: fractions if all four are at most 1, else
-            pixels. Only this part is returned, and ``min_side`` is of its shorter side.
+            pixels. Only this part is returned, and ``min_side`` and ``min_pixels`` are of it.
         limits: what is refused as too large.
         name: of the file that bytes were read from; only some camera RAW needs it, which by its
             content alone is TIFF.
@@ -92,11 +95,15 @@ def load(
     Raises:
         ImageMissingError: no file at that path.
         ImageError: nothing that glocal can decode, whatever a decoder raised.
-        QueryError: a region outside the picture, or a ``min_side`` below 1.
+        QueryError: a region outside the picture, or a ``min_side`` or ``min_pixels``
+            below 1, or both of them.
     """
-    if min_side is not None and min_side < 1:
-        raise QueryError(f"min_side must be at least 1 pixel, not {min_side}")
-    wanted = _Wanted(min_side, region, limits)
+    if min_side is not None and min_pixels is not None:
+        raise QueryError("give min_side or min_pixels, not both")
+    for name_of, least in (("min_side", min_side), ("min_pixels", min_pixels)):
+        if least is not None and least < 1:
+            raise QueryError(f"{name_of} must be at least 1 pixel, not {least}")
+    wanted = _Wanted(min_side, min_pixels, region, limits)
     if isinstance(source, np.ndarray):
         return _load_array(source, wanted)
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -120,14 +127,18 @@ class _Wanted:
     """What the caller of ``load`` asked for."""
 
     min_side: int | None
+    min_pixels: int | None
     region: Region | None
     limits: Limits
 
     def scale(self, width: int, height: int) -> float:
-        """The smallest scale, at most 1, that keeps ``min_side`` of an upright picture's region."""
-        if self.min_side is None:
-            return 1.0
-        return min(1.0, self.min_side / pixel_box(self.region, width, height).shorter)
+        """The smallest scale, at most 1, that keeps enough of an upright picture's region."""
+        box = pixel_box(self.region, width, height)
+        if self.min_side is not None:
+            return min(1.0, self.min_side / box.shorter)
+        if self.min_pixels is not None:
+            return min(1.0, sqrt(self.min_pixels / box.area))
+        return 1.0
 
     def cut(
         self, stored: NDArray[np.uint8], orientation: int, width: int, height: int

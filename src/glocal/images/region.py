@@ -20,6 +20,11 @@ class Box:
     bottom: int
 
     @property
+    def area(self) -> int:
+        """Width times height in pixels."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    @property
     def shorter(self) -> int:
         """The shorter side in pixels."""
         return min(self.right - self.left, self.bottom - self.top)
