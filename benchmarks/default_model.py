@@ -33,7 +33,10 @@ Labels = list[str]
 
 def vectors_of(encoder: Encoder, pictures: Sequence[Path | Pixels]) -> Vectors:
     return np.stack(
-        [encoder.encode([load(picture, min_side=320).array])[0].vector for picture in pictures]
+        [
+            encoder.encode([load(picture, min_pixels=encoder.card.area).array])[0].vector
+            for picture in pictures
+        ]
     )
 
 

@@ -62,14 +62,13 @@ Peers = dict[str, Callable[[Sequence[Path]], object]]
 
 def stages(encoder: Encoder, paths: Sequence[Path]) -> Figures:
     """Milliseconds a picture on one thread: reading and hashing, decoding, network."""
-    side = int(encoder.card.area**0.5)
     spent = {"read and hash": 0.0, "decode": 0.0, "network": 0.0}
     for path in paths:
         times = [perf_counter()]
         data = read_bytes(path, LIMITS)
         content_id(data)
         times.append(perf_counter())
-        picture = load(data, min_side=side, limits=LIMITS)
+        picture = load(data, min_pixels=encoder.card.area, limits=LIMITS)
         times.append(perf_counter())
         encoder.encode([picture.array])
         times.append(perf_counter())
@@ -80,10 +79,9 @@ def stages(encoder: Encoder, paths: Sequence[Path]) -> Figures:
 
 def bare_pool(encoder: Encoder, paths: Sequence[Path]) -> float:
     """Pictures a second when threads only decode and encode: what the machine really allows."""
-    side = int(encoder.card.area**0.5)
 
     def one(path: Path) -> None:
-        encoder.encode([load(path, min_side=side, limits=LIMITS).array])
+        encoder.encode([load(path, min_pixels=encoder.card.area, limits=LIMITS).array])
 
     return _rate(lambda: in_pool(one, paths), len(paths))
 

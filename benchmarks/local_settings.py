@@ -117,7 +117,7 @@ def describe(network: Any, pictures: Iterable[Path | Pixels]) -> list[dict[str, 
     names = [output.name for output in running.get_outputs()]
     found = []
     for picture in pictures:
-        image = fit_input(load(picture, min_side=320).array, sizes)
+        image = fit_input(load(picture, min_pixels=sizes.area).array, sizes)
         arrays = dict(zip(names, running.run(names, {"image": image}), strict=True))
         height, width = image.shape[1:3]
         parts = {}
@@ -132,12 +132,14 @@ def described(
     found: dict[str, Parts], setting: LocalSetting, projection: Projection | None
 ) -> Parts:
     """What this setting keeps of one picture."""
-    places, cells = (array[: setting.count] for array in found[setting.output])
-    if projection is not None:
-        mean, matrix = projection
-        cells = (cells - mean) @ matrix
-        cells = cells / np.maximum(np.linalg.norm(cells, axis=1, keepdims=True), 1e-6)
-    return places, cells.astype(np.float32)
+    places, cells = found[setting.output]
+    places, cells = places[: setting.count], cells[: setting.count]
+    if projection is None:
+        return places, cells
+    mean, matrix = projection
+    projected = (cells - mean) @ matrix
+    lengths = np.linalg.norm(projected, axis=1, keepdims=True)
+    return places, np.asarray(projected / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
 def explained(one: Parts, other: Parts) -> int:
@@ -207,6 +209,7 @@ def print_local(network: Any, pictures: Pictures) -> None:
     scenes = describe(network, pictures.scenes[0])
     pairs = copy_pairs(len(copies), len(originals)), scene_pairs(pictures.scenes[1])
     print(
+        "\n## Local parts\n\n"
         f"Copies, altered twice: {len(pairs[0][0])} true pairs, {len(pairs[0][1])} false ones; "
         f"scenes: {len(pairs[1][0])} and {len(pairs[1][1])}.\n"
     )

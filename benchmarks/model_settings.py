@@ -161,7 +161,8 @@ def features_of(
     }
     found: dict[float, Features] = {power: {} for power in powers}
     for name, some in sets.items():
-        images = (to_input.scaled(load(picture, min_side=320).array) for picture in some)
+        least = to_input.card.area
+        images = (to_input.scaled(load(picture, min_pixels=least).array) for picture in some)
         rows = [np.concatenate(model.run(None, {"image": image})) for image in images]
         pooled = np.stack(rows, axis=1).astype(np.float16)
         for power, vectors in zip(powers, pooled, strict=True):
@@ -171,7 +172,7 @@ def features_of(
 
 def _unit(vectors: NDArray[np.floating[Any]]) -> Vectors:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-6)).astype(np.float32)
+    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
 def judged(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]:
@@ -256,9 +257,9 @@ def print_poolings(network: Any, pictures: Pictures) -> None:
         print_row(str(pooling), columns, chosen=pooling == CHOSEN)
 
 
-def print_inputs(network: Any, pictures: Pictures) -> None:
+def print_inputs(network: Any, pictures: Pictures, compared: Sequence[Input]) -> None:
     print_header(f"Input ({CHOSEN}, fitted for each)", pictures, "input")
-    for number, to_input in enumerate(inputs()):
+    for number, to_input in enumerate(compared):
         features = features_of(network, pictures, to_input, [CHOSEN.power])[CHOSEN.power]
         columns = judged(CHOSEN.vectors(features), pictures)
         print_row(to_input.name, columns, chosen=number == 0)
@@ -271,7 +272,7 @@ def main() -> None:
         "--pictures", type=Path, action="append", help="use these folders, not Debian's packages"
     )
     parser.add_argument("--monuments", type=Path, help=f"folder with {MONUMENTS}, unpacked")
-    parser.add_argument("--quick", action="store_true", help="every seventh photo")
+    parser.add_argument("--quick", action="store_true", help="every seventh photo, two inputs")
     options = parser.parse_args()
     network = load_network()
     with tempfile.TemporaryDirectory() as folder:
@@ -283,10 +284,10 @@ def main() -> None:
         step = QUICK_STEP if options.quick else 1
         pictures = read_pictures(options.data, walls, monuments, step)
         print_poolings(network, pictures)
-        print("\n## Local parts\n")
         print_local(network, pictures)
-        step = QUICK_STEP if options.quick else INPUT_STEP
-        print_inputs(network, read_pictures(options.data, walls, monuments, step))
+        step, count = (QUICK_STEP, 2) if options.quick else (INPUT_STEP, None)
+        fewer = read_pictures(options.data, walls, monuments, step)
+        print_inputs(network, fewer, inputs()[:count])
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def read_pictures(data: Path, walls: list[Path], monuments: Path, step: int) -> 
     held_out = _chosen(train, [number for number in numbers if number % HELD_OUT == 0])
     (resources,) = monuments.rglob(_RESOURCES)
     photos = list(_packed_photos(resources.read_bytes()))
-    originals = [*held_out[0], *photos]
+    originals: list[Path | Pixels] = [*held_out[0], *photos]
     test = grocery_split(grocery, "test")
     return Pictures(
         fitted=_chosen(train, [number for number in numbers if number % HELD_OUT]),

@@ -19,6 +19,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -200,7 +201,8 @@ def fetch_packages(folder: Path, packages: Iterable[str]) -> list[Path]:
     for package in packages:
         target = folder / package.partition("=")[0]
         target.mkdir()
-        subprocess.run(["apt-get", "download", package], cwd=target, check=True)
+        command = ["apt-get", "download", package]
+        subprocess.run(command, cwd=target, check=True, stdout=sys.stderr)
         (archive,) = target.glob("*.deb")
         subprocess.run(["dpkg", "-x", str(archive), str(target)], check=True)
         folders.append(target)

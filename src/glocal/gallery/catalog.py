@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS files (
     PRIMARY KEY (folder, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS NOT NULL;
+CREATE TABLE IF NOT EXISTS cameras (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS parts (content BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
 
@@ -338,9 +339,11 @@ class Catalog:
         return bool(self._rows("SELECT 1 FROM contents WHERE id = ?", (content.bytes,)))
 
     def put_contents(
-        self, contents: Iterable[Content], parts: Iterable[tuple[UUID, bytes]]
+        self, contents: Collection[Content], parts: Iterable[tuple[UUID, bytes]]
     ) -> None:
         """Write contents and their packed local parts; inside `change`."""
+        cameras = {c.camera for c in contents if c.camera is not None}
+        self._db.executemany("INSERT OR IGNORE INTO cameras VALUES (?)", [(c,) for c in cameras])
         self._db.executemany(
             "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -389,8 +392,8 @@ class Catalog:
             self._db.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608
 
     def cameras_like(self, text: str) -> tuple[str, ...]:
-        """Every camera whose name contains the text, whatever its case."""
-        rows = self._rows("SELECT DISTINCT camera FROM contents WHERE camera IS NOT NULL")
+        """Every camera that ever took a picture here and whose name contains the text."""
+        rows = self._rows("SELECT name FROM cameras")
         return tuple(sorted(name for (name,) in rows if text.casefold() in name.casefold()))
 
     # Numbers

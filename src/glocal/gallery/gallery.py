@@ -220,7 +220,7 @@ class Gallery:
         return IndexRun(
             self._layout,
             self._catalog,
-            self._store(),
+            self._store,
             lambda: self._encoder(threads=1),
             self._limits,
             self._reader(),

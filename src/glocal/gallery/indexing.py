@@ -139,8 +139,8 @@ class IndexRun:
     Args:
         layout: of the gallery.
         catalog: the gallery's.
-        store: the gallery's.
-        encoder: makes the features.
+        open_store: gives the gallery's store; a run that changes nothing never calls it.
+        load_encoder: gives what makes the features.
         limits: of what is read.
         reader: see `Planner`.
         listen: told the progress.
@@ -148,8 +148,8 @@ class IndexRun:
 
     layout: Layout
     catalog: Catalog
-    store: Store
-    encoder: Callable[[], Encoder]
+    open_store: Callable[[], Store]
+    load_encoder: Callable[[], Encoder]
     limits: Limits
     reader: str
     listen: Callable[[Progress], None] = quiet
@@ -170,12 +170,16 @@ class IndexRun:
         self._failed = list(plan.failed)
         self._unchanged = plan.unchanged
         total = plan.count()
-        encoding = time.monotonic()
+        encoding = 0.0
         if total:
-            self._read_all(plan, total)
-        encoding = time.monotonic() - encoding
-        self._forget(plan)
-        self._build_graph(total)
+            encoder, store = self.load_encoder(), self.open_store()
+            began = time.monotonic()
+            self._read_all(plan, total, encoder, store)
+            encoding = time.monotonic() - began
+        if plan.gone or self._lost:
+            self._forget(plan, self.open_store())
+        if total or plan.gone:
+            self._build_graph(self.open_store())
         return IndexReport(
             added=self._added,
             updated=self._updated,
@@ -187,9 +191,9 @@ class IndexRun:
             images_per_second=total / encoding if total else 0.0,
         )
 
-    def _read_all(self, plan: Plan, total: int) -> None:
+    def _read_all(self, plan: Plan, total: int, encoder: Encoder, store: Store) -> None:
         self.layout.require_space()
-        reads = _Reader(self.catalog, self.encoder(), self.limits).read_all(plan.files())
+        reads = _Reader(self.catalog, encoder, self.limits).read_all(plan.files())
         batch: list[_Read] = []
         written = time.monotonic()
         done = 0
@@ -198,7 +202,7 @@ class IndexRun:
                 batch.append(read)
                 done += 1
                 if len(batch) >= BATCH or time.monotonic() - written > _BATCH_SECONDS:
-                    self._write(batch)
+                    self._write(batch, store)
                     batch, written = [], time.monotonic()
                 self.listen(
                     Progress(
@@ -208,9 +212,9 @@ class IndexRun:
         finally:
             # Also on Ctrl-C: what has been read by now is worth keeping.
             reads.close()  # type: ignore[attr-defined] # a generator
-            self._write(batch)
+            self._write(batch, store)
 
-    def _write(self, batch: list[_Read]) -> None:
+    def _write(self, batch: list[_Read], store: Store) -> None:
         """Commit a batch: vectors first, then the rows that make them part of the gallery."""
         batch = [read for read in batch if read.reason != "stopped"]
         if not batch:
@@ -231,13 +235,13 @@ class IndexRun:
         for read in good:
             if read.content in grown and read.facts and read.features:
                 new[read.content] = (_content(read.content, read.facts), read.features)
-        self.store.upsert(
+        store.upsert(
             [
                 Record(i, features.vector, content.attributes(folders[i]))
                 for i, (content, features) in new.items()
             ]
         )
-        self.store.set_folders({i: folders[i] for i in grown if i not in new})
+        store.set_folders({i: folders[i] for i in grown if i not in new})
         _log.debug("writing a batch of %d files, %d of them new pictures", len(batch), len(new))
         with self.catalog.change():
             self.catalog.put_contents(
@@ -284,7 +288,7 @@ class IndexRun:
                 ),
             )
 
-    def _forget(self, plan: Plan) -> None:
+    def _forget(self, plan: Plan, store: Store) -> None:
         """Forget files that are gone, and contents that no file holds any more."""
         gone: dict[int, list[bytes]] = {}
         for number, name in plan.gone:
@@ -298,17 +302,15 @@ class IndexRun:
         dead = [i for i in self._lost if i not in held]
         with self.catalog.change():
             self.catalog.drop_contents(dead)
-        self.store.delete(dead)
-        self.store.set_folders(held)
+        store.delete(dead)
+        store.set_folders(held)
 
-    def _build_graph(self, done: int) -> None:
+    def _build_graph(self, store: Store) -> None:
         """Begin a graph build if one is due, and wait for it."""
-        if not (done or self._lost):
-            return
-        self.store.flush()
-        if self.store.build_graph():
-            vectors = self.store.status().vectors
-            while self.store.status().building:
+        store.flush()
+        if store.build_graph():
+            vectors = store.status().vectors
+            while store.status().building:
                 self.listen(Progress("graph", total=vectors))
                 time.sleep(0.1)
 

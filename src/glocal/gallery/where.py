@@ -58,7 +58,7 @@ class Names(Protocol):
         ...
 
     def cameras_like(self, text: str) -> tuple[str, ...]:
-        """Every camera whose name contains the text."""
+        """Every camera whose name contains the text, whatever its case."""
         ...
 
 

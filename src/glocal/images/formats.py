@@ -6,7 +6,6 @@ import io
 import os
 from functools import cache
 from importlib.util import find_spec
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from glocal.errors import ImageError
@@ -45,7 +44,7 @@ def is_picture_name(name: str | os.PathLike[str]) -> bool:
     Only for walking folders: what a file is, its content decides. Camera RAW counts where the
     package that reads it (the extra ``raw``) is installed.
     """
-    extension = PurePath(name).suffix.lower()
+    extension = os.path.splitext(name)[1].lower()
     return extension in _EXTENSIONS or (extension in _RAW_EXTENSIONS and _reads_raw())
 
 
@@ -55,7 +54,7 @@ def is_raw_name(name: str | os.PathLike[str]) -> bool:
     Most RAW formats are TIFF inside, and the TIFF reader would find the thumbnail: for RAW alone
     the content does not suffice.
     """
-    return PurePath(name).suffix.lower() in _RAW_EXTENSIONS
+    return os.path.splitext(name)[1].lower() in _RAW_EXTENSIONS
 
 
 def detect(data: bytes) -> str | None:

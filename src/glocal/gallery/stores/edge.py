@@ -152,6 +152,9 @@ class EdgeStore:
         exact: bool = False,
     ) -> list[Match]:
         """See `Store.search`."""
+        # The graph was not built for conditions: walking it, a narrow one loses most of its answers
+        # (0.02 of ten for one year of 100,000 pictures). Their indexes make an exact search quick.
+        exact = exact or where is not None
         request = edge.QueryRequest(
             limit=limit,
             query=edge.Query.Nearest(vector.tolist()),

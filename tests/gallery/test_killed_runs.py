@@ -1,0 +1,122 @@
+"""Real processes, really killed: whatever the moment, the next run completes the gallery."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from picture_folders import write_pictures
+
+import glocal
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
+
+# Small batches, so that a kill finds a run between many of them.
+PROGRAM = """
+import sys
+import glocal.gallery.indexing as indexing
+indexing.BATCH = 8
+from glocal.cli import main
+sys.argv = ["glocal", *sys.argv[1:]]
+main()
+"""
+
+
+def index(photos: Path, gallery: Path, model: Path) -> subprocess.Popen[bytes]:
+    command = ["index", str(photos), "--gallery", str(gallery), "--model", str(model)]
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """All that a gallery holds, in terms that do not depend on how it came to hold it."""
+    with glocal.open(folder, create=False) as gallery:
+        health = gallery.check(sample=None)
+        assert health.sound, health.faults()
+        catalog, store = gallery._catalog, gallery._store()
+        numbers = {n: str(p) for n, p, _ in catalog.folders_below(Path("/"))} | {0: "several"}
+        ids = sorted(catalog.content_ids())
+        return {
+            "files": {str(path): state.content for path, state in catalog.all_files()},
+            "failures": catalog.failures(),
+            "contents": catalog.contents(ids),
+            "parts": catalog.parts(ids),
+            "vectors": {i: v.tobytes() for i, v in store.vectors(ids).items()},
+            "folders": {i: sorted(numbers[n] for n in f) for i, f in store.scan()},
+        }
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """320 pictures, 60 of which are copies in another folder, and some that are none."""
+    folder = tmp_path_factory.mktemp("killed") / "photos"
+    write_pictures(folder, 240)
+    write_pictures(folder / "more", 80, first=180)
+    for number in range(5):
+        (folder / f"bad{number}.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def test_fifty_kills_leave_no_trace(photos: Path, model: Path, tmp_path: Path) -> None:
+    whole = index(photos, tmp_path / "whole", model)
+    whole.communicate(timeout=60)
+    assert whole.returncode == 0
+    expected = contents(tmp_path / "whole")
+    assert len(expected["files"]) == 320
+    assert len(expected["vectors"]) == 260
+
+    delays = random.Random(1)
+    kills = galleries = 0
+    while kills < 50:
+        galleries += 1
+        gallery = tmp_path / f"killed-{galleries}"
+        while True:
+            run = index(photos, gallery, model)
+            try:
+                _, said = run.communicate(timeout=delays.uniform(0.2, 1.6))
+                assert run.returncode == 0, said
+                break
+            except subprocess.TimeoutExpired:
+                run.kill()
+                run.communicate()
+                kills += 1
+        assert contents(gallery) == expected
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_end_keeps_what_was_done(
+    photos: Path, model: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    gallery = tmp_path / "gallery"
+    run = index(photos, gallery, model)
+    while run.poll() is None and not _has_files(gallery):
+        pass
+    run.send_signal(how)
+    _, said = run.communicate(timeout=30)
+    if run.returncode != 0:  # it may just have finished
+        assert run.returncode == 1
+        assert b"goes on from there" in said
+    assert b"Traceback" not in said
+    with glocal.open(gallery) as opened:
+        assert opened.check(sample=None).not_found == ()
+    again = index(photos, gallery, model)
+    again.communicate(timeout=60)
+    assert again.returncode == 0
+    assert len(contents(gallery)["files"]) == 320
+
+
+def _has_files(gallery: Path) -> bool:
+    try:
+        with glocal.open(gallery, create=False) as opened:
+            return opened._catalog.counts()["files"] > 0
+    except glocal.GlocalError:
+        return False
