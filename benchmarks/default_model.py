@@ -111,7 +111,8 @@ def shrunk(image: Image.Image, random: np.random.Generator) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-ALTERATIONS: tuple[Callable[[Image.Image, np.random.Generator], Image.Image], ...] = (
+Alteration = Callable[[Image.Image, np.random.Generator], Image.Image]
+ALTERATIONS: tuple[Alteration, ...] = (
     cropped,
     tilted,
     turned,
@@ -121,13 +122,18 @@ ALTERATIONS: tuple[Callable[[Image.Image, np.random.Generator], Image.Image], ..
 )
 
 
+def alteration(number: int, seed: int) -> Alteration:
+    """The one whose turn it is at the picture with this number."""
+    return ALTERATIONS[(number + seed) % len(ALTERATIONS)]
+
+
 def altered(pictures: Sequence[Path | Pixels], seed: int) -> list[Pixels]:
     """Each picture altered in the way that is its turn."""
     random = np.random.default_rng(seed)
     copies = []
     for number, picture in enumerate(pictures):
-        alter = ALTERATIONS[(number + seed) % len(ALTERATIONS)]
-        copies.append(np.asarray(alter(Image.fromarray(load(picture).array), random)))
+        image = Image.fromarray(load(picture).array)
+        copies.append(np.asarray(alteration(number, seed)(image, random)))
     return copies
 
 

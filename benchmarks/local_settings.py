@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from default_model import Pixels, altered
+from default_model import Pixels, alteration, altered, blurred, shrunk
 from glocal.encoders.card import Card
 from glocal.encoders.fit import fit as fit_input
 from glocal.images import load
@@ -190,11 +190,16 @@ def scene_pairs(labels: Sequence[str]) -> tuple[Pairs, Pairs]:
     return some(true, SCENE_PAIRS[0]), some(false, SCENE_PAIRS[1])
 
 
-def columns(one: list[Parts], other: list[Parts], pairs: tuple[Pairs, Pairs]) -> list[str]:
-    """Explained matches of true and of false pairs; how many true pairs stand out."""
+def columns(
+    one: list[Parts], other: list[Parts], pairs: tuple[Pairs, Pairs], *groups: NDArray[np.bool_]
+) -> list[str]:
+    """Explained matches of groups of true pairs and of false ones; how many true ones stand out."""
     true, false = (np.array([explained(one[i], other[j]) for i, j in kind]) for kind in pairs)
-    above = (true > np.quantile(false, FALSE_QUANTILE)).mean()
-    return [f"{true.mean():.1f} / {false.mean():.1f}", f"{100 * above:.1f}"]
+    cut = np.quantile(false, FALSE_QUANTILE)
+    return [
+        " / ".join(f"{found.mean():.1f}" for found in (*(true[some] for some in groups), false)),
+        " / ".join(f"{100 * (true[some] > cut).mean():.1f}" for some in groups),
+    ]
 
 
 def print_local(network: Any, pictures: Pictures) -> None:
@@ -208,16 +213,25 @@ def print_local(network: Any, pictures: Pictures) -> None:
     ]
     scenes = describe(network, pictures.scenes[0])
     pairs = copy_pairs(len(copies), len(originals)), scene_pairs(pictures.scenes[1])
+    sharp = np.array(
+        [
+            not {blurred, shrunk} & {alteration(number, first), alteration(number, second)}
+            for first, second in WAYS
+            for number in range(len(originals))
+        ]
+    )
     print(
         "\n## Local parts\n\n"
         f"Copies, altered twice: {len(pairs[0][0])} true pairs, {len(pairs[0][1])} false ones; "
-        f"scenes: {len(pairs[1][0])} and {len(pairs[1][1])}.\n"
+        f"{sharp.sum()} true ones are sharp, neither blurred nor shrunk. "
+        f"Scenes: {len(pairs[1][0])} and {len(pairs[1][1])} pairs. "
+        "Matches explained, and the share of true pairs with more of them than 99 % of false.\n"
     )
     print(
-        "| map, strength | cells x numbers | whitening | bytes | copies: explained, true / false "
-        "| copies: true above 99 % of false | *scenes: explained* | *scenes: true above* |"
+        "| map, strength | cells x numbers | whitening | bytes | copies: all / sharp / false "
+        "| above: all / sharp | *scenes: true / false* | *above* |"
     )
-    print("| --- | --- | --- | ---: | --- | ---: | --- | ---: |")
+    print("| --- | --- | --- | ---: | --- | --- | --- | ---: |")
     for setting in SETTINGS:
         matrix = None if setting.dim is None else fit(fitted, setting.dim, setting.whitening)
         old, new, seen = (
@@ -231,7 +245,7 @@ def print_local(network: Any, pictures: Pictures) -> None:
             f"{setting.count} x {numbers}{'' if setting.dim else ', no PCA'}",
             f"{setting.whitening:g}" if setting.dim else "",
             str(setting.count * (numbers + EXTRA_BYTES)),
-            *columns(new, old, pairs[0]),
-            *columns(seen, seen, pairs[1]),
+            *columns(new, old, pairs[0], np.ones_like(sharp), sharp),
+            *columns(seen, seen, pairs[1], np.ones(len(pairs[1][0]), np.bool_)),
         ]
         print(f"| {' | '.join(row)} |", flush=True)

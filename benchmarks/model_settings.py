@@ -6,7 +6,7 @@
 Needs the data sets beside the repository and Debian 12, as the other script does; elsewhere unpack
 the packages of make_default_model.py and settings_pictures.py and name their folders. Settings
 were chosen by the first columns, validation; those in italics are pictures that no choice was made
-by. One thread, about 2 GB of memory, a quarter of an hour; --quick is to see that it runs.
+by. One thread, 3.5 GB of memory, a quarter of an hour; --quick is to see that it runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from default_model import ALTERATIONS, DATA, Pixels, shrunk
+from default_model import ALTERATIONS, DATA, Pixels, alteration, shrunk
 from glocal.encoders.card import Card
 from glocal.encoders.fit import input_size
 from glocal.evaluate import (
@@ -199,11 +199,11 @@ def validation(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]:
 def altered_copies(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]:
     """Recall@1 of the original: of all copies, of those of monuments, of the shrunk ones."""
     gallery = np.concatenate([vectors["originals"], vectors["fitted"]])
-    count, groceries = len(pictures.originals), len(pictures.held_out[0])
-    number, seed = np.tile(np.arange(count), len(ALTERATIONS)), np.arange(len(ALTERATIONS))
-    way = (number + seed.repeat(count)) % len(ALTERATIONS)
+    numbers, seeds = range(len(pictures.originals)), range(len(ALTERATIONS))
+    number = np.tile(numbers, len(seeds))
+    small = np.array([alteration(n, seed) is shrunk for seed in seeds for n in numbers])
     shares = []
-    for some in (number >= 0, number >= groceries, way == ALTERATIONS.index(shrunk)):
+    for some in (number >= 0, number >= len(pictures.held_out[0]), small):
         found = evaluate_labelled(
             vectors["copies"][some], number[some], gallery, np.arange(len(gallery))
         )

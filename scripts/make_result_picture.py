@@ -1,0 +1,49 @@
+"""Make docs/result.png again: the demo's searches for one photograph, as Chromium shows them.
+
+pip install -e '.[demo]' && apt-get install chromium
+python scripts/make_result_picture.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from glocal.cli.demo_photos import alter, gather
+from glocal.cli.sheets import sheet_row
+from glocal.explain.sheet import write_sheet
+from glocal.gallery import Gallery
+
+PICTURE = Path(__file__).resolve().parent.parent / "docs" / "result.png"
+SHOWN = "motorcycle"  # has a true second view beside its altered copies
+WIDTH, HEIGHT = 1500, 2360
+
+
+def main() -> None:
+    """Index, search, write the sheet, take its picture."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photos = gather(folder / "photos")
+        altered = alter(photos, folder / "altered")
+        with Gallery(folder / "gallery") as gallery:
+            gallery.add(folder / "photos")
+            rows = [
+                sheet_row(
+                    gallery.search(item.path, limit=6),
+                    title=item.change,
+                    right=item.original,
+                    below=folder,
+                )
+                for item in altered
+                if item.original.stem == SHOWN
+            ]
+        write_sheet(folder / "sheet.html", rows, title="glocal: find the same thing")
+        browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        where = [f"--user-data-dir={folder}/browser", f"--window-size={WIDTH},{HEIGHT}"]
+        page = [f"--screenshot={PICTURE}", f"file://{folder}/sheet.html"]
+        subprocess.run([*browser, *where, *page], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()
