@@ -220,7 +220,7 @@ def main() -> None:
         paths = make_photos(place / "photos", given.count)
         megabytes = sum(path.stat().st_size for path in paths) / 1e6
         print(f"{given.count} photos of 1632x1224 pixels, {megabytes / given.count:.2f} MB each")
-        encoder = load_encoder()
+        encoder = load_encoder(sessions=worker_count())
         others = peers(place, [int(size) for size in given.peer_batches.split(",")])
         for warm in (lambda few: stages(encoder, few), *others.values()):
             warm(paths[:8])

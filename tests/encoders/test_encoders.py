@@ -20,7 +20,7 @@ def encoder(
 ) -> OnnxEncoder:
     if request.param == "tiny":
         return OnnxEncoder(write_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
-    return load_encoder(request.param)
+    return load_encoder(request.param, sessions=2)
 
 
 def picture(shape: tuple[int, int], seed: int = 0) -> np.ndarray:

@@ -46,8 +46,8 @@ class CountingEncoder:
 
     encoded = 0
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._encoder = OnnxEncoder(path, threads=threads)
+    def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
+        self._encoder = OnnxEncoder(path, threads=threads, sessions=sessions)
 
     @property
     def card(self) -> Card:

@@ -27,6 +27,7 @@ from glocal.evaluate.datasets import (
     read_places,
     read_revisited,
 )
+from glocal.gallery.indexing import worker_count
 from glocal.images import Limits, is_picture_name
 
 _data = click.argument("data", type=click.Path(path_type=Path))
@@ -163,7 +164,7 @@ def _evaluate(
     if html is not None and not html.absolute().parent.is_dir():
         raise GlocalError(f"the contact sheet cannot be written: no folder {html.parent}")
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
-    encoder = load_encoder(model or DEFAULT_MODEL, sha256=model_sha256)
+    encoder = load_encoder(model or DEFAULT_MODEL, sha256=model_sha256, sessions=worker_count())
     sha256 = file_sha256(encoder.path)
     sides = [side for trial in trials for side in (trial.queries, trial.gallery)]
     try:

@@ -89,7 +89,11 @@ def file_sha256(path: Path) -> str:
 
 
 def load_encoder(
-    spec: str | Path = DEFAULT_MODEL, *, sha256: str | None = None, threads: int = 1
+    spec: str | Path = DEFAULT_MODEL,
+    *,
+    sha256: str | None = None,
+    threads: int = 1,
+    sessions: int = 1,
 ) -> OnnxEncoder:
     """Load a model by name, path or hub name; see `find_model` and `OnnxEncoder`."""
-    return OnnxEncoder(find_model(str(spec), sha256), threads=threads)
+    return OnnxEncoder(find_model(str(spec), sha256), threads=threads, sessions=sessions)

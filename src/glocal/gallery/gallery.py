@@ -221,7 +221,7 @@ class Gallery:
             self._layout,
             self._catalog,
             self._store,
-            lambda: self._encoder(threads=1),
+            lambda: self._encoder(threads=1, sessions=worker_count()),
             self._limits,
             self._reader(),
             listen,
@@ -358,7 +358,7 @@ class Gallery:
         try:
             if file_sha256(self._layout.model_file) != self.model.sha256:
                 return f"the model file {self._layout.model_file.name} is damaged"
-            self._encoder(threads=1)
+            self._encoder(worker_count())
         except GlocalError as error:
             return str(error)
         return None
@@ -378,11 +378,13 @@ class Gallery:
                 )
             return self._opened_store
 
-    def _encoder(self, threads: int) -> Encoder:
+    def _encoder(self, threads: int, sessions: int = 1) -> Encoder:
         """The gallery's model, with one thread to a picture or with all."""
         with self._opening:
             if threads not in self._encoders:
-                self._encoders[threads] = OnnxEncoder(self._layout.model_file, threads=threads)
+                self._encoders[threads] = OnnxEncoder(
+                    self._layout.model_file, threads=threads, sessions=sessions
+                )
             return self._encoders[threads]
 
 
