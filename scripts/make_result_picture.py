@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 from glocal.cli.demo_photos import alter, gather
 from glocal.cli.sheets import sheet_row
 from glocal.explain.sheet import write_sheet
@@ -17,7 +19,8 @@ from glocal.gallery import Gallery
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "result.png"
 SHOWN = "motorcycle"  # has a true second view beside its altered copies
-WIDTH, HEIGHT = 1500, 2360
+CHANGES = ("off a wall", "dark", "small and coarse", "collage", "second view")
+WIDTH, HEIGHT = 1120, 1500
 
 
 def main() -> None:
@@ -30,19 +33,21 @@ def main() -> None:
             gallery.add(folder / "photos")
             rows = [
                 sheet_row(
-                    gallery.search(item.path, limit=6),
+                    gallery.search(item.path, limit=5),
                     title=item.change,
                     right=item.original,
                     below=folder,
                 )
                 for item in altered
-                if item.original.stem == SHOWN
+                if item.original.stem == SHOWN and item.change in CHANGES
             ]
         write_sheet(folder / "sheet.html", rows, title="glocal: find the same thing")
         browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         where = [f"--user-data-dir={folder}/browser", f"--window-size={WIDTH},{HEIGHT}"]
         page = [f"--screenshot={PICTURE}", f"file://{folder}/sheet.html"]
         subprocess.run([*browser, *where, *page], check=True, capture_output=True)
+    with Image.open(PICTURE) as shot:
+        shot.convert("RGB").quantize(256).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":
