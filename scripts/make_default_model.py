@@ -88,10 +88,10 @@ def pool(graph: Graph, head: str, power: float = POWER) -> str:
 
 
 def contrast(graph: Graph, tensor: str) -> str:
-    """Each cell of a map less the mean of the 3 by 3 cells around it.
+    """Each cell of a map less the mean of the 3 by 3 cells around it: long where it stands out.
 
-    Its length says better than that of the feature itself, which DELF's followers use for networks
-    without trained attention, which cells an altered view will have too.
+    DELF's followers take the length of the feature itself for networks without trained attention;
+    benchmarks/model_settings.py finds the two alike.
     """
     around = graph.node(
         "AveragePool", tensor, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=0

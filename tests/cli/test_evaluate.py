@@ -26,7 +26,7 @@ from glocal.evaluate import GroundTruth, write_ground_truth
 @pytest.fixture
 def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShadeEncoder:
     made = ShadeEncoder(tmp_path / "shade.onnx")
-    monkeypatch.setattr(evaluating, "load_encoder", lambda _spec, sha256: made)
+    monkeypatch.setattr(evaluating, "load_encoder", lambda _spec, sha256, sessions: made)
     return made
 
 
