@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import glocal
-from glocal.gallery.indexing import worker_count
+from glocal.gallery.ahead import worker_count
 
 RESULTS = Path(__file__).resolve().parent / "results"
 _PACKAGES = ("numpy", "onnxruntime", "qdrant-edge-py", "pillow", "simplejpeg", "torch")

@@ -27,7 +27,7 @@ from glocal.evaluate.datasets import (
     read_places,
     read_revisited,
 )
-from glocal.gallery.indexing import worker_count
+from glocal.gallery.ahead import worker_count
 from glocal.images import Limits, is_picture_name
 
 _data = click.argument("data", type=click.Path(path_type=Path))

@@ -9,7 +9,6 @@ import secrets
 import sys
 import zipfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from glocal import __version__
 from glocal.encoders import Encoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.evaluate.datasets import Sample
-from glocal.gallery.indexing import worker_count
+from glocal.gallery.ahead import as_finished
 from glocal.gallery.results import Failure
 from glocal.images import Limits, load
 
@@ -203,20 +202,7 @@ def _read_all(
         except (ImageError, QueryError) as error:
             return sample, str(error)
 
-    workers = worker_count()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-read")
-    waiting: set[Future[tuple[Sample, Vectors | str]]] = set()
-    try:
-        for sample in samples:
-            waiting.add(pool.submit(read, sample))
-            if len(waiting) >= 3 * workers:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    return as_finished(read, samples)
 
 
 def _bar(total: int, done: int, show: bool) -> Any:

@@ -17,13 +17,13 @@ from glocal.encoders import Encoder, Features, OnnxEncoder
 from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, parts
+from glocal.gallery.ahead import worker_count
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition
 from glocal.gallery.indexing import (
     IndexRun,
     Progress,
     quiet,
-    worker_count,
 )
 from glocal.gallery.keep import keep_picture
 from glocal.gallery.layout import FORMAT, ModelId, open_layout

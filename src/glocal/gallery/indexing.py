@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 from glocal.encoders import Encoder, Features
-from glocal.errors import ImageError, ImageMissingError
+from glocal.errors import ImageError
 from glocal.gallery import parts
+from glocal.gallery.ahead import as_finished
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.layout import Layout
 from glocal.gallery.plan import Plan
@@ -61,13 +60,6 @@ def content_id(data: bytes) -> UUID:
     return UUID(bytes=hashlib.sha256(data).digest()[:16])
 
 
-def worker_count() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What reading one file came to: a content (new to the gallery or not), or a reason."""
@@ -81,52 +73,30 @@ class _Read:
     lasting: bool = False  # the reason lies in the content: no use to try again
 
 
+@dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads and encodes files in threads, a few ahead of whoever takes the results."""
+    """Reads and encodes one file; called from many threads."""
 
-    def __init__(self, catalog: Catalog, encoder: Encoder, limits: Limits) -> None:
-        self._catalog = catalog
-        self._encoder = encoder
-        self._limits = limits
-        self._stop = threading.Event()
+    catalog: Catalog
+    encoder: Encoder
+    limits: Limits
 
-    def read_all(self, files: Iterable[tuple[Path, FoundFile]]) -> Iterator[_Read]:
-        """Yield every file as it is read, in the order of finishing."""
-        workers = worker_count()
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-read")
-        waiting: set[Future[_Read]] = set()
-        source = iter(files)
-        try:
-            for folder, file in source:
-                waiting.add(pool.submit(self._read, folder, file))
-                if len(waiting) >= 3 * workers:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            self._stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _read(self, folder: Path, file: FoundFile) -> _Read:
+    def read(self, found: tuple[Path, FoundFile]) -> _Read:
+        """Read a file that was found in a folder; what is known already is not encoded."""
+        folder, file = found
         path = folder / os.fsdecode(file.name)
-        if self._stop.is_set():
-            return _Read(folder, file, reason="stopped")
         try:
-            data = read_bytes(path, self._limits)
+            data = read_bytes(path, self.limits)
         except ImageError as error:
-            lasting = file.size == 0 or file.size > self._limits.max_bytes
+            lasting = file.size == 0 or file.size > self.limits.max_bytes
             return _Read(folder, file, reason=str(error), lasting=lasting)
         content = content_id(data)
-        if self._catalog.known(content):
+        if self.catalog.known(content):
             return _Read(folder, file, content)
         try:
-            least = self._encoder.card.area
-            picture = load(data, min_pixels=least, limits=self._limits, name=path)
-            features = self._encoder.encode([picture.array])[0]
-        except ImageMissingError as error:
-            return _Read(folder, file, reason=str(error))
+            least = self.encoder.card.area
+            picture = load(data, min_pixels=least, limits=self.limits, name=path)
+            features = self.encoder.encode([picture.array])[0]
         except ImageError as error:
             return _Read(folder, file, reason=str(error), lasting=True)
         return _Read(folder, file, content, picture.facts, features)
@@ -193,7 +163,7 @@ class IndexRun:
 
     def _read_all(self, plan: Plan, total: int, encoder: Encoder, store: Store) -> None:
         self.layout.require_space()
-        reads = _Reader(self.catalog, encoder, self.limits).read_all(plan.files())
+        reads = as_finished(_Reader(self.catalog, encoder, self.limits).read, plan.files())
         batch: list[_Read] = []
         written = time.monotonic()
         done = 0
@@ -211,12 +181,11 @@ class IndexRun:
                 )
         finally:
             # Also on Ctrl-C: what has been read by now is worth keeping.
-            reads.close()  # type: ignore[attr-defined] # a generator
+            reads.close()
             self._write(batch, store)
 
     def _write(self, batch: list[_Read], store: Store) -> None:
         """Commit a batch: vectors first, then the rows that make them part of the gallery."""
-        batch = [read for read in batch if read.reason != "stopped"]
         if not batch:
             return
         self.layout.require_space()

@@ -1,0 +1,223 @@
+"""What a plan forgets, keeps and reads, beyond what `test_gallery.py` sees through a gallery."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from picture_folders import picture, write_pictures
+
+from glocal.gallery import Gallery
+from glocal.gallery.plan import topmost
+
+Opener = Callable[..., Gallery]
+posix = pytest.mark.skipif(os.name != "posix", reason="file systems of Unix")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    write_pictures(tmp_path / "photos", 4)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of its own, mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if not _mount(folder):
+        pytest.skip("a file system can only be mounted by root")
+    yield folder
+    while os.path.ismount(folder):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def _mount(folder: Path) -> bool:
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("below", [".", "album/2019"])
+def test_a_disk_that_is_really_unmounted(open_gallery: Opener, disk: Path, below: str) -> None:
+    """Pictures right in the mount point, or only further down, asked for by either folder."""
+    write_pictures(disk / below, 5)
+    gallery = open_gallery()
+    gallery.add(disk)
+    gallery.add(disk.parent / "disk")
+    subprocess.run(["umount", str(disk)], check=True)
+    report = gallery.refresh()
+    assert (report.removed, gallery.info().files) == (0, 5)
+    assert disk in report.unreachable
+    gallery.add(disk.parent)  # finds nothing but the empty mount point
+    assert gallery.info().files == 5
+    assert _mount(disk)  # another disk, on which all of this is really gone
+    write_pictures(disk / below, 1)
+    assert gallery.refresh().removed == 4
+
+
+@posix
+def test_times_beyond_what_nanoseconds_hold(open_gallery: Opener, disk: Path) -> None:
+    """This file system keeps seconds up to 2 ** 63; one such file must not end a run."""
+    write_pictures(disk, 3)
+    for path, seconds in zip(sorted(disk.iterdir()), (2**40, -(2**40), 2**33), strict=True):
+        os.utime(path, (seconds, seconds))
+    gallery = open_gallery()
+    assert gallery.add(disk).added == 3
+    assert gallery.refresh().unchanged == 3
+
+
+@posix
+def test_folders_a_thousand_deep(open_gallery: Opener, tmp_path: Path) -> None:
+    """As deep as a path can be written; a run takes what it can reach and says what it cannot."""
+    root = tmp_path / "deep"
+    root.mkdir()
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(root)
+        for depth in range(1, 2200):
+            os.mkdir("d")
+            os.chdir("d")
+            if depth in (1, 1200):
+                Path("x.jpg").write_bytes(picture(depth))
+    finally:
+        os.fchdir(before)
+        os.close(before)
+    try:
+        gallery = open_gallery()
+        report = gallery.add(root)
+        assert report.added == 2
+        (failure,) = report.failed
+        assert failure.reason == "the folder cannot be read: file name too long"
+        assert gallery.refresh().unchanged == 2
+        assert gallery.check().sound
+    finally:
+        subprocess.run(["rm", "-rf", str(root)], check=True)
+
+
+def test_a_root_that_went_away_while_it_was_watched(open_gallery: Opener, photos: Path) -> None:
+    """`update` is told of a root that is not there: kept, as `refresh` keeps it."""
+    gallery = open_gallery()
+    gallery.add(photos)
+    away = photos.rename(photos.with_name("away"))
+    report = gallery.update([photos, photos / "p0001.jpg"])
+    assert (report.removed, report.unreachable) == (0, (photos,))
+    away.rename(photos)
+    (photos / "p0001.jpg").unlink()
+    assert gallery.update([photos / "p0001.jpg"]).removed == 1
+
+
+def test_a_file_becomes_a_folder_and_back(open_gallery: Opener, photos: Path) -> None:
+    gallery = open_gallery()
+    gallery.add(photos)
+    turned = photos / "p0001.jpg"
+    turned.unlink()
+    write_pictures(turned, 2, first=50)
+    report = gallery.refresh()
+    assert (report.added, report.removed) == (2, 1)
+    shutil.rmtree(turned)
+    turned.write_bytes(picture(60))
+    report = gallery.refresh()
+    assert (report.added, report.removed) == (1, 2)
+    assert gallery.check(sample=None).sound
+
+
+def test_a_renamed_folder_is_not_encoded_again(
+    open_gallery: Opener, photos: Path, encoded: Callable[[], int]
+) -> None:
+    write_pictures(photos / "old" / "deep", 5, first=20)
+    gallery = open_gallery()
+    gallery.add(photos)
+    assert encoded() == 9
+    (photos / "old").rename(photos / "new")
+    report = gallery.refresh()
+    assert (report.added, report.removed, encoded()) == (5, 5, 0)
+    hits = gallery.search(picture(20), where=f"folder = {photos}/new")
+    assert len(hits) == 5
+    assert len(gallery.search(picture(20), where=f"folder = {photos}/old")) == 0
+    assert gallery.check(sample=None).sound
+
+
+def test_contents_that_swap_their_names(
+    open_gallery: Opener, photos: Path, encoded: Callable[[], int]
+) -> None:
+    """Every content loses its file and gets another in the same run, across batches."""
+    paths = write_pictures(photos / "many", 150, first=100)
+    gallery = open_gallery()
+    gallery.add(photos)
+    encoded()
+    data = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, [*data[1:], data[0]], strict=True):
+        path.write_bytes(content)
+        os.utime(path, (7, 7))
+    report = gallery.refresh()
+    assert (report.updated, encoded(), gallery.info().pictures) == (150, 0, 154)
+    assert gallery.search(data[1]).hits[0].path == paths[0]
+    assert gallery.check(sample=None).sound
+
+
+def test_the_gallery_seen_through_a_link_is_not_indexed(
+    open_gallery: Opener, tmp_path: Path, photos: Path
+) -> None:
+    gallery = open_gallery(photos / "gallery")
+    gallery.add(picture(80), name="kept")
+    (tmp_path / "link").symlink_to(photos)
+    gallery.add(tmp_path / "link")
+    hits = gallery.search(picture(80), limit=5)
+    assert [hit.path for hit in hits if hit.evidence] == [photos / "gallery" / "kept" / "kept.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF"])
+def test_what_was_kept_stays_whatever_its_format(open_gallery: Opener, kind: str) -> None:
+    gallery = open_gallery()
+    assert gallery.add(picture(1, kind)).added == 1
+    report = gallery.refresh()
+    assert (report.removed, report.unchanged) == (0, 1)
+
+
+def test_a_kept_picture_that_was_removed_stays_removed(
+    open_gallery: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far the removal came: what is looked at again is also what lies in `kept`."""
+    gallery = open_gallery()
+    gallery.add(picture(1), name="a")
+    gallery.add(picture(2), name="b")
+    kept = gallery.folder / "kept"
+    monkeypatch.setattr(gallery._catalog, "drop_root", _die)
+    with pytest.raises(KeyboardInterrupt):
+        gallery.remove(kept / "a.jpg")
+    monkeypatch.undo()
+    gallery.refresh()
+    assert [hit.path.name for hit in gallery.search(picture(1))] == ["b.jpg"]
+    assert gallery.remove(kept) == 1
+    assert gallery.refresh().added == 0
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["日本語" * 50, "x" * 151, "a\udcff", "\ud800", "..", "a\0b"])
+def test_any_name_is_kept_or_refused_clearly(open_gallery: Opener, name: str) -> None:
+    from glocal.errors import QueryError
+
+    gallery = open_gallery()
+    try:
+        gallery.add(picture(1), name=name)
+    except QueryError:
+        assert gallery.info().files == 0
+    else:
+        assert gallery.refresh().unchanged == 1
+
+
+def test_only_topmost_roots_are_walked(tmp_path: Path) -> None:
+    for folder in ("a/b/c", "a/.h/d", "a-b"):
+        (tmp_path / folder).mkdir(parents=True)
+    roots = [tmp_path / name for name in ("a/b/c", "a", "a-b", "a/.h/d", "a/b", "a")]
+    assert topmost(roots) == [tmp_path / name for name in ("a", "a/.h/d", "a-b")]

@@ -1,0 +1,158 @@
+"""Galleries whose files were damaged, and what can be saved of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from picture_folders import picture, write_pictures
+
+import glocal
+from glocal.errors import GalleryDamagedError, GalleryError, GalleryLockedError
+from glocal.gallery import Gallery
+from glocal.gallery.rescue import set_aside_damaged
+
+Opener = Callable[..., Gallery]
+PICTURES = 30
+
+
+@pytest.fixture
+def broken(open_gallery: Opener, tmp_path: Path) -> Iterator[Path]:
+    """A closed gallery of thirty pictures with files and one without."""
+    write_pictures(tmp_path / "photos", PICTURES)
+    with open_gallery() as gallery:
+        gallery.add(tmp_path / "photos")
+        gallery.add(picture(500), name="kept")
+        folder = gallery.folder
+    yield folder
+    with glocal.open(folder, create=False) as repaired:
+        health = repaired.check(sample=None)
+        assert health.faults() == []
+        assert repaired.info().files == PICTURES + 1
+        assert repaired.search(picture(500)).hits[0].path.name == "kept.jpg"
+
+
+def repair(folder: Path) -> tuple[list[str], int]:
+    """What was set aside, and how many files were read again."""
+    done = set_aside_damaged(folder, 5)
+    with glocal.open(folder, create=False) as gallery:
+        report = gallery.repair()
+    return done, report.added
+
+
+def garble(path: Path, start: int, count: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[start : start + count] = b"\xa5" * len(data[start : start + count])
+    path.write_bytes(data)
+
+
+def test_a_sound_gallery_is_left_alone(broken: Path) -> None:
+    assert repair(broken) == ([], 0)
+
+
+def test_a_catalogue_with_a_broken_header(broken: Path) -> None:
+    garble(broken / "catalog.sqlite", 0, 200)
+    with pytest.raises(GalleryDamagedError, match="check --repair"):
+        glocal.open(broken)
+    done, added = repair(broken)
+    assert len(done) == 1
+    assert "catalog.sqlite.broken-1" in done[0]
+    # Its roots are lost with it; pictures without files of their own are not.
+    assert added == 1
+    with glocal.open(broken) as gallery:
+        assert gallery.add(broken.parent / "photos").added == PICTURES
+
+
+def test_a_catalogue_with_broken_pages_keeps_its_roots(broken: Path) -> None:
+    pages = (broken / "catalog.sqlite").stat().st_size // 4096
+    for page in range(pages // 2, pages):
+        garble(broken / "catalog.sqlite", page * 4096, 4096)
+    done, added = repair(broken)
+    assert "1 of its roots" in done[0]
+    assert added == PICTURES + 1
+
+
+def test_a_catalogue_that_is_gone(broken: Path) -> None:
+    (broken / "catalog.sqlite").unlink()
+    repair(broken)
+    with glocal.open(broken) as gallery:
+        gallery.add(broken.parent / "photos")
+
+
+def test_vectors_that_are_gone(broken: Path) -> None:
+    shutil.rmtree(broken / "vectors")
+    assert repair(broken) == ([], PICTURES + 1)
+
+
+@pytest.mark.parametrize("file", ["current", "shard-000001/edge_config.json"])
+def test_vectors_that_cannot_be_opened(broken: Path, file: str) -> None:
+    (broken / "vectors" / file).write_bytes(b"\0")
+    with pytest.raises(GalleryDamagedError, match="check --repair"), glocal.open(broken) as gallery:
+        gallery.info()
+    done, added = repair(broken)
+    assert "vectors.broken-1" in done[0]
+    assert added == PICTURES + 1
+
+
+def test_twice_broken_is_set_aside_twice(broken: Path) -> None:
+    for times in (1, 2):
+        (broken / "vectors" / "current").write_bytes(b"\0")
+        assert f"vectors.broken-{times}" in repair(broken)[0][0]
+
+
+def test_nothing_is_set_aside_while_it_is_used(broken: Path) -> None:
+    with glocal.open(broken) as gallery:
+        gallery.info()  # takes the vectors
+        with pytest.raises(GalleryLockedError):
+            set_aside_damaged(broken, 0.2)
+
+
+LOOK = """
+import sys
+import glocal
+try:
+    with glocal.open(sys.argv[1], create=False) as gallery:
+        gallery.check(sample=None)
+        gallery.search(sys.argv[2])
+except glocal.GlocalError as error:
+    print(error)
+"""
+
+
+def test_damage_to_any_file_never_ends_the_process(broken: Path) -> None:
+    """Each file of the shard is cut to half, then overwritten: an answer or an error, no crash."""
+    query = broken.parent / "photos" / "p0003.png"
+    whole = broken.parent / "whole"
+    shutil.copytree(broken, whole)
+    shard = Path("vectors", "shard-000001")
+    files = [p.relative_to(whole) for p in (whole / shard).rglob("*") if p.is_file()]
+    assert len(files) > 5
+    crashed = []
+    for file in sorted(f for f in files if (whole / f).stat().st_size):
+        for damage in ("cut", "overwritten"):
+            shutil.rmtree(broken)
+            shutil.copytree(whole, broken)
+            size = (broken / file).stat().st_size
+            if damage == "cut":
+                with (broken / file).open("r+b") as opened:
+                    opened.truncate(size // 2)
+            else:
+                garble(broken / file, 0, min(size, 4096))
+            command = [sys.executable, "-c", LOOK, str(broken), str(query)]
+            run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            if run.returncode:
+                last = (run.stderr.strip().splitlines() or [""])[-1]
+                crashed.append(f"{damage} {file}: {run.returncode} {last[:200]}")
+    shutil.rmtree(broken)
+    shutil.copytree(whole, broken)
+    assert not crashed, "\n".join(crashed)
+
+
+def test_a_gallery_of_nothing_is_no_gallery(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match="no gallery"):
+        set_aside_damaged(tmp_path, 0.1)
+    assert list(tmp_path.iterdir()) == []
