@@ -57,3 +57,7 @@ class DiskFullError(GalleryError, OSError):
 
 class EvaluationError(GlocalError, ValueError):
     """A metric was given things that do not fit together, or a ground truth it cannot read."""
+
+
+class RankingError(GlocalError, ValueError):
+    """Re-ranking or verification was given arrays or settings that do not fit together."""

@@ -1,0 +1,1 @@
+"""The second look: a new order of the best candidates, and evidence for it."""

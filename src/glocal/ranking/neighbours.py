@@ -1,0 +1,29 @@
+"""Who is a neighbour of whom: the one choice that every neighbour-based method makes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TIE = 1e-6
+"""Similarities this close are equal: float32 sums differ by as much with the order of addition."""
+
+
+def nearest(similarities: NDArray[np.float32], k: int) -> NDArray[np.bool_]:
+    """Mark the k most similar of each row, and whatever ties with the k-th.
+
+    Counting ties in makes the choice independent of the order of the columns, so equal pictures
+    (bursts, copies, blank ones) are always treated alike.
+
+    Args:
+        similarities: ``(rows, n)`` float32.
+        k: at least 1; more than ``n`` marks all.
+
+    Returns:
+        ``(rows, n)`` bool.
+    """
+    n = similarities.shape[1]
+    if k >= n:
+        return np.ones(similarities.shape, np.bool_)
+    kth = np.partition(similarities, n - k, axis=1)[:, n - k, None]
+    return similarities >= kth - np.float32(TIE)
