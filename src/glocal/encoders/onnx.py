@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any, Protocol
@@ -50,7 +51,7 @@ class OnnxEncoder:
     """
 
     def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
-        session = _session(path, threads)
+        session = open_session(path, threads)
         self._threads = threads
         self._idle: LifoQueue[Any] = LifoQueue()  # the last used is the next to be used
         for _ in range(sessions - 1):
@@ -80,33 +81,43 @@ class OnnxEncoder:
         """Length of the vectors."""
         return self._card.dim
 
-    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+    def encode(
+        self, images: Sequence[NDArray[np.uint8]], *, scale: float = 1.0
+    ) -> list[Features]:
         """Encode pictures one after the other, each at its own shape.
 
         Args:
             images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
+            scale: of the network's input, per side; other than 1 only for local parts.
 
         Raises:
             ImageError: an array has another shape or type.
         """
-        return [self._encode(image) for image in images]
+        area = max(round(self._card.area * scale**2), self._card.multiple**2)
+        size = replace(self._card, area=area)
+        return [self._encode(image, size) for image in images]
 
-    def _encode(self, image: NDArray[np.uint8]) -> Features:
+    def _encode(self, image: NDArray[np.uint8], size: Card) -> Features:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ImageError(
                 f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
                 "glocal.images.load makes it of anything"
             )
-        fitted = fit(image, self._card)
+        fitted = fit(image, size)
         session = self._idle.get()
         try:
-            session = session or _session(self.path, self._threads)
+            session = session or open_session(self.path, self._threads)
             return Features(*session.run(_OUTPUTS, {"image": fitted}))
         finally:
             self._idle.put(session)
 
 
-def _session(path: Path, threads: int) -> Any:
+def open_session(path: Path, threads: int) -> Any:
+    """ONNX Runtime's session for a model file.
+
+    Raises:
+        ModelError: it is missing or cannot be run.
+    """
     import onnxruntime  # 0.15 s that only encoding needs
 
     if not path.is_file():

@@ -1,0 +1,114 @@
+"""Encodes the pictures of `look_sets` and verifies each query's best candidates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.encoders import LocalParts, OnnxEncoder, parts_at_sizes
+from glocal.encoders.local_parts import QUERY_SCALES, Detector
+from glocal.gallery.parts import pack, unpack
+from glocal.images import load
+from glocal.ranking.calibration import Calibration
+from glocal.ranking.verification import Verification, verify
+from look_sets import LookSet, Pictures
+
+TOP = 50
+
+
+@dataclass
+class Known:
+    """What a gallery would hold of every picture; parts as packed bytes."""
+
+    vectors: NDArray[np.float32]
+    sizes: list[tuple[int, int]]
+    packed: list[bytes]
+
+    def parts(self, number: int, calibration: Calibration) -> LocalParts:
+        found = unpack(self.packed[number], self.vectors[number])
+        parts = LocalParts(found.keypoints, found.descriptors, found.strengths)
+        return parts.stronger_than(calibration.min_strength)
+
+
+def index(pictures: Pictures, encoder: OnnxEncoder, detector: Detector | None = None) -> Known:
+    """Every picture's vector and parts; by default the encoder's own."""
+    known = Known(np.empty((len(pictures.sources), encoder.dim), np.float32), [], [])
+    for number, source in enumerate(pictures.sources):
+        picture = load(source, min_side=416 if detector else 320)
+        (features,) = encoder.encode([picture.array])
+        known.vectors[number] = features.vector
+        known.sizes.append((picture.facts.width, picture.facts.height))
+        known.packed.append(pack(detector.detect(picture.array) if detector else features))
+    return known
+
+
+@dataclass
+class Pairs:
+    """A set's queries with their best candidates by vector, verified.
+
+    Arrays are ``(queries, TOP)``; ``ranked`` has each query's whole ranking as right or wrong.
+    """
+
+    score: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    found: list[list[Verification]]
+    ranked: list[NDArray[np.bool_]]
+    milliseconds: dict[str, float]
+
+
+def verify_set(
+    made: LookSet,
+    pictures: Pictures,
+    known: Known,
+    detector: Detector,
+    calibration: Calibration,
+    scales: Sequence[float] = QUERY_SCALES,
+) -> Pairs:
+    score, right, found, ranked = [], [], [], []
+    spent = {"parts": 0.0, "verify": 0.0}
+    gallery = np.array(list(dict.fromkeys(made.gallery)))
+    for query, truth, junk in zip(made.queries, made.truth, made.junk, strict=True):
+        allowed = gallery[~np.isin(gallery, [*junk, query])]
+        likeness = known.vectors[allowed] @ known.vectors[query]
+        order = np.argsort(-likeness, kind="stable")
+        best = allowed[order[:TOP]]
+        image = load(pictures.sources[query], min_side=416).array
+        started = time.perf_counter()
+        parts = parts_at_sizes(detector, image, scales).stronger_than(calibration.min_strength)
+        spent["parts"] += time.perf_counter() - started
+        started = time.perf_counter()
+        found.append(
+            [
+                verify(
+                    parts,
+                    known.parts(number, calibration),
+                    known.sizes[query],
+                    known.sizes[number],
+                    calibration.settings,
+                )
+                for number in best
+            ]
+        )
+        spent["verify"] += time.perf_counter() - started
+        score.append(likeness[order[:TOP]])
+        right.append(np.isin(best, list(truth)))
+        ranked.append(np.isin(allowed[order], list(truth)))
+    each = {stage: 1000 * seconds / len(made.queries) for stage, seconds in spent.items()}
+    return Pairs(np.array(score), np.array(right), found, ranked, each)
+
+
+def recall_and_map(pairs: Pairs, new_score: NDArray[np.floating]) -> tuple[float, float]:
+    """Recall@1 and mAP, in percent, when the verified candidates are put in a new order."""
+    first, precision = [], []
+    for ranked, right, score in zip(pairs.ranked, pairs.right, new_score, strict=True):
+        after = ranked.copy()
+        after[: len(score)] = right[np.argsort(-score, kind="stable")]
+        places = np.flatnonzero(after)
+        first.append(after[0])
+        hits = np.arange(1, len(places) + 1) / (places + 1)
+        precision.append(hits.mean() if len(places) else 0.0)
+    return 100 * float(np.mean(first)), 100 * float(np.mean(precision))

@@ -1,0 +1,226 @@
+"""Pictures, queries and truths on which the second look is chosen, calibrated and judged.
+
+Beside the Grocery Store dataset and the scenes in ``../shared/data`` it takes two kinds of folders:
+
+* wallpapers: any folders of large pictures. Ours are Debian 12's ukui-wallpapers,
+  lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04, mate-backgrounds,
+  gnome-backgrounds and plasma-workspace-wallpapers, each unpacked with
+  ``apt-get download NAME && dpkg -x NAME*.deb FOLDER``;
+* views: folders of photos, each folder of one thing. Ours are the photos in the repositories
+  alicevision/dataset_buddha, alicevision/dataset_monstree and
+  openMVG/ImageDataset_SceauxCastle; the walk along a street is mapillary/OpenSfM's data/lund.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from glocal.cli import demo_reshoot
+from glocal.images import load
+
+DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+Source = Path | bytes
+_KINDS = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class LookSet:
+    """Queries among a gallery; all are numbers of a `Pictures`.
+
+    ``junk`` holds, for each query, pictures of which nobody can say whether they are right: other
+    photos of the crate that a copy was made of. They are left out of that query's ranking.
+    """
+
+    name: str
+    queries: list[int]
+    gallery: list[int]
+    truth: list[set[int]]
+    junk: list[set[int]]
+
+
+@dataclass
+class Pictures:
+    """Every picture once, by number."""
+
+    sources: list[Source] = field(default_factory=list)
+    _numbers: dict[Source, int] = field(default_factory=dict)
+
+    def add(self, source: Source) -> int:
+        if source not in self._numbers:
+            self._numbers[source] = len(self.sources)
+            self.sources.append(source)
+        return self._numbers[source]
+
+    def add_all(self, sources: Iterable[Source]) -> list[int]:
+        return [self.add(source) for source in sources]
+
+
+def grocery(split: str) -> list[tuple[Path, str]]:
+    folder = DATA / "grocery" / "dataset"
+    lines = (folder / f"{split}.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(",") for line in lines if line.strip()]
+    return [(folder / row[0], row[1].strip()) for row in rows]
+
+
+def small(path: Path, side: int) -> Image.Image:
+    picture = Image.fromarray(load(path, min_side=side).array)
+    picture.thumbnail((side, side), Image.Resampling.BICUBIC)
+    return picture
+
+
+def wallpapers(folders: Sequence[Path]) -> list[Path]:
+    """Large pictures with something on them, the same one once."""
+    kept: list[Path] = []
+    known: list[NDArray[np.float32]] = []
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() not in _KINDS or path.is_symlink() or not path.is_file():
+                continue
+            if path.stat().st_size < 40_000 or "screenshot" in path.name:
+                continue
+            tiny = np.asarray(small(path, 200).resize((12, 12), Image.Resampling.BOX), np.float32)
+            tiny = tiny.ravel() - tiny.mean()
+            length = float(np.linalg.norm(tiny))
+            if length < 150 or any(float(tiny @ other) > 0.95 * length for other in known):
+                continue
+            known.append(tiny / length)
+            kept.append(path)
+    return kept
+
+
+def copies(pictures: Pictures, walls: Sequence[Path], half: int) -> LookSet:
+    """Re-shot copies of photos and wallpapers; the halves share no original."""
+    train = grocery("train")
+    labels = dict(train)
+    originals = [path for path, _ in train[::11][half::2][::2]] + list(walls[half::2])
+    others = [small(path, 400) for path, _ in train[5:400:40]]
+    changes: dict[str, Callable[[Image.Image, np.random.Generator], bytes]] = {
+        **demo_reshoot.CHANGES,
+        "collage": lambda picture, rng: demo_reshoot.collage(
+            picture, [others[i] for i in rng.permutation(len(others))[:3]], rng
+        ),
+    }
+    rng = np.random.default_rng(half)
+    made = LookSet(f"copies {half}", [], [], [], [])
+    made.gallery.extend(pictures.add_all([*labels, *walls]))
+    for number, path in enumerate(originals):
+        for change in list(changes.values())[number % 7 :: 4] if path in walls else [
+            list(changes.values())[number % 7]
+        ]:
+            copy = change(small(path, 1024), rng)
+            same = [p for p, label in labels.items() if label == labels.get(path) and p != path]
+            made.queries.append(pictures.add(copy))
+            made.truth.append({pictures.add(path)})
+            made.junk.append(set(pictures.add_all(same)))
+    return made
+
+
+def objects(pictures: Pictures, walls: Sequence[Path], half: int) -> LookSet:
+    """Pictures of flat things that stand, small and a little askew, in large pictures."""
+    train = grocery("train")
+    labels = dict(train)
+    mine, scenes = list(walls[half::2]), list(walls[1 - half :: 2])
+    things = mine[::2] + [path for path, _ in train[::11][half::6]]
+    rng = np.random.default_rng(10 + half)
+    made = LookSet(f"small objects {half}", [], [], [], [])
+    made.gallery.extend(pictures.add_all(labels))
+    for number, path in enumerate(things):
+        thing, scene = small(path, 512), small(scenes[number % len(scenes)], 1600)
+        scene = _stood_in(thing, scene, (0.04, 0.07, 0.12)[number % 3], rng)
+        found = pictures.add(_jpeg(scene, 90))
+        width, height = thing.size
+        box = tuple(int(v) for v in (0.05 * width, 0.05 * height, 0.93 * width, 0.95 * height))
+        same = [p for p, label in labels.items() if label == labels.get(path)]
+        made.queries.append(pictures.add(_jpeg(thing.crop(box), 80)))
+        made.gallery.append(found)
+        made.truth.append({found})
+        made.junk.append(set(pictures.add_all(same)))
+    return made
+
+
+def products(pictures: Pictures, split: str, every: int) -> LookSet:
+    """Cartons held in a hand before shop shelves: the same product on other photos."""
+    listing = json.loads((DATA / "grocery" / "packages_sku.json").read_text(encoding="utf-8"))
+    by_sku: dict[str, set[int]] = {}
+    for row in listing["photos"]:
+        if row["split"] == split:
+            number = pictures.add(DATA / "grocery" / "dataset" / row["path"])
+            by_sku.setdefault(row["sku"], set()).add(number)
+    pairs = sorted((n, sku) for sku, numbers in by_sku.items() for n in numbers)[::every]
+    gallery = pictures.add_all(path for path, _ in grocery(split))
+    truth = [by_sku[sku] - {number} for number, sku in pairs]
+    return LookSet(
+        f"products {split}", [n for n, _ in pairs], gallery, truth, [set() for _ in pairs]
+    )
+
+
+def views(pictures: Pictures, folders: Sequence[Path]) -> LookSet:
+    """Real photos of one thing each from many sides, among groceries."""
+    groups = [
+        pictures.add_all(p for p in sorted(f.iterdir()) if p.suffix.lower() in _KINDS)
+        for f in folders
+    ]
+    queries = [number for group in groups for number in group]
+    gallery = pictures.add_all(path for path, _ in grocery("train")) + queries
+    truth = [set(group) - {number} for group in groups for number in group]
+    return LookSet("views", queries, gallery, truth, [set() for _ in queries])
+
+
+def street(pictures: Pictures, folder: Path) -> LookSet:
+    """A walk along a street: right are only the frames just before and just after."""
+    walk = pictures.add_all(p for p in sorted(folder.iterdir()) if p.suffix.lower() in _KINDS)
+    gallery = pictures.add_all(path for path, _ in grocery("train")) + walk
+    steps = range(len(walk))
+    near = [{walk[j] for j in steps if abs(i - j) == 1} for i in steps]
+    return LookSet("street", walk, gallery, near, [set() for _ in steps])
+
+
+def scenes(pictures: Pictures) -> LookSet:
+    """The scenes among Grocery's test photos."""
+    with (DATA / "scenes" / "labels.csv").open(encoding="utf-8") as file:
+        rows = [(row["path"], row["instance"]) for row in csv.DictReader(file)]
+    numbers = pictures.add_all(DATA / "scenes" / path for path, _ in rows)
+    labels = [label for _, label in rows]
+    queries = [n for n, label in zip(numbers, labels, strict=True) if label != "distractor"]
+    truth = [
+        {m for m, other in zip(numbers, labels, strict=True) if other == label and m != n}
+        for n, label in zip(numbers, labels, strict=True)
+        if label != "distractor"
+    ]
+    gallery = pictures.add_all(path for path, _ in grocery("test")) + numbers
+    return LookSet("scenes", queries, gallery, truth, [set() for _ in queries])
+
+
+def _stood_in(
+    thing: Image.Image, scene: Image.Image, share: float, rng: np.random.Generator
+) -> Image.Image:
+    size = np.sqrt(share * scene.width * scene.height / (thing.width * thing.height))
+    size = min(size, 0.98 * scene.width / thing.width, 0.98 * scene.height / thing.height)
+    width, height = max(8, int(thing.width * size)), max(8, int(thing.height * size))
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
+    askew = np.abs(corners - rng.uniform(0, 0.08, (4, 2))) * (width, height)
+    back = demo_reshoot._homography(askew, (width, height))
+    stood = thing.resize((width, height), Image.Resampling.LANCZOS).convert("RGBA")
+    stood = stood.transform(
+        (width, height), Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC
+    )
+    scene = scene.copy()
+    left = int(rng.integers(0, scene.width - width + 1))
+    top = int(rng.integers(0, scene.height - height + 1))
+    scene.paste(stood, (left, top), stood.getchannel("A"))
+    return scene
+
+
+def _jpeg(picture: Image.Image, quality: int) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return file.getvalue()

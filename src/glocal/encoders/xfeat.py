@@ -1,0 +1,44 @@
+"""XFeat, a small network that finds and describes keypoints (Potje et al., CVPR 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.encoders.card import METADATA_KEY, Card
+from glocal.encoders.fit import fit
+from glocal.encoders.local_parts import LocalParts
+from glocal.encoders.onnx import open_session
+from glocal.errors import ModelError
+
+XFEAT = Path(__file__).parent / "models" / "detectors" / "xfeat.onnx"
+
+
+class XFeat:
+    """A `glocal.encoders.Detector`: 232 keypoints of 64 numbers, 16 KB once packed.
+
+    Args:
+        path: the model, as ``scripts/make_xfeat.py`` makes it.
+        threads: that one picture may use.
+
+    Raises:
+        ModelError: the file is missing, damaged, or another model.
+    """
+
+    def __init__(self, path: Path = XFEAT, *, threads: int = 1) -> None:
+        self._session = open_session(path, threads)
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        names = [output.name for output in self._session.get_outputs()]
+        if text is None or names != ["keypoints", "descriptors", "strengths"]:
+            raise ModelError(f"{path} is no detector of local parts: it gives {names}")
+        self.card = Card.read(text, str(path))
+        self.name = self.card.name
+
+    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
+        """See `glocal.encoders.Detector`."""
+        area = max(round(self.card.area * scale**2), self.card.multiple**2)
+        outputs = self._session.run(None, {"image": fit(image, replace(self.card, area=area))})
+        return LocalParts(*outputs)

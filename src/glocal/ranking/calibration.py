@@ -1,0 +1,157 @@
+"""From counts to probabilities: what a detector's matches are worth.
+
+Every detector has an entry in ``calibration.json``, fitted by
+``benchmarks/calibrate_second_look.py`` on pairs that the vector confuses.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from math import exp, log1p, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from glocal.errors import RankingError
+from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.verification import Settings, Verification
+
+FILE = Path(__file__).with_name("calibration.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """A logistic model: the probability is ``1 / (1 + exp(-(bias + weights · signs)))``."""
+
+    bias: float
+    weights: tuple[float, ...]
+
+    def __call__(self, signs: tuple[float, ...]) -> float:
+        """The probability, in (0, 1), for `Calibration.signs`."""
+        total = self.bias + sum(w * x for w, x in zip(self.weights, signs, strict=True))
+        return 1 / (1 + exp(-min(max(total, -30.0), 30.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How one detector's parts are matched and what the result is worth.
+
+    Attributes:
+        settings: for `glocal.ranking.verification.verify`.
+        min_strength: weaker parts are left out, in queries and in candidates.
+        floor: support that chance gives two pictures without a match to spare.
+        per_match: what each match adds to that.
+        order_weight: how much a tenfold excess of support adds to a vector's similarity.
+        same: probability of the same object or place.
+        copy: probability of a copy.
+        same_from: the least probability at which the verdict is *same object or place*.
+        copy_from: the least probability at which it is *copy*.
+    """
+
+    settings: Settings
+    min_strength: float
+    floor: float
+    per_match: float
+    order_weight: float
+    same: Logistic
+    copy: Logistic
+    same_from: float
+    copy_from: float
+
+    def excess(self, found: Verification) -> float:
+        """Support beyond what chance gives, at least 0."""
+        return max(0.0, found.support - self.floor - self.per_match * found.matches)
+
+    def signs(self, found: Verification, score: float) -> tuple[float, ...]:
+        """What the logistic models look at: excess, coverage, agreement, the vectors' cosine."""
+        return (log1p(self.excess(found)), sqrt(found.coverage), found.agreement, score)
+
+    def judge(self, found: Verification, score: float, *, identical: bool = False) -> Evidence:
+        """Evidence for a candidate.
+
+        Args:
+            found: what geometry says.
+            score: cosine similarity of the vectors.
+            identical: whether both are the same file.
+        """
+        signs = self.signs(found, score)
+        same, copied = (1.0, 1.0) if identical else (self.same(signs), self.copy(signs))
+        verdict = Verdict.ALIKE
+        if identical:
+            verdict = Verdict.IDENTICAL
+        elif found.homography is not None and copied >= self.copy_from:
+            verdict = Verdict.COPY
+        elif found.homography is not None and same >= self.same_from:
+            verdict = Verdict.SAME
+        rows = found.homography
+        return Evidence(
+            found.inliers,
+            found.matches,
+            found.coverage,
+            same,
+            copied,
+            verdict,
+            None if rows is None else tuple((float(a), float(b), float(c)) for a, b, c in rows),
+        )
+
+    def combine(self, scores: ArrayLike, excesses: ArrayLike) -> NDArray[np.float64]:
+        """Order by vector and evidence together: the vector's score, raised by evidence.
+
+        Without evidence a score stays what it is, so that evidence for nothing changes nothing,
+        and candidates that were not verified stay below those that were and ranked above them.
+
+        Args:
+            scores: ``(n,)`` cosine similarities.
+            excesses: ``(n,)`` of `excess`.
+        """
+        added = np.log1p(np.asarray(excesses, np.float64)) / np.log(10)
+        return np.asarray(np.asarray(scores, np.float64) + self.order_weight * added)
+
+
+@cache
+def calibrations(file: Path = FILE) -> dict[str, Calibration]:
+    """All that is known, by detector.
+
+    Raises:
+        RankingError: the file is damaged.
+    """
+    try:
+        return {
+            name: _read(entry)
+            for name, entry in json.loads(file.read_text(encoding="utf-8")).items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RankingError(f"the calibrations {file} cannot be read: {error!r}") from error
+
+
+def calibration_for(detector: str) -> Calibration | None:
+    """A detector's calibration; None when nobody has measured it: then nothing can be verified."""
+    return calibrations().get(detector)
+
+
+def write_calibration(file: Path, detector: str, calibration: Calibration) -> None:
+    """Put a detector's entry into a file of calibrations, which may not exist yet."""
+    entries = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    entries[detector] = asdict(calibration)
+    file.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _read(entry: dict[str, Any]) -> Calibration:
+    plain = {key: float(entry[key]) for key in _NUMBERS}
+    return Calibration(
+        settings=Settings(**{key: float(value) for key, value in entry["settings"].items()}),
+        same=_logistic(entry["same"]),
+        copy=_logistic(entry["copy"]),
+        **plain,
+    )
+
+
+_NUMBERS = ("min_strength", "floor", "per_match", "order_weight", "same_from", "copy_from")
+
+
+def _logistic(entry: dict[str, Any]) -> Logistic:
+    return Logistic(float(entry["bias"]), tuple(float(weight) for weight in entry["weights"]))
