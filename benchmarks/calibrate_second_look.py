@@ -78,9 +78,7 @@ def fit_logistic(signs: Array, right: NDArray[np.bool_]) -> Logistic:
         used.remove(against[0])
     full = np.zeros(signs.shape[1])
     full[used] = weights[1:]
-    return Logistic(
-        round(float(weights[0]), 3), tuple(round(float(weight), 3) for weight in full)
-    )
+    return Logistic(round(float(weights[0]), 3), tuple(round(float(weight), 3) for weight in full))
 
 
 def signs_of(pairs: Pairs, calibration: Calibration) -> Array:

@@ -29,9 +29,7 @@ class Known:
     packed: list[bytes]
 
     def parts(self, number: int, calibration: Calibration) -> LocalParts:
-        found = unpack(self.packed[number], self.vectors[number])
-        parts = LocalParts(found.keypoints, found.descriptors, found.strengths)
-        return parts.stronger_than(calibration.min_strength)
+        return unpack(self.packed[number]).stronger_than(calibration.min_strength)
 
 
 def index(pictures: Pictures, encoder: OnnxEncoder, detector: Detector | None = None) -> Known:
@@ -42,7 +40,7 @@ def index(pictures: Pictures, encoder: OnnxEncoder, detector: Detector | None = 
         (features,) = encoder.encode([picture.array])
         known.vectors[number] = features.vector
         known.sizes.append((picture.facts.width, picture.facts.height))
-        known.packed.append(pack(detector.detect(picture.array) if detector else features))
+        known.packed.append(pack(detector.detect(picture.array) if detector else features.parts))
     return known
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,9 +78,17 @@ def small(path: Path, side: int) -> Image.Image:
     return picture
 
 
+def _theme(path: Path) -> str:
+    """What a wallpaper shares with its variants: by day and by night, tall and wide."""
+    if "contents" in path.parts:
+        return str(path).split("/contents/", maxsplit=1)[0]
+    return str(path.with_name(re.split(r"[-_ 0-9]", path.stem)[0]))
+
+
 def wallpapers(folders: Sequence[Path]) -> list[Path]:
-    """Large pictures with something on them, the same one once."""
+    """Large pictures with something on them, one of each theme."""
     kept: list[Path] = []
+    themes: set[str] = set()
     known: list[NDArray[np.float32]] = []
     for folder in folders:
         for path in sorted(folder.rglob("*")):
@@ -87,12 +96,15 @@ def wallpapers(folders: Sequence[Path]) -> list[Path]:
                 continue
             if path.stat().st_size < 40_000 or "screenshot" in path.name:
                 continue
+            if _theme(path) in themes:
+                continue
             tiny = np.asarray(small(path, 200).resize((12, 12), Image.Resampling.BOX), np.float32)
             tiny = tiny.ravel() - tiny.mean()
             length = float(np.linalg.norm(tiny))
             if length < 150 or any(float(tiny @ other) > 0.95 * length for other in known):
                 continue
             known.append(tiny / length)
+            themes.add(_theme(path))
             kept.append(path)
     return kept
 
@@ -113,9 +125,11 @@ def copies(pictures: Pictures, walls: Sequence[Path], half: int) -> LookSet:
     made = LookSet(f"copies {half}", [], [], [], [])
     made.gallery.extend(pictures.add_all([*labels, *walls]))
     for number, path in enumerate(originals):
-        for change in list(changes.values())[number % 7 :: 4] if path in walls else [
-            list(changes.values())[number % 7]
-        ]:
+        for change in (
+            list(changes.values())[number % 7 :: 4]
+            if path in walls
+            else [list(changes.values())[number % 7]]
+        ):
             copy = change(small(path, 1024), rng)
             same = [p for p, label in labels.items() if label == labels.get(path) and p != path]
             made.queries.append(pictures.add(copy))

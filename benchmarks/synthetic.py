@@ -22,7 +22,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import Features
+from glocal.encoders import LocalParts
 from glocal.gallery import parts
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.indexing import content_id
@@ -232,15 +232,15 @@ def _packed_parts(layout: Layout) -> list[bytes]:
     random = np.random.default_rng(4)
     noise = random.integers(0, 256, (320, 320, 3), dtype=np.uint8)
     count, dim = OnnxEncoder(layout.model_file).encode([noise])[0].descriptors.shape
-    return [parts.pack(_features(count, dim, random)) for _ in range(64)]
+    return [parts.pack(_local_parts(count, dim, random)) for _ in range(64)]
 
 
-def _features(count: int, dim: int, random: np.random.Generator) -> Features:
+def _local_parts(count: int, dim: int, random: np.random.Generator) -> LocalParts:
     descriptors = random.standard_normal((count, dim), np.float32)
     descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
     points = random.random((count, 2), np.float32)
     strengths = np.sort(random.random(count, np.float32))[::-1]
-    return Features(np.zeros(0, np.float32), points, descriptors, strengths)
+    return LocalParts(points, descriptors, strengths)
 
 
 def gallery_at(place: Path, count: int, root: Path) -> Filled:

@@ -91,13 +91,13 @@ def test_search_answers_each_query_with_one_line(glocal: Run, photos: Path) -> N
         assert set(answer) == {"query", "model", "hits", "timings_ms"}
         assert answer["query"] == str(query)
         assert answer["model"] == "glocal-lite0 v1"
-        assert set(answer["timings_ms"]) == {"decode", "encode", "search"}
+        assert set(answer["timings_ms"]) == {"decode", "encode", "search", "verify"}
         assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
         best = answer["hits"][0]
         assert set(best) == {"rank", "path", "score", "evidence"}
         assert best["path"] == str(query)
         assert best["score"] == pytest.approx(1, abs=0.01)
-        assert best["evidence"] == {"identical": True}
+        assert best["evidence"]["verdict"] == "identical file"
 
 
 def test_a_query_that_fails_keeps_its_place(glocal: Run, photos: Path) -> None:

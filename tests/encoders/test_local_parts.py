@@ -9,8 +9,6 @@ from glocal.gallery.parts import pack, unpack
 from glocal.ranking.calibration import calibration_for
 from glocal.ranking.verification import Settings, verify
 
-VECTOR = np.ones(1, np.float32)
-
 
 def detectors():
     yield "own", lambda: EncoderParts(load_encoder())
@@ -44,7 +42,7 @@ def test_parts_are_sound_and_fit_into_sixteen_kilobytes(detector):
     assert np.all(np.diff(parts.strengths) <= 0)
     packed = pack(parts)
     assert len(packed) <= 16 * 1024
-    back = unpack(packed, VECTOR)
+    back = unpack(packed)
     assert np.abs(back.keypoints - parts.keypoints).max() < 1e-4
     assert (back.descriptors * parts.descriptors).sum(axis=1).min() > 0.98
 

@@ -213,7 +213,7 @@ def test_copies_share_a_vector_and_are_all_listed(
     everywhere = {original, *(photos / f / "copy.png" for f in (".", "a", "b"))}
     result = gallery.search(original, limit=4)
     assert {hit.path for hit in result} == everywhere
-    assert all(hit.evidence == {"identical": True} for hit in result)
+    assert all(hit.evidence["verdict"] == "identical file" for hit in result)
     assert found(gallery, original, limit=1, where=f"folder = {photos}/a")[0].parent.name == "a"
     outside = found(gallery, original, limit=3, where=f"folder != {photos}/a")
     assert {p for p in outside if p in everywhere} == everywhere - {photos / "a" / "copy.png"}

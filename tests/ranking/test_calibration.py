@@ -77,9 +77,13 @@ def test_without_a_map_nothing_is_the_same_however_alike():
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 200)), max_size=20))
 def test_evidence_only_raises_and_nothing_changes_nothing(rows):
-    scores, excesses = (np.array(column) for column in zip(*rows, strict=True)) if rows else (
-        np.empty(0),
-        np.empty(0),
+    scores, excesses = (
+        (np.array(column) for column in zip(*rows, strict=True))
+        if rows
+        else (
+            np.empty(0),
+            np.empty(0),
+        )
     )
     combined = PLAIN.combine(scores, excesses)
     assert np.all(combined >= scores)

@@ -63,9 +63,7 @@ def test_numbers_of_a_perfect_match():
     assert found.support == pytest.approx(60, abs=1e-3)
     assert found.agreement == 1
     assert 0.6 < found.coverage <= 1
-    np.testing.assert_allclose(
-        found.homography / found.homography[2, 2], np.eye(3), atol=1e-6
-    )
+    np.testing.assert_allclose(found.homography / found.homography[2, 2], np.eye(3), atol=1e-6)
     np.testing.assert_array_equal(found.query_points, found.candidate_points)
 
 
@@ -118,9 +116,7 @@ def test_what_proves_nothing_has_no_map(shape):
         query = parts_at(np.empty((0, 2)), 0)
         seen = np.empty((0, 2))
     if shape == "few":
-        query = LocalParts(
-            query.keypoints[:4], query.descriptors[:4], query.strengths[:4]
-        )
+        query = LocalParts(query.keypoints[:4], query.descriptors[:4], query.strengths[:4])
         seen = seen[:4]
     if shape == "line":
         keypoints[:, 1] = 0.5

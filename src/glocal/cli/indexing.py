@@ -25,6 +25,16 @@ from glocal.images import Limits
 @gallery_option
 @json_option
 @click.option("--watch", is_flag=True, help="Go on as files come and go, until Ctrl-C.")
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Also read pictures again that have no local parts, or all with another --detector.",
+)
+@click.option(
+    "--detector",
+    metavar="NAME",
+    help="Of the local parts that the second look verifies by: own (the model's), xfeat or sift.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 when a file had to be skipped.")
 @model_options
 @limit_options
@@ -36,6 +46,8 @@ def index(
     gallery: Path | None,
     as_json: bool,
     watch: bool,
+    refresh: bool,
+    detector: str | None,
     strict: bool,
     model: str | None,
     model_sha256: str | None,
@@ -59,9 +71,12 @@ def index(
         create=bool(paths),
         limits=limits,
         timeout=wait,
+        detector=None if refresh else detector,
     ) as opened:
         bar = Bar(show=not as_json)
         try:
+            if refresh:
+                opened.complete(detector, bar)
             report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
         finally:
             bar.close()

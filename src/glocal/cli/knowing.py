@@ -9,7 +9,7 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import print_json, readable_bytes
-from glocal.gallery import Gallery, default_folder
+from glocal.gallery import Gallery, GalleryInfo, default_folder
 
 
 @click.command()
@@ -31,6 +31,7 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         ("model", f"{known.model}, {known.model.dim} dimensions"),
         ("pictures", f"{known.pictures} in {known.files} files, {known.failed} files skipped"),
         ("graph index", f"covers {known.in_graph}; the others are compared exactly"),
+        ("second look", _second_look(known)),
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
                     f"{readable_bytes(known.bytes_of_parts)} local descriptors; "
                     f"{readable_bytes(known.bytes_free)} free"),
@@ -40,6 +41,15 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         click.echo(f"{name:12} " + text.replace("\n", "\n" + " " * 13))
     for failure in failures:
         click.echo(f"skipped      {failure.path}: {failure.reason}")
+
+
+def _second_look(known: GalleryInfo) -> str:
+    if not known.without_parts:
+        return f"by the local parts of detector {known.detector}"
+    return (
+        f"{known.without_parts} pictures have no local parts to verify by; "
+        "add them: glocal index --refresh"
+    )
 
 
 @click.command()

@@ -59,6 +59,18 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
     'place, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
 )
 @click.option("--exact", is_flag=True, help="Compare with every picture, without the graph index.")
+@click.option(
+    "--rank",
+    metavar="NAME",
+    help="Re-rank the best 400 by their neighbours: aqe, alpha-qe, superglobal, k-reciprocal, "
+    "diffusion or b-attention. More of the same thing comes up; the first hit seldom changes.",
+)
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Look at the best 50 a second time: verify by local parts that they show the same thing.",
+)
 @json_option
 @click.option(
     "--html",
@@ -80,6 +92,8 @@ def search(
     unlike: tuple[str, ...],
     where: str | None,
     exact: bool,
+    rank: str | None,
+    verify: bool,
     as_json: bool,
     html: Path | None,
     model: str | None,
@@ -110,6 +124,8 @@ def search(
                     unlike=unlike,
                     where=where,
                     exact=exact,
+                    rank=rank,
+                    verify=verify,
                 )
             except (ImageError, QueryError) as error:
                 failed = True
@@ -143,8 +159,9 @@ def _show(result: SearchResult, *, titled: bool) -> None:
     if not result.hits:
         click.echo("  nothing found")
     for hit in result.hits:
-        mark = "=" if hit.evidence.get("identical") else " "
-        click.echo(f"{hit.rank:4}  {hit.score:6.3f} {mark} {_short(hit.path)}")
+        verdict = str(hit.evidence.get("verdict", ""))
+        parts = f"{hit.evidence['inliers']} parts" if hit.evidence.get("inliers") else ""
+        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{parts:>10}  {_short(hit.path)}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)

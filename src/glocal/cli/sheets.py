@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from glocal.errors import ImageError
 from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
@@ -22,6 +23,14 @@ def small(path: str | Path, side: int) -> bytes | None:
         return None
 
 
+def evidence_in_words(evidence: dict[str, Any]) -> str:
+    """What the second look found, for people: ``copy, 57 parts agree``."""
+    verdict = str(evidence.get("verdict", ""))
+    if not evidence.get("inliers"):
+        return verdict
+    return f"{verdict}, {evidence['inliers']} parts agree"
+
+
 def sheet_row(
     result: SearchResult, *, title: str, right: Path | None = None, below: Path | None = None
 ) -> SheetRow:
@@ -37,7 +46,7 @@ def sheet_row(
         SheetHit(
             path=str(hit.path if below is None else hit.path.relative_to(below)),
             score=hit.score,
-            caption="identical file" if hit.evidence.get("identical") else "",
+            caption=evidence_in_words(hit.evidence),
             thumbnail=small(hit.path, _HIT_SIDE),
             correct=None if right is None else hit.path == right,
         )

@@ -1,12 +1,12 @@
 """From pixels to features: one vector for the whole picture and a handful of local parts."""
 
 from glocal.encoders.card import Card
-from glocal.encoders.features import Features
+from glocal.encoders.detectors import DETECTORS, OWN, open_detector
+from glocal.encoders.features import Features, LocalParts
 from glocal.encoders.local_parts import (
     QUERY_SCALES,
     Detector,
     EncoderParts,
-    LocalParts,
     parts_at_sizes,
 )
 from glocal.encoders.onnx import Encoder, OnnxEncoder
@@ -14,6 +14,8 @@ from glocal.encoders.registry import DEFAULT_MODEL, bundled_models, find_model, 
 
 __all__ = [
     "DEFAULT_MODEL",
+    "DETECTORS",
+    "OWN",
     "QUERY_SCALES",
     "Card",
     "Detector",
@@ -25,5 +27,6 @@ __all__ = [
     "bundled_models",
     "find_model",
     "load_encoder",
+    "open_detector",
     "parts_at_sizes",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glocal.encoders.features import LocalParts
 from glocal.encoders.onnx import OnnxEncoder
 
 QUERY_SCALES = (1.0, 0.7, 0.55, 0.4)
@@ -20,36 +20,17 @@ pictures are not, and take no more room or time.
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LocalParts:
-    """Keypoints with what they look like.
-
-    Attributes:
-        keypoints: ``(m, 2)`` float32, x and y as fractions of the upright picture's width and
-            height. ``m`` may be 0.
-        descriptors: ``(m, e)`` float32, each row of unit length.
-        strengths: ``(m,)`` float32, at least 0.
-    """
-
-    keypoints: NDArray[np.float32]
-    descriptors: NDArray[np.float32]
-    strengths: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.keypoints)
-
-    def stronger_than(self, strength: float) -> LocalParts:
-        """Only parts of more than this strength: a blank wall gives weak ones."""
-        keep = self.strengths > strength
-        return LocalParts(self.keypoints[keep], self.descriptors[keep], self.strengths[keep])
-
-
 class Detector(Protocol):
     """Finds local parts; safe to call from many threads at once."""
 
     @property
     def name(self) -> str:
         """Under which its calibration is kept."""
+        ...
+
+    @property
+    def area(self) -> int:
+        """Pixels a picture should have at least, or it is enlarged."""
         ...
 
     def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
@@ -65,12 +46,13 @@ class EncoderParts:
 
     def __init__(self, encoder: OnnxEncoder) -> None:
         self._encoder = encoder
-        self.name = encoder.card.name
+        self.area = encoder.card.area
+        self.name = f"{encoder.card.name} v{encoder.card.version}"
 
     def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
         """See `Detector`."""
         (features,) = self._encoder.encode([image], scale=scale)
-        return LocalParts(features.keypoints, features.descriptors, features.strengths)
+        return features.parts
 
 
 def parts_at_sizes(
@@ -83,9 +65,8 @@ def parts_at_sizes(
 
 def together(found: Sequence[LocalParts]) -> LocalParts:
     """The parts of one picture from several looks at it."""
-    return replace(
-        found[0],
-        keypoints=np.concatenate([parts.keypoints for parts in found]),
-        descriptors=np.concatenate([parts.descriptors for parts in found]),
-        strengths=np.concatenate([parts.strengths for parts in found]),
+    return LocalParts(
+        np.concatenate([parts.keypoints for parts in found]),
+        np.concatenate([parts.descriptors for parts in found]),
+        np.concatenate([parts.strengths for parts in found]),
     )

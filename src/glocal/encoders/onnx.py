@@ -81,9 +81,7 @@ class OnnxEncoder:
         """Length of the vectors."""
         return self._card.dim
 
-    def encode(
-        self, images: Sequence[NDArray[np.uint8]], *, scale: float = 1.0
-    ) -> list[Features]:
+    def encode(self, images: Sequence[NDArray[np.uint8]], *, scale: float = 1.0) -> list[Features]:
         """Encode pictures one after the other, each at its own shape.
 
         Args:

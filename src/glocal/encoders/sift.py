@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders.local_parts import LocalParts
+from glocal.encoders.features import LocalParts
 from glocal.errors import MissingExtraError
 
 _COUNT = 122  # of 128 numbers: 16 KB once packed
@@ -23,6 +24,7 @@ class Sift:
     """
 
     name = "sift"
+    area = _AREA
 
     def __init__(self) -> None:
         try:
@@ -31,7 +33,7 @@ class Sift:
             raise MissingExtraError(
                 "SIFT keypoints need OpenCV: pip install opencv-python-headless"
             ) from error
-        self._cv2 = cv2
+        self._cv2: Any = cv2  # its own types are incomplete
 
     def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
         """See `glocal.encoders.Detector`; SIFT searches sizes itself, so one scale will do."""

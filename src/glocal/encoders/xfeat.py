@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders.card import METADATA_KEY, Card
+from glocal.encoders.features import LocalParts
 from glocal.encoders.fit import fit
-from glocal.encoders.local_parts import LocalParts
 from glocal.encoders.onnx import open_session
 from glocal.errors import ModelError
 
@@ -36,6 +36,7 @@ class XFeat:
             raise ModelError(f"{path} is no detector of local parts: it gives {names}")
         self.card = Card.read(text, str(path))
         self.name = self.card.name
+        self.area = self.card.area
 
     def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
         """See `glocal.encoders.Detector`."""

@@ -373,6 +373,18 @@ class Catalog:
         )
         return dict(rows)
 
+    def without_parts(self) -> list[UUID]:
+        """Contents that have no local parts kept."""
+        rows = self._rows(
+            "SELECT id FROM contents WHERE NOT EXISTS "
+            "(SELECT 1 FROM parts WHERE parts.content = contents.id)"
+        )
+        return [UUID(bytes=i) for (i,) in rows]
+
+    def drop_parts(self) -> None:
+        """Forget the local parts of every content; inside `change`."""
+        self._db.execute("DELETE FROM parts")
+
     def content_ids(self) -> set[UUID]:
         """Every content of the gallery."""
         return {UUID(bytes=i) for (i,) in self._rows("SELECT id FROM contents")}
@@ -399,11 +411,14 @@ class Catalog:
     # Numbers
 
     def counts(self) -> dict[str, int]:
-        """How many `pictures` (contents), `files` that hold them, `failed`, `bytes_of_parts`."""
+        """How many `pictures` (contents), `files` that hold them, `failed` files, pictures
+        `with_parts`, and `bytes_of_parts`.
+        """
         return {
             "pictures": self._one("SELECT COUNT(*) FROM contents"),
             "files": self._one("SELECT COUNT(*) FROM files WHERE content IS NOT NULL"),
             "failed": self._one("SELECT COUNT(*) FROM files WHERE content IS NULL"),
+            "with_parts": self._one("SELECT COUNT(*) FROM parts"),
             "bytes_of_parts": self._one("SELECT COALESCE(SUM(LENGTH(data)), 0) FROM parts"),
         }
 

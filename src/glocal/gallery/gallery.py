@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocal import __version__
-from glocal.encoders import Encoder, Features, OnnxEncoder
+from glocal.encoders import OWN, Detector, Features
 from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, parts
-from glocal.gallery.ahead import worker_count
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.completing import complete_parts
 from glocal.gallery.conditions import Condition
 from glocal.gallery.indexing import (
     IndexRun,
@@ -27,6 +27,7 @@ from glocal.gallery.indexing import (
 )
 from glocal.gallery.keep import keep_picture
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
+from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan, Planner
 from glocal.gallery.results import Failure, GalleryInfo, IndexReport, SearchResult
 from glocal.gallery.searching import Question, Region, Searcher
@@ -69,12 +70,16 @@ class Gallery:
         timeout: seconds to wait for another process that changes or holds the gallery.
         serve: answer other processes while this one has the vectors open; a process that lives
             for a moment need not.
+        detector: of local parts, for the second look: one of `glocal.encoders.DETECTORS`. `None`:
+            whichever the gallery has; for a new one the model's own, or XFeat where these were
+            never calibrated.
 
     Raises:
         GalleryMissingError: there is no gallery, and `create` is false.
         GalleryFormatError: the folder is something else, or of another version.
         GalleryLockedError: another process holds the gallery and does not answer.
-        ModelMismatchError: its vectors are of another model than the one named.
+        ModelMismatchError: its vectors are of another model than the one named, or its local parts
+            of another detector (when pictures are added; `complete` changes the detector).
         ModelError: the model cannot be found or run.
     """
 
@@ -88,6 +93,7 @@ class Gallery:
         limits: Limits | None = None,
         timeout: float = 30.0,
         serve: bool = True,
+        detector: str | None = None,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
         self._layout = open_layout(
@@ -100,7 +106,8 @@ class Gallery:
         self._writing = threading.Lock()
         self._catalog = Catalog(self._layout.catalog)
         self._opened_store: Store | None = None
-        self._encoders: dict[int, Encoder] = {}
+        self._models = Models(self._layout, self._catalog)
+        self._detector = detector
         self._closed = False
 
     def __enter__(self) -> Gallery:
@@ -152,6 +159,7 @@ class Gallery:
             GalleryLockedError: another process went on changing the gallery for too long.
         """
         with self._changing():
+            self._models.settle(self._detector)
             roots = [
                 _absolute(Path(source))
                 if isinstance(source, str | os.PathLike)
@@ -167,6 +175,33 @@ class Gallery:
         """Look again at everything that was ever added: see `add`."""
         with self._changing():
             return self._refresh(listen)
+
+    def complete(
+        self, detector: str | None = None, listen: Callable[[Progress], None] = quiet
+    ) -> int:
+        """Find local parts for the pictures that have none; the files are read again for it.
+
+        Args:
+            detector: change to this one first, which gives up the parts of another.
+            listen: told the progress.
+
+        Returns:
+            How many pictures were given parts.
+
+        Raises:
+            ModelError: there is no detector of that name.
+            MissingExtraError: it needs a package that is not installed.
+        """
+        with self._changing():
+            if detector is not None:
+                self._models.change_detector(detector)
+            return complete_parts(
+                self._catalog,
+                self._models.encoder(alone=False),
+                self._extra_detector(),
+                self._limits,
+                listen,
+            )
 
     def update(
         self, paths: Iterable[Path], listen: Callable[[Progress], None] = quiet
@@ -221,11 +256,16 @@ class Gallery:
             self._layout,
             self._catalog,
             self._store,
-            lambda: self._encoder(threads=1, sessions=worker_count()),
+            lambda: self._models.encoder(alone=False),
+            self._extra_detector,
             self._limits,
             self._reader(),
             listen,
         )
+
+    def _extra_detector(self) -> Detector | None:
+        """What finds local parts, where the encoder does not do it in passing."""
+        return None if self._models.detector_name == OWN else self._models.detector(alone=False)
 
     def _reader(self) -> str:
         return f"{__version__} {self._limits.max_bytes} {self._limits.max_pixels}"
@@ -264,6 +304,8 @@ class Gallery:
         unlike: Sequence[ImageSource] = (),
         where: str | Condition | None = None,
         exact: bool = False,
+        rank: str | None = None,
+        verify: bool = True,
     ) -> SearchResult:
         """Find the pictures that show the same thing.
 
@@ -278,15 +320,24 @@ class Gallery:
             where: only pictures that meet a condition, such as ``taken >= 2019 and width > 1000``;
                 see `glocal.gallery.where`.
             exact: compare with every picture instead of walking the graph.
+            rank: re-rank the best 400 by a method of `glocal.ranking.registry.RERANKINGS`.
+            verify: look at the best 50 a second time: verify by their local parts that they show
+                the same thing, say so in their evidence, and order them by score and evidence.
 
         Raises:
             ImageError: the query is no picture.
             QueryError: the region, the limit or the condition makes no sense.
+            RankingError: there is no re-ranking of that name.
         """
         searcher = Searcher(
-            self._catalog, self._store(), self._encoder(worker_count()), self.model, self._limits
+            self._catalog,
+            self._store(),
+            self._models.encoder(alone=True),
+            self.model,
+            self._limits,
+            self._models.second_look() if verify else None,
         )
-        asked = Question(image, limit, region, tuple(like), tuple(unlike), where, exact)
+        asked = Question(image, limit, region, tuple(like), tuple(unlike), where, exact, rank)
         return searcher.search(asked)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
@@ -299,7 +350,10 @@ class Gallery:
             return None
         vector = self._store().vectors([state.content]).get(state.content)
         packed = self._catalog.parts([state.content]).get(state.content)
-        return None if vector is None or packed is None else parts.unpack(packed, vector)
+        if vector is None or packed is None:
+            return None
+        local = parts.unpack(packed)
+        return Features(vector, local.keypoints, local.descriptors, local.strengths)
 
     # Knowing
 
@@ -311,6 +365,8 @@ class Gallery:
             format=FORMAT,
             model=self.model,
             pictures=counts["pictures"],
+            detector=self._models.detector_name,
+            without_parts=counts["pictures"] - counts["with_parts"],
             files=counts["files"],
             failed=counts["failed"],
             in_graph=self._store().status().in_graph,
@@ -358,7 +414,7 @@ class Gallery:
         try:
             if file_sha256(self._layout.model_file) != self.model.sha256:
                 return f"the model file {self._layout.model_file.name} is damaged"
-            self._encoder(worker_count())
+            self._models.encoder(alone=True)
         except GlocalError as error:
             return str(error)
         return None
@@ -377,15 +433,6 @@ class Gallery:
                     timeout=self._timeout,
                 )
             return self._opened_store
-
-    def _encoder(self, threads: int, sessions: int = 1) -> Encoder:
-        """The gallery's model, with one thread to a picture or with all."""
-        with self._opening:
-            if threads not in self._encoders:
-                self._encoders[threads] = OnnxEncoder(
-                    self._layout.model_file, threads=threads, sessions=sessions
-                )
-            return self._encoders[threads]
 
 
 def _absolute(path: Path) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from glocal.encoders import Encoder, Features
+from glocal.encoders import Detector, Encoder, Features
 from glocal.errors import ImageError
 from glocal.gallery import parts
 from glocal.gallery.ahead import as_finished
@@ -22,7 +22,7 @@ from glocal.gallery.records import Record
 from glocal.gallery.results import Failure, IndexReport
 from glocal.gallery.stores.base import Store
 from glocal.gallery.walk import FoundFile
-from glocal.images import Facts, Limits, load, read_bytes
+from glocal.images import Facts, Limits, Picture, load, read_bytes
 
 BATCH = 64
 """Pictures written at once; a killed run loses at most these."""
@@ -60,6 +60,23 @@ def content_id(data: bytes) -> UUID:
     return UUID(bytes=hashlib.sha256(data).digest()[:16])
 
 
+def describe(
+    data: bytes, encoder: Encoder, detector: Detector | None, limits: Limits, *, name: Path
+) -> tuple[Picture, Features]:
+    """Decode a file's content and make its features, with the detector's parts if there is one.
+
+    Raises:
+        ImageError: it is no picture that can be used.
+    """
+    least = max(encoder.card.area, detector.area if detector else 0)
+    picture = load(data, min_pixels=least, limits=limits, name=name)
+    features = encoder.encode([picture.array])[0]
+    if detector is not None:
+        found = detector.detect(picture.array)
+        features = Features(features.vector, found.keypoints, found.descriptors, found.strengths)
+    return picture, features
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What reading one file came to: a content (new to the gallery or not), or a reason."""
@@ -79,6 +96,7 @@ class _Reader:
 
     catalog: Catalog
     encoder: Encoder
+    detector: Detector | None
     limits: Limits
 
     def read(self, found: tuple[Path, FoundFile]) -> _Read:
@@ -94,9 +112,7 @@ class _Reader:
         if self.catalog.known(content):
             return _Read(folder, file, content)
         try:
-            least = self.encoder.card.area
-            picture = load(data, min_pixels=least, limits=self.limits, name=path)
-            features = self.encoder.encode([picture.array])[0]
+            picture, features = describe(data, self.encoder, self.detector, self.limits, name=path)
         except ImageError as error:
             return _Read(folder, file, reason=str(error), lasting=True)
         return _Read(folder, file, content, picture.facts, features)
@@ -111,6 +127,7 @@ class IndexRun:
         catalog: the gallery's.
         open_store: gives the gallery's store; a run that changes nothing never calls it.
         load_encoder: gives what makes the features.
+        load_detector: gives what finds the local parts, or None where the encoder does.
         limits: of what is read.
         reader: see `Planner`.
         listen: told the progress.
@@ -120,6 +137,7 @@ class IndexRun:
     catalog: Catalog
     open_store: Callable[[], Store]
     load_encoder: Callable[[], Encoder]
+    load_detector: Callable[[], Detector | None]
     limits: Limits
     reader: str
     listen: Callable[[Progress], None] = quiet
@@ -163,7 +181,8 @@ class IndexRun:
 
     def _read_all(self, plan: Plan, total: int, encoder: Encoder, store: Store) -> None:
         self.layout.require_space()
-        reads = as_finished(_Reader(self.catalog, encoder, self.limits).read, plan.files())
+        reader = _Reader(self.catalog, encoder, self.load_detector(), self.limits)
+        reads = as_finished(reader.read, plan.files())
         batch: list[_Read] = []
         written = time.monotonic()
         done = 0
@@ -215,7 +234,7 @@ class IndexRun:
         with self.catalog.change():
             self.catalog.put_contents(
                 [content for content, _ in new.values()],
-                [(i, parts.pack(features)) for i, (_, features) in new.items()],
+                [(i, parts.pack(features.parts)) for i, (_, features) in new.items()],
             )
             self.catalog.put_files(self._states(batch, numbers))
 

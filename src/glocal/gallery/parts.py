@@ -5,32 +5,31 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-from numpy.typing import NDArray
 
-from glocal.encoders import Features
+from glocal.encoders import LocalParts
 from glocal.errors import GalleryDamagedError
 
 _HEADER = struct.Struct("<BHH")  # version, parts, dimensions
 _VERSION = 1
 
 
-def pack(features: Features) -> bytes:
+def pack(parts: LocalParts) -> bytes:
     """Keypoints as 16-bit fractions, strengths as float16, descriptors as signed bytes."""
-    count, dim = features.descriptors.shape
-    points = np.rint(np.clip(features.keypoints, 0, 1) * 65_535).astype("<u2")
-    descriptors = np.rint(np.clip(features.descriptors, -1, 1) * 127).astype(np.int8)
+    count, dim = parts.descriptors.shape
+    points = np.rint(np.clip(parts.keypoints, 0, 1) * 65_535).astype("<u2")
+    descriptors = np.rint(np.clip(parts.descriptors, -1, 1) * 127).astype(np.int8)
     return b"".join(
         (
             _HEADER.pack(_VERSION, count, dim),
             points.tobytes(),
-            features.strengths.astype("<f2").tobytes(),
+            parts.strengths.astype("<f2").tobytes(),
             descriptors.tobytes(),
         )
     )
 
 
-def unpack(packed: bytes, vector: NDArray[np.float32]) -> Features:
-    """The reverse of `pack`, for the picture with this vector; descriptors are unit length again.
+def unpack(packed: bytes) -> LocalParts:
+    """The reverse of `pack`; descriptors are unit length again.
 
     Raises:
         GalleryDamagedError: the bytes are not what `pack` wrote.
@@ -47,8 +46,7 @@ def unpack(packed: bytes, vector: NDArray[np.float32]) -> Features:
     raw = np.frombuffer(packed, np.int8, count * dim, at + 6 * count).reshape(count, dim)
     descriptors = raw.astype(np.float32)
     descriptors /= np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-12)
-    return Features(
-        vector,
+    return LocalParts(
         points.astype(np.float32) / np.float32(65_535),
         descriptors,
         strengths.astype(np.float32),

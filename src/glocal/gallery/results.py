@@ -52,7 +52,8 @@ class Hit:
         rank: from 1.
         path: of a file that holds the picture; identical copies are hits of their own.
         score: cosine similarity of the two pictures' vectors, in [-1, 1].
-        evidence: what else speaks for it; ``identical`` is true when the file is the query's own.
+        evidence: what else speaks for it: the fields of `glocal.ranking.evidence.Evidence` where
+            the second look was taken; ``verdict`` alone for the query's own file without it.
     """
 
     rank: int
@@ -69,7 +70,8 @@ class SearchResult:
         query: the path of the query, or what it was.
         model: which model compared them.
         hits: best first.
-        timings_ms: milliseconds spent to ``decode``, ``encode`` and ``search``.
+        timings_ms: milliseconds spent to ``decode``, ``encode`` and ``search``, and to ``rerank``
+            and ``verify`` where that was done.
     """
 
     query: str
@@ -98,7 +100,9 @@ class GalleryInfo:
         in_graph: pictures the HNSW graph covers; the others are scanned exactly.
         roots: what was asked to be indexed.
         bytes_on_disk: of the gallery's folder, as allocated.
-        bytes_of_parts: of these, for local descriptors.
+        detector: of the local parts, one of `glocal.encoders.DETECTORS`.
+        without_parts: pictures that have no local parts kept, so that they cannot be verified.
+        bytes_of_parts: of the bytes on disk, for local parts.
         bytes_free: on its disk.
     """
 
@@ -111,6 +115,8 @@ class GalleryInfo:
     in_graph: int
     roots: tuple[Path, ...]
     bytes_on_disk: int
+    detector: str
+    without_parts: int
     bytes_of_parts: int
     bytes_free: int
 

@@ -6,9 +6,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -22,9 +22,12 @@ from glocal.gallery.indexing import content_id
 from glocal.gallery.layout import ModelId
 from glocal.gallery.records import Match
 from glocal.gallery.results import Hit, SearchResult
+from glocal.gallery.second_look import VERIFIED, SecondLook, Seen
 from glocal.gallery.stores.base import Store
 from glocal.gallery.where import parse
 from glocal.images import Limits, Picture, load, read_bytes
+from glocal.ranking.evidence import Verdict
+from glocal.ranking.registry import TOP, Rerank, find_reranking
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -46,6 +49,7 @@ class Question:
     unlike: tuple[ImageSource, ...]
     where: str | Condition | None
     exact: bool
+    rank: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Searcher:
         encoder: of the gallery's model, which may use all cores for one picture.
         model: which model that is.
         limits: of what is read.
+        second_look: verifies the best matches; None where it cannot.
     """
 
     catalog: Catalog
@@ -65,20 +70,33 @@ class Searcher:
     encoder: Encoder
     model: ModelId
     limits: Limits
+    second_look: SecondLook | None
 
     def search(self, asked: Question) -> SearchResult:
         """Answer one question; for errors see `Gallery.search`."""
         if not 1 <= asked.limit <= MOST_HITS:
             raise QueryError(f"limit is {asked.limit}; it goes from 1 to {MOST_HITS}")
         where = parse(asked.where, self.catalog) if isinstance(asked.where, str) else asked.where
+        rerank = None if asked.rank is None else find_reranking(asked.rank).rerank
         clock = _Clock()
         with clock.measure("decode"):
             identity, pictures = self._decode(asked)
         with clock.measure("encode"):
             vector = self._vector(pictures, 1 + len(asked.like))
         with clock.measure("search"):
-            hits = self._hits(vector, identity, where, asked)
-        return SearchResult(_name_of(asked.image), self.model, tuple(hits), clock.milliseconds)
+            wanted = max(asked.limit, TOP if rerank else 0, VERIFIED if self.second_look else 0)
+            matches, files = self._matches(vector, where, wanted, exact=asked.exact)
+        if rerank is not None:
+            with clock.measure("rerank"):
+                matches = self._reranked(rerank, vector, matches)
+        seen: dict[UUID, Seen] = {}
+        if self.second_look is not None:
+            with clock.measure("verify"):
+                matches, seen = self.second_look.look(pictures[0].array, matches, identity)
+        hits = _hits(matches, files, seen, identity)
+        return SearchResult(
+            _name_of(asked.image), self.model, tuple(hits[: asked.limit]), clock.milliseconds
+        )
 
     def _decode(self, asked: Question) -> tuple[UUID | None, list[Picture]]:
         """All pictures of a question, and the content of the query's own file if it has one."""
@@ -111,40 +129,36 @@ class Searcher:
             towards, length = vectors[0], np.linalg.norm(vectors[0])
         return np.asarray(towards / length, np.float32)
 
-    def _hits(
-        self,
-        vector: NDArray[np.float32],
-        identity: UUID | None,
-        where: Condition | None,
-        asked: Question,
-    ) -> list[Hit]:
-        matches, inside = self._matches(vector, where, asked)
-        hits: list[Hit] = []
-        for match in matches:
-            evidence = {"identical": True} if match.id == identity else {}
-            for path in inside.get(match.id, ()):
-                # Float16 rounding can lift a picture's score against itself above 1.
-                hits.append(Hit(len(hits) + 1, path, min(match.score, 1.0), evidence))
-        return hits[: asked.limit]
-
     def _matches(
-        self, vector: NDArray[np.float32], where: Condition | None, asked: Question
+        self, vector: NDArray[np.float32], where: Condition | None, wanted: int, *, exact: bool
     ) -> tuple[list[Match], dict[UUID, list[Path]]]:
         """The best matches and their files; more are asked for until enough of them have files.
 
         A vector that no file has yet, or any more, belongs to a change that is under way; and of
         a picture with copies it may turn out that none lies where the condition wants it.
         """
-        ask = asked.limit
+        ask = wanted
         relaxed = None if where is None else for_some_copy(where)
         while True:
-            matches = self.store.search(vector, ask, where=relaxed, exact=asked.exact)
+            matches = self.store.search(vector, ask, where=relaxed, exact=exact)
             files = self.catalog.files_of(match.id for match in matches)
             inside = self._inside(where, files)
             found = sum(map(len, inside.values()))
-            if len(matches) < ask or found >= asked.limit or ask > 32 * asked.limit:
-                return matches, inside
+            if len(matches) < ask or found >= wanted or ask > 32 * wanted:
+                return [match for match in matches if inside.get(match.id)], inside
             ask *= 2
+
+    def _reranked(
+        self, rerank: Rerank, vector: NDArray[np.float32], matches: list[Match]
+    ) -> list[Match]:
+        """The best matches in the order of a re-ranking; the others stay below."""
+        vectors = self.store.vectors([match.id for match in matches[:TOP]])
+        best = [match for match in matches[:TOP] if match.id in vectors]
+        if not best:
+            return matches
+        scores = rerank(vector, np.stack([vectors[match.id] for match in best]))
+        order = np.argsort(-scores, kind="stable")
+        return [*(best[i] for i in order), *(m for m in matches if m.id not in vectors)]
 
     def _inside(
         self, where: Condition | None, files: dict[UUID, list[tuple[int, Path]]]
@@ -166,6 +180,24 @@ class Searcher:
                 or where.matches(contents[i].attributes(self.catalog.lineage(folder)))
             ]
         return inside
+
+
+def _hits(
+    matches: list[Match],
+    files: dict[UUID, list[Path]],
+    seen: dict[UUID, Seen],
+    identity: UUID | None,
+) -> list[Hit]:
+    hits: list[Hit] = []
+    for match in matches:
+        if match.id in seen:
+            evidence: dict[str, Any] = asdict(seen[match.id].evidence)
+        else:
+            evidence = {"verdict": Verdict.IDENTICAL} if match.id == identity else {}
+        for path in files[match.id]:
+            # Float16 rounding can lift a picture's score against itself above 1.
+            hits.append(Hit(len(hits) + 1, path, min(match.score, 1.0), evidence))
+    return hits
 
 
 class _Clock:

@@ -78,6 +78,8 @@ def fit_affine(points: Points, seen: Points) -> Points:
     return np.vstack([solution.T, [0.0, 0.0, 1.0]])
 
 
-def explained(homography: Points, points: Points, seen: Points, tolerance: float) -> NDArray[np.bool_]:
+def explained(
+    homography: Points, points: Points, seen: Points, tolerance: float
+) -> NDArray[np.bool_]:
     """Which pairs the map brings together within a distance; ``(n,)`` bool."""
     return np.asarray(np.linalg.norm(project(homography, points) - seen, axis=1) <= tolerance)

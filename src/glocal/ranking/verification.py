@@ -95,7 +95,9 @@ def verify(
     Raises:
         RankingError: the parts are of different detectors.
     """
-    matches = _best(mutual_nearest(query.descriptors, candidate.descriptors, settings.min_similarity))
+    matches = _best(
+        mutual_nearest(query.descriptors, candidate.descriptors, settings.min_similarity)
+    )
     from_query, from_candidate = _frame(query_size), _frame(candidate_size)
     points = query.keypoints[matches.query] * from_query
     seen = candidate.keypoints[matches.candidate] * from_candidate
@@ -128,7 +130,8 @@ def _best(matches: Matches) -> Matches:
 def _frame(size: tuple[int, int]) -> Points:
     """Width and height of the picture brought to area 1, so that distances compare."""
     width, height = size
-    return np.array([width, height]) / np.sqrt(width * height)
+    frame: Points = np.array([width, height], np.float64) / np.sqrt(float(width * height))
+    return frame
 
 
 def _estimate(
@@ -140,9 +143,7 @@ def _estimate(
     general = _homography(points, seen, tolerance)
     inliers = explained(general, points, seen, tolerance)
     best = None
-    if inliers.sum() >= 5 and is_plausible(
-        general, points[inliers], seen[inliers], tolerance
-    ):
+    if inliers.sum() >= 5 and is_plausible(general, points[inliers], seen[inliers], tolerance):
         best = general, inliers
     if inliers.sum() >= 3:
         enough = max(_SIMPLER * inliers.sum(), 5)
@@ -175,7 +176,7 @@ def _homography(points: Points, seen: Points, tolerance: float) -> Points:
 def _inside(homography: Points, keypoints: NDArray[np.float32]) -> int:
     """How many of the candidate's keypoints the map takes into the query."""
     try:
-        back = project(np.linalg.inv(homography), keypoints.astype(np.float64))
+        back = project(np.asarray(np.linalg.inv(homography)), keypoints.astype(np.float64))
     except np.linalg.LinAlgError:  # a plausible map is none of these, but for rounding
         return 0
     return int(np.all((back >= 0) & (back <= 1), axis=1).sum())

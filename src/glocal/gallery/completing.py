@@ -1,0 +1,72 @@
+"""Local parts for pictures that have none: of older galleries, or after a change of detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+from glocal.encoders import Detector, Encoder, LocalParts
+from glocal.errors import ImageError
+from glocal.gallery import parts
+from glocal.gallery.ahead import as_finished
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.indexing import BATCH, Progress, content_id, describe
+from glocal.images import Limits, read_bytes
+
+
+def complete_parts(
+    catalog: Catalog,
+    encoder: Encoder,
+    detector: Detector | None,
+    limits: Limits,
+    listen: Callable[[Progress], None],
+) -> int:
+    """Read pictures without local parts again and keep their parts; vectors stay as they are.
+
+    A picture of which no file is readable and unchanged any more is left without. What was done
+    when a run is stopped is kept.
+
+    Returns:
+        How many pictures were given parts.
+    """
+
+    def find(picture: tuple[UUID, list[Path]]) -> tuple[UUID, LocalParts | None]:
+        content, paths = picture
+        for path in paths:
+            try:
+                data = read_bytes(path, limits)
+                if content_id(data) == content:
+                    return content, describe(data, encoder, detector, limits, name=path)[1].parts
+            except ImageError:
+                continue
+        return content, None
+
+    missing = catalog.without_parts()
+    found: list[tuple[UUID, bytes]] = []
+    done = 0
+    results = as_finished(find, _with_files(catalog, missing))
+    try:
+        for tried, (content, local) in enumerate(results, start=1):
+            if local is not None:
+                found.append((content, parts.pack(local)))
+            if len(found) >= BATCH:
+                done += _keep(catalog, found)
+            listen(Progress("encode", tried, len(missing)))
+    finally:
+        results.close()
+        done += _keep(catalog, found)
+    return done
+
+
+def _with_files(catalog: Catalog, contents: list[UUID]) -> Iterator[tuple[UUID, list[Path]]]:
+    for content in contents:
+        yield content, [path for _, path in catalog.files_of([content]).get(content, [])]
+
+
+def _keep(catalog: Catalog, found: list[tuple[UUID, bytes]]) -> int:
+    with catalog.change():
+        catalog.put_contents([], found)
+    count = len(found)
+    found.clear()
+    return count
