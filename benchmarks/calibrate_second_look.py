@@ -30,7 +30,7 @@ from look_sets import LookSet, Pictures, copies, products, wallpapers
 Array = NDArray[np.float64]
 ABSENT = 0.005  # of queries without an answer, those that may be given one: half of what is allowed
 COPY_PRECISION = 0.99
-_UNFITTED = Logistic(0.0, (0.0,) * 4)
+_UNFITTED = Logistic(0.0, (0.0,) * 5)
 
 # Chosen by hand on the sets of `look_sets`; docs/decisions.md has the measurements.
 STARTS: dict[str, Calibration] = {

@@ -50,7 +50,9 @@ class VectorSearch:
         self.catalog = Catalog(layout.catalog)
         self.store = EdgeStore(layout.vectors, layout.model.dim)
         self._given = _Given(layout.model.dim)
-        self._searcher = Searcher(self.catalog, self.store, self._given, layout.model, Limits())
+        self._searcher = Searcher(
+            self.catalog, self.store, self._given, layout.model, Limits(), None
+        )
         self._picture = np.zeros((32, 32, 3), np.uint8)
 
     def __enter__(self) -> VectorSearch:
@@ -65,7 +67,9 @@ class VectorSearch:
     ) -> SearchResult:
         """Search with a vector; the result's timing ``search`` has the store and all look-ups."""
         self._given.vector = vector
-        return self._searcher.search(Question(self._picture, limit, None, (), (), where, False))
+        return self._searcher.search(
+            Question(self._picture, limit, None, (), (), where, False, None, False)
+        )
 
     def milliseconds(self, vector: Vectors, **how: Any) -> float:
         """The time of one search."""

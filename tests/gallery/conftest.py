@@ -33,6 +33,7 @@ def open_gallery(model: Path, tmp_path: Path) -> Iterator[Callable[..., Gallery]
         options.setdefault("timeout", 10.0)
         if options.get("create", True):
             options.setdefault("model", str(model))
+            options.setdefault("detector", "own")
         opened.append(Gallery(folder or tmp_path / "gallery", **options))
         return opened[-1]
 
@@ -57,15 +58,15 @@ class CountingEncoder:
     def dim(self) -> int:
         return self._encoder.dim
 
-    def encode(self, images: Sequence[np.ndarray]) -> list[Features]:
+    def encode(self, images: Sequence[np.ndarray], *, scale: float = 1.0) -> list[Features]:
         type(self).encoded += len(images)
-        return self._encoder.encode(images)
+        return self._encoder.encode(images, scale=scale)
 
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Says how many pictures were encoded since it was last asked."""
-    monkeypatch.setattr("glocal.gallery.gallery.OnnxEncoder", CountingEncoder)
+    monkeypatch.setattr("glocal.gallery.models.OnnxEncoder", CountingEncoder)
     CountingEncoder.encoded = 0
 
     def count() -> int:

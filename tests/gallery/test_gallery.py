@@ -608,7 +608,7 @@ def test_features_come_back_as_they_were(open_gallery: Opener, photos: Path) -> 
     gallery.add(photos)
     features = gallery.features(photos / "p0003.png")
     assert features is not None
-    encoder = gallery._encoder(1)
+    encoder = gallery._models.encoder(alone=False)
     array = load(photos / "p0003.png", min_pixels=encoder.card.area).array
     expected = encoder.encode([array])[0]
     assert features.vector == pytest.approx(expected.vector, abs=2e-3)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glocal.encoders import DEFAULT_MODEL
+from glocal.encoders import EncoderParts, load_encoder
 from glocal.errors import RankingError
 from glocal.ranking.calibration import (
     Calibration,
@@ -25,8 +25,8 @@ PLAIN = Calibration(
     floor=2.0,
     per_match=0.1,
     order_weight=0.3,
-    same=Logistic(-6.0, (2.0, 0.0, 1.0, 1.0)),
-    copy=Logistic(-12.0, (2.0, 1.0, 6.0, 1.0)),
+    same=Logistic(-6.0, (2.0, 0.0, 0.0, 1.0, 1.0)),
+    copy=Logistic(-12.0, (2.0, 0.0, 1.0, 6.0, 1.0)),
     same_from=0.9,
     copy_from=0.9,
 )
@@ -71,7 +71,7 @@ def test_verdicts(seen, identical, verdict):
 
 
 def test_without_a_map_nothing_is_the_same_however_alike():
-    sure = replace(PLAIN, same=Logistic(9.0, (0, 0, 0, 9.0)), copy=Logistic(9.0, (0, 0, 0, 9.0)))
+    sure = replace(PLAIN, same=Logistic(9.0, (0, 0, 0, 0, 9.0)), copy=Logistic(9.0, (0, 0, 0, 0, 9.0)))
     assert sure.judge(found(0, 90), 1.0).verdict is Verdict.ALIKE
 
 
@@ -115,7 +115,7 @@ def test_a_damaged_file_is_named(tmp_path, text):
 
 
 def test_the_bundled_model_is_calibrated_and_no_evidence_counts_against():
-    calibration = calibration_for(DEFAULT_MODEL)
+    calibration = calibration_for(EncoderParts(load_encoder()).name)
     assert calibration is not None
     assert min(calibration.same.weights) >= 0
     assert min(calibration.copy.weights) >= 0

@@ -71,6 +71,11 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
     show_default=True,
     help="Look at the best 50 a second time: verify by local parts that they show the same thing.",
 )
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Look at the local parts of every picture, for things small in big pictures; slower.",
+)
 @json_option
 @click.option(
     "--html",
@@ -94,6 +99,7 @@ def search(
     exact: bool,
     rank: str | None,
     verify: bool,
+    deep: bool,
     as_json: bool,
     html: Path | None,
     model: str | None,
@@ -126,6 +132,7 @@ def search(
                     exact=exact,
                     rank=rank,
                     verify=verify,
+                    deep=deep,
                 )
             except (ImageError, QueryError) as error:
                 failed = True

@@ -373,6 +373,16 @@ class Catalog:
         )
         return dict(rows)
 
+    def all_parts(self, page: int = 500) -> Iterator[dict[UUID, bytes]]:
+        """The packed local parts of every content, so many at a time."""
+        after = b""
+        while rows := self._rows(
+            "SELECT content, data FROM parts WHERE content > ? ORDER BY content LIMIT ?",
+            (after, page),
+        ):
+            after = rows[-1][0]
+            yield {UUID(bytes=content): data for content, data in rows}
+
     def without_parts(self) -> list[UUID]:
         """Contents that have no local parts kept."""
         rows = self._rows(

@@ -306,6 +306,7 @@ class Gallery:
         exact: bool = False,
         rank: str | None = None,
         verify: bool = True,
+        deep: bool = False,
     ) -> SearchResult:
         """Find the pictures that show the same thing.
 
@@ -323,10 +324,13 @@ class Gallery:
             rank: re-rank the best 400 by a method of `glocal.ranking.registry.RERANKINGS`.
             verify: look at the best 50 a second time: verify by their local parts that they show
                 the same thing, say so in their evidence, and order them by score and evidence.
+            deep: look at the local parts of every picture too, for things that are small in big
+                pictures; takes some 25 ms for a thousand pictures.
 
         Raises:
             ImageError: the query is no picture.
-            QueryError: the region, the limit or the condition makes no sense.
+            QueryError: the region, the limit or the condition makes no sense, or a deep search is
+                asked for where nothing can be verified.
             RankingError: there is no re-ranking of that name.
         """
         searcher = Searcher(
@@ -337,7 +341,7 @@ class Gallery:
             self._limits,
             self._models.second_look() if verify else None,
         )
-        asked = Question(image, limit, region, tuple(like), tuple(unlike), where, exact, rank)
+        asked = Question(image, limit, region, tuple(like), tuple(unlike), where, exact, rank, deep)
         return searcher.search(asked)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:

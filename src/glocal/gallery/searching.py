@@ -50,6 +50,7 @@ class Question:
     where: str | Condition | None
     exact: bool
     rank: str | None
+    deep: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Searcher:
         if not 1 <= asked.limit <= MOST_HITS:
             raise QueryError(f"limit is {asked.limit}; it goes from 1 to {MOST_HITS}")
         where = parse(asked.where, self.catalog) if isinstance(asked.where, str) else asked.where
+        if asked.deep and self.second_look is None:
+            raise QueryError("a deep search compares and verifies local parts: it needs --verify")
         rerank = None if asked.rank is None else find_reranking(asked.rank).rerank
         clock = _Clock()
         with clock.measure("decode"):
@@ -89,10 +92,20 @@ class Searcher:
         if rerank is not None:
             with clock.measure("rerank"):
                 matches = self._reranked(rerank, vector, matches)
+        found: list[Match] = []
+        if self.second_look is not None and asked.deep:
+            with clock.measure("deep"):
+                found = self._deeper(self.second_look, pictures[0].array, vector, matches, where)
+                files |= self._inside(where, self.catalog.files_of(match.id for match in found))
+                found = [match for match in found if files.get(match.id)]
+                deep = {match.id for match in found}
+                rest = [match for match in matches[VERIFIED:] if match.id not in deep]
+                matches = [*matches[:VERIFIED], *found, *rest]
         seen: dict[UUID, Seen] = {}
         if self.second_look is not None:
             with clock.measure("verify"):
-                matches, seen = self.second_look.look(pictures[0].array, matches, identity)
+                count = VERIFIED + len(found)
+                matches, seen = self.second_look.look(pictures[0].array, matches, identity, count)
         hits = _hits(matches, files, seen, identity)
         return SearchResult(
             _name_of(asked.image), self.model, tuple(hits[: asked.limit]), clock.milliseconds
@@ -147,6 +160,29 @@ class Searcher:
             if len(matches) < ask or found >= wanted or ask > 32 * wanted:
                 return [match for match in matches if inside.get(match.id)], inside
             ask *= 2
+
+    def _deeper(
+        self,
+        look: SecondLook,
+        image: NDArray[np.uint8],
+        vector: NDArray[np.float32],
+        matches: list[Match],
+        where: Condition | None,
+    ) -> list[Match]:
+        """What a look at every picture's local parts finds beside the vector's best matches."""
+        relaxed = None if where is None else for_some_copy(where)
+
+        def allowed(ids: list[UUID]) -> set[UUID]:
+            if relaxed is None:
+                return set(ids)
+            folders = self.catalog.folders_of(ids)
+            contents = self.catalog.contents(folders)
+            return {i for i, c in contents.items() if relaxed.matches(c.attributes(folders[i]))}
+
+        known = {match.id for match in matches[:VERIFIED]}
+        best = [i for i in look.deepest(image, VERIFIED + len(known), allowed) if i not in known]
+        vectors = self.store.vectors(best[:VERIFIED])
+        return [Match(i, float(vectors[i] @ vector)) for i in best if i in vectors]
 
     def _reranked(
         self, rerank: Rerank, vector: NDArray[np.float32], matches: list[Match]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders import Detector, LocalParts, parts_at_sizes
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.deep import deepest, shrunk_parts
 from glocal.gallery.parts import unpack
 from glocal.gallery.records import Match
 from glocal.ranking.calibration import Calibration
@@ -49,19 +50,24 @@ class SecondLook:
     calibration: Calibration
 
     def look(
-        self, image: NDArray[np.uint8], matches: Sequence[Match], identity: UUID | None
+        self,
+        image: NDArray[np.uint8],
+        matches: Sequence[Match],
+        identity: UUID | None,
+        count: int = VERIFIED,
     ) -> tuple[list[Match], dict[UUID, Seen]]:
         """Verify the best matches and put them in order of all that is known.
 
         Args:
             image: the query or the sought region of it, ``(h, w, 3)`` uint8 RGB.
-            matches: best first; those beyond `VERIFIED` stay below, as they are.
+            matches: best first.
             identity: the content that is the query's own file, if it is one.
+            count: how many are verified; the others stay below, as they are.
 
         Returns:
             all matches in their new order, and what was seen of those that have local parts.
         """
-        best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
+        best, rest = list(matches[:count]), matches[count:]
         stored = self.catalog.parts(match.id for match in best)
         facts = self.catalog.contents(stored)
         query = self._strong(parts_at_sizes(self.detector, image)) if stored else None
@@ -81,6 +87,17 @@ class SecondLook:
             evidence = self.calibration.judge(found, match.score, identical=match.id == identity)
             seen[match.id] = Seen(evidence, found)
         return [*self._ordered(best, seen), *rest], seen
+
+    def deepest(
+        self,
+        image: NDArray[np.uint8],
+        count: int,
+        allowed: Callable[[list[UUID]], set[UUID]],
+    ) -> list[UUID]:
+        """The pictures in which the query may be something small; see `glocal.gallery.deep`."""
+        strength = self.calibration.min_strength
+        looks = shrunk_parts(self.detector, image, strength)
+        return deepest(self.catalog, looks, count, strength, allowed) if looks else []
 
     def _strong(self, parts: LocalParts) -> LocalParts:
         return parts.stronger_than(self.calibration.min_strength)

@@ -67,8 +67,17 @@ class Calibration:
         return max(0.0, found.support - self.floor - self.per_match * found.matches)
 
     def signs(self, found: Verification, score: float) -> tuple[float, ...]:
-        """What the logistic models look at: excess, coverage, agreement, the vectors' cosine."""
-        return (log1p(self.excess(found)), sqrt(found.coverage), found.agreement, score)
+        """What the logistic models look at.
+
+        Excess, whether there is a map, coverage, agreement, the vectors' cosine.
+        """
+        return (
+            log1p(self.excess(found)),
+            float(found.homography is not None),
+            sqrt(found.coverage),
+            found.agreement,
+            score,
+        )
 
     def judge(self, found: Verification, score: float, *, identical: bool = False) -> Evidence:
         """Evidence for a candidate.
@@ -124,7 +133,7 @@ def calibrations(file: Path = FILE) -> dict[str, Calibration]:
             name: _read(entry)
             for name, entry in json.loads(file.read_text(encoding="utf-8")).items()
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RankingError(f"the calibrations {file} cannot be read: {error!r}") from error
 
 

@@ -1,0 +1,216 @@
+"""The second look as a search's user meets it: with the bundled model, on pictures made here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glocal.encoders import load_encoder
+from glocal.errors import ModelError, ModelMismatchError, QueryError, RankingError
+from glocal.gallery import Gallery
+from glocal.gallery.parts import pack
+from glocal.ranking.registry import RERANKINGS
+
+FIELDS = {
+    "inliers",
+    "matches",
+    "coverage",
+    "same_probability",
+    "copy_probability",
+    "verdict",
+    "homography",
+}
+
+
+def busy(seed: int, height: int = 300, width: int = 400) -> np.ndarray:
+    """Blocks of many sizes, none like another."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((height, width, 3), rng.integers(60, 190, 3), np.uint8)
+    for _ in range(150):
+        x, y = rng.integers(0, width), rng.integers(0, height)
+        w, h = rng.integers(4, 60, 2)
+        picture[y : y + h, x : x + w] = rng.integers(0, 255, 3)
+    return picture
+
+
+def save(path: Path, picture: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, quality=92)
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for seed in range(12):
+        save(folder / f"{seed:02}.jpg", busy(seed))
+    return folder
+
+
+@pytest.fixture
+def gallery(photos: Path, tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery(tmp_path / "gallery") as opened:
+        opened.add(photos)
+        yield opened
+
+
+def cropped(seed: int) -> np.ndarray:
+    """The middle of a picture, darker."""
+    return (busy(seed)[40:260, 60:350] * 0.8).astype(np.uint8)
+
+
+def test_a_copy_is_proved(gallery: Gallery, photos: Path) -> None:
+    result = gallery.search(cropped(3), limit=12)
+    best, *others = result.hits
+    assert best.path == photos / "03.jpg"
+    assert set(best.evidence) == FIELDS
+    assert best.evidence["verdict"] in ("copy", "same object or place")
+    assert best.evidence["inliers"] > 15
+    assert best.evidence["inliers"] <= best.evidence["matches"]
+    assert best.evidence["same_probability"] > 0.9
+    top_left = np.array(best.evidence["homography"]) @ [0, 0, 1]
+    assert top_left[:2] / top_left[2] == pytest.approx([60 / 400, 40 / 300], abs=0.03)
+    assert set(result.timings_ms) == {"decode", "encode", "search", "verify"}
+    for other in others:
+        assert other.evidence["verdict"] == "alike"
+        assert other.evidence["same_probability"] < best.evidence["same_probability"]
+
+
+def test_without_the_second_look(gallery: Gallery, photos: Path) -> None:
+    result = gallery.search(photos / "03.jpg", verify=False)
+    assert result.hits[0].evidence == {"verdict": "identical file"}
+    assert all(hit.evidence == {} for hit in result.hits[1:])
+    assert "verify" not in result.timings_ms
+
+
+def test_the_file_itself_comes_first_and_says_so(gallery: Gallery, photos: Path) -> None:
+    save(photos.parent / "more" / "brighter.png", np.minimum(busy(3) * 1.1, 255).astype(np.uint8))
+    gallery.add(photos.parent / "more")
+    best, second, *_ = gallery.search(photos / "03.jpg").hits
+    assert (best.path, best.evidence["verdict"]) == (photos / "03.jpg", "identical file")
+    assert set(best.evidence) == FIELDS
+    assert (second.path.name, second.evidence["verdict"]) == ("brighter.png", "copy")
+
+
+def test_a_region_is_what_is_verified(gallery: Gallery) -> None:
+    both = np.concatenate([busy(5), busy(7)], axis=1)
+    best = gallery.search(both, region=(0.5, 0, 0.5, 1)).hits[0]
+    assert best.path.name == "07.jpg"
+    mapped = np.array(best.evidence["homography"])
+    assert mapped / mapped[2, 2] == pytest.approx(np.eye(3), abs=0.03)
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_blank_query_is_a_query(gallery: Gallery, grey: int) -> None:
+    result = gallery.search(np.full((50, 70, 3), grey, np.uint8))
+    assert len(result) == 10
+    assert all(hit.evidence["verdict"] == "alike" for hit in result)
+    assert all(hit.evidence["homography"] is None for hit in result)
+
+
+def test_pictures_without_parts_are_found_and_can_be_given_some(
+    gallery: Gallery, photos: Path
+) -> None:
+    before = gallery.search(cropped(3))
+    with sqlite3.connect(gallery.folder / "catalog.sqlite") as catalog:
+        catalog.execute("DELETE FROM parts")
+    catalog.close()
+    assert gallery.info().without_parts == 12
+    assert {hit.path for hit in gallery.search(cropped(3), limit=12)} == set(photos.iterdir())
+    assert all(hit.evidence == {} for hit in gallery.search(cropped(3)))
+    assert gallery.complete() == 12
+    assert gallery.info().without_parts == 0
+    assert gallery.search(cropped(3)).hits == before.hits
+    assert gallery.complete() == 0
+
+
+def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos: Path) -> None:
+    path = save(photos.parent / "one" / "one.jpg", busy(50))
+    gallery.add(path)
+    with sqlite3.connect(gallery.folder / "catalog.sqlite") as catalog:
+        catalog.execute("DELETE FROM parts")
+    catalog.close()
+    save(path, busy(51))
+    assert gallery.complete() == 12
+    assert gallery.info().without_parts == 1
+
+
+def test_another_detector(gallery: Gallery, photos: Path, tmp_path: Path) -> None:
+    assert gallery.info().detector == "own"
+    with pytest.raises(ModelError, match="choose of own"):
+        gallery.complete("xfaet")
+    assert gallery.complete("xfeat") == 12
+    assert gallery.info().detector == "xfeat"
+    best = gallery.search(cropped(4)).hits[0]
+    assert best.path.name == "04.jpg"
+    assert best.evidence["inliers"] > 15
+    new = save(tmp_path / "new.jpg", busy(60))
+    gallery.add(new)
+    assert gallery.features(new).descriptors.shape[1] == 64
+    with (
+        Gallery(gallery.folder, detector="own") as again,
+        pytest.raises(ModelMismatchError, match="--refresh --detector own"),
+    ):
+        again.add(photos)
+
+
+def test_stored_parts_are_the_encoders(gallery: Gallery, photos: Path) -> None:
+    """They come with the vector, from one pass of the network."""
+    from glocal.images import load
+
+    encoder = load_encoder()
+    picture = load(photos / "02.jpg", min_pixels=encoder.card.area)
+    (features,) = encoder.encode([picture.array])
+    stored = gallery.features(photos / "02.jpg")
+    assert pack(stored.parts) == pack(features.parts)
+
+
+@pytest.mark.parametrize("name", RERANKINGS)
+def test_rerankings_keep_what_was_found(gallery: Gallery, photos: Path, name: str) -> None:
+    result = gallery.search(cropped(3), limit=12, rank=name)
+    assert {hit.path for hit in result} == set(photos.iterdir())
+    assert "rerank" in result.timings_ms
+    assert result.hits[0].path.name == "03.jpg"
+    plain = gallery.search(cropped(3), limit=12, rank=name, verify=False)
+    assert {hit.path for hit in plain} == set(photos.iterdir())
+    scores = {hit.path: hit.score for hit in gallery.search(cropped(3), limit=12)}
+    assert all(hit.score == scores[hit.path] for hit in plain)
+
+
+def test_an_unknown_reranking(gallery: Gallery) -> None:
+    with pytest.raises(RankingError, match="choose of aqe"):
+        gallery.search(busy(1), rank="superglobel")
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seventy big pictures; in a corner of the last one stands a small one."""
+    folder = tmp_path_factory.mktemp("crowd")
+    for seed in range(100, 170):
+        picture = busy(seed, 480, 640)
+        if seed == 169:
+            thing = Image.fromarray(busy(1)).resize((160, 120), Image.Resampling.BOX)
+            picture[340:460, 460:620] = np.asarray(thing)
+        save(folder / ("big" if seed % 2 else "other") / f"{seed}.jpg", picture)
+    return folder
+
+
+def test_a_deep_search_finds_what_is_small(crowd: Path, tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery") as gallery:
+        gallery.add(crowd)
+        result = gallery.search(busy(1), deep=True)
+        assert result.hits[0].path.name == "169.jpg"
+        assert result.hits[0].evidence["inliers"] >= 8
+        assert "deep" in result.timings_ms
+        assert [hit.rank for hit in result] == list(range(1, 11))
+        everything = gallery.search(busy(1), deep=True, limit=1000)
+        assert len({hit.path for hit in everything}) == len(everything) == 70
+        elsewhere = gallery.search(busy(1), deep=True, where="folder = other", limit=1000)
+        assert len(elsewhere) == 35
+        with pytest.raises(QueryError, match="needs --verify"):
+            gallery.search(busy(1), deep=True, verify=False)
