@@ -21,8 +21,9 @@ _FOR = ((150, 92, 12), (226, 146, 0), (255, 214, 61))
 _AGAINST = ((38, 62, 120), (40, 108, 200), (96, 186, 255))
 _STRENGTH = ((16, 34, 84), (64, 84, 128), (118, 122, 128), (186, 172, 98), (255, 234, 70))
 
-# The eight colours of Okabe and Ito (Color Universal Design, 2008) but black, and two more
-# lightnesses of grey: parts of one picture.
+_ALONG = ((86, 180, 233), (255, 255, 255), (255, 190, 20))
+
+# The eight colours of Okabe and Ito (Color Universal Design, 2008) but black: parts of one picture.
 PARTS: tuple[Color, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -53,6 +54,11 @@ def signed_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
 def strength_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Colours of values from 0 to 1, dark blue to yellow, ``(..., 3)``."""
     return scale_table(_STRENGTH)[_steps(values)]
+
+
+def along_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Bright colours of values from 0 to 1, blue over white to yellow, ``(..., 3)``."""
+    return scale_table(_ALONG)[_steps(values)]
 
 
 def _steps(values: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -177,6 +177,11 @@ def _chosen(
         x, y = point
         if max(x, y) > 1:
             x, y = x / query.width, y / query.height
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            raise QueryError(
+                f"point {point[0]:g},{point[1]:g} is not in the query of "
+                f"{query.width} x {query.height} pixels"
+            )
         return ((x, y),), point_weights((x, y), shape)
     box = pixel_box(region, query.width, query.height)
     left, right = box.left / query.width, box.right / query.width

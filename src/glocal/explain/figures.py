@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.explain.color_scales import MARK, PARTS, strength_colors
+from glocal.explain.color_scales import MARK, PAPER, PARTS, Color, along_colors
 from glocal.explain.figure import Figure, Point, Ring, Stroke
 from glocal.explain.heat import (
     parts_heat,
@@ -87,8 +87,8 @@ def answer_figure(
     what = "point" if len(marked) == 1 else "region"
     page = Page(_headline(similarities, verdict))
     page.note(
-        f"Left: a {what} of the query. Right: what answers it, yellow where the two are alike, "
-        "blue where they speak against each other. The ring is on the strongest answer."
+        f"Left: a chosen {what} of the query. Right: what answers it, yellow where the two are "
+        "alike, blue where they speak against each other. The ring is on the strongest answer."
     )
     for hit, similarity, answer in zip(hits, similarities, answers, strict=True):
         boxes = page.row(
@@ -102,11 +102,11 @@ def answer_figure(
                 ),
             ]
         )
-        _mark(page, boxes[0], marked)
+        _mark(page, boxes[0], marked, MARK)
         if answer.max() > 0:
             row, column = np.unravel_index(int(answer.argmax()), answer.shape)
             peak = (float(column) + 0.5) / answer.shape[1], (float(row) + 0.5) / answer.shape[0]
-            _mark(page, boxes[1], (peak,))
+            _mark(page, boxes[1], (peak,), PAPER)
         page.scales(boxes[1:], signed_bar(*_BAR), [_signed_ends(answer)])
         page.note(f"This {what} and the whole hit together make {answer.sum():+.3f} of the score.")
     return page.figure()
@@ -129,18 +129,18 @@ def matches_figure(
     unit = page.unit
     if corners is not None:
         frame = tuple(at(second, (float(x), float(y))) for x, y in corners)
-        page.add(Stroke(frame, (255, 255, 255), 0.4 * unit, closed=True))
+        page.add(Stroke(frame, PAPER, 0.4 * unit, closed=True))
     # From left to right of the query through the scale, so that a line's ends are told apart.
     order = np.argsort(np.argsort(matches.query_points[drawn, 0]))
-    colors = strength_colors(0.35 + 0.65 * order / max(len(drawn) - 1, 1))
+    colors = along_colors(order / max(len(drawn) - 1, 1))
     for number, color in zip(drawn, colors, strict=True):
         red, green, blue = (round(float(channel)) for channel in color)
         ends = [
             at(box, (float(points[number][0]), float(points[number][1])))
             for box, points in ((first, matches.query_points), (second, matches.hit_points))
         ]
-        page.add(Stroke((ends[0], ends[1]), (red, green, blue), 0.14 * unit))
-        page.add(*(Ring(end, 0.42 * unit, (red, green, blue), 0.14 * unit, True) for end in ends))
+        page.add(Stroke((ends[0], ends[1]), (red, green, blue), 0.2 * unit))
+        page.add(*(Ring(end, 0.42 * unit, (red, green, blue), 0.2 * unit, True) for end in ends))
     return page.figure()
 
 
@@ -151,20 +151,12 @@ def parts_figure(pictures: Sequence[Shown], parts: Sequence[NDArray[np.float32]]
     page.note("The same colour is the same part; the stronger the colour, the more of it.")
     page.keys([(PARTS[k], f"Part {k + 1}") for k in range(count)])
     columns = 2 if len(pictures) in (2, 4) else 3
-    for start in range(0, len(pictures), columns):
-        page.row(
-            [
-                Panel(
-                    parts_heat(shown.array, part),
-                    heading,
-                    shown.name,
-                    f"{heading}: coloured by its strongest part",
-                )
-                for number, (shown, part) in enumerate(zip(pictures, parts, strict=True))
-                if start <= number < start + columns
-                for heading in ["Query" if number == 0 else f"Hit {number}"]
-            ]
-        )
+    panels = []
+    for number, (shown, part) in enumerate(zip(pictures, parts, strict=True)):
+        heading = "Query" if number == 0 else f"Hit {number}"
+        said = f"{heading}: coloured by its strongest part"
+        panels.append(Panel(parts_heat(shown.array, part), heading, shown.name, said))
+    page.grid(panels, columns)
     return page.figure()
 
 
@@ -212,10 +204,10 @@ def _matches_note(count: int, drawn: int, *, outlined: bool) -> str:
     return " ".join(said)
 
 
-def _mark(page: Page, box: Box, marked: tuple[Point, ...]) -> None:
+def _mark(page: Page, box: Box, marked: tuple[Point, ...], color: Color) -> None:
     places = tuple(at(box, point) for point in marked)
     unit = page.unit
     if len(places) == 1:
-        page.add(Ring(places[0], 1.3 * unit, MARK, 0.4 * unit))
+        page.add(Ring(places[0], 1.3 * unit, color, 0.4 * unit))
     else:
-        page.add(Stroke(places, MARK, 0.4 * unit, closed=True))
+        page.add(Stroke(places, color, 0.4 * unit, closed=True))

@@ -32,7 +32,7 @@ def strength_heat(photo: NDArray[np.uint8], grid: NDArray[np.float32]) -> NDArra
         grid: ``(h, w)`` from 0 to 1.
     """
     values = enlarge(grid, photo.shape[:2])
-    return _laid(photo, strength_colors(values), np.full(values.shape, 0.45))
+    return _laid(photo, strength_colors(values), np.full(values.shape, 0.4))
 
 
 def parts_heat(photo: NDArray[np.uint8], parts: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -69,15 +69,15 @@ def strength_bar(width: int, height: int) -> NDArray[np.uint8]:
     """The scale of `strength_heat` from 0 to 1, as it looks on a middle grey."""
     values = np.tile(np.linspace(0, 1, width), (height, 1))
     grey = np.full((height, width, 3), 128, np.uint8)
-    return _laid(grey, strength_colors(values), np.full(values.shape, 0.45))
+    return _laid(grey, strength_colors(values), np.full(values.shape, 0.4))
 
 
 def _laid(
     photo: NDArray[np.uint8], colors: NDArray[np.float64], strength: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
     grey = photo @ np.array([0.299, 0.587, 0.114]) * _DIM + _LIFT
-    # The square root lets weak values be seen.
-    cover = (np.sqrt(np.clip(strength, 0, 1)) * _COVER)[..., None]
+    # The power lets weak values be seen.
+    cover = (np.clip(strength, 0, 1) ** 0.7 * _COVER)[..., None]
     # Light and shade of the photo go through the colour, so that the thing stays in sight.
     lit = colors * (0.55 + 0.45 * grey / (128 * _DIM + _LIFT))[..., None]
     mixed = grey[..., None] * (1 - cover) + lit * cover

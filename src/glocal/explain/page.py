@@ -65,10 +65,17 @@ class Page:
         for line in _wrapped(text, _BODY, _WIDTH - 2 * _MARGIN):
             self._line(line, _BODY, color=QUIET)
 
-    def row(self, panels: Sequence[Panel]) -> list[Box]:
+    def grid(self, panels: Sequence[Panel], columns: int) -> None:
+        """Photos of one height in rows of so many."""
+        rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+        tallest = min(_common_height([_aspect(panel.array) for panel in row]) for row in rows)
+        for row in rows:
+            self.row(row, tallest)
+
+    def row(self, panels: Sequence[Panel], tallest: float = _TALLEST) -> list[Box]:
         """Photos of one height side by side, under their headings; where they are now."""
         aspects = [_aspect(panel.array) for panel in panels]
-        height = _common_height(aspects)
+        height = min(_common_height(aspects), tallest)
         self._y += 0.8 * _UNIT + _BODY
         boxes = []
         left = _MARGIN
