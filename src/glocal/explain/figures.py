@@ -127,9 +127,6 @@ def matches_figure(
         ]
     )
     unit = page.unit
-    if corners is not None:
-        frame = tuple(at(second, (float(x), float(y))) for x, y in corners)
-        page.add(Stroke(frame, PAPER, 0.4 * unit, closed=True))
     # From left to right of the query through the scale, so that a line's ends are told apart.
     order = np.argsort(np.argsort(matches.query_points[drawn, 0]))
     colors = along_colors(order / max(len(drawn) - 1, 1))
@@ -141,6 +138,9 @@ def matches_figure(
         ]
         page.add(Stroke((ends[0], ends[1]), (red, green, blue), 0.2 * unit))
         page.add(*(Ring(end, 0.42 * unit, (red, green, blue), 0.2 * unit, True) for end in ends))
+    if corners is not None:
+        frame = tuple(at(second, (float(x), float(y))) for x, y in corners)
+        page.add(Stroke(frame, PAPER, 0.4 * unit, closed=True))
     return page.figure()
 
 

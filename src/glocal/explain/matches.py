@@ -42,7 +42,7 @@ class Matches:
         points = self.query_points.astype(np.float64)
         chosen = [0]  # each next one is farthest from those there are
         gaps = np.linalg.norm(points - points[0], axis=1)
-        while len(chosen) < _MOST_LINES:
+        while len(chosen) < _MOST_LINES and gaps.max() > 0:
             chosen.append(int(gaps.argmax()))
             gaps = np.minimum(gaps, np.linalg.norm(points - points[chosen[-1]], axis=1))
         return np.array(sorted(chosen))
