@@ -54,6 +54,7 @@ class OnnxEncoder:
     def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
         session = _session(path, threads)
         self._threads = threads
+        self._explaining: Any = None  # made when it is needed
         self._idle: LifoQueue[Any] = LifoQueue()  # the last used is the next to be used
         for _ in range(sessions - 1):
             self._idle.put(None)  # made when it is needed
@@ -97,8 +98,8 @@ class OnnxEncoder:
     def contributions(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Split a picture's vector into what each part of the picture gave to it.
 
-        The model is loaded a second time for each call: explaining is rare, and encoding should
-        not have to compute what only explaining needs.
+        The model is loaded a second time for this: explaining is rare, and encoding should not
+        have to compute what only explaining needs.
 
         Args:
             image: ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
@@ -112,7 +113,9 @@ class OnnxEncoder:
             ModelError: this model cannot tell.
         """
         fitted = self._fitted(image)
-        session = _session(self.path, self._threads, explaining=True)
+        if self._explaining is None:  # two threads at once may load it twice; either will do
+            self._explaining = _session(self.path, self._threads, explaining=True)
+        session = self._explaining
         if _CONTRIBUTIONS not in [output.name for output in session.get_outputs()]:
             raise ModelError(
                 f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "

@@ -39,7 +39,7 @@ def png(figure: Figure) -> bytes:
         else:
             _words(pen, shape, plain=plain)
     file = io.BytesIO()
-    page.reduce(_FINER).save(file, "PNG", optimize=True)
+    page.reduce(_FINER).save(file, "PNG")
     return file.getvalue()
 
 
