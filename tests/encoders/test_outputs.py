@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_model import FIVE, FOUR, write_model
 from onnx import TensorProto, helper
@@ -87,11 +87,13 @@ def test_a_graph_inside_a_node_may_need_anything() -> None:
     assert without_output(data, "x") is data
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_what_is_no_model_stays_as_it_is(data: bytes) -> None:
     assert without_output(data, "contributions") == data
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, 5000), changed=st.integers(0, 5000), by=st.integers(1, 255))
 def test_a_damaged_model_is_left_to_onnx_runtime(
     model: bytes, cut: int, changed: int, by: int

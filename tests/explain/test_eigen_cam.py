@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.explain.eigen_cam import eigen_cam
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 6), st.integers(1, 6))
 def test_it_is_the_projection_on_the_main_direction(seed: int, rows: int, columns: int) -> None:
     grid = np.random.default_rng(seed).normal(0.5, 1, (rows, columns, 7)).astype(np.float32)

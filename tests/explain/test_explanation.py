@@ -146,9 +146,9 @@ def test_matches_are_drawn_with_the_outline(encoder: OnnxEncoder) -> None:
     )
     said = words(got)
     assert "70 verified points: same object" in said
-    assert "60 of 70 lines" in said
+    assert "40 of 70 lines" in said
     lines = [s for s in got.figure.shapes if isinstance(s, Stroke)]
-    assert [line.closed for line in lines] == [False] * 60 + [True]
+    assert [line.closed for line in lines] == [False] * 40 + [True]
     photos = [s for s in got.figure.shapes if isinstance(s, Photo)]
     right = max(x for x, _ in lines[-1].points)
     assert right == pytest.approx(photos[1].left + photos[1].width / 2)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import QueryError
@@ -36,6 +36,7 @@ def test_what_has_parts_is_split_into_them() -> None:
     assert (got.parts >= 0).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100), st.integers(1, 12), st.integers(1, 12), st.integers(1, 7))
 def test_more_rounds_never_fit_worse(seed: int, n: int, m: int, count: int) -> None:
     matrix = np.random.default_rng(seed).uniform(size=(n, m))

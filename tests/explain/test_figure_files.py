@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Tree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -96,6 +96,7 @@ def test_a_photo_in_svg_is_no_larger_than_it_is_shown() -> None:
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (200, 150)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=30))
 def test_any_text_stays_text(text: str) -> None:
     figure = Figure(200, 80, text, (Words((5, 50), text + "<b>&\"'", 20),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import QueryError
@@ -25,6 +25,7 @@ def test_the_same_frame_is_the_whole_hit() -> None:
     assert area(mirrored) == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_an_outline_holds_the_places_that_the_query_maps_to(seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -57,11 +58,11 @@ def test_what_lies_outside_or_behind_has_no_outline() -> None:
     assert outline(np.zeros((3, 3))) is None
 
 
-@pytest.mark.parametrize("count", [0, 1, 60, 61, 500])
+@pytest.mark.parametrize("count", [0, 1, 40, 41, 500])
 def test_the_lines_that_are_drawn_are_spread(count: int) -> None:
     points = np.random.default_rng(0).uniform(size=(count, 2)) ** 4  # most in one corner
     shown = Matches(points, points).shown()
-    assert len(shown) == min(count, 60)
+    assert len(shown) == min(count, 40)
     assert len(set(shown.tolist())) == len(shown)
     if count == 500:
         far = points[shown].max(axis=0)

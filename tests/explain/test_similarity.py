@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import QueryError
@@ -20,6 +20,7 @@ def contributions(seed: int, rows: int, columns: int, dim: int = 8) -> np.ndarra
     return (parts / np.linalg.norm(parts.sum((0, 1)))).astype(np.float32)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), sides, sides, sides, sides)
 def test_pairs_of_regions_add_up_to_the_score(
     seed: int, h1: int, w1: int, h2: int, w2: int
@@ -39,6 +40,7 @@ def test_pairs_of_regions_add_up_to_the_score(
         assert got.hit_map[k, m] == pytest.approx(got.table[:, :, k, m].sum(), abs=1e-5 * scale)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), sides, sides)
 def test_the_halves_of_a_query_share_the_hits_map(seed: int, rows: int, columns: int) -> None:
     got = decompose(contributions(seed, rows, columns), contributions(seed + 1, 3, 4))
@@ -58,6 +60,7 @@ def test_an_answer_is_where_the_same_thing_is() -> None:
     assert np.count_nonzero(answer) == 1
 
 
+@settings(deadline=None)
 @given(fractions, fractions, sides, sides)
 def test_weights_of_a_point_are_bilinear(x: float, y: float, rows: int, columns: int) -> None:
     weights = point_weights((x, y), (rows, columns))

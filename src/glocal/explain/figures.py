@@ -130,6 +130,7 @@ def matches_figure(
     # From left to right of the query through the scale, so that a line's ends are told apart.
     order = np.argsort(np.argsort(matches.query_points[drawn, 0]))
     colors = along_colors(order / max(len(drawn) - 1, 1))
+    dots = []
     for number, color in zip(drawn, colors, strict=True):
         red, green, blue = (round(float(channel)) for channel in color)
         ends = [
@@ -137,7 +138,8 @@ def matches_figure(
             for box, points in ((first, matches.query_points), (second, matches.hit_points))
         ]
         page.add(Stroke((ends[0], ends[1]), (red, green, blue), 0.2 * unit))
-        page.add(*(Ring(end, 0.42 * unit, (red, green, blue), 0.2 * unit, True) for end in ends))
+        dots += [Ring(end, 0.42 * unit, (red, green, blue), 0.2 * unit, True) for end in ends]
+    page.add(*dots)  # above all lines
     if corners is not None:
         frame = tuple(at(second, (float(x), float(y))) for x, y in corners)
         page.add(Stroke(frame, PAPER, 0.4 * unit, closed=True))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import QueryError
 
-_MOST_LINES = 60  # more hide the pictures; the caption has the whole count
+_MOST_LINES = 40  # more hide the pictures; the caption has the whole count
 _STEPS = 24  # of a side of the outline, which a homography keeps straight but may turn over
 
 
