@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 DIM = 16
 PART_DIM = 3
+FOUR = ["vector", "keypoints", "descriptors", "strengths"]
+FIVE = [*FOUR, "contributions"]
 
 
 def card(**changes: Any) -> dict[str, Any]:
@@ -37,6 +39,8 @@ def write_model(
         "half": np.full((4, 2), 0.5, np.float32),
         "rows": np.array([0], np.int64),
         "until": np.array([4], np.int64),
+        "one": np.array([1], np.int64),
+        "three": np.array([3], np.int64),
     }
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
@@ -53,12 +57,24 @@ def write_model(
         helper.make_node("Add", ["first", "eps"], ["positive"]),
         helper.make_node("LpNormalization", ["positive"], ["descriptors"], axis=1, p=2),
         helper.make_node("ReduceMean", ["positive"], ["strengths"], axes=[1], keepdims=0),
+        helper.make_node("ReduceL2", ["biased"], ["length"], axes=[1], keepdims=1),
+        helper.make_node("Add", ["waves", "bias"], ["moved"]),  # the mean of these is "biased"
+        helper.make_node("Shape", ["waves"], ["shape"]),
+        helper.make_node("Slice", ["shape", "rows", "one"], ["rows_of"]),
+        helper.make_node("Cast", ["rows_of"], ["count"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["moved", "count"], ["each"]),
+        helper.make_node("Div", ["each", "length"], ["parts"]),
+        helper.make_node("Shape", ["image"], ["sides"]),
+        helper.make_node("Slice", ["sides", "one", "three"], ["grid"]),
+        helper.make_node("Concat", ["grid", "whole"], ["cells"], axis=0),
+        helper.make_node("Reshape", ["parts", "cells"], ["contributions"]),
     ]
     shapes: dict[str, list[int | str]] = {
         "vector": [DIM],
         "keypoints": [4, 2],
         "descriptors": [4, PART_DIM],
         "strengths": [4],
+        "contributions": ["h", "w", DIM],
     }
     graph = helper.make_graph(
         nodes,
@@ -66,7 +82,7 @@ def write_model(
         [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "H", "W", 3])],
         [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
-            for name in outputs or shapes
+            for name in outputs or FOUR
         ],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
     )

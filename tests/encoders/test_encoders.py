@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_model import write_model
+from made_model import FIVE, write_model
 
 from glocal.encoders import OnnxEncoder, bundled_models, load_encoder
 from glocal.errors import ImageError, ModelError
@@ -19,7 +19,8 @@ def encoder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> OnnxEncoder:
     if request.param == "tiny":
-        return OnnxEncoder(write_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+        path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+        return OnnxEncoder(write_model(path, outputs=FIVE))
     return load_encoder(request.param, sessions=2)
 
 
@@ -80,6 +81,45 @@ def test_different_pictures_differ(encoder: OnnxEncoder) -> None:
 def test_what_is_no_picture_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.encode([wrong])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_contributions_add_up_to_the_vector(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
+    parts = encoder.contributions(picture(shape))
+    assert parts.ndim == 3
+    assert parts.dtype == np.float32
+    (features,) = encoder.encode([picture(shape)])
+    np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_flat_picture_has_contributions(encoder: OnnxEncoder, value: int) -> None:
+    flat = np.full((100, 150, 3), value, np.uint8)
+    parts, (features,) = encoder.contributions(flat), encoder.encode([flat])
+    np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
+
+
+def test_contributions_are_where_the_picture_is(encoder: OnnxEncoder) -> None:
+    """Another right half changes the right of the grid; only receptive fields reach over."""
+    left = np.tile(picture((240, 160)), (1, 2, 1))
+    other = left.copy()
+    other[:, 160:] = 255 - other[:, 160:]
+    lengths = [np.linalg.norm(encoder.contributions(p), axis=2) for p in (left, other)]
+    changed = np.abs(lengths[0] - lengths[1]).sum(axis=0)
+    half = len(changed) // 2
+    assert changed[half:].sum() > 1.5 * changed[:half].sum()
+
+
+def test_a_picture_that_is_none_has_no_contributions(encoder: OnnxEncoder) -> None:
+    with pytest.raises(ImageError, match="uint8"):
+        encoder.contributions(np.zeros((10, 10), np.uint8))
+
+
+def test_a_model_without_contributions_says_so(tmp_path: Path) -> None:
+    encoder = OnnxEncoder(write_model(tmp_path / "four.onnx"))
+    assert encoder.encode([picture((9, 9))])[0].vector.shape == (encoder.dim,)
+    with pytest.raises(ModelError, match=r"tiny v1 .*four\.onnx.* no output 'contributions'"):
+        encoder.contributions(picture((9, 9)))
 
 
 def test_the_card_tells_the_truth(encoder: OnnxEncoder) -> None:

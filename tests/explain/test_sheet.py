@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -78,6 +78,7 @@ hostile = st.lists(st.sampled_from(PIECES) | st.text(st.characters(), max_size=6
 )
 
 
+@settings(deadline=None)
 @given(text=hostile)
 def test_no_text_adds_an_element_or_an_attribute(
     tmp_path_factory: pytest.TempPathFactory, text: str
@@ -253,6 +254,7 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
+@settings(deadline=None)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), side=st.integers(1, 100))
 def test_a_thumbnail_keeps_the_aspect_within_its_side(height: int, width: int, side: int) -> None:
     array = np.full((height, width, 3), (200, 40, 90), np.uint8)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.features import Features
 from glocal.encoders.fit import fit
+from glocal.encoders.outputs import without_output
 from glocal.errors import ImageError, ModelError
 
 _OUTPUTS = ["vector", "keypoints", "descriptors", "strengths"]
+_CONTRIBUTIONS = "contributions"  # an output that a model may have besides
 
 
 class Encoder(Protocol):
@@ -53,6 +55,7 @@ class OnnxEncoder:
     def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
         session = open_session(path, threads)
         self._threads = threads
+        self._explaining: Any = None  # made when it is needed
         self._idle: LifoQueue[Any] = LifoQueue()  # the last used is the next to be used
         for _ in range(sessions - 1):
             self._idle.put(None)  # made when it is needed
@@ -67,7 +70,8 @@ class OnnxEncoder:
         if names != _OUTPUTS or inputs != [("image", "tensor(uint8)")]:
             raise ModelError(
                 f"{path} takes {inputs} and gives {names}; "
-                f"glocal needs image, tensor(uint8), and {_OUTPUTS}"
+                f"glocal needs image, tensor(uint8), and {_OUTPUTS}, "
+                f"and can use {_CONTRIBUTIONS}"
             )
         self.path = path
 
@@ -95,13 +99,39 @@ class OnnxEncoder:
         size = replace(self._card, area=area)
         return [self._encode(image, size) for image in images]
 
-    def _encode(self, image: NDArray[np.uint8], size: Card) -> Features:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise ImageError(
-                f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
-                "glocal.images.load makes it of anything"
+    def contributions(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Split a picture's vector into what each part of the picture gave to it.
+
+        The model is loaded a second time for this: explaining is rare, and encoding should not
+        have to compute what only explaining needs.
+
+        Args:
+            image: ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
+
+        Returns:
+            ``(rows, columns, d)`` float32: a grid over the whole picture, whose sum over rows and
+            columns is the vector that `encode` gives.
+
+        Raises:
+            ImageError: the array has another shape or type.
+            ModelError: this model cannot tell.
+        """
+        fitted = self._fitted(image, self._card)
+        if self._explaining is None:  # two threads at once may load it twice; either will do
+            self._explaining = open_session(self.path, self._threads, explaining=True)
+        session = self._explaining
+        if _CONTRIBUTIONS not in [output.name for output in session.get_outputs()]:
+            raise ModelError(
+                f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "
+                f"parts of a picture gave to its vector: it has no output {_CONTRIBUTIONS!r}; "
+                "explain with a model that has, such as the bundled one"
             )
-        fitted = fit(image, size)
+        (contributions,) = session.run([_CONTRIBUTIONS], {"image": fitted})
+        grid: NDArray[np.float32] = contributions
+        return grid
+
+    def _encode(self, image: NDArray[np.uint8], size: Card) -> Features:
+        fitted = self._fitted(image, size)
         session = self._idle.get()
         try:
             session = session or open_session(self.path, self._threads)
@@ -109,9 +139,22 @@ class OnnxEncoder:
         finally:
             self._idle.put(session)
 
+    def _fitted(self, image: NDArray[np.uint8], size: Card) -> NDArray[np.uint8]:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ImageError(
+                f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
+                "glocal.images.load makes it of anything"
+            )
+        return fit(image, size)
 
-def open_session(path: Path, threads: int) -> Any:
+
+def open_session(path: Path, threads: int, *, explaining: bool = False) -> Any:
     """ONNX Runtime's session for a model file.
+
+    Args:
+        path: of the model.
+        threads: that one run may use.
+        explaining: whether to load what only explanations need, too.
 
     Raises:
         ModelError: it is missing or cannot be run.
@@ -129,7 +172,10 @@ def open_session(path: Path, threads: int) -> Any:
     # Inputs differ in shape: plans kept for each would only grow.
     options.enable_mem_pattern = False
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        model = path.read_bytes()
+        if not explaining:
+            model = without_output(model, _CONTRIBUTIONS)
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base but Exception
         reason = str(error).strip().splitlines()[0][:200]
         raise ModelError(f"{path} is no model that ONNX Runtime can run: {reason}") from error

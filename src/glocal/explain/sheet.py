@@ -12,7 +12,6 @@ import io
 import math
 import os
 import secrets
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -22,11 +21,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.explain.sheet_style import STYLE
-
-# Part of real words and of emoji, and unable to reorder or hide what stands around them.
-_JOINERS = frozenset("\u200c\u200d")
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_NAMED_CONTROLS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+from glocal.explain.visible_text import visible
 
 _JPEG_QUALITY = 82
 
@@ -242,24 +237,5 @@ def _score(score: float, full: float) -> str:
 
 
 def _text(text: str) -> str:
-    """The text as it may stand in the page: nothing in it is markup, nothing in it is unseen.
-
-    A file name can hold anything but a slash: tags, quotes, line breaks, controls that turn the
-    direction of what follows, and, as lone surrogates, bytes that are no UTF-8. What cannot be
-    seen is written out the way Python writes it.
-    """
-    return html.escape("".join(map(_seen, text)), quote=True)
-
-
-def _seen(character: str) -> str:
-    code = ord(character)
-    unseen = unicodedata.category(character) in _HIDDEN and character not in _JOINERS
-    if not unseen and code & 0xFFFE != 0xFFFE and not 0xFDD0 <= code <= 0xFDEF:
-        return character
-    if character in _NAMED_CONTROLS:
-        return _NAMED_CONTROLS[character]
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that os.fsdecode could not decode
-        return f"\\x{code - 0xDC00:02x}"
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    """The text as it may stand in the page: nothing in it is markup, nothing in it is unseen."""
+    return html.escape(visible(text), quote=True)

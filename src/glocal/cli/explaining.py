@@ -1,0 +1,149 @@
+"""`glocal explain`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from glocal.cli.options import json_option, limit_options, model_options
+from glocal.cli.output import print_json
+from glocal.errors import GlocalError, ImageError
+from glocal.images import Limits
+
+if TYPE_CHECKING:
+    from glocal.explain import Kind
+
+_KINDS = ("similarity", "parts", "eigen")
+
+
+class _Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers between commas, as many as the name has."""
+
+    def __init__(self, name: str, example: str) -> None:
+        self.name = name
+        self._example = example
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        wanted = self.name.count(",") + 1
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != wanted:
+            self.fail(f"{value!r} is not {wanted} numbers such as {self._example}", param, ctx)
+        return numbers
+
+
+@click.command()
+@click.argument("query")
+@click.argument("hits", nargs=-1, metavar="HIT...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The picture to write, .png or .svg.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(_KINDS),
+    default="similarity",
+    show_default=True,
+    help="similarity: what each region adds to the score; parts: what the pictures have in "
+    "common; eigen: what stands out in each by itself.",
+)
+@click.option(
+    "--point",
+    type=_Numbers("X,Y", "0.5,0.4"),
+    help="Light up what answers this point of the query: pixels, or fractions if both are at "
+    "most 1.",
+)
+@click.option(
+    "--region",
+    type=_Numbers("X,Y,W,H", "10,20,300,200"),
+    help="Likewise for a region of the query.",
+)
+@click.option(
+    "--parts", type=click.IntRange(1, 7), default=4, show_default=True, help="How many parts."
+)
+@click.option(
+    "-g",
+    "--gallery",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Explain with the model of this gallery.",
+)
+@json_option
+@model_options
+@limit_options
+def explain(
+    query: str,
+    hits: tuple[str, ...],
+    output: Path,
+    kind: str,
+    point: tuple[float, ...] | None,
+    region: tuple[float, ...] | None,
+    parts: int,
+    gallery: Path | None,
+    as_json: bool,
+    model: str | None,
+    model_sha256: str | None,
+    max_bytes: int,
+    max_pixels: int,
+) -> None:
+    """Draw why HIT is like QUERY, as PNG or SVG (- reads the query from standard input).
+
+    The model is the bundled one, unless --model or --gallery names another.
+    """
+    from glocal.encoders import (
+        DEFAULT_MODEL,
+        load_encoder,
+    )  # beginning in 0.04 s is what --help needs
+    from glocal.explain import explain as explained
+    from glocal.explain.figure import check_ending
+
+    check_ending(output)
+    if model is None and gallery is not None:
+        model = _model_of(gallery)
+    try:
+        explanation = explained(
+            sys.stdin.buffer.read(max_bytes + 1) if query == "-" else query,
+            *hits,
+            kind=cast("Kind", kind),
+            encoder=load_encoder(model or DEFAULT_MODEL, sha256=model_sha256),
+            point=cast("tuple[float, float] | None", point),
+            region=cast("tuple[float, float, float, float] | None", region),
+            parts=parts,
+            limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
+        )
+    except ImageError as error:
+        # The bare reason is for lists; the file is in the error's notes.
+        raise GlocalError(": ".join([*getattr(error, "__notes__", []), str(error)])) from error
+    try:
+        explanation.save(output)
+    except OSError as error:
+        raise GlocalError(f"{output} cannot be written: {error.strerror}") from error
+    if as_json:
+        scored = [
+            {"path": hit, "score": score}
+            for hit, score in zip(hits, explanation.scores, strict=True)
+        ]
+        print_json({"query": query, "kind": kind, "hits": scored, "output": str(output)})
+        return
+    for hit, score in zip(hits, explanation.scores, strict=True):
+        click.echo(f"{score:6.3f}  {hit}")
+    click.echo(f"wrote {output}", err=True)
+
+
+def _model_of(gallery: Path) -> str:
+    """The gallery's own copy of the model that made its vectors."""
+    from glocal.gallery.layout import open_layout
+
+    layout = open_layout(gallery, model=None, sha256=None, create=False, timeout=30)
+    return str(layout.model_file)

@@ -1,0 +1,34 @@
+"""Eigen-CAM: what stands out in one picture, without a query (Muhammad and Yeasin, IJCNN 2020)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def eigen_cam(contributions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The strength of a picture's main direction in each of its cells.
+
+    The paper projects a convolution's feature map on its first principal direction, without taking
+    the mean away. Here the map is of the contributions to the picture's vector, so that what is
+    seen is what the search goes by. A principal direction has no sign: it is turned so that the
+    cells together point along it, and cells that point the other way count as 0.
+
+    Args:
+        contributions: ``(h, w, d)`` of a model, or any map of features.
+
+    Returns:
+        ``(h, w)`` float32, at least 0, with 1 at its largest; all 0 where the map is.
+    """
+    height, width, dim = contributions.shape
+    cells = contributions.reshape(-1, dim).astype(np.float64)
+    main = np.linalg.svd(cells, full_matrices=False)[2][0]
+    strength = cells @ main
+    if strength.sum() < 0:
+        strength = -strength
+    strength = np.maximum(strength, 0)
+    largest = strength.max()
+    if largest > 0:
+        strength /= largest
+    cam: NDArray[np.float32] = strength.reshape(height, width).astype(np.float32)
+    return cam

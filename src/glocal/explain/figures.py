@@ -1,0 +1,215 @@
+"""The pages that explain: similarity, one point's answer, matches, joint parts, one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.explain.color_scales import MARK, PAPER, PARTS, Color, along_colors
+from glocal.explain.figure import Figure, Point, Ring, Stroke
+from glocal.explain.heat import (
+    parts_heat,
+    signed_bar,
+    signed_heat,
+    strength_bar,
+    strength_heat,
+)
+from glocal.explain.matches import Matches, outline
+from glocal.explain.page import Box, Page, Panel, at
+from glocal.explain.similarity import Similarity
+
+_BAR = (512, 24)  # pixels of a scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A picture to be shown.
+
+    Attributes:
+        array: ``(h, w, 3)`` uint8 RGB.
+        name: of its file.
+    """
+
+    array: NDArray[np.uint8]
+    name: str
+
+
+def similarity_figure(
+    query: Shown, hits: Sequence[Shown], similarities: Sequence[Similarity], verdict: str = ""
+) -> Figure:
+    """Heat maps of what each region adds to the score: a row of query and hit for each hit."""
+    page = Page(_headline(similarities, verdict))
+    page.note(
+        "Yellow regions raise the score, blue regions lower it. All regions of a picture, yellow "
+        "and blue, add up to exactly the score."
+    )
+    for hit, similarity in zip(hits, similarities, strict=True):
+        sides = (
+            (query, similarity.query_map, "Query"),
+            (hit, similarity.hit_map, _hit(similarity)),
+        )
+        boxes = page.row(
+            [
+                Panel(
+                    signed_heat(shown.array, grid),
+                    heading,
+                    shown.name,
+                    f"{heading}: heat map of what each region adds to the score",
+                )
+                for shown, grid, heading in sides
+            ]
+        )
+        page.scales(boxes, signed_bar(*_BAR), [_signed_ends(grid) for _, grid, _ in sides])
+    return page.figure()
+
+
+def answer_figure(
+    query: Shown,
+    hits: Sequence[Shown],
+    similarities: Sequence[Similarity],
+    answers: Sequence[NDArray[np.float32]],
+    marked: tuple[Point, ...],
+    verdict: str = "",
+) -> Figure:
+    """A marked part of the query, and what in each hit answers it.
+
+    Args:
+        query: with the part.
+        hits: to look in.
+        similarities: of query and hits.
+        answers: for each hit what `Similarity.answer` gave.
+        marked: one point, or the corners of a region; fractions of the query.
+        verdict: words that go with the score.
+    """
+    what = "point" if len(marked) == 1 else "region"
+    page = Page(_headline(similarities, verdict))
+    page.note(
+        f"Left: a chosen {what} of the query. Right: what answers it, yellow where the two are "
+        "alike, blue where they speak against each other. The ring is on the strongest answer."
+    )
+    for hit, similarity, answer in zip(hits, similarities, answers, strict=True):
+        boxes = page.row(
+            [
+                Panel(query.array, "Query", query.name, f"Query with a marked {what}"),
+                Panel(
+                    signed_heat(hit.array, answer),
+                    _hit(similarity),
+                    hit.name,
+                    f"Hit: heat map of what answers the marked {what}",
+                ),
+            ]
+        )
+        _mark(page, boxes[0], marked, MARK)
+        if answer.max() > 0:
+            row, column = np.unravel_index(int(answer.argmax()), answer.shape)
+            peak = (float(column) + 0.5) / answer.shape[1], (float(row) + 0.5) / answer.shape[0]
+            _mark(page, boxes[1], (peak,), PAPER)
+        page.scales(boxes[1:], signed_bar(*_BAR), [_signed_ends(answer)])
+        page.note(f"This {what} and the whole hit together make {answer.sum():+.3f} of the score.")
+    return page.figure()
+
+
+def matches_figure(
+    query: Shown, hit: Shown, matches: Matches, score: float, verdict: str = ""
+) -> Figure:
+    """Lines between verified points, and the outline of the query in the hit."""
+    count, drawn = len(matches.query_points), matches.shown()
+    page = Page(f"Similarity {score:.3f}, {count} verified points" + _after(verdict))
+    corners = None if matches.homography is None else outline(matches.homography)
+    page.note(_matches_note(count, len(drawn), outlined=corners is not None))
+    first, second = page.row(
+        [
+            Panel(query.array, "Query", query.name, "Query with its matched points"),
+            Panel(hit.array, "Hit", hit.name, "Hit with its matched points"),
+        ]
+    )
+    unit = page.unit
+    # From left to right of the query through the scale, so that a line's ends are told apart.
+    order = np.argsort(np.argsort(matches.query_points[drawn, 0]))
+    colors = along_colors(order / max(len(drawn) - 1, 1))
+    dots = []
+    for number, color in zip(drawn, colors, strict=True):
+        red, green, blue = (round(float(channel)) for channel in color)
+        ends = [
+            at(box, (float(points[number][0]), float(points[number][1])))
+            for box, points in ((first, matches.query_points), (second, matches.hit_points))
+        ]
+        page.add(Stroke((ends[0], ends[1]), (red, green, blue), 0.2 * unit))
+        dots += [Ring(end, 0.42 * unit, (red, green, blue), 0.2 * unit, True) for end in ends]
+    page.add(*dots)  # above all lines
+    if corners is not None:
+        frame = tuple(at(second, (float(x), float(y))) for x, y in corners)
+        page.add(Stroke(frame, PAPER, 0.4 * unit, closed=True))
+    return page.figure()
+
+
+def parts_figure(pictures: Sequence[Shown], parts: Sequence[NDArray[np.float32]]) -> Figure:
+    """Joint parts of a query and its hits, each part in one colour throughout."""
+    count = parts[0].shape[2]
+    page = Page(f"{count} parts that these pictures have in common")
+    page.note("The same colour is the same part; the stronger the colour, the more of it.")
+    page.keys([(PARTS[k], f"Part {k + 1}") for k in range(count)])
+    columns = 2 if len(pictures) in (2, 4) else 3
+    panels = []
+    for number, (shown, part) in enumerate(zip(pictures, parts, strict=True)):
+        heading = "Query" if number == 0 else f"Hit {number}"
+        said = f"{heading}: coloured by its strongest part"
+        panels.append(Panel(parts_heat(shown.array, part), heading, shown.name, said))
+    page.grid(panels, columns)
+    return page.figure()
+
+
+def eigen_figure(pictures: Sequence[Shown], maps: Sequence[NDArray[np.float32]]) -> Figure:
+    """What stands out in each picture by itself: the picture beside its map."""
+    page = Page("What the model sees most of")
+    page.note("Eigen-CAM: how strongly each region has the main direction of the picture's vector.")
+    for shown, grid in zip(pictures, maps, strict=True):
+        boxes = page.row(
+            [
+                Panel(shown.array, "Picture", shown.name, "The picture as it is"),
+                Panel(strength_heat(shown.array, grid), "Eigen-CAM", "", "Heat map of the picture"),
+            ]
+        )
+        page.scales(boxes[1:], strength_bar(*_BAR), ["none|most"])
+    return page.figure()
+
+
+def _headline(similarities: Sequence[Similarity], verdict: str) -> str:
+    scores = ", ".join(f"{similarity.score:.3f}" for similarity in similarities)
+    return f"Similarity {scores}" + _after(verdict)
+
+
+def _after(verdict: str) -> str:
+    return f": {verdict}" if verdict else ""
+
+
+def _hit(similarity: Similarity) -> str:
+    return f"Hit, {similarity.score:.3f}"
+
+
+def _signed_ends(grid: NDArray[np.float32]) -> str:
+    most = float(np.abs(grid).max())
+    return f"-{most:.3f}|+{most:.3f} a cell"
+
+
+def _matches_note(count: int, drawn: int, *, outlined: bool) -> str:
+    said = [] if drawn == count else [f"{drawn} of {count} lines are drawn."]
+    if outlined:
+        said.append("The white outline is the frame of the query, found in the hit.")
+    elif count:
+        said.append("The points give no outline of the query in the hit.")
+    else:
+        said.append("No points were verified; the pictures may still be alike.")
+    return " ".join(said)
+
+
+def _mark(page: Page, box: Box, marked: tuple[Point, ...], color: Color) -> None:
+    places = tuple(at(box, point) for point in marked)
+    unit = page.unit
+    if len(places) == 1:
+        page.add(Ring(places[0], 1.3 * unit, color, 0.4 * unit))
+    else:
+        page.add(Stroke(places, color, 0.4 * unit, closed=True))
