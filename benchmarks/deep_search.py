@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders import EncoderParts, LocalParts, load_encoder, parts_at_sizes
 from glocal.encoders.local_parts import QUERY_SCALES
-from glocal.gallery.deep import SCALES
+from glocal.gallery.deep import DEEP_SCALES
 from glocal.gallery.second_look import VERIFIED
 from glocal.images import load
 from glocal.ranking.calibration import Calibration, calibrations
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="wallpapers")
     parser.add_argument("--half", type=int, choices=(0, 1), default=1)
-    parser.add_argument("--scales", type=float, nargs="+", default=SCALES)
+    parser.add_argument("--scales", type=float, nargs="+", default=DEEP_SCALES)
     options = parser.parse_args()
     encoder = load_encoder()
     detector = EncoderParts(encoder)
@@ -78,11 +78,9 @@ def main() -> None:
                 calibration,
             ),
         }
-        for name, parts in (("deep", query_parts), ("deep, smaller parts too", deep_parts)):
-            both = np.array(list(dict.fromkeys([*by_vector[:VERIFIED], *by_parts[:VERIFIED]])))
-            orders[name] = verified(
-                parts, both, vector, gallery, known, known.sizes[query], calibration
-            )
+        orders["deep"] = verified(
+            deep_parts, by_parts[:VERIFIED], maxsim, gallery, known, known.sizes[query], calibration
+        )
         for name, order in orders.items():
             hit = np.flatnonzero(right[order])
             places.setdefault(name, []).append(int(hit[0]) if len(hit) else len(gallery))

@@ -172,8 +172,7 @@ NO_MATCHES = Matches(np.zeros((0, 2)), np.zeros((0, 2)))
         (1, {"point": (-0.1, 0.5)}, r"point -0\.1,0\.5 is not"),
         (1, {"region": (500, 5, 10, 10)}, "covers no pixel"),
         (1, {"kind": "parts", "parts": 8}, "1 to 7 parts, not 8"),
-        (1, {"kind": "matches"}, "needs verified matches"),
-        (1, {"matches": NO_MATCHES}, "no other kind takes them"),
+        (1, {"matches": NO_MATCHES}, "are for kind matches"),
         (2, {"kind": "matches", "matches": NO_MATCHES}, "one hit, not 2"),
     ],
 )
@@ -204,3 +203,15 @@ def test_two_photos_of_a_church_are_alike_in_the_church(encoder: OnnxEncoder) ->
     assert middle > 0.8 * query_map.sum()  # neither the sky nor the people on the stairs
     rows, columns = hit_map.shape
     assert hit_map[:, columns // 4 : 3 * columns // 4].sum() > 0.8 * hit_map.sum()  # nor trees
+
+
+def test_matches_are_verified_when_they_are_not_given(encoder: OnnxEncoder) -> None:
+    rng = np.random.default_rng(5)
+    picture = np.full((300, 400, 3), 90, np.uint8)
+    for _ in range(150):
+        x, y = rng.integers(0, 400), rng.integers(0, 300)
+        picture[y : y + rng.integers(4, 60), x : x + rng.integers(4, 60)] = rng.integers(0, 255, 3)
+    why = explain(picture, picture[30:280, 40:380], kind="matches", encoder=encoder)
+    words = " ".join(shape.text for shape in why.figure.shapes if isinstance(shape, Words))
+    assert "copy" in words or "same object or place" in words
+    assert sum(isinstance(shape, Stroke) for shape in why.figure.shapes) > 10

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glocal.cli.demo_photos import gather
 from glocal.encoders import load_encoder
 from glocal.errors import ModelError, ModelMismatchError, QueryError, RankingError
 from glocal.gallery import Gallery
@@ -188,29 +189,35 @@ def test_an_unknown_reranking(gallery: Gallery) -> None:
 
 
 @pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seventy big pictures; in a corner of the last one stands a small one."""
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A photograph, and a folder of others; in the corner of one it stands, a quarter as wide."""
+    pytest.importorskip("skimage", reason="the photographs are scikit-image's")
     folder = tmp_path_factory.mktemp("crowd")
-    for seed in range(100, 170):
-        picture = busy(seed, 480, 640)
-        if seed == 169:
-            thing = Image.fromarray(busy(1)).resize((160, 120), Image.Resampling.BOX)
-            picture[340:460, 460:620] = np.asarray(thing)
-        save(folder / ("big" if seed % 2 else "other") / f"{seed}.jpg", picture)
-    return folder
+    photos = gather(folder)
+    thing = next(path for path in photos if path.stem == "coffee-cup")
+    street = next(path for path in photos if path.stem == "pagoda")
+    query = folder.parent / "coffee.png"
+    thing.rename(query)
+    with Image.open(query) as small, Image.open(street) as big:
+        scene = big.convert("RGB").resize((1200, 800))
+        scene.paste(small.convert("RGB").resize((300, 200), Image.Resampling.BOX), (860, 560))
+        scene.save(street, quality=92)
+    return query, street
 
 
-def test_a_deep_search_finds_what_is_small(crowd: Path, tmp_path: Path) -> None:
+def test_a_deep_search_finds_what_is_small(crowd: tuple[Path, Path], tmp_path: Path) -> None:
+    query, street = crowd
     with Gallery(tmp_path / "gallery") as gallery:
-        gallery.add(crowd)
-        result = gallery.search(busy(1), deep=True)
-        assert result.hits[0].path.name == "169.jpg"
-        assert result.hits[0].evidence["inliers"] >= 8
-        assert "deep" in result.timings_ms
+        gallery.add(street.parent.parent)
+        best, *_ = result = gallery.search(query, deep=True).hits
+        assert best.path == street
+        assert best.evidence["inliers"] >= 8
+        middle = np.array(best.evidence["homography"]) @ [0.5, 0.5, 1]
+        assert middle[:2] / middle[2] == pytest.approx([1010 / 1200, 660 / 800], abs=0.05)
         assert [hit.rank for hit in result] == list(range(1, 11))
-        everything = gallery.search(busy(1), deep=True, limit=1000)
-        assert len({hit.path for hit in everything}) == len(everything) == 70
-        elsewhere = gallery.search(busy(1), deep=True, where="folder = other", limit=1000)
-        assert len(elsewhere) == 35
+        everything = gallery.search(query, deep=True, limit=1000)
+        assert len({hit.path for hit in everything}) == len(everything) == gallery.info().files
+        places = gallery.search(query, deep=True, where=f"folder = {street.parent}")
+        assert {hit.path for hit in places} == set(street.parent.iterdir())
         with pytest.raises(QueryError, match="needs --verify"):
-            gallery.search(busy(1), deep=True, verify=False)
+            gallery.search(query, deep=True, verify=False)

@@ -71,7 +71,9 @@ def test_verdicts(seen, identical, verdict):
 
 
 def test_without_a_map_nothing_is_the_same_however_alike():
-    sure = replace(PLAIN, same=Logistic(9.0, (0, 0, 0, 0, 9.0)), copy=Logistic(9.0, (0, 0, 0, 0, 9.0)))
+    sure = replace(
+        PLAIN, same=Logistic(9.0, (0, 0, 0, 0, 9.0)), copy=Logistic(9.0, (0, 0, 0, 0, 9.0))
+    )
     assert sure.judge(found(0, 90), 1.0).verdict is Verdict.ALIKE
 
 

@@ -16,7 +16,7 @@ from glocal.images import Limits
 if TYPE_CHECKING:
     from glocal.explain import Kind
 
-_KINDS = ("similarity", "parts", "eigen")
+_KINDS = ("similarity", "matches", "parts", "eigen")
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):
@@ -55,8 +55,8 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     type=click.Choice(_KINDS),
     default="similarity",
     show_default=True,
-    help="similarity: what each region adds to the score; parts: what the pictures have in "
-    "common; eigen: what stands out in each by itself.",
+    help="similarity: what each region adds to the score; matches: the points that geometry "
+    "verifies; parts: what the pictures have in common; eigen: what stands out in each by itself.",
 )
 @click.option(
     "--point",
@@ -101,10 +101,8 @@ def explain(
 
     The model is the bundled one, unless --model or --gallery names another.
     """
-    from glocal.encoders import (
-        DEFAULT_MODEL,
-        load_encoder,
-    )  # beginning in 0.04 s is what --help needs
+    # Imported late: --help starts in 0.04 s.
+    from glocal.encoders import DEFAULT_MODEL, load_encoder
     from glocal.explain import explain as explained
     from glocal.explain.figure import check_ending
 

@@ -20,6 +20,7 @@ from glocal.explain.figure import Figure, Point
 from glocal.explain.figures import Shown
 from glocal.explain.matches import Matches
 from glocal.explain.similarity import decompose, point_weights, region_weights
+from glocal.explain.verified import verified_matches
 from glocal.images import Limits, load
 from glocal.images.region import Region, pixel_box
 from glocal.images.sources import read_stream
@@ -94,7 +95,7 @@ def explain(
             up where they answer it. Only for ``similarity``.
         region: of the query, X, Y, W, H, in place of a point.
         parts: how many to find, for ``parts``.
-        matches: what geometry verified, for ``matches``.
+        matches: what geometry verified, for ``matches``; None verifies now.
         verdict: words that go with the score, such as "same object".
         limits: what is refused as too large.
 
@@ -107,9 +108,13 @@ def explain(
     encoder = encoder or load_encoder()
     named = [_seen(source, encoder, limits) for source in (query, *hits)]
     shown = [seen.shown for seen in named]
-    if matches is not None:
+    if kind == "matches":
         first, second = (f.vector for f in encoder.encode([seen.encoded for seen in named]))
-        score = float(first @ second)
+        score = min(float(first @ second), 1.0)
+        if matches is None:
+            pictures = named[0].encoded, named[1].encoded
+            matches, evidence = verified_matches(*pictures, encoder, score)
+            verdict = verdict or str(evidence.verdict)
         figure = figures.matches_figure(shown[0], shown[1], matches, score, verdict)
         return Explanation(kind, (score,), (), figure)
     grids = [encoder.contributions(seen.encoded) for seen in named]
@@ -151,8 +156,8 @@ def _check(
         raise QueryError("give a point or a region, not both")
     if not 1 <= parts <= MOST_PARTS:
         raise QueryError(f"there can be 1 to {MOST_PARTS} parts, not {parts}")
-    if (matches is not None) != (kind == "matches"):
-        raise QueryError("kind matches needs verified matches, and no other kind takes them")
+    if matches is not None and kind != "matches":
+        raise QueryError(f"verified matches are for kind matches, not for {kind}")
     if kind == "matches" and hits != 1:
         raise QueryError(f"kind matches shows one hit, not {hits}")
 

@@ -13,22 +13,16 @@ from collections.abc import Callable
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
-from glocal.encoders import Detector, LocalParts
+from glocal.encoders import LocalParts
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.parts import unpack
+from glocal.gallery.records import Match
 from glocal.ranking.muvera import max_similarity
 
-SCALES = (0.5, 0.3)
-"""Sides of the query's input: parts answer each other at about the same size only, and what is
+DEEP_SCALES = (1.0, 0.5, 0.3)
+"""Sides of the query's input. Parts answer each other at about the same size only, and what is
 small in the gallery's picture is large in the query."""
-
-
-def shrunk_parts(detector: Detector, image: NDArray[np.uint8], strength: float) -> list[LocalParts]:
-    """A query's parts as they may look where the thing is small; see `SCALES`."""
-    looks = (detector.detect(image, scale=scale).stronger_than(strength) for scale in SCALES)
-    return [parts for parts in looks if len(parts)]
 
 
 def deepest(
@@ -37,24 +31,27 @@ def deepest(
     count: int,
     strength: float,
     allowed: Callable[[list[UUID]], set[UUID]],
-) -> list[UUID]:
+) -> list[Match]:
     """The pictures whose parts answer the query's best.
 
     Args:
         catalog: with the parts of every picture.
-        looks: the query's parts at several sizes; the best counts.
+        looks: the query's parts at several sizes; in each picture the best size counts.
         count: how many pictures.
         strength: weaker parts of pictures are left out.
         allowed: of some pictures, those that may be found.
 
     Returns:
-        at most ``count``, best first.
+        at most ``count``, best first, each with its MaxSim.
     """
     best: list[tuple[float, UUID]] = []
+    asked = [look.descriptors for look in looks if len(look)]
+    if not asked:
+        return []
     for page in catalog.all_parts():
         may = allowed(list(page))
         ids = [i for i in page if i in may]
         documents = [unpack(page[i]).stronger_than(strength).descriptors for i in ids]
-        scores = np.max([max_similarity(look.descriptors, documents) for look in looks], axis=0)
+        scores = np.max([max_similarity(look, documents) for look in asked], axis=0)
         best = heapq.nlargest(count, [*best, *zip(scores.tolist(), ids, strict=True)])
-    return [i for _, i in best]
+    return [Match(i, score) for score, i in best]

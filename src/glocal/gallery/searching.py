@@ -14,10 +14,11 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import Encoder
+from glocal.encoders import QUERY_SCALES, Encoder
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition, for_some_copy
+from glocal.gallery.deep import DEEP_SCALES
 from glocal.gallery.indexing import content_id
 from glocal.gallery.layout import ModelId
 from glocal.gallery.records import Match
@@ -86,26 +87,25 @@ class Searcher:
             identity, pictures = self._decode(asked)
         with clock.measure("encode"):
             vector = self._vector(pictures, 1 + len(asked.like))
-        with clock.measure("search"):
-            wanted = max(asked.limit, TOP if rerank else 0, VERIFIED if self.second_look else 0)
-            matches, files = self._matches(vector, where, wanted, exact=asked.exact)
+        wanted = max(asked.limit, TOP if rerank else 0, VERIFIED if self.second_look else 0)
+        if self.second_look is not None and asked.deep:
+            with clock.measure("search"):
+                image = pictures[0].array
+                matches, files, rough = self._deep(self.second_look, image, vector, where, wanted)
+        else:
+            with clock.measure("search"):
+                matches, files = self._matches(vector, where, wanted, exact=asked.exact)
+                rough = [match.score for match in matches]
         if rerank is not None:
             with clock.measure("rerank"):
                 matches = self._reranked(rerank, vector, matches)
-        found: list[Match] = []
-        if self.second_look is not None and asked.deep:
-            with clock.measure("deep"):
-                found = self._deeper(self.second_look, pictures[0].array, vector, matches, where)
-                files |= self._inside(where, self.catalog.files_of(match.id for match in found))
-                found = [match for match in found if files.get(match.id)]
-                deep = {match.id for match in found}
-                rest = [match for match in matches[VERIFIED:] if match.id not in deep]
-                matches = [*matches[:VERIFIED], *found, *rest]
         seen: dict[UUID, Seen] = {}
         if self.second_look is not None:
             with clock.measure("verify"):
-                count = VERIFIED + len(found)
-                matches, seen = self.second_look.look(pictures[0].array, matches, identity, count)
+                scales = QUERY_SCALES + DEEP_SCALES[-1:] if asked.deep else QUERY_SCALES
+                matches, seen = self.second_look.look(
+                    pictures[0].array, matches, identity, rough=rough, scales=scales
+                )
         hits = _hits(matches, files, seen, identity)
         return SearchResult(
             _name_of(asked.image), self.model, tuple(hits[: asked.limit]), clock.milliseconds
@@ -161,15 +161,18 @@ class Searcher:
                 return [match for match in matches if inside.get(match.id)], inside
             ask *= 2
 
-    def _deeper(
+    def _deep(
         self,
         look: SecondLook,
         image: NDArray[np.uint8],
         vector: NDArray[np.float32],
-        matches: list[Match],
         where: Condition | None,
-    ) -> list[Match]:
-        """What a look at every picture's local parts finds beside the vector's best matches."""
+        wanted: int,
+    ) -> tuple[list[Match], dict[UUID, list[Path]], list[float]]:
+        """As `_matches`, by the local parts of every picture, and with their scores.
+
+        The matches themselves have the vectors' scores, as of any search.
+        """
         relaxed = None if where is None else for_some_copy(where)
 
         def allowed(ids: list[UUID]) -> set[UUID]:
@@ -179,10 +182,12 @@ class Searcher:
             contents = self.catalog.contents(folders)
             return {i for i, c in contents.items() if relaxed.matches(c.attributes(folders[i]))}
 
-        known = {match.id for match in matches[:VERIFIED]}
-        best = [i for i in look.deepest(image, VERIFIED + len(known), allowed) if i not in known]
-        vectors = self.store.vectors(best[:VERIFIED])
-        return [Match(i, float(vectors[i] @ vector)) for i in best if i in vectors]
+        best = look.deepest(image, wanted, allowed)
+        inside = self._inside(where, self.catalog.files_of(match.id for match in best))
+        vectors = self.store.vectors([match.id for match in best])
+        best = [match for match in best if inside.get(match.id) and match.id in vectors]
+        matches = [Match(match.id, float(vectors[match.id] @ vector)) for match in best]
+        return matches, inside, [match.score for match in best]
 
     def _reranked(
         self, rerank: Rerank, vector: NDArray[np.float32], matches: list[Match]

@@ -9,9 +9,9 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import Detector, LocalParts, parts_at_sizes
+from glocal.encoders import QUERY_SCALES, Detector, LocalParts, parts_at_sizes
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.deep import deepest, shrunk_parts
+from glocal.gallery.deep import DEEP_SCALES, deepest
 from glocal.gallery.parts import unpack
 from glocal.gallery.records import Match
 from glocal.ranking.calibration import Calibration
@@ -54,23 +54,26 @@ class SecondLook:
         image: NDArray[np.uint8],
         matches: Sequence[Match],
         identity: UUID | None,
-        count: int = VERIFIED,
+        *,
+        rough: Sequence[float],
+        scales: Sequence[float] = QUERY_SCALES,
     ) -> tuple[list[Match], dict[UUID, Seen]]:
         """Verify the best matches and put them in order of all that is known.
 
         Args:
             image: the query or the sought region of it, ``(h, w, 3)`` uint8 RGB.
-            matches: best first.
+            matches: best first; those beyond `VERIFIED` stay below, as they are.
             identity: the content that is the query's own file, if it is one.
-            count: how many are verified; the others stay below, as they are.
+            rough: a score for each of the best places, falling, to which evidence is added.
+            scales: sizes at which to look at the query.
 
         Returns:
             all matches in their new order, and what was seen of those that have local parts.
         """
-        best, rest = list(matches[:count]), matches[count:]
+        best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
         stored = self.catalog.parts(match.id for match in best)
         facts = self.catalog.contents(stored)
-        query = self._strong(parts_at_sizes(self.detector, image)) if stored else None
+        query = self._strong(parts_at_sizes(self.detector, image, scales)) if stored else None
         size = (image.shape[1], image.shape[0])
         seen: dict[UUID, Seen] = {}
         for match in best:
@@ -86,33 +89,30 @@ class SecondLook:
             )
             evidence = self.calibration.judge(found, match.score, identical=match.id == identity)
             seen[match.id] = Seen(evidence, found)
-        return [*self._ordered(best, seen), *rest], seen
+        return [*self._ordered(best, rough, seen), *rest], seen
 
     def deepest(
         self,
         image: NDArray[np.uint8],
         count: int,
         allowed: Callable[[list[UUID]], set[UUID]],
-    ) -> list[UUID]:
-        """The pictures in which the query may be something small; see `glocal.gallery.deep`."""
+    ) -> list[Match]:
+        """The pictures whose parts answer the query's best; see `glocal.gallery.deep`."""
+        looks = [self._strong(self.detector.detect(image, scale=s)) for s in DEEP_SCALES]
         strength = self.calibration.min_strength
-        looks = shrunk_parts(self.detector, image, strength)
-        return deepest(self.catalog, looks, count, strength, allowed) if looks else []
+        return deepest(self.catalog, looks, count, strength, allowed)
 
     def _strong(self, parts: LocalParts) -> LocalParts:
         return parts.stronger_than(self.calibration.min_strength)
 
-    def _ordered(self, best: list[Match], seen: dict[UUID, Seen]) -> list[Match]:
-        """By score and evidence. The file itself comes first.
-
-        A re-ranking may have changed the order; then the best score counts for the first place, the
-        next for the second, and so on, whatever numbers the re-ranking has given.
-        """
-        scores = np.sort([match.score for match in best])[::-1]
+    def _ordered(
+        self, best: list[Match], rough: Sequence[float], seen: dict[UUID, Seen]
+    ) -> list[Match]:
+        """By score and evidence; the file itself comes first."""
         excess = [
             self.calibration.excess(seen[m.id].verification) if m.id in seen else 0.0 for m in best
         ]
-        combined = self.calibration.combine(scores, excess)
+        combined = self.calibration.combine(rough[: len(best)], excess)
         identical = [
             m.id in seen and seen[m.id].evidence.verdict is Verdict.IDENTICAL for m in best
         ]
