@@ -16,6 +16,7 @@ from glocal.cli.options import (
     wait_option,
 )
 from glocal.cli.output import print_json
+from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
 from glocal.images import Limits
@@ -152,9 +153,10 @@ def search(
                 )
             else:
                 _show(result, titled=len(images) > 1)
-    if html is not None:
-        _write_sheet(results, html)
-        click.echo(f"wrote {html}", err=True)
+        if html is not None:
+            # What is explained is whole pictures, not a region of one.
+            _write_sheet(results, html, opened.encoder if region is None else None)
+            click.echo(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
 
@@ -182,11 +184,11 @@ def _short(path: Path) -> str:
     return relative if len(relative) < len(str(path)) else str(path)
 
 
-def _write_sheet(results: list[SearchResult], target: Path) -> None:
+def _write_sheet(results: list[SearchResult], target: Path, encoder: OnnxEncoder | None) -> None:
     from glocal.cli.sheets import results_sheet  # only for --html
 
     try:
-        results_sheet(results, target)
+        results_sheet(results, target, encoder)
     except OSError as error:
         raise GlocalError(
             f"the contact sheet {target} cannot be written: {error.strerror}"

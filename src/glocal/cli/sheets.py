@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from glocal.errors import ImageError
+import numpy as np
+from PIL import Image
+
+from glocal.encoders import OnnxEncoder
+from glocal.errors import ImageError, ModelError
+from glocal.explain import Kind, explain
 from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
-from glocal.gallery import SearchResult
+from glocal.gallery import Hit, SearchResult
 from glocal.images import load
 
 _HIT_SIDE = 240
 _QUERY_SIDE = 480
+_EXPLAINED = 3  # hits of a query; each adds some 200 kB to the sheet
+_PAGE_SIDE = 1400
 
 
 def small(path: str | Path, side: int) -> bytes | None:
@@ -32,7 +41,12 @@ def evidence_in_words(evidence: dict[str, Any]) -> str:
 
 
 def sheet_row(
-    result: SearchResult, *, title: str, right: Path | None = None, below: Path | None = None
+    result: SearchResult,
+    *,
+    title: str,
+    right: Path | None = None,
+    below: Path | None = None,
+    why: Callable[[Hit], bytes | None] | None = None,
 ) -> SheetRow:
     """One query and its hits.
 
@@ -41,6 +55,7 @@ def sheet_row(
         title: of the row.
         right: the path that ought to be found; hits are then marked.
         below: a folder that every hit lies in, which need not be shown.
+        why: draws why a hit was found, for the first few.
     """
     hits = [
         SheetHit(
@@ -49,17 +64,39 @@ def sheet_row(
             caption=evidence_in_words(hit.evidence),
             thumbnail=small(hit.path, _HIT_SIDE),
             correct=None if right is None else hit.path == right,
+            explanation=why(hit) if why is not None and hit.rank <= _EXPLAINED else None,
         )
         for hit in result.hits
     ]
     return SheetRow(title, small(result.query, _QUERY_SIDE), hits)
 
 
-def results_sheet(results: Iterable[SearchResult], target: Path) -> None:
-    """Write one sheet for several searches.
+def explained(query: str, hit: Hit, encoder: OnnxEncoder | None) -> bytes | None:
+    """Why a hit was found, as JPEG: its verified points, or else what each region adds.
+
+    None where a picture is not there any more, or the model cannot tell.
+    """
+    if encoder is None:
+        return None
+    kind: Kind = "matches" if hit.evidence.get("inliers") else "similarity"
+    try:
+        why = explain(query, hit.path, kind=kind, encoder=encoder)
+    except (ImageError, ModelError):
+        return None
+    with Image.open(io.BytesIO(why.figure.encoded("png"))) as page:
+        return thumbnail(np.asarray(page.convert("RGB")), _PAGE_SIDE)
+
+
+def results_sheet(
+    results: Iterable[SearchResult], target: Path, encoder: OnnxEncoder | None
+) -> None:
+    """Write one sheet for several searches, explained where there is an encoder to do it.
 
     Raises:
         OSError: the file cannot be written.
     """
-    rows = [sheet_row(result, title=result.query) for result in results]
+    rows = [
+        sheet_row(result, title=result.query, why=partial(explained, result.query, encoder=encoder))
+        for result in results
+    ]
     write_sheet(target, rows, title="glocal search", summary=f"{len(rows)} queries")

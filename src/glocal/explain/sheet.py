@@ -41,6 +41,7 @@ class SheetHit:
         caption: a few words of evidence under the name.
         thumbnail: JPEG bytes, or None where the picture can no longer be read.
         correct: whether the hit is a right one, where that is known.
+        explanation: JPEG bytes of why it was found, shown when it is asked for.
     """
 
     path: str
@@ -48,6 +49,7 @@ class SheetHit:
     caption: str = ""
     thumbnail: bytes | None = None
     correct: bool | None = None
+    explanation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,12 @@ def _hit(hit: SheetHit, rank: int, full: float) -> str:
         parts.append(f'<p class="folder" dir="ltr"><span class="aside">In </span>{lines}</p>\n')
     if hit.caption:
         parts.append(f'<p class="note"><bdi>{_text(hit.caption)}</bdi></p>\n')
+    if hit.explanation is not None:
+        address = "data:image/jpeg;base64," + base64.b64encode(hit.explanation).decode("ascii")
+        parts.append(
+            '<details class="why"><summary>Why</summary>'
+            f'<img src="{address}" alt="Why {_text(name)} was found" decoding="async"></details>\n'
+        )
     parts.append("</li>\n")
     return "".join(parts)
 

@@ -91,6 +91,12 @@ h2 { padding-top: 0.7rem; font-size: 1.0625rem; font-weight: 600; line-height: 1
   }
   .hits li:hover .folder { opacity: 1; }
 }
+.why { padding-top: 0.3rem; font-size: 0.8125rem; }
+.why summary { width: max-content; color: var(--quiet); cursor: pointer; }
+.why img { width: 100%; margin-top: 0.5rem; border-radius: 10px; background: #fff; }
+.hits li:has(.why[open]) { grid-column: 1 / -1; }
+.hits li:has(.why[open]) .tile, .hits li:has(.why[open]) .score { max-width: 12rem; }
+.hits li:has(.why[open]) .folder { position: static; translate: none; opacity: 1; }
 .none { color: var(--quiet); }
 .aside {
   position: absolute; width: 1px; height: 1px; overflow: hidden;

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocal import __version__
-from glocal.encoders import OWN, Detector, Features
+from glocal.encoders import OWN, Detector, Features, OnnxEncoder
 from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, parts
@@ -134,6 +134,11 @@ class Gallery:
     def model(self) -> ModelId:
         """Which model made its vectors."""
         return self._layout.model
+
+    @property
+    def encoder(self) -> OnnxEncoder:
+        """The model itself, which may use all cores for one picture."""
+        return self._models.encoder(alone=True)
 
     # Adding and removing
 
@@ -336,7 +341,7 @@ class Gallery:
         searcher = Searcher(
             self._catalog,
             self._store(),
-            self._models.encoder(alone=True),
+            self.encoder,
             self.model,
             self._limits,
             self._models.second_look() if verify else None,
@@ -418,7 +423,7 @@ class Gallery:
         try:
             if file_sha256(self._layout.model_file) != self.model.sha256:
                 return f"the model file {self._layout.model_file.name} is damaged"
-            self._models.encoder(alone=True)
+            self.encoder  # noqa: B018 - opening it is the test
         except GlocalError as error:
             return str(error)
         return None
