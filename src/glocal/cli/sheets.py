@@ -99,4 +99,9 @@ def results_sheet(
         sheet_row(result, title=result.query, why=partial(explained, result.query, encoder=encoder))
         for result in results
     ]
-    write_sheet(target, rows, title="glocal search", summary=f"{len(rows)} queries")
+    write_sheet(
+        target,
+        rows,
+        title="glocal search",
+        summary=f"{len(rows)} {'query' if len(rows) == 1 else 'queries'}",
+    )
