@@ -71,7 +71,9 @@ def reaches(root: Path, path: Path) -> bool:
         return False
     if any(step.is_symlink() or _is_junction(step) for step in steps[:-1]):
         return False
-    return is_picture_name(path.name) or (path.is_dir() and not path.is_symlink())
+    if path.is_dir():
+        return not path.is_symlink()
+    return is_picture_name(path.name)
 
 
 def is_same(path: Path, other: Path) -> bool:
