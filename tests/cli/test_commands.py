@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -282,7 +281,6 @@ def test_watch_follows_the_folder(photos: Path, tmp_path: Path) -> None:
     assert watching.stdout is not None
     try:
         assert json.loads(watching.stdout.readline())["added"] == 4
-        time.sleep(1)  # until the watching begins
         photo(photos / "later.jpg", 20)
         assert json.loads(watching.stdout.readline())["added"] == 1
         (photos / "later.jpg").rename(photos / "moved.jpg")

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import GalleryDamagedError, GalleryError, GalleryLockedError
-from glocal.gallery import catalog as catalog_module
+from glocal.gallery import database
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.records import SEVERAL
 
@@ -85,15 +85,6 @@ def test_a_folder_may_lie_very_deep(catalog: Catalog) -> None:
     assert len(catalog.lineage(catalog.folder(deep))) == 2001
 
 
-@pytest.mark.parametrize("modified", [2**63 - 1, 2**63, -(2**63) - 1, 10**22])
-def test_a_file_may_be_of_any_time(catalog: Catalog, modified: int) -> None:
-    """File systems keep 64 bits of seconds, which in nanoseconds are more than SQLite's 64."""
-    at = catalog.folder(Path("/p"))
-    with catalog.change():
-        catalog.put_files([(at, FileState(b"x", 1, modified, None, "bad", "r"))])
-    assert catalog.files_in(at)[b"x"].modified == modified
-
-
 def test_a_change_is_whole_or_absent(catalog: Catalog) -> None:
     put(catalog, Path("/p"), b"x", 1)
     with contextlib.suppress(KeyboardInterrupt), catalog.change():
@@ -146,7 +137,7 @@ def test_damage_and_trouble_are_told_apart(
     connect = sqlite3.connect
     impatient = {"timeout": 0}
     monkeypatch.setattr(
-        catalog_module.sqlite3, "connect", lambda path, **more: connect(path, **more | impatient)
+        database.sqlite3, "connect", lambda path, **more: connect(path, **more | impatient)
     )
     second = Catalog(tmp_path / "catalog.sqlite")
     with catalog.change(), pytest.raises(GalleryLockedError):

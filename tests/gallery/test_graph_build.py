@@ -151,6 +151,7 @@ def test_the_old_shard_stays_away(tmp_path: Path) -> None:
                 assert len(store.search(unit(1), 500, exact=True)) == 500
                 assert len(list(store.scan())) >= 4_000
                 store.vectors([number(i) for i in range(50)])
+                time.sleep(0.02)  # the builder needs the processor too
         except Exception as error:  # noqa: BLE001 - it fails the test, in its own thread
             errors.append(error)
 

@@ -37,6 +37,44 @@ def index(photos: Path, gallery: Path, model: Path) -> subprocess.Popen[bytes]:
     )
 
 
+# Imports once what a run imports, then makes each run a process of its own and kills it in time.
+RUNS = """
+import os
+import signal
+import sys
+import time
+import onnxruntime
+import qdrant_edge
+import simplejpeg
+import glocal.gallery.indexing as indexing
+from glocal.cli import main
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+indexing.BATCH = 8
+for line in sys.stdin:
+    photos, gallery, model, seconds = line.rstrip("\\n").split("\\t")
+    began = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        sys.argv = ["glocal", "index", photos, "--gallery", gallery, "--model", model]
+        status = 1
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code or 0
+        finally:
+            os._exit(status)
+    ended = 0
+    while not ended and time.monotonic() < began + float(seconds):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.001)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+        ended, status = os.waitpid(pid, 0)
+    print(os.waitstatus_to_exitcode(status), time.monotonic() - began, flush=True)
+"""
+
+
 def contents(folder: Path) -> dict[str, Any]:
     """All that a gallery holds, in terms that do not depend on how it came to hold it."""
     with glocal.open(folder, create=False) as gallery:
@@ -67,29 +105,38 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fifty_kills_leave_no_trace(photos: Path, model: Path, tmp_path: Path) -> None:
-    whole = index(photos, tmp_path / "whole", model)
-    whole.communicate(timeout=60)
-    assert whole.returncode == 0
-    expected = contents(tmp_path / "whole")
-    assert len(expected["files"]) == 320
-    assert len(expected["vectors"]) == 260
+    runs = subprocess.Popen(
+        [sys.executable, "-c", RUNS], stdin=-1, stdout=-1, stderr=-1, text=True, bufsize=1
+    )
+    assert runs.stdin is not None
+    assert runs.stdout is not None
 
-    delays = random.Random(1)
-    kills = galleries = 0
-    while kills < 50:
-        galleries += 1
-        gallery = tmp_path / f"killed-{galleries}"
-        while True:
-            run = index(photos, gallery, model)
-            try:
-                _, said = run.communicate(timeout=delays.uniform(0.2, 1.6))
-                assert run.returncode == 0, said
-                break
-            except subprocess.TimeoutExpired:
-                run.kill()
-                run.communicate()
+    def run(gallery: Path, seconds: float) -> tuple[int, float]:
+        """Index; the status, and the seconds it took."""
+        print(photos, gallery, model, seconds, sep="\t", file=runs.stdin)
+        status, took = runs.stdout.readline().split()
+        return int(status), float(took)
+
+    try:
+        status, whole = run(tmp_path / "whole", 60)
+        assert status == 0
+        expected = contents(tmp_path / "whole")
+        assert len(expected["files"]) == 320
+        assert len(expected["vectors"]) == 260
+
+        delays = random.Random(1)
+        kills = galleries = 0
+        while kills < 50:
+            galleries += 1
+            gallery = tmp_path / f"killed-{galleries}"
+            while (status := run(gallery, delays.uniform(0, whole))[0]) == -signal.SIGKILL:
                 kills += 1
-        assert contents(gallery) == expected
+            assert status == 0
+            assert contents(gallery) == expected
+    finally:
+        runs.kill()
+        _, said = runs.communicate()
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -173,6 +173,41 @@ def test_the_gallery_seen_through_a_link_is_not_indexed(
     assert [hit.path for hit in hits if hit.evidence] == [photos / "gallery" / "kept" / "kept.jpg"]
 
 
+@posix
+def test_changes_in_the_gallery_or_behind_links_are_none(
+    open_gallery: Opener, tmp_path: Path, photos: Path
+) -> None:
+    """A watch of a folder tells of the gallery in it, and of links to folders, by their paths."""
+    gallery = open_gallery(photos / "gallery")
+    (tmp_path / "link").symlink_to(photos)
+    gallery.add(tmp_path / "link")
+    gallery.add(picture(80), name="kept")
+    write_pictures(tmp_path / "far", 2, first=20)
+    (photos / "far.jpg").symlink_to(tmp_path / "far")
+    seen = [tmp_path / "link" / p for p in ("gallery/kept", "gallery/kept/kept.jpg", "far.jpg")]
+    for changed in (seen, [tmp_path / "link" / "gallery"], seen[1:]):
+        assert gallery.update(changed).added == 0
+    assert gallery.info().files == 5
+
+
+def test_a_raw_picture_is_kept_where_none_can_be_read(
+    open_gallery: Opener, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the walk passes over by its name is forgotten only when it is not there."""
+    gallery = open_gallery()
+    gallery.add(photos)
+    for module in ("plan", "walk"):
+        monkeypatch.setattr(f"glocal.gallery.{module}.is_picture_name", _is_png)
+    assert gallery.refresh().removed == 0
+    (photos / "p0001.jpg").unlink()
+    assert gallery.refresh().removed == 1
+    assert gallery.info().files == 3
+
+
+def _is_png(name: str) -> bool:
+    return str(name).endswith(".png")
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF"])
 def test_what_was_kept_stays_whatever_its_format(open_gallery: Opener, kind: str) -> None:
     gallery = open_gallery()

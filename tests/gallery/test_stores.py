@@ -288,6 +288,7 @@ def test_a_graph_is_built_while_everything_goes_on(small_graphs: None, tmp_path:
             while store.status().building:
                 assert store.search(unit(7), 1)[0].id == number(7)
                 searched += 1
+                time.sleep(0.002)  # the builder needs the processor too
         except Exception as error:  # noqa: BLE001 - it fails the test, in its own thread
             failures.append(error)
 

@@ -111,11 +111,26 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
     roots = [root for root in gallery.info().roots if root.exists()]
     if not as_json:
         click.echo(f"watching {', '.join(map(str, roots))}; Ctrl-C ends it", err=True)
+    told = watch(
+        *roots,
+        watch_filter=None,
+        raise_interrupt=True,
+        debounce=1000,
+        rust_timeout=1000,
+        yield_on_timeout=True,
+    )
+    watching = False
     try:
-        for changes in watch(*roots, watch_filter=None, raise_interrupt=True, debounce=1000):
-            report = gallery.update(sorted({Path(path) for _, path in changes}))
-            if report.added or report.updated or report.removed or report.failed:
+        for changes in told:
+            if not watching:
+                report = gallery.refresh()  # what changed before it began is in no notice
+            elif changes:
+                report = gallery.update(sorted({Path(path) for _, path in changes}))
+            else:
+                continue
+            if report.added or report.updated or report.removed or (watching and report.failed):
                 _tell(report, gallery, as_json)
                 sys.stdout.flush()
+            watching = True
     except KeyboardInterrupt:
         pass  # the way to end it

@@ -11,21 +11,13 @@ File names are bytes, as the file system has them, so that no name is impossible
 from __future__ import annotations
 
 import os
-import sqlite3
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from glocal.errors import (
-    DiskFullError,
-    GalleryDamagedError,
-    GalleryError,
-    GalleryLockedError,
-)
+from glocal.gallery.database import Database
 from glocal.gallery.records import SEVERAL, Attributes
 
 _SCHEMA = """
@@ -50,9 +42,6 @@ CREATE TABLE IF NOT EXISTS parts (content BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
 
 _STATES = "SELECT name, size, modified, content, reason, reader FROM files"
-_NO_SPACE = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_TRUNCATE"}
-_MANY = 500  # values in one statement; SQLite's oldest limit is 999
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,63 +87,11 @@ class FileState:
     reader: str | None = None
 
 
-class Catalog:
-    """The catalogue in one SQLite file; any thread may call, any process may read along.
-
-    Raises:
-        GalleryDamagedError: the file is no catalogue.
-        DiskFullError: there was no space left to write; nothing of the change was kept.
-    """
+class Catalog(Database):
+    """The catalogue in one SQLite file; see `Database` for threads, processes and errors."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
-        self._path = path
-        with _explained(path):
-            # The pattern of transactions is our own, hence autocommit (isolation_level=None).
-            self._db = sqlite3.connect(
-                path, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Close the file; closing twice is fine."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def change(self) -> Iterator[None]:
-        """One transaction: everything inside is kept, or nothing is."""
-        with self._lock, _explained(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, _explained(self._path):
-            return self._db.execute(sql, values).fetchall()
-
-    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        rows = self._rows(sql, values)
-        return rows[0][0] if rows else None
-
-    def _for_many(
-        self, sql: str, values: Iterable[Any], convert: Callable[[tuple[Any, ...]], T]
-    ) -> list[T]:
-        """Run a query whose ``?*`` stands for a list of values, in pieces SQLite takes."""
-        values = list(values)
-        found: list[T] = []
-        for start in range(0, len(values), _MANY):
-            piece = values[start : start + _MANY]
-            marks = ",".join("?" * len(piece))
-            found += map(convert, self._rows(sql.replace("?*", marks), piece))
-        return found
+        super().__init__(path, _SCHEMA)
 
     # State
 
@@ -196,23 +133,23 @@ class Catalog:
         `device` tells the file system a folder lies on, remembered for it and those above, to
         tell an unmounted disk from an emptied folder.
         """
-        with self._lock:
-            on = _signed(device(path))
-            parent = None if path.parent == path else self.folder(path.parent, device)
-            known = self.find_folder(path)
-            with self.change():
-                if known is None:
+        number = None
+        devices = {above: _signed(device(above)) for above in (*reversed(path.parents), path)}
+        with self.change():
+            for above, on in devices.items():
+                parent, number = number, self.find_folder(above)
+                if number is None:
                     cursor = self._db.execute(
                         "INSERT INTO folders (path, parent, device) VALUES (?, ?, ?)",
-                        (os.fsencode(path), parent, on),
+                        (os.fsencode(above), parent, on),
                     )
-                    known = int(cursor.lastrowid or 0)
+                    number = int(cursor.lastrowid or 0)
                 elif on is not None:
                     self._db.execute(
                         "UPDATE folders SET device = ?1 WHERE id = ?2 AND device IS NOT ?1",
-                        (on, known),
+                        (on, number),
                     )
-            return known
+        return number or 0
 
     def find_folder(self, path: Path) -> int | None:
         """The number of a folder, or `None` when it never held a picture."""
@@ -453,24 +390,3 @@ def _below(path: Path) -> tuple[bytes, bytes]:
 def _signed(device: int | None) -> int | None:
     """A device number as SQLite's signed 64 bits hold it."""
     return None if device is None else (device + 2**63) % 2**64 - 2**63  # from 0 .. 2**64
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name in _NO_SPACE:
-            raise DiskFullError(f"no space left to write {path}") from error
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise GalleryDamagedError(
-                f"the catalogue {path} is damaged ({error}); run: glocal check --repair"
-            ) from error
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise GalleryLockedError(
-                f"another process keeps the catalogue {path} locked; try again"
-            ) from error
-        if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
-            raise GalleryError(f"the gallery of {path} is closed") from error
-        raise GalleryError(f"the catalogue {path} cannot be used: {error}") from error

@@ -211,13 +211,19 @@ class Gallery:
     def update(
         self, paths: Iterable[Path], listen: Callable[[Progress], None] = quiet
     ) -> IndexReport:
-        """Look only at paths that are known to have changed; those not there are forgotten."""
+        """Look only at paths that are known to have changed.
+
+        Those not there are forgotten, but for what was itself added (or lies below it): see
+        `IndexReport.unreachable`.
+        """
         with self._changing():
             changed = [_absolute(path) for path in paths]
             return self._run(lambda planner: planner.changes(changed), listen)
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
-        """Forget files, and folders with all below them; nothing on disk is touched.
+        """Forget files, and folders with all below them.
+
+        Nothing on disk is touched but the files of pictures that were added without one.
 
         Returns:
             How many files were forgotten. Those below a folder that is indexed again come back.
@@ -233,11 +239,14 @@ class Gallery:
                 if not plan.gone and target not in roots:
                     raise QueryError(f"the gallery has nothing at {target}")
             whole = Plan(gone=sorted({gone for plan in plans.values() for gone in plan.gone}))
+            # First, lest the next run finds them again: a file that is gone is forgotten anyway.
+            kept = self._catalog.find_folder(self._layout.kept)
+            for number, name in whole.gone:
+                if number == kept:
+                    (self._layout.kept / os.fsdecode(name)).unlink(missing_ok=True)
             report = self._index_run(quiet).carry_out(whole, time.monotonic())
             for target in targets:
                 self._catalog.drop_root(target)
-                if target.parent == self._layout.kept:
-                    target.unlink(missing_ok=True)
             return report.removed
 
     def _run(

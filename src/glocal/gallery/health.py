@@ -12,6 +12,7 @@ import numpy as np
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout
 from glocal.gallery.stores.base import Store
+from glocal.gallery.walk import modified_ns
 
 _PAGE = 1_000
 _TIE = 2e-3  # float16 rounding of a vector against itself, with room
@@ -141,7 +142,7 @@ def examine(
         except OSError:
             gone.append(path)
             continue
-        if (found.st_size, found.st_mtime_ns) != (state.size, state.modified):
+        if (found.st_size, modified_ns(found)) != (state.size, state.modified):
             changed.append(path)
     return Health(
         pictures=len(there) + len(missing),

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from glocal.images import ImageSource
 
 _ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
-_NAME = re.compile(r"[^\x00-\x1f/\\:*?\"<>|.][^\x00-\x1f/\\:*?\"<>|]{0,150}")
+_NAME = re.compile(r"[^\x00-\x1f/\\:*?\"<>|.][^\x00-\x1f/\\:*?\"<>|]*")
+_NAME_BYTES = 200  # file systems take 255, and something may be put behind the name
 
 
 def keep_picture(folder: Path, source: ImageSource, name: str | None, limits: Limits) -> Path:
@@ -35,8 +36,8 @@ def keep_picture(folder: Path, source: ImageSource, name: str | None, limits: Li
         ImageError: it is no picture.
         QueryError: the name cannot be a file's.
     """
-    if name is not None and not _NAME.fullmatch(name):
-        raise QueryError(f'{name!r} cannot be the name of a file; leave out / \\ : * ? " < > |')
+    if name is not None:
+        _require_name(name)
     data = _encoded(source, limits)
     facts = load(data, min_side=1, limits=limits).facts
     ending = _ENDINGS.get(facts.format, f".{facts.format.lower()}")
@@ -50,6 +51,18 @@ def keep_picture(folder: Path, source: ImageSource, name: str | None, limits: Li
     fresh.write_bytes(data)
     fresh.replace(path)
     return path
+
+
+def _require_name(name: str) -> None:
+    try:
+        size = len(os.fsencode(name))
+    except UnicodeEncodeError:  # half of a surrogate pair
+        size = 0
+    if not 0 < size <= _NAME_BYTES or not _NAME.fullmatch(name):
+        raise QueryError(
+            f'{name!r} cannot be the name of a file; leave out / \\ : * ? " < > | and a leading '
+            f"dot, and take no more than {_NAME_BYTES} bytes"
+        )
 
 
 def _encoded(source: ImageSource, limits: Limits) -> bytes:

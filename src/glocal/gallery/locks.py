@@ -52,14 +52,16 @@ class NamedLock:
         }
         fresh = self._note.with_name(f".{self._note.name}.{os.getpid()}")
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            # A file or link that lies there already may be somebody's who would read the note.
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(note, file)
             fresh.replace(self._note)
         except OSError as error:  # a full disk: the lock is what counts
             _log.warning("the holder of %s cannot be noted: %s", self._what, error)
-            with contextlib.suppress(OSError):
-                self._note.unlink(missing_ok=True)
+            for path in (fresh, self._note):
+                _unlink(path)
         return True
 
     def acquire(self, timeout: float) -> None:
@@ -83,7 +85,10 @@ class NamedLock:
 
     def holder(self) -> dict[str, Any]:
         """The note of the present or last holder; empty when there is none to read."""
-        with contextlib.suppress(OSError, ValueError), self._note.open(encoding="utf-8") as file:
+        with (
+            contextlib.suppress(OSError, ValueError, RecursionError),
+            self._note.open(encoding="utf-8") as file,
+        ):
             note = json.loads(file.read(_NOTE_LIMIT))
             if isinstance(note, dict):
                 return note
@@ -104,5 +109,11 @@ class NamedLock:
     def release(self) -> None:
         """Let go; fine when it is not held."""
         if self._lock.is_locked:
-            self._note.unlink(missing_ok=True)
+            _unlink(self._note)
             self._lock.release()
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file if that is possible; the lock is what counts."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

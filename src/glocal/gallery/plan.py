@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.results import Failure
-from glocal.gallery.walk import FoundFile, FoundFolder, reaches, single_file, walk
+from glocal.gallery.walk import FoundFile, FoundFolder, is_same, reaches, single_file, walk
 from glocal.images import is_picture_name
 
 
@@ -95,9 +95,12 @@ class Planner:
                 folder = single_file(root)
                 self._compare(folder, plan, whole=False)
             else:
-                plan.unreachable.append(root)
-                plan.failed.append(Failure(root, "not there; what the gallery knows of it is kept"))
+                self._away(root, plan, _NOT_THERE)
         return plan
+
+    def _away(self, path: Path, plan: Plan, why: str) -> None:
+        plan.unreachable.append(path)
+        plan.failed.append(Failure(path, why))
 
     def known_below(self, path: Path) -> Plan:
         """Forget a path: the file, or the folder with everything known below it."""
@@ -108,10 +111,15 @@ class Planner:
     def changes(self, paths: Iterable[Path]) -> Plan:
         """Look only at paths that are known to have changed, come or gone."""
         plan = Plan()
+        away = {root for root in topmost(self._roots) if not os.path.lexists(root)}
         for path in topmost(paths):
-            if not os.path.lexists(path):
+            gone_with = away.intersection((path, *path.parents))
+            if gone_with:
+                for root in gone_with.difference(plan.unreachable):
+                    self._away(root, plan, _NOT_THERE)
+            elif not os.path.lexists(path):
                 self._forget(path, plan)
-            elif self._gallery in path.parents or not any(
+            elif any(is_same(above, self._gallery) for above in (path, *path.parents)) or not any(
                 path == root or (root in path.parents and reaches(root, path))
                 for root in self._roots
             ):
@@ -140,14 +148,12 @@ class Planner:
             self._on_found(self._found)
             pictures = bool(found.files)
             if found.unreadable is not None:
-                plan.failed.append(Failure(found.path, found.unreadable))
-                plan.unreachable.append(found.path)
+                self._away(found.path, plan, found.unreadable)
             elif pictures or found.refused or self._catalog.find_folder(found.path) is not None:
                 if not self._looks_unmounted(found):
                     self._compare(found, plan, whole=True)
                 else:
-                    plan.unreachable.append(found.path)
-                    plan.failed.append(Failure(found.path, _UNMOUNTED))
+                    self._away(found.path, plan, _UNMOUNTED)
             seen.add(found.path)
         self._compare_vanished_folders(root, seen, plan)
         self._apart = frozenset()
@@ -173,18 +179,23 @@ class Planner:
                 continue
             if None not in (device, parent_device) and device != parent_device:
                 kept.append(path)
-                plan.unreachable.append(path)
-                plan.failed.append(Failure(path, _UNMOUNTED))
+                self._away(path, plan, _UNMOUNTED)
                 continue
             self._gone(number, path, self._catalog.files_in(number), plan)
 
     def _gone(self, number: int, folder: Path, names: Iterable[bytes], plan: Plan) -> None:
-        """Forget files of a folder, but for those of roots that this walk does not reach."""
+        """Forget files of a folder that a walk did not find.
+
+        Not those of roots that it does not reach, nor those that it passed over by their name: a
+        RAW picture is looked for only where the package that reads it is installed.
+        """
         if self._apart and any(above in self._apart for above in (folder, *folder.parents)):
             return
-        plan.gone += [
-            (number, name) for name in names if folder / os.fsdecode(name) not in self._apart
-        ]
+        for name in names:
+            path = folder / os.fsdecode(name)
+            passed_over = not is_picture_name(path.name) and os.path.lexists(path)
+            if path not in self._apart and not passed_over:
+                plan.gone.append((number, name))
 
     def _compare(self, found: FoundFolder, plan: Plan, *, whole: bool) -> None:
         number = self._catalog.find_folder(found.path)
@@ -211,6 +222,7 @@ class Planner:
             self._gone(number, found.path, known, plan)
 
 
+_NOT_THERE = "not there; what the gallery knows of it is kept"
 _UNMOUNTED = (
     "its disk or share is not mounted now; what the gallery knows of it is kept "
     "(glocal remove forgets it)"

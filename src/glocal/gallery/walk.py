@@ -15,7 +15,7 @@ _SKIPPED = {"$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A picture file: its name in its folder, its size in bytes, its time in nanoseconds."""
+    """A picture file: its name in its folder, its size in bytes, its time as `modified_ns`."""
 
     name: bytes
     size: int
@@ -44,14 +44,16 @@ class FoundFolder:
 def walk(root: Path, leave_out: Path) -> Iterator[FoundFolder]:
     """Yield a folder and every folder below it, parents first.
 
-    Hidden files and folders, the bins of operating systems and `leave_out` are passed over. Links
+    Hidden files and folders, the bins of operating systems and the folder `leave_out`, by whichever
+    path it is met, are passed over. Links
     to folders are not followed, so no loop is possible and no picture is met twice; links to files
     are. Memory grows with the largest folder, not with the tree.
     """
     waiting = [root]
     while waiting:
-        folder = _list(waiting.pop(), leave_out, waiting)
-        yield folder
+        path = waiting.pop()
+        if not is_same(path, leave_out):
+            yield _list(path, waiting)
 
 
 def single_file(path: Path) -> FoundFolder:
@@ -69,7 +71,28 @@ def reaches(root: Path, path: Path) -> bool:
         return False
     if any(step.is_symlink() or _is_junction(step) for step in steps[:-1]):
         return False
-    return is_picture_name(path.name) or (path.is_dir() and not path.is_symlink())
+    if path.is_dir():
+        return not path.is_symlink()
+    return is_picture_name(path.name)
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file or folder, through whatever links and mounts."""
+    if path == other:
+        return True
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
+
+
+def modified_ns(found: os.stat_result) -> int:
+    """When a file was modified, in nanoseconds since 1970, modulo 2 ** 64 and signed.
+
+    File systems keep 64 bits of seconds; the years that 64 bits of nanoseconds, and SQLite, cannot
+    tell end in 2262. All that matters is whether the time has changed.
+    """
+    return (found.st_mtime_ns + 2**63) % 2**64 - 2**63
 
 
 def is_hidden(path: Path | os.DirEntry[str]) -> bool:
@@ -77,7 +100,7 @@ def is_hidden(path: Path | os.DirEntry[str]) -> bool:
     return path.name.startswith(".") or path.name in _SKIPPED
 
 
-def _list(path: Path, leave_out: Path, waiting: list[Path]) -> FoundFolder:
+def _list(path: Path, waiting: list[Path]) -> FoundFolder:
     folder = FoundFolder(path)
     try:
         folder.device = path.stat().st_dev
@@ -87,7 +110,7 @@ def _list(path: Path, leave_out: Path, waiting: list[Path]) -> FoundFolder:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     below = path / entry.name
-                    if below != leave_out and not _is_junction(below):
+                    if not _is_junction(below):
                         waiting.append(below)
                 elif is_picture_name(entry.name):
                     _take(folder, entry.name, entry)
@@ -111,7 +134,7 @@ def _take(folder: FoundFolder, name: str, entry: str | os.DirEntry[str]) -> None
             (os.fsencode(name), "not a regular file but a pipe, socket or device")
         )
         return
-    folder.files.append(FoundFile(os.fsencode(name), found.st_size, found.st_mtime_ns))
+    folder.files.append(FoundFile(os.fsencode(name), found.st_size, modified_ns(found)))
 
 
 def _is_junction(path: Path) -> bool:

@@ -48,6 +48,7 @@ _log = logging.getLogger(__name__)
 _CURRENT = "current"
 _SCAN_PAGE = 10_000
 _HNSW_EF = 128
+_WITH_VECTOR = edge.Filter(must=[edge.HasVectorCondition("")])
 
 
 def _config(dim: int) -> edge.EdgeConfig:
@@ -167,7 +168,11 @@ class EdgeStore:
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
         """See `Store.vectors`."""
         found = self._retrieve(ids, vectors=True)
-        return {i: np.asarray(p.vector, dtype=np.float32) for i, p in found.items()}
+        return {
+            i: np.asarray(p.vector, dtype=np.float32)
+            for i, p in found.items()
+            if isinstance(p.vector, list)  # a damaged file may have lost it
+        }
 
     def _retrieve(self, ids: Iterable[UUID], *, vectors: bool) -> dict[UUID, edge.Record]:
         found = _guarded(self._shard.retrieve, [*ids], with_payload=vectors, with_vector=vectors)
@@ -178,7 +183,11 @@ class EdgeStore:
         offset = None
         while True:
             request = edge.ScrollRequest(
-                offset=offset, limit=_SCAN_PAGE, with_payload=True, with_vector=False
+                offset=offset,
+                limit=_SCAN_PAGE,
+                filter=_WITH_VECTOR,
+                with_payload=True,
+                with_vector=False,
             )
             page, offset = _guarded(self._shard.scroll, request)
             for point in page:
@@ -264,7 +273,9 @@ class EdgeStore:
             page = ids[start : start + _SCAN_PAGE]
             kept = self._retrieve(page, vectors=True)
             points = [
-                edge.Point(i, p.vector, p.payload) for i, p in kept.items() if p.vector is not None
+                edge.Point(i, p.vector, p.payload)
+                for i, p in kept.items()
+                if isinstance(p.vector, list)
             ]
             gone = [i for i in page if i not in kept]
             if points:

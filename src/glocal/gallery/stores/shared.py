@@ -26,7 +26,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.errors import GalleryDamagedError, GalleryLockedError
+from glocal.errors import GalleryDamagedError, GalleryError, GalleryLockedError
 from glocal.gallery.conditions import Condition
 from glocal.gallery.locks import NamedLock
 from glocal.gallery.records import Match, Record, StoreStatus
@@ -80,7 +80,7 @@ class SharedStore:
         """Find the way to the store: our own, a holder's, or the lock as soon as it is free."""
         with self._changing:
             if self._closing.is_set():
-                raise ValueError("the gallery is closed")
+                raise _closed()
             ends = time.monotonic() + self._timeout
             while True:
                 if self._local is not None:
@@ -97,7 +97,7 @@ class SharedStore:
 
     def _try_to_hold(self) -> None:
         key = secrets.token_bytes(32)
-        listener = Listener(backlog=64) if self._serve else None
+        listener = _listen() if self._serve else None
         note = {"address": listener.address, "key": key.hex()} if listener else {}
         if not self._lock.try_acquire(**note):
             if listener:
@@ -123,7 +123,8 @@ class SharedStore:
 
     def _try_to_connect(self) -> None:
         note = self._lock.holder()
-        with contextlib.suppress(_HolderGoneError, KeyError, ValueError, TypeError):
+        # Whatever a note says that is not true, the lock decides.
+        with contextlib.suppress(_HolderGoneError, KeyError, ValueError, TypeError, OverflowError):
             self._remote = _Remote(note["address"], str(note["key"]), self._lock)
             _log.debug("asking %s for the vectors", self._lock.describe_holder())
 
@@ -138,6 +139,10 @@ class SharedStore:
                     if self._remote is store:
                         self._remote.close()
                         self._remote = None
+            except GalleryError as error:
+                if self._closing.is_set():  # closed under the call, which is not damage
+                    raise _closed() from error
+                raise
 
     def upsert(self, records: Sequence[Record]) -> None:
         """See `Store.upsert`."""
@@ -174,7 +179,11 @@ class SharedStore:
         """
         try:
             yield from self._reach().scan()
-        except _HolderGoneError as error:
+        except (GalleryDamagedError, _HolderGoneError) as error:
+            if self._closing.is_set():
+                raise _closed() from error
+            if isinstance(error, GalleryDamagedError):
+                raise
             raise GalleryLockedError(
                 "the process that held the gallery ended while it was read; try again"
             ) from error
@@ -208,6 +217,19 @@ class SharedStore:
                 finally:
                     self._local = None
                     self._lock.release()
+
+
+def _closed() -> GalleryError:
+    return GalleryError("the gallery is closed")
+
+
+def _listen() -> Listener | None:
+    """A socket for other processes; without one they wait for our end."""
+    try:
+        return Listener(backlog=64)
+    except OSError as error:  # a folder for temporary files that is read-only, or of a long name
+        _log.warning("other processes cannot search meanwhile: no socket can be made: %s", error)
+        return None
 
 
 class _Remote:
@@ -260,9 +282,7 @@ class _Remote:
             connection.close()
             raise
         self._idle.append(connection)
-        if "error" in answer:
-            raise GalleryDamagedError(answer["error"])
-        return answer["answer"]
+        return _answer(answer)
 
     def upsert(self, records: Sequence[Record]) -> None:
         for page in _pages(records):
@@ -307,11 +327,10 @@ class _Remote:
             first = True
             while True:
                 answer = self._exchange(connection, {"call": "scan", "first": first})
-                if "error" in answer:
-                    raise GalleryDamagedError(answer["error"])
-                for i, folders in answer["answer"]:
+                rows = _answer(answer)
+                for i, folders in rows:
                     yield UUID(i), tuple(folders)
-                if len(answer["answer"]) < wire.SCAN_PAGE:
+                if len(rows) < wire.SCAN_PAGE:
                     return
                 first = False
         finally:
@@ -329,6 +348,12 @@ class _Remote:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+def _answer(said: dict[str, Any]) -> Any:
+    if "error" in said:
+        raise (GalleryDamagedError if said.get("damaged") else GalleryError)(said["error"])
+    return said["answer"]
 
 
 def _pages(items: Sequence[T]) -> list[Sequence[T]]:
@@ -371,9 +396,11 @@ def _serve_one(
         while not closing.is_set():
             message = connection.recv_bytes(wire.MAX_MESSAGE)
             try:
-                answer = answers.answer(wire.decode(message))
+                answer = wire.encode(answers.answer(wire.decode(message)))
             except Exception as error:  # noqa: BLE001 - it goes to the one who asked
                 if closing.is_set():
                     return  # the failure is our ending: the other side finds its next way
-                answer = {"error": str(error) or type(error).__name__}
-            connection.send_bytes(wire.encode(answer))
+                said = str(error) or type(error).__name__
+                damaged = isinstance(error, GalleryDamagedError)
+                answer = wire.encode({"error": said, "damaged": damaged})
+            connection.send_bytes(answer)

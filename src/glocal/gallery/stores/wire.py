@@ -15,6 +15,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from glocal.errors import GalleryError
 from glocal.gallery import conditions
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import Attributes, Match, Record, StoreStatus
@@ -29,13 +30,26 @@ _LEAVES = {"InFolder", "CameraIn", "Between", "Near"}
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Write a message as UTF-8 JSON."""
-    return json.dumps(message, separators=(",", ":")).encode()
+    """Write a message as UTF-8 JSON.
+
+    Raises:
+        GalleryError: it is longer than `MAX_MESSAGE`, which nobody would read.
+    """
+    encoded = json.dumps(message, separators=(",", ":")).encode()
+    if len(encoded) > MAX_MESSAGE:
+        raise GalleryError(
+            f"{len(encoded)} bytes are too many to pass between two processes (the limit is "
+            f"{MAX_MESSAGE}); ask for less at once"
+        )
+    return encoded
 
 
 def decode(message: bytes) -> dict[str, Any]:
     """Read what `encode` wrote; a ValueError for anything else."""
-    value = json.loads(message)
+    try:
+        value = json.loads(message)
+    except RecursionError as error:
+        raise ValueError("a message is not nested that deep") from error
     if not isinstance(value, dict):
         raise ValueError("a message is an object")
     return value
@@ -63,7 +77,7 @@ def pack_record(record: Record) -> dict[str, Any]:
 def unpack_record(value: dict[str, Any]) -> Record:
     """The reverse of `pack_record`."""
     fields = dict(value["attributes"])
-    fields["folders"] = tuple(fields["folders"])
+    fields["folders"] = tuple(map(int, fields["folders"]))
     fields["place"] = None if fields["place"] is None else tuple(fields["place"])
     return Record(UUID(value["id"]), unpack_vector(value["vector"]), Attributes(**fields))
 
@@ -119,7 +133,7 @@ class Answers:
         methods: dict[str, Callable[[dict[str, Any]], Any]] = {
             "upsert": lambda c: self._store.upsert([unpack_record(r) for r in c["records"]]),
             "set_folders": lambda c: self._store.set_folders(
-                {UUID(i): tuple(f) for i, f in c["folders"].items()}
+                {UUID(i): tuple(map(int, f)) for i, f in c["folders"].items()}
             ),
             "delete": lambda c: self._store.delete([UUID(i) for i in c["ids"]]),
             "search": self._search,
