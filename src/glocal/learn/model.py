@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from glocal.errors import LearnError
 from glocal.learn.cells import Cells
 from glocal.learn.contracts import Backbone, Head, Objective, Output
+from glocal.learn.heads.attentive import Attentive
 from glocal.learn.registry import part
 
 
@@ -35,6 +38,21 @@ class Model(nn.Module):
         """What the head makes of pictures ``(b, 3, h, w)``, float in [0, 1]."""
         output: Output = self.head(self.backbone(image))
         return output
+
+    def recentre(self, offsets: Sequence[float]) -> None:
+        """Place keypoints by other centres of the cells than those of the receptive fields.
+
+        Args:
+            offsets: for each level of the backbone, such as
+                `glocal.learn.receptive.effective_offsets` of the trained one.
+        """
+        levels = {
+            level.stride: replace(level, offset=offset)
+            for level, offset in zip(self.backbone.levels, offsets, strict=True)
+        }
+        for module in self.modules():
+            if isinstance(module, Attentive | Cells):
+                module.level = levels[module.level.stride]
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Everything an encoder gives, for a batch.

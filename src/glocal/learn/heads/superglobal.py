@@ -30,8 +30,8 @@ class SuperGlobal(Pooled):
         dim: length of the vector; None for no whitening.
         power: of the pooling.
         regional_power: within the window.
-        window: of the regional mean in cells, an odd number; beyond its edges the map is
-            reflected, more than once where it is smaller than the window.
+        window: of the regional mean in cells, an odd number; the map is reflected at its edges,
+            and what would be farther than its other edge is its first cell again.
 
     Raises:
         LearnError: the window is an even number.
@@ -91,12 +91,10 @@ class SuperGlobal(Pooled):
 
 
 def _reflected(length: int, half: int, device: torch.device) -> Tensor:
+    """Places such as 2 1 0 1 2 3 ... for a window that reaches `half` cells over the edge."""
+    last = torch.arange(length, device=device)[-1:]
     places = torch.arange(-half, length + half, device=device)
-    last = length - 1
-    # A triangle wave of the places: 2 1 0 1 2 ... last ... 2 1 0 for any length.
-    period = max(2 * last, 1)
-    folded = torch.remainder(places, period)
-    return torch.minimum(folded, period - folded).clamp(max=last)
+    return torch.minimum((last - (last - places.abs()).abs()).clamp(min=0), last)
 
 
 def pool_scales(vectors: Tensor, *, power: float | None = None) -> Tensor:
