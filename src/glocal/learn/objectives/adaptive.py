@@ -39,6 +39,8 @@ class AdaptiveSoftmax(Objective):
         classes: of the labels.
         median_probability: of the median picture; 0.02 is the authors' for landmarks.
         least_scale: that the scale never goes below.
+        most_scale: that it never goes above. Not the authors': with few classes and pictures the
+            median comes so near to 1 that the loss would be all noise.
     """
 
     learns_classes: ClassVar[bool] = True
@@ -50,10 +52,11 @@ class AdaptiveSoftmax(Objective):
         classes: int,
         median_probability: float = 0.02,
         least_scale: float = 32.0,
+        most_scale: float = 512.0,
     ) -> None:
         super().__init__()
         self.classes = classes
-        self.least_scale = least_scale
+        self.least_scale, self.most_scale = least_scale, most_scale
         self.odds = median_probability / (1 - median_probability)
         self.weight = nn.Parameter(torch.empty(classes, dim))
         nn.init.xavier_uniform_(self.weight)
@@ -79,7 +82,7 @@ class AdaptiveSoftmax(Objective):
         own = cosines.gather(1, labels[:, None])[:, 0]
         median, place = own.median(dim=0)
         sure = math.log(_SURE / (1 - _SURE) / self.odds)
-        scale = (sure / (1 - median).clamp(min=1e-6)).clamp(min=self.least_scale)
+        scale = (sure / (1 - median).clamp(min=1e-6)).clamp(self.least_scale, self.most_scale)
         others = scale * cosines[place]
         others = others.masked_fill(
             functional.one_hot(labels[place], self.classes).bool(), -torch.inf
