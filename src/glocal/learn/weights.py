@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -91,7 +92,9 @@ def _from_file(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             found = _safetensors().load_file(str(path))
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd pickles: the error says it all
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except MissingExtraError:
         raise
     except (RuntimeError, ValueError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:

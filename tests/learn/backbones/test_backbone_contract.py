@@ -84,7 +84,7 @@ def test_frozen_stages_stay_as_they_are(backbone):
 
 
 def test_misfit_pictures_are_named(backbone):
-    with pytest.raises(LearnError, match="64x33 pixels does not fit.*multiples of 32"):
+    with pytest.raises(LearnError, match=r"64x33 pixels does not fit.*multiples of 32"):
         backbone(torch.rand(1, 3, 33, 64))
     with pytest.raises(LearnError, match=r"takes \(b, 3, h, w\) float, not \(1, 1, 64, 64\)"):
         backbone(torch.rand(1, 1, 64, 64))

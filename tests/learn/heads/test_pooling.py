@@ -89,9 +89,9 @@ def test_whitening_follows_pooling(feature_map):
 
 
 def test_regions_of_the_paper_s_example():
-    # A map twice as wide as high: 2 regions at the first scale (they meet, overlapping by
-    # nothing, where 3 overlap by half, which is nearer to 40 %).
-    assert [r for r in regions(6, 12, 1)] == [(0, 0, 6), (0, 3, 6), (0, 6, 6)]
+    # Twice as wide as high: two squares would meet without overlapping, three overlap by half,
+    # which is nearer to 40 %.
+    assert regions(6, 12, 1) == [(0, 0, 6), (0, 3, 6), (0, 6, 6)]
     assert regions(6, 6, 2) == [
         (0, 0, 6),
         (0, 0, 4), (0, 2, 4), (2, 0, 4), (2, 2, 4),
@@ -119,15 +119,14 @@ def test_rmac(feature_map, dim):
     head = Rmac(LEVELS, dim=dim)
     total = np.zeros(dim or 5)
     for top, left, side in regions(6, 9, 3):
-        maxima = []
-        for channel in range(5):
-            maxima.append(
-                max(
-                    float(feature_map[0, channel, row, column])
-                    for row in range(top, top + side)
-                    for column in range(left, left + side)
-                )
+        maxima = [
+            max(
+                float(feature_map[0, channel, row, column])
+                for row in range(top, top + side)
+                for column in range(left, left + side)
             )
+            for channel in range(5)
+        ]
         part = unit(maxima)
         if dim:
             part = unit(head.whitening.linear.weight.detach().numpy() @ part)

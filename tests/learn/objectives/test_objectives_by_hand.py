@@ -115,7 +115,8 @@ def adaptive_by_hand(cosines, labels, target):
     place = sorted(range(len(own)), key=lambda i: own[i])[(len(own) - 1) // 2]
     median = own[place]
     # A picture with cosine 1 beside the median's others has probability 1 - 1e-7.
-    scale = max(math.log((1 - 1e-7) / 1e-7 * (1 - target) / target) / (1 - median), 32)
+    scale = math.log((1 - 1e-7) / 1e-7 * (1 - target) / target) / (1 - median)
+    scale = min(max(scale, 32), 512)
     others = sum(math.exp(scale * c) for k, c in enumerate(cosines[place]) if k != labels[place])
     margin = max(median - math.log(others * target / (1 - target)) / scale, 0.0)
     return place, scale, margin
