@@ -151,6 +151,13 @@ def test_the_vector_is_the_weighted_mean_of_unit_features():
     assert torch.allclose(head(maps).vector[0], expected, atol=1e-5)
 
 
+def test_the_vector_teaches_the_whitening_only():
+    head = Delf(LEVELS, dim=5)
+    head(random_maps(LEVELS)).vector[:, 0].sum().backward()
+    taught = [name for name, p in head.named_parameters() if p.grad is not None]
+    assert taught == ["whitening.linear.weight", "whitening.linear.bias"]
+
+
 def test_a_single_map_will_do():
     assert local_level(LEVELS) is LEVELS[1]
     assert local_level(LEVELS[:1]) is LEVELS[0]

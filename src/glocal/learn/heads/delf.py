@@ -19,7 +19,9 @@ class Delf(Head):
 
     The vector is the mean of the unit features of the map before the coarsest, weighted by
     attention, whitened. The backbone learns nothing from it: DELF trains attention on features that
-    stand.
+    stand. Attention learns from its own loss alone, the whitening from the objective on the vector:
+    an objective that also spreads vectors would have attention look where pictures differ by
+    chance.
 
     Args:
         levels: of the backbone's maps; the last but one is used, or the only one.
@@ -51,7 +53,7 @@ class Delf(Head):
         feature_map = maps[-2] if len(maps) > 1 else maps[-1]
         attended = self.attentive(feature_map)
         features = functional.normalize(feature_map.detach().float(), dim=1)
-        weighted = (features * attended.attention[:, None]).mean(dim=(2, 3))
+        weighted = (features * attended.attention.detach()[:, None]).mean(dim=(2, 3))
         vector = self.whitening(functional.normalize(weighted, dim=-1))
         return Output(vector, attended.local, attended.attention, attended.kept())
 
