@@ -47,6 +47,16 @@ def test_cells_match_as_in_a_slow_loop(sizes, ratio):
     )
 
 
+def test_a_cell_that_fits_two_alike_matches_neither():
+    anchor = functional.normalize(torch.tensor([[1.0, 0, 0], [1, 0.01, 0], [0, 1, 0]]), dim=1)
+    positive = functional.normalize(torch.tensor([[1.0, 0, 0.5], [0, 1, 0.2]]), dim=1)
+    attention = torch.ones(2)
+    found = [match_cells(anchor, positive[[j]], attention[:1], 0.9) for j in range(2)]
+    assert [len(theirs) for _, theirs in found] == [0, 1]
+    assert found[1][0].tolist() == [2]
+    assert len(match_cells(anchor, positive[[0]], attention[:1], 1.0)[0]) == 1
+
+
 def test_tuples_take_the_hardest_of_other_labels():
     vectors, labels = rows(9, 5), torch.tensor([0, 1, 0, 2, 1, 1, 3, 0, 2])
     found = {anchor: (partner, list(n)) for anchor, partner, n in hard_tuples(vectors, labels, 3)}

@@ -158,6 +158,10 @@ def test_the_vector_teaches_the_whitening_only():
     assert taught == ["whitening.linear.weight", "whitening.linear.bias"]
 
 
+def test_delg_keeps_the_power_of_its_pooling():
+    assert not Delg(LEVELS, dim=8).whole.power.requires_grad
+
+
 def test_a_single_map_will_do():
     assert local_level(LEVELS) is LEVELS[1]
     assert local_level(LEVELS[:1]) is LEVELS[0]

@@ -81,6 +81,13 @@ def test_a_large_power_is_the_maximum_and_one_the_average(feature_map):
     assert torch.allclose(low, feature_map.mean(dim=(2, 3)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("made", [Average, Maximum, Gem, Rmac, SuperGlobal])
+def test_half_precision_maps_are_pooled_in_single_precision(made, feature_map):
+    half = (feature_map * 1000).half()  # a power of which half precision cannot hold
+    head = made(LEVELS, dim=3).eval()
+    assert torch.equal(head([half]).vector, head([half.float()]).vector)
+
+
 def test_whitening_follows_pooling(feature_map):
     head = Average(LEVELS, dim=3)
     pooled = unit([sum(cells(feature_map, c)) for c in range(5)])
