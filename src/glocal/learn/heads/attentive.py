@@ -41,10 +41,12 @@ class Attentive(nn.Module):
     autoencoder is one linear layer to few numbers and one back (Cao, Araujo and Sim, 2020). Neither
     sends a gradient into the backbone.
 
-    Where the papers leave room: the error of the autoencoder is relative to the square of the map,
-    so that its weight does not depend on the trunk; the decoder ends without a rectifier, because a
-    map taken before an activation has negative values; without classes, pictures of the same label
-    within a batch have to find each other, as in `InstanceDiscrimination`, instead of a classifier.
+    Attention scores the given features and sums the rebuilt ones; the authors' later code scores
+    the rebuilt and sums the given. Where the papers leave room: the error of the autoencoder is
+    relative to the square of the map, so that its weight does not depend on the trunk; the decoder
+    ends without a rectifier, because a map taken before an activation has negative values; without
+    classes, pictures of the same label within a batch have to find each other, as in
+    `InstanceDiscrimination`, instead of a classifier.
 
     Args:
         level: of the map.

@@ -35,11 +35,11 @@ class Dolg(Head):
     before it through convolutions of several dilations and attention; its part orthogonal to the
     global vector is set beside that vector in each cell, averaged, and projected.
 
-    The paper's widths are for ResNets (1024 inside, 256 to a branch); the defaults here suit small
-    trunks. It gives dilations 6, 12 and 18, which its authors' code has as 3, 6 and 9: the paper's
-    are the default. Cells are scaled to unit length before the attention weights them, as in the
-    code; the branch over the whole map has no batch normalisation, which a single value cannot
-    have.
+    The paper's widths are for ResNets (1024 inside, 512 to a branch); the defaults here suit small
+    trunks. As in its authors' code, a 1x1 convolution is one of the branches, and cells are scaled
+    to unit length before the attention weights them. Not as there, the branches end in batch
+    normalisation and a rectifier, all but the one over the whole map, whose single value cannot be
+    normalised.
 
     Args:
         levels: of the backbone's maps, two at least.
@@ -97,26 +97,24 @@ class _MultiAtrous(nn.Module):
 
     def __init__(self, width: int, out: int, branch: int, dilations: Sequence[int]) -> None:
         super().__init__()
+        self.near = _normalised(nn.Conv2d(width, branch, 1, bias=False))
         self.spread = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(width, branch, 3, padding=rate, dilation=rate, bias=False),
-                nn.BatchNorm2d(branch),
-                nn.ReLU(),
-            )
+            _normalised(nn.Conv2d(width, branch, 3, padding=rate, dilation=rate, bias=False))
             for rate in dilations
         )
         self.all = nn.Sequential(nn.Conv2d(width, branch, 1), nn.ReLU())
-        self.join = nn.Sequential(
-            nn.Conv2d(branch * (len(dilations) + 1), out, 1, bias=False),
-            nn.BatchNorm2d(out),
-            nn.ReLU(),
-        )
+        branches = len(dilations) + 2
+        self.join = _normalised(nn.Conv2d(branch * branches, out, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = [layer(x) for layer in self.spread]
+        parts = [self.near(x), *(layer(x) for layer in self.spread)]
         everywhere = self.all(x.mean(dim=(2, 3), keepdim=True)).expand_as(parts[0])
         joined: Tensor = self.join(torch.cat([*parts, everywhere], dim=1))
         return joined
+
+
+def _normalised(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU())
 
 
 class _SelfAttention(nn.Module):

@@ -14,7 +14,7 @@ class InstanceDiscrimination(Objective):
     """Find the other views of the same picture, and keep different pictures apart.
 
     Labels say which picture a view was made of; a batch has two or more views of each. Following
-    Pizzi et al. (2022, sections 4.2 to 4.4), with unit vectors ``z``, ``P(i)`` the other views that
+    Pizzi et al. (2022), with unit vectors ``z``, ``P(i)`` the other views that
     share content with ``i`` and ``N(i)`` those that share none:
 
         L_nce  = mean over i of  mean over j in P(i) of
