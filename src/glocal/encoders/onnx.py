@@ -16,6 +16,7 @@ from glocal.encoders.fit import fit
 from glocal.errors import ImageError, ModelError
 
 _OUTPUTS = ["vector", "keypoints", "descriptors", "strengths"]
+_EXTRA = [[], ["contributions"]]  # what may follow; encoding leaves it out
 
 
 class Encoder(Protocol):
@@ -63,7 +64,8 @@ class OnnxEncoder:
         self._card = Card.read(text, str(path))
         names = [output.name for output in session.get_outputs()]
         inputs = [(i.name, i.type) for i in session.get_inputs()]
-        if names != _OUTPUTS or inputs != [("image", "tensor(uint8)")]:
+        known = names[:4] == _OUTPUTS and names[4:] in _EXTRA
+        if not known or inputs != [("image", "tensor(uint8)")]:
             raise ModelError(
                 f"{path} takes {inputs} and gives {names}; "
                 f"glocal needs image, tensor(uint8), and {_OUTPUTS}"

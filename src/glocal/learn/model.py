@@ -13,6 +13,7 @@ from glocal.errors import LearnError
 from glocal.learn.cells import Cells
 from glocal.learn.contracts import Backbone, Head, Objective, Output
 from glocal.learn.heads.attentive import Attentive
+from glocal.learn.heads.pooled import Pooled
 from glocal.learn.registry import part
 
 
@@ -64,7 +65,10 @@ class Model(nn.Module):
             Vectors ``(b, d)``, keypoints ``(b, m, 2)``, descriptors ``(b, m, e)`` and strengths
             ``(b, m)``, as in `glocal.encoders.features.Features`.
         """
-        maps = self.backbone(image)
+        return self.features_of(self.backbone(image))
+
+    def features_of(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `features` gives, of maps that are there already."""
         output: Output = self.head(maps)
         local = self.cells(maps) if output.local is None else output.local
         return output.vector, local.keypoints, local.descriptors, local.strengths
@@ -75,21 +79,33 @@ class EncoderGraph(nn.Module):
 
     Pixels go in as they are decoded, ``image`` uint8 ``(1, H, W, 3)`` RGB; out come ``vector``
     ``(d,)``, ``keypoints`` ``(m, 2)``, ``descriptors`` ``(m, e)`` and ``strengths`` ``(m,)``, all
-    float32, in the order of `OUTPUTS`.
+    float32, in the order of `OUTPUTS`. Where the head can tell what each place of the picture
+    adds to the vector, ``contributions`` ``(h, w, d)`` follow, whose sum is the vector.
     """
 
     INPUT = "image"
     OUTPUTS = ("vector", "keypoints", "descriptors", "strengths")
+    CONTRIBUTIONS = "contributions"
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what comes out."""
+        head = self.model.head
+        whole = isinstance(head, Pooled) and head.additive
+        return (*self.OUTPUTS, self.CONTRIBUTIONS) if whole else self.OUTPUTS
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Encode one picture."""
-        pixels = image.permute(0, 3, 1, 2).to(torch.float32) / 255
-        vector, keypoints, descriptors, strengths = self.model.features(pixels)
-        return vector[0], keypoints[0], descriptors[0], strengths[0]
+        maps = self.model.backbone(image.permute(0, 3, 1, 2).to(torch.float32) / 255)
+        found = tuple(part[0] for part in self.model.features_of(maps))
+        head = self.model.head
+        if isinstance(head, Pooled) and head.additive:
+            found = (*found, head.contributions(maps)[0])
+        return found
 
 
 def build_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,8 @@ class Gem(Pooled):
         learn_power: let the power learn.
     """
 
+    additive: ClassVar[bool] = True
+
     def __init__(
         self,
         levels: Sequence[Level],
@@ -51,3 +54,12 @@ class Gem(Pooled):
         """Make ``(b, c)`` of ``(b, c, h, w)``."""
         # Below 1 it would be no mean of use; training does not go there, but a step might.
         return generalised_mean(feature_map, self.power.float().clamp(min=1))
+
+    def shares(self, feature_map: Tensor) -> Tensor:
+        """Each place's part of the mean: ``x^p / (n f^(p-1))`` of the whole, ``f``."""
+        power = self.power.float().clamp(min=1)
+        x = feature_map.clamp(min=_LEAST)
+        raised = x.pow(power)
+        mean = raised.mean(dim=(2, 3), keepdim=True)
+        # mean^(1/p) / mean, with one power less to take.
+        return raised * mean.pow(1 / power - 1) / (feature_map.shape[2] * feature_map.shape[3])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,12 +17,17 @@ from glocal.learn.heads.whitening import Whitening
 class Pooled(Head):
     """Pool, scale to unit length, whiten.
 
-    A subclass writes `pool`.
+    A subclass writes `pool`, and `shares` if its pooling is a sum over places.
 
     Args:
         levels: of the backbone's maps; the last is pooled.
         dim: length of the vector; None for the pooled features as they are, not whitened.
+
+    Attributes:
+        additive: the vector is the sum of what each place contributes.
     """
+
+    additive: ClassVar[bool] = False
 
     def __init__(self, levels: Sequence[Level], *, dim: int | None = None) -> None:
         super().__init__()
@@ -41,3 +48,32 @@ class Pooled(Head):
         """Pool the coarsest of the maps."""
         pooled = self.pooled(maps)
         return Output(pooled if self.whitening is None else self.whitening(pooled))
+
+    def shares(self, feature_map: Tensor) -> Tensor:
+        """What each place adds to what `pool` gives: ``(b, c, h, w)``, for additive heads."""
+        raise NotImplementedError(f"{type(self).__name__} is no sum over places")
+
+    def contributions(self, maps: Sequence[Tensor]) -> Tensor:
+        """What each place adds to the vector, for additive heads.
+
+        The bias of the whitening belongs to no place, so each gets an even part of it; lengths are
+        those of the whole.
+
+        Returns:
+            ``(b, h, w, d)``; its sum over ``h`` and ``w`` is the vector.
+        """
+        feature_map = maps[-1].float()
+        shares = self.shares(feature_map).permute(0, 2, 3, 1)
+        shares = shares / _length(self.pool(feature_map))
+        if self.whitening is None:
+            return shares
+        linear = self.whitening.linear
+        whole = shares.sum(dim=(1, 2)) @ linear.weight.T + linear.bias
+        places = feature_map.shape[2] * feature_map.shape[3]
+        return (shares @ linear.weight.T + linear.bias / places) / _length(whole)
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Lengths of ``(b, c)``, in the shape ``(b, 1, 1, 1)``."""
+    lengths = torch.linalg.vector_norm(vectors, dim=-1).clamp(min=1e-12)
+    return lengths[:, None, None, None]
