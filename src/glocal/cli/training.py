@@ -78,7 +78,11 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_folders = {"multiple": True, "type": click.Path(path_type=Path), "metavar": "FOLDER"}
+_folders: dict[str, Any] = {
+    "multiple": True,
+    "type": click.Path(path_type=Path),
+    "metavar": "FOLDER",
+}
 
 
 @click.command()

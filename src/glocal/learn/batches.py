@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -38,9 +38,7 @@ class Plan:
         seed: of the order.
     """
 
-    def __init__(
-        self, labels: NDArray[np.int64], *, labelled: int, viewed: int, seed: int
-    ) -> None:
+    def __init__(self, labels: NDArray[np.int64], *, labelled: int, viewed: int, seed: int) -> None:
         self.labels, self.labelled, self.viewed, self.seed = labels, labelled, viewed, seed
         self._labelled_count = int((labels >= 0).sum()) if labelled else 0
         # An order is the same for a whole epoch: keep the last of each kind.
@@ -81,7 +79,11 @@ class Plan:
         known = self._orders.get(kind)
         if known is None or known[0] != epoch:
             random = np.random.default_rng([self.seed, 1, kind == "viewed", epoch])
-            order = self._grouped(random) if kind == "labelled" else random.permutation(len(self.labels))
+            order = (
+                self._grouped(random)
+                if kind == "labelled"
+                else random.permutation(len(self.labels))
+            )
             known = self._orders[kind] = (epoch, order)
         return known[1]
 
@@ -114,7 +116,7 @@ class Batch:
     labelled: int
 
 
-def stream(plan: Plan, load: Loader, *, first: int, workers: int) -> Iterator[Batch]:
+def stream(plan: Plan, load: Loader, *, first: int, workers: int) -> Generator[Batch, None, None]:
     """Batches from a step on, made ahead in threads, in order, without end.
 
     Args:

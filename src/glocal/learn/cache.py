@@ -1,11 +1,10 @@
-"""Small copies of the training pictures, decoded once: decoding large ones costs more than learning."""
+"""Small copies of the training pictures: decoding the files anew would cost more than learning."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,9 +37,11 @@ class PictureCache:
     def __init__(self, folder: Path, *, side: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.side = side
-        self._pack, self._index = folder / f"pictures-{side}.pack", folder / f"pictures-{side}.jsonl"
+        self._pack, self._index = (
+            folder / f"pictures-{side}.pack",
+            folder / f"pictures-{side}.jsonl",
+        )
         self._entries: dict[str, dict[str, Any]] = {}
-        self._local = threading.local()
         self._read_index()
 
     def fill(
@@ -105,11 +106,10 @@ class PictureCache:
         entry = self._entries.get(str(path.absolute()), {"unfit": "it was not copied"})
         if "unfit" in entry:
             raise ImageError(f"{path} cannot be trained with: {entry['unfit']}")
-        if not hasattr(self._local, "file"):
-            self._local.file = self._pack.open("rb")
-        file = self._local.file
-        file.seek(entry["at"])
-        array: NDArray[np.uint8] = simplejpeg.decode_jpeg(file.read(entry["bytes"]))
+        with self._pack.open("rb") as file:
+            file.seek(entry["at"])
+            data = file.read(entry["bytes"])
+        array: NDArray[np.uint8] = simplejpeg.decode_jpeg(data)
         return array
 
     def _copy(self, path: Path) -> bytes | str:

@@ -69,7 +69,7 @@ def deliver(
         MissingExtraError: a package for exporting is not installed.
     """
     model = trained.model.eval()
-    chosen = choose_fitting(trained.samples, settings.seed)
+    chosen = choose_fitting(trained.samples, settings.dim, settings.seed)
 
     def read(sample: Any) -> NDArray[np.uint8]:
         return trained.cache.read(sample.path)

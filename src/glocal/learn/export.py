@@ -47,7 +47,9 @@ def export(model: Model, card: Mapping[str, Any], path: Path, *, half: bool = Fa
         MissingExtraError: onnx or onnxscript is not installed.
     """
     if model.head.fixed_size:
-        raise LearnError("this head's graph fits pictures of one size only: choose another to export")
+        raise LearnError(
+            "this head's graph fits pictures of one size only: choose another to export"
+        )
     Card.read(json.dumps(dict(card)), str(path))
     graph = EncoderGraph(copy.deepcopy(model).eval())
     fold_norms(graph)

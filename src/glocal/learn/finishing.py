@@ -12,12 +12,13 @@ from torch.nn import functional
 
 from glocal.errors import LearnError
 from glocal.learn.collection import Sample
-from glocal.learn.contracts import Head
 from glocal.learn.heads.gem import Gem
 from glocal.learn.heads.pooled import Pooled
 from glocal.learn.judging import model_pictures
 from glocal.learn.model import Model
 from glocal.learn.receptive import effective_offsets
+from glocal.learn.registry import part
+from glocal.learn.settings import Settings
 
 _WHITENING = 0.5  # how far variances are evened: halfway, as in glocal's first model
 _MOST_PICTURES = 1500  # of a source; more hardly move the components
@@ -28,30 +29,64 @@ _PROBE_SIDE = 320
 Read = Callable[[Sample], NDArray[np.uint8]]
 
 
-def check_final(head: type[Head], name: str) -> None:
-    """See whether a head has pooled features to whiten.
+def check_head(settings: Settings) -> None:
+    """See whether the head can be exported, and whitened if that is wanted.
 
     Raises:
-        LearnError: it has not.
+        LearnError: it cannot.
     """
-    if not issubclass(head, Pooled) or head.fixed_size:
+    made = part("head", settings.head).load()
+    if made.fixed_size:
         raise LearnError(
-            f"--final whitening is fitted to pooled features, which the head {name} has not: use "
-            "--final projection, or a head such as gem"
+            f"the head {settings.head} makes a graph that fits pictures of one size only, and "
+            "glocal's come in all shapes: choose another to train"
+        )
+    if settings.final == "whitening" and not issubclass(made, Pooled):
+        raise LearnError(
+            f"--final whitening is fitted to pooled features, which the head {settings.head} has "
+            "not: use --final projection, or a head such as gem"
         )
 
 
-def choose_fitting(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Pictures to fit to: of the training split, up to 1500 of each source, as many of each.
+def check_whitening(model: Model, samples: Sequence[Sample]) -> None:
+    """See whether there will be enough pictures to whiten a vector.
 
-    Of a small source all are taken; no source outweighs the smallest by more than a factor of four.
+    Args:
+        model: with a pooling head.
+        samples: to fit to.
+
+    Raises:
+        LearnError: there are not, or the vector is longer than the features it is made of.
+    """
+    whitening = model.head.whitening if isinstance(model.head, Pooled) else None
+    if whitening is None:
+        return
+    width, dim = whitening.linear.in_features, whitening.linear.out_features
+    if dim > width:
+        raise LearnError(f"--dim {dim} is more than the {width} features that are whitened")
+    if len(samples) < dim:
+        raise LearnError(
+            f"{len(samples)} pictures are too few to whiten {dim} numbers: give as many "
+            "pictures, a smaller --dim, or --final projection"
+        )
+
+
+def choose_fitting(samples: Sequence[Sample], dim: int, seed: int) -> list[Sample]:
+    """Pictures of the training split to fit to: at most 1500 of each source.
+
+    No source outweighs the smallest by more than a factor of four, unless that would leave too few.
+
+    Args:
+        samples: of the training.
+        dim: length of the vector.
+        seed: of the choice.
     """
     random = np.random.default_rng([seed, 4])
     sources: dict[int, list[Sample]] = {}
     for sample in samples:
         if sample.split == "train":
             sources.setdefault(sample.source, []).append(sample)
-    most = min(_MOST_PICTURES, max(200, 4 * min(map(len, sources.values()))))
+    most = min(_MOST_PICTURES, max(2 * dim, 4 * min(map(len, sources.values()))))
     return [
         group[number]
         for group in sources.values()
@@ -60,7 +95,9 @@ def choose_fitting(samples: Sequence[Sample], seed: int) -> list[Sample]:
 
 
 @torch.no_grad()
-def fit_final(model: Model, samples: Sequence[Sample], read: Read, *, side: int, whiten: bool) -> None:
+def fit_final(
+    model: Model, samples: Sequence[Sample], read: Read, *, side: int, whiten: bool
+) -> None:
     """Fit what follows the trunk, in place.
 
     Local descriptors become half-whitened principal components of the cells of the model's own
@@ -73,9 +110,6 @@ def fit_final(model: Model, samples: Sequence[Sample], read: Read, *, side: int,
         read: makes their pictures.
         side: of the finished model's input.
         whiten: fit the vector's map too.
-
-    Raises:
-        LearnError: there are fewer pictures than numbers in the vector.
     """
     head = model.head
     if whiten and isinstance(head, Gem):
@@ -89,11 +123,6 @@ def fit_final(model: Model, samples: Sequence[Sample], read: Read, *, side: int,
         local = maps[-2] if len(maps) > 1 else maps[-1]
         cells.append(functional.normalize(local.float().flatten(2)[0], dim=0).T[::_CELL_STEP].cpu())
     if whiten and isinstance(head, Pooled) and head.whitening is not None:
-        if len(pooled) < head.dim:
-            raise LearnError(
-                f"{len(pooled)} pictures are too few to whiten {head.dim} numbers: give as many "
-                "pictures, a smaller --dim, or --final projection"
-            )
         head.whitening.fit_components(torch.cat(pooled), power=_WHITENING)
     if own_cells:
         model.cells.whitening.fit_components(torch.cat(cells), power=_WHITENING)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from glocal.encoders.card import Card
 from glocal.encoders.fit import fit
@@ -51,8 +52,8 @@ def vectors_of(
     found = []
     for image in model_pictures(pictures, side, device):
         maps = model.backbone(image)
-        before = pooled and isinstance(head, Pooled)
-        vector = head.pooled(maps) if before else head(maps).vector
+        before = head.pooled(maps) if pooled and isinstance(head, Pooled) else None
+        vector: Tensor = head(maps).vector if before is None else before
         found.append(vector[0].float().cpu().numpy())
     return np.stack(found)
 

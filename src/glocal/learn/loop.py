@@ -150,9 +150,7 @@ class Loop:
         if (run / LAST).exists():
             self._resume(checkpoint.load(run / LAST))
         self.curves = Curves(run / CURVES, step=self.progress.step)
-        self.check = settings.check or min(
-            max(plan.epoch_steps, _SHORTEST_CHECK), _LONGEST_CHECK
-        )
+        self.check = settings.check or min(max(plan.epoch_steps, _SHORTEST_CHECK), _LONGEST_CHECK)
 
     @property
     def done(self) -> float:

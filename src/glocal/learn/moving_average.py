@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+
+from glocal.learn.model import Model
 
 
 class MovingAverage:
@@ -18,12 +19,13 @@ class MovingAverage:
         decay: what stays of the copy in each step.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: Model, decay: float) -> None:
+        self.model: Model = copy.deepcopy(model)
+        self.model.eval().requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, model: Model, step: int) -> None:
         """Follow the model after a step, counted from 1."""
         keep = min(self.decay, step / (step + 10))
         own = self.model.state_dict()

@@ -25,14 +25,15 @@ from glocal.learn.collection import (
     read_unlabelled,
     without_twins,
 )
-from glocal.learn.finishing import check_final
+from glocal.learn.finishing import check_head, check_whitening, choose_fitting
 from glocal.learn.judging import Judge
 from glocal.learn.loop import BEST, Learning, Loop
 from glocal.learn.model import Model, build_model, build_objective
-from glocal.learn.registry import part
 from glocal.learn.settings import INSTANCE, Settings
 
 _CHECKPOINT_BYTES = 400_000_000  # three of the largest models' here, and what is being written
+
+_MOST_COPIED = 400  # held-out pictures among which altered copies look for theirs
 
 
 class Listener(Protocol):
@@ -136,12 +137,15 @@ def train(
         MissingExtraError: a part needs a package that is not installed.
     """
     settings.check_sense()
-    if settings.final == "whitening":
-        check_final(part("head", settings.head).load(), settings.head)
+    check_head(settings)
     if also and not settings.self_weight:
-        raise LearnError("--also gives pictures to learn from without labels, but their weight is 0")
+        raise LearnError(
+            "--also gives pictures to learn from without labels, but their weight is 0"
+        )
     device = choose_device(settings.device)
     samples = collect(data, also, settings)
+    names = sorted({sample.label for sample in samples if sample.label is not None})
+    learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device)
     run.mkdir(parents=True, exist_ok=True)
     require_space(run, _CHECKPOINT_BYTES)
     copies = PictureCache(cache or run / "pictures", side=_copy_side(settings))
@@ -159,13 +163,13 @@ def train(
         )
     if settings.labelled:
         check_labels(samples)
-    names = sorted({sample.label for sample in samples if sample.label is not None})
-    learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device)
+    if settings.final == "whitening":
+        check_whitening(learning.model, choose_fitting(samples, settings.dim, settings.seed))
     codes = {label: code for code, label in enumerate(names)}
     loop = _loop(learning, settings, samples, codes, copies, run, overlays)
     listener.beginning(samples, loop.done)
     finished = loop.run(listener.learning, stop)
-    model = copy.deepcopy(loop.average.model)
+    model: Model = copy.deepcopy(loop.average.model)
     step = loop.progress.step
     if loop.judge.able and (run / BEST).exists():
         best = checkpoint.load(run / BEST)
@@ -218,9 +222,7 @@ def _loop(
     strong = Augmentation(
         side=settings.side, strength=settings.strength, mirror=settings.mirror, overlays=overlays
     )
-    mild = Augmentation(
-        side=settings.side, strength=settings.strength / 2, mirror=settings.mirror
-    )
+    mild = Augmentation(side=settings.side, strength=settings.strength / 2, mirror=settings.mirror)
 
     def load(slot: Slot, random: np.random.Generator) -> NDArray[np.uint8]:
         picture = copies.read(samples[numbers[slot.picture]].path)
@@ -232,7 +234,7 @@ def _loop(
         lambda number: copies.read(samples[number].path),
         labelled=known,
         labels=[codes[str(samples[n].label)] for n in known],
-        copied=held if learning.instance is not None else [],
+        copied=_spread(held) if learning.instance is not None else [],
         alter=strong,
         seed=settings.seed,
     )
@@ -245,6 +247,11 @@ def _loop(
     return Loop(learning, settings, plan, load, judge, run)
 
 
+def _spread(numbers: list[int]) -> list[int]:
+    """At most 400 of them, from all over the list."""
+    return numbers[:: -(-len(numbers) // _MOST_COPIED)] if numbers else []
+
+
 def _viewed(settings: Settings, learning: Learning) -> int:
     if learning.instance is None:
         return 0
@@ -254,4 +261,3 @@ def _viewed(settings: Settings, learning: Learning) -> int:
 def _copy_side(settings: Settings) -> int:
     """Copies suffice for the finished model's input of three by four, and for crops."""
     return max(round(settings.input_side * 0.9), round(settings.side * 1.5))
-

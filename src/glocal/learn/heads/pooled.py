@@ -63,14 +63,15 @@ class Pooled(Head):
             ``(b, h, w, d)``; its sum over ``h`` and ``w`` is the vector.
         """
         feature_map = maps[-1].float()
-        shares = self.shares(feature_map).permute(0, 2, 3, 1)
+        shares: Tensor = self.shares(feature_map).permute(0, 2, 3, 1)
         shares = shares / _length(self.pool(feature_map))
         if self.whitening is None:
             return shares
         linear = self.whitening.linear
         whole = shares.sum(dim=(1, 2)) @ linear.weight.T + linear.bias
         places = feature_map.shape[2] * feature_map.shape[3]
-        return (shares @ linear.weight.T + linear.bias / places) / _length(whole)
+        found: Tensor = (shares @ linear.weight.T + linear.bias / places) / _length(whole)
+        return found
 
 
 def _length(vectors: Tensor) -> Tensor:
