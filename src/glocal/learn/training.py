@@ -166,7 +166,8 @@ def train(
     if settings.final == "whitening":
         check_whitening(learning.model, choose_fitting(samples, settings.dim, settings.seed))
     codes = {label: code for code, label in enumerate(names)}
-    loop = _loop(learning, settings, samples, codes, copies, run, overlays)
+    laid_over = [s.path for folder in overlays for s in read_unlabelled(folder, 0)]
+    loop = _loop(learning, settings, samples, codes, copies, run, laid_over)
     listener.beginning(samples, loop.done)
     finished = loop.run(listener.learning, stop)
     model: Model = copy.deepcopy(loop.average.model)

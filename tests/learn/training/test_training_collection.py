@@ -33,7 +33,9 @@ def test_folders_are_labels(tmp_path):
 
 def test_a_table_tells_splits_apart(tmp_path):
     table = tmp_path / "all.csv"
-    table.write_text("split,label,path\ntrain,a,x/1.png\nval,a,2.png\ntest,a,3.png\n,b,/abs/4.png\n")
+    table.write_text(
+        "split,label,path\ntrain,a,x/1.png\nval,a,2.png\ntest,a,3.png\n,b,/abs/4.png\n"
+    )
     assert read_labelled(table) == [
         Sample(tmp_path / "x/1.png", "a"),
         Sample(tmp_path / "2.png", "a", "validation"),
