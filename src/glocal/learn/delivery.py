@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.learn.cells import Cells
-from glocal.learn.export import export
+from glocal.learn.export import export, trace
 from glocal.learn.finishing import choose_fitting, fit_final, place_keypoints
 from glocal.learn.heads.attentive import Attentive
 from glocal.learn.judging import Judge
@@ -77,6 +77,7 @@ def deliver(
     whiten = settings.final == "whitening"
     fit_final(model, chosen, read, side=settings.input_side, whiten=whiten)
     place_keypoints(model, chosen, read)
+    traced = trace(model)
     files = []
     for path, half in ((output, False), (half_path(output), True)):
         card = make_card(
@@ -84,7 +85,7 @@ def deliver(
         )
         card["trained"] |= {"step": trained.step, "finished": trained.finished}
         card["trained"]["pictures"] = dict(Counter(sample.split for sample in trained.samples))
-        difference = export(model, card, path, half=half)
+        difference = export(model, card, path, half=half, traced=traced)
         figures = judge_file(trained.judge, path)
         card["accuracy"] = {f"held-out {kind}": round(value, 4) for kind, value in figures.items()}
         replace_card(path, card)

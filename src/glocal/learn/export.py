@@ -28,7 +28,31 @@ _SMALL = 256  # numbers; shorter weights stay in single precision, they cost not
 _SHAPES = ((224, 320), (320, 224), (96, 64), (32, 160))
 
 
-def export(model: Model, card: Mapping[str, Any], path: Path, *, half: bool = False) -> float:
+def trace(model: Model) -> Any:
+    """The ONNX graph of a model, as a ``ModelProto`` without a card.
+
+    Args:
+        model: on the CPU; it is not changed.
+
+    Raises:
+        LearnError: the head fits one size of pictures only.
+        MissingExtraError: onnx or onnxscript is not installed.
+    """
+    if model.head.fixed_size:
+        raise LearnError("this head's graph fits pictures of one size only: export another")
+    graph = EncoderGraph(copy.deepcopy(model).eval())
+    fold_norms(graph)
+    return _trace(graph)
+
+
+def export(
+    model: Model,
+    card: Mapping[str, Any],
+    path: Path,
+    *,
+    half: bool = False,
+    traced: Any = None,
+) -> float:
     """Write a model as glocal runs it.
 
     Args:
@@ -36,6 +60,7 @@ def export(model: Model, card: Mapping[str, Any], path: Path, *, half: bool = Fa
         card: all of it; see `glocal.encoders.card.Card`.
         path: of the file, which is replaced in one step.
         half: store weights in half precision, for a file of half the size.
+        traced: what `trace` made of the model, where it is there already; it is not changed.
 
     Returns:
         The largest difference of a vector's number between the file and the model, over random
@@ -46,14 +71,8 @@ def export(model: Model, card: Mapping[str, Any], path: Path, *, half: bool = Fa
             the file does not agree with the model to 1e-4.
         MissingExtraError: onnx or onnxscript is not installed.
     """
-    if model.head.fixed_size:
-        raise LearnError(
-            "this head's graph fits pictures of one size only: choose another to export"
-        )
     Card.read(json.dumps(dict(card)), str(path))
-    graph = EncoderGraph(copy.deepcopy(model).eval())
-    fold_norms(graph)
-    proto = _trace(graph)
+    proto = copy.deepcopy(traced) if traced is not None else trace(model)
     if half:
         halve(proto)
     entry = proto.metadata_props.add()

@@ -105,9 +105,7 @@ class Settings:
             if side < 32 or side % 32:
                 raise LearnError(f"--{name} has to be a multiple of 32 pixels, not {side}")
         if not 0 <= self.average < 1:
-            raise LearnError(
-                f"the average's decay is from 0 up to, not including, 1: {self.average}"
-            )
+            raise LearnError(f"--average is from 0 up to but not 1, not {self.average}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values by name."""

@@ -76,5 +76,5 @@ class Pooled(Head):
 
 def _length(vectors: Tensor) -> Tensor:
     """Lengths of ``(b, c)``, in the shape ``(b, 1, 1, 1)``."""
-    lengths = torch.linalg.vector_norm(vectors, dim=-1).clamp(min=1e-12)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1).clamp(min=1e-12)
     return lengths[:, None, None, None]
