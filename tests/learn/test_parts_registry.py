@@ -20,7 +20,7 @@ def test_the_issue_s_parts_are_there():
     heads = {"average", "max", "rmac", "gem", "dolg", "delf", "cfcd", "superglobal"}
     assert heads <= set(names("head"))
     objectives = {"arcface", "cosface", "softmax", "triplet", "contrastive", "proxy-anchor"}
-    assert objectives | {"adaptive", "instance"} <= set(names("objective"))
+    assert objectives | {"supcon", "adaptive", "instance"} <= set(names("objective"))
 
 
 @pytest.mark.parametrize("known", [part(kind, name) for kind in KINDS for name in names(kind)])

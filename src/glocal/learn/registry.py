@@ -201,6 +201,13 @@ for _entry in (
     ),
     Part(
         "objective",
+        "supcon",
+        "Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu and Krishnan, Supervised "
+        "Contrastive Learning, 2020",
+        f"{_OBJECTIVES}.supervised_contrastive:SupervisedContrastive",
+    ),
+    Part(
+        "objective",
         "proxy-anchor",
         "Kim, Kim, Cho and Kwak, Proxy Anchor Loss for Deep Metric Learning, 2020",
         f"{_OBJECTIVES}.proxy_anchor:ProxyAnchor",

@@ -110,6 +110,21 @@ def test_contrastive(vectors):
     assert value(objective, vectors) == pytest.approx(np.mean(near) + np.mean(far), rel=1e-4)
 
 
+def test_supervised_contrastive(vectors):
+    objective = build_objective("supcon", dim=DIM, classes=CLASSES, temperature=0.2)
+    z, costs = unit(vectors), []
+    for i in range(8):
+        others = sum(math.exp(float(z[i] @ z[k]) / 0.2) for k in range(8) if k != i)
+        own = [
+            -math.log(math.exp(float(z[i] @ z[j]) / 0.2) / others)
+            for j in range(8)
+            if j != i and LABELS[i] == LABELS[j]
+        ]
+        if own:
+            costs.append(np.mean(own))
+    assert value(objective, vectors) == pytest.approx(np.mean(costs), rel=1e-4)
+
+
 def adaptive_by_hand(cosines, labels, target):
     own = [row[k] for row, k in zip(cosines, labels, strict=True)]
     place = sorted(range(len(own)), key=lambda i: own[i])[(len(own) - 1) // 2]
