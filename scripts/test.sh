@@ -16,7 +16,7 @@ step() {
 }
 
 make_environment
-pip_install "glocal and its demo" -e '.[demo]'
+pip_install "glocal, its demo and its trainer" -e '.[demo,learn]' 'torch==2.13.0'
 pip_install "pip" --upgrade 'pip>=25.1' # the first that knows --group
 pip_install "development tools" --group dev
 

@@ -19,6 +19,10 @@ class ModelError(GlocalError, ValueError):
     """A model file is missing, damaged, or not one that glocal can run."""
 
 
+class LearnError(GlocalError, ValueError):
+    """Training is asked for something impossible: an unknown part, shapes or labels that misfit."""
+
+
 class MissingExtraError(GlocalError, ImportError):
     """An optional package is needed; the text has the command that installs it."""
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),
     "models": ("knowing", "List the models."),
     "evaluate": ("evaluating", "Judge a model by the field's own protocols."),
+    "train": ("training", "Train a model on pictures of one's own."),
     "demo": ("demonstrating", "Index real photographs and find them by altered copies."),
     "completion": ("completing", "Print the completion script of a shell."),
 }

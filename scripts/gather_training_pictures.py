@@ -1,0 +1,269 @@
+"""Gather freely licensed pictures out of Debian's packages, to train and to judge models with.
+
+    python scripts/gather_training_pictures.py FOLDER [--packages LIST.csv] [--only NAME ...]
+
+Runs on Debian or a relative of it, as anyone: nothing is installed. Each package of the list
+(``training_packages.csv`` beside this file: package, licence of its pictures, use, limit) is
+downloaded, unpacked aside and searched for pictures, also inside the archives that games keep
+theirs in. Kept are pictures with something on them, each once, as JPEGs of at most 384 pixels.
+
+In FOLDER afterwards: ``train/PACKAGE/*.jpg`` and ``judge/PACKAGE/*.jpg`` (kept aside, and gathered
+first, so that nothing of it is trained on), ``manifest.csv`` (path, package, version, licence,
+sha256, source, use) and ``copyright/PACKAGE.txt``, each package's own word on its authors. A
+package that is in the manifest already is not read again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import re
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE = 384
+_KINDS = {".jpg", ".jpeg", ".png", ".webp", ".tga", ".bmp", ".pgm", ".ppm", ".dds"}
+_ARCHIVES = {".pk3", ".zip", ".pk4", ".kvtml"}
+_CARVED = {".rcc", ".edj"}
+# Maps of light, relief and masks that go with a texture: no pictures of anything.
+_RELIEF = re.compile(
+    r"(norm(al)?s?|_nm|_n|_local|bump|height|depth|gloss|spec(ular)?|_s|_h|glow|luma|mask|alpha"
+    r"|_nrm|lightmap|reflect|font|cursor|crosshair|_ao|_emit|roughness|metal(ness)?_?map)\d*$",
+    re.IGNORECASE,
+)
+_FORBIDDEN = re.compile(r"\b(CC-)?BY(-NC|-ND)|non-?commercial|no-?deriv", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Package:
+    name: str
+    licence: str
+    use: str
+    limit: int
+
+
+class Seen:
+    """Knows every picture kept so far by its coarse look: 12 x 12 grey fields."""
+
+    def __init__(self) -> None:
+        self._looks = np.empty((1024, 144), np.float32)
+        self._count = 0
+
+    def is_new(self, picture: Image.Image) -> bool:
+        """Whether nothing like it was there; then it is remembered. Blank pictures never are."""
+        tiny = picture.convert("L").resize((12, 12), Image.Resampling.BOX)
+        look = np.asarray(tiny, np.float32).ravel()
+        look -= look.mean()
+        length = float(np.linalg.norm(look))
+        if length < 12:
+            # Even patterns all look alike this coarsely; they differ in grain and colour.
+            return self._grainy(picture)
+        look /= length
+        known = self._looks[: self._count]
+        if self._count and float((known @ look).max()) > 0.97:
+            return False
+        if self._count == len(self._looks):
+            self._looks = np.concatenate([self._looks, np.empty_like(self._looks)])
+        self._looks[self._count] = look
+        self._count += 1
+        return True
+
+    @staticmethod
+    def _grainy(picture: Image.Image) -> bool:
+        return float(np.asarray(picture, np.float32).std(axis=(0, 1)).mean()) > 14
+
+
+def pictures_in(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Every picture file below a folder, also inside archives, with a name that tells where."""
+    for path in sorted(root.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        name, kind = str(path.relative_to(root)), path.suffix.lower()
+        if kind in _KINDS:
+            yield name, path.read_bytes()
+        elif kind in _ARCHIVES and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    if Path(entry.filename).suffix.lower() in _KINDS and entry.file_size < 1 << 26:
+                        yield f"{name}!{entry.filename}", archive.read(entry)
+        elif kind in _CARVED:
+            for number, data in enumerate(_carved(path.read_bytes())):
+                yield f"{name}!{number}", data
+
+
+def _carved(data: bytes) -> Iterator[bytes]:
+    """JPEG and PNG files that lie uncompressed inside another file."""
+    start = 0
+    found = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff[\xe0\xe1\xdb]|RIFF....WEBP", re.DOTALL)
+    while (match := found.search(data, start)) is not None:
+        begin = match.start()
+        if data.startswith(b"RIFF", begin):
+            end = begin + 8 + int.from_bytes(data[begin + 4 : begin + 8], "little")
+        else:
+            png = data[begin] == 0x89
+            mark = b"IEND\xaeB\x60\x82" if png else b"\xff\xd9"
+            at = data.find(mark, begin)
+            end = at + len(mark) if at >= 0 else begin + 4
+        yield data[begin:end]
+        start = end
+
+
+def fit_to_learn(data: bytes, name: str) -> Image.Image | None:
+    """The picture at no more than 384 pixels; None if it is none, tiny, blank or a relief map."""
+    stem = Path(name.rpartition("!")[2]).stem
+    if len(data) < 1500 or _RELIEF.search(stem):
+        return None
+    try:
+        with Image.open(io.BytesIO(data)) as file:
+            if max(file.size) < 96 or min(file.size) < 48 or max(file.size) > 12 * min(file.size):
+                return None
+            if file.width * file.height > 100_000_000:
+                return None
+            file.draft("RGB", (2 * SIDE, 2 * SIDE))
+            picture = _opaque(file, hashlib.sha256(data).digest())
+    except (OSError, ValueError, SyntaxError, EOFError, NotImplementedError):
+        return None
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    pixels = np.asarray(picture, np.float32)
+    mean, spread = pixels.mean(axis=(0, 1)), pixels.std(axis=(0, 1))
+    bluish = abs(mean[0] - 128) < 14 and abs(mean[1] - 128) < 14 and mean[2] > 200
+    if bluish or spread.mean() < 7 or _one_coloured(pixels) > 0.93:
+        return None
+    return picture
+
+
+def _opaque(file: Image.Image, seed: bytes) -> Image.Image:
+    """RGB, with a plain ground, different from picture to picture, where it was transparent."""
+    if file.mode in {"RGBA", "LA", "PA"} or "transparency" in file.info:
+        whole = file.convert("RGBA")
+        box = whole.getchannel("A").point(lambda alpha: 255 * (alpha > 16)).getbbox()
+        whole = whole.crop(box) if box else whole
+        shade = (255, 255, 255) if seed[0] < 128 else tuple(64 + value // 2 for value in seed[1:4])
+        ground = Image.new("RGBA", whole.size, (*shade, 255))
+        return Image.alpha_composite(ground, whole).convert("RGB")
+    if file.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(file) >> 8).astype(np.uint8)).convert("RGB")
+    return file.convert("RGB")
+
+
+def _one_coloured(pixels: NDArray[np.float32]) -> float:
+    """The share of the picture that its commonest colour covers."""
+    coarse = (pixels[::2, ::2] // 16).astype(np.int64) @ np.array([256, 16, 1])
+    return float(np.bincount(coarse.ravel()).max() / coarse.size)
+
+
+def fetch(package: Package, debs: Path) -> Path:
+    """The package's file, downloaded unless it is there."""
+    if not (found := sorted(debs.glob(f"{package.name}_*.deb"))):
+        subprocess.run(["apt-get", "download", package.name], cwd=debs, check=True)
+        found = sorted(debs.glob(f"{package.name}_*.deb"))
+    return found[-1]
+
+
+def gather(package: Package, deb: Path, folder: Path, seen: Seen) -> list[dict[str, str]]:
+    """Take a package's pictures into the folder; the manifest's rows of them."""
+    version = subprocess.run(
+        ["dpkg-deb", "-f", deb, "Version"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    rows = []
+    with tempfile.TemporaryDirectory(dir=folder) as room:
+        subprocess.run(["dpkg", "-x", deb, room], check=True)
+        _keep_copyright(Path(room), package, folder)
+        kept = []
+        for source, data in pictures_in(Path(room)):
+            picture = fit_to_learn(data, source)
+            if picture is not None and seen.is_new(picture):
+                kept.append((source, picture))
+        step = max(1.0, len(kept) / package.limit)
+        for number in range(min(len(kept), package.limit)):
+            source, picture = kept[int(number * step)]
+            file = io.BytesIO()
+            picture.save(file, "JPEG", quality=90)
+            digest = hashlib.sha256(file.getvalue()).hexdigest()
+            stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).stem)[-40:]
+            path = Path(package.use, package.name, f"{stem}-{digest[:8]}.jpg")
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(file.getvalue())
+            rows.append(
+                {
+                    "path": str(path),
+                    "package": package.name,
+                    "version": version,
+                    "licence": package.licence,
+                    "sha256": digest,
+                    "source": source,
+                    "use": package.use,
+                }
+            )
+    return rows
+
+
+def _keep_copyright(room: Path, package: Package, folder: Path) -> None:
+    (folder / "copyright").mkdir(exist_ok=True)
+    for path in room.glob("usr/share/doc/*/copyright"):
+        if path.is_file():
+            (folder / "copyright" / f"{package.name}.txt").write_bytes(path.read_bytes())
+            return
+
+
+def packages(listing: Path) -> list[Package]:
+    """The list, what is kept aside for judging first.
+
+    Raises:
+        SystemExit: a licence forbids what training does.
+    """
+    with listing.open(encoding="utf-8") as file:
+        rows = [
+            Package(row["package"], row["licence"], row["use"], int(row["limit"]))
+            for row in csv.DictReader(file)
+        ]
+    for row in rows:
+        if _FORBIDDEN.search(row.licence):
+            raise SystemExit(f"{row.name}: {row.licence} does not allow training; leave it out")
+    return sorted(rows, key=lambda row: row.use != "judge")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--packages", type=Path, default=Path(__file__).with_name("training_packages.csv")
+    )
+    parser.add_argument("--debs", type=Path, help="where package files are, or are put")
+    parser.add_argument("--only", nargs="+", help="just these packages of the list")
+    options = parser.parse_args()
+    folder: Path = options.folder
+    debs: Path = options.debs or folder / "debs"
+    folder.mkdir(parents=True, exist_ok=True)
+    debs.mkdir(parents=True, exist_ok=True)
+    manifest, seen, done = folder / "manifest.csv", Seen(), set()
+    fields = ["path", "package", "version", "licence", "sha256", "source", "use"]
+    if manifest.exists():
+        with manifest.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                done.add(row["package"])
+                with Image.open(folder / row["path"]) as picture:
+                    seen.is_new(picture)
+    else:
+        manifest.write_text(",".join(fields) + "\n", encoding="utf-8")
+    for package in packages(options.packages):
+        if package.name in done or (options.only and package.name not in options.only):
+            continue
+        rows = gather(package, fetch(package, debs), folder, seen)
+        with manifest.open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, fields, lineterminator="\n").writerows(rows)
+        print(f"{package.name}: {len(rows)} pictures", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Light that is uneven over a picture: a lamp or window at one side, a reflection, a shadow."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+
+def lit_unevenly(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB picture under a soft field of light, or with a bright or dark spot."""
+    if rng.random() < 0.6:
+        field = 1 + strength * rng.uniform(-0.55, 0.3, (2, 2))
+    else:
+        field = np.ones((5, 5))
+        row, column = rng.integers(0, 5, 2)
+        field[row, column] += strength * rng.uniform(-0.6, 0.9)
+    # 128 stands for light as it was, so that a byte can make it lighter too.
+    coarse = Image.fromarray(np.clip(128 * field, 0, 255).astype(np.uint8))
+    light = np.asarray(coarse.resize(picture.size, Image.Resampling.BICUBIC), np.uint16)
+    pixels = np.asarray(picture, np.uint16) * light[:, :, None] >> 7
+    return Image.fromarray(np.minimum(pixels, 255).astype(np.uint8))

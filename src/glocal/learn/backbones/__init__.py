@@ -1,0 +1,1 @@
+"""Backbones, one family a file: pictures to feature maps."""

@@ -1,0 +1,76 @@
+"""Any convolutional network of timm's as a backbone, where timm is installed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glocal.errors import LearnError, MissingExtraError
+from glocal.learn.contracts import Backbone, Level
+from glocal.learn.receptive import measured_offsets
+
+_WANTED = (8, 16, 32)
+
+
+class TimmBackbone(Backbone):
+    """A network of timm's with its maps at strides 8, 16 and 32.
+
+    Where receptive fields are centred is measured when the backbone is made, because the networks
+    pad in many ways.
+
+    Args:
+        model: timm's name for it, such as ``resnet50.a1_in1k``.
+        weights: ``imagenet`` for the weights timm has under that name, ``none`` for random ones.
+
+    Raises:
+        LearnError: timm knows no such model, or it has not those maps.
+        MissingExtraError: timm is not installed.
+    """
+
+    def __init__(self, model: str, *, weights: str = "imagenet") -> None:
+        super().__init__()
+        try:
+            timm = import_module("timm")
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"the backbone {model} needs timm: pip install timm") from error
+        if weights not in {"imagenet", "none"}:
+            raise LearnError(f"weights for a timm backbone are imagenet or none, not {weights!r}")
+        try:
+            network: Any = timm.create_model(
+                model, pretrained=weights == "imagenet", features_only=True
+            )
+        except (RuntimeError, ValueError, AttributeError) as error:
+            raise LearnError(f"timm cannot make {model} with feature maps: {error}") from error
+        strides = list(network.feature_info.reduction())
+        if not set(_WANTED) <= set(strides):
+            raise LearnError(f"{model} has maps at strides {strides}; wanted are {_WANTED}")
+        picks = [strides.index(stride) for stride in _WANTED]
+        widths = [network.feature_info.channels()[pick] for pick in picks]
+        # One stage computes everything: timm's networks do not come apart at the same seams.
+        self.stages = nn.ModuleList([network])
+        self._picks = picks
+        pixels = timm.get_pretrained_cfg(model)
+        mean, spread = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (pixels.mean, pixels.std))
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("spread", spread, persistent=False)
+        self.levels = tuple(
+            Level(stride, width, 0.0) for stride, width in zip(_WANTED, widths, strict=True)
+        )
+        offsets = measured_offsets(self)
+        self.levels = tuple(
+            Level(level.stride, level.width, offset)
+            for level, offset in zip(self.levels, offsets, strict=True)
+        )
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Shift and scale pixels in [0, 1] to what the weights were trained with."""
+        mean, spread = self.get_buffer("mean"), self.get_buffer("spread")
+        return (image - mean) / spread
+
+    def maps(self, pixels: Tensor) -> list[Tensor]:
+        """Compute the maps of normalised pixels."""
+        found = self.stages[0](pixels)
+        return [found[pick] for pick in self._picks]

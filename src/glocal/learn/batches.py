@@ -1,0 +1,147 @@
+"""Which pictures make a step, and how they get there: the same ones for the same seed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TOGETHER = 4  # pictures of one label in a batch, where it has so many
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place in a batch.
+
+    Attributes:
+        picture: number of the picture in the collection.
+        label: number of what it shows, or of the picture itself for views.
+        view: whether it is a view for self-supervision.
+    """
+
+    picture: int
+    label: int
+    view: bool
+
+
+class Plan:
+    """What each step of a training takes; any step can be asked for, in any order.
+
+    Args:
+        labels: ``(n,)`` int64, of every picture; -1 for those without one.
+        labelled: how many labelled pictures are in a batch; 0 for none.
+        viewed: how many pictures come in two views each; 0 for none.
+        seed: of the order.
+    """
+
+    def __init__(self, labels: NDArray[np.int64], *, labelled: int, viewed: int, seed: int) -> None:
+        self.labels, self.labelled, self.viewed, self.seed = labels, labelled, viewed, seed
+        self._labelled_count = int((labels >= 0).sum()) if labelled else 0
+        # An order is the same for a whole epoch: keep the last of each kind.
+        self._orders: dict[str, tuple[int, NDArray[np.int64]]] = {}
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps until every picture has been seen about once."""
+        need = [
+            -(-count // size)
+            for count, size in (
+                (self._labelled_count, self.labelled),
+                (len(self.labels), self.viewed),
+            )
+            if size and count
+        ]
+        return max(1, *need)
+
+    def batch(self, step: int) -> list[Slot]:
+        """The places of a step, counted from 0: labelled ones, first views, second views."""
+        own = self._take("labelled", step, self.labelled)
+        twice = self._take("viewed", step, self.viewed)
+        views = [Slot(int(picture), int(picture), True) for picture in twice]
+        return [Slot(int(p), int(self.labels[p]), False) for p in own] + views + views
+
+    def _take(self, kind: str, step: int, count: int) -> NDArray[np.int64]:
+        taken: list[NDArray[np.int64]] = []
+        begin, left = step * count, count
+        while left:
+            total = self._labelled_count if kind == "labelled" else len(self.labels)
+            epoch, place = divmod(begin, total)
+            part = self._order(kind, epoch)[place : place + left]
+            taken.append(part)
+            begin, left = begin + len(part), left - len(part)
+        return np.concatenate(taken) if taken else np.empty(0, np.int64)
+
+    def _order(self, kind: str, epoch: int) -> NDArray[np.int64]:
+        known = self._orders.get(kind)
+        if known is None or known[0] != epoch:
+            random = np.random.default_rng([self.seed, 1, kind == "viewed", epoch])
+            order = (
+                self._grouped(random)
+                if kind == "labelled"
+                else random.permutation(len(self.labels))
+            )
+            known = self._orders[kind] = (epoch, order)
+        return known[1]
+
+    def _grouped(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """All labelled pictures, a few of one label together: objectives compare them."""
+        groups = []
+        for label in range(int(self.labels.max()) + 1):
+            own = random.permutation(np.flatnonzero(self.labels == label))
+            # Groups of even size: one picture left over would have no partner.
+            groups += np.array_split(own, max(1, round(len(own) / _TOGETHER)))
+        return np.concatenate([groups[number] for number in random.permutation(len(groups))])
+
+
+Loader = Callable[[Slot, np.random.Generator], NDArray[np.uint8]]
+"""Makes the picture ``(side, side, 3)`` of a place, with all its randomness from the generator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a step learns from.
+
+    Attributes:
+        images: ``(b, side, side, 3)`` uint8: labelled pictures, first views, second views.
+        labels: ``(b,)`` int64.
+        labelled: how many of them are labelled pictures.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    labelled: int
+
+
+def stream(plan: Plan, load: Loader, *, first: int, workers: int) -> Generator[Batch, None, None]:
+    """Batches from a step on, made ahead in threads, in order, without end.
+
+    Args:
+        plan: says what is in them.
+        load: makes a picture; it may be called from several threads at once.
+        first: step to begin with.
+        workers: threads.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-load")
+    waiting: deque[tuple[list[Slot], list[Future[NDArray[np.uint8]]]]] = deque()
+    step = first
+    try:
+        while True:
+            while len(waiting) < 3:
+                slots = plan.batch(step)
+                seeds = [np.random.default_rng([plan.seed, 2, step, n]) for n in range(len(slots))]
+                futures = [
+                    pool.submit(load, slot, random)
+                    for slot, random in zip(slots, seeds, strict=True)
+                ]
+                waiting.append((slots, futures))
+                step += 1
+            slots, futures = waiting.popleft()
+            images = np.stack([future.result() for future in futures])
+            labels = np.array([slot.label for slot in slots], np.int64)
+            yield Batch(images, labels, sum(not slot.view for slot in slots))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

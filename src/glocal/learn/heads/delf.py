@@ -1,0 +1,73 @@
+"""DELF: attention-scored keypoints with descriptors, and the vector they sum to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from glocal.errors import LearnError
+from glocal.learn.contracts import Head, Level, Output
+from glocal.learn.heads.attentive import Attentive
+from glocal.learn.heads.whitening import Whitening
+
+
+class Delf(Head):
+    """Attentive deep local features (Noh et al., 2017), descriptors as in Cao et al., 2020.
+
+    The vector is the mean of the unit features of the map before the coarsest, weighted by
+    attention, whitened. The backbone learns nothing from it: DELF trains attention on features that
+    stand. Attention learns from its own loss alone, the whitening from the objective on the vector:
+    an objective that also spreads vectors would have attention look where pictures differ by
+    chance.
+
+    Args:
+        levels: of the backbone's maps; the last but one is used, or the only one.
+        dim: length of the vector.
+        local_dim: length of the descriptors.
+        count: of local parts a picture keeps.
+        classes: of the labels; 0 trains the attention within batches instead.
+    """
+
+    learns_classes: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        *,
+        dim: int = 512,
+        local_dim: int = 64,
+        count: int = 128,
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        level = local_level(levels)
+        self.attentive = Attentive(level, dim=local_dim, count=count, classes=classes)
+        self.whitening = Whitening(level.width, dim)
+
+    def forward(self, maps: Sequence[Tensor]) -> Output:
+        """Attend to the map before the coarsest."""
+        feature_map = maps[-2] if len(maps) > 1 else maps[-1]
+        attended = self.attentive(feature_map)
+        features = functional.normalize(feature_map.detach().float(), dim=1)
+        weighted = (features * attended.attention.detach()[:, None]).mean(dim=(2, 3))
+        vector = self.whitening(functional.normalize(weighted, dim=-1))
+        return Output(vector, attended.local, attended.attention, attended.kept())
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """The autoencoder's error and the attention's own loss."""
+        return self.attentive.loss(output, labels)
+
+
+def local_level(levels: Sequence[Level]) -> Level:
+    """The level local features come from: the one before the coarsest, as both papers have it.
+
+    Raises:
+        LearnError: there are no levels.
+    """
+    if not levels:
+        raise LearnError("a backbone without feature maps has no local parts")
+    return levels[-2] if len(levels) > 1 else levels[-1]

@@ -1,0 +1,15 @@
+"""Max pooling."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from glocal.learn.heads.pooled import Pooled
+
+
+class Maximum(Pooled):
+    """The maximum of each channel, called MAC (Razavian et al., 2016)."""
+
+    def pool(self, feature_map: Tensor) -> Tensor:
+        """Make ``(b, c)`` of ``(b, c, h, w)``."""
+        return feature_map.amax(dim=(2, 3))

@@ -1,0 +1,296 @@
+"""The training loop: steps, judgements, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glocal.errors import LearnError
+from glocal.learn import checkpoint
+from glocal.learn.batches import Batch, Loader, Plan, stream
+from glocal.learn.contracts import Objective
+from glocal.learn.curves import Curves
+from glocal.learn.judging import Judge, vectors_of
+from glocal.learn.model import Model
+from glocal.learn.moving_average import MovingAverage
+from glocal.learn.settings import Settings
+
+LAST, BEST, CURVES = "last.pt", "best.pt", "curves.jsonl"
+_SAVE_SECONDS = 120
+_WARM_UP = 0.03  # of the training, while the learning rate rises
+_LOWEST = 0.01  # of the learning rate, at the end
+_CLASS_RATE = 10  # weights of classes learn so many times faster: they start at random
+_WEIGHT_DECAY = 0.01
+_LONGEST_GRADIENT = 5.0
+_SHORTEST_CHECK, _LONGEST_CHECK = 10, 200  # steps
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a training stands; all of it is in a checkpoint.
+
+    Attributes:
+        step: steps done.
+        seconds: spent, over all sittings.
+        best: the best figure so far.
+        since: judgements since then.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -1.0
+    since: int = 0
+
+
+@dataclass(slots=True)
+class Learning:
+    """What changes while a model is trained.
+
+    Attributes:
+        model: that is trained.
+        instance: the self-supervised objective; None without views.
+        objective: on labels; None without them.
+        device: all of it is on.
+    """
+
+    model: Model
+    instance: Objective | None
+    objective: Objective | None
+    device: torch.device
+    optimizer: torch.optim.Optimizer = field(init=False)
+
+    def make_optimizer(self, lr: float) -> None:
+        """AdamW, with faster learning for weights of classes and no decay for shifts and gains."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                decay = _WEIGHT_DECAY if parameter.ndim > 1 else 0.0
+                groups.setdefault((lr, decay), []).append(parameter)
+        for objective in (self.objective, self.instance):
+            for parameter in objective.parameters() if objective else ():
+                groups.setdefault((lr * _CLASS_RATE, 0.0), []).append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": parameters, "lr": rate, "weight_decay": decay, "highest": rate}
+                for (rate, decay), parameters in groups.items()
+            ]
+        )
+
+    def losses(self, batch: Batch, self_weight: float) -> dict[str, Tensor]:
+        """The parts of the loss of a batch; their sum is learned from."""
+        pixels = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2).float() / 255
+        labels = torch.from_numpy(batch.labels).to(self.device)
+        own = batch.labelled
+        # Half precision is for GPUs; there, bfloat16 needs no scaling of the loss.
+        fast = torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
+        parts = {}
+        with fast:
+            maps = self.model.backbone(pixels.contiguous(memory_format=torch.channels_last))
+            if self.objective is not None:
+                output = self.model.head([feature_map[:own] for feature_map in maps])
+                parts["loss labels"] = self.objective(output.vector, labels[:own])
+                parts["loss head"] = self.model.head.loss(output, labels[:own])
+            if self.instance is not None:
+                output = self.model.head([feature_map[own:] for feature_map in maps])
+                parts["loss views"] = self_weight * self.instance(output.vector, labels[own:])
+                if self.objective is None:
+                    parts["loss head"] = self.model.head.loss(output, labels[own:])
+        return parts
+
+    def step(self, batch: Batch, self_weight: float) -> dict[str, float]:
+        """Learn from a batch."""
+        parts = self.losses(batch, self_weight)
+        loss = torch.stack([part.float() for part in parts.values()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for group in self.optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], _LONGEST_GRADIENT)
+        self.optimizer.step()
+        return {name: float(part.detach()) for name, part in ({"loss": loss} | parts).items()}
+
+
+Hear = Callable[[float, dict[str, float]], None]
+"""Hears how much is done, in [0, 1], and the figures of the step."""
+
+
+class Loop:
+    """Trains a model until it is done, stopped, or no longer getting better.
+
+    Args:
+        learning: the model and its objectives.
+        settings: of the training.
+        plan: of the batches.
+        load: makes pictures.
+        judge: figures of the moving average of the model.
+        run: folder of checkpoints and curves; what is there is gone on with.
+    """
+
+    def __init__(
+        self,
+        learning: Learning,
+        settings: Settings,
+        plan: Plan,
+        load: Loader,
+        judge: Judge,
+        run: Path,
+    ) -> None:
+        self.learning, self.settings, self.plan, self.load = learning, settings, plan, load
+        self.judge, self.run_folder = judge, run
+        self.progress = Progress()
+        self.average = MovingAverage(learning.model, settings.average)
+        learning.make_optimizer(settings.lr)
+        if (run / LAST).exists():
+            self._resume(checkpoint.load(run / LAST))
+        self.curves = Curves(run / CURVES, step=self.progress.step)
+        self.check = settings.check or min(max(plan.epoch_steps, _SHORTEST_CHECK), _LONGEST_CHECK)
+
+    @property
+    def done(self) -> float:
+        """How much of the training is done, in [0, 1]."""
+        if self.settings.minutes is not None:
+            return min(1.0, self.progress.seconds / 60 / self.settings.minutes)
+        steps = max(1, round((self.settings.epochs or 0) * self.plan.epoch_steps))
+        return min(1.0, self.progress.step / steps)
+
+    @property
+    def tired(self) -> bool:
+        """Whether judgements have stopped getting better."""
+        return 0 < self.settings.patience <= self.progress.since
+
+    def run(self, hear: Hear, stop: Callable[[], bool]) -> bool:
+        """Train.
+
+        Args:
+            hear: hears of every step.
+            stop: asked after every step whether to stop early; the checkpoint is then written.
+
+        Returns:
+            Whether the training is finished; False when it was stopped.
+
+        Raises:
+            LearnError: the loss is no longer a number.
+            DiskFullError: a checkpoint cannot be written.
+        """
+        if self.done >= 1 or self.tired:
+            return True
+        batches = stream(
+            self.plan, self.load, first=self.progress.step, workers=self.settings.workers
+        )
+        saved = started = time.monotonic()
+        try:
+            for batch in batches:
+                figures = self._learn(batch)
+                now = time.monotonic()
+                self.progress.seconds, started = self.progress.seconds + now - started, now
+                ended = self.done >= 1
+                if self.judge.able and (ended or self.progress.step % self.check == 0):
+                    figures |= self._judge()
+                    saved = now - _SAVE_SECONDS  # a judgement is worth keeping
+                    started = time.monotonic()
+                self.curves.add(
+                    {"step": self.progress.step, "seconds": round(self.progress.seconds, 1)}
+                    | {name: float(f"{value:.5g}") for name, value in figures.items()}
+                )
+                hear(self.done, figures)
+                stopping = stop()
+                ended = ended or self.tired
+                if ended or stopping or time.monotonic() - saved >= _SAVE_SECONDS:
+                    self._save()
+                    saved = time.monotonic()
+                if ended or stopping:
+                    return ended
+        finally:
+            batches.close()
+        return True
+
+    def _learn(self, batch: Batch) -> dict[str, float]:
+        learning, done = self.learning, self.done
+        rising = min(1.0, (done + 1e-3) / _WARM_UP)
+        falling = _LOWEST + (1 - _LOWEST) * (1 + math.cos(math.pi * done)) / 2
+        for group in learning.optimizer.param_groups:
+            group["lr"] = group["highest"] * rising * falling
+        learning.model.train()
+        learning.model.head.progress(done)
+        figures = learning.step(batch, self.settings.self_weight)
+        if not math.isfinite(figures["loss"]):
+            raise LearnError(
+                f"the loss is {figures['loss']} at step {self.progress.step + 1}: lower --lr, now "
+                f"{self.settings.lr:g}, and start again; {self.run_folder} has the last good state"
+            )
+        self.progress.step += 1
+        self.average.update(learning.model, self.progress.step)
+        return figures | {"lr": learning.optimizer.param_groups[0]["lr"]}
+
+    def _judge(self) -> dict[str, float]:
+        figures = self.judge(
+            partial(
+                vectors_of,
+                self.average.model,
+                side=self.settings.input_side,
+                pooled=self.settings.final == "whitening",
+            )
+        )
+        if figures["mAP"] > self.progress.best:
+            self.progress.best, self.progress.since = figures["mAP"], 0
+            best = {"model": self.average.model.state_dict(), "settings": self.settings.as_dict()}
+            checkpoint.save(self.run_folder / BEST, best | {"step": self.progress.step})
+        else:
+            self.progress.since += 1
+        return figures
+
+    def _save(self) -> None:
+        learning, progress = self.learning, self.progress
+        state: dict[str, Any] = {
+            "settings": self.settings.as_dict(),
+            "pictures": self._pictures(),
+            "model": learning.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "objectives": self._objectives().state_dict(),
+            "optimizer": learning.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "step": progress.step,
+            "seconds": progress.seconds,
+            "best": progress.best,
+            "since": progress.since,
+        }
+        if learning.device.type == "cuda":
+            state["random of the GPU"] = torch.cuda.get_rng_state(learning.device)
+        checkpoint.save(self.run_folder / LAST, state)
+        self.curves.draw()
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        where = self.run_folder / LAST
+        misfits = self.settings.misfits(state["settings"])
+        if state["pictures"] != self._pictures():
+            misfits.append("the pictures are not the same")
+        if misfits:
+            raise LearnError(
+                f"{where} is of another training: {'; '.join(misfits)}. Give the same options to "
+                "go on with it, or another --run to begin anew"
+            )
+        learning = self.learning
+        checkpoint.load_model(learning.model, state, str(where))
+        self.average.model.load_state_dict(state["average"])
+        self._objectives().load_state_dict(state["objectives"])
+        learning.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        if "random of the GPU" in state and learning.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random of the GPU"], learning.device)
+        self.progress = Progress(state["step"], state["seconds"], state["best"], state["since"])
+
+    def _objectives(self) -> nn.ModuleList:
+        both = (self.learning.objective, self.learning.instance)
+        return nn.ModuleList([objective for objective in both if objective is not None])
+
+    def _pictures(self) -> list[int]:
+        """Enough to tell whether the pictures are those of a checkpoint."""
+        labels = self.plan.labels
+        return [len(labels), int(labels.max(initial=-1)), int((labels >= 0).sum())]

@@ -1,0 +1,182 @@
+"""A whole model: a backbone, a head, and local parts, as training and export see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glocal.errors import LearnError
+from glocal.learn.cells import Cells
+from glocal.learn.contracts import Backbone, Head, Objective, Output
+from glocal.learn.heads.attentive import Attentive
+from glocal.learn.heads.pooled import Pooled
+from glocal.learn.registry import part
+
+
+class Model(nn.Module):
+    """Pictures to vectors and local parts.
+
+    Args:
+        backbone: makes the maps.
+        head: makes the vector of them, and perhaps local parts.
+        cells: local parts for heads that have none; they cost nothing until asked for.
+    """
+
+    def __init__(self, backbone: Backbone, head: Head, cells: Cells) -> None:
+        super().__init__()
+        self.backbone, self.head, self.cells = backbone, head, cells
+
+    @property
+    def dim(self) -> int:
+        """Length of the vector."""
+        return self.head.dim
+
+    def forward(self, image: Tensor) -> Output:
+        """What the head makes of pictures ``(b, 3, h, w)``, float in [0, 1]."""
+        output: Output = self.head(self.backbone(image))
+        return output
+
+    def recentre(self, offsets: Sequence[float]) -> None:
+        """Place keypoints by other centres of the cells than those of the receptive fields.
+
+        Args:
+            offsets: for each level of the backbone, such as
+                `glocal.learn.receptive.effective_offsets` of the trained one.
+        """
+        levels = {
+            level.stride: replace(level, offset=offset)
+            for level, offset in zip(self.backbone.levels, offsets, strict=True)
+        }
+        for module in self.modules():
+            if isinstance(module, Attentive | Cells):
+                module.level = levels[module.level.stride]
+
+    def features(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Everything an encoder gives, for a batch.
+
+        Args:
+            image: ``(b, 3, h, w)`` float in [0, 1].
+
+        Returns:
+            Vectors ``(b, d)``, keypoints ``(b, m, 2)``, descriptors ``(b, m, e)`` and strengths
+            ``(b, m)``, as in `glocal.encoders.features.Features`.
+        """
+        return self.features_of(self.backbone(image))
+
+    def features_of(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `features` gives, of maps that are there already."""
+        output: Output = self.head(maps)
+        local = self.cells(maps) if output.local is None else output.local
+        return output.vector, local.keypoints, local.descriptors, local.strengths
+
+
+class EncoderGraph(nn.Module):
+    """A model with the inputs and outputs of glocal's ONNX files.
+
+    Pixels go in as they are decoded, ``image`` uint8 ``(1, H, W, 3)`` RGB; out come ``vector``
+    ``(d,)``, ``keypoints`` ``(m, 2)``, ``descriptors`` ``(m, e)`` and ``strengths`` ``(m,)``, all
+    float32, in the order of `OUTPUTS`. Where the head can tell what each place of the picture
+    adds to the vector, ``contributions`` ``(h, w, d)`` follow, whose sum is the vector.
+    """
+
+    INPUT = "image"
+    OUTPUTS = ("vector", "keypoints", "descriptors", "strengths")
+    CONTRIBUTIONS = "contributions"
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what comes out."""
+        head = self.model.head
+        whole = isinstance(head, Pooled) and head.additive
+        return (*self.OUTPUTS, self.CONTRIBUTIONS) if whole else self.OUTPUTS
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Encode one picture."""
+        maps = self.model.backbone(image.permute(0, 3, 1, 2).to(torch.float32) / 255)
+        found = tuple(part[0] for part in self.model.features_of(maps))
+        head = self.model.head
+        if isinstance(head, Pooled) and head.additive:
+            found = (*found, head.contributions(maps)[0])
+        return found
+
+
+def build_model(
+    *,
+    backbone: str,
+    head: str,
+    dim: int | None = None,
+    classes: int = 0,
+    weights: str = "imagenet",
+    head_options: dict[str, Any] | None = None,
+    local_dim: int = 48,
+    local_count: int = 128,
+) -> Model:
+    """Build a model from the names of its parts.
+
+    Args:
+        backbone: a registered name, or ``timm:`` and a name of timm's.
+        head: a registered name.
+        dim: length of the vector; None for the head's own choice.
+        classes: of the labels, for heads that learn classes; 0 where there are none.
+        weights: of the backbone; see its class.
+        head_options: further arguments of the head's class.
+        local_dim: length of local descriptors where the head has none of its own.
+        local_count: of such local parts.
+
+    Raises:
+        LearnError: a name is unknown, or the head has no such option.
+        ModelError: the weights cannot be read.
+        MissingExtraError: a part needs a package that is not installed.
+    """
+    trunk = _build_backbone(backbone, weights)
+    options = dict(head_options or {})
+    if dim is not None:
+        options["dim"] = dim
+    made = part("head", head).load()
+    if made.learns_classes:
+        options["classes"] = classes
+    try:
+        top: Head = made(trunk.levels, **options)
+    except TypeError as error:
+        raise LearnError(f"the head {head} cannot be made of {options}: {error}") from error
+    return Model(trunk, top, Cells(trunk.levels, dim=local_dim, count=local_count))
+
+
+def build_objective(name: str, *, dim: int, classes: int, **options: Any) -> Objective:
+    """Build an objective.
+
+    Args:
+        name: a registered one.
+        dim: length of the vectors.
+        classes: of the labels; ignored by objectives that compare pictures only.
+        options: further arguments of its class.
+
+    Raises:
+        LearnError: the name is unknown, or the objective has no such option.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    made = part("objective", name).load()
+    if made.learns_classes:
+        options = {"dim": dim, "classes": classes, **options}
+    try:
+        objective: Objective = made(**options)
+    except TypeError as error:
+        raise LearnError(f"the objective {name} cannot be made of {options}: {error}") from error
+    return objective
+
+
+def _build_backbone(name: str, weights: str) -> Backbone:
+    family, _, model = name.partition(":")
+    made = part("backbone", family).load()
+    if (family == "timm") != bool(model):
+        raise LearnError(f"{name}: only timm takes a model's name after a colon, as timm:resnet50")
+    backbone: Backbone = made(model, weights=weights) if model else made(weights=weights)
+    return backbone

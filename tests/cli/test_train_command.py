@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from glocal.cli.app import glocal
+from glocal.cli.training import _choices, train
+from glocal.errors import LearnError, MissingExtraError
+
+LEARN = Path(__file__).resolve().parent.parent / "learn"
+
+
+def run(*arguments):
+    return CliRunner().invoke(glocal, ["train", *map(str, arguments)])
+
+
+def test_help_names_every_part_without_torch():
+    code = (
+        "import sys; from click.testing import CliRunner; from glocal.cli.app import glocal; "
+        "text = CliRunner().invoke(glocal, ['train', '--help']).output; "
+        "assert 'superglobal' in text and 'proxy-anchor' in text, text; "
+        "assert 'efficientnet-lite2' in text; "
+        "assert 'torch' not in sys.modules and 'onnxruntime' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "arcface" in _choices("objective")
+
+
+def test_without_the_extra_the_command_is_named(tmp_path, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        "glocal.cli.training.find_spec", lambda name: None if name == "torch" else real(name)
+    )
+    result = run(tmp_path, "-o", tmp_path / "m.onnx", "--minutes", 1)
+    assert isinstance(result.exception, MissingExtraError)
+    assert 'needs torch: pip install "glocal[learn]"' in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-o", "m.onnx"], "either --epochs or --minutes"),
+        (["-o", "m.onnx", "--epochs", "1", "--head", "gemm"], "did you mean 'gem'"),
+        (["-o", "m.pt", "--epochs", "1"], "has to end in .onnx"),
+        (["-o", "nowhere/m.onnx", "--epochs", "1"], "there is no folder nowhere"),
+    ],
+)
+def test_mistakes_are_named(arguments, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("glocal.cli.training._require_extra", lambda: None)
+    result = run(tmp_path, *arguments)
+    assert isinstance(result.exception, LearnError)
+    assert text in str(result.exception)
+
+
+def test_every_setting_is_an_option():
+    from dataclasses import fields
+
+    from glocal.learn.settings import Settings
+
+    options = {parameter.name for parameter in train.params}
+    assert {field.name for field in fields(Settings)} <= options
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    pytest.importorskip("torch", reason="training needs torch: pip install 'glocal[learn]'")
+    pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
+    monkeypatch.syspath_prepend(str(LEARN))
+    import tiny_training
+
+    tiny_training.register_tiny()
+    return tiny_training
+
+
+def test_a_model_is_trained_and_used(tiny, tmp_path):
+    photos = tiny.make_labelled(tmp_path / "photos", labels=3)
+    (photos / "label0" / "broken.jpg").write_bytes(b"nothing")
+    output = tmp_path / "mine.onnx"
+    options = (
+        photos, "-o", output, "--backbone", "tiny", "--epochs", 1, "--batch", 6, "--side", 32,
+        "--input-side", 64, "--dim", 8, "--workers", 1, "--licence", "MIT",
+    )  # fmt: skip
+    result = run(*options)
+    assert result.exit_code == 0, result.output
+    assert "1 pictures cannot be used" in result.output
+    assert f"{photos / 'label0' / 'broken.jpg'}: " in result.output
+    assert re.search(r"1[89] pictures to learn from, [56] to judge by, 3 labels", result.output)
+    assert f"{output}: " in result.output
+    assert "mine-half.onnx" in result.output
+    assert (tmp_path / "mine.run" / "curves.svg").exists()
+
+    gallery = tmp_path / "gallery"
+    invoke = CliRunner().invoke
+    (photos / "label0" / "broken.jpg").unlink()
+    indexed = invoke(glocal, ["index", str(photos), "--model", str(output), "-g", str(gallery)])
+    assert "24 added" in indexed.output, indexed.output
+    half = tmp_path / "mine-half.onnx"
+    listed = invoke(glocal, ["models", "-g", str(gallery), str(half)]).output
+    assert "mine-half v1  8 dimensions" in listed
+    assert "mine v1  8 dimensions" in listed
+    assert "MIT  this gallery's" in listed
+    found = invoke(glocal, ["search", str(photos / "label1" / "2.png"), "-g", str(gallery)]).output
+    assert all("label1/" in line for line in found.splitlines()[:3])
+
+
+def test_ctrl_c_keeps_the_step_and_a_second_one_stops_at_once():
+    import signal
+
+    from glocal.cli.training import _Stopping
+
+    before = signal.getsignal(signal.SIGINT)
+    with _Stopping() as stopping:
+        signal.raise_signal(signal.SIGINT)
+        assert stopping.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_picture_folder_without_labels_is_explained(tiny, tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "1.png")
+    result = run(tmp_path, "-o", tmp_path / "m.onnx", "--epochs", 1, "--backbone", "tiny")
+    assert "use --objective instance" in str(result.exception)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install 'glocal[learn]'")
+
+from tiny_backbone import Tiny, random_maps  # noqa: E402
+
+from glocal.learn.registry import names, part  # noqa: E402
+
+LEVELS = Tiny().levels
+DIM = 8
+
+
+@pytest.fixture(params=names("head"))
+def made(request):
+    return part("head", request.param).load()
+
+
+@pytest.fixture
+def head(made):
+    torch.manual_seed(1)
+    return made(LEVELS, dim=DIM)
+
+
+@pytest.fixture
+def training_head(head):
+    head.progress(1.0)
+    return head.train()
+
+
+SIZES = [(1, 64, 96), (2, 32, 32), (3, 160, 96), (1, 32, 256)]
+
+
+@pytest.mark.parametrize(("batch", "height", "width"), SIZES)
+def test_vectors_are_unit_rows(head, batch, height, width):
+    output = head.eval()(random_maps(LEVELS, batch, height, width))
+    assert output.vector.shape == (batch, DIM) == (batch, head.dim)
+    assert output.vector.dtype == torch.float32
+    assert torch.allclose(output.vector.norm(dim=1), torch.ones(batch), atol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "height", "width"), SIZES)
+def test_local_parts_are_what_an_encoder_promises(head, batch, height, width):
+    output = head.eval()(random_maps(LEVELS, batch, height, width))
+    if output.attention is not None:
+        assert output.attention.shape[0] == batch
+        assert (output.attention >= 0).all()
+    if output.local is None:
+        return
+    keypoints, descriptors = output.local.keypoints, output.local.descriptors
+    strengths = output.local.strengths
+    count = strengths.shape[1]
+    assert 0 < count <= 128
+    assert keypoints.shape == (batch, count, 2)
+    assert ((keypoints >= 0) & (keypoints <= 1)).all()
+    assert torch.allclose(descriptors.norm(dim=2), torch.ones(batch, count), atol=1e-5)
+    assert (strengths >= 0).all()
+    assert (strengths.diff(dim=1) <= 0).all()
+
+
+def test_pictures_of_a_batch_do_not_mix(head):
+    maps = random_maps(LEVELS, 3)
+    together = head.eval()(maps)
+    alone = head([feature_map[1:2] for feature_map in maps])
+    assert torch.allclose(together.vector[1:2], alone.vector, atol=1e-5)
+
+
+def test_flat_maps_are_maps(head):
+    for value in (0.0, 1.0):
+        maps = [torch.full_like(m, value) for m in random_maps(LEVELS)]
+        output = head.eval()(maps)
+        assert output.vector.isfinite().all()
+        assert output.local is None or output.local.descriptors.isfinite().all()
+
+
+def test_maps_before_an_activation_will_do(head):
+    maps = [m * 2 - 1 for m in random_maps(LEVELS)]
+    assert torch.allclose(head.eval()(maps).vector.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_everything_learns_and_stays_finite(training_head):
+    maps = [m.requires_grad_() for m in random_maps(LEVELS, 4)]
+    output = training_head(maps)
+    labels = torch.tensor([0, 0, 1, 1])
+    own = training_head.loss(output, labels)
+    assert own.ndim == 0
+    ((output.vector * torch.randn(4, DIM)).sum() + own).backward()
+    for name, parameter in training_head.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+    assert any(p.grad is not None and p.grad.any() for p in training_head.parameters()) or not any(
+        p.requires_grad for p in training_head.parameters()
+    )
+    for feature_map in maps:
+        assert feature_map.grad is None or feature_map.grad.isfinite().all()
+
+
+def test_flat_maps_have_finite_gradients(training_head):
+    maps = [torch.ones_like(m).requires_grad_() for m in random_maps(LEVELS, 4)]
+    output = training_head(maps)
+    own = training_head.loss(output, torch.tensor([0, 0, 1, 1]))
+    (output.vector.sum() + own).backward()
+    grads = [p.grad for p in [*training_head.parameters(), *maps] if p.grad is not None]
+    assert grads
+    assert all(grad.isfinite().all() for grad in grads)
+
+
+def test_a_batch_without_pairs_is_no_trouble(training_head):
+    output = training_head(random_maps(LEVELS, 3))
+    assert training_head.loss(output, torch.tensor([0, 1, 2])).isfinite()
+    assert training_head.loss(output, torch.tensor([0, 0, 0])).isfinite()
+
+
+def test_the_same_maps_give_the_same_output(head):
+    maps = random_maps(LEVELS)
+    assert torch.equal(head.eval()(maps).vector, head(maps).vector)
+
+
+def test_half_precision_around_it_does_not_hurt(head):
+    maps = random_maps(LEVELS)
+    whole = head.eval()(maps).vector
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = head([m.bfloat16() for m in maps]).vector
+    assert half.dtype == torch.float32
+    assert ((whole * half).sum(dim=1) > 0.99).all()
+
+
+def test_mirrored_maps_give_the_same_vector_where_promised(made, head):
+    if not made.mirrors:
+        pytest.skip(f"{made.__name__} does not promise it")
+    maps = random_maps(LEVELS)
+    plain, mirrored = head.eval()(maps), head([m.flip(3) for m in maps])
+    assert torch.allclose(plain.vector, mirrored.vector, atol=1e-5)
+    if plain.attention is not None:
+        assert torch.allclose(plain.attention, mirrored.attention.flip(2), atol=1e-5)
+
+
+def test_weights_come_back(made, head):
+    head.train()(random_maps(LEVELS, 4))
+    other = made(LEVELS, dim=DIM)
+    other.load_state_dict(head.state_dict())
+    maps = random_maps(LEVELS)
+    assert torch.equal(head.eval()(maps).vector, other.eval()(maps).vector)
+
+
+def test_classes_are_taken_where_promised(made):
+    if not made.learns_classes:
+        with pytest.raises(TypeError):
+            made(LEVELS, dim=DIM, classes=3)
+        return
+    head = made(LEVELS, dim=DIM, classes=3).train()
+    labels = torch.tensor([0, 2, 1])
+    loss = head.loss(head(random_maps(LEVELS, 3)), labels)
+    loss.backward()
+    assert loss > 0

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install 'glocal[learn]'")
+onnx = pytest.importorskip("onnx", reason="exporting needs onnx")
+pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
+
+import onnxruntime  # noqa: E402
+from tiny_training import (  # noqa: E402
+    Quiet,
+    TrainableTiny,
+    colourful,
+    make_labelled,
+    register_tiny,
+    tiny_settings,
+)
+from torch import nn  # noqa: E402
+
+from glocal.encoders import OnnxEncoder  # noqa: E402
+from glocal.errors import LearnError, ModelError  # noqa: E402
+from glocal.learn.collection import Sample  # noqa: E402
+from glocal.learn.delivery import deliver, half_path  # noqa: E402
+from glocal.learn.export import compare, export, fold_norms, halve  # noqa: E402
+from glocal.learn.finishing import choose_fitting, fit_final  # noqa: E402
+from glocal.learn.model import EncoderGraph, build_model  # noqa: E402
+from glocal.learn.training import train  # noqa: E402
+
+register_tiny()
+CARD = {
+    "name": "trial", "version": 1, "licence": "MIT", "dim": 8,
+    "input": {"area": 64 * 64, "multiple": 32, "max_aspect": 4.0},
+}  # fmt: skip
+SHAPES = [(64, 64), (96, 160), (32, 128)]
+
+
+def lively_model(head="gem", **options):
+    """A model whose statistics and biases are none of the plain ones it is made with."""
+    torch.manual_seed(0)
+    model = build_model(backbone="tiny", head=head, dim=8, local_dim=6, **options)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.2)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.normal_(module.weight, 1, 0.2)
+            nn.init.normal_(module.bias, std=0.3)
+    nn.init.normal_(model.cells.whitening.linear.bias, std=0.1)
+    return model.eval()
+
+
+def session(path):
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def random_image(seed, height, width):
+    return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    model = lively_model()
+    whole, half = folder / "trial.onnx", folder / "trial-half.onnx"
+    return model, whole, half, export(model, CARD, whole), export(model, CARD, half, half=True)
+
+
+def test_the_file_agrees_with_the_model_at_any_shape(files):
+    model, whole, half, difference, halved = files
+    assert difference < 1e-5
+    assert 1e-6 < halved < 1e-2
+    graph = EncoderGraph(model)
+    assert graph.outputs[4:] == ("contributions",)
+    for path, tolerance in ((whole, 1e-4), (half, 1e-2)):
+        run = session(path)
+        assert [output.name for output in run.get_outputs()] == list(graph.outputs)
+        for seed, shape in enumerate(SHAPES):
+            image = random_image(seed, *shape)
+            found = run.run(None, {"image": image})
+            with torch.no_grad():
+                expected = [output.numpy() for output in graph(torch.from_numpy(image))]
+            assert [x.shape for x in found] == [x.shape for x in expected]
+            assert all(x.dtype == np.float32 for x in found)
+            assert found[0] == pytest.approx(expected[0], abs=tolerance)
+            assert found[3] == pytest.approx(expected[3], abs=tolerance * float(expected[3].max()))
+            assert found[4] == pytest.approx(expected[4], abs=tolerance)
+            assert found[4].sum(axis=(0, 1)) == pytest.approx(found[0], abs=1e-5)
+
+
+def test_half_the_size_for_large_weights(files):
+    _, whole, half, _, _ = files
+    stored = {t.name: t for t in onnx.load(str(half)).graph.initializer}
+    large = [
+        t.name
+        for t in onnx.load(str(whole)).graph.initializer
+        if t.data_type == onnx.TensorProto.FLOAT and np.prod(t.dims) >= 256
+    ]
+    assert len(large) > 3
+    for name in large:
+        assert stored[f"{name}_half"].data_type == onnx.TensorProto.FLOAT16
+        assert name not in stored
+
+
+def test_halving_keeps_what_half_precision_cannot_hold_finite():
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.full((300,), 1e6, np.float32), "w")
+    value = helper.make_tensor_value_info("y", TensorProto.FLOAT, [300])
+    node = helper.make_node("Identity", ["w"], ["y"])
+    graph = helper.make_graph([node], "g", [], [value], [weight])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    halve(proto)
+    run = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    assert run.run(None, {})[0] == pytest.approx(np.full(300, 65504.0))
+
+
+def test_folded_norms_change_nothing():
+    model = lively_model()
+    image = torch.rand(1, 3, 64, 96)
+    before = model.features(image)
+    fold_norms(model)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    for old, new in zip(before, model.features(image), strict=True):
+        assert torch.allclose(old, new, atol=1e-5)
+
+
+def test_glocal_runs_the_file_and_reads_its_card(files):
+    model, whole, _, _, _ = files
+    encoder = OnnxEncoder(whole)
+    assert encoder.card.everything == CARD
+    picture = random_image(5, 64, 64)[0]
+    found = encoder.encode([picture])[0]
+    with torch.no_grad():
+        expected = EncoderGraph(model)(torch.from_numpy(picture[None]))
+    assert found.vector == pytest.approx(expected[0].numpy(), abs=1e-4)
+    assert found.keypoints.shape == (16, 2)
+    assert found.descriptors.shape == (16, 6)
+
+
+@pytest.mark.parametrize("head", ["cfcd", "delf"])
+def test_heads_that_are_no_sums_have_no_contributions(head, tmp_path):
+    options = {"classes": 3} if head == "delf" else {}
+    model = lively_model(head, **options)
+    assert export(model, CARD, tmp_path / "m.onnx") < 1e-4
+    assert len(session(tmp_path / "m.onnx").get_outputs()) == 4
+    OnnxEncoder(tmp_path / "m.onnx")
+
+
+def test_a_file_that_differs_is_found_out(files):
+    model, whole, _, _, _ = files
+    data = whole.read_bytes()
+    assert compare(model, data) < 1e-5
+    other = lively_model()
+    with torch.no_grad():
+        other.head.whitening.linear.weight[0] *= 1.01
+    assert compare(other, data) > 1e-4
+
+
+def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
+    with pytest.raises(LearnError, match="one size only"):
+        export(lively_model("rmac"), CARD, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="the card of model"):
+        export(lively_model(), {"name": "x"}, tmp_path / "m.onnx")
+    monkeypatch.setattr("glocal.learn.export.compare", lambda *_: float("nan"))
+    with pytest.raises(LearnError, match="was not written"):
+        export(lively_model(), CARD, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fitting_takes_no_source_too_often():
+    counts = {0: 30, 1: 500, 2: 3000}
+    samples = [Sample(f"{s}/{n}", source=s) for s, count in counts.items() for n in range(count)]
+    samples += [Sample(f"held{n}", split="validation") for n in range(50)]
+
+    def taken(dim):
+        chosen = choose_fitting(samples, dim, seed=0)
+        assert len(set(chosen)) == len(chosen)
+        assert all(sample.split == "train" for sample in chosen)
+        return [sum(sample.source == source for sample in chosen) for source in range(3)]
+
+    assert taken(16) == [30, 120, 120]
+    assert taken(256) == [30, 500, 512]
+    assert taken(1000) == [30, 500, 1500]
+
+
+def test_whitening_is_fitted_to_pooled_features():
+    model = lively_model()
+    with torch.no_grad():
+        model.head.power.fill_(2.61)
+    random = np.random.default_rng(0)
+    pictures = [colourful(random, n % 6, (64, 64)) for n in range(60)]
+    samples = [Sample(n) for n in range(60)]
+    trained = model.head.whitening.linear.weight.clone()
+    fit_final(model, samples, lambda s: pictures[s.path], side=64, whiten=False)
+    assert torch.equal(model.head.whitening.linear.weight, trained)
+    assert model.head.power.item() == pytest.approx(2.61)
+    fit_final(model, samples, lambda s: pictures[s.path], side=64, whiten=True)
+    assert model.head.power.item() == 2.5
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        pooled = model.head.pooled(model.backbone(pixels))
+        found = model.head.whitening.linear(pooled)
+    assert found.mean(dim=0).abs().max() < 1e-5
+    covariance = torch.cov(found.T)
+    spread = covariance.diagonal()
+    assert (covariance - torch.diag(spread)).abs().max() < 1e-3 * spread.max()
+    plain = torch.linalg.eigvalsh(torch.cov(pooled.T)).flip(0)[:8]
+    # Halfway to even.
+    assert torch.allclose((spread / spread[0]).sqrt(), (plain / plain[0]).pow(0.25), atol=1e-3)
+
+
+def test_delivery_writes_two_files_with_cards(tmp_path):
+    folder = make_labelled(tmp_path / "data", labels=3, each=9)
+    settings = tiny_settings(epochs=1, final="whitening", check=100)
+    trained = train(folder, settings, run=tmp_path / "run", listener=Quiet())
+    output = tmp_path / "mine.onnx"
+    before = trained.model.cells.level.offset
+    found = deliver(trained, settings, output, licence="MIT", training_data=["colours: 27"])
+    # Keypoints lie where the trained trunk looks.
+    assert before == TrainableTiny().levels[1].offset
+    assert 0 < abs(before - trained.model.cells.level.offset) < 16
+    assert [file.path for file in found] == [output, half_path(output)]
+    assert half_path(output).name == "mine-half.onnx"
+    assert sorted(path.name for path in tmp_path.glob("*.onnx")) == ["mine-half.onnx", "mine.onnx"]
+    for file in found:
+        assert file.bytes == file.path.stat().st_size
+        card = OnnxEncoder(file.path).card
+        assert (card.name, card.dim, card.licence) == (file.path.stem, 8, "MIT")
+        assert (card.area, card.multiple) == (64 * 64, 32)
+        everything = card.everything
+        assert everything["local"] == {"dim": 12, "count": 128, "stride": 16}
+        assert everything["training_data"] == ["colours: 27"]
+        assert everything["accuracy"] == {
+            f"held-out {kind}": round(value, 4) for kind, value in file.figures.items()
+        }
+        assert set(file.figures) == {"mAP", "mAP labels"}
+        assert everything["trained"]["pictures"] == {"train": 21, "validation": 6}
+        assert everything["trained"]["head"] == "gem"
+        assert json.dumps(everything).find(str(tmp_path)) < 0
+    image = np.asarray(Image.new("RGB", (40, 50), (200, 30, 90)))
+    one, other = (OnnxEncoder(file.path).encode([image])[0].vector for file in found)
+    assert float(one @ other) > 0.999
