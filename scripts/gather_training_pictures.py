@@ -131,7 +131,7 @@ def fit_to_learn(data: bytes, name: str) -> Image.Image | None:
                 return None
             file.draft("RGB", (2 * SIDE, 2 * SIDE))
             picture = _opaque(file, hashlib.sha256(data).digest())
-    except (OSError, ValueError, SyntaxError, EOFError, NotImplementedError):
+    except (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError):
         return None
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
     pixels = np.asarray(picture, np.float32)
