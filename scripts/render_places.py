@@ -5,7 +5,8 @@
 FOLDER is what `gather_training_pictures.py` filled. Textures of games go on walls and floors,
 all other pictures hang on walls. Writes ``FOLDER/places-USE/SCENE/*.jpg`` and
 ``FOLDER/places-USE.csv`` (path, label): views with one label show one place. Labels are
-``SCENE/PLACE``; places of one scene look alike, and are the harder to tell apart.
+``SCENE/PLACE``; places of one scene look alike, and are the harder to tell apart. A scene that is in the file already is
+not rendered again.
 """
 
 from __future__ import annotations
@@ -88,26 +89,31 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(256, 192))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    rng = np.random.default_rng([options.seed, options.use == "judge"])
-    textures, pictures = materials(options.folder, options.use, rng)
+    seed = [options.seed, options.use == "judge"]
+    textures, pictures = materials(options.folder, options.use, np.random.default_rng(seed))
     listing = options.folder / f"places-{options.use}.csv"
-    with listing.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["path", "label"])
-        for number in range(options.scenes):
-            kind = ("corridor", "room", "corridor", "room", "street")[number % 5]
-            name = f"{kind}-{number:04d}"
-            folder = Path(f"places-{options.use}", name)
-            (options.folder / folder).mkdir(parents=True, exist_ok=True)
-            shown = render_scene(kind, textures, pictures, rng, options)
-            for place, views in enumerate(shown):
-                for count, view in enumerate(views):
-                    path = folder / f"{place:02d}-{count}.jpg"
-                    view.save(options.folder / path, "JPEG", quality=90)
-                    rows.writerow([path, f"{name}/{place:02d}"])
-            file.flush()
-            if number % 20 == 19:
-                print(f"{number + 1} scenes", flush=True)
+    if not listing.exists():
+        listing.write_text("path,label\n", encoding="utf-8")
+    with listing.open(encoding="utf-8", newline="") as file:
+        done = {row["label"].partition("/")[0] for row in csv.DictReader(file)}
+    for number in range(options.scenes):
+        kind = ("corridor", "room", "corridor", "room", "street")[number % 5]
+        name = f"{kind}-{number:04d}"
+        if name in done:
+            continue
+        folder = Path(f"places-{options.use}", name)
+        (options.folder / folder).mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng([*seed, number])
+        made = []
+        for place, views in enumerate(render_scene(kind, textures, pictures, rng, options)):
+            for count, view in enumerate(views):
+                path = folder / f"{place:02d}-{count}.jpg"
+                view.save(options.folder / path, "JPEG", quality=90)
+                made.append([path, f"{name}/{place:02d}"])
+        with listing.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(made)
+        if number % 20 == 19:
+            print(f"{number + 1} scenes", flush=True)
 
 
 if __name__ == "__main__":
