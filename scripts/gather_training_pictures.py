@@ -33,7 +33,7 @@ from PIL import Image
 
 SIDE = 384
 _KINDS = {".jpg", ".jpeg", ".png", ".webp", ".tga", ".bmp", ".pgm", ".ppm", ".dds"}
-_ARCHIVES = {".pk3", ".zip", ".pk4", ".kvtml"}
+_ARCHIVES = {".pk3", ".pk4", ".zip", ".jar", ".sh3f"}
 _CARVED = {".rcc", ".edj"}
 # Maps of light, relief and masks that go with a texture: no pictures of anything.
 _RELIEF = re.compile(

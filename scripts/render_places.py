@@ -5,8 +5,8 @@
 FOLDER is what `gather_training_pictures.py` filled. Textures of games go on walls and floors,
 all other pictures hang on walls. Writes ``FOLDER/places-USE/SCENE/*.jpg`` and
 ``FOLDER/places-USE.csv`` (path, label): views with one label show one place. Labels are
-``SCENE/PLACE``; places of one scene look alike, and are the harder to tell apart. A scene that is in the file already is
-not rendered again.
+``SCENE/PLACE``; places of one scene look alike, and are the harder to tell apart. A scene that is
+in the file already is not rendered again.
 """
 
 from __future__ import annotations
