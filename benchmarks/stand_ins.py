@@ -85,7 +85,7 @@ def cartons(data: Path) -> dict[str, StandIn]:
     listing = json.loads((data / "grocery" / "packages_sku.json").read_text(encoding="utf-8"))
     rows = [row for row in listing["photos"] if row["split"] == "test"]
     photos, skus = [folder / row["path"] for row in rows], [row["sku"] for row in rows]
-    icons = [(folder / row["path"], row["sku"]) for row in listing["iconic"]]
+    icons = [(folder / path, sku) for sku, path in listing["iconic"].items()]
     return {
         "product picture": StandIn(photos, skus, [p for p, _ in icons], [s for _, s in icons]),
         "carton": StandIn(photos, skus),
