@@ -33,7 +33,7 @@ from PIL import Image
 
 SIDE = 384
 _KINDS = {".jpg", ".jpeg", ".png", ".webp", ".tga", ".bmp", ".pgm", ".ppm", ".dds"}
-_ARCHIVES = {".pk3", ".zip", ".pk4", ".kvtml"}
+_ARCHIVES = {".pk3", ".pk4", ".zip", ".jar", ".sh3f"}
 _CARVED = {".rcc", ".edj"}
 # Maps of light, relief and masks that go with a texture: no pictures of anything.
 _RELIEF = re.compile(
@@ -131,7 +131,7 @@ def fit_to_learn(data: bytes, name: str) -> Image.Image | None:
                 return None
             file.draft("RGB", (2 * SIDE, 2 * SIDE))
             picture = _opaque(file, hashlib.sha256(data).digest())
-    except (OSError, ValueError, SyntaxError, EOFError, NotImplementedError):
+    except (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError):
         return None
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
     pixels = np.asarray(picture, np.float32)

@@ -1,0 +1,120 @@
+"""Render groups of views of made-up places out of gathered pictures, to train or to judge with.
+
+    python scripts/render_places.py FOLDER [--use train] [--scenes 300] [--size 256 192]
+
+FOLDER is what `gather_training_pictures.py` filled. Textures of games go on walls and floors,
+all other pictures hang on walls. Writes ``FOLDER/places-USE/SCENE/*.jpg`` and
+``FOLDER/places-USE.csv`` (path, label): views with one label show one place. Labels are
+``SCENE/PLACE``; places of one scene look alike, and are the harder to tell apart. A scene that is
+in the file already is not rendered again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from glocal.learn.places import corridor, groups, render, room, street
+from glocal.learn.places.boxes import TEXEL
+
+TEXTURED = ("nexuiz", "openarena", "ufoai", "redeclipse", "cube2", "colobot", "trigger-rally",
+            "torcs", "supertuxkart")  # fmt: skip
+KINDS = {"corridor": corridor, "room": room, "street": street}
+
+
+def squares(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
+    """The pictures, pressed into squares as the renderer takes them."""
+    found = []
+    for path in paths:
+        with Image.open(path) as picture:
+            small = picture.convert("RGB").resize((TEXEL, TEXEL), Image.Resampling.BICUBIC)
+        found.append(np.asarray(small))
+    return found
+
+
+def materials(
+    folder: Path, use: str, rng: np.random.Generator
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    """Textures for surfaces and pictures to hang, a few hundred of each."""
+    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["use"] == use]
+    surfaces = [folder / r["path"] for r in rows if r["package"].startswith(TEXTURED)]
+    hung = [folder / r["path"] for r in rows if not r["package"].startswith(TEXTURED)]
+    if not surfaces or not hung:
+        raise SystemExit(f"{folder}: gather pictures for {use} first; there are too few")
+
+    def some(paths: list[Path], count: int) -> list[Path]:
+        return [paths[i] for i in rng.permutation(len(paths))[:count]]
+
+    return squares(some(surfaces, 700)), squares(some(hung, 1500))
+
+
+def exposed(view: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """What a camera's automatic makes of the light, and its noise."""
+    gain = rng.uniform(0.75, 1.3) * (1 + rng.normal(0, 0.03, 3))
+    return np.clip(view * gain + rng.normal(0, 2, view.shape), 0, 255).astype(np.uint8)
+
+
+def render_scene(
+    kind: str,
+    textures: Sequence[NDArray[np.uint8]],
+    pictures: Sequence[NDArray[np.uint8]],
+    rng: np.random.Generator,
+    options: argparse.Namespace,
+) -> list[list[Image.Image]]:
+    """The views of each place of one new scene; places where a view shows next to nothing are left
+    out."""
+    scene = KINDS[kind](textures, pictures, rng)
+    shown = []
+    for cameras in groups(scene, options.places, options.views, rng):
+        views = [exposed(render(scene, camera, tuple(options.size)), rng) for camera in cameras]
+        if min(float(view.std()) for view in views) > 16:
+            shown.append([Image.fromarray(view) for view in views])
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--use", choices=("train", "judge"), default="train")
+    parser.add_argument("--scenes", type=int, default=300)
+    parser.add_argument("--places", type=int, default=6, help="of one scene")
+    parser.add_argument("--views", type=int, default=4, help="of one place")
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 192))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    seed = [options.seed, options.use == "judge"]
+    textures, pictures = materials(options.folder, options.use, np.random.default_rng(seed))
+    listing = options.folder / f"places-{options.use}.csv"
+    if not listing.exists():
+        listing.write_text("path,label\n", encoding="utf-8")
+    with listing.open(encoding="utf-8", newline="") as file:
+        done = {row["label"].partition("/")[0] for row in csv.DictReader(file)}
+    for number in range(options.scenes):
+        kind = ("corridor", "room", "corridor", "room", "street")[number % 5]
+        name = f"{kind}-{number:04d}"
+        if name in done:
+            continue
+        folder = Path(f"places-{options.use}", name)
+        (options.folder / folder).mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng([*seed, number])
+        made = []
+        for place, views in enumerate(render_scene(kind, textures, pictures, rng, options)):
+            for count, view in enumerate(views):
+                path = folder / f"{place:02d}-{count}.jpg"
+                view.save(options.folder / path, "JPEG", quality=90)
+                made.append([path, f"{name}/{place:02d}"])
+        with listing.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(made)
+        if number % 20 == 19:
+            print(f"{number + 1} scenes", flush=True)
+
+
+if __name__ == "__main__":
+    main()
