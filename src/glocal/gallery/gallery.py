@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocal import __version__
-from glocal.encoders import Encoder, Features, OnnxEncoder
+from glocal.encoders import Card, Encoder, Features, OnnxEncoder
 from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, parts
@@ -319,6 +319,29 @@ class Gallery:
             bytes_of_parts=counts["bytes_of_parts"],
             bytes_free=self._layout.free_bytes(),
         )
+
+    @property
+    def card(self) -> Card:
+        """What the gallery's model says of itself."""
+        return self._encoder(worker_count()).card
+
+    @property
+    def catalog_file(self) -> Path:
+        """The catalogue's file, for those who only look (`glocal.gallery.browsing`)."""
+        return self._layout.catalog
+
+    def roots(self) -> list[Path]:
+        """What was asked to be indexed, and where pictures without a file are kept."""
+        return [*self._catalog.roots(), self._layout.kept]
+
+    def in_graph(self) -> int:
+        """How many pictures the HNSW graph covers; the others are scanned exactly."""
+        return self._store().status().in_graph
+
+    def warm(self) -> None:
+        """Open what a search needs, so that the first is as fast as any."""
+        self._store()
+        self._encoder(worker_count())
 
     def failures(self) -> list[Failure]:
         """The files that could not be read as pictures, and why."""
