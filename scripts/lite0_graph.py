@@ -56,10 +56,14 @@ class Graph:
         self.initializers.append(numpy_helper.from_array(value.astype(np.float16), name))
         return str(self.node("Cast", name, to=TensorProto.FLOAT))
 
+    def length(self, x: str) -> str:
+        """Length along the last axis, which stays as one number; never quite 0."""
+        length = self.node("ReduceL2", x, axes=[-1], keepdims=1)
+        return str(self.node("Max", length, self.constant(1e-6)))
+
     def unit(self, x: str) -> str:
         """Scale the last axis to unit length."""
-        length = self.node("ReduceL2", x, axes=[-1], keepdims=1)
-        return str(self.node("Div", x, self.node("Max", length, self.constant(1e-6))))
+        return str(self.node("Div", x, self.length(x)))
 
     def model(self, outputs: dict[str, tuple[str, list[int | str]]]) -> ModelProto:
         """The finished model: ``outputs`` maps a public name to a tensor and its shape."""

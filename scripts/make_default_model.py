@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.fit import fit as fit_input
@@ -71,10 +71,9 @@ def load_network() -> Any:
         return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
 
 
-def pool(graph: Graph, head: str, power: float = POWER) -> str:
-    """Generalised-mean pooling to a unit vector (Radenović et al., TPAMI 2018).
-
-    The power is a whole number or half of one more: products and a root are faster than Pow.
+def raise_to(graph: Graph, head: str, power: float) -> str:
+    """The map to a power that is a whole number or half of one more: products and a root are
+    faster than Pow.
     """
     x = graph.node("Clip", head, graph.constant(1e-6))
     raised = x
@@ -82,9 +81,39 @@ def pool(graph: Graph, head: str, power: float = POWER) -> str:
         raised = graph.node("Mul", raised, x)
     if power % 1:
         raised = graph.node("Mul", raised, graph.node("Sqrt", x))
-    x = graph.node("GlobalAveragePool", raised)
-    x = graph.node("Pow", x, graph.constant(1 / power))
-    return graph.unit(graph.node("Squeeze", x, graph.constant([2, 3], np.int64)))
+    return str(raised)
+
+
+def pool(graph: Graph, head: str, power: float = POWER) -> str:
+    """Generalised-mean pooling to a unit vector (Radenović et al., TPAMI 2018)."""
+    pooled, _ = pool_with_shares(graph, head, power)
+    return pooled
+
+
+def pool_with_shares(graph: Graph, head: str, power: float = POWER) -> tuple[str, str]:
+    """Generalised-mean pooling, and what each cell of the map gives to each channel.
+
+    Of f = (mean of x^p)^(1/p), a cell's share is x^p / (N f^(p-1)): the shares add up to f, and
+    x^p by the sum of all x^p is the fraction of it, for any power.
+
+    Returns:
+        Names of: the unit vector ``(1, c)``, the fractions ``(1, c, h, w)``.
+    """
+    raised = raise_to(graph, head, power)
+    mean = graph.node("GlobalAveragePool", raised)
+    x = graph.node("Pow", mean, graph.constant(1 / power))
+    pooled = graph.unit(graph.node("Squeeze", x, graph.constant([2, 3], np.int64)))
+    total = graph.node("Mul", mean, count_cells(graph, raised))
+    return pooled, graph.node("Div", raised, total)
+
+
+def count_cells(graph: Graph, tensor: str) -> str:
+    """Height times width of a ``(1, c, h, w)`` map, as a float."""
+    sides = graph.node(
+        "Slice", graph.node("Shape", tensor), *(graph.constant([side], np.int64) for side in (2, 4))
+    )
+    cells = graph.node("ReduceProd", sides, keepdims=0)
+    return str(graph.node("Cast", cells, to=TensorProto.FLOAT))
 
 
 def contrast(graph: Graph, tensor: str) -> str:
@@ -122,6 +151,35 @@ def project(graph: Graph, x: str, projection: Projection) -> str:
     return graph.unit(graph.node("Sub", x, graph.weight(mean @ matrix)))
 
 
+def project_with_parts(
+    graph: Graph, pooled: str, fractions: str, projection: Projection
+) -> tuple[str, str]:
+    """Project a pooled vector, and split the result into what each cell of the map gave to it.
+
+    What is taken away from the whole is spread evenly over the cells, so that the parts add up.
+
+    Args:
+        graph: to add to.
+        pooled: ``(1, c)``.
+        fractions: ``(1, c, h, w)``: of each channel, the fraction that a cell gave.
+        projection: as for `project`.
+
+    Returns:
+        Names of: the unit vector ``(d,)``, its parts ``(h, w, d)``.
+    """
+    mean, matrix = projection
+    weights, shift = graph.weight(matrix), graph.weight(mean @ matrix)
+    moved = graph.node("Sub", graph.node("MatMul", pooled, weights), shift)
+    first = graph.constant([0], np.int64)
+    length = graph.length(moved)
+    by_channel = graph.node("Transpose", fractions, perm=[0, 2, 3, 1])
+    parts = graph.node("MatMul", graph.node("Mul", by_channel, pooled), weights)
+    each = graph.node("Div", shift, count_cells(graph, fractions))
+    parts = graph.node("Div", graph.node("Sub", parts, each), length)
+    vector = graph.node("Squeeze", graph.node("Div", moved, length), first)
+    return vector, graph.node("Squeeze", parts, first)
+
+
 def add_keypoints(graph: Graph, tensor: str, places: str) -> str:
     """Centres of cells as fractions of the picture: x, then y."""
     shape = graph.node("Cast", graph.node("Shape", tensor), to=1)
@@ -151,8 +209,8 @@ def final_model(network: Any, whole: Projection, local: Projection) -> ModelProt
     """The model as glocal runs it."""
     graph = Graph()
     maps = trunk(graph, network)
-    pooled = pool(graph, maps["head"])
-    vector = graph.node("Squeeze", project(graph, pooled, whole), graph.constant([0], np.int64))
+    pooled, fractions = pool_with_shares(graph, maps["head"])
+    vector, parts = project_with_parts(graph, pooled, fractions, whole)
     cells = maps[LOCAL_MAP]
     strengths, places, picked = pick_cells(graph, cells, contrast(graph, cells), LOCAL_COUNT)
     return graph.model(
@@ -161,6 +219,7 @@ def final_model(network: Any, whole: Projection, local: Projection) -> ModelProt
             "keypoints": (add_keypoints(graph, cells, places), ["m", 2]),
             "descriptors": (project(graph, picked, local), ["m", LOCAL_DIM]),
             "strengths": (strengths, ["m"]),
+            "contributions": (parts, ["h", "w", DIM]),
         }
     )
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.features import Features
 from glocal.encoders.fit import fit
+from glocal.encoders.outputs import without_output
 from glocal.errors import ImageError, ModelError
 
 _OUTPUTS = ["vector", "keypoints", "descriptors", "strengths"]
+_CONTRIBUTIONS = "contributions"  # an output that a model may have besides
 
 
 class Encoder(Protocol):
@@ -66,7 +68,8 @@ class OnnxEncoder:
         if names != _OUTPUTS or inputs != [("image", "tensor(uint8)")]:
             raise ModelError(
                 f"{path} takes {inputs} and gives {names}; "
-                f"glocal needs image, tensor(uint8), and {_OUTPUTS}"
+                f"glocal needs image, tensor(uint8), and {_OUTPUTS}, "
+                f"and can use {_CONTRIBUTIONS}"
             )
         self.path = path
 
@@ -91,13 +94,37 @@ class OnnxEncoder:
         """
         return [self._encode(image) for image in images]
 
-    def _encode(self, image: NDArray[np.uint8]) -> Features:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise ImageError(
-                f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
-                "glocal.images.load makes it of anything"
+    def contributions(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Split a picture's vector into what each part of the picture gave to it.
+
+        The model is loaded a second time for each call: explaining is rare, and encoding should
+        not have to compute what only explaining needs.
+
+        Args:
+            image: ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
+
+        Returns:
+            ``(rows, columns, d)`` float32: a grid over the whole picture, whose sum over rows and
+            columns is the vector that `encode` gives.
+
+        Raises:
+            ImageError: the array has another shape or type.
+            ModelError: this model cannot tell.
+        """
+        fitted = self._fitted(image)
+        session = _session(self.path, self._threads, explaining=True)
+        if _CONTRIBUTIONS not in [output.name for output in session.get_outputs()]:
+            raise ModelError(
+                f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "
+                f"parts of a picture gave to its vector: it has no output {_CONTRIBUTIONS!r}; "
+                "explain with a model that has, such as the bundled one"
             )
-        fitted = fit(image, self._card)
+        (contributions,) = session.run([_CONTRIBUTIONS], {"image": fitted})
+        grid: NDArray[np.float32] = contributions
+        return grid
+
+    def _encode(self, image: NDArray[np.uint8]) -> Features:
+        fitted = self._fitted(image)
         session = self._idle.get()
         try:
             session = session or _session(self.path, self._threads)
@@ -105,8 +132,16 @@ class OnnxEncoder:
         finally:
             self._idle.put(session)
 
+    def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ImageError(
+                f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
+                "glocal.images.load makes it of anything"
+            )
+        return fit(image, self._card)
 
-def _session(path: Path, threads: int) -> Any:
+
+def _session(path: Path, threads: int, *, explaining: bool = False) -> Any:
     import onnxruntime  # 0.15 s that only encoding needs
 
     if not path.is_file():
@@ -120,7 +155,10 @@ def _session(path: Path, threads: int) -> Any:
     # Inputs differ in shape: plans kept for each would only grow.
     options.enable_mem_pattern = False
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        model = path.read_bytes()
+        if not explaining:
+            model = without_output(model, _CONTRIBUTIONS)
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base but Exception
         reason = str(error).strip().splitlines()[0][:200]
         raise ModelError(f"{path} is no model that ONNX Runtime can run: {reason}") from error
