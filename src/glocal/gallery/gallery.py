@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocal import __version__
-from glocal.encoders import Card, Encoder, Features, OnnxEncoder
+from glocal.encoders import Card, Features, OnnxEncoder
 from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, parts
@@ -100,7 +100,7 @@ class Gallery:
         self._writing = threading.Lock()
         self._catalog = Catalog(self._layout.catalog)
         self._opened_store: Store | None = None
-        self._encoders: dict[int, Encoder] = {}
+        self._encoders: dict[int, OnnxEncoder] = {}
         self._closed = False
 
     def __enter__(self) -> Gallery:
@@ -321,6 +321,11 @@ class Gallery:
         )
 
     @property
+    def encoder(self) -> OnnxEncoder:
+        """The gallery's model, ready to encode; any thread may use it."""
+        return self._encoder(worker_count())
+
+    @property
     def card(self) -> Card:
         """What the gallery's model says of itself."""
         return self._encoder(worker_count()).card
@@ -401,7 +406,7 @@ class Gallery:
                 )
             return self._opened_store
 
-    def _encoder(self, threads: int, sessions: int = 1) -> Encoder:
+    def _encoder(self, threads: int, sessions: int = 1) -> OnnxEncoder:
         """The gallery's model, with one thread to a picture or with all."""
         with self._opening:
             if threads not in self._encoders:

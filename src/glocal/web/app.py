@@ -14,7 +14,15 @@ from glocal.web.explaining import Explainer
 from glocal.web.guard import Guard
 from glocal.web.page import page_routes
 from glocal.web.problems import answer_with_problems
-from glocal.web.routes import duplicates, explanation, pictures, runs, search, serving
+from glocal.web.routes import (
+    duplicates,
+    explanation,
+    pictures,
+    runs,
+    search,
+    serving,
+    uploads,
+)
 from glocal.web.service import Service
 from glocal.web.settings import Settings
 
@@ -50,7 +58,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
-    for module in (search, explanation, pictures, duplicates, runs, serving):
+    for module in (search, explanation, uploads, pictures, duplicates, runs, serving):
         app.include_router(module.router)
     app.include_router(page_routes())
     answer_with_problems(app)

@@ -26,7 +26,7 @@ export function onLocked(ask) {
  */
 export async function ask(path, { params = {}, method = "GET", json, form, signal } = {}) {
   const headers = { Accept: "application/json, application/problem+json" };
-  if (method !== "GET") headers["X-Glocal-Page"] = "1";
+  if (method !== "GET") headers["X-Glocal"] = "1";
   if (json) headers["Content-Type"] = "application/json";
   busy(1);
   try {
@@ -38,7 +38,7 @@ export async function ask(path, { params = {}, method = "GET", json, form, signa
       signal,
       credentials: "same-origin",
     });
-    if (answer.status === 401 && unlock && path !== "session") {
+    if (answer.status === 401 && unlock && path !== "login") {
       await unlock();
       return await ask(path, { params, method, json, form, signal });
     }
@@ -87,8 +87,13 @@ const SIZES = [160, 320, 640, 1280];
 export function thumbnailOf(id, pixels) {
   const wanted = pixels * Math.min(devicePixelRatio || 1, 2) * 0.95;
   const size = SIZES.find((one) => one >= wanted) ?? SIZES.at(-1);
-  return address(`pictures/${encodeURIComponent(id)}/thumbnail`, { size });
+  // What was sent with a search is kept elsewhere, and for a while only.
+  const where = isUpload(id) ? "uploads" : "pictures";
+  return address(`${where}/${encodeURIComponent(id)}/thumbnail`, { size });
 }
+
+/** Whether an id names a picture that was sent with a search. */
+export const isUpload = (id) => id.startsWith("u-");
 
 /** The address of the picture itself. */
 export const pictureOf = (id) => address(`pictures/${encodeURIComponent(id)}/file`);

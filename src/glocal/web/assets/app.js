@@ -145,7 +145,7 @@ function askForToken() {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        await ask("session", { method: "POST", json: { token: field.value } });
+        await ask("login", { method: "POST", json: { token: field.value } });
         done();
         dialog.close();
       } catch (error) {

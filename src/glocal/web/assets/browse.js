@@ -1,7 +1,7 @@
 // Looking through the gallery: by time, by folder, and on a map.
 
 import { ask, thumbnailOf } from "./api.js";
-import { announce, button, el, icon } from "./elements.js";
+import { announce, button, el } from "./elements.js";
 import { filterBar } from "./filters.js";
 import { facets, info, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
@@ -64,7 +64,7 @@ export class TimelineView extends GridView {
     this.grid = pictureGrid(conditionOf(state, state.at ? `taken <= ${state.at}` : ""), {
       section: byMonth,
       loaded: ({ shown, page }) => {
-        if (page.total !== undefined) this.count.textContent = count(page.total, "picture");
+        if (page.total != null) this.count.textContent = count(page.total, "picture");
         announce(`${count(shown, "picture")} shown`);
         if (!shown) this.none(filtered);
       },
@@ -106,14 +106,14 @@ export class TimelineView extends GridView {
   }
 
   async drawRail(state) {
-    const { timeline } = await facets();
+    const { months: known } = await facets();
     const years = new Map();
-    for (const { month, count: pictures } of timeline) {
+    for (const { month, pictures } of [...known].reverse()) {
       const year = month.slice(0, 4);
       if (!years.has(year)) years.set(year, []);
       years.get(year).push({ month, pictures });
     }
-    const most = Math.max(...timeline.map((one) => one.count), 1);
+    const most = Math.max(...known.map((one) => one.pictures), 1);
     // Few years are worth their months; many would make a list longer than the screen.
     const monthly = years.size <= 2;
     const here = (at) => (state.at === at ? "true" : null);
@@ -199,11 +199,7 @@ export class FoldersView extends GridView {
   async draw(state) {
     const { folders } = await facets();
     const known = new Map(folders.map((one) => [one.path, one]));
-    const parent = (path) => {
-      for (let up = folderOf(path); up !== path; path = up, up = folderOf(up))
-        if (known.has(up)) return up;
-      return null;
-    };
+    const parent = (path) => known.get(path)?.parent ?? null;
     let here = state.folder;
     const tops = folders.filter((one) => parent(one.path) === null);
     // One folder that holds everything is no choice: begin inside.
@@ -233,7 +229,7 @@ export class FoldersView extends GridView {
         trail.map((path, at) => step(path, at === trail.length - 1)),
       ),
     );
-    const total = here ? known.get(here)?.count : tops.reduce((sum, one) => sum + one.count, 0);
+    const total = here ? known.get(here)?.files : tops.reduce((sum, one) => sum + one.files, 0);
     this.element.replaceChildren(
       el(
         "div",
@@ -243,7 +239,7 @@ export class FoldersView extends GridView {
           {},
           crumbs,
           el("h1", { class: "view-title" }, here ? nameOf(here) : "Folders"),
-          el("p", { class: "count" }, count(total ?? 0, "picture")),
+          el("p", { class: "count" }, count(total ?? 0, "file")),
         ),
       ),
       below.length
@@ -262,7 +258,7 @@ export class FoldersView extends GridView {
     this.element.append(this.grid.element);
   }
 
-  card({ path, count: pictures }) {
+  card({ path, files }) {
     const cover = el("div", { class: "cover", "aria-hidden": "true" });
     const watcher = new IntersectionObserver(
       async ([seen]) => {
@@ -285,7 +281,7 @@ export class FoldersView extends GridView {
         { class: "folder", href: linkTo({ view: "folders", folder: path }) },
         cover,
         el("strong", {}, nameOf(path)),
-        el("span", { class: "tally" }, count(pictures, "picture")),
+        el("span", { class: "tally" }, count(files, "file")),
       ),
     );
   }
@@ -301,7 +297,8 @@ export class MapView extends GridView {
   }
 
   async draw(state) {
-    const { positions, located = positions.length, pictures } = await facets();
+    const [{ places }, { pictures }] = await Promise.all([facets(), info()]);
+    const located = places.reduce((sum, one) => sum + one.pictures, 0);
     const head = el(
       "div",
       { class: "found-head" },
@@ -316,7 +313,7 @@ export class MapView extends GridView {
         ),
       ),
     );
-    if (!positions.length) {
+    if (!places.length) {
       this.element.replaceChildren(
         head,
         nothing(
@@ -326,7 +323,7 @@ export class MapView extends GridView {
       return;
     }
     const map = new WorldMap({
-      positions,
+      places,
       open: (members, center) => this.opened(members, center),
     });
     this.map = map;
@@ -377,14 +374,4 @@ function kilometres(a, b) {
   const x =
     (b.longitude - a.longitude) * radians * Math.cos(((a.latitude + b.latitude) / 2) * radians);
   return 6371 * Math.hypot(x, (b.latitude - a.latitude) * radians);
-}
-
-/** Small picture with a link, for lists that are no grid. */
-export function smallPicture(id, pixels = 120) {
-  return el(
-    "a",
-    { class: "small-picture", href: linkTo({ show: id }) },
-    el("img", { src: thumbnailOf(id, pixels), alt: "A picture that was just added" }),
-    icon("open", 14),
-  );
 }

@@ -2,9 +2,9 @@
 
 import { pictureOf, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice, openDialog } from "./elements.js";
-import { picture } from "./gallery.js";
+import { info, picture } from "./gallery.js";
 import { Pair } from "./pair.js";
-import { go, linkTo, readState } from "./state.js";
+import { go, readState } from "./state.js";
 import { useId } from "./uploads.js";
 import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } from "./words.js";
 
@@ -93,7 +93,7 @@ export class Detail {
   async drawPair(asked, one, state, hit) {
     const query = await picture(asked).catch(() => ({
       id: asked,
-      path: "the picture you brought",
+      path: "Your picture",
     }));
     const side = (of) => ({
       id: of.id,
@@ -105,12 +105,9 @@ export class Detail {
     this.pair = pair;
     pair.show(wanted);
     const toggle = (name, draw, words) => {
-      const node = button(
-        words,
-        { draw, class: "soft", "aria-pressed": String(wanted[name]), "data-toggle": name },
-        () => this.toggle(name),
-      );
-      return node;
+      const pressed = String(wanted[name]);
+      const how = { draw, class: "soft", "aria-pressed": pressed, "data-toggle": name };
+      return button(words, how, () => this.toggle(name));
     };
     const searching = state.like.length > 0 && !state.beside;
     this.tools.replaceChildren(
@@ -129,8 +126,11 @@ export class Detail {
     this.stage.replaceChildren(pair.element);
     this.drawVerdict(hit ? verdictOf(hit) : null, hit, null);
     try {
-      const told = await pair.explain();
+      const kinds = (await info()).features.explanations;
+      const told = await pair.explain(kinds);
       if (this.pair !== pair) return;
+      this.tools.querySelector("[data-toggle=lines]").hidden = told.matches === null;
+      this.tools.querySelector("[data-toggle=heat]").hidden = !told.heat;
       const evidence = told.evidence ?? hit?.evidence;
       const judged = evidence ? verdictOf({ score: hit?.score ?? 0, evidence }) : null;
       this.drawVerdict(judged, hit, told);
@@ -144,12 +144,7 @@ export class Detail {
     if (judged?.kind === "same")
       parts.push(judged.sure === null ? "" : `${percent(judged.sure)} sure`);
     if (hit) parts.push(`score ${hit.score.toFixed(3)}`);
-    if (told)
-      parts.push(
-        told.inliers
-          ? `${count(told.inliers, "point")} agree on one place`
-          : "no points agree on one place",
-      );
+    if (told?.matches != null) parts.push(agreement(told));
     const words = parts.filter(Boolean).join(" · ");
     const pill =
       judged?.words && judged.words !== hit?.score.toFixed(2)
@@ -172,7 +167,7 @@ export class Detail {
       one.taken ? momentOf(one.taken) : "",
       one.camera ?? "",
       one.width ? `${one.width} × ${one.height}` : "",
-      one.place ? placeOf(one.place.latitude, one.place.longitude) : "",
+      one.position ? placeOf(one.position.latitude, one.position.longitude) : "",
     ];
     this.facts.replaceChildren(
       el("p", { class: "what" }, parts.filter(Boolean).join(" · ")),
@@ -220,5 +215,7 @@ export class Detail {
   }
 }
 
-/** The address of a picture's dialog. */
-export const detailLink = (id) => linkTo({ show: id });
+function agreement({ matches, verified }) {
+  const points = matches ? count(matches, "point") : "no points";
+  return verified ? `${points} agree on one place` : `${points} match`;
+}

@@ -4,13 +4,11 @@ import { ask, thumbnailOf } from "./api.js";
 import { announce, button, el, notice } from "./elements.js";
 import { remember } from "./gallery.js";
 import { linkTo } from "./state.js";
-import { alternativeOf, count, folderOf, nameOf } from "./words.js";
+import { alternativeOf, bytesOf, count, folderOf, nameOf } from "./words.js";
 
-const LEVELS = {
-  identical: ["Identical", "the same bytes in several files"],
-  near: ["Copies", "one picture saved in several ways"],
-  copy: ["Copies", "one picture saved in several ways"],
-  copies: ["Copies", "one picture saved in several ways"],
+const KINDS = {
+  identical: ["Identical", "The same picture, byte for byte, in several files."],
+  copy: ["Copies", "One picture, saved in several ways."],
 };
 
 export class DuplicatesView {
@@ -43,8 +41,10 @@ export class DuplicatesView {
       for (const group of page.groups) this.list.append(this.group(group));
       this.shown += page.groups.length;
       this.cursor = page.next;
-      const all = page.total ?? this.shown;
-      this.count.textContent = all ? count(all, "group") : "No two files show the same picture.";
+      const all = page.next
+        ? `The first ${count(this.shown, "group")}`
+        : count(this.shown, "group");
+      this.count.textContent = this.shown ? all : "No two files hold the same picture.";
       announce(this.count.textContent);
       this.foot.replaceChildren();
       if (page.next) this.watcher.observe(this.foot);
@@ -61,38 +61,47 @@ export class DuplicatesView {
     }
   }
 
-  group({ level, pictures }) {
+  group({ kind, pictures }) {
     pictures.forEach(remember);
-    const [title, words] = LEVELS[level] ?? [level[0].toUpperCase() + level.slice(1), ""];
-    const most = Math.max(...pictures.map((one) => one.width * one.height));
-    const largest = pictures.filter((one) => one.width * one.height === most);
-    const best = largest.length === 1 ? largest[0] : null;
+    const [title, words] = KINDS[kind] ?? [kind[0].toUpperCase() + kind.slice(1), ""];
+    const paths = pictures.flatMap((one) => one.paths);
+    const sizes = pictures.map((one) => one.width * one.height);
+    const best = pictures.length > 1 ? pictures[sizes.indexOf(Math.max(...sizes))] : null;
+    const beside = (one) => (one === pictures[0] ? null : pictures[0].id);
     const item = (one) =>
       el(
         "li",
         {},
         el(
           "a",
-          {
-            class: "group-picture",
-            href: linkTo({
-              show: one.id,
-              beside: pictures[0].id === one.id ? null : pictures[0].id,
-            }),
-          },
+          { class: "group-picture", href: linkTo({ show: one.id, beside: beside(one) }) },
           el("img", { src: thumbnailOf(one.id, 300), alt: alternativeOf(one), loading: "lazy" }),
         ),
-        el("strong", { title: one.path }, nameOf(one.path)),
-        el("span", { class: "where", title: one.path }, folderOf(one.path)),
         el(
-          "span",
-          { class: "tally" },
-          `${one.width} × ${one.height}`,
-          one === best ? el("span", { class: "best" }, "Largest") : null,
+          "div",
+          {},
+          el(
+            "ul",
+            { class: "paths" },
+            one.paths.map((path) =>
+              el(
+                "li",
+                {},
+                el("strong", {}, nameOf(path)),
+                el("span", { class: "where" }, folderOf(path)),
+              ),
+            ),
+          ),
+          el(
+            "p",
+            { class: "tally" },
+            `${one.width} × ${one.height} · ${bytesOf(one.bytes)}`,
+            one === best ? el("span", { class: "best" }, "Largest") : null,
+          ),
         ),
       );
     const compare =
-      pictures.length > 1 && pictures[0].id !== pictures[1].id
+      pictures.length > 1
         ? el(
             "a",
             {
@@ -104,7 +113,7 @@ export class DuplicatesView {
         : null;
     const copy = button("Copy the paths", { class: "soft small", draw: "copy" }, async () => {
       try {
-        await navigator.clipboard.writeText(pictures.map((one) => one.path).join("\n"));
+        await navigator.clipboard.writeText(paths.join("\n"));
         notice("The paths are on the clipboard.");
       } catch {
         notice("The browser does not let this page write to the clipboard.", { error: true });
@@ -112,19 +121,19 @@ export class DuplicatesView {
     });
     return el(
       "article",
-      { class: "group", "aria-label": `${title}, ${count(pictures.length, "file")}` },
+      { class: "group", "aria-label": `${title}, ${count(paths.length, "file")}` },
       el(
         "header",
         {},
         el(
           "div",
           {},
-          el("h2", {}, `${title} · ${count(pictures.length, "file")}`),
+          el("h2", {}, `${title} · ${count(paths.length, "file")}`),
           words ? el("p", { class: "hint" }, words) : null,
         ),
         el("div", { class: "row" }, compare, copy),
       ),
-      el("ul", {}, pictures.map(item)),
+      el("ul", { class: "copies" }, pictures.map(item)),
     );
   }
 

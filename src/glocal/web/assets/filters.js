@@ -194,33 +194,29 @@ function pickList(label, rows, chosen, pick) {
 }
 
 function folderPanel({ folders }, state, choose) {
-  const known = new Set(folders.map((folder) => folder.path));
-  const depth = (path) => {
-    let levels = 0;
-    for (
-      let up = path.replace(/[/\\][^/\\]*$/, "");
-      up && up !== path;
-      path = up, up = up.replace(/[/\\][^/\\]*$/, "")
-    )
-      if (known.has(up)) levels++;
-    return levels;
-  };
-  const rows = folders.map(({ path, count }) => ({
-    value: path,
-    words: nameOf(path),
-    count,
-    depth: depth(path),
+  const known = new Map(folders.map((folder) => [folder.path, folder]));
+  const depth = (folder) => (folder.parent ? 1 + depth(known.get(folder.parent) ?? {}) : 0);
+  const rows = folders.map((folder) => ({
+    value: folder.path,
+    words: folder.name,
+    count: folder.files,
+    depth: depth(folder),
   }));
   return pickList("Find a folder", rows, state.folder, (folder) => choose({ folder }));
 }
 
 function cameraPanel({ cameras }, state, choose) {
-  const rows = cameras.map(({ name, count }) => ({ value: name, words: name, count, depth: 0 }));
+  const rows = cameras.map(({ camera, pictures }) => ({
+    value: camera,
+    words: camera,
+    count: pictures,
+    depth: 0,
+  }));
   return pickList("Find a camera", rows, state.camera, (camera) => choose({ camera }));
 }
 
-function datePanel({ timeline }, state, choose) {
-  const years = [...new Set(timeline.map(({ month }) => month.slice(0, 4)))].reverse();
+function datePanel({ months }, state, choose) {
+  const years = [...new Set(months.map(({ month }) => month.slice(0, 4)))];
   const day = (name, label, value) =>
     el("label", {}, label, el("input", { type: "date", name, value }));
   const wide = (text, end) =>
@@ -247,7 +243,7 @@ function datePanel({ timeline }, state, choose) {
   return form;
 }
 
-function placePanel({ positions }, state, choose) {
+function placePanel({ places }, state, choose) {
   const near = readNear(state.near);
   const field = (name, label, value, limits) =>
     el(
@@ -257,7 +253,7 @@ function placePanel({ positions }, state, choose) {
       el("input", { name, type: "number", step: "any", required: true, value, ...limits }),
     );
   const map = new WorldMap({
-    positions,
+    places,
     pick: ({ latitude, longitude }) => {
       form.elements.latitude.value = latitude.toFixed(4);
       form.elements.longitude.value = longitude.toFixed(4);

@@ -1,6 +1,6 @@
 // What the whole page knows of the gallery, fetched once and again after it changed.
 
-import { ask } from "./api.js";
+import { ask, isUpload } from "./api.js";
 
 let facts = null;
 let counted = null;
@@ -32,6 +32,7 @@ const pictures = new Map();
 
 /** What is known of a picture, asked once. */
 export async function picture(id) {
+  if (isUpload(id)) return { id, path: "Your picture" };
   if (!pictures.has(id)) remember(await ask(`pictures/${encodeURIComponent(id)}`));
   return pictures.get(id);
 }

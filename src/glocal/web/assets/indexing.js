@@ -3,15 +3,19 @@
 import { address, ask } from "./api.js";
 import { announce, button, el, notice } from "./elements.js";
 import { changed, info } from "./gallery.js";
-import { smallPicture } from "./browse.js";
 import { count, nameOf, number, timeOf } from "./words.js";
 
 const ENDED = {
-  finished: "Done",
-  failed: "It failed",
-  cancelled: "Stopped; what was added stays",
-  interrupted: "Interrupted; the next run goes on",
+  done: "done",
+  failed: "failed",
+  cancelled: "stopped; what was added stays",
 };
+const STAGES = {
+  scan: "Looking for pictures",
+  encode: "Reading pictures",
+  graph: "Building the index",
+};
+const underWay = (run) => run.state === "waiting" || run.state === "running";
 
 export class IndexView {
   constructor() {
@@ -37,7 +41,7 @@ export class IndexView {
     await this.drawFacts();
     try {
       const { runs } = await ask("index-runs");
-      const going = runs.find((run) => run.state === "running" || run.state === "queued");
+      const going = runs.find(underWay);
       if (going) this.follow(going);
     } catch (error) {
       notice(error.message, { error: true });
@@ -48,13 +52,13 @@ export class IndexView {
     try {
       const told = await info();
       const fact = (words, value) => el("div", {}, el("dt", {}, words), el("dd", {}, value));
-      const model = told.model?.name ?? told.model ?? "";
+      const model = told.model.name;
       this.facts.replaceChildren(
         fact("Pictures", number(told.pictures)),
         told.files ? fact("Files", number(told.files)) : "",
-        fact("Model", String(model)),
+        fact("Model", model),
       );
-      const allowed = told.index_folders ?? [];
+      const allowed = told.allowed_folders;
       this.folders.replaceChildren(...allowed.map((folder) => this.allowed(folder)));
       if (!allowed.length) {
         this.folders.append(
@@ -98,7 +102,6 @@ export class IndexView {
     this.title = el("h2", {}, `Indexing ${nameOf(run.folder)}`);
     this.bar = el("progress", { "aria-label": `Indexing ${run.folder}` });
     this.line = el("p", { class: "count" }, "Looking for pictures…");
-    this.latest = el("div", { class: "latest" });
     this.failures = el("ul", { class: "failures" });
     this.stop = button("Stop", { class: "soft small" }, () =>
       ask(`index-runs/${run.id}`, { method: "DELETE" }).catch((error) =>
@@ -112,15 +115,13 @@ export class IndexView {
         el("header", {}, this.title, this.stop),
         this.bar,
         this.line,
-        this.latest,
         this.failures,
       ),
     );
     this.said = 0;
     this.events = new EventSource(address(`index-runs/${run.id}/events`));
     const told = (event) => this.progressed(JSON.parse(event.data));
-    for (const name of ["message", "progress", "finished", "failed", "cancelled"])
-      this.events.addEventListener(name, told);
+    for (const name of ["run"]) this.events.addEventListener(name, told);
     this.events.addEventListener("error", () => {
       // The browser itself connects again; only a refusal is final.
       if (this.events.readyState === EventSource.CLOSED && !this.over)
@@ -130,45 +131,50 @@ export class IndexView {
   }
 
   progressed(run) {
-    if (run.total) {
-      this.bar.max = run.total;
-      this.bar.value = run.done;
-    }
-    const parts = [
-      run.total
-        ? `${number(run.done)} of ${count(run.total, "file")}`
-        : count(run.done ?? 0, "file"),
-      `${number(run.added ?? 0)} added`,
-      run.updated ? `${number(run.updated)} updated` : "",
-      run.removed ? `${number(run.removed)} forgotten` : "",
-      run.failed ? `${number(run.failed)} skipped` : "",
-      run.pictures_per_second ? `${Math.round(run.pictures_per_second)} pictures/s` : "",
-      run.state === "running" && run.seconds_left ? `${timeOf(run.seconds_left)} left` : "",
-    ];
-    this.line.textContent = parts.filter(Boolean).join(" · ");
-    this.show(run.latest ?? []);
-    this.failures.replaceChildren(
-      ...(run.failures ?? []).map(({ path, reason }) =>
-        el("li", {}, el("strong", {}, nameOf(path)), ` ${reason}`),
-      ),
-    );
+    const at = run.progress;
+    if (at) this.showProgress(at);
+    if (!at && run.state === "waiting") this.line.textContent = "Waiting for another run to end";
     // Now and then is enough for ears.
     if (Date.now() - this.said > 5000) {
       this.said = Date.now();
       announce(this.line.textContent);
     }
-    if (run.state !== "running" && run.state !== "queued") this.ended(run);
+    if (!underWay(run)) this.ended(run);
   }
 
-  show(ids) {
-    const before = new Set([...this.latest.children].map((node) => node.dataset.id));
-    for (const id of ids) {
-      if (before.has(id)) continue;
-      const node = smallPicture(id);
-      node.dataset.id = id;
-      this.latest.prepend(node);
-    }
-    while (this.latest.children.length > 24) this.latest.lastChild.remove();
+  showProgress({ stage, done, total, unchanged, failed }) {
+    if (total) {
+      this.bar.max = total;
+      this.bar.value = done;
+    } else this.bar.removeAttribute("value");
+    const now = performance.now() / 1000;
+    if (this.began?.stage !== stage) this.began = { stage, now, done };
+    const rate = (done - this.began.done) / Math.max(now - this.began.now, 0.001);
+    const telling = stage === "encode" && now - this.began.now > 1 && rate > 0;
+    const parts = [
+      STAGES[stage] ?? stage,
+      total ? `${number(done)} of ${number(total)}` : done ? number(done) : "",
+      unchanged ? `${number(unchanged)} unchanged` : "",
+      failed ? `${number(failed)} skipped` : "",
+      telling ? `${Math.round(rate)} pictures/s` : "",
+      telling && total ? `${timeOf((total - done) / rate)} left` : "",
+    ];
+    this.line.textContent = parts.filter(Boolean).join(" · ");
+  }
+
+  showReport({ added, updated, unchanged, removed, skipped, seconds, failed }) {
+    const parts = [
+      `${number(added)} added`,
+      updated ? `${number(updated)} updated` : "",
+      unchanged ? `${number(unchanged)} unchanged` : "",
+      removed ? `${number(removed)} forgotten` : "",
+      failed ? `${number(failed)} skipped` : "",
+      timeOf(seconds),
+    ];
+    this.line.textContent = parts.filter(Boolean).join(" · ");
+    const one = ({ path, reason }) =>
+      el("li", {}, el("strong", { title: path }, nameOf(path)), ` ${reason}`);
+    this.failures.replaceChildren(...skipped.slice(0, 100).map(one));
   }
 
   ended(run) {
@@ -176,8 +182,9 @@ export class IndexView {
     this.events.close();
     this.stop.hidden = true;
     const words = ENDED[run.state] ?? run.state;
-    this.title.textContent = `${nameOf(run.folder ?? this.run.folder)}: ${words.toLowerCase()}`;
-    if (run.detail) this.line.textContent = run.detail;
+    this.title.textContent = `${nameOf(run.folder)}: ${words}`;
+    if (run.report) this.showReport(run.report);
+    if (run.error) this.line.textContent = run.error;
     this.bar.max = 1;
     this.bar.value = 1;
     announce(`${this.title.textContent}. ${this.line.textContent}`);

@@ -1,6 +1,6 @@
 // Two pictures side by side with the proof between them: lines, heat, and the point under the cursor.
 
-import { ask, isAborted, pictureOf, thumbnailOf } from "./api.js";
+import { ask, Problem, thumbnailOf } from "./api.js";
 import { announce, el, svg } from "./elements.js";
 import { percent } from "./words.js";
 
@@ -21,7 +21,6 @@ export class Pair {
     this.pictures = { query, hit };
     this.region = region;
     this.lit = null;
-    this.heat = {};
     this.lines = svg("svg", { class: "pair-lines", "aria-hidden": "true" });
     this.frames = Object.fromEntries(SIDES.map((side) => [side, this.frame(side)]));
     this.element = el(
@@ -62,18 +61,12 @@ export class Pair {
     room.addEventListener("blur", () => this.light(null));
     if (box) {
       const [x, y, w, h] = this.region.map((n) => `${n * 100}%`);
-      Object.assign(box.style, { left: x, top: y, width: w, height: h });
+      for (const one of [box, canvas])
+        Object.assign(one.style, { left: x, top: y, width: w, height: h });
     }
     const full = new Image();
     full.onload = () => (image.src = full.src);
     full.src = thumbnailOf(picture.id, 1280);
-    image.addEventListener(
-      "error",
-      () => {
-        if (image.src !== pictureOf(picture.id)) image.src = pictureOf(picture.id);
-      },
-      { once: true },
-    );
     image.addEventListener("load", () => this.measured(side, image));
     return {
       figure: el("figure", { class: `pair-side ${side}` }, room, el("figcaption", {}, role)),
@@ -91,33 +84,55 @@ export class Pair {
     this.lay();
   }
 
-  /** Fetch what speaks for the match.
+  /** Fetch what speaks for the match, of the kinds the server knows.
    *
-   * @returns the explanation as the server sends it
-   * @throws {Problem} there is none
+   * @param {string[]} kinds of `info().features.explanations`
+   * @returns {{matches: number | null, verified: boolean, evidence: object | null, heat: boolean}}
+   * @throws {Problem} there is no explanation
    */
-  async explain() {
-    this.told = await ask("explanation", {
-      params: this.asked({ kind: "matches" }),
-      signal: this.aborting.signal,
+  async explain(kinds) {
+    const region = this.region?.map((n) => n.toFixed(4)).join(",");
+    const { query, hit } = this.pictures;
+    const fetched = (kind) =>
+      kinds.includes(kind)
+        ? ask("explanation", {
+            params: { query: query.id, hit: hit.id, region, kind },
+            signal: this.aborting.signal,
+          })
+        : null;
+    // An older model may be unable to tell what adds to the score; the lines are worth having alone.
+    const optional = fetched("similarity")?.catch((error) => {
+      if (error instanceof Problem) return null;
+      throw error;
     });
-    const all = this.told.matches ?? [];
-    const inliers = all.filter((match) => match.inlier);
-    this.matches = (inliers.length ? inliers : []).slice(0, MOST_LINES);
-    this.map = this.told.evidence?.homography ?? null;
+    const [told, similarity] = await Promise.all([fetched("matches"), optional]);
+    const drawn = (told?.matches ?? [])
+      .filter((match) => match.inlier !== false)
+      .slice(0, MOST_LINES);
+    this.matches = drawn.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
+    this.map = told?.evidence?.homography ?? null;
+    this.similarity = similarity;
     this.draw();
-    this.warm(this.told.heat);
-    return { ...this.told, inliers: inliers.length };
+    this.warm();
+    const matches = told ? this.matches.length : null;
+    return {
+      matches,
+      verified: Boolean(told?.verified),
+      evidence: told?.evidence ?? null,
+      heat: Boolean(similarity),
+    };
   }
 
-  asked(more) {
-    return {
-      query: this.pictures.query.id,
-      hit: this.pictures.hit.id,
-      region: this.region?.map((n) => n.toFixed(4)).join(","),
-      format: "json",
-      ...more,
-    };
+  // The server speaks of points of the region that was looked for; what is shown is the whole.
+
+  outOf([x, y]) {
+    const [left, top, width, height] = this.region ?? [0, 0, 1, 1];
+    return [left + x * width, top + y * height];
+  }
+
+  into([x, y]) {
+    const [left, top, width, height] = this.region ?? [0, 0, 1, 1];
+    return [(x - left) / width, (y - top) / height];
   }
 
   /** Which of the drawings are wanted. */
@@ -130,7 +145,6 @@ export class Pair {
   /** Let go of what is under way. */
   close() {
     this.aborting.abort();
-    clearTimeout(this.resting);
     this.sizes.disconnect();
   }
 
@@ -199,8 +213,15 @@ export class Pair {
     this.lines.replaceChildren(...drawn, ...points);
   }
 
-  warm(heat) {
-    for (const side of SIDES) if (heat?.[side]) paint(this.frames[side].canvas, heat[side]);
+  /** Paint what every cell of each picture adds to the score, or what answers a point. */
+  warm(side = null, from = null) {
+    const told = this.similarity;
+    if (!told) return;
+    for (const painted of SIDES) {
+      if (side === painted) continue;
+      const values = side ? answers(told, side, from) : sums(told, painted);
+      paint(this.frames[painted].canvas, told[painted], values);
+    }
   }
 
   pointed(side, event) {
@@ -233,22 +254,38 @@ export class Pair {
   /** Light the counterpart of a point: of a match nearby, through the map from picture to picture,
    * or, when nothing agrees there, the place the model finds most alike. */
   light(side, from, aloud = false) {
-    clearTimeout(this.resting);
     if (!side) {
       this.lit = null;
-      this.warm(this.told?.heat);
+      this.warm();
       this.draw();
       return;
     }
-    const found = this.nearest(side, from);
-    const to = found >= 0 ? this.matches[found][other(side)] : this.through(side, from);
-    this.lit = { side, from, to, match: found };
+    const inside = side === "query" ? this.into(from) : from;
+    const within = inside.every((n) => n >= 0 && n <= 1);
+    const match = this.nearest(side, from);
+    const to =
+      match >= 0
+        ? this.matches[match][other(side)]
+        : within
+          ? this.counterpart(side, inside)
+          : null;
+    this.lit = { side, from, to, match };
+    if (within) this.warm(side, inside);
     this.draw();
-    this.resting = setTimeout(
-      () => this.ask(side, from, aloud),
-      to && !this.wanted.heat ? 400 : 120,
-    );
     if (to && aloud) this.tell(from, to);
+  }
+
+  counterpart(side, inside) {
+    const to = this.through(side, inside) ?? this.mostAlike(side, inside);
+    return to && side === "hit" ? this.outOf(to) : to;
+  }
+
+  mostAlike(side, inside) {
+    if (!this.similarity) return null;
+    const { rows, columns } = this.similarity[other(side)];
+    const values = answers(this.similarity, side, inside);
+    const best = values.indexOf(Math.max(...values));
+    return [((best % columns) + 0.5) / columns, (Math.floor(best / columns) + 0.5) / rows];
   }
 
   tell([x, y], [a, b]) {
@@ -274,26 +311,6 @@ export class Pair {
     const to = [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
     return w > 0 && to.every((n) => n >= 0 && n <= 1) ? to : null;
   }
-
-  async ask(side, from, aloud) {
-    if (!this.told) return;
-    try {
-      const point = from.map((n) => Math.min(1, Math.max(0, n)).toFixed(4)).join(",");
-      const told = await ask("explanation", {
-        params: this.asked({ kind: "similarity", point, side }),
-        signal: this.aborting.signal,
-      });
-      if (this.lit?.from !== from) return;
-      paint(this.frames[other(side)].canvas, told.heat);
-      if (this.lit.to || !told.best) return;
-      this.lit.to = told.best;
-      this.draw();
-      if (aloud) this.tell(from, told.best);
-    } catch (error) {
-      // The lines are there without it; an error at every move of the hand would help nobody.
-      if (!isAborted(error)) console.debug(error.message);
-    }
-  }
 }
 
 /** The inverse of a 3 × 3 matrix, up to a positive factor. */
@@ -307,21 +324,39 @@ function inverse([[a, b, c], [d, e, f], [g, h, i]]) {
   return rows.map((row) => row.map((n) => n * sign));
 }
 
-/** Paint a grid of numbers in 0..1: from nothing over ember to a pale yellow. */
-function paint(canvas, { columns, rows, values }) {
+/** What each cell of a picture adds to the score. */
+function sums({ table }, side) {
+  if (side === "query") return table.map((row) => row.reduce((a, b) => a + b, 0));
+  return table[0].map((_, at) => table.reduce((sum, row) => sum + row[at], 0));
+}
+
+/** What each cell of the other picture adds to the score together with the cell at a point. */
+function answers({ table, ...grids }, side, [x, y]) {
+  const { rows, columns } = grids[side];
+  const cell =
+    Math.min(rows - 1, Math.floor(y * rows)) * columns +
+    Math.min(columns - 1, Math.floor(x * columns));
+  return side === "query" ? table[cell] : table.map((row) => row[cell]);
+}
+
+/** Paint a grid of numbers, the largest of them brightest: from nothing over ember to pale yellow;
+ * what speaks against the match stays dark. */
+function paint(canvas, { columns, rows }, values) {
   canvas.width = columns;
   canvas.height = rows;
+  const most = Math.max(...values, 1e-9);
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
   values.forEach((value, at) => {
-    const v = Math.min(1, Math.max(0, value));
+    const v = Math.max(0, value / most);
+    const colour = [
+      150 + 190 * v,
+      30 + 190 * v * v,
+      20 + 130 * v ** 4,
+      225 * Math.min(1, v * 1.25),
+    ];
     image.data.set(
-      [
-        Math.min(255, 150 + 190 * v),
-        30 + 190 * v * v,
-        20 + 130 * v ** 4,
-        225 * Math.min(1, v * 1.25),
-      ],
+      colour.map((part) => Math.min(255, part)),
       at * 4,
     );
   });

@@ -118,7 +118,7 @@ export class SearchView {
     this.element.classList.remove("renewing");
     answer.hits.forEach(remember);
     this.hits.push(...answer.hits);
-    const next = answer.hits.length < PAGE ? null : offset + PAGE;
+    const next = answer.more ? offset + PAGE : null;
     return { pictures: answer.hits, next, timings: answer.timings_ms };
   }
 

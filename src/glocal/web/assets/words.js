@@ -70,6 +70,7 @@ export function alternativeOf(picture) {
 /** What the second look found: `{kind, words, sure}`; `kind` is "same", "maybe" or "alike". */
 export function verdictOf(hit) {
   const evidence = hit.evidence;
+  if (evidence?.identical) return { kind: "same", words: "Identical", sure: 1 };
   if (!evidence?.verdict) return { kind: "alike", words: hit.score.toFixed(2), sure: null };
   const sure = evidence.same_probability ?? null;
   const words =
@@ -84,6 +85,12 @@ export function verdictOf(hit) {
   const kind =
     evidence.verdict === "alike" || evidence.verdict.startsWith("different") ? "alike" : "same";
   return { kind, words, sure };
+}
+
+/** 2500000 as "2.5 MB". */
+export function bytesOf(bytes) {
+  if (bytes < 1e6) return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** 0.934 as "93 %". */

@@ -4,7 +4,7 @@
 
 import { thumbnailOf } from "./api.js";
 import { button, el, icon } from "./elements.js";
-import { count, placeOf } from "./words.js";
+import { count, number, placeOf } from "./words.js";
 
 const CELL = 76;
 const CLOSEST = 400_000;
@@ -58,14 +58,14 @@ export function cluster(points, cell) {
 /** The map.
  *
  * @param {object} options
- * @param {{id: string, latitude: number, longitude: number}[]} options.positions of pictures
+ * @param {{id: string, latitude: number, longitude: number, pictures: number}[]} options.places of pictures
  * @param {(place: {latitude, longitude}) => void} [options.pick] a point was chosen
  * @param {(members: object[], center: {latitude, longitude}) => void} [options.open] a cluster that
  *   zooming would not take apart, or any with thumbnails, was chosen
  */
 export class WorldMap {
-  constructor({ positions, pick, open }) {
-    this.positions = positions;
+  constructor({ places, pick, open }) {
+    this.places = places;
     this.pick = pick;
     this.open = open;
     this.center = [0, 20];
@@ -129,9 +129,9 @@ export class WorldMap {
   /** Show all positions, or the world when there are none. */
   fit() {
     this.scale = this.least();
-    if (!this.positions.length) return;
-    const longitudes = this.positions.map((one) => one.longitude);
-    const latitudes = this.positions.map((one) => one.latitude);
+    if (!this.places.length) return;
+    const longitudes = this.places.map((one) => one.longitude);
+    const latitudes = this.places.map((one) => one.latitude);
     const [west, east, south, north] = [
       Math.min(...longitudes),
       Math.max(...longitudes),
@@ -247,7 +247,7 @@ export class WorldMap {
 
   drawPins() {
     const points = [];
-    for (const one of this.positions) {
+    for (const one of this.places) {
       const [x, y] = this.toPixels(one.longitude, one.latitude);
       if (x > -CELL && y > -CELL && x < this.width + CELL && y < this.height + CELL)
         points.push({ ...one, x, y });
@@ -262,7 +262,8 @@ export class WorldMap {
 
   pin({ x, y, members }) {
     const center = { latitude: mean(members, "latitude"), longitude: mean(members, "longitude") };
-    const words = `${count(members.length, "picture")} near ${placeOf(center.latitude, center.longitude, 2)}`;
+    const pictures = members.reduce((sum, one) => sum + one.pictures, 0);
+    const words = `${count(pictures, "picture")} near ${placeOf(center.latitude, center.longitude, 2)}`;
     const style = { left: `${x}px`, top: `${y}px` };
     if (this.pick) return el("span", { class: "dot", style, title: words });
     return el(
@@ -277,7 +278,7 @@ export class WorldMap {
         onclick: () => this.open(members, center),
       },
       el("img", { src: thumbnailOf(members[0].id, 80), alt: "", loading: "lazy" }),
-      members.length > 1 ? el("span", { class: "badge" }, String(members.length)) : null,
+      pictures > 1 ? el("span", { class: "badge" }, number(pictures)) : null,
     );
   }
 
@@ -364,6 +365,8 @@ export class WorldMap {
   }
 }
 
+/** Where the pictures of some places lie on average. */
 function mean(members, name) {
-  return members.reduce((sum, one) => sum + one[name], 0) / members.length;
+  const pictures = members.reduce((sum, one) => sum + one.pictures, 0);
+  return members.reduce((sum, one) => sum + one[name] * one.pictures, 0) / pictures;
 }
