@@ -68,9 +68,7 @@ def similarity(pair: Pair) -> Explanation:
 EXPLAINERS: Mapping[str, Explainer] = {"matches": matches, "similarity": similarity}
 
 
-def _mutual(
-    query: NDArray[np.float32], hit: NDArray[np.float32]
-) -> list[tuple[int, int, float]]:
+def _mutual(query: NDArray[np.float32], hit: NDArray[np.float32]) -> list[tuple[int, int, float]]:
     """Rows that are each other's nearest, and how near, the nearest pairs first."""
     if not len(query) or not len(hit):
         return []

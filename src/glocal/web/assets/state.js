@@ -105,8 +105,9 @@ export function conditionOf(state, more = "") {
   if (state.camera) parts.push(`camera = ${quoted(state.camera)}`);
   const near = readNear(state.near);
   if (near) parts.push(`near ${near.latitude},${near.longitude} within ${near.km} km`);
-  if (state.where) parts.push(`(${state.where})`);
   if (more) parts.push(more);
+  if (!parts.length) return state.where ?? "";
+  if (state.where) parts.push(`(${state.where})`);
   return parts.join(" and ");
 }
 

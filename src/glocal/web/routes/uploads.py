@@ -33,7 +33,9 @@ async def upload(
 ) -> Response:
     """A small version of an upload, whatever its format: JPEG, without its metadata."""
     body = await while_there(request, _thumbnail(service, id, int(size)))
-    return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+    return Response(
+        body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"}
+    )
 
 
 async def _thumbnail(service: Service, name: str, size: int) -> bytes:
