@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -15,6 +16,7 @@ from glocal.web.guard import Guard
 from glocal.web.page import page_routes
 from glocal.web.problems import answer_with_problems
 from glocal.web.routes import duplicates, explanation, pictures, runs, search, serving
+from glocal.web.schemas import Problem
 from glocal.web.service import Service
 from glocal.web.settings import Settings
 
@@ -50,6 +52,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     for module in (search, explanation, pictures, duplicates, runs, serving):
         app.include_router(module.router)
     app.include_router(page_routes())
@@ -57,3 +60,12 @@ def create_app(
     app.add_middleware(Guard, settings=settings, sessions=service.sessions)
     app.add_middleware(Bounds, settings=settings, metrics=service.metrics)
     return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The API's description, with the schema that every error has."""
+    if app.openapi_schema is None:
+        made = FastAPI.openapi(app)
+        made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        app.openapi_schema = made
+    return app.openapi_schema
