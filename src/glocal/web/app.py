@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -23,6 +24,7 @@ from glocal.web.routes import (
     serving,
     uploads,
 )
+from glocal.web.schemas import Problem
 from glocal.web.service import Service
 from glocal.web.settings import Settings
 
@@ -58,6 +60,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     for module in (search, explanation, uploads, pictures, duplicates, runs, serving):
         app.include_router(module.router)
     app.include_router(page_routes())
@@ -65,3 +68,12 @@ def create_app(
     app.add_middleware(Guard, settings=settings, sessions=service.sessions)
     app.add_middleware(Bounds, settings=settings, metrics=service.metrics)
     return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The API's description, with the schema that every error has."""
+    if app.openapi_schema is None:
+        made = FastAPI.openapi(app)
+        made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        app.openapi_schema = made
+    return app.openapi_schema

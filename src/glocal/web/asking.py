@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from glocal.web.problems import ProblemError, invalid_request
@@ -37,14 +37,13 @@ async def read_question(request: Request, settings: Settings) -> Asked:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         return Asked(_question_of_json(await _small_body(request)), (), ())
-    form = await read_form(request, settings)
     files: dict[str, list[bytes]] = {"image": [], "against": []}
     fields: dict[str, Any] = {}
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
+    for name, value in await read_form(request, settings):
+        if isinstance(value, bytes):
             if name not in _FILES:
                 raise ProblemError(422, f"{name!r} takes no file; image and against do")
-            files[name].append(await value.read())
+            files[name].append(value)
         elif name in _FILES:
             raise ProblemError(422, f"{name} takes a file: give the part a filename")
         elif name in _LISTS:
@@ -56,8 +55,8 @@ async def read_question(request: Request, settings: Settings) -> Asked:
     return Asked(_validated(fields), tuple(files["image"]), tuple(files["against"]))
 
 
-async def read_form(request: Request, settings: Settings) -> FormData:
-    """The form of a request, with files of bounded number and size.
+async def read_form(request: Request, settings: Settings) -> list[tuple[str, str | bytes]]:
+    """The parts of a form in order, files as bytes; both of bounded number and size.
 
     Raises:
         ProblemError: it is none, it is damaged, or it has too many files or fields.
@@ -65,18 +64,24 @@ async def read_form(request: Request, settings: Settings) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise ProblemError(415, "send multipart/form-data with pictures, or application/json")
+    most = settings.limits.max_bytes
     try:
-        form = await request.form(
+        async with request.form(
             max_files=settings.most_pictures, max_fields=100, max_part_size=_JSON_BYTES
-        )
-    except (MultiPartException, ValueError, LookupError) as error:
-        raise ProblemError(400, "the form is damaged, or has too many parts") from error
-    for value in form.values():
-        if isinstance(value, UploadFile) and (value.size or 0) > settings.limits.max_bytes:
-            raise ProblemError(
-                413, f"a picture may have {settings.limits.max_bytes / 2**20:.0f} MiB"
-            )
-    return form
+        ) as form:
+            parts: list[tuple[str, str | bytes]] = []
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    if (value.size or 0) > most:
+                        raise ProblemError(413, f"a picture may have {most / 2**20:.0f} MiB")
+                    parts.append((name, await value.read()))
+                else:
+                    parts.append((name, value))
+            return parts
+    except HTTPException as error:
+        raise ProblemError(400, f"the form cannot be read: {error.detail}") from error
+    except (ValueError, LookupError) as error:
+        raise ProblemError(400, "the form is damaged") from error
 
 
 async def _small_body(request: Request) -> bytes:

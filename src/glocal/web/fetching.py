@@ -128,6 +128,8 @@ def _body(response: http.client.HTTPResponse, connection: _Pinned, most_bytes: i
         if size > most_bytes:
             raise _refusal(f"the address answers with more than {most_bytes / 2**20:.0f} MiB")
         connection.hurry()
+    if response.length:  # what was promised and did not come
+        raise http.client.IncompleteRead(b"", response.length)
     return b"".join(chunks)
 
 

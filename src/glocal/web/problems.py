@@ -21,7 +21,6 @@ from glocal.errors import (
     ImageError,
     QueryError,
 )
-from glocal.web.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -153,7 +152,6 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "model": Problem,
             "content": {MEDIA_TYPE: {"schema": reference}},
         }
         for status in sorted(every)

@@ -88,7 +88,9 @@ class Picture(BaseModel):
     width: int
     height: int
     bytes: int
-    taken: datetime | None = Field(description="by the camera's own clock, without a zone")
+    taken: str | None = Field(
+        description="YYYY-MM-DDTHH:MM:SS by the camera's own clock, which knows no zone"
+    )
     camera: str | None
     position: Position | None = Field(description="only where the owner shows positions")
     thumbnail: str = Field(description="address without its size: add ?size=")

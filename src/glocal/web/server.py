@@ -49,8 +49,8 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """Drain; asked a second time, end at once."""
-        if self.should_exit:
+        """Drain; a second Ctrl-C ends at once."""
+        if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
         self._service.drain()

@@ -157,7 +157,7 @@ class Service:
             "width": content.width,
             "height": content.height,
             "bytes": content.bytes,
-            "taken": None if content.taken is None else _EPOCH + timedelta(seconds=content.taken),
+            "taken": _moment(content.taken),
             "camera": content.camera,
             "position": self._position(shown),
             "thumbnail": f"/v1/pictures/{content.id.hex}/thumbnail",
@@ -169,6 +169,10 @@ class Service:
         if not self.settings.positions or latitude is None or longitude is None:
             return None
         return schemas.Position(latitude=latitude, longitude=longitude)
+
+
+def _moment(taken: int | None) -> str | None:
+    return None if taken is None else (_EPOCH + timedelta(seconds=taken)).isoformat()
 
 
 def _service(request: Request) -> Service:

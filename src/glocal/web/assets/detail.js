@@ -131,9 +131,11 @@ export class Detail {
       if (this.pair !== pair) return;
       this.tools.querySelector("[data-toggle=lines]").hidden = told.matches === null;
       this.tools.querySelector("[data-toggle=heat]").hidden = !told.heat;
-      const evidence = told.evidence ?? hit?.evidence;
-      const judged = evidence ? verdictOf({ score: hit?.score ?? 0, evidence }) : null;
-      this.drawVerdict(judged, hit, told);
+      // The list may have come only after the picture.
+      const scored = hit ?? this.around().hit(one.id);
+      const evidence = told.evidence ?? scored?.evidence;
+      const judged = evidence ? verdictOf({ score: scored?.score ?? 0, evidence }) : null;
+      this.drawVerdict(judged, scored, told);
     } catch (error) {
       if (this.pair === pair && error.name !== "AbortError") notice(error.message, { error: true });
     }

@@ -11,7 +11,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as InPath
-from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
 from glocal.errors import GlocalError
@@ -148,12 +147,11 @@ async def add(request: Request, service: TheService) -> schemas.Added:
             "this server takes no pictures; its owner can set a folder aside: "
             "glocal serve --upload-folder DIR",
         )
-    form = await read_form(request, service.settings)
     files: list[bytes] = []
-    for name, value in form.multi_items():
-        if name != "image" or not isinstance(value, UploadFile):
+    for name, value in await read_form(request, service.settings):
+        if name != "image" or not isinstance(value, bytes):
             raise ProblemError(422, "send pictures as files named image")
-        files.append(await value.read())
+        files.append(value)
     if not files:
         raise ProblemError(422, "there is no file named image")
     await while_there(request, _check(service, files))
