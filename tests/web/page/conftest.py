@@ -158,7 +158,7 @@ class Tab:
 
     def until(self, condition: str) -> None:
         """Wait for something to be true in the page, whose policy forbids it to evaluate text."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while not self.page.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < end, f"never became true: {condition}"
             self.page.wait_for_timeout(20)
@@ -184,7 +184,7 @@ def new_tab(browser: Any, gallery: Gallery) -> Iterator[Callable[..., Tab]]:
         context = browser.new_context(
             viewport={"width": width, "height": height}, reduced_motion="reduce", **more
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         tab = Tab(page, address or gallery.address)
         page.on("console", lambda said: said.type == "error" and tab.errors.append(said.text))

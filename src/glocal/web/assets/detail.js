@@ -61,14 +61,17 @@ export class Detail {
     const asked = state.beside ?? state.like[0];
     const hit = this.around().hit(state.show);
     const one = hit ?? (await picture(state.show));
+    const query = asked && asked !== state.show ? await queryOf(asked) : null;
+    if (readState().show !== state.show || !this.dialog) return; // one went on meanwhile
     this.pair?.close();
     this.pair = null;
     this.title.textContent = nameOf(one.path);
     this.title.title = one.path;
     this.drawFacts(one);
-    if (asked && asked !== state.show) await this.drawPair(asked, one, state, hit);
+    if (query) this.drawPair(query, one, state, hit);
     else this.drawSingle(one);
-    if (readState().show === state.show) this.drawSteps(state);
+    this.drawSteps(state);
+    if (this.pair) await this.explain(this.pair, one, hit);
   }
 
   drawSingle(one) {
@@ -90,11 +93,7 @@ export class Detail {
     );
   }
 
-  async drawPair(asked, one, state, hit) {
-    const query = await picture(asked).catch(() => ({
-      id: asked,
-      path: "Your picture",
-    }));
+  drawPair(query, one, state, hit) {
     const side = (of) => ({
       id: of.id,
       words: alternativeOf(of),
@@ -125,6 +124,9 @@ export class Detail {
     );
     this.stage.replaceChildren(pair.element);
     this.drawVerdict(hit ? verdictOf(hit) : null, hit, null);
+  }
+
+  async explain(pair, one, hit) {
     try {
       const kinds = (await info()).features.explanations;
       const told = await pair.explain(kinds);
@@ -171,10 +173,12 @@ export class Detail {
       one.width ? `${one.width} × ${one.height}` : "",
       one.position ? placeOf(one.position.latitude, one.position.longitude) : "",
     ];
-    this.facts.replaceChildren(
-      el("p", { class: "what" }, parts.filter(Boolean).join(" · ")),
-      el("p", { class: "where" }, one.path),
-    );
+    const where = el("p", { class: "where", title: one.path }, nameOf(one.path));
+    const what = el("p", { class: "what" }, parts.filter(Boolean).join(" · "));
+    this.facts.replaceChildren(what, where);
+    placeAmongRoots(one.path)
+      .then((path) => (where.textContent = path))
+      .catch(() => (where.textContent = one.path));
   }
 
   drawSteps(state) {
@@ -215,6 +219,22 @@ export class Detail {
     else return;
     event.preventDefault();
   }
+}
+
+/** What is known of the query; that it can be shown is enough. */
+async function queryOf(id) {
+  try {
+    return await picture(id);
+  } catch {
+    return { id, path: "Your picture" };
+  }
+}
+
+/** A path from the indexed folder on: what lies above says nothing to most people. */
+async function placeAmongRoots(path) {
+  const { roots } = await info();
+  const root = roots.find((one) => path.startsWith(`${one}/`) || path.startsWith(`${one}\\`));
+  return root ? path.slice(root.length - nameOf(root).length) : path;
 }
 
 function agreement({ matches, verified }) {
