@@ -239,6 +239,33 @@ def test_guessing_the_token(home: Path, start: Callable[..., Server]) -> None:
     assert statuses == [401] * 10 + [429] * 2
 
 
+def test_a_token_that_a_proxy_adds_lets_no_other_site_in(guarded: Server) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    gone = "/v1/pictures/" + "0" * 32
+    problem(guarded.ask("DELETE", gone, None, bearer), 404)
+    problem(guarded.ask("DELETE", gone, None, bearer | {"Origin": "https://evil.example"}), 403)
+    problem(guarded.ask("DELETE", gone, None, bearer | {"Sec-Fetch-Site": "cross-site"}), 403)
+
+
+def test_a_server_that_changes_nothing(home: Path, start: Callable[..., Server]) -> None:
+    options = ("--read-only", "--allow-folder", home, "--upload-folder", home)
+    server = start(home, *options, "--allow-host", "search.example", env={"GLOCAL_TOKEN": TOKEN})
+    client = server.client(token=TOKEN)
+    name = next(client.pictures()).id
+    asked: list[Callable[[], object]] = [
+        lambda: client.forget(name),
+        lambda: client.index(str(home)),
+        lambda: client.add(photo(1)),
+    ]
+    for ask in asked:
+        with pytest.raises(ServerError, match="--read-only"):
+            ask()
+    assert client.search(photo(0), limit=1).hits
+    assert client.info()["features"]["index_runs"] is False
+    named = {"Host": "search.example", "Authorization": f"Bearer {TOKEN}"}
+    assert server.ask("GET", "/v1/info", None, named)[0] == 200
+
+
 # Bodies
 
 

@@ -41,6 +41,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
     metavar="DIR",
     help="Let clients add pictures, which are kept here.",
 )
+@click.option("--read-only", is_flag=True, help="Let clients change nothing.")
 @click.option("--allow-urls", is_flag=True, help="Let clients name a public address as the query.")
 @click.option(
     "--allow-host",
@@ -62,6 +63,7 @@ def serve(
     token_file: Path | None,
     folders: tuple[Path, ...],
     upload_folder: Path | None,
+    read_only: bool,
     allow_urls: bool,
     hosts: tuple[str, ...],
     show_positions: bool,
@@ -87,9 +89,9 @@ def serve(
     from glocal.gallery import Gallery
 
     token = _token(token_file)
-    if host not in LOOPBACK and token is None:
+    if token is None and (host not in LOOPBACK or hosts):
         raise click.UsageError(
-            f"whoever reaches {host} would reach the gallery: set a token, "
+            f"whoever reaches {hosts[0] if hosts else host} would reach the gallery: set a token, "
             "e.g. --token-file FILE after: "
             'python3 -c "import secrets; print(secrets.token_urlsafe(32))" > FILE'
         )
@@ -97,6 +99,7 @@ def serve(
         token=token,
         loopback=host in LOOPBACK,
         hosts=frozenset(name.lower().rstrip(".") for name in hosts),
+        read_only=read_only,
         folders=folders,
         upload_folder=upload_folder,
         urls=allow_urls,

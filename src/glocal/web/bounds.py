@@ -102,7 +102,6 @@ class Bounds:
                 raise ProblemError(
                     408,
                     f"the request took longer than {self._settings.body_seconds:g} s to arrive",
-                    headers={"Connection": "close"},
                 ) from None
             if message["type"] == "http.request":
                 left -= len(message.get("body", b""))
@@ -118,7 +117,6 @@ class Bounds:
         return ProblemError(
             413,
             f"a request may have {self._settings.body_bytes / 2**20:.0f} MiB",
-            headers={"Connection": "close"},
         )
 
 

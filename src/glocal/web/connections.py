@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST = 400
@@ -14,6 +15,7 @@ MOST = 400
 _HEADER_SECONDS = 10.0
 _STALLED_SECONDS = 30.0
 _LOOK = 2.0
+_LINGER = 1.0
 
 
 class PatientProtocol(H11Protocol):
@@ -44,9 +46,19 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """From now on the next request may begin."""
+        """From now on the next request may begin, if this one has come to its end.
+
+        Who was answered before its body was whole was refused: what else it sends is not read.
+        The connection is closed a moment later, since closing it over unread bytes would take the
+        answer back from a client that is still sending.
+        """
         self._beginning = time.monotonic()
+        unread = self.conn.their_state is h11.SEND_BODY
         super().on_response_complete()
+        if unread and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER, self.transport.abort)
 
     def _look(self) -> None:
         now = time.monotonic()

@@ -95,15 +95,18 @@ class Guard:
         headers, path = request.headers, request.scope["path"]
         self._check_host(headers)
         by_token = self._check_token(request, path)
-        if by_token or request.method in _HARMLESS:
+        if request.method in _HARMLESS:
             return
+        # Also with a token: a proxy may be adding it to whatever it passes on.
         origin = headers.get("origin")
-        if origin is not None:
-            if not _same_origin(origin, headers.get("host", "")):
-                raise ProblemError(403, "a page of another site asked for this")
-        elif headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        site = headers.get("sec-fetch-site", "same-origin")
+        if origin is not None and not _same_origin(origin, headers.get("host", "")):
             raise ProblemError(403, "a page of another site asked for this")
-        elif path not in _READS and OWN_HEADER not in headers:
+        if origin is None and site not in ("same-origin", "none"):
+            raise ProblemError(403, "a page of another site asked for this")
+        if self._settings.read_only and path not in _READS | _OPEN:
+            raise ProblemError(403, "this server changes nothing: it was started with --read-only")
+        if origin is None and not by_token and path not in _READS and OWN_HEADER not in headers:
             raise ProblemError(
                 403,
                 "this changes something: show that you mean it with the header X-Glocal: 1",

@@ -144,6 +144,7 @@ class Features(BaseModel):
 
     urls: bool
     positions: bool
+    forgetting: bool = Field(description="whether pictures can be forgotten")
     index_runs: bool
     uploads: bool
     explanations: list[str]

@@ -29,6 +29,7 @@ class Settings:
         loopback: whether only this machine reaches it; then the ``Host`` of a request is checked,
             or a web page elsewhere could reach it through a name that points here.
         hosts: names besides this machine's own that requests may be addressed to.
+        read_only: whether clients can change nothing.
         folders: below which clients may start index runs.
         upload_folder: where pictures that clients add are kept; `None`: they cannot.
         urls: whether a search may name an address to fetch the query from.
@@ -51,6 +52,7 @@ class Settings:
     token: str | None = None
     loopback: bool = True
     hosts: frozenset[str] = frozenset()
+    read_only: bool = False
     folders: tuple[Path, ...] = ()
     upload_folder: Path | None = None
     urls: bool = False

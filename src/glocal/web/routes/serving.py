@@ -63,8 +63,9 @@ async def info(service: TheService) -> Info:
         features=Features(
             urls=settings.urls,
             positions=settings.positions,
-            index_runs=bool(settings.folders),
-            uploads=settings.upload_folder is not None,
+            forgetting=not settings.read_only,
+            index_runs=bool(settings.folders) and not settings.read_only,
+            uploads=settings.upload_folder is not None and not settings.read_only,
             explanations=sorted(service.explainers),
             login=settings.token is not None,
         ),
