@@ -58,7 +58,7 @@ export class IndexView {
         told.files ? fact("Files", number(told.files)) : "",
         fact("Model", model),
       );
-      const allowed = told.allowed_folders;
+      const allowed = told.features.index_runs ? told.allowed_folders : [];
       this.folders.replaceChildren(...allowed.map((folder) => this.allowed(folder)));
       if (!allowed.length) {
         this.folders.append(
