@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Server, exif, photo
+from running import TOKEN, Server, exif, photo
 
 from glocal.gallery import Gallery
-
-TOKEN = "a-token-for-tests-0123456789"  # noqa: S105 - of the tests alone
 
 
 def fill(home: Path) -> Path:

@@ -20,6 +20,8 @@ from PIL import Image
 
 from glocal.client import Client
 
+TOKEN = "a-token-for-tests-0123456789"  # noqa: S105 - of the tests alone
+
 TIGHT = """
 import json, sys
 from pathlib import Path

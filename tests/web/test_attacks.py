@@ -15,9 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOKEN
 from PIL import Image
-from running import Server, form, photo, problem, read_all, wait_until
+from running import TOKEN, Server, form, photo, problem, read_all, wait_until
 
 from glocal.client import ServerError
 

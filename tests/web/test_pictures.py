@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TOKEN
 from PIL import Image
-from running import Server, photo, problem, wait_until
+from running import TOKEN, Server, photo, problem, wait_until
 
 from glocal.client import Client, Picture, ServerError
 from glocal.images import load

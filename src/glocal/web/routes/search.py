@@ -15,6 +15,7 @@ from glocal.errors import QueryError
 from glocal.gallery import SearchResult
 from glocal.gallery.conditions import Condition
 from glocal.gallery.indexing import content_id
+from glocal.gallery.results import plain
 from glocal.web.asking import Asked, read_question
 from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
@@ -219,7 +220,7 @@ def _answer(
     hits = []
     for place, (content, hit) in enumerate(chosen):
         if content in shown:  # else it was forgotten in this very moment
-            evidence = dict(hit.evidence) | ({"identical": True} if content == identical else {})
+            evidence = plain(hit.evidence) | ({"identical": True} if content == identical else {})
             fields = service.picture_fields(shown[content], hit.path)
             hits.append(
                 FoundPicture(
