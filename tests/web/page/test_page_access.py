@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Tab
+from tab import Tab
 
 VIEWS = ("", "?view=folders", "?view=map", "?view=duplicates", "?view=index")
 SEEN = {"": "li.tile img.there", "?view=folders": ".cover img", "?view=map": ".pin",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conftest import Gallery, Tab
+from tab import Gallery, Tab
 
 
 def test_the_timeline_goes_month_by_month(tab: Tab) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from conftest import Tab
+from tab import Tab
 
 
 def _open_first_hit(tab: Tab, seed: int) -> None:

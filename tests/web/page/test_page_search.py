@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import scenes
-from conftest import Gallery, Tab
+from tab import Gallery, Tab
 
 
 def test_a_dropped_picture_finds_its_original_first(tab: Tab) -> None:
