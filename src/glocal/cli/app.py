@@ -19,6 +19,7 @@ _COMMANDS = {
     "index": ("indexing", "Add the pictures below folders; add, re-read and forget what changed."),
     "search": ("searching", "Find the same thing as in a picture."),
     "explain": ("explaining", "Draw why pictures match."),
+    "serve": ("serving", "Serve the gallery as a page and an API."),
     "info": ("knowing", "Say what a gallery holds."),
     "check": ("checking", "Say whether a gallery is sound; --repair mends it."),
     "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),

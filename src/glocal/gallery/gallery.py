@@ -137,7 +137,7 @@ class Gallery:
 
     @property
     def encoder(self) -> OnnxEncoder:
-        """The model itself, which may use all cores for one picture."""
+        """The model itself, for one picture at a time; any thread may use it."""
         return self._models.encoder(alone=True)
 
     # Adding and removing
@@ -393,6 +393,24 @@ class Gallery:
             bytes_of_parts=counts["bytes_of_parts"],
             bytes_free=self._layout.free_bytes(),
         )
+
+    @property
+    def catalog_file(self) -> Path:
+        """The catalogue's file, for those who only look (`glocal.gallery.browsing`)."""
+        return self._layout.catalog
+
+    def roots(self) -> list[Path]:
+        """What was asked to be indexed, and where pictures without a file are kept."""
+        return [*self._catalog.roots(), self._layout.kept]
+
+    def in_graph(self) -> int:
+        """How many pictures the HNSW graph covers; the others are scanned exactly."""
+        return self._store().status().in_graph
+
+    def warm(self) -> None:
+        """Open what a search needs, so that the first is as fast as any."""
+        self._store()
+        self._models.second_look()
 
     def failures(self) -> list[Failure]:
         """The files that could not be read as pictures, and why."""

@@ -1,0 +1,333 @@
+"""A client of `glocal serve`, with nothing to install besides glocal.
+
+>>> from glocal.client import Client
+>>> client = Client("http://127.0.0.1:8470")                  # doctest: +SKIP
+>>> for hit in client.search("query.jpg").hits:               # doctest: +SKIP
+...     print(hit.rank, hit.picture.path, hit.score)
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from glocal.errors import GlocalError
+
+Image = str | os.PathLike[str] | bytes
+"""A picture to send: the path of a file, or what is in one."""
+
+Region = tuple[float, float, float, float]
+
+
+class ServerError(GlocalError, RuntimeError):
+    """The server refused, or cannot be reached.
+
+    Attributes:
+        status: of HTTP; 0 when there was no answer.
+        kind: of the problem, for programs.
+    """
+
+    def __init__(self, text: str, status: int = 0, kind: str = "about:blank") -> None:
+        super().__init__(text)
+        self.status = status
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of the gallery.
+
+    Attributes:
+        id: names it.
+        path: of a file that holds it, on the server.
+        copies: how many files hold it.
+        width: of the upright picture, in pixels.
+        height: of the upright picture, in pixels.
+        bytes: of the file.
+        taken: by the camera's own clock.
+        camera: make and model.
+        position: latitude and longitude in degrees, where the server shows them.
+    """
+
+    id: str
+    path: str
+    copies: int
+    width: int
+    height: int
+    bytes: int
+    taken: datetime | None
+    camera: str | None
+    position: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An answer to a search: its rank from 1, its similarity, and what else speaks for it."""
+
+    rank: int
+    score: float
+    picture: Picture
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answers to a search.
+
+    Attributes:
+        query: searches again with the same picture, without sending it again.
+        model: that compared.
+        hits: best first.
+        more: whether further hits follow.
+        timings_ms: milliseconds of each stage.
+    """
+
+    query: str
+    model: str
+    hits: tuple[Hit, ...]
+    more: bool
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRun:
+    """An index run as it is, or was when it was asked about.
+
+    Attributes:
+        id: names it.
+        folder: on the server.
+        state: ``waiting``, ``running``, ``done``, ``failed`` or ``cancelled``.
+        progress: ``stage``, ``done``, ``total``, ``unchanged``, ``failed``; or `None`.
+        report: ``added``, ``updated``, ``unchanged``, ``removed``, ``failed``, ``skipped``,
+            ``seconds`` when it is done.
+        error: why it failed.
+    """
+
+    id: str
+    folder: str
+    state: str
+    progress: dict[str, Any] | None
+    report: dict[str, Any] | None
+    error: str | None
+
+
+class Client:
+    """Talks to one server; any thread may use it.
+
+    Args:
+        address: such as ``http://127.0.0.1:8470``.
+        token: the server's, if it has one.
+        timeout: seconds without any answer after which a call gives up.
+
+    Raises:
+        ServerError: from every method, when the server refuses or cannot be reached.
+    """
+
+    def __init__(self, address: str, *, token: str | None = None, timeout: float = 60.0) -> None:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ServerError(f"{address!r} is no address such as http://127.0.0.1:8470")
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname, parts.port
+        self._base = parts.path.rstrip("/")
+        self._token = token
+        self._timeout = timeout
+
+    def search(
+        self,
+        image: Image | None = None,
+        *,
+        query: str | None = None,
+        like: Sequence[Image] = (),
+        unlike: Sequence[Image] = (),
+        region: Region | None = None,
+        where: str | None = None,
+        url: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Answer:
+        """Find the same thing as in a picture; see `glocal.Gallery.search`.
+
+        Args:
+            image: the query.
+            query: in its place the `Answer.query` of an earlier search, or a picture's id.
+            like: more pictures of what is sought.
+            unlike: pictures of what is not.
+            region: X, Y, W, H of the query, in pixels or as fractions.
+            where: a condition, such as ``taken >= 2019``.
+            url: in place of the query its address, where the server's owner allows that.
+            limit: how many hits at most.
+            offset: how many of the best to leave out.
+        """
+        fields = {
+            "query": query,
+            "url": url,
+            "where": where,
+            "region": None if region is None else ",".join(map(str, region)),
+            "limit": str(limit),
+            "offset": str(offset),
+        }
+        files = [("image", one) for one in ([] if image is None else [image])]
+        files += [("image", one) for one in like] + [("against", one) for one in unlike]
+        answer = self._json("POST", "/v1/search", *_form(fields, files))
+        return Answer(
+            answer["query"],
+            answer["model"],
+            tuple(
+                Hit(hit["rank"], hit["score"], _picture(hit), hit["evidence"])
+                for hit in answer["hits"]
+            ),
+            answer["more"],
+            answer["timings_ms"],
+        )
+
+    def info(self) -> dict[str, Any]:
+        """What the gallery holds and the server does, as the server says it."""
+        known: dict[str, Any] = self._json("GET", "/v1/info")
+        return known
+
+    def pictures(
+        self, *, where: str | None = None, order: str = "taken", page: int = 200
+    ) -> Iterator[Picture]:
+        """Every picture that meets a condition: the latest first, or by ``path``.
+
+        Args:
+            where: the condition.
+            order: ``taken`` or ``path``.
+            page: how many are asked for at once.
+        """
+        cursor = None
+        while True:
+            asked = {"where": where, "order": order, "limit": page, "cursor": cursor}
+            given = {name: value for name, value in asked.items() if value is not None}
+            answer = self._json("GET", f"/v1/pictures?{urlencode(given)}")
+            yield from map(_picture, answer["pictures"])
+            cursor = answer["next"]
+            if cursor is None:
+                return
+
+    def picture(self, name: str) -> Picture:
+        """A picture by its id."""
+        return _picture(self._json("GET", f"/v1/pictures/{quote(name, safe='')}"))
+
+    def file(self, name: str) -> bytes:
+        """A picture's file, as browsers can show it."""
+        return self._bytes(f"/v1/pictures/{quote(name, safe='')}/file")
+
+    def thumbnail(self, name: str, size: int = 320) -> bytes:
+        """A JPEG of a picture, its longer side at most 160, 320, 640 or 1280 pixels."""
+        return self._bytes(f"/v1/pictures/{quote(name, safe='')}/thumbnail?size={size}")
+
+    def forget(self, name: str) -> int:
+        """Let the gallery forget a picture; returns how many files held it."""
+        return int(self._json("DELETE", f"/v1/pictures/{quote(name, safe='')}")["removed"])
+
+    def add(self, *images: Image) -> IndexRun:
+        """Add pictures, where the server's owner allows that; the run makes them searchable."""
+        form = _form({}, [("image", image) for image in images])
+        return _run(self._json("POST", "/v1/pictures", *form)["run"])
+
+    def index(self, folder: str) -> IndexRun:
+        """Ask for an index run over a folder of the server's that its owner has allowed."""
+        body = json.dumps({"folder": folder}).encode()
+        return _run(self._json("POST", "/v1/index-runs", body, "application/json"))
+
+    def index_run(self, run: str) -> IndexRun:
+        """How an index run is doing."""
+        return _run(self._json("GET", f"/v1/index-runs/{quote(run, safe='')}"))
+
+    def follow(self, run: str) -> Iterator[IndexRun]:
+        """An index run after each change, until it is over."""
+        with self._answer("GET", f"/v1/index-runs/{quote(run, safe='')}/events") as response:
+            for line in response:
+                if line.startswith(b"data: "):
+                    yield _run(json.loads(line[6:]))
+
+    def cancel(self, run: str) -> IndexRun:
+        """Stop an index run; what it has done so far is kept."""
+        return _run(self._json("DELETE", f"/v1/index-runs/{quote(run, safe='')}"))
+
+    def _json(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> Any:
+        with self._answer(method, path, body, kind) as response:
+            return json.load(response)
+
+    def _bytes(self, path: str) -> bytes:
+        with self._answer("GET", path) as response:
+            return response.read()
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, body: bytes | None = None, kind: str = ""
+    ) -> Iterator[http.client.HTTPResponse]:
+        make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = make(self._host, self._port, timeout=self._timeout)
+        headers = {"X-Glocal": "1"} | ({"Content-Type": kind} if kind else {})
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        try:
+            connection.request(method, self._base + path, body, headers)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _error(response.status, response.read())
+            yield response
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerError(f"the server at {self._host} does not answer: {error}") from error
+        finally:
+            connection.close()
+
+
+def _error(status: int, body: bytes) -> ServerError:
+    try:
+        problem = json.loads(body)
+        text = problem.get("detail") or problem["title"]
+        return ServerError(f"{text} (status {status})", status, problem["type"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ServerError(f"the server answers with status {status}", status)
+
+
+def _picture(value: dict[str, Any]) -> Picture:
+    position = value["position"]
+    return Picture(
+        value["id"],
+        value["path"],
+        value["copies"],
+        value["width"],
+        value["height"],
+        value["bytes"],
+        None if value["taken"] is None else datetime.fromisoformat(value["taken"]),
+        value["camera"],
+        None if position is None else (position["latitude"], position["longitude"]),
+    )
+
+
+def _run(value: dict[str, Any]) -> IndexRun:
+    names = ("id", "folder", "state", "progress", "report", "error")
+    return IndexRun(**{name: value[name] for name in names})
+
+
+def _form(fields: dict[str, str | None], files: Sequence[tuple[str, Image]]) -> tuple[bytes, str]:
+    """The body of a form and its content type (RFC 7578)."""
+    mark = secrets.token_hex(16)
+    parts: list[bytes] = []
+    for name, value in fields.items():
+        if value is not None:
+            parts.append(_part(mark, f'name="{name}"', value.encode("utf-8", "surrogateescape")))
+    for name, image in files:
+        data = image if isinstance(image, bytes) else Path(image).expanduser().read_bytes()
+        parts.append(_part(mark, f'name="{name}"; filename="picture"', data))
+    body = b"".join([*parts, f"--{mark}--\r\n".encode()])
+    return body, f"multipart/form-data; boundary={mark}"
+
+
+def _part(mark: str, disposition: str, body: bytes) -> bytes:
+    head = f"--{mark}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
+    return head.encode() + body + b"\r\n"

@@ -1,0 +1,212 @@
+// The page: which view is shown, and what stands above and around all of them.
+
+import { ask, onLocked, Problem } from "./api.js";
+import { FoldersView, MapView, TimelineView } from "./browse.js";
+import { Detail } from "./detail.js";
+import { DuplicatesView } from "./duplicates.js";
+import { button, el, icon, notice, openDialog } from "./elements.js";
+import { changed } from "./gallery.js";
+import { IndexView } from "./indexing.js";
+import { SearchView } from "./search.js";
+import { listenForKeys, shortcut, showShortcuts } from "./shortcuts.js";
+import { afresh, go, linkTo, onState, readState, unfiltered, viewKey, viewOf } from "./state.js";
+import { acceptDropsAndPastes, choose, takePicture, useId } from "./uploads.js";
+
+const VIEWS = {
+  timeline: { title: "Timeline", draw: "timeline", make: TimelineView },
+  folders: { title: "Folders", draw: "folder", make: FoldersView },
+  map: { title: "Map", draw: "map", make: MapView },
+  duplicates: { title: "Duplicates", draw: "duplicates", make: DuplicatesView },
+  index: { title: "Add", draw: "index", make: IndexView },
+};
+const MAKERS = {
+  ...Object.fromEntries(Object.entries(VIEWS).map(([name, { make }]) => [name, make])),
+  search: SearchView,
+};
+const KEPT = 4;
+
+const main = document.getElementById("main");
+const kept = new Map();
+let current = null;
+
+const detail = new Detail(() => {
+  const ids = current?.view.grid?.pictures?.map((one) => one.id) ?? [];
+  return { ids, hit: (id) => current?.view.hit?.(id) };
+});
+
+/** Show what the address says; a view that was left lately comes back as it was. */
+function render(state, { back = false } = {}) {
+  const name = MAKERS[viewOf(state)] ? viewOf(state) : "timeline";
+  const key = viewKey(state);
+  if (current?.key !== key) {
+    const changeOnly =
+      current?.name === name &&
+      current.view.update &&
+      (name !== "search" || current.first === state.like[0]);
+    if (changeOnly) {
+      kept.delete(current.key);
+      current.view.update(state);
+      current.key = key;
+    } else {
+      if (current) {
+        current.view.pause();
+        current.scroll = scrollY;
+      }
+      const old = back ? kept.get(key) : null;
+      current = old ?? { name, key, view: new MAKERS[name](state), scroll: 0 };
+      main.replaceChildren(current.view.element);
+      if (old) old.view.resume();
+      scrollTo(0, current.scroll);
+    }
+    current.first = state.like[0];
+    kept.delete(key);
+    kept.set(key, current);
+    if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+    drawViews(name);
+  }
+  document.title = name === "search" ? "Found – glocal" : `${VIEWS[name].title} – glocal`;
+  document.body.dataset.view = name;
+  detail.show(state);
+}
+
+function drawViews(name) {
+  const link = ([one, { title, draw }]) =>
+    el(
+      "a",
+      {
+        href: linkTo({ ...afresh, ...unfiltered, view: one === "timeline" ? null : one }),
+        "aria-current": one === name ? "page" : null,
+      },
+      icon(draw),
+      el("span", {}, title),
+    );
+  document.getElementById("views").replaceChildren(...Object.entries(VIEWS).map(link));
+}
+
+const THEMES = {
+  auto: ["auto", "as the system has it"],
+  light: ["sun", "light"],
+  dark: ["moon", "dark"],
+};
+
+function drawTools() {
+  const themed = document.documentElement.dataset.theme ?? "auto";
+  const theme = button(
+    `Colours: ${THEMES[themed][1]}`,
+    { draw: THEMES[themed][0], quiet: true, class: "plain" },
+    nextTheme,
+  );
+  document.getElementById("tools").replaceChildren(
+    button("Search with a picture", { draw: "search", class: "primary small call" }, () =>
+      choose(),
+    ),
+    button("Use the camera", { draw: "camera", quiet: true, class: "plain" }, () => takePicture()),
+    theme,
+    button("Keyboard shortcuts", { draw: "help", quiet: true, class: "plain" }, showShortcuts),
+  );
+  return theme;
+}
+
+function nextTheme() {
+  const order = Object.keys(THEMES);
+  const now = document.documentElement.dataset.theme ?? "auto";
+  const next = order[(order.indexOf(now) + 1) % order.length];
+  if (next === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = next;
+  try {
+    localStorage.setItem("theme", next);
+  } catch {
+    // It lasts as long as the page, then.
+  }
+  drawTools().focus();
+  current?.view.map?.draw();
+}
+
+let unlocking = null;
+
+/** Ask for the token that the server's owner gave out. */
+function askForToken() {
+  unlocking ??= new Promise((done, refuse) => {
+    const field = el("input", {
+      type: "password",
+      name: "token",
+      required: true,
+      autocomplete: "current-password",
+    });
+    const wrong = el("p", { class: "wrong", role: "alert" });
+    const form = el(
+      "form",
+      {},
+      el("p", {}, "This gallery is locked. Its owner has the token; glocal serve says where."),
+      el("label", {}, "Token", field),
+      wrong,
+      el("button", { class: "primary" }, "Open the gallery"),
+    );
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      try {
+        await ask("login", { method: "POST", json: { token: field.value } });
+        done();
+        dialog.close();
+      } catch (error) {
+        wrong.textContent = error.message;
+        field.select();
+      }
+    });
+    const dialog = openDialog("Token", form, {
+      name: "token",
+      closed: () => {
+        unlocking = null;
+        refuse(new Problem("Without the token this gallery stays closed.", 401));
+      },
+    });
+    field.focus();
+  });
+  return unlocking;
+}
+
+/** The picture that has the focus, or that the dialog shows. */
+const focused = () => document.activeElement?.closest?.("li.tile")?.dataset.id ?? readState().show;
+
+function withFocused(role) {
+  const id = focused();
+  if (id) useId(id, role);
+  else notice("Go to a picture first: the arrow keys move from one to the next.");
+}
+
+function defineKeys() {
+  shortcut("o", "choose a picture to search with", () => choose());
+  shortcut("c", "use the camera", () => takePicture());
+  shortcut("s", "search with the picture in focus", () => withFocused("query"), { inDialog: true });
+  shortcut("+", "also like the picture in focus", () => withFocused("like"), { inDialog: true });
+  shortcut("-", "not like the picture in focus", () => withFocused("not"), { inDialog: true });
+  shortcut("b", "draw a box around a part", () => current?.view.drawBox?.());
+  shortcut("g", "go to the pictures", () =>
+    document.querySelector("li.tile a[tabindex='0']")?.focus(),
+  );
+  shortcut("f", "go to the filters", () => document.querySelector(".filter-bar button")?.focus());
+  shortcut("l", "lines on or off", () => detail.toggle("lines"), { inDialog: true });
+  shortcut("h", "heat map on or off", () => detail.toggle("heat"), { inDialog: true });
+  Object.entries(VIEWS).forEach(([name, { title }], at) => {
+    shortcut(
+      String(at + 1),
+      title.toLowerCase() === "add" ? "add pictures" : title.toLowerCase(),
+      () => go({ ...afresh, ...unfiltered, view: name === "timeline" ? null : name }),
+    );
+  });
+  shortcut("t", "light or dark", nextTheme);
+  shortcut("?", "this list", showShortcuts);
+  listenForKeys();
+}
+
+onLocked(askForToken);
+onState(render);
+drawTools();
+defineKeys();
+acceptDropsAndPastes();
+addEventListener("gallery-changed", () => {
+  for (const [key, one] of kept) if (one !== current) kept.delete(key);
+  changed();
+});
+if ("scrollRestoration" in history) history.scrollRestoration = "manual";
+render(readState());

@@ -1,0 +1,377 @@
+// Looking through the gallery: by time, by folder, and on a map.
+
+import { ask, thumbnailOf } from "./api.js";
+import { announce, button, el } from "./elements.js";
+import { filterBar } from "./filters.js";
+import { facets, info, remember } from "./gallery.js";
+import { Grid } from "./grid.js";
+import { conditionOf, go, linkTo, readNear } from "./state.js";
+import { tileActions } from "./search.js";
+import { choose, takePicture } from "./uploads.js";
+import { count, folderOf, monthOf, nameOf, number, placeOf, shortMonthOf } from "./words.js";
+import { WorldMap } from "./worldmap.js";
+
+const PAGE = 120;
+
+/** An endless grid of the pictures that meet a condition. */
+function pictureGrid(condition, { order = "taken", section, loaded } = {}) {
+  return new Grid({
+    label: "Pictures",
+    load: async (cursor, signal) => {
+      const page = await ask("pictures", {
+        params: { cursor, limit: PAGE, where: condition, order },
+        signal,
+      });
+      page.pictures.forEach(remember);
+      return page;
+    },
+    link: (one) => linkTo({ show: one.id }),
+    actions: tileActions,
+    section,
+    loaded: (how) => {
+      if (!how.shown) how.page.empty = true;
+      loaded?.(how);
+    },
+  });
+}
+
+const byMonth = (one) =>
+  one.taken
+    ? { key: one.taken.slice(0, 7), title: monthOf(one.taken.slice(0, 7)) }
+    : { key: "undated", title: "Without a date" };
+
+class GridView {
+  pause() {
+    this.grid?.stop();
+  }
+
+  resume() {
+    this.grid?.resume();
+  }
+}
+
+function nothing(text) {
+  return el("p", { class: "empty" }, text);
+}
+
+/** All pictures, the newest first, month by month. */
+export class TimelineView extends GridView {
+  constructor(state) {
+    super();
+    const filtered = conditionOf(state);
+    this.count = el("p", { class: "count" });
+    this.rail = el("nav", { class: "rail", "aria-label": "Years and months" });
+    this.grid = pictureGrid(conditionOf(state, state.at ? `taken <= ${state.at}` : ""), {
+      section: byMonth,
+      loaded: ({ shown, page }) => {
+        if (page.total != null) this.count.textContent = count(page.total, "picture");
+        announce(`${count(shown, "picture")} shown`);
+        if (!shown) this.none(filtered);
+      },
+    });
+    const newer = state.at
+      ? el("a", { class: "button soft small", href: linkTo({ at: null }) }, "Back to the newest")
+      : null;
+    this.element = el(
+      "div",
+      { class: "browse" },
+      filtered || state.at ? null : hero(),
+      el(
+        "div",
+        { class: "found-head" },
+        el(
+          "div",
+          {},
+          el(filtered || state.at ? "h1" : "h2", { class: "view-title" }, "Timeline"),
+          this.count,
+        ),
+        el("div", { class: "filters" }, newer, filterBar(state)),
+      ),
+      el("div", { class: "with-rail" }, this.grid.element, this.rail),
+    );
+    this.drawRail(state).catch(() => {});
+  }
+
+  none(filtered) {
+    this.grid.foot.replaceChildren(
+      filtered
+        ? nothing("No picture meets the filters. Take one away to see more.")
+        : el(
+            "div",
+            { class: "empty" },
+            el("p", {}, "There are no pictures yet."),
+            el("a", { class: "button primary", href: linkTo({ view: "index" }) }, "Add pictures"),
+          ),
+    );
+  }
+
+  async drawRail(state) {
+    const { months: known } = await facets();
+    const years = new Map();
+    for (const { month, pictures } of [...known].reverse()) {
+      const year = month.slice(0, 4);
+      if (!years.has(year)) years.set(year, []);
+      years.get(year).push({ month, pictures });
+    }
+    const most = Math.max(...known.map((one) => one.pictures), 1);
+    // Few years are worth their months; many would make a list longer than the screen.
+    const monthly = years.size <= 2;
+    const here = (at) => (state.at === at ? "true" : null);
+    for (const [year, months] of [...years].reverse()) {
+      const all = months.reduce((sum, one) => sum + one.pictures, 0);
+      const bars = el(
+        "span",
+        { class: "bars", "aria-hidden": "true" },
+        [...Array(12).keys()].map((at) => {
+          const found = months.find((one) => Number(one.month.slice(5)) === at + 1);
+          return el("span", {
+            style: { height: found ? `${15 + (85 * found.pictures) / most}%` : "0" },
+          });
+        }),
+      );
+      this.rail.append(
+        el(
+          "a",
+          {
+            href: linkTo({ at: year }),
+            "aria-current": here(year),
+            "aria-label": `${year}, ${count(all, "picture")}`,
+          },
+          el("span", {}, year),
+          bars,
+        ),
+      );
+      if (monthly) {
+        for (const { month, pictures } of [...months].reverse()) {
+          this.rail.append(
+            el(
+              "a",
+              {
+                class: "month",
+                href: linkTo({ at: month }),
+                "aria-current": here(month),
+                "aria-label": `${monthOf(month)}, ${count(pictures, "picture")}`,
+              },
+              el("span", {}, shortMonthOf(month)),
+              el("span", { class: "tally" }, number(pictures)),
+            ),
+          );
+        }
+      }
+    }
+  }
+}
+
+/** The invitation to search. */
+function hero() {
+  const size = el("span", {}, "your pictures");
+  info()
+    .then(({ pictures }) => (size.textContent = count(pictures, "picture")))
+    .catch(() => {});
+  return el(
+    "section",
+    { class: "hero", "aria-labelledby": "hero-title" },
+    el("h1", { id: "hero-title" }, "Find the same thing."),
+    el(
+      "p",
+      {},
+      "Drop a picture anywhere on this page, paste one, or begin with one of ",
+      size,
+      ".",
+    ),
+    el(
+      "div",
+      { class: "row" },
+      button("Choose a picture", { draw: "upload", class: "primary" }, () => choose()),
+      button("Use the camera", { draw: "camera", class: "soft" }, () => takePicture()),
+    ),
+  );
+}
+
+/** Folder by folder. */
+export class FoldersView extends GridView {
+  constructor(state) {
+    super();
+    this.element = el("div", { class: "browse" });
+    this.draw(state).catch((error) => this.element.replaceChildren(nothing(error.message)));
+  }
+
+  async draw(state) {
+    const { folders } = await facets();
+    const known = new Map(folders.map((one) => [one.path, one]));
+    const parent = (path) => known.get(path)?.parent ?? null;
+    let here = state.folder;
+    const tops = folders.filter((one) => parent(one.path) === null);
+    // One folder that holds everything is no choice: begin inside.
+    if (!here && tops.length === 1) here = tops[0].path;
+    const below = folders.filter((one) =>
+      here ? parent(one.path) === here : parent(one.path) === null,
+    );
+    const trail = [];
+    for (let at = here; at; at = parent(at)) trail.unshift(at);
+    const step = (path, last) =>
+      el(
+        "li",
+        {},
+        last
+          ? el("span", { "aria-current": "page" }, nameOf(path))
+          : el("a", { href: linkTo({ folder: path }) }, nameOf(path)),
+      );
+    const crumbs = el(
+      "nav",
+      { class: "crumbs", "aria-label": "Folders above" },
+      el(
+        "ol",
+        {},
+        tops.length > 1
+          ? el("li", {}, el("a", { href: linkTo({ folder: null }) }, "All folders"))
+          : null,
+        trail.map((path, at) => step(path, at === trail.length - 1)),
+      ),
+    );
+    const total = here ? known.get(here)?.files : tops.reduce((sum, one) => sum + one.files, 0);
+    this.element.replaceChildren(
+      el(
+        "div",
+        { class: "found-head" },
+        el(
+          "div",
+          {},
+          crumbs,
+          el("h1", { class: "view-title" }, here ? nameOf(here) : "Folders"),
+          el("p", { class: "count" }, count(total ?? 0, "file")),
+        ),
+      ),
+      below.length
+        ? el(
+            "ul",
+            { class: "folders", "aria-label": "Folders" },
+            below.map((one) => this.card(one)),
+          )
+        : "",
+    );
+    if (!here) return;
+    this.grid = pictureGrid(conditionOf({ ...state, folder: here }), {
+      order: "path",
+      loaded: ({ shown }) => announce(`${count(shown, "picture")} shown`),
+    });
+    this.element.append(this.grid.element);
+  }
+
+  card({ path, files }) {
+    const cover = el("div", { class: "cover", "aria-hidden": "true" });
+    const watcher = new IntersectionObserver(
+      async ([seen]) => {
+        if (!seen.isIntersecting) return;
+        watcher.disconnect();
+        const page = await ask("pictures", {
+          params: { limit: 3, where: conditionOf({ folder: path }) },
+        }).catch(() => null);
+        for (const one of page?.pictures ?? [])
+          cover.append(el("img", { src: thumbnailOf(one.id, 240), alt: "", loading: "lazy" }));
+      },
+      { rootMargin: "300px" },
+    );
+    watcher.observe(cover);
+    return el(
+      "li",
+      {},
+      el(
+        "a",
+        { class: "folder", href: linkTo({ view: "folders", folder: path }) },
+        cover,
+        el("strong", {}, nameOf(path)),
+        el("span", { class: "tally" }, count(files, "file")),
+      ),
+    );
+  }
+}
+
+/** On a map. */
+export class MapView extends GridView {
+  constructor(state) {
+    super();
+    this.list = el("div", { class: "map-list" });
+    this.element = el("div", { class: "browse" });
+    this.draw(state).catch((error) => this.element.replaceChildren(nothing(error.message)));
+  }
+
+  async draw(state) {
+    const [{ places }, { pictures }] = await Promise.all([facets(), info()]);
+    const located = places.reduce((sum, one) => sum + one.pictures, 0);
+    const head = el(
+      "div",
+      { class: "found-head" },
+      el(
+        "div",
+        {},
+        el("h1", { class: "view-title" }, "Map"),
+        el(
+          "p",
+          { class: "count" },
+          `${number(located)} of ${count(pictures, "picture")} say where they were taken`,
+        ),
+      ),
+    );
+    if (!places.length) {
+      this.element.replaceChildren(
+        head,
+        nothing(
+          "No picture of this gallery says where it was taken, or the server keeps it to itself.",
+        ),
+      );
+      return;
+    }
+    const map = new WorldMap({
+      places,
+      open: (members, center) => this.opened(members, center),
+    });
+    this.map = map;
+    this.element.replaceChildren(head, map.element, this.list);
+    const near = readNear(state.near);
+    if (near) this.show(near, state);
+  }
+
+  opened(members, center) {
+    const away = Math.max(...members.map((one) => kilometres(center, one)));
+    if (members.length > 1 && away > 0.3 && this.map.scale < 20_000)
+      this.map.zoom(4, this.map.toPixels(center.longitude, center.latitude));
+    const km = away < 10 ? Math.max(0.1, Math.ceil(away * 11) / 10) : Math.ceil(away * 1.05);
+    go(
+      { near: `${center.latitude.toFixed(5)},${center.longitude.toFixed(5)},${km}` },
+      { replace: true },
+    );
+  }
+
+  /** Another place: the map stays as it is. */
+  update(state) {
+    const near = readNear(state.near);
+    if (near && this.map) this.show(near, state);
+    else this.list.replaceChildren();
+  }
+
+  show(near, state) {
+    this.grid?.stop();
+    const heading = el(
+      "h2",
+      { class: "section-title" },
+      `Around ${placeOf(near.latitude, near.longitude, near.km < 10 ? 3 : 1)}`,
+    );
+    const tally = el("span", { class: "tally" });
+    this.grid = pictureGrid(conditionOf(state), {
+      loaded: ({ shown, page }) => {
+        tally.textContent = ` · ${count(page.total ?? shown, "picture")} within ${near.km} km`;
+        announce(heading.textContent);
+      },
+    });
+    heading.append(tally);
+    this.list.replaceChildren(heading, this.grid.element);
+  }
+}
+
+function kilometres(a, b) {
+  const radians = Math.PI / 180;
+  const x =
+    (b.longitude - a.longitude) * radians * Math.cos(((a.latitude + b.latitude) / 2) * radians);
+  return 6371 * Math.hypot(x, (b.latitude - a.latitude) * radians);
+}

@@ -1,0 +1,243 @@
+// One picture close by: alone, or side by side with what it was found with.
+
+import { pictureOf, thumbnailOf } from "./api.js";
+import { announce, button, el, icon, notice, openDialog } from "./elements.js";
+import { info, picture } from "./gallery.js";
+import { Pair } from "./pair.js";
+import { go, readState } from "./state.js";
+import { useId } from "./uploads.js";
+import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } from "./words.js";
+
+const wanted = { lines: true, heat: false };
+
+/** The dialog over a view: which picture it shows stands in the address. */
+export class Detail {
+  /** @param {() => {ids: string[], hit: (id) => object | undefined}} around what stands beside it */
+  constructor(around) {
+    this.around = around;
+    this.dialog = null;
+    this.pair = null;
+  }
+
+  /** Show what the state says, or close. */
+  show(state) {
+    if (!state.show) {
+      this.dialog?.close();
+      return;
+    }
+    if (!this.dialog) this.open();
+    this.fill(state).catch((error) => {
+      this.stage.replaceChildren(el("p", { class: "empty", role: "alert" }, error.message));
+      this.facts.replaceChildren();
+      this.tools.replaceChildren();
+    });
+  }
+
+  open() {
+    this.stage = el("div", { class: "stage" });
+    this.facts = el("div", { class: "detail-facts" });
+    this.tools = el("div", { class: "row detail-tools" });
+    this.opener = document.activeElement;
+    this.dialog = openDialog(
+      "Picture",
+      el("div", { class: "detail-body" }, this.stage, el("footer", {}, this.facts, this.tools)),
+      {
+        name: "detail",
+        closed: () => {
+          this.pair?.close();
+          this.pair = this.dialog = null;
+          const shown = readState().show;
+          if (shown) go({ show: null, beside: null });
+          const tile = document.querySelector(`li.tile[data-id="${CSS.escape(shown ?? "")}"] a`);
+          (tile ?? this.opener)?.focus?.();
+        },
+      },
+    );
+    this.title = this.dialog.querySelector("h2");
+    this.dialog.addEventListener("keydown", (event) => this.pressed(event));
+  }
+
+  async fill(state) {
+    const asked = state.beside ?? state.like[0];
+    const hit = this.around().hit(state.show);
+    const one = hit ?? (await picture(state.show));
+    const query = asked && asked !== state.show ? await queryOf(asked) : null;
+    if (readState().show !== state.show || !this.dialog) return; // one went on meanwhile
+    this.pair?.close();
+    this.pair = null;
+    this.title.textContent = nameOf(one.path);
+    this.title.title = one.path;
+    this.drawFacts(one);
+    if (query) this.drawPair(query, one, state, hit);
+    else this.drawSingle(one);
+    this.drawSteps(state);
+    if (this.pair) await this.explain(this.pair, one, hit);
+  }
+
+  drawSingle(one) {
+    this.stage.replaceChildren(
+      el("img", { class: "single", src: thumbnailOf(one.id, 1280), alt: alternativeOf(one) }),
+    );
+    this.tools.replaceChildren(
+      button("Find this", { draw: "search", class: "primary" }, () => useId(one.id)),
+      this.original(one),
+    );
+  }
+
+  original(one) {
+    return el(
+      "a",
+      { class: "button soft", href: pictureOf(one.id), target: "_blank", rel: "noopener" },
+      icon("open"),
+      el("span", {}, "Original"),
+    );
+  }
+
+  drawPair(query, one, state, hit) {
+    const side = (of) => ({
+      id: of.id,
+      words: alternativeOf(of),
+      width: of.width,
+      height: of.height,
+    });
+    const pair = new Pair(side(query), side(one), state.beside ? null : state.region);
+    this.pair = pair;
+    pair.show(wanted);
+    const toggle = (name, draw, words) => {
+      const pressed = String(wanted[name]);
+      const how = { draw, class: "soft", "aria-pressed": pressed, "data-toggle": name };
+      return button(words, how, () => this.toggle(name));
+    };
+    const searching = state.like.length > 0 && !state.beside;
+    this.tools.replaceChildren(
+      toggle("lines", "lines", "Lines"),
+      toggle("heat", "heat", "Heat map"),
+      el("span", { class: "rule" }),
+      searching
+        ? button("Also like this", { draw: "plus", class: "soft" }, () => useId(one.id, "like"))
+        : "",
+      searching
+        ? button("Not like this", { draw: "minus", class: "soft" }, () => useId(one.id, "not"))
+        : "",
+      button("Find this", { draw: "search", class: "soft" }, () => useId(one.id)),
+      this.original(one),
+    );
+    this.stage.replaceChildren(pair.element);
+    this.drawVerdict(hit ? verdictOf(hit) : null, hit, null);
+  }
+
+  async explain(pair, one, hit) {
+    try {
+      const kinds = (await info()).features.explanations;
+      const told = await pair.explain(kinds);
+      if (this.pair !== pair) return;
+      this.tools.querySelector("[data-toggle=lines]").hidden = told.matches === null;
+      this.tools.querySelector("[data-toggle=heat]").hidden = !told.heat;
+      // The list may have come only after the picture.
+      const scored = hit ?? this.around().hit(one.id);
+      const evidence = told.evidence ?? scored?.evidence;
+      const judged = evidence ? verdictOf({ score: scored?.score ?? 0, evidence }) : null;
+      this.drawVerdict(judged, scored, told);
+    } catch (error) {
+      if (this.pair === pair && error.name !== "AbortError") notice(error.message, { error: true });
+    }
+  }
+
+  drawVerdict(judged, hit, told) {
+    const parts = [];
+    if (judged?.kind === "same")
+      parts.push(judged.sure === null ? "" : `${percent(judged.sure)} sure`);
+    if (hit) parts.push(`score ${hit.score.toFixed(3)}`);
+    if (told?.matches != null) parts.push(agreement(told));
+    const words = parts.filter(Boolean).join(" · ");
+    const pill =
+      judged?.words && judged.words !== hit?.score.toFixed(2)
+        ? el(
+            "span",
+            { class: `verdict ${judged.kind}` },
+            judged.kind === "same" ? icon("check", 16) : "",
+            judged.words,
+          )
+        : "";
+    this.verdict?.remove();
+    this.verdict = el("p", { class: "why" }, pill, el("span", {}, words));
+    this.facts.prepend(this.verdict);
+    if (told) announce(`${judged?.words ?? ""} ${words}`);
+  }
+
+  drawFacts(one) {
+    this.verdict = null;
+    const parts = [
+      one.taken ? momentOf(one.taken) : "",
+      one.camera ?? "",
+      one.width ? `${one.width} × ${one.height}` : "",
+      one.position ? placeOf(one.position.latitude, one.position.longitude) : "",
+    ];
+    const where = el("p", { class: "where", title: one.path }, nameOf(one.path));
+    const what = el("p", { class: "what" }, parts.filter(Boolean).join(" · "));
+    this.facts.replaceChildren(what, where);
+    placeAmongRoots(one.path)
+      .then((path) => (where.textContent = path))
+      .catch(() => (where.textContent = one.path));
+  }
+
+  drawSteps(state) {
+    const ids = this.around().ids;
+    const at = ids.indexOf(state.show);
+    this.steps = { before: ids[at - 1], after: at >= 0 ? ids[at + 1] : undefined };
+    this.dialog?.querySelectorAll(".step").forEach((node) => node.remove());
+    const step = (id, draw, words) =>
+      id && button(words, { draw, quiet: true, class: `step ${draw}` }, () => this.step(id));
+    this.stage.append(
+      ...[
+        step(this.steps.before, "left", "Previous picture"),
+        step(this.steps.after, "right", "Next picture"),
+      ].filter(Boolean),
+    );
+  }
+
+  step(id) {
+    if (!id) return;
+    go({ show: id, beside: null }, { replace: true });
+    this.dialog.focus();
+  }
+
+  /** Turn the lines or the heat map on or off. */
+  toggle(name) {
+    if (!this.pair) return;
+    wanted[name] = !wanted[name];
+    this.pair.show(wanted);
+    this.tools
+      .querySelector(`[data-toggle=${name}]`)
+      .setAttribute("aria-pressed", String(wanted[name]));
+  }
+
+  pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.key === "ArrowLeft") this.step(this.steps?.before);
+    else if (event.key === "ArrowRight") this.step(this.steps?.after);
+    else return;
+    event.preventDefault();
+  }
+}
+
+/** What is known of the query; that it can be shown is enough. */
+async function queryOf(id) {
+  try {
+    return await picture(id);
+  } catch {
+    return { id, path: "Your picture" };
+  }
+}
+
+/** A path from the indexed folder on: what lies above says nothing to most people. */
+async function placeAmongRoots(path) {
+  const { roots } = await info();
+  const root = roots.find((one) => path.startsWith(`${one}/`) || path.startsWith(`${one}\\`));
+  return root ? path.slice(root.length - nameOf(root).length) : path;
+}
+
+function agreement({ matches, verified }) {
+  const points = matches ? count(matches, "point") : "no points";
+  return verified ? `${points} agree on one place` : `${points} match`;
+}

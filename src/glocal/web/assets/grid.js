@@ -1,0 +1,287 @@
+// Pictures in justified rows that go on as one scrolls: nothing is cropped, and no row has a gap.
+
+import { isAborted, Problem, thumbnailOf } from "./api.js";
+import { button, el } from "./elements.js";
+import { alternativeOf } from "./words.js";
+
+const GAP = 6;
+
+/** Break pictures into rows.
+ *
+ * Rows get the height at which they fill the width, as near to `target` as whole pictures allow;
+ * only the last row, which more pictures may follow, keeps the target height.
+ *
+ * @param {number[]} aspects width / height of each picture
+ * @param {number} width to fill, in pixels
+ * @param {number} target height of a row, in pixels
+ * @param {number} gap between pictures, in pixels
+ * @returns {{start: number, widths: number[], height: number, full: boolean}[]}
+ */
+export function justify(aspects, width, target, gap) {
+  const rows = [];
+  let start = 0;
+  let sum = 0;
+  const close = (end, full) => {
+    const room = width - gap * (end - start - 1);
+    const height = full ? room / sum : Math.min(target, room / sum);
+    // Whole pixels, with what is left over in the last picture: a row never wraps for a fraction.
+    const widths = aspects
+      .slice(start, end)
+      .map((aspect) => Math.max(1, Math.floor(aspect * height)));
+    if (full) widths[widths.length - 1] += room - widths.reduce((a, b) => a + b, 0);
+    rows.push({ start, widths, height: Math.round(height), full });
+    start = end;
+    sum = 0;
+  };
+  for (let at = 0; at < aspects.length; at++) {
+    const before = sum;
+    sum += aspects[at];
+    const height = (width - gap * (at - start)) / sum;
+    if (height > target) continue;
+    const looser = (width - gap * (at - start - 1)) / before;
+    if (at > start && looser / target < target / height) {
+      sum = before;
+      close(at, true);
+      sum = aspects[at];
+      if ((width - gap * 0) / sum <= target) close(at + 1, true);
+    } else close(at + 1, true);
+  }
+  if (start < aspects.length) close(aspects.length, false);
+  return rows;
+}
+
+/** An endless grid.
+ *
+ * @param {object} options
+ * @param {(cursor, signal) => Promise<{pictures: object[], next: any}>} options.load one more page
+ * @param {(picture) => HTMLElement | string} options.link where a picture leads
+ * @param {(picture) => Node | null} [options.mark] drawn over a picture
+ * @param {(picture) => Node[]} [options.actions] buttons over a picture
+ * @param {(picture) => {key: string, title: string} | null} [options.section] pictures with one key
+ *   stand together below its title
+ * @param {(state: {shown: number, ended: boolean}) => void} [options.loaded] after each page
+ * @param {string} options.label what the list is called
+ */
+export class Grid {
+  constructor(options) {
+    this.options = options;
+    this.element = el("div", { class: "grid" });
+    this.foot = el("div", { class: "grid-foot" });
+    this.lists = el("div", { class: "grid-lists" });
+    this.element.append(this.lists, this.foot);
+    this.watcher = new IntersectionObserver((seen) => this.seen(seen), {
+      rootMargin: "1400px 0px",
+    });
+    this.sizes = new ResizeObserver(() => this.resized());
+    this.sizes.observe(this.lists);
+    this.lists.addEventListener("keydown", (event) => this.moved(event));
+    this.lists.addEventListener("focusin", (event) => this.focused(event));
+    this.reset();
+  }
+
+  /** Forget everything and load from the beginning. */
+  reset() {
+    this.stop();
+    this.pictures = [];
+    this.sections = [];
+    this.cursor = null;
+    this.ended = false;
+    this.current = null;
+    this.fresh = true;
+    this.more();
+  }
+
+  /** Give up what is under way; the grid stays as it is. */
+  stop() {
+    this.aborting?.abort();
+    this.aborting = null;
+    this.watcher.unobserve(this.foot);
+  }
+
+  /** Take up again what `stop` ended. */
+  resume() {
+    if (!this.ended && !this.aborting) this.watcher.observe(this.foot);
+    this.resized();
+  }
+
+  async more() {
+    if (this.aborting || this.ended) return;
+    const aborting = new AbortController();
+    this.aborting = aborting;
+    try {
+      await null; // what owns the grid may still be in its constructor
+      const page = await this.options.load(this.cursor, aborting.signal);
+      if (this.aborting !== aborting) return;
+      if (this.fresh) this.lists.replaceChildren();
+      this.fresh = false;
+      this.cursor = page.next;
+      this.ended = page.next === null || page.next === undefined;
+      this.add(page.pictures);
+      this.foot.replaceChildren();
+      this.options.loaded?.({ shown: this.pictures.length, ended: this.ended, page });
+    } catch (error) {
+      if (isAborted(error) || this.aborting !== aborting) return;
+      if (this.fresh) this.lists.replaceChildren();
+      this.foot.replaceChildren(
+        el(
+          "div",
+          { class: "empty", role: "alert" },
+          el("p", {}, error.message),
+          button("Try again", { class: "soft" }, () => this.more()),
+        ),
+      );
+      this.options.failed?.(error);
+      this.aborting = null;
+      if (!(error instanceof Problem)) throw error;
+      return;
+    }
+    this.aborting = null;
+    // Observed afresh, so that a foot that is still in sight asks for the next page.
+    this.watcher.unobserve(this.foot);
+    if (!this.ended) this.watcher.observe(this.foot);
+  }
+
+  seen(entries) {
+    if (entries.some((entry) => entry.isIntersecting)) this.more();
+  }
+
+  add(pictures) {
+    const touched = new Set();
+    for (const picture of pictures) {
+      const belongs = this.options.section?.(picture) ?? { key: "", title: "" };
+      let section = this.sections.at(-1);
+      if (!section || section.key !== belongs.key) section = this.open(belongs);
+      const tile = this.tile(picture);
+      section.pictures.push(picture);
+      section.tiles.push(tile);
+      section.list.append(tile.item);
+      this.pictures.push(picture);
+      touched.add(section);
+    }
+    for (const section of touched) this.lay(section, section.settled);
+    if (!this.current && this.pictures.length) this.makeCurrent(this.sections[0].tiles[0].item);
+  }
+
+  open({ key, title }) {
+    const list = el("ul", { class: "tiles", "aria-label": title || this.options.label });
+    const heading = title ? el("h2", { class: "section-title" }, title) : null;
+    const section = { key, list, pictures: [], tiles: [], settled: 0 };
+    this.lists.append(el("section", { class: "grid-section" }, heading, list));
+    this.sections.push(section);
+    return section;
+  }
+
+  tile(picture) {
+    const image = el("img", {
+      alt: alternativeOf(picture),
+      decoding: "async",
+      loading: "lazy",
+      draggable: "false",
+    });
+    image.addEventListener("load", () => image.classList.add("there"));
+    image.addEventListener("error", () => item.classList.add("gone"));
+    const link = el(
+      "a",
+      { href: this.options.link(picture), draggable: "true", tabindex: "-1" },
+      image,
+      this.options.mark?.(picture),
+    );
+    link.addEventListener("dragstart", (event) =>
+      event.dataTransfer.setData("application/x-glocal", picture.id),
+    );
+    const actions = this.options.actions?.(picture) ?? [];
+    for (const action of actions) action.tabIndex = -1;
+    const item = el(
+      "li",
+      { class: "tile", "data-id": picture.id },
+      link,
+      actions.length ? el("div", { class: "tile-actions" }, actions) : null,
+    );
+    item.picture = picture;
+    return { item, image, size: 0 };
+  }
+
+  lay(section, from = 0) {
+    const width = Math.floor(this.lists.clientWidth);
+    if (!width) return;
+    const gap = width < 600 ? 3 : GAP;
+    const target = width < 600 ? 128 : Math.min(250, 150 + width / 14);
+    section.list.style.gap = `${gap}px`;
+    // A picture of unheard-of shape is shown whole, but takes no more room than a strip would.
+    const aspects = section.pictures
+      .slice(from)
+      .map((p) => Math.min(4, Math.max(0.4, (p.width || 4) / (p.height || 3))));
+    for (const row of justify(aspects, width, target, gap)) {
+      if (row.full) section.settled = from + row.start + row.widths.length;
+      row.widths.forEach((wide, at) => {
+        const tile = section.tiles[from + row.start + at];
+        tile.item.style.width = `${wide}px`;
+        tile.item.style.height = `${row.height}px`;
+        const pixels = Math.max(wide, row.height);
+        if (pixels <= tile.size) return;
+        tile.size = pixels;
+        tile.image.src = thumbnailOf(tile.item.picture.id, pixels);
+      });
+    }
+  }
+
+  resized() {
+    const width = Math.floor(this.lists.clientWidth);
+    if (!width || width === this.width) return;
+    this.width = width;
+    for (const section of this.sections) {
+      section.settled = 0;
+      this.lay(section);
+    }
+  }
+
+  // One picture at a time can be reached by Tab; the arrow keys go from picture to picture.
+
+  focused(event) {
+    const item = event.target.closest("li.tile");
+    if (item) this.makeCurrent(item);
+  }
+
+  makeCurrent(item) {
+    const reach = (one, index) =>
+      one?.querySelectorAll("a, button").forEach((node) => (node.tabIndex = index));
+    if (this.current !== item) reach(this.current, -1);
+    this.current = item;
+    reach(item, 0);
+  }
+
+  moved(event) {
+    const item = event.target.closest("li.tile");
+    if (!item || event.altKey || event.ctrlKey || event.metaKey) return;
+    const items = this.sections.flatMap((section) => section.tiles.map((tile) => tile.item));
+    const at = items.indexOf(item);
+    const to = {
+      ArrowRight: () => items[at + 1],
+      ArrowLeft: () => items[at - 1],
+      ArrowDown: () => besides(items, at, 1),
+      ArrowUp: () => besides(items, at, -1),
+      Home: () => items[0],
+      End: () => items.at(-1),
+    }[event.key]?.();
+    if (!to) return;
+    event.preventDefault();
+    to.querySelector("a").focus();
+  }
+}
+
+/** The picture in the next row, or the one before, that stands nearest below or above. */
+function besides(items, from, step) {
+  const here = items[from].getBoundingClientRect();
+  const middle = here.left + here.width / 2;
+  let best = null;
+  let row = null;
+  for (let at = from + step; at >= 0 && at < items.length; at += step) {
+    const box = items[at].getBoundingClientRect();
+    if (Math.abs(box.top - here.top) < 2) continue;
+    if (row !== null && Math.abs(box.top - row) > 2) break;
+    row = box.top;
+    const away = Math.abs(box.left + box.width / 2 - middle);
+    if (!best || away < best.away) best = { item: items[at], away };
+  }
+  return best?.item;
+}

@@ -1,0 +1,203 @@
+// Adding pictures: what the gallery holds, and an index run as it happens.
+
+import { address, ask } from "./api.js";
+import { announce, button, el, notice } from "./elements.js";
+import { changed, info } from "./gallery.js";
+import { count, nameOf, number, timeOf } from "./words.js";
+
+const ENDED = {
+  done: "done",
+  failed: "failed",
+  cancelled: "stopped; what was added stays",
+};
+const STAGES = {
+  scan: "Looking for pictures",
+  encode: "Reading pictures",
+  graph: "Building the index",
+};
+const underWay = (run) => run.state === "waiting" || run.state === "running";
+
+export class IndexView {
+  constructor() {
+    this.facts = el("dl", { class: "facts" });
+    this.folders = el("ul", { class: "allowed", "aria-label": "Folders" });
+    this.runs = el("div", { class: "runs" });
+    this.element = el(
+      "div",
+      { class: "browse narrow" },
+      el(
+        "div",
+        { class: "found-head" },
+        el("div", {}, el("h1", { class: "view-title" }, "Add pictures")),
+      ),
+      this.facts,
+      this.runs,
+      this.folders,
+    );
+    this.start();
+  }
+
+  async start() {
+    await this.drawFacts();
+    try {
+      const { runs } = await ask("index-runs");
+      const going = runs.find(underWay);
+      if (going) this.follow(going);
+    } catch (error) {
+      notice(error.message, { error: true });
+    }
+  }
+
+  async drawFacts() {
+    try {
+      const told = await info();
+      const fact = (words, value) => el("div", {}, el("dt", {}, words), el("dd", {}, value));
+      const model = told.model.name;
+      this.facts.replaceChildren(
+        fact("Pictures", number(told.pictures)),
+        told.files ? fact("Files", number(told.files)) : "",
+        fact("Model", model),
+      );
+      const allowed = told.features.index_runs ? told.allowed_folders : [];
+      this.folders.replaceChildren(...allowed.map((folder) => this.allowed(folder)));
+      if (!allowed.length) {
+        this.folders.append(
+          el(
+            "li",
+            { class: "hint" },
+            "The owner of this server allowed no folder to be indexed from here. At a terminal it is: glocal index FOLDER",
+          ),
+        );
+      }
+    } catch (error) {
+      this.facts.replaceChildren(el("div", {}, error.message));
+    }
+  }
+
+  allowed(folder) {
+    const start = button(
+      "Index now",
+      { class: "primary small", "data-folder": folder },
+      async () => {
+        try {
+          this.follow(await ask("index-runs", { method: "POST", json: { folder } }));
+        } catch (error) {
+          notice(error.message, { error: true });
+        }
+      },
+    );
+    start.setAttribute("aria-label", `Index ${folder} now`);
+    return el(
+      "li",
+      {},
+      el("div", {}, el("strong", {}, nameOf(folder)), el("span", { class: "where" }, folder)),
+      start,
+    );
+  }
+
+  /** Show a run as it goes on. */
+  follow(run) {
+    this.events?.close();
+    this.run = run;
+    this.title = el("h2", {}, `Indexing ${nameOf(run.folder)}`);
+    this.bar = el("progress", { "aria-label": `Indexing ${run.folder}` });
+    this.line = el("p", { class: "count" }, "Looking for pictures…");
+    this.failures = el("ul", { class: "failures" });
+    this.stop = button("Stop", { class: "soft small" }, () =>
+      ask(`index-runs/${run.id}`, { method: "DELETE" }).catch((error) =>
+        notice(error.message, { error: true }),
+      ),
+    );
+    this.runs.replaceChildren(
+      el(
+        "article",
+        { class: "run" },
+        el("header", {}, this.title, this.stop),
+        this.bar,
+        this.line,
+        this.failures,
+      ),
+    );
+    this.said = 0;
+    this.events = new EventSource(address(`index-runs/${run.id}/events`));
+    const told = (event) => this.progressed(JSON.parse(event.data));
+    for (const name of ["run"]) this.events.addEventListener(name, told);
+    this.events.addEventListener("error", () => {
+      // The browser itself connects again; only a refusal is final.
+      if (this.events.readyState === EventSource.CLOSED && !this.over)
+        this.line.textContent = "The server no longer tells of this run.";
+    });
+    this.over = false;
+  }
+
+  progressed(run) {
+    const at = run.progress;
+    if (at) this.showProgress(at);
+    if (!at && run.state === "waiting") this.line.textContent = "Waiting for another run to end";
+    // Now and then is enough for ears.
+    if (Date.now() - this.said > 5000) {
+      this.said = Date.now();
+      announce(this.line.textContent);
+    }
+    if (!underWay(run)) this.ended(run);
+  }
+
+  showProgress({ stage, done, total, unchanged, failed }) {
+    if (total) {
+      this.bar.max = total;
+      this.bar.value = done;
+    } else this.bar.removeAttribute("value");
+    const now = performance.now() / 1000;
+    if (this.began?.stage !== stage) this.began = { stage, now, done };
+    const rate = (done - this.began.done) / Math.max(now - this.began.now, 0.001);
+    const telling = stage === "encode" && now - this.began.now > 1 && rate > 0;
+    const parts = [
+      STAGES[stage] ?? stage,
+      total ? `${number(done)} of ${number(total)}` : done ? number(done) : "",
+      unchanged ? `${number(unchanged)} unchanged` : "",
+      failed ? `${number(failed)} skipped` : "",
+      telling ? `${Math.round(rate)} pictures/s` : "",
+      telling && total ? `${timeOf((total - done) / rate)} left` : "",
+    ];
+    this.line.textContent = parts.filter(Boolean).join(" · ");
+  }
+
+  showReport({ added, updated, unchanged, removed, skipped, seconds, failed }) {
+    const parts = [
+      `${number(added)} added`,
+      updated ? `${number(updated)} updated` : "",
+      unchanged ? `${number(unchanged)} unchanged` : "",
+      removed ? `${number(removed)} forgotten` : "",
+      failed ? `${number(failed)} skipped` : "",
+      timeOf(seconds),
+    ];
+    this.line.textContent = parts.filter(Boolean).join(" · ");
+    const one = ({ path, reason }) =>
+      el("li", {}, el("strong", { title: path }, nameOf(path)), ` ${reason}`);
+    this.failures.replaceChildren(...skipped.slice(0, 100).map(one));
+  }
+
+  ended(run) {
+    this.over = true;
+    this.events.close();
+    this.stop.hidden = true;
+    const words = ENDED[run.state] ?? run.state;
+    this.title.textContent = `${nameOf(run.folder)}: ${words}`;
+    if (run.report) this.showReport(run.report);
+    if (run.error) this.line.textContent = run.error;
+    this.bar.max = 1;
+    this.bar.value = 1;
+    announce(`${this.title.textContent}. ${this.line.textContent}`);
+    changed();
+    dispatchEvent(new Event("gallery-changed"));
+    this.drawFacts();
+  }
+
+  pause() {
+    this.events?.close();
+  }
+
+  resume() {
+    if (this.run && !this.over) this.follow(this.run);
+  }
+}

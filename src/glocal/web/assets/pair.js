@@ -1,0 +1,364 @@
+// Two pictures side by side with the proof between them: lines, heat, and the point under the cursor.
+
+import { ask, Problem, thumbnailOf } from "./api.js";
+import { announce, el, svg } from "./elements.js";
+import { percent } from "./words.js";
+
+const NEAR = 0.05;
+const MOST_LINES = 150;
+const SIDES = ["query", "hit"];
+
+const other = (side) => (side === "query" ? "hit" : "query");
+
+/** A query and a hit, laid out to fill their room, with what speaks for the match drawn over them.
+ *
+ * @param {{id: string, words: string, width: number, height: number}} query
+ * @param {{id: string, words: string, width: number, height: number}} hit
+ * @param {number[] | null} region of the query that was looked for
+ */
+export class Pair {
+  constructor(query, hit, region) {
+    this.pictures = { query, hit };
+    this.region = region;
+    this.lit = null;
+    this.lines = svg("svg", { class: "pair-lines", "aria-hidden": "true" });
+    this.frames = Object.fromEntries(SIDES.map((side) => [side, this.frame(side)]));
+    this.element = el(
+      "div",
+      { class: "pair" },
+      this.frames.query.figure,
+      this.frames.hit.figure,
+      this.lines,
+    );
+    this.aborting = new AbortController();
+    this.sizes = new ResizeObserver(() => this.lay());
+    this.sizes.observe(this.element);
+    this.show({ lines: true, heat: false });
+  }
+
+  frame(side) {
+    const picture = this.pictures[side];
+    const image = el("img", { src: thumbnailOf(picture.id, 640), alt: "", draggable: "false" });
+    const canvas = el("canvas", { class: "heat", width: 1, height: 1 });
+    const box = side === "query" && this.region ? el("div", { class: "pair-region" }) : null;
+    const role = side === "query" ? "Looked for" : "Found";
+    const room = el(
+      "div",
+      {
+        class: "pair-frame",
+        tabindex: "0",
+        role: "img",
+        "aria-label": `${role}: ${picture.words}. The arrow keys move a point; its counterpart lights up in the other picture.`,
+      },
+      image,
+      canvas,
+      box,
+    );
+    room.addEventListener("pointermove", (event) => this.pointed(side, event));
+    room.addEventListener("pointerdown", (event) => this.pointed(side, event));
+    room.addEventListener("pointerleave", () => this.light(null));
+    room.addEventListener("keydown", (event) => this.pressed(side, event));
+    room.addEventListener("blur", () => this.light(null));
+    if (box) {
+      const [x, y, w, h] = this.region.map((n) => `${n * 100}%`);
+      for (const one of [box, canvas])
+        Object.assign(one.style, { left: x, top: y, width: w, height: h });
+    }
+    const full = new Image();
+    full.onload = () => (image.src = full.src);
+    full.src = thumbnailOf(picture.id, 1280);
+    image.addEventListener("load", () => this.measured(side, image));
+    return {
+      figure: el("figure", { class: `pair-side ${side}` }, room, el("figcaption", {}, role)),
+      room,
+      image,
+      canvas,
+    };
+  }
+
+  measured(side, image) {
+    const picture = this.pictures[side];
+    if (picture.width && picture.height) return;
+    picture.width = image.naturalWidth;
+    picture.height = image.naturalHeight;
+    this.lay();
+  }
+
+  /** Fetch what speaks for the match, of the kinds the server knows.
+   *
+   * @param {string[]} kinds of `info().features.explanations`
+   * @returns {{matches: number | null, verified: boolean, evidence: object | null, heat: boolean}}
+   * @throws {Problem} there is no explanation
+   */
+  async explain(kinds) {
+    const region = this.region?.map((n) => n.toFixed(4)).join(",");
+    const { query, hit } = this.pictures;
+    const fetched = (kind) =>
+      kinds.includes(kind)
+        ? ask("explanation", {
+            params: { query: query.id, hit: hit.id, region, kind },
+            signal: this.aborting.signal,
+          })
+        : null;
+    // An older model may be unable to tell what adds to the score; the lines are worth having alone.
+    const optional = fetched("similarity")?.catch((error) => {
+      if (error instanceof Problem) return null;
+      throw error;
+    });
+    const [told, similarity] = await Promise.all([fetched("matches"), optional]);
+    const drawn = (told?.matches ?? [])
+      .filter((match) => match.inlier !== false)
+      .slice(0, MOST_LINES);
+    this.matches = drawn.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
+    this.map = told?.evidence?.homography ?? null;
+    this.similarity = similarity;
+    this.draw();
+    this.warm();
+    const matches = told ? this.matches.length : null;
+    return {
+      matches,
+      verified: Boolean(told?.verified),
+      evidence: told?.evidence ?? null,
+      heat: Boolean(similarity),
+    };
+  }
+
+  // The server speaks of points of the region that was looked for; what is shown is the whole.
+
+  outOf([x, y]) {
+    const [left, top, width, height] = this.region ?? [0, 0, 1, 1];
+    return [left + x * width, top + y * height];
+  }
+
+  into([x, y]) {
+    const [left, top, width, height] = this.region ?? [0, 0, 1, 1];
+    return [(x - left) / width, (y - top) / height];
+  }
+
+  /** Which of the drawings are wanted. */
+  show({ lines = this.wanted.lines, heat = this.wanted.heat }) {
+    this.wanted = { lines, heat };
+    this.element.classList.toggle("with-lines", lines);
+    this.element.classList.toggle("with-heat", heat);
+  }
+
+  /** Let go of what is under way. */
+  close() {
+    this.aborting.abort();
+    this.sizes.disconnect();
+  }
+
+  lay() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (!width || !height) return;
+    const [a, b] = SIDES.map(
+      (side) => (this.pictures[side].width || 4) / (this.pictures[side].height || 3),
+    );
+    const stacked = width < 640 || (width < 900 && a + b > 3.2);
+    this.element.classList.toggle("stacked", stacked);
+    const caption = 30;
+    const gap = stacked ? 18 : Math.min(90, Math.max(28, width * 0.05));
+    this.element.style.gap = `${gap}px`;
+    let sizes;
+    if (stacked) {
+      const tall = (height - gap - 2 * caption) / 2;
+      sizes = [a, b].map((aspect) => Math.min(tall, width / aspect));
+    } else {
+      const tall = Math.min(height - caption, (width - gap) / (a + b));
+      sizes = [tall, tall];
+    }
+    SIDES.forEach((side, at) => {
+      const style = this.frames[side].room.style;
+      style.height = `${Math.floor(sizes[at])}px`;
+      style.width = `${Math.floor(sizes[at] * [a, b][at])}px`;
+    });
+    this.draw();
+  }
+
+  /** Where a point of a picture lies on the drawing, in pixels. */
+  place(side, [x, y]) {
+    const room = this.frames[side].room.getBoundingClientRect();
+    const origin = this.element.getBoundingClientRect();
+    return [room.left - origin.left + x * room.width, room.top - origin.top + y * room.height];
+  }
+
+  draw() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    this.lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    const drawn = (this.matches ?? []).map((match, at) => {
+      const [x1, y1] = this.place("query", match.query);
+      const [x2, y2] = this.place("hit", match.hit);
+      const group = svg("g", { class: this.lit?.match === at ? "match lit" : "match" });
+      group.append(
+        svg("line", { x1, y1, x2, y2 }),
+        svg("circle", { cx: x1, cy: y1, r: 2.5 }),
+        svg("circle", { cx: x2, cy: y2, r: 2.5 }),
+      );
+      return group;
+    });
+    const points = [];
+    if (this.lit) {
+      const here = this.place(this.lit.side, this.lit.from);
+      points.push(svg("circle", { class: "cursor", cx: here[0], cy: here[1], r: 6 }));
+      if (this.lit.to) {
+        const there = this.place(other(this.lit.side), this.lit.to);
+        points.push(
+          svg("line", { class: "beam", x1: here[0], y1: here[1], x2: there[0], y2: there[1] }),
+          svg("circle", { class: "halo", cx: there[0], cy: there[1], r: 16 }),
+          svg("circle", { class: "target", cx: there[0], cy: there[1], r: 7 }),
+        );
+      }
+    }
+    this.lines.classList.toggle("dimmed", Boolean(this.lit?.to));
+    this.lines.replaceChildren(...drawn, ...points);
+  }
+
+  /** Paint what every cell of each picture adds to the score, or what answers a point. */
+  warm(side = null, from = null) {
+    const told = this.similarity;
+    if (!told) return;
+    for (const painted of SIDES) {
+      if (side === painted) continue;
+      const values = side ? answers(told, side, from) : sums(told, painted);
+      paint(this.frames[painted].canvas, told[painted], values);
+    }
+  }
+
+  pointed(side, event) {
+    const room = this.frames[side].room.getBoundingClientRect();
+    this.light(side, [
+      (event.clientX - room.left) / room.width,
+      (event.clientY - room.top) / room.height,
+    ]);
+  }
+
+  pressed(side, event) {
+    const step = event.shiftKey ? 0.1 : 0.02;
+    const [dx, dy] = {
+      ArrowLeft: [-step, 0],
+      ArrowRight: [step, 0],
+      ArrowUp: [0, -step],
+      ArrowDown: [0, step],
+    }[event.key] ?? [0, 0];
+    if (!dx && !dy) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const from = this.lit?.side === side ? this.lit.from : [0.5, 0.5];
+    this.light(
+      side,
+      [Math.min(1, Math.max(0, from[0] + dx)), Math.min(1, Math.max(0, from[1] + dy))],
+      true,
+    );
+  }
+
+  /** Light the counterpart of a point: of a match nearby, through the map from picture to picture,
+   * or, when nothing agrees there, the place the model finds most alike. */
+  light(side, from, aloud = false) {
+    if (!side) {
+      this.lit = null;
+      this.warm();
+      this.draw();
+      return;
+    }
+    const inside = side === "query" ? this.into(from) : from;
+    const within = inside.every((n) => n >= 0 && n <= 1);
+    const match = this.nearest(side, from);
+    const to =
+      match >= 0
+        ? this.matches[match][other(side)]
+        : within
+          ? this.counterpart(side, inside)
+          : null;
+    this.lit = { side, from, to, match };
+    if (within) this.warm(side, inside);
+    this.draw();
+    if (to && aloud) this.tell(from, to);
+  }
+
+  counterpart(side, inside) {
+    const to = this.through(side, inside) ?? this.mostAlike(side, inside);
+    return to && side === "hit" ? this.outOf(to) : to;
+  }
+
+  mostAlike(side, inside) {
+    if (!this.similarity) return null;
+    const { rows, columns } = this.similarity[other(side)];
+    const values = answers(this.similarity, side, inside);
+    const best = values.indexOf(Math.max(...values));
+    return [((best % columns) + 0.5) / columns, (Math.floor(best / columns) + 0.5) / rows];
+  }
+
+  tell([x, y], [a, b]) {
+    announce(
+      `${percent(x)} across, ${percent(y)} down corresponds to ${percent(a)} across, ${percent(b)} down.`,
+    );
+  }
+
+  nearest(side, [x, y]) {
+    let best = -1;
+    let least = NEAR;
+    (this.matches ?? []).forEach((match, at) => {
+      const away = Math.hypot(match[side][0] - x, match[side][1] - y);
+      if (away < least) [best, least] = [at, away];
+    });
+    return best;
+  }
+
+  through(side, [x, y]) {
+    if (!this.map) return null;
+    const [[a, b, c], [d, e, f], [g, h, i]] = side === "query" ? this.map : inverse(this.map);
+    const w = g * x + h * y + i;
+    const to = [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
+    return w > 0 && to.every((n) => n >= 0 && n <= 1) ? to : null;
+  }
+}
+
+/** The inverse of a 3 × 3 matrix, up to a positive factor. */
+function inverse([[a, b, c], [d, e, f], [g, h, i]]) {
+  const rows = [
+    [e * i - f * h, c * h - b * i, b * f - c * e],
+    [f * g - d * i, a * i - c * g, c * d - a * f],
+    [d * h - e * g, b * g - a * h, a * e - b * d],
+  ];
+  const sign = Math.sign(a * rows[0][0] + b * rows[1][0] + c * rows[2][0]) || 1;
+  return rows.map((row) => row.map((n) => n * sign));
+}
+
+/** What each cell of a picture adds to the score. */
+function sums({ table }, side) {
+  if (side === "query") return table.map((row) => row.reduce((a, b) => a + b, 0));
+  return table[0].map((_, at) => table.reduce((sum, row) => sum + row[at], 0));
+}
+
+/** What each cell of the other picture adds to the score together with the cell at a point. */
+function answers({ table, ...grids }, side, [x, y]) {
+  const { rows, columns } = grids[side];
+  const cell =
+    Math.min(rows - 1, Math.floor(y * rows)) * columns +
+    Math.min(columns - 1, Math.floor(x * columns));
+  return side === "query" ? table[cell] : table.map((row) => row[cell]);
+}
+
+/** Paint a grid of numbers, the largest of them brightest: from nothing over ember to pale yellow;
+ * what speaks against the match stays dark. */
+function paint(canvas, { columns, rows }, values) {
+  canvas.width = columns;
+  canvas.height = rows;
+  const most = Math.max(...values, 1e-9);
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  values.forEach((value, at) => {
+    const v = Math.max(0, value / most);
+    const colour = [
+      150 + 190 * v,
+      30 + 190 * v * v,
+      20 + 130 * v ** 4,
+      225 * Math.min(1, v * 1.25),
+    ];
+    image.data.set(
+      colour.map((part) => Math.min(255, part)),
+      at * 4,
+    );
+  });
+  context.putImageData(image, 0, 0);
+}

@@ -1,0 +1,196 @@
+"""What one request, and all together, may take of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from glocal.web.metrics import Metrics
+from glocal.web.problems import ProblemError
+from glocal.web.settings import Settings
+
+T = TypeVar("T")
+
+_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"permissions-policy": b"geolocation=(), microphone=(), camera=(self)",
+    b"content-security-policy": (
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        b"connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "
+        b"media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+}
+
+
+class Bounds:
+    """Counts requests, refuses too many, too large and too slow ones, and sets safe headers."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                there = {name.lower() for name, _ in headers}
+                headers += [pair for pair in _HEADERS.items() if pair[0] not in there]
+                if b"cache-control" not in there:
+                    headers.append((b"cache-control", b"no-store"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        self._under_way += 1
+        self._metrics.under_way.set(self._under_way)
+        try:
+            if self._under_way > self._settings.requests and scope["path"] != "/v1/health":
+                raise _busy(self._metrics, "requests")
+            self._check_length(scope)
+            await self._app(scope, self._bounded(receive), answer)
+        except ProblemError as problem:  # only what was raised here: the application has its own
+            await problem.response()(scope, receive, answer)
+        finally:
+            self._under_way -= 1
+            self._metrics.under_way.set(self._under_way)
+            route = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.seconds.labels(route).observe(time.perf_counter() - started)
+
+    def _check_length(self, scope: Scope) -> None:
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        if any(not v.isdigit() for v in lengths) or len(set(lengths)) > 1:
+            raise ProblemError(400, "the Content-Length header makes no sense")
+        if lengths and int(lengths[0]) > self._settings.body_bytes:
+            raise self._too_large()
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """The request's body, no more than it may be and no slower."""
+        ends = time.monotonic() + self._settings.body_seconds
+        left = self._settings.body_bytes
+        whole = False
+
+        async def bounded() -> Message:
+            nonlocal left, whole
+            if whole:  # from here on it is only about the client leaving
+                return await receive()
+            try:
+                async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                self._metrics.refused.labels("slow").inc()
+                raise ProblemError(
+                    408,
+                    f"the request took longer than {self._settings.body_seconds:g} s to arrive",
+                ) from None
+            if message["type"] == "http.request":
+                left -= len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+                if left < 0:
+                    raise self._too_large()
+            return message
+
+        return bounded
+
+    def _too_large(self) -> ProblemError:
+        self._metrics.refused.labels("large").inc()
+        return ProblemError(
+            413,
+            f"a request may have {self._settings.body_bytes / 2**20:.0f} MiB",
+        )
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Turns:
+    """A few at a time do something, a bounded number wait, all others are sent away.
+
+    Args:
+        name: of the queue, for the metrics.
+        places: how many do it at once.
+        waiting: how many may wait.
+        metrics: told how many wait.
+    """
+
+    def __init__(self, name: str, places: int, waiting: int, metrics: Metrics) -> None:
+        self._name = name
+        self._places = asyncio.Semaphore(places)
+        self._most = waiting
+        self._waiting = 0
+        self._metrics = metrics
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[float]:
+        """Wait for a turn and have it; gives the seconds waited.
+
+        Raises:
+            ProblemError: too many wait already.
+        """
+        if self._places.locked() and self._waiting >= self._most:
+            raise _busy(self._metrics, self._name)
+        self._waiting += 1
+        self._metrics.waiting.labels(self._name).set(self._waiting)
+        began = time.perf_counter()
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+            self._metrics.waiting.labels(self._name).set(self._waiting)
+        try:
+            yield time.perf_counter() - began
+        finally:
+            self._places.release()
+
+
+def _busy(metrics: Metrics, reason: str) -> ProblemError:
+    metrics.refused.labels(reason).inc()
+    return ProblemError(
+        429,
+        "the server has more to do than it can; try again in a moment",
+        headers={"Retry-After": "1"},
+    )
+
+
+async def while_there(request: Request, work: Awaitable[T]) -> T:
+    """Do work for a client, and stop when it leaves; the request's body must have been read.
+
+    Raises:
+        ProblemError: the client has left; nobody will read this.
+    """
+    task = asyncio.ensure_future(work)
+    left = asyncio.ensure_future(_leaves(request))
+    try:
+        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ProblemError(400, "the client left")
+    finally:
+        for one in (task, left):
+            one.cancel()
+        await asyncio.gather(task, left, return_exceptions=True)
+
+
+async def _leaves(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

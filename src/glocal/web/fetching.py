@@ -1,0 +1,168 @@
+"""Fetching a query from an address on the internet, and never from anywhere nearer.
+
+Every address a name resolves to has to be public, the connection goes to the very address that was
+checked, and each redirect begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from glocal import __version__
+from glocal.web.problems import ProblemError
+
+_REDIRECTS = 3
+_SECONDS = 10.0
+_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, whatever it is wrapped in."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is not None:
+            return is_public(str(inner))
+    # 192.88.99.0/24 and the like are global by the registry, but multicast is no host.
+    return ip.is_global and not ip.is_multicast
+
+
+def fetch(
+    url: str,
+    most_bytes: int,
+    *,
+    allowed: Callable[[str], bool] = is_public,
+    ports: frozenset[int] = frozenset(_PORTS.values()),
+) -> bytes:
+    """Fetch a picture.
+
+    Args:
+        url: http or https.
+        most_bytes: the answer may have.
+        allowed: which IP addresses may be asked.
+        ports: which ports.
+
+    Raises:
+        ProblemError: the address is none, is not public, does not answer in time, answers with
+            anything but 200, or with too much.
+    """
+    ends = time.monotonic() + _SECONDS
+    for _ in range(_REDIRECTS + 1):
+        parts = _checked(url, ports)
+        answer = _get(parts, _address(parts, allowed), most_bytes, ends)
+        if isinstance(answer, bytes):
+            return answer
+        url = urljoin(url, answer)
+    raise _refusal(f"the address redirects more than {_REDIRECTS} times")
+
+
+def _checked(url: str, ports: frozenset[int]) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        raise _refusal("the address makes no sense") from error
+    if parts.scheme not in _PORTS or not parts.hostname or any(c <= " " for c in url):
+        raise _refusal("an address begins with http:// or https:// and has no blanks")
+    if not url.isascii():
+        raise _refusal("an address has to be percent-encoded, and its name in ASCII")
+    if parts.username is not None or parts.password is not None:
+        raise _refusal("an address with a user name is not fetched")
+    if port not in ports:
+        raise _refusal(f"port {port} is not fetched from")
+    return parts
+
+
+def _address(parts: SplitResult, allowed: Callable[[str], bool]) -> str:
+    """One of the addresses of a name, when every one of them is allowed."""
+    try:
+        found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise _refusal("the address's name is not known") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    if not addresses or not all(map(allowed, addresses)):
+        raise _refusal("the address is not on the public internet")
+    return addresses[0]
+
+
+def _get(parts: SplitResult, address: str, most_bytes: int, ends: float) -> bytes | str:
+    """The body of an answer, or where it redirects to."""
+    connection = _Pinned(parts, address, ends)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection.request(
+            "GET",
+            target,
+            headers={"User-Agent": f"glocal/{__version__}", "Accept": "image/*"},
+        )
+        response = connection.getresponse()
+        if response.status in (301, 302, 303, 307, 308):
+            return response.headers.get("Location") or "?"
+        if response.status != 200:
+            raise _refusal(f"the address answers with status {response.status}")
+        return _body(response, connection, most_bytes)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _refusal("the address does not answer as it should, or not in time") from error
+    finally:
+        connection.close()
+
+
+def _body(response: http.client.HTTPResponse, connection: _Pinned, most_bytes: int) -> bytes:
+    chunks, size = [], 0
+    while chunk := response.read1(2**16):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > most_bytes:
+            raise _refusal(f"the address answers with more than {most_bytes / 2**20:.0f} MiB")
+        connection.hurry()
+    if response.length:  # what was promised and did not come
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(chunks)
+
+
+class _Pinned(http.client.HTTPConnection):
+    """A connection to one IP address, for a name, that ends at a moment."""
+
+    def __init__(self, parts: SplitResult, address: str, ends: float) -> None:
+        self._parts = parts
+        self._at = address
+        self._ends = ends
+        port = parts.port or _PORTS[parts.scheme]
+        super().__init__(parts.hostname or "", port)
+
+    def connect(self) -> None:
+        """Connect to the address that was checked, not to what the name resolves to now."""
+        self.sock = socket.create_connection((self._at, self.port), timeout=self._left())
+        if self._parts.scheme == "https":
+            context = ssl.create_default_context()
+            self.sock = context.wrap_socket(self.sock, server_hostname=self._parts.hostname)
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Let no further wait go beyond the end."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):  # closed by the other side: the next read says so
+                self.sock.settimeout(self._left())
+
+    def _left(self) -> float:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+def _refusal(why: str) -> ProblemError:
+    return ProblemError(422, why, kind="urn:glocal:url")

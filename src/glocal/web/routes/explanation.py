@@ -1,0 +1,66 @@
+"""`GET /v1/explanation`: why a picture matches a query."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from glocal.errors import QueryError
+from glocal.web.bounds import while_there
+from glocal.web.explaining import Explanation, Pair
+from glocal.web.problems import ProblemError, documented
+from glocal.web.routes.search import find_source
+from glocal.web.schemas import PictureId, Question, SourceId
+from glocal.web.service import Service, TheService
+
+router = APIRouter(tags=["search"])
+
+_PIXELS = 1_000_000  # what both pictures are decoded to at least, if they are that large
+_ANY: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "an image, or numbers as JSON",
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    }
+}
+
+
+@router.get("/v1/explanation", response_class=Response, responses={**documented(404, 410), **_ANY})
+async def explanation(
+    request: Request,
+    service: TheService,
+    query: Annotated[SourceId, Query()],
+    hit: Annotated[PictureId, Query()],
+    kind: Annotated[str, Query(max_length=50)],
+    region: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """Why a hit matches a query, in one of the ways that `/v1/info` lists."""
+    if kind not in service.explainers:
+        known = ", ".join(sorted(service.explainers)) or "none"
+        raise ProblemError(404, f"there is no explanation of that kind; there are: {known}")
+    made = await while_there(request, _explain(service, query, hit, kind, region))
+    return Response(made.body, media_type=made.media_type)
+
+
+async def _explain(
+    service: Service, query: str, hit: str, kind: str, region: str | None
+) -> Explanation:
+    try:
+        box = Question.model_construct(region=region).box()
+    except ValueError as error:
+        raise QueryError(str(error)) from error
+    async with service.picture_turns.turn():
+        pictures = []
+        for name, part in ((query, box), (hit, None)):
+            source = await find_source(service, name)
+            decoders = service.upload_decoders if source.file is None else service.own_decoders
+            pictures.append(
+                await decoders.pixels(
+                    source.data, min_pixels=_PIXELS, region=part, name=source.file
+                )
+            )
+        pair = Pair(service.gallery, pictures[0].array, pictures[1].array)
+        return await service.thread(lambda: service.explainers[kind](pair))

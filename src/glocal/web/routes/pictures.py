@@ -1,0 +1,199 @@
+"""`/v1/pictures` and `/v1/facets`: looking through the gallery, its files, forgetting them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from glocal.gallery.browsing import MOST_ON_A_PAGE
+from glocal.web.bounds import while_there
+from glocal.web.decoding import file_name
+from glocal.web.problems import documented, printable
+from glocal.web.schemas import (
+    CameraFacet,
+    Facets,
+    FolderFacet,
+    MonthFacet,
+    PictureDetails,
+    PictureId,
+    Pictures,
+    PlaceFacet,
+    Removed,
+)
+from glocal.web.service import Service, TheService
+from glocal.web.settings import ThumbnailSize
+
+router = APIRouter(tags=["pictures"])
+
+_IMMUTABLE = "private, max-age=31536000, immutable"
+_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get("/v1/pictures", responses=documented())
+async def pictures(
+    service: TheService,
+    limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    cursor: Annotated[str | None, Query(max_length=20_000)] = None,
+    where: Annotated[str | None, Query(max_length=10_000)] = None,
+    order: Literal["taken", "path"] = "taken",
+) -> Pictures:
+    """Browse the gallery: the latest first, or by path.
+
+    `next` of an answer is the `cursor` of the page that follows; `offset` leaves pictures out from
+    there, or from the beginning.
+    """
+
+    def look() -> Pictures:
+        condition = service.condition(where)
+        page = service.browser.page(
+            limit=limit, order=order, where=condition, cursor=cursor, offset=offset
+        )
+        return Pictures(
+            pictures=[service.picture(one) for one in page.pictures],
+            total=service.browser.count(condition) if cursor is None else None,
+            next=page.following,
+        )
+
+    return await service.thread(look)
+
+
+@router.get("/v1/pictures/{id}", responses=documented(404))
+async def picture(service: TheService, id: PictureId) -> PictureDetails:  # noqa: A002
+    """What is known of a picture."""
+
+    def look() -> PictureDetails:
+        shown = service.shown(id)
+        return PictureDetails(
+            **service.picture_fields(shown), paths=[printable(str(p)) for p in shown.paths]
+        )
+
+    return await service.thread(look)
+
+
+@router.delete("/v1/pictures/{id}", responses=documented(404, 409))
+async def forget(service: TheService, id: PictureId) -> Removed:  # noqa: A002
+    """Forget a picture: every file that holds it. Nothing on disk is touched.
+
+    An index run over a file's folder brings it back.
+    """
+
+    def remove() -> Removed:
+        shown = service.shown(id)
+        removed = service.gallery.remove(*shown.paths)
+        service.thumbnails.forget(shown.content.id, ThumbnailSize)
+        return Removed(removed=removed)
+
+    return await service.thread(remove)
+
+
+@router.get(
+    "/v1/pictures/{id}/file",
+    response_class=Response,
+    responses={**documented(404, 410), **_IMAGE, 304: {"description": "unchanged"}},
+)
+async def file(request: Request, service: TheService, id: PictureId) -> Response:  # noqa: A002
+    """The picture itself, without its metadata unless the owner shows positions.
+
+    JPEG, PNG and WebP keep every pixel; what browsers cannot show comes as JPEG.
+    """
+    tag = f'"{id}-{"as-it-is" if service.settings.positions else "plain"}"'
+    if _has(request, tag):
+        await service.thread(lambda: service.shown(id))
+        return _unchanged(tag)
+
+    async def make() -> tuple[bytes, str]:
+        async with service.picture_turns.turn():
+            data, path = await service.thread(lambda: service.original(service.shown(id)))
+            return await service.own_decoders.plain(
+                data, keep=service.settings.positions, name=file_name(path)
+            )
+
+    body, media_type = await while_there(request, make())
+    return Response(body, media_type=media_type, headers=_headers(tag))
+
+
+@router.get(
+    "/v1/pictures/{id}/thumbnail",
+    response_class=Response,
+    responses={**documented(404, 410), **_IMAGE, 304: {"description": "unchanged"}},
+)
+async def thumbnail(
+    request: Request,
+    service: TheService,
+    id: PictureId,  # noqa: A002
+    size: ThumbnailSize = ThumbnailSize.MEDIUM,
+) -> Response:
+    """A small version of a picture: `size` is the most its longer side has, in pixels."""
+    tag = f'"{id}-{int(size)}"'
+    if _has(request, tag):
+        await service.thread(lambda: service.shown(id))
+        return _unchanged(tag)
+    body = await while_there(request, _thumbnail(service, id, int(size)))
+    return Response(body, media_type="image/jpeg", headers=_headers(tag))
+
+
+async def _thumbnail(service: Service, name: str, size: int) -> bytes:
+    shown = await service.thread(lambda: service.shown(name))
+    content = shown.content.id
+    kept = await service.thread(lambda: service.thumbnails.get(content, size))
+    service.metrics.thumbnails.labels("made" if kept is None else "cache").inc()
+    if kept is not None:
+        return kept
+    async with service.picture_turns.turn():
+        data, path = await service.thread(lambda: service.original(shown))
+        made = await service.own_decoders.jpeg(data, side=size, name=file_name(path))
+    await service.thread(lambda: service.thumbnails.put(content, size, made))
+    return made
+
+
+@router.get("/v1/facets", responses=documented())
+async def facets(service: TheService) -> Facets:
+    """What there is to filter by: folders, months, cameras, places."""
+
+    def look() -> Facets:
+        found = service.facets()
+        return Facets(
+            folders=[
+                FolderFacet(
+                    path=printable(str(one.path)),
+                    name=printable(one.path.name or str(one.path)),
+                    parent=None if one.parent is None else printable(str(one.parent)),
+                    files=one.files,
+                )
+                for one in found.folders
+            ],
+            months=[MonthFacet(month=month, pictures=count) for month, count in found.months],
+            undated=found.undated,
+            cameras=[CameraFacet(camera=name, pictures=count) for name, count in found.cameras],
+            places=[
+                PlaceFacet(
+                    latitude=one.latitude,
+                    longitude=one.longitude,
+                    pictures=one.pictures,
+                    id=one.example.hex,
+                )
+                for one in found.places
+            ]
+            if service.settings.positions
+            else [],
+        )
+
+    return await service.thread(look)
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Whether the client has this very picture; what it is never changes under its id."""
+    said = request.headers.get("if-none-match", "")
+    return said == "*" or tag in (one.strip().removeprefix("W/") for one in said.split(","))
+
+
+def _headers(tag: str) -> dict[str, str]:
+    return {"ETag": tag, "Cache-Control": _IMMUTABLE, "Content-Disposition": "inline"}
+
+
+def _unchanged(tag: str) -> Response:
+    return Response(status_code=304, headers=_headers(tag))

@@ -1,0 +1,44 @@
+"""`/v1/uploads`: pictures that were sent with a search, shown for as long as they are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+
+from glocal.web.bounds import while_there
+from glocal.web.problems import documented
+from glocal.web.routes.search import find_source
+from glocal.web.service import Service, TheService
+from glocal.web.settings import ThumbnailSize
+
+router = APIRouter(tags=["search"])
+
+UploadId = Annotated[str, Path(pattern="^u-[A-Za-z0-9_-]{22}$")]
+_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get(
+    "/v1/uploads/{id}/thumbnail",
+    response_class=Response,
+    responses={**documented(404), **_IMAGE},
+)
+async def upload(
+    request: Request,
+    service: TheService,
+    id: UploadId,  # noqa: A002
+    size: ThumbnailSize = ThumbnailSize.MEDIUM,
+) -> Response:
+    """A small version of an upload, whatever its format: JPEG, without its metadata."""
+    body = await while_there(request, _thumbnail(service, id, int(size)))
+    return Response(
+        body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"}
+    )
+
+
+async def _thumbnail(service: Service, name: str, size: int) -> bytes:
+    async with service.picture_turns.turn():
+        source = await find_source(service, name)
+        return await service.upload_decoders.jpeg(source.data, side=size, name=source.file)

@@ -1,0 +1,313 @@
+"""What goes over the wire, typed; the API's description is made of these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+PictureId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="names a picture")]
+SourceId = Annotated[
+    str,
+    Field(
+        pattern="^([0-9a-f]{32}|u-[A-Za-z0-9_-]{22})$",
+        description="a picture of the gallery, or an upload of an earlier search",
+    ),
+]
+MOST_HITS = 1_000
+
+
+class Problem(BaseModel):
+    """A problem (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+
+
+class Question(BaseModel):
+    """A search. The first picture of all is the query; the others show the same thing."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    query: SourceId | None = Field(
+        None, description="search again with an earlier query, or with a picture of the gallery"
+    )
+    like: list[SourceId] = Field([], max_length=16, description="pictures of what is sought")
+    unlike: list[SourceId] = Field(
+        [], max_length=16, alias="not", description="pictures of what is not"
+    )
+    url: str | None = Field(None, max_length=2_000, description="fetch the query, where allowed")
+    region: str | None = Field(
+        None,
+        max_length=200,
+        description="x,y,w,h of the query, in pixels of the upright picture or as fractions",
+    )
+    where: str | None = Field(None, max_length=10_000, description="a condition on the pictures")
+    limit: int = Field(50, ge=1, le=MOST_HITS)
+    offset: int = Field(0, ge=0, le=10_000)
+
+    @field_validator("like", "unlike", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+    def box(self) -> tuple[float, float, float, float] | None:
+        """The region as four numbers.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self.region is None or not self.region.strip():
+            return None
+        try:
+            x, y, w, h = (float(part) for part in self.region.split(","))
+        except ValueError:
+            raise ValueError("region is four numbers such as 10,20,300,200") from None
+        return x, y, w, h
+
+
+class Position(BaseModel):
+    """A place in degrees (WGS 84)."""
+
+    latitude: float
+    longitude: float
+
+
+class Picture(BaseModel):
+    """A picture of the gallery. Addresses are relative to the server."""
+
+    id: PictureId
+    path: str = Field(description="of its first file that meets the condition")
+    name: str = Field(description="the last part of the path")
+    copies: int = Field(description="how many files hold it")
+    width: int
+    height: int
+    bytes: int
+    taken: str | None = Field(
+        description="YYYY-MM-DDTHH:MM:SS by the camera's own clock, which knows no zone"
+    )
+    camera: str | None
+    position: Position | None = Field(description="only where the owner shows positions")
+    thumbnail: str = Field(description="address without its size: add ?size=")
+    picture: str = Field(description="address of the whole picture")
+
+
+class PictureDetails(Picture):
+    """A picture with every file that holds it."""
+
+    paths: list[str]
+
+
+class Pictures(BaseModel):
+    """A page of pictures."""
+
+    pictures: list[Picture]
+    total: int | None = Field(description="of the whole list; only on its first page")
+    next: str | None = Field(description="cursor of the page that follows")
+
+
+class FoundPicture(Picture):
+    """An answer to a search."""
+
+    rank: int
+    score: float = Field(description="similarity, in [-1, 1]")
+    evidence: dict[str, Any]
+
+
+class Answer(BaseModel):
+    """The answers to a search, best first."""
+
+    query: SourceId = Field(description="searches again, and asks for explanations")
+    uploads: list[SourceId] = Field(description="of each uploaded picture, in order")
+    model: str
+    hits: list[FoundPicture]
+    more: bool = Field(description="whether further hits follow")
+    timings_ms: dict[str, float]
+
+
+class Model(BaseModel):
+    """A model."""
+
+    name: str
+    version: int
+    dim: int
+    sha256: str
+
+
+class Features(BaseModel):
+    """What this server does."""
+
+    urls: bool
+    positions: bool
+    forgetting: bool = Field(description="whether pictures can be forgotten")
+    index_runs: bool
+    uploads: bool
+    explanations: list[str]
+    login: bool = Field(description="whether a token is needed")
+
+
+class Bounds(BaseModel):
+    """What a client has to keep to."""
+
+    picture_bytes: int
+    picture_pixels: int
+    body_bytes: int
+    pictures: int
+    hits: int
+    thumbnail_sizes: list[int]
+
+
+class Info(BaseModel):
+    """What the gallery holds and the server does."""
+
+    version: str
+    pictures: int
+    files: int
+    skipped: int
+    in_graph: int
+    model: Model
+    roots: list[str]
+    allowed_folders: list[str]
+    features: Features
+    limits: Bounds
+
+
+class Health(BaseModel):
+    """Whether the server lives, or is ready."""
+
+    status: Literal["ok", "draining"]
+
+
+class FolderFacet(BaseModel):
+    """A folder and how many files lie in it and below."""
+
+    path: str
+    name: str
+    parent: str | None
+    files: int
+
+
+class MonthFacet(BaseModel):
+    """A month, YYYY-MM, and how many pictures were taken in it."""
+
+    month: str
+    pictures: int
+
+
+class CameraFacet(BaseModel):
+    """A camera and how many pictures it took."""
+
+    camera: str
+    pictures: int
+
+
+class PlaceFacet(Position):
+    """Pictures taken close together, and one of them."""
+
+    pictures: int
+    id: PictureId
+
+
+class Facets(BaseModel):
+    """What there is to filter by."""
+
+    folders: list[FolderFacet]
+    months: list[MonthFacet]
+    undated: int
+    cameras: list[CameraFacet]
+    places: list[PlaceFacet] = Field(description="empty unless the owner shows positions")
+
+
+class Removed(BaseModel):
+    """How many files the gallery forgot; the files themselves stay."""
+
+    removed: int
+
+
+class RunRequest(BaseModel):
+    """Ask for an index run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folder: str = Field(min_length=1, max_length=4_096)
+
+
+class RunProgress(BaseModel):
+    """How far a run is; stages are scan, encode and graph."""
+
+    stage: str
+    done: int
+    total: int | None
+    unchanged: int
+    failed: int
+
+
+class Skipped(BaseModel):
+    """A file that could not be used."""
+
+    path: str
+    reason: str
+
+
+class RunReport(BaseModel):
+    """What a run did, in files; at most 1,000 of the skipped are listed."""
+
+    added: int
+    updated: int
+    unchanged: int
+    removed: int
+    failed: int
+    skipped: list[Skipped]
+    seconds: float
+
+
+class Run(BaseModel):
+    """An index run."""
+
+    id: str
+    folder: str
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    asked: datetime
+    progress: RunProgress | None
+    report: RunReport | None
+    error: str | None
+
+
+class Runs(BaseModel):
+    """The index runs of this server, the latest first."""
+
+    runs: list[Run]
+
+
+class Added(BaseModel):
+    """Pictures that were kept, and the run that makes them part of the gallery."""
+
+    pictures: list[PictureId]
+    run: Run
+
+
+class Login(BaseModel):
+    """Exchange the token for a cookie."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(min_length=1, max_length=1_000)
+
+
+class DuplicateGroup(BaseModel):
+    """The same picture more than once: as files (`paths`), or as pictures that differ."""
+
+    kind: Literal["identical"]
+    pictures: list[PictureDetails]
+
+
+class Duplicates(BaseModel):
+    """Groups of duplicates."""
+
+    groups: list[DuplicateGroup]
+    next: str | None = Field(description="cursor of the page that follows")

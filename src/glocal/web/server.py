@@ -1,0 +1,125 @@
+"""Running the application: sockets, signals, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from glocal.errors import GlocalError
+from glocal.gallery import Gallery
+from glocal.web.app import create_app
+from glocal.web.connections import PatientProtocol
+from glocal.web.explainers import EXPLAINERS
+from glocal.web.service import Service
+from glocal.web.settings import Settings
+
+_DRAIN_SECONDS = 20
+_BACKLOG = 256
+_log = logging.getLogger(__name__)
+
+
+class AddressError(GlocalError, OSError):
+    """The address that a server should have cannot be had."""
+
+
+class _Server(uvicorn.Server):
+    """A server that ends by itself, with status 0, when it is asked to."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals without raising them again afterwards."""
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Drain; a second Ctrl-C ends at once."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+        self._service.drain()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 is any that is free.
+
+    Raises:
+        AddressError: the address is not this machine's, or is taken.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+            bound.listen(_BACKLOG)
+            bound.setblocking(False)
+        except BaseException:
+            bound.close()
+            raise
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AddressError(
+            f"no server can listen on {host}, port {port}: {reason}; name another --port"
+        ) from error
+    return bound
+
+
+def serve(
+    gallery: Gallery, settings: Settings, bound: socket.socket, ready: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished first.
+
+    Args:
+        gallery: open.
+        settings: the owner's decisions.
+        bound: from `bind`; closed in the end.
+        ready: called when requests are answered.
+    """
+    app = create_app(gallery, settings, EXPLAINERS)
+    service: Service = app.state.service
+    config = uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+    server = _Server(config, service)
+    with bound:
+        asyncio.run(_serve(server, bound, ready))
+
+
+async def _serve(server: _Server, bound: socket.socket, ready: Callable[[], None]) -> None:
+    async def tell() -> None:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        ready()
+
+    telling = asyncio.create_task(tell())
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)

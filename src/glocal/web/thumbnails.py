@@ -1,0 +1,90 @@
+"""Small versions of pictures, made once and kept in a folder of bounded size."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID
+
+_log = logging.getLogger(__name__)
+_KEEP = 0.8  # share of the bound that is left after making room
+_FRESH = 86_400.0  # seconds for which a thumbnail counts as just used
+
+
+class ThumbnailCache:
+    """Thumbnails on disk, by picture and size; those not used for longest make room.
+
+    Args:
+        folder: where; made when the first is kept.
+        most_bytes: how large it may grow.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._bytes: int | None = None
+
+    def get(self, picture: UUID, size: int) -> bytes | None:
+        """A thumbnail, or `None` when it has to be made."""
+        path = self._path(picture, size)
+        try:
+            data = path.read_bytes()
+            if time.time() - path.stat().st_mtime > _FRESH:
+                os.utime(path)
+        except OSError:
+            return None
+        return data or None
+
+    def put(self, picture: UUID, size: int, data: bytes) -> None:
+        """Keep a thumbnail; a disk that is full is no reason to fail."""
+        path = self._path(picture, size)
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh.write_bytes(data)
+            fresh.replace(path)
+        except OSError as error:
+            _log.warning("a thumbnail cannot be kept in %s: %s", self._folder, error.strerror)
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            return
+        with self._lock:
+            known = self._bytes
+            self._bytes = None if known is None else known + len(data)
+            if self._bytes is None or self._bytes > self._most:
+                self._bytes = self._make_room()
+
+    def forget(self, picture: UUID, sizes: Iterable[int]) -> None:
+        """Delete a picture's thumbnails."""
+        for size in sizes:
+            with contextlib.suppress(OSError):
+                self._path(picture, size).unlink(missing_ok=True)
+
+    def _path(self, picture: UUID, size: int) -> Path:
+        name = picture.hex
+        return self._folder / name[:2] / f"{name}-{size}.jpg"
+
+    def _make_room(self) -> int:
+        """Bytes that are left after the longest unused are gone, if there are too many."""
+        found: list[tuple[float, int, Path]] = []
+        for path in self._folder.glob("*/*"):
+            with contextlib.suppress(OSError):
+                facts = path.stat()
+                found.append((facts.st_mtime, facts.st_size, path))
+        total = sum(size for _, size, _ in found)
+        if total <= self._most:
+            return total
+        for _, size, path in sorted(found):
+            if total <= self._most * _KEEP:
+                break
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+        return total

@@ -1,0 +1,67 @@
+"""Uploaded pictures, kept for a while so that a search can be refined and explained."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from uuid import UUID
+
+from glocal.gallery.indexing import content_id
+
+_SECONDS = 3600.0
+_TOKEN = re.compile(r"u-[A-Za-z0-9_-]{22}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upload:
+    """An encoded picture as it came, and the id the gallery would give it."""
+
+    data: bytes
+    content: UUID
+
+
+class Uploads:
+    """Uploads by names that nobody can guess; the oldest go when there are too many.
+
+    Args:
+        most: how many are kept.
+        most_bytes: how large they may be together.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[str, tuple[Upload, float]] = OrderedDict()
+
+    def keep(self, data: bytes) -> str:
+        """Keep a picture and return its name."""
+        name = "u-" + secrets.token_urlsafe(16)
+        self._kept[name] = (Upload(data, content_id(data)), time.monotonic() + _SECONDS)
+        self._bytes += len(data)
+        while self._kept and (len(self._kept) > self._most or self._bytes > self._most_bytes):
+            self._drop(next(iter(self._kept)))
+        return name
+
+    def get(self, name: str) -> Upload | None:
+        """A kept picture, or `None`; being asked for keeps it longer."""
+        now = time.monotonic()
+        while self._kept and next(iter(self._kept.values()))[1] < now:
+            self._drop(next(iter(self._kept)))
+        found = self._kept.get(name)
+        if found is None:
+            return None
+        self._kept[name] = (found[0], now + _SECONDS)
+        self._kept.move_to_end(name)
+        return found[0]
+
+    def _drop(self, name: str) -> None:
+        self._bytes -= len(self._kept.pop(name)[0].data)
+
+
+def is_upload(name: str) -> bool:
+    """Whether a name is one of an upload's."""
+    return _TOKEN.fullmatch(name) is not None

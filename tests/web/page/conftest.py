@@ -1,0 +1,142 @@
+"""The page in a real Chromium, against a real server in a process of its own.
+
+Screenshots go to the folder that GLOCAL_SCREENSHOTS names, if it names one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import scenes
+from tab import Gallery, Tab
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+
+
+def _serve(home: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[str]:
+    """Run `glocal serve` on a free port until the test is done with it."""
+    command = [sys.executable, "-m", "glocal", "serve", "--port", "0", *options]
+    surroundings = {**os.environ, "GLOCAL_GALLERY": str(home / "gallery"), **(env or {})}
+    surroundings["XDG_CACHE_HOME"] = str(home / "cache")
+    with subprocess.Popen(command, env=surroundings, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            said = server.stderr.readline()
+            found = re.search(r"http://\S+", said)
+            assert found, said + server.stderr.read()
+            yield found[0]
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=30)
+
+
+def _index(home: Path, *folders: Path) -> None:
+    surroundings = {**os.environ, "GLOCAL_GALLERY": str(home / "gallery")}
+    command = [sys.executable, "-m", "glocal", "index", *map(str, folders)]
+    subprocess.run(command, env=surroundings, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    """Ninety pictures in three folders, one of them twice; no test changes it."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    home = tmp_path_factory.mktemp("page")
+    pictures = home / "pictures"
+    scenes.write(pictures / "town", range(40))
+    scenes.write(pictures / "coast" / "summer", range(40, 70))
+    scenes.write(pictures / "coast", range(70, 90))
+    shutil.copy(pictures / "town" / "scene-005.jpg", pictures / "coast" / "again.jpg")
+    _index(home, pictures)
+    for address in _serve(home, "--show-positions", "--allow-folder", str(pictures)):
+        yield Gallery(pictures, address)
+
+
+@pytest.fixture
+def own_gallery(tmp_path: Path, browser: Any) -> Iterator[Gallery]:
+    """A small gallery behind a token, with pictures that are not in it yet."""
+    pictures = tmp_path / "pictures"
+    scenes.write(pictures / "old", range(6))
+    _index(tmp_path, pictures)
+    scenes.write(pictures / "new", range(6, 30))
+    (pictures / "new" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    options = ("--allow-folder", str(pictures))
+    for address in _serve(tmp_path, *options, env={"GLOCAL_TOKEN": "a-token-for-the-page-0123"}):
+        yield Gallery(pictures, address)
+
+
+@pytest.fixture(scope="session")
+def browser(gallery: Gallery) -> Iterator[Any]:
+    """One Chromium for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def new_tab(browser: Any, gallery: Gallery) -> Iterator[Callable[..., Tab]]:
+    """Open the page in a context of its own; afterwards its console must hold no error."""
+    opened: list[tuple[Any, Tab]] = []
+
+    def make(
+        address: str | None = None, *, size: tuple[int, int] = (1280, 800), **more: Any
+    ) -> Tab:
+        width, height = size
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", **more
+        )
+        context.set_default_timeout(30_000)
+        page = context.new_page()
+        tab = Tab(page, address or gallery.address)
+        page.on("console", lambda said: said.type == "error" and tab.errors.append(said.text))
+        page.on("pageerror", lambda error: tab.errors.append(str(error)))
+        opened.append((context, tab))
+        return tab
+
+    yield make
+    for context, tab in opened:
+        context.close()
+        assert not tab.errors
+
+
+@pytest.fixture
+def tab(new_tab: Callable[..., Tab]) -> Tab:
+    """The page on a desk."""
+    return new_tab()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script that finds what people with disabilities cannot use."""
+    for package in ("axe_core_python", "axe_playwright_python"):
+        found = importlib.util.find_spec(package)
+        if found and found.origin:
+            return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+    pytest.skip("axe-core-python is not installed")

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from tab import Tab
+
+
+def _open_first_hit(tab: Tab, seed: int) -> None:
+    tab.open()
+    tab.search(seed)
+    tab.page.locator("li.tile > a").first.click()
+    tab.page.wait_for_selector(".match", state="attached")
+
+
+def test_query_and_hit_stand_side_by_side_with_lines(tab: Tab) -> None:
+    _open_first_hit(tab, 17)
+    assert tab.page.locator(".match").count() > 5
+    assert "points match" in tab.page.inner_text(".why")
+    assert tab.page.inner_text("dialog h2") == "scene-017.jpg"
+    query, hit = tab.page.locator(".pair-frame").all()
+    assert query.bounding_box()["x"] < hit.bounding_box()["x"]
+    # Each line begins in the one picture and ends in the other.
+    boxes = [one.bounding_box() for one in (query, hit)]
+    ends = tab.page.eval_on_selector_all(
+        ".match circle",
+        "l => l.map(c => { const b = c.getBoundingClientRect();"
+        " return [b.x + b.width / 2, b.y + b.height / 2]; })",
+    )
+    for at, (x, y) in enumerate(ends):
+        box = boxes[at % 2]
+        assert box["x"] - 1 <= x <= box["x"] + box["width"] + 1
+        assert box["y"] - 1 <= y <= box["y"] + box["height"] + 1
+    tab.shot("explanation")
+
+
+def test_a_point_under_the_cursor_lights_its_counterpart(tab: Tab) -> None:
+    _open_first_hit(tab, 17)
+    query, hit = tab.page.locator(".pair-frame").all()
+    end = tab.page.locator(".match circle").first.bounding_box()
+    tab.page.mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2)
+    target = tab.page.wait_for_selector(".target", state="attached").bounding_box()
+    box = hit.bounding_box()
+    assert box["x"] <= target["x"] + target["width"] / 2 <= box["x"] + box["width"]
+    partner = tab.page.locator(".match.lit circle").nth(1).bounding_box()
+    assert abs(partner["x"] + partner["width"] / 2 - target["x"] - target["width"] / 2) < 1
+    tab.page.mouse.move(5, 5)
+    tab.until("!document.querySelector('.target')")
+    query.focus()
+    tab.page.keyboard.press("ArrowRight")
+    tab.page.wait_for_selector(".target", state="attached")
+    tab.until("document.querySelector('dialog [role=status]').textContent.includes('corresponds')")
+
+
+def test_the_heat_map_is_painted_and_follows_the_cursor(tab: Tab) -> None:
+    _open_first_hit(tab, 17)
+    tab.page.click("text=Heat map")
+    assert tab.page.get_attribute("[data-toggle=heat]", "aria-pressed") == "true"
+    read = "l => l.map(c => c.toDataURL())"
+    before = tab.page.eval_on_selector_all("canvas.heat", read)
+    assert before[0] != before[1]
+    box = tab.page.locator(".pair-frame").first.bounding_box()
+    tab.page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.8)
+    tab.page.wait_for_selector(".cursor", state="attached")
+    after = tab.page.eval_on_selector_all("canvas.heat", read)
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    tab.shot("heat")
+
+
+def test_with_a_box_the_lines_stay_inside_it(tab: Tab) -> None:
+    tab.open()
+    tab.search(17)
+    tab.page.goto(tab.page.url + "&region=0.5,0.5,0.5,0.5")
+    tab.page.wait_for_selector("li.tile img.there")
+    tab.page.locator("li.tile > a").first.click()
+    tab.page.wait_for_selector(".match", state="attached")
+    box = tab.page.locator(".pair-region").bounding_box()
+    starts = tab.page.eval_on_selector_all(
+        ".match circle:nth-of-type(odd)", "l => l.map(c => c.getBoundingClientRect().x)"
+    )
+    assert all(x >= box["x"] - 6 for x in starts)
+
+
+def test_from_hit_to_hit(tab: Tab) -> None:
+    _open_first_hit(tab, 17)
+    first = tab.page.inner_text("dialog h2")
+    tab.page.keyboard.press("ArrowRight")
+    tab.until(f"document.querySelector('dialog h2').textContent !== '{first}'")
+    tab.page.click("[aria-label='Previous picture']")
+    tab.until(f"document.querySelector('dialog h2').textContent === '{first}'")
+    tab.page.keyboard.press("Escape")
+    tab.until("!document.querySelector('dialog')")
+    assert "show=" not in tab.page.url
+
+
+def test_a_picture_alone_leads_to_a_search(tab: Tab) -> None:
+    tab.open()
+    tab.pictures().nth(2).locator("a").click()
+    tab.page.wait_for_selector(".single")
+    name = tab.page.inner_text("dialog h2")
+    tab.page.click("dialog >> text=Find this")
+    tab.page.wait_for_selector(".search .mark.same")
+    assert tab.names()[0].startswith(name)

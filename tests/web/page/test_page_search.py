@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+import scenes
+from tab import Gallery, Tab
+
+
+def test_a_dropped_picture_finds_its_original_first(tab: Tab) -> None:
+    tab.open()
+    tab.search(17)
+    assert tab.names()[0].startswith("scene-017.jpg")
+    assert re.search(r"The best 60 · .* ms", tab.page.inner_text(".count"))
+    assert tab.page.inner_text("#status").startswith("The best 60")
+    tab.shot("search")
+
+
+def test_a_file_of_the_gallery_is_called_identical(tab: Tab, gallery: Gallery) -> None:
+    tab.open()
+    with tab.page.expect_file_chooser() as chooser:
+        tab.page.click("text=Choose a picture")
+    chooser.value.set_files(gallery.pictures / "town" / "scene-008.jpg")
+    tab.page.wait_for_selector(".search .mark.same")
+    assert "Identical" in tab.page.locator("li.tile").first.inner_text()
+
+
+def test_a_pasted_picture_is_searched_for(tab: Tab) -> None:
+    tab.open()
+    tab.pictures()
+    tab.page.evaluate(
+        """async (text) => {
+          const clipboardData = new DataTransfer();
+          const blob = await (await fetch(text)).blob();
+          clipboardData.items.add(new File([blob], "pasted.jpg", { type: "image/jpeg" }));
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        tab.page.eval_on_selector("li.tile img", "i => i.src"),
+    )
+    tab.page.wait_for_selector(".search li.tile img.there")
+    assert "like=u-" in tab.page.url
+
+
+def test_the_camera_takes_a_picture(new_tab: Callable[..., Tab]) -> None:
+    tab = new_tab(permissions=["camera"])
+    tab.open()
+    tab.page.click("text=Use the camera")
+    tab.until("document.querySelector('dialog video')?.videoWidth > 0")
+    tab.page.click("text=Take the picture")
+    tab.page.wait_for_selector(".search li.tile img.there")
+
+
+def test_a_box_searches_for_a_part(tab: Tab) -> None:
+    tab.open()
+    tab.search(17)
+    whole = tab.names()
+    frame = tab.page.locator(".asked-frame").bounding_box()
+    tab.page.mouse.move(frame["x"] + frame["width"] * 0.1, frame["y"] + frame["height"] * 0.1)
+    tab.page.mouse.down()
+    for share in (0.3, 0.5):
+        tab.page.mouse.move(
+            frame["x"] + frame["width"] * share, frame["y"] + frame["height"] * share
+        )
+    tab.page.mouse.up()
+    tab.until("location.search.includes('region=0.1')")
+    region = re.search(r"region=([\d.,]+)", tab.page.url)
+    assert region
+    assert [float(n) for n in region[1].split(",")] == pytest.approx([0.1, 0.1, 0.4, 0.4], abs=0.02)
+    tab.until("!document.querySelector('.renewing')")
+    assert tab.names() != whole
+    tab.shot("box")
+
+    # A corner is drawn further out.
+    grip = tab.page.locator(".grip.se").bounding_box()
+    tab.page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    tab.page.mouse.down()
+    tab.page.mouse.move(frame["x"] + frame["width"] * 0.8, frame["y"] + frame["height"] * 0.7)
+    tab.page.mouse.up()
+    tab.until("/region=0.1\\d*,0.1\\d*,0.[67]/.test(location.search)")
+
+    tab.page.click("text=Whole picture")
+    tab.until("!location.search.includes('region')")
+    tab.until("!document.querySelector('.renewing')")
+    assert tab.names() == whole
+
+
+def test_pictures_for_and_against(tab: Tab) -> None:
+    tab.open()
+    tab.search(17)
+    second = tab.page.locator("li.tile").nth(1)
+    name = second.locator("img").get_attribute("alt")
+    second.hover()
+    second.locator("button[aria-label='Not like this']").click()
+    tab.page.wait_for_selector(".examples.not img")
+    tab.until("!document.querySelector('.renewing')")
+    assert name not in tab.names()[:2]
+    third = tab.page.locator("li.tile").nth(2)
+    name = third.locator("img").get_attribute("alt")
+    third.hover()
+    third.locator("button[aria-label='Also like this']").click()
+    tab.page.wait_for_selector(".examples.like img")
+    tab.until("!document.querySelector('.renewing')")
+    assert name in tab.names()[:2]
+    tab.page.click(".examples.not button.plain")
+    tab.page.click(".examples.like button.plain")
+    tab.until("!/not=|like=.*like=/.test(location.search)")
+
+
+def test_filters_narrow_and_tell_what_they_do_not_understand(tab: Tab) -> None:
+    tab.open()
+    tab.search(3)
+    tab.page.click("[data-filter=folder]")
+    tab.page.fill(".panel input", "summ")
+    tab.page.click(".pick:has-text('summer')")
+    tab.until("document.querySelectorAll('li.tile').length === 30")
+    tab.page.click("[data-filter=date]")
+    tab.page.click(".years button:has-text('2020')")
+    tab.until("document.querySelectorAll('li.tile').length === 6")
+    tab.page.click("[data-filter=camera]")
+    tab.page.click(".pick:has-text('Canon')")
+    tab.until("document.querySelectorAll('li.tile').length === 2")
+    assert "folder=" in tab.page.url
+    assert "camera=" in tab.page.url
+    tab.page.click("text=Clear all")
+    tab.until("document.querySelectorAll('li.tile').length === 60")
+    tab.page.click("[data-filter=more]")
+    tab.page.fill(".panel textarea", "width >")
+    tab.page.click(".panel >> text=Apply")
+    tab.page.wait_for_selector(".grid-foot [role=alert]")
+    assert "the condition ends" in tab.page.inner_text(".grid-foot").lower()
+    assert all("422" in error for error in tab.errors)  # the browser's own line for the answer
+    tab.errors.clear()
+
+
+def test_hits_go_on_as_one_scrolls(tab: Tab) -> None:
+    tab.open()
+    tab.search(17)
+    assert tab.page.locator("li.tile").count() == 60
+    tab.page.keyboard.press("End")
+    tab.page.mouse.wheel(0, 9000)
+    tab.until("document.querySelectorAll('li.tile').length === 90")
+    tab.until("document.querySelector('.count').textContent.startsWith('90 pictures')")
+
+
+def test_a_search_is_a_link_and_has_a_way_back(tab: Tab, new_tab: Callable[..., Tab]) -> None:
+    tab.open()
+    tab.pictures().nth(4).hover()
+    tab.page.locator("li.tile").nth(4).locator("button[aria-label='Find this']").click()
+    tab.page.wait_for_selector(".search .mark.same")
+    found = tab.names()
+    other = new_tab()
+    other.page.goto(tab.page.url)
+    assert other.names() == found
+    tab.page.go_back()
+    tab.page.wait_for_selector(".hero")
+    tab.page.go_forward()
+    tab.page.wait_for_selector(".search li.tile")
+    assert tab.names() == found
+
+
+def test_what_is_no_picture_is_answered_with_a_sentence(tab: Tab) -> None:
+    tab.open()
+    tab.pictures()
+    tab.drop(b"no picture at all")
+    tab.page.wait_for_selector(".notice.error")
+    assert "picture" in tab.page.inner_text(".notice.error")
+    tab.page.click("[aria-label='Close this message']")
+    tab.drop(b"words", kind="text/plain")
+    tab.page.wait_for_selector("text=That is no picture.")
+    assert all("Failed to load resource" in error for error in tab.errors)
+    tab.errors.clear()
+
+
+def test_a_search_whose_picture_is_gone_says_so(tab: Tab) -> None:
+    tab.open("?like=u-0123456789012345678901")
+    tab.page.wait_for_selector(".notice.error")
+    assert "no longer kept" in tab.page.inner_text(".notice.error")
+    assert "send the picture again" in tab.page.inner_text(".grid-foot")
+    tab.errors.clear()
+
+
+def test_a_new_upload_replaces_the_search(tab: Tab) -> None:
+    tab.open()
+    tab.search(3)
+    tab.drop(scenes.altered(44))
+    tab.until("document.querySelector('li.tile img')?.alt.startsWith('scene-044')")

@@ -1,0 +1,123 @@
+"""How a server starts and ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from running import Server, environment, form, photo, problem, run_glocal, wait_until
+
+
+def test_sigterm_lets_requests_end(own_home: Path, start: Callable[..., Server]) -> None:
+    server = start(own_home)
+    body, headers = form(("image", photo(3)))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        lines = [
+            "POST /v1/search HTTP/1.1",
+            "Host: localhost",
+            f"Content-Length: {len(body)}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + body[:100])
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert server.process.poll() is None
+        connection.sendall(body[100:])
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert server.stop() == (0, "")
+
+
+def test_followers_do_not_hold_the_end_up(own_home: Path, start: Callable[..., Server]) -> None:
+    folder = own_home / "many"
+    folder.mkdir()
+    for seed in range(300):
+        (folder / f"{seed}.jpg").write_bytes(photo(seed, size=(640, 480)))
+    server = start(own_home, "--allow-folder", folder)
+    client = server.client()
+    run = client.index(str(folder))
+    follower = threading.Thread(target=lambda: list(client.follow(run.id)))
+    follower.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert server.stop()[0] == 0
+    assert time.monotonic() - began < 15
+    follower.join(timeout=10)
+
+
+def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> None:
+    server = start(own_home)
+    name = next(server.client().pictures()).id
+    assert server.client().forget(name) >= 1
+    server.stop(signal.SIGKILL)
+    run_glocal("check", home=own_home)
+    again = start(own_home)
+    assert again.client().info()["pictures"] == 10
+
+
+def test_no_process_is_left_over(own_home: Path, start: Callable[..., Server]) -> None:
+    server = start(own_home)
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    pids = children.read_text().split()
+    assert len(pids) == 4
+    server.stop(signal.SIGKILL)
+    commands = [Path(f"/proc/{pid}/cmdline") for pid in pids]
+    wait_until(  # their standard input has ended
+        lambda: not any(c.exists() and b"decode_child" in c.read_bytes() for c in commands)
+    )
+
+
+def test_health_readiness_metrics_and_info(server: Server) -> None:
+    assert json.loads(server.ask("GET", "/v1/health")[2]) == {"status": "ok"}
+    assert json.loads(server.ask("GET", "/v1/ready")[2]) == {"status": "ok"}
+    server.ask("POST", "/v1/search", *form(("image", photo(3))))
+    server.ask("GET", "/no/such/route")
+    text = server.ask("GET", "/metrics")[2].decode()
+    assert "glocal_pictures 11.0" in text
+    assert 'glocal_search_stage_seconds_count{stage="encode"}' in text
+    assert 'route="/v1/search",status="200"' in text
+    assert "/no/such" not in text  # what clients invent is no label
+    info = server.client().info()
+    assert (info["pictures"], info["files"]) == (11, 12)
+    assert info["features"]["index_runs"] is True
+    assert info["features"]["login"] is False
+
+
+def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
+    short = own_home / "short"
+    short.write_text("guess-me\n")
+    cases = [
+        (["--host", "0.0.0.0"], "set a token"),  # noqa: S104 - it is refused
+        (["--allow-host", "search.example"], "set a token"),
+        (["--token-file", str(short)], "can be guessed"),
+        (["--token-file", str(own_home / "missing")], "cannot be read"),
+        (["--port", str(server.port)], "name another --port"),
+        (["--host", "192.0.2.1", "--token-file", str(own_home / "good")], "can listen"),
+    ]
+    (own_home / "good").write_text("0123456789abcdef0123\n")
+    for options, said in cases:
+        done = subprocess.run(
+            [sys.executable, "-m", "glocal", "serve", "--port", "0", *options],
+            env=environment(own_home),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode in (1, 2)
+        assert said in done.stderr.replace("\n", " ")
+        assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_address_is_a_problem(server: Server) -> None:
+    problem(server.ask("GET", "/v1/nothing"), 404)
+    problem(server.ask("GET", "/assets/nothing.js"), 404)
+    problem(server.ask("PUT", "/v1/info", b"", {"X-Glocal": "1"}), 405)
