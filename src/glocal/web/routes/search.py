@@ -92,7 +92,7 @@ async def _search(service: Service, asked: Asked) -> Answer:
     clock = {}
     async with service.search_turns.turn() as clock["queue"]:
         began = time.perf_counter()
-        area = service.gallery.card.area
+        area = service.gallery.encoder.card.area
         pictures = await _decode_all(service, [*wanted, *unwanted], area, region)
         clock["decode"] = time.perf_counter() - began
         arrays = [picture.array for picture in pictures]
