@@ -82,7 +82,7 @@ def test_other_commands_work_beside_a_server(own_home: Path, start: Callable[...
     hits = json.loads(
         run_glocal("search", folder / "new.jpg", "--json", "-n", "1", home=own_home).stdout
     )["hits"]
-    assert hits[0]["evidence"] == {"identical": True}
+    assert hits[0]["evidence"]["verdict"] == "identical file"
     assert client.search(photo(200), limit=1).hits[0].picture.path == str(folder / "new.jpg")
     assert json.loads(run_glocal("info", "--json", home=own_home).stdout)["pictures"] == 12
     run_glocal("check", home=own_home)

@@ -175,7 +175,7 @@ def test_pictures_that_clients_add_are_found(own_home: Path, start: Callable[...
     client: Client = start(own_home, "--upload-folder", kept).client()
     run = client.add(photo(50), photo(51, kind="PNG"))
     wait_until(lambda: client.index_run(run.id).state == "done")
-    assert client.search(photo(50), limit=1).hits[0].evidence["identical"] is True
+    assert client.search(photo(50), limit=1).hits[0].evidence["verdict"] == "identical file"
     assert sorted(path.suffix for path in kept.iterdir()) == [".jpg", ".png"]
     for wrong in (b"GIF89a", b"<svg/>", photo(1)[:200]):
         with pytest.raises(ServerError, match="file 1: "):

@@ -33,10 +33,10 @@ def test_an_upload_finds_what_the_gallery_finds(client: Client, home: Path) -> N
 
 def test_the_very_file_is_said_to_be_identical(client: Client, home: Path) -> None:
     answer = client.search(home / "pictures" / "2.jpg", limit=2)
-    assert answer.hits[0].evidence["identical"] is True
-    assert "identical" not in answer.hits[1].evidence
+    assert answer.hits[0].evidence["verdict"] == "identical file"
+    assert answer.hits[1].evidence["verdict"] != "identical file"
     part = client.search(home / "pictures" / "2.jpg", region=(0, 0, 0.5, 0.5), limit=1)
-    assert "identical" not in part.hits[0].evidence
+    assert part.hits[0].evidence["verdict"] != "identical file"
 
 
 def test_copies_are_one_hit_that_counts_them(client: Client, home: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_picture_of_the_gallery_can_be_the_query(client: Client) -> None:
     answer = client.search(query=name)
     assert answer.query == name
     assert answer.hits[0].picture.id == name
-    assert answer.hits[0].evidence == {"identical": True}
+    assert answer.hits[0].evidence["verdict"] == "identical file"
 
 
 def test_more_pictures_and_conditions_reach_the_gallery(client: Client, home: Path) -> None:

@@ -14,30 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glocal.explain.verified import verified_matches
+from glocal.gallery.results import plain
 from glocal.web.explaining import Explainer, Explanation, Pair
-
-_LEAST_SIMILARITY = 0.6
-_MOST_MATCHES = 200
 
 
 def matches(pair: Pair) -> Explanation:
-    """Local parts of the two pictures that choose each other, the most similar first.
-
-    ``verified`` says whether geometry was asked, too; ``inlier`` is there only if it was.
-    """
-    query, hit = pair.gallery.encoder.encode([pair.query, pair.hit])
-    found = _mutual(query.descriptors, hit.descriptors)
+    """The points that geometry verifies, and the evidence for the pair, as a search has it."""
+    encoder = pair.gallery.encoder
+    query, hit = (features.vector for features in encoder.encode([pair.query, pair.hit]))
+    score = min(float(query @ hit), 1.0)
+    found, evidence = verified_matches(pair.query, pair.hit, encoder, score)
+    points = zip(found.query_points, found.hit_points, strict=True)
     return _json(
         {
-            "verified": False,
-            "matches": [
-                {
-                    "query": _point(query.keypoints[one]),
-                    "hit": _point(hit.keypoints[other]),
-                    "similarity": round(similarity, 3),
-                }
-                for one, other, similarity in found
-            ],
+            "verified": True,
+            "evidence": plain(evidence),
+            "matches": [{"query": _point(one), "hit": _point(other)} for one, other in points],
         }
     )
 
@@ -68,21 +61,7 @@ def similarity(pair: Pair) -> Explanation:
 EXPLAINERS: Mapping[str, Explainer] = {"matches": matches, "similarity": similarity}
 
 
-def _mutual(query: NDArray[np.float32], hit: NDArray[np.float32]) -> list[tuple[int, int, float]]:
-    """Rows that are each other's nearest, and how near, the nearest pairs first."""
-    if not len(query) or not len(hit):
-        return []
-    table = query @ hit.T
-    forth, back = table.argmax(1), table.argmax(0)
-    pairs = [
-        (one, int(other), float(table[one, other]))
-        for one, other in enumerate(forth)
-        if back[other] == one and table[one, other] >= _LEAST_SIMILARITY
-    ]
-    return sorted(pairs, key=lambda pair: -pair[2])[:_MOST_MATCHES]
-
-
-def _point(point: NDArray[np.float32]) -> list[float]:
+def _point(point: NDArray[np.floating]) -> list[float]:
     return [round(float(part), 4) for part in point]
 
 

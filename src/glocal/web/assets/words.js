@@ -70,7 +70,6 @@ export function alternativeOf(picture) {
 /** What the second look found: `{kind, words, sure}`; `kind` is "same", "maybe" or "alike". */
 export function verdictOf(hit) {
   const evidence = hit.evidence;
-  if (evidence?.identical) return { kind: "same", words: "Identical", sure: 1 };
   if (!evidence?.verdict) return { kind: "alike", words: hit.score.toFixed(2), sure: null };
   const sure = evidence.same_probability ?? null;
   const words =

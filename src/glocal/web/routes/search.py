@@ -16,6 +16,7 @@ from glocal.gallery import SearchResult
 from glocal.gallery.conditions import Condition
 from glocal.gallery.indexing import content_id
 from glocal.gallery.results import plain
+from glocal.ranking.evidence import Verdict
 from glocal.web.asking import Asked, read_question
 from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
@@ -220,7 +221,9 @@ def _answer(
     hits = []
     for place, (content, hit) in enumerate(chosen):
         if content in shown:  # else it was forgotten in this very moment
-            evidence = plain(hit.evidence) | ({"identical": True} if content == identical else {})
+            evidence = plain(hit.evidence)
+            if content == identical:
+                evidence["verdict"] = str(Verdict.IDENTICAL)
             fields = service.picture_fields(shown[content], hit.path)
             hits.append(
                 FoundPicture(
