@@ -337,12 +337,15 @@ class Catalog(Database):
 
     def counts(self) -> dict[str, int]:
         """How many `pictures` (contents), `files` that hold them, `failed`, `bytes_of_parts`."""
-        return {
-            "pictures": self._one("SELECT COUNT(*) FROM contents"),
-            "files": self._one("SELECT COUNT(*) FROM files WHERE content IS NOT NULL"),
-            "failed": self._one("SELECT COUNT(*) FROM files WHERE content IS NULL"),
-            "bytes_of_parts": self._one("SELECT COALESCE(SUM(LENGTH(data)), 0) FROM parts"),
-        }
+        names = ("pictures", "files", "failed", "bytes_of_parts")
+        # One statement, so that they are of one moment.
+        (row,) = self._rows(
+            "SELECT (SELECT COUNT(*) FROM contents),"
+            " (SELECT COUNT(*) FROM files WHERE content IS NOT NULL),"
+            " (SELECT COUNT(*) FROM files WHERE content IS NULL),"
+            " (SELECT COALESCE(SUM(LENGTH(data)), 0) FROM parts)"
+        )
+        return dict(zip(names, row, strict=True))
 
     def problems(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is sound."""
