@@ -259,7 +259,7 @@ def test_an_interrupted_creation_begins_again(tmp_path: Path) -> None:
 
 
 def wait_for_build(store: Store) -> None:
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 120
     while store.status().building:
         assert time.monotonic() < ends
         time.sleep(0.02)

@@ -361,13 +361,16 @@ class Catalog(Database):
         """How many `pictures` (contents), `files` that hold them, `failed` files, pictures
         `with_parts`, and `bytes_of_parts`.
         """
-        return {
-            "pictures": self._one("SELECT COUNT(*) FROM contents"),
-            "files": self._one("SELECT COUNT(*) FROM files WHERE content IS NOT NULL"),
-            "failed": self._one("SELECT COUNT(*) FROM files WHERE content IS NULL"),
-            "with_parts": self._one("SELECT COUNT(*) FROM parts"),
-            "bytes_of_parts": self._one("SELECT COALESCE(SUM(LENGTH(data)), 0) FROM parts"),
-        }
+        names = ("pictures", "files", "failed", "with_parts", "bytes_of_parts")
+        # One statement, so that they are of one moment.
+        (row,) = self._rows(
+            "SELECT (SELECT COUNT(*) FROM contents), "
+            "(SELECT COUNT(*) FROM files WHERE content IS NOT NULL), "
+            "(SELECT COUNT(*) FROM files WHERE content IS NULL), "
+            "(SELECT COUNT(*) FROM parts), "
+            "(SELECT COALESCE(SUM(LENGTH(data)), 0) FROM parts)"
+        )
+        return dict(zip(names, row, strict=True))
 
     def problems(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is sound."""
