@@ -18,6 +18,7 @@ from glocal.errors import GlocalError
 _COMMANDS = {
     "index": ("indexing", "Add the pictures below folders; add, re-read and forget what changed."),
     "search": ("searching", "Find the same thing as in a picture."),
+    "duplicates": ("duplicating", "Group copies of the same picture; nothing is removed."),
     "info": ("knowing", "Say what a gallery holds."),
     "check": ("checking", "Say whether a gallery is sound; --repair mends it."),
     "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),
