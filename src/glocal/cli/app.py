@@ -20,6 +20,7 @@ _COMMANDS = {
     "search": ("searching", "Find the same thing as in a picture."),
     "explain": ("explaining", "Draw why pictures match."),
     "serve": ("serving", "Serve the gallery as a page and an API."),
+    "duplicates": ("duplicating", "Group copies of the same picture; nothing is removed."),
     "info": ("knowing", "Say what a gallery holds."),
     "check": ("checking", "Say whether a gallery is sound; --repair mends it."),
     "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),

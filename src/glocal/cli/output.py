@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -27,6 +29,15 @@ def readable_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
+def short_path(path: Path) -> str:
+    """A path as seen from the working folder, where that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
 class Bar:
     """A progress bar on standard error, if that is a terminal."""
 
@@ -36,7 +47,7 @@ class Bar:
         self._stage = ""
 
     def __call__(self, progress: Progress) -> None:
-        """Show how far an index run is."""
+        """Show how far a run is."""
         if not self._show:
             return
         if progress.stage != self._stage:
@@ -56,11 +67,19 @@ class Bar:
 
         self.close()
         self._stage = progress.stage
-        titles = {"scan": "looking", "encode": "indexing", "graph": "building the search graph"}
+        titles = {
+            "scan": "looking",
+            "encode": "indexing",
+            "graph": "building the search graph",
+            "neighbours": "finding neighbours",
+            "verify": "comparing",
+        }
         styles: dict[str, Any] = {
             "scan": {"unit": " files"},
             "encode": {"unit": " pictures", "total": progress.total, "smoothing": 0.1},
             "graph": {"bar_format": "{desc}: {elapsed}"},
+            "neighbours": {"unit": " pictures", "total": progress.total},
+            "verify": {"unit": " pairs", "total": progress.total},
         }
         self._bar = tqdm(
             desc=titles[progress.stage],

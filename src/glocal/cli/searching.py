@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import print_json
+from glocal.cli.output import print_json, short_path
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
@@ -170,18 +169,12 @@ def _show(result: SearchResult, *, titled: bool) -> None:
     for hit in result.hits:
         verdict = str(hit.evidence.get("verdict", ""))
         parts = f"{hit.evidence['inliers']} parts" if hit.evidence.get("inliers") else ""
-        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{parts:>10}  {_short(hit.path)}")
+        click.echo(
+            f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{parts:>10}  {short_path(hit.path)}"
+        )
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)
-
-
-def _short(path: Path) -> str:
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:  # another drive
-        return str(path)
-    return relative if len(relative) < len(str(path)) else str(path)
 
 
 def _write_sheet(results: list[SearchResult], target: Path, encoder: OnnxEncoder | None) -> None:

@@ -99,7 +99,12 @@ def thumbnail(array: NDArray[np.uint8], side: int = 240) -> bytes:
 
 
 def write_sheet(
-    path: str | os.PathLike[str], rows: Sequence[SheetRow], *, title: str, summary: str = ""
+    path: str | os.PathLike[str],
+    rows: Sequence[SheetRow],
+    *,
+    title: str,
+    summary: str = "",
+    links: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Writes the rows as one self-contained HTML file, in UTF-8.
 
@@ -111,29 +116,40 @@ def write_sheet(
         rows: the queries, in the order they are shown.
         title: the page's title and main heading.
         summary: a line or two under the heading.
+        links: names and relative addresses of sheets that belong together, where there are several.
 
     Raises:
         OSError: the file cannot be written there.
     """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
-        _write(target, rows, title, summary, mode="w")
+        _write(target, rows, title, summary, links, mode="w")
         return
     # Not derived from the target's name, which may already be as long as a name can be.
     unfinished = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        _write(unfinished, rows, title, summary, mode="x")
+        _write(unfinished, rows, title, summary, links, mode="x")
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _write(path: Path, rows: Sequence[SheetRow], title: str, summary: str, *, mode: str) -> None:
+def _write(
+    path: Path,
+    rows: Sequence[SheetRow],
+    title: str,
+    summary: str,
+    links: Sequence[tuple[str, str]],
+    *,
+    mode: str,
+) -> None:
     with path.open(mode, encoding="utf-8", newline="\n") as file:
-        file.writelines(_page(rows, title, summary))
+        file.writelines(_page(rows, title, summary, links))
 
 
-def _page(rows: Sequence[SheetRow], title: str, summary: str) -> Iterator[str]:
+def _page(
+    rows: Sequence[SheetRow], title: str, summary: str, links: Sequence[tuple[str, str]]
+) -> Iterator[str]:
     heading = _text(title)
     yield (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -147,7 +163,11 @@ def _page(rows: Sequence[SheetRow], title: str, summary: str) -> Iterator[str]:
     )
     if summary:
         yield f"<p><bdi>{_text(summary)}</bdi></p>\n"
-    yield "</header>\n<main>\n"
+    yield "</header>\n"
+    if links:
+        names = (f'<a href="{_text(address)}">{_text(name)}</a>' for name, address in links)
+        yield f'<nav aria-label="Pages">{" ".join(names)}</nav>\n'
+    yield "<main>\n"
     full = _full_scale(rows)
     for number, row in enumerate(rows, start=1):
         yield from _row(row, number, full)

@@ -29,6 +29,8 @@ header { padding-bottom: clamp(1rem, 2.5vw, 2rem); }
 h1 { font-size: clamp(1.4rem, 1rem + 1.6vw, 2.1rem); font-weight: 650; line-height: 1.2;
   letter-spacing: -0.015em; overflow-wrap: anywhere; text-wrap: balance; }
 header p { max-width: 46rem; padding-top: 0.5rem; color: var(--quiet); overflow-wrap: anywhere; }
+nav { padding-bottom: 1.25rem; line-height: 2; }
+nav a { padding: 0.25rem 0.5rem; color: var(--bar); }
 section {
   display: grid; grid-template-columns: minmax(10rem, 15rem) 1fr; gap: clamp(1.25rem, 3vw, 2.75rem);
   align-items: start; padding-block: clamp(1.25rem, 2.5vw, 2.25rem);

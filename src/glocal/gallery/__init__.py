@@ -1,11 +1,14 @@
 """A durable collection of pictures that can be searched by picture."""
 
+from glocal.gallery.duplicates import Duplicate, DuplicateGroup
 from glocal.gallery.gallery import Gallery, default_folder
 from glocal.gallery.health import Health
 from glocal.gallery.indexing import Progress
 from glocal.gallery.results import Failure, GalleryInfo, Hit, IndexReport, SearchResult
 
 __all__ = [
+    "Duplicate",
+    "DuplicateGroup",
     "Failure",
     "Gallery",
     "GalleryInfo",

@@ -336,6 +336,14 @@ class Catalog(Database):
         """Every content of the gallery."""
         return {UUID(bytes=i) for (i,) in self._rows("SELECT id FROM contents")}
 
+    def copied_ids(self) -> list[UUID]:
+        """Contents that several files hold."""
+        rows = self._rows(
+            "SELECT content FROM files WHERE content IS NOT NULL "
+            "GROUP BY content HAVING COUNT(*) > 1"
+        )
+        return [UUID(bytes=i) for (i,) in rows]
+
     def unreferenced(self) -> list[UUID]:
         """Contents that no file holds any more."""
         rows = self._rows(

@@ -18,8 +18,10 @@ from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, parts
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.comparing import find_duplicates
 from glocal.gallery.completing import complete_parts
 from glocal.gallery.conditions import Condition
+from glocal.gallery.duplicates import DuplicateGroup, Level
 from glocal.gallery.indexing import (
     IndexRun,
     Progress,
@@ -372,6 +374,32 @@ class Gallery:
             return None
         local = parts.unpack(packed)
         return Features(vector, local.keypoints, local.descriptors, local.strengths)
+
+    def duplicates(
+        self, level: str = "copy", listen: Callable[[Progress], None] = quiet
+    ) -> tuple[DuplicateGroup, ...]:
+        """Group the files that show the same; nothing on disk or in the gallery is changed.
+
+        Pictures are compared with their nearest neighbours, and pairs verified by their stored
+        local parts, so it takes about as long as a search for every picture: see
+        `glocal.gallery.comparing`. Pictures without local parts can be found identical only.
+
+        Args:
+            level: ``copy``: identical files and edited, cropped or re-encoded copies; ``object``:
+                other pictures of the same object or place too.
+            listen: told the progress.
+
+        Returns:
+            Those with the most bytes to free first.
+
+        Raises:
+            QueryError: there is no such level.
+        """
+        if level not in tuple(Level):
+            raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
+        second_look = self._models.second_look()
+        calibration = None if second_look is None else second_look.calibration
+        return find_duplicates(self._catalog, self._store(), calibration, Level(level), listen)
 
     # Knowing
 

@@ -34,12 +34,13 @@ _EPOCH_DAY = 719_163  # 1970-01-01 as a proleptic ordinal
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an index run is.
+    """How far a run is.
 
     Attributes:
-        stage: ``scan`` (looking through folders), ``encode`` or ``graph`` (building the index).
-        done: files seen, or read.
-        total: files to read, when it is known.
+        stage: ``scan`` (looking through folders), ``encode`` or ``graph`` (building the index);
+            of `Gallery.duplicates`: ``neighbours`` and ``verify``.
+        done: files seen or read, pictures or pairs compared.
+        total: how many there are, when it is known.
         unchanged: files that needed nothing.
         failed: files that could not be used, so far.
     """

@@ -1,0 +1,287 @@
+"""Groups of pictures that are copies of one another, and which of each to keep.
+
+Nothing here reads a file or a store: `glocal.gallery.comparing` finds the ties between pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import numpy as np
+
+from glocal.gallery.catalog import Content
+from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.geometry import project
+
+HELD = 0.8
+"""Part of a picture's area that must be seen in the kept one for it to be given up."""
+
+FINE = 0.5
+"""Pixels with which the kept picture shows another, for each pixel that one has itself."""
+
+_GRID = np.stack(np.meshgrid(np.linspace(0, 1, 9), np.linspace(0, 1, 9)), axis=-1).reshape(-1, 2)
+T = TypeVar("T")
+
+
+class Level(StrEnum):
+    """What a group of duplicates is made of.
+
+    `COPY`: identical files and edited, cropped or re-encoded copies. `OBJECT`: other pictures of
+    the same object or place too.
+    """
+
+    COPY = "copy"
+    OBJECT = "object"
+
+    def allows(self, verdict: Verdict) -> bool:
+        """Whether pictures with this verdict belong together."""
+        return verdict in (Verdict.IDENTICAL, Verdict.COPY) or (
+            self is Level.OBJECT and verdict is Verdict.SAME
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A file that shows what another one of its group shows.
+
+    Attributes:
+        path: of the file.
+        bytes: of the file.
+        width: of the upright picture, in pixels.
+        height: of it.
+        verdict: what it is to the kept file, or, at level ``object``, to whichever member of the
+            group it is tied to best; of files that are identical, and not to the kept one, one
+            has that verdict, and the others are identical to it.
+        same_probability: that they show the same object or place.
+        copy_probability: that one was made of the other.
+        inliers: local parts that agree; 0 for identical files, which need none.
+        removable: whether nothing is lost with it: a file that stays is identical, or the kept one
+            is a copy that shows nearly all of it (`HELD`) about as finely (`FINE`).
+    """
+
+    path: Path
+    bytes: int
+    width: int
+    height: int
+    verdict: Verdict
+    same_probability: float
+    copy_probability: float
+    inliers: int
+    removable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Files of which one is enough.
+
+    Attributes:
+        kept: the file to keep: most pixels, then most bytes, then taken first, then the shortest
+            path.
+        bytes: of that file.
+        width: of its upright picture, in pixels.
+        height: of it.
+        others: the other files, copies before pictures of the same thing, each sort by path.
+        bytes_to_free: of those among them that are removable.
+    """
+
+    kept: Path
+    bytes: int
+    width: int
+    height: int
+    others: tuple[Duplicate, ...]
+    bytes_to_free: int
+
+
+Ties = Mapping[UUID, Mapping[UUID, Evidence]]
+"""For each picture those it is tied to; the homography goes from the outer to the inner one."""
+
+
+def components(pairs: Iterable[tuple[T, T]]) -> list[list[T]]:
+    """What hangs together by pairs, however long the chain: union-find with path halving.
+
+    Returns:
+        The groups, each in the order in which its members first came.
+    """
+    parent: dict[T, T] = {}
+
+    def root(item: T) -> T:
+        parent.setdefault(item, item)
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    for first, second in pairs:
+        one, other = root(first), root(second)
+        if one != other:
+            parent[other] = one
+    groups: dict[T, list[T]] = {}
+    for item in parent:
+        groups.setdefault(root(item), []).append(item)
+    return list(groups.values())
+
+
+def stars(
+    component: Iterable[T],
+    tied: Mapping[T, Iterable[T]],
+    preference: Callable[[T], object],
+    verified: Callable[[T, T], bool],
+) -> list[list[T]]:
+    """Split what hangs together so that every member was verified against its group's first.
+
+    A chain of copies of copies may end in two pictures that have nothing to do with each other.
+    The best picture takes those tied to it, and those one step further that pass a verification
+    of their own; the best of what is left does the same, until nobody is left.
+
+    Args:
+        component: what hangs together.
+        tied: the ties within it, in both directions.
+        preference: the least is the best; no two are equal.
+        verified: asked once for a first and a picture two ties away from it.
+
+    Returns:
+        The groups of two or more, each led by its best, the others by preference too.
+    """
+    left = dict.fromkeys(sorted(component, key=preference))  # type: ignore[arg-type]
+    groups = []
+    while left:
+        first = next(iter(left))
+        near = [item for item in tied[first] if item in left]
+        further = dict.fromkeys(
+            item for middle in near for item in tied[middle] if item in left and item != first
+        )
+        members = {*near, *(x for x in further if x not in near and verified(first, x))}
+        group = [first, *(item for item in left if item in members)]
+        for item in group:
+            del left[item]
+        if members:
+            groups.append(group)
+    return groups
+
+
+def clusters(
+    component: Iterable[T],
+    tied: Mapping[T, Iterable[T]],
+    preference: Callable[[T], object],
+) -> list[list[T]]:
+    """Split what hangs together where it hangs by a thread.
+
+    The best picture takes those tied to it, and then whoever is tied to at least two members: a
+    walk around a house stays one group, and a picture that happens to show two things does not
+    make one group of both. For arguments and result see `stars`.
+    """
+    left = dict.fromkeys(sorted(component, key=preference))  # type: ignore[arg-type]
+    groups = []
+    while left:
+        first = next(iter(left))
+        members = {first: None}
+        asking = [first]
+        counts: dict[T, int] = {}
+        while asking:
+            member = asking.pop()
+            for item in tied[member]:
+                if item in members or item not in left:
+                    continue
+                counts[item] = counts.get(item, 0) + (2 if member is first else 1)
+                if counts[item] >= 2:
+                    members[item] = None
+                    asking.append(item)
+        group = [item for item in left if item in members]
+        for item in group:
+            del left[item]
+        if len(group) > 1:
+            groups.append(group)
+    return groups
+
+
+def replaces(kept: Content, other: Content, homography: Sequence[Sequence[float]] | None) -> bool:
+    """Whether a kept copy shows nearly all of another one, about as finely.
+
+    Args:
+        kept: the picture that would stay.
+        other: the copy of it that would go.
+        homography: from the other to the kept, both in fractions of width and height.
+    """
+    if homography is None:
+        return False
+    seen = project(np.asarray(homography, np.float64), _GRID)
+    held = float(np.mean(np.all((seen >= -0.02) & (seen <= 1.02), axis=1)))
+    corners = project(np.asarray(homography, np.float64), _GRID[[0, 8, 80, 72]])
+    x, y = corners.T
+    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    pixels = area * kept.width * kept.height
+    return held >= HELD and pixels >= FINE * other.width * other.height
+
+
+def preference(content: Content, files: Sequence[Path]) -> tuple[object, ...]:
+    """What is kept: most pixels, most bytes, taken first, the shortest path; less is better."""
+    taken = float("inf") if content.taken is None else float(content.taken)
+    best = best_path(files)
+    return -content.width * content.height, -content.bytes, taken, len(str(best)), str(best)
+
+
+def best_path(files: Sequence[Path]) -> Path:
+    """Of identical files the one to keep: the shortest path."""
+    return min(files, key=lambda path: (len(str(path)), str(path)))
+
+
+def make_group(
+    members: Sequence[UUID],
+    ties: Ties,
+    contents: Mapping[UUID, Content],
+    files: Mapping[UUID, Sequence[Path]],
+) -> DuplicateGroup:
+    """The files of a group of contents.
+
+    Args:
+        members: the contents, the one to keep first.
+        ties: between them.
+        contents: what is known of each.
+        files: that hold each, at least one.
+    """
+    best = contents[members[0]]
+    kept = best_path(files[best.id])
+    others = [
+        Duplicate(path, best.bytes, best.width, best.height, Verdict.IDENTICAL, 1.0, 1.0, 0, True)
+        for path in sorted(files[best.id])
+        if path != kept
+    ]
+    for member in members[1:]:
+        content = contents[member]
+        evidence = _evidence(member, members, ties)
+        copied = evidence.verdict is Verdict.COPY and best.id in ties[member]
+        removable = copied and replaces(best, content, evidence.homography)
+        stays = None if removable else best_path(files[member])
+        for path in sorted(files[member]):
+            spare = stays is not None and path != stays
+            others.append(
+                Duplicate(
+                    path,
+                    content.bytes,
+                    content.width,
+                    content.height,
+                    Verdict.IDENTICAL if spare else evidence.verdict,
+                    1.0 if spare else evidence.same_probability,
+                    1.0 if spare else evidence.copy_probability,
+                    0 if spare else evidence.inliers,
+                    removable or spare,
+                )
+            )
+    rank = [Verdict.IDENTICAL, Verdict.COPY, Verdict.SAME]
+    others.sort(key=lambda other: (rank.index(other.verdict), other.path))
+    freed = sum(other.bytes for other in others if other.removable)
+    return DuplicateGroup(kept, best.bytes, best.width, best.height, tuple(others), freed)
+
+
+def _evidence(member: UUID, members: Sequence[UUID], ties: Ties) -> Evidence:
+    """Of a member's tie to the kept picture, or else of its best tie in the group."""
+    mine = ties[member]
+    if members[0] in mine:
+        return mine[members[0]]
+    inside = [other for other in members if other in mine]
+    return max((mine[other] for other in inside), key=lambda evidence: evidence.same_probability)

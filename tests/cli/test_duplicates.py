@@ -1,0 +1,203 @@
+"""`glocal duplicates`: what is printed, and the files it writes and refuses to write."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glocal.cli import duplicate_sheets
+from glocal.cli.duplicate_plan import check_plan, write_plan
+from glocal.errors import GlocalError
+from glocal.gallery import Duplicate, DuplicateGroup
+from glocal.ranking.evidence import Verdict
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def glocal(tmp_path: Path) -> Run:
+    def run(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "glocal", *map(str, arguments)],
+            env=os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == status, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three pictures, one of them in two more folders."""
+    for seed in range(3):
+        coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        (tmp_path / "photos" / "again" / "deep").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(coarse).resize((160, 120)).save(tmp_path / "photos" / f"{seed}.jpg")
+    for folder in ("again", "again/deep"):
+        shutil.copy(tmp_path / "photos" / "0.jpg", tmp_path / "photos" / folder / "same.jpg")
+    return tmp_path / "photos"
+
+
+def test_people_read_a_table(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    before = sorted((path, path.stat().st_mtime_ns) for path in photos.rglob("*"))
+    said = glocal("duplicates").stdout
+    lines = said.splitlines()
+    assert re.fullmatch(r"keep +160 x 120 +[\d.]+ k?B?(bytes)? +photos/0.jpg", lines[0])
+    assert re.fullmatch(r"could remove +160 x 120 .* identical file +photos/again/.*", lines[1])
+    assert lines[-1].startswith("1 groups of 3 files; 2 could be removed, which would free ")
+    assert sorted((path, path.stat().st_mtime_ns) for path in photos.rglob("*")) == before
+
+
+def test_nothing_is_found_in_nothing(glocal: Run, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    glocal("index", tmp_path / "photos")
+    assert glocal("duplicates").stdout == "no duplicates\n"
+    assert json.loads(glocal("duplicates", "--json").stdout)["groups"] == []
+    glocal("duplicates", "--html", "page.html", "--plan", "plan.csv")
+    assert "There is nothing to show." in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (tmp_path / "plan.csv").read_text(encoding="utf-8").count("\n") == 2
+
+
+def test_programs_read_json(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    said = json.loads(glocal("duplicates", "--json", "--level", "object").stdout)
+    size = (photos / "0.jpg").stat().st_size
+    assert {key: said[key] for key in ("level", "files", "bytes_to_free", "without_parts")} == {
+        "level": "object",
+        "files": 3,
+        "bytes_to_free": 2 * size,
+        "without_parts": 0,
+    }
+    (group,) = said["groups"]
+    assert group["kept"] == str(photos / "0.jpg")
+    assert group["others"][0] == {
+        "path": str(photos / "again" / "deep" / "same.jpg"),
+        "bytes": size,
+        "width": 160,
+        "height": 120,
+        "verdict": "identical file",
+        "same_probability": 1.0,
+        "copy_probability": 1.0,
+        "inliers": 0,
+        "removable": True,
+    }
+
+
+def test_a_plan_is_written_and_nothing_else_overwritten(
+    glocal: Run, photos: Path, tmp_path: Path
+) -> None:
+    glocal("index", photos)
+    for _ in range(2):  # a plan may be written over a plan
+        glocal("duplicates", "--plan", "plan.csv")
+    text = (tmp_path / "plan.csv").read_text(encoding="utf-8")
+    first, rest = text.split("\n", 1)
+    assert first == "# glocal duplicates, plan 1: nothing has been removed"
+    rows = list(csv.DictReader(rest.splitlines()))
+    assert [row["action"] for row in rows] == ["keep", "could-remove", "could-remove"]
+    assert {row["group"] for row in rows} == {"1"}
+    assert rows[0]["path"] == str(photos / "0.jpg")
+    photo = (photos / "1.jpg").read_bytes()
+    refused = glocal("duplicates", "--plan", photos / "1.jpg", status=1)
+    assert "is no plan of glocal's; name another file" in refused.stderr
+    assert refused.stdout == ""  # before any work
+    assert (photos / "1.jpg").read_bytes() == photo
+    assert "cannot be written" in glocal("duplicates", "--plan", "no/plan.csv", status=1).stderr
+
+
+def test_an_unknown_level_is_wrong_use(glocal: Run) -> None:
+    assert "'alike'" in glocal("duplicates", "--level", "alike", status=2).stderr
+
+
+def test_pictures_without_parts_are_counted(glocal: Run, photos: Path, tmp_path: Path) -> None:
+    import sqlite3
+
+    glocal("index", photos)
+    with sqlite3.connect(tmp_path / "gallery" / "catalog.sqlite") as database:
+        database.execute("DELETE FROM parts")
+    database.close()
+    assert "3 pictures have no local parts" in glocal("duplicates").stderr
+
+
+def group(number: int, others: int = 1, name: str = "copy") -> DuplicateGroup:
+    made = tuple(
+        Duplicate(Path(f"/p/{name} {n}.jpg"), 9, 3, 3, Verdict.COPY, 0.99, 0.9, 40, n % 2 == 0)
+        for n in range(others)
+    )
+    return DuplicateGroup(Path(f"/p/kept {number}.jpg"), 10, 4, 3, made, 9)
+
+
+def test_the_plan_has_any_name_and_says_why(tmp_path: Path) -> None:
+    odd = 'a,"b"\nc'
+    same = Duplicate(Path("/p/other side.jpg"), 9, 3, 3, Verdict.SAME, 0.99, 0.1, 20, False)
+    bytes_name = os.fsdecode(b"/p/\xff.jpg")
+    last = DuplicateGroup(Path(bytes_name), 10, 4, 3, (same,), 0)
+    write_plan([group(1, 2, odd), last], tmp_path / "plan")
+    with (tmp_path / "plan").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        next(file)
+        rows = list(csv.DictReader(file))
+    assert [row["action"] for row in rows] == ["keep", "could-remove", "look", "keep", "look"]
+    assert [row["group"] for row in rows] == ["1", "1", "1", "2", "2"]
+    assert rows[1]["path"] == f"/p/{odd} 0.jpg"
+    assert rows[3]["path"] == bytes_name
+    assert rows[2]["reason"] == "copy, 3 x 3, 40 parts agree: shows more, or more finely"
+    assert rows[4]["reason"] == "another picture of the same thing, 20 parts agree"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan"]
+
+
+@pytest.mark.parametrize("held", [b"hello", b"\xff\xd8\xff", b"# glocal duplicates"])
+def test_what_is_no_plan_is_left_alone(tmp_path: Path, held: bytes) -> None:
+    (tmp_path / "file").write_bytes(held)
+    with pytest.raises(GlocalError, match="no plan"):
+        write_plan([], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == held
+    (tmp_path / "file").write_bytes(b"")
+    check_plan(tmp_path / "file")
+    check_plan(tmp_path / "none")
+
+
+def test_pages_link_to_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicate_sheets, "GROUPS_A_PAGE", 2)
+    monkeypatch.setattr(duplicate_sheets, "MOST_GROUPS", 5)
+    target = tmp_path / "my groups.html"
+    groups = [group(n) for n in range(7)]
+    pages = list(duplicate_sheets.duplicate_sheets(groups, "copy", target))
+    assert [page.name for page in pages] == [
+        "my groups.html",
+        "my groups-2.html",
+        "my groups-3.html",
+    ]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    assert [text.count("<section") for text in texts] == [2, 2, 1]
+    for text in texts:
+        links = ["my%20groups.html", "my%20groups-2.html", "my%20groups-3.html"]
+        assert re.findall(r'<a href="([^"]*)">', text) == links
+        assert "Only the first 5 groups are shown" in text
+        assert "<script" not in text
+
+
+def test_a_huge_group_is_shown_in_part(tmp_path: Path) -> None:
+    (page,) = duplicate_sheets.duplicate_sheets([group(1, 100)], "copy", tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<li ") == duplicate_sheets.MOST_OTHERS
+    assert "(60 more files of this group are not shown)" in text
+    assert "<nav" not in text
+    assert "copy, 40 parts agree; 3 × 3, 9 bytes: could be removed" in text

@@ -1,0 +1,318 @@
+"""Groups of duplicates: the pure grouping, and real photographs against all pairs compared."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from picture_folders import write_pictures
+from PIL import Image
+
+from glocal.cli import demo_photos
+from glocal.cli.demo_reshoot import CHANGES
+from glocal.errors import QueryError
+from glocal.gallery import DuplicateGroup, Gallery, Progress
+from glocal.gallery.catalog import Content
+from glocal.gallery.comparing import LEAST_SCORE, NEIGHBOURS, Comparing
+from glocal.gallery.duplicates import (
+    Level,
+    clusters,
+    components,
+    preference,
+    replaces,
+    stars,
+)
+from glocal.gallery.indexing import quiet
+from glocal.gallery.parts import unpack
+from glocal.ranking.either_way import either_way
+from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.verification import verify
+
+Opener = Callable[..., Gallery]
+Pairs = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=24)
+
+
+def tied(pairs: list[tuple[int, int]]) -> dict[int, list[int]]:
+    both = [*pairs, *((b, a) for a, b in pairs)]
+    return {i: [b for a, b in both if a == i and b != i] for pair in both for i in pair}
+
+
+@given(Pairs)
+def test_components_are_what_merging_gives(pairs: list[tuple[int, int]]) -> None:
+    slow = [{i} for i in {i for pair in pairs for i in pair}]
+    for a, b in pairs:
+        joined = [group for group in slow if a in group or b in group]
+        slow = [group for group in slow if group not in joined] + [set().union(*joined)]
+    assert sorted(map(sorted, components(pairs))) == sorted(map(sorted, slow))
+
+
+@given(Pairs, st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12))))
+def test_every_member_of_a_star_was_verified_against_its_best(
+    pairs: list[tuple[int, int]], copies: set[tuple[int, int]]
+) -> None:
+    ties = tied(pairs)
+    asked: list[tuple[int, int]] = []
+
+    def verified(first: int, second: int) -> bool:
+        asked.append((first, second))
+        return (first, second) in copies
+
+    groups = stars(list(ties), ties, int, verified)
+    members = [i for group in groups for i in group]
+    assert len(members) == len(set(members))
+    for best, *others in groups:
+        assert others == sorted(others)
+        assert all(best < i and (i in ties[best] or (best, i) in copies) for i in others)
+    assert len(asked) == len(set(asked))
+    alone = set(ties) - set(members)
+    assert not any(b in alone for a in alone for b in ties[a])  # nobody left had a partner left
+
+
+def test_a_chain_of_copies_is_split() -> None:
+    chain = tied([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])
+    assert stars(range(6), chain, int, lambda *_: False) == [[0, 1], [2, 3], [4, 5]]
+    assert stars(range(6), chain, int, lambda *_: True) == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_what_hangs_by_a_thread_is_split_and_a_walk_is_not() -> None:
+    two = [*itertools.combinations(range(4), 2), *itertools.combinations(range(4, 8), 2)]
+    assert clusters(range(8), tied([*two, (3, 4)]), int) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    walk = [(i, i + step) for i in range(10) for step in (1, 2) if i + step < 10]
+    assert clusters(range(10), tied(walk), int) == [list(range(10))]
+
+
+@given(Pairs)
+def test_clusters_grow_as_repeated_asking_says(pairs: list[tuple[int, int]]) -> None:
+    ties = tied(list({(min(pair), max(pair)) for pair in pairs}))
+    left, slow = sorted(ties), []
+    while left:
+        group = {left[0]}
+        while True:
+            more = {
+                i
+                for i in left
+                if i not in group and (left[0] in ties[i] or len(group.intersection(ties[i])) >= 2)
+            }
+            if not more:
+                break
+            group |= more
+        left = [i for i in left if i not in group]
+        slow += [sorted(group)] if len(group) > 1 else []
+    assert clusters(list(ties), ties, int) == slow
+
+
+def content(number: int, width: int, height: int, size: int, taken: int | None = None) -> Content:
+    return Content(UUID(int=number), width, height, size, taken, None, None, None)
+
+
+def test_the_best_has_most_pixels_then_bytes_then_age_then_the_shortest_path() -> None:
+    order = [
+        preference(content(0, 40, 30, 10), [Path("/z/long/name.jpg")]),
+        preference(content(1, 30, 30, 900), [Path("/a")]),
+        preference(content(2, 30, 30, 800, taken=5), [Path("/zz")]),
+        preference(content(3, 30, 30, 800, taken=9), [Path("/a")]),
+        preference(content(4, 30, 30, 800), [Path("/long/er"), Path("/b")]),
+        preference(content(5, 30, 30, 800), [Path("/c")]),
+        preference(content(6, 30, 30, 800), [Path("/cc")]),
+    ]
+    assert sorted([*reversed(order)]) == order  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(
+    ("kept", "other", "scale", "shift", "expected"),
+    [
+        ((400, 300), (200, 150), 1.0, 0.0, True),  # made smaller
+        ((400, 300), (200, 150), 0.5, 0.2, True),  # cut out of it
+        ((400, 300), (400, 300), 0.5, 0.2, False),  # stands in it, half as wide as it is
+        ((400, 300), (300, 200), 1.0, 0.3, False),  # a part of it lies outside
+        ((400, 300), (390, 300), 2.0, -0.5, False),  # cut out of the other and enlarged
+    ],
+)
+def test_what_is_given_up_is_seen_as_finely(
+    kept: tuple[int, int], other: tuple[int, int], scale: float, shift: float, expected: bool
+) -> None:
+    to_kept = [[scale, 0, shift], [0, scale, shift], [0, 0, 1]]
+    assert replaces(content(0, *kept, 1), content(1, *other, 1), to_kept) is expected
+    assert not replaces(content(0, *kept, 1), content(1, *other, 1), None)
+
+
+# Real photographs
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten photographs, three re-shot copies of each, a second view, and odd pictures."""
+    pytest.importorskip("skimage")
+    pytest.importorskip("sklearn")
+    folder = tmp_path_factory.mktemp("photos")
+    changes = list(CHANGES.items())
+    for number, path in enumerate(demo_photos.gather(folder / "all")[::2]):
+        with Image.open(path) as file:
+            picture = file.convert("RGB")
+        picture.thumbnail((640, 640))
+        (folder / path.stem).mkdir()
+        picture.save(folder / path.stem / "original.png")
+        for name, change in [changes[(number + 2 * i) % len(changes)] for i in range(3)]:
+            copy = change(picture, np.random.default_rng(number))
+            (folder / path.stem / f"{name}.jpg").write_bytes(copy)
+    shutil.rmtree(folder / "all")
+    (folder / "elsewhere").mkdir()
+    first = min(folder.glob("*/original.png"))
+    shutil.copy(first, folder / "elsewhere" / "same bytes.png")
+    for shade in (0, 128, 250):
+        Image.new("RGB", (320, 240), (shade,) * 3).save(folder / "elsewhere" / f"{shade}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gallery(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    with Gallery(tmp_path_factory.mktemp("gallery"), serve=False) as opened:
+        assert not opened.add(photos).failed
+        yield opened
+
+
+def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence]]:
+    """Every pair of pictures, compared: the slow and obvious way."""
+    catalog, store = gallery._catalog, gallery._store()
+    look = gallery._models.second_look()
+    assert look is not None
+    calibration = look.calibration
+    ids = sorted(catalog.content_ids())
+    contents, packed, vectors = catalog.contents(ids), catalog.parts(ids), store.vectors(ids)
+    found = {}
+    for a, b in itertools.combinations(ids, 2):
+        parts = [unpack(packed[i]).stronger_than(calibration.min_strength) for i in (a, b)]
+        sizes = [(contents[i].width, contents[i].height) for i in (a, b)]
+        score = float(vectors[a] @ vectors[b])
+        verified = verify(*parts, *sizes, calibration.settings)
+        verified = either_way(verified, parts[0].keypoints, sizes[1])
+        found[a, b] = score, calibration.judge(verified, score)
+    return found
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_ties_are_those_among_all_pairs_that_are_neighbours(gallery: Gallery, level: Level) -> None:
+    pairs = all_pairs(gallery)
+    near: dict[UUID, list[tuple[float, UUID]]] = {}
+    for (a, b), (score, _) in pairs.items():
+        near.setdefault(a, []).append((-score, b))
+        near.setdefault(b, []).append((-score, a))
+    chosen = {i: {other for _, other in sorted(best)[:NEIGHBOURS]} for i, best in near.items()}
+    expected = {
+        (a, b): evidence
+        for (a, b), (score, evidence) in pairs.items()
+        if level.allows(evidence.verdict)
+        and score >= LEAST_SCORE
+        and (b in chosen[a] or a in chosen[b])
+    }
+    look = gallery._models.second_look()
+    assert look is not None
+    catalog, store = gallery._catalog, gallery._store()
+    comparing = Comparing(catalog, store, look.calibration, level, quiet)
+    comparing.find()
+    both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}
+    assert {pair for pair in both if pair[0] < pair[1]} == set(expected)
+    for (a, b), evidence in expected.items():
+        assert both[a, b].inliers == both[b, a].inliers == evidence.inliers
+        assert both[a, b].copy_probability == pytest.approx(evidence.copy_probability, abs=1e-3)
+        there, back = np.array(both[a, b].homography), np.array(both[b, a].homography)
+        there = there @ back
+        assert there / there[2, 2] == pytest.approx(np.eye(3), abs=1e-5)
+    assert len(expected) >= 15
+
+
+def test_copies_are_found_and_nothing_else(gallery: Gallery, photos: Path) -> None:
+    groups = gallery.duplicates("copy")
+    found = {path: group for group in groups for path in files(group)}
+    for group in groups:
+        folders = {path.parent for path in files(group)} - {photos / "elsewhere"}
+        assert len(folders) == 1, group  # each photograph has a folder of its own
+    copies = [path for path in photos.glob("*/*.jpg") if path in found]
+    assert len(copies) >= 0.7 * len(list(photos.glob("*/*.jpg")))
+    assert found[photos / "elsewhere" / "same bytes.png"].kept.name == "original.png"
+    assert not any(found.get(photos / "elsewhere" / f"{shade}.png") for shade in (0, 128, 250))
+
+
+def files(group: DuplicateGroup) -> list[Path]:
+    return [group.kept, *(other.path for other in group.others)]
+
+
+def test_a_group_says_what_is_best_and_what_would_be_freed(gallery: Gallery) -> None:
+    for group in gallery.duplicates("object"):
+        assert (group.width, group.height) == Image.open(group.kept).size
+        assert group.bytes == group.kept.stat().st_size
+        for other in group.others:
+            assert other.bytes == other.path.stat().st_size
+            assert (other.width, other.height) == Image.open(other.path).size
+            assert other.width * other.height <= group.width * group.height
+            assert other.removable <= (other.verdict in (Verdict.IDENTICAL, Verdict.COPY))
+        freed = [other.bytes for other in group.others if other.removable]
+        assert group.bytes_to_free == sum(freed)
+
+
+def test_the_answer_is_the_same_every_time(gallery: Gallery) -> None:
+    assert gallery.duplicates("object") == gallery.duplicates("object")
+
+
+def test_progress_is_told(gallery: Gallery) -> None:
+    told: list[Progress] = []
+    gallery.duplicates(listen=told.append)
+    for stage in ("neighbours", "verify"):
+        steps = [progress.done for progress in told if progress.stage == stage]
+        total = {progress.total for progress in told if progress.stage == stage}
+        assert steps == sorted(steps)
+        assert total == {steps[-1]}
+
+
+def test_without_parts_identical_files_are_found(gallery: Gallery, photos: Path) -> None:
+    catalog = gallery._catalog
+    kept = list(catalog.parts(catalog.content_ids()).items())
+    with catalog.change():
+        catalog.drop_parts()
+    try:
+        (group,) = gallery.duplicates("object")
+        assert {path.name for path in files(group)} == {"original.png", "same bytes.png"}
+        assert group.others[0].verdict is Verdict.IDENTICAL
+    finally:
+        with catalog.change():
+            catalog.put_contents([], kept)
+
+
+# Galleries of a model that takes no time
+
+
+def test_identical_files_in_several_folders_are_one_group(
+    open_gallery: Opener, tmp_path: Path
+) -> None:
+    (first, _) = write_pictures(tmp_path / "photos" / "a", 2)
+    for folder in ("b", "c/deep"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        shutil.copy(first, tmp_path / "photos" / folder / "copy.png")
+    gallery = open_gallery()
+    gallery.add(tmp_path / "photos")
+    (group,) = gallery.duplicates()
+    assert group.kept == tmp_path / "photos" / "b" / "copy.png"  # the shortest path
+    assert [other.path for other in group.others] == [
+        first,
+        tmp_path / "photos" / "c" / "deep" / "copy.png",
+    ]
+    assert all(other.removable and other.copy_probability == 1 for other in group.others)
+    assert group.bytes_to_free == 2 * first.stat().st_size
+    gallery.remove(tmp_path / "photos" / "c", tmp_path / "photos" / "b")
+    assert gallery.duplicates() == ()
+
+
+def test_an_empty_gallery_has_none(open_gallery: Opener) -> None:
+    assert open_gallery().duplicates() == ()
+
+
+def test_an_unknown_level_is_refused(open_gallery: Opener) -> None:
+    with pytest.raises(QueryError, match="'alike'; it is one of: copy, object"):
+        open_gallery().duplicates("alike")
