@@ -16,9 +16,16 @@ step() {
 }
 
 make_environment
-pip_install "glocal, its demo and its trainer" -e '.[demo,learn]' 'torch==2.13.0'
+pip_install "glocal with what it can do" -e '.[demo,learn,serve]' 'torch==2.13.0'
 pip_install "pip" --upgrade 'pip>=25.1' # the first that knows --group
 pip_install "development tools" --group dev
+
+# The page is tested in a real browser; where none can be had, those tests are skipped.
+if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "Installing chromium"
+    { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 ||
+        say "chromium could not be installed: the page is not tested"
+fi
 
 cd -- "$repository"
 step "ruff check" "$venv/bin/ruff" check
