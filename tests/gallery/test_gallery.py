@@ -655,7 +655,16 @@ def test_many_processes_make_and_fill_one_gallery(
     for number in range(4):
         write_pictures(tmp_path / f"more{number}", 10, first=100 * (number + 1))
     command = [sys.executable, "-m", "glocal"]
-    where = ["--gallery", str(tmp_path / "shared"), "--model", str(model), "--wait", "60"]
+    where = [
+        "--gallery",
+        str(tmp_path / "shared"),
+        "--model",
+        str(model),
+        "--wait",
+        "60",
+        "--detector",
+        "own",
+    ]
     runs = [
         subprocess.Popen(
             [*command, "index", str(tmp_path / f"more{n}"), *where], stderr=-1, stdout=-1

@@ -30,6 +30,7 @@ main()
 
 def index(photos: Path, gallery: Path, model: Path) -> subprocess.Popen[bytes]:
     command = ["index", str(photos), "--gallery", str(gallery), "--model", str(model)]
+    command += ["--detector", "own"]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *command],
         stdout=subprocess.DEVNULL,
@@ -57,6 +58,7 @@ for line in sys.stdin:
     if pid == 0:
         os.dup2(2, 1)
         sys.argv = ["glocal", "index", photos, "--gallery", gallery, "--model", model]
+        sys.argv += ["--detector", "own"]
         status = 1
         try:
             main()
