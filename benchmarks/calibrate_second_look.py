@@ -36,7 +36,7 @@ _UNFITTED = Logistic(0.0, (0.0,) * 5)
 STARTS: dict[str, Calibration] = {
     "own": Calibration(
         Settings(min_similarity=0.5, tolerance=14 / 320),
-        min_strength=25.0,  # a blank picture's borders give up to 24
+        min_strength=30.0,  # a blank picture's borders give up to 28, photos from 42 on
         floor=2.0,
         per_match=0.1,
         order_weight=0.3,

@@ -24,7 +24,7 @@ from settings_pictures import Pictures
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from lite0_graph import Graph, trunk
-from make_default_model import (
+from make_untrained_model import (
     LOCAL_COUNT,
     LOCAL_DIM,
     LOCAL_MAP,

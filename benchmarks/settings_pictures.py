@@ -26,7 +26,7 @@ from default_model import (
 )
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from make_default_model import HELD_OUT, wallpapers
+from make_untrained_model import HELD_OUT, wallpapers
 
 MONUMENTS = "gcompris-qt-data=3.1-2"
 _RESOURCES = "explore_monuments.rcc"

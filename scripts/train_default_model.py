@@ -12,7 +12,9 @@ goes on from there.
 
 The first stage learns from altered views of every picture alone. The second, from where the first
 ended, learns from labels as well: which product a photo shows, which place a rendered or cut-out
-view shows. Both leave the lower third of the network as ImageNet made it. The curves of the file
+view shows. Then the weights of both ends are averaged (Wortsman et al., Model soups, ICML 2022):
+the first knows altered pictures better, the second products and places. All leave the lower third
+of the network as ImageNet made it. The curves of the file
 that glocal carries are in benchmarks/results/default_model_training/; its first stage had 9,942
 pictures and its second 22,924, for the pictures were still being gathered when it began.
 """
@@ -76,6 +78,21 @@ def train(data: Path, output: Path, pictures: Path, work: Path, options: list[st
     )
 
 
+def average(first: Path, second: Path) -> None:
+    """Put the mean of two checkpoints' weights in place of the second's."""
+    import torch
+
+    from glocal.learn import checkpoint
+
+    others = checkpoint.load(first)["model"]
+    kept = checkpoint.load(second)
+    kept["model"] = {
+        name: (weight + others[name]) / 2 if weight.is_floating_point() else weight
+        for name, weight in kept["model"].items()
+    }
+    torch.save(kept, second)
+
+
 def carry(made: Path, target: Path) -> None:
     """Put the file among glocal's own, with a card that says what it is."""
     from glocal.learn.delivery import replace_card
@@ -87,6 +104,7 @@ def carry(made: Path, target: Path) -> None:
         "licence": "Apache-2.0",
         "training_data": DATA,
         "made_by": "scripts/train_default_model.py",
+        "trained": card["trained"] | {"mean_of": "the self-supervised stage and this one"},
     }
     partial = target.with_suffix(".new")
     shutil.copyfile(made, partial)
@@ -109,7 +127,10 @@ def main() -> None:
     labelled(options.pictures, options.grocery, table)
     start = ["--start", str(work / "first" / "best.pt")]
     train(table, second, options.pictures, work, [*SECOND, *start])
-    carry(work / "second-half.onnx", options.output)
+    shutil.copytree(work / "second", work / "mean", dirs_exist_ok=True)
+    average(work / "first" / "best.pt", work / "mean" / "best.pt")
+    train(table, work / "mean.onnx", options.pictures, work, [*SECOND, *start])  # exports, no more
+    carry(work / "mean-half.onnx", options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
 
 

