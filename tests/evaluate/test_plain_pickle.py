@@ -228,6 +228,8 @@ def test_an_array_whose_shape_lies_is_refused(shape):
         read_plain_pickle(lying, "the file")
 
 
+# Python itself warns of escapes in damaged text; to whoever asked for that, it says so.
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_any_damage_is_an_error_of_glocal_or_plain_data(data):

@@ -482,6 +482,7 @@ def test_a_gallery_half_made_is_made(open_gallery: Opener, tmp_path: Path) -> No
     (tmp_path / "gallery").mkdir()
     (tmp_path / "gallery" / "model-0123.onnx").write_bytes(b"half")
     (tmp_path / "gallery" / ".model.77").write_bytes(b"half")
+    (tmp_path / "gallery" / ".write.lock.json.77").write_text("{")
     assert open_gallery().info().pictures == 0
 
 

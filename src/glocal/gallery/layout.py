@@ -187,7 +187,8 @@ def _create(folder: Path, model: str | None, sha256: str | None, timeout: float)
         foreign = [p.name for p in folder.iterdir() if p.name not in ours]
     except OSError as error:
         raise GalleryError(f"no gallery can be made at {folder}: {error.strerror}") from error
-    half_made = all(name.startswith(("model-", ".model.", ".gallery.json.")) for name in foreign)
+    begun = ("model-", ".model.", ".gallery.json.", ".write.lock.json.")
+    half_made = all(name.startswith(begun) for name in foreign)
     if not half_made and not (folder / "gallery.json").exists():
         if {"catalog.sqlite", "vectors"} <= set(foreign):
             raise GalleryDamagedError(
