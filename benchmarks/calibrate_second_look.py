@@ -107,16 +107,21 @@ def calibrate(start: Calibration, made: Pairs, cartons: Pairs) -> Calibration:
     signs = np.concatenate([group.reshape(-1, group.shape[2]) for group, _ in groups])
     same = np.concatenate([right.ravel() for _, right in groups])
     copied = np.concatenate([groups[0][1].ravel(), np.zeros(groups[1][1].size, bool)])
-    models = fit_logistic(signs, same), fit_logistic(signs, copied)
+    # Cartons have no say in what a copy looks like, only in how sure one has to be.
+    copies_alone, right = groups[0]
+    copy_model = fit_logistic(copies_alone.reshape(-1, signs.shape[1]), right.ravel())
+    models = fit_logistic(signs, same), copy_model
     # A query whose object is not there: all its right candidates taken away. Cartons are the
     # hardest: other sorts of one brand before the same shelf.
     worst = [
         np.where(right, 0, probabilities(models[0], group)).max(axis=1) for group, right in groups
     ]
     limits = [float(np.quantile(row, 1 - ABSENT)) for row in worst]
-    chance = probabilities(models[1], signs)
+    # Two photos of one carton are no copies, but often so alike that nobody would mind.
+    counted = ~same | copied
+    chance = probabilities(models[1], signs)[counted]
     order = np.argsort(-chance)
-    precision = np.cumsum(copied[order]) / np.arange(1, len(order) + 1)
+    precision = np.cumsum(copied[counted][order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(precision >= COPY_PRECISION)
     copy_from = float(chance[order[good[-1]]]) if len(good) else 1.0
     return replace(

@@ -59,7 +59,7 @@ def test_an_explanation_gets_query_region_and_hit(page: TestClient) -> None:
     assert page.get("/v1/info").json()["features"]["explanations"] == ["refuse", "sizes"]
 
 
-def test_without_any_way_of_explaining_there_is_none(server: Server) -> None:
+def test_an_unknown_kind_is_answered_with_those_there_are(server: Server) -> None:
     name = next(server.client().pictures()).id
     said = problem(server.ask("GET", f"/v1/explanation?query={name}&hit={name}&kind=lines"), 404)
-    assert "there are: none" in said["detail"]
+    assert "there are: matches, similarity" in said["detail"]

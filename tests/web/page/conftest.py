@@ -89,9 +89,9 @@ def own_gallery(tmp_path: Path, browser: Any) -> Iterator[Gallery]:
         yield Gallery(pictures, address)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(gallery: Gallery) -> Iterator[Any]:
-    """One Chromium for all tests."""
+    """One Chromium for a file of tests; playwright keeps an event loop running meanwhile."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -13,7 +13,7 @@ def _open_first_hit(tab: Tab, seed: int) -> None:
 def test_query_and_hit_stand_side_by_side_with_lines(tab: Tab) -> None:
     _open_first_hit(tab, 17)
     assert tab.page.locator(".match").count() > 5
-    assert "points match" in tab.page.inner_text(".why")
+    assert "points agree on one place" in tab.page.inner_text(".why")
     assert tab.page.inner_text("dialog h2") == "scene-017.jpg"
     query, hit = tab.page.locator(".pair-frame").all()
     assert query.bounding_box()["x"] < hit.bounding_box()["x"]
