@@ -89,7 +89,7 @@ def test_search_answers_each_query_with_one_line(glocal: Run, photos: Path) -> N
         answer = json.loads(line)
         assert set(answer) == {"query", "model", "hits", "timings_ms"}
         assert answer["query"] == str(query)
-        assert answer["model"] == "glocal-lite0 v1"
+        assert answer["model"] == "glocal-lite0 v2"
         assert set(answer["timings_ms"]) == {"decode", "encode", "search", "verify"}
         assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
         best = answer["hits"][0]
