@@ -82,8 +82,7 @@ def _theme(path: Path) -> str:
     """What a wallpaper shares with its variants: by day and by night, tall and wide."""
     if "contents" in path.parts:
         return str(path).split("/contents/", maxsplit=1)[0]
-    first = re.split(r"[-_ 0-9]", path.stem)[0]
-    return str(path.with_name(first or path.stem))
+    return str(path.with_name(re.split(r"[-_ 0-9]", path.stem)[0] or path.stem))
 
 
 def wallpapers(folders: Sequence[Path]) -> list[Path]:

@@ -380,9 +380,10 @@ class Gallery:
     ) -> tuple[DuplicateGroup, ...]:
         """Group the files that show the same; nothing on disk or in the gallery is changed.
 
-        Pictures are compared with their nearest neighbours, and pairs verified by their stored
-        local parts, so it takes about as long as a search for every picture: see
-        `glocal.gallery.comparing`. Pictures without local parts can be found identical only.
+        Pictures are compared with their nearest neighbours, pairs verified by their stored local
+        parts, and what agrees is read from its file and laid over each other: see
+        `glocal.gallery.comparing`. Pictures without local parts can be found identical only; of
+        files that are not there now the local parts alone are judged.
 
         Args:
             level: ``copy``: identical files and edited, cropped or re-encoded copies; ``object``:
@@ -399,7 +400,9 @@ class Gallery:
             raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
         second_look = self._models.second_look()
         calibration = None if second_look is None else second_look.calibration
-        return find_duplicates(self._catalog, self._store(), calibration, Level(level), listen)
+        return find_duplicates(
+            self._catalog, self._store(), calibration, Level(level), listen, self._limits
+        )
 
     # Knowing
 

@@ -1,12 +1,17 @@
 """Do two pictures show the same pixels, once one is laid over the other?
 
-Local parts say that two photos show one thing in one arrangement; photos of a burst do that as well
-as copies. Copies are the same to the pixel: here the map of the parts is made exact by Gauss-Newton
-steps (Lucas and Kanade, IJCAI 1981, as Baker and Matthews, IJCV 2004, compose them) on pixels freed
-from local brightness and contrast, and the windows that then agree are counted.
+Local parts say that two photos show one thing in one arrangement, and they say it of two photos of
+a burst as well as of copies. Copies are the same to the pixel: here the map of the parts is made
+exact by Gauss-Newton steps on pixels freed from local brightness and contrast (Lucas and Kanade,
+IJCAI 1981, composed as by Baker and Matthews, IJCV 2004), and two things are measured: whether
+the windows then agree, and whether they would agree better some way aside, as whatever has depth
+does when the camera moves.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,119 +21,183 @@ from glocal.ranking.geometry import Points
 SIDE = 128
 """Square root of the area of the pictures that are compared: what a thumbnail has."""
 
-WINDOW = 9
-_STEPS = 8
+_WINDOW = 9
+_WIDE = 17
 _FLAT = 2.0  # grey levels of standard deviation below which a window has nothing to compare
+_HOPELESS = 0.2  # correlation at half the size below which the whole size is not tried
+_LEAST = 50  # pixels
 Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
-def same_pixels(first: Grey, second: Grey, homography: Points) -> tuple[float, float]:
-    """How much of the first picture, where the second covers it, is the second to the pixel.
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """How well one picture lies on another.
+
+    Attributes:
+        correlation: mean of the windows that have texture and that both show, in [-1, 1].
+        drift: how far four fifths of them at most lie from where they agree best, in parts of
+            the picture's side; infinite where nothing agrees.
+        covered: part of the first picture that those windows cover.
+    """
+
+    correlation: float
+    drift: float
+    covered: float
+
+    @property
+    def copy_probability(self) -> float:
+        """That both were made of one photograph: a logistic model of correlation and drift."""
+        drift = min(self.drift * 128, 1.0)
+        return 1 / (1 + exp(-(_BIAS + _CORRELATION * self.correlation + _DRIFT * drift)))
+
+
+# Fitted on edited copies against views from aside and look-alikes that geometry could not tell from
+# them; docs/decisions.md has the measurements.
+_BIAS, _CORRELATION, _DRIFT = -5.6, 9.9, -7.1
+COPY_FROM = 0.6
+"""The least probability at which two pictures are copies."""
+
+_NOTHING = Alignment(0.0, float("inf"), 0.0)
+
+
+def align(first: Grey, second: Grey, homography: Points) -> Alignment:
+    """Lay the second picture over the first one, as exactly as can be, and compare.
 
     Args:
-        first: ``(h, w)`` float32 grey, about `SIDE` squared pixels.
+        first: ``(h, w)`` float32 grey, about `SIDE` squared pixels; best the one that shows less.
         second: ``(h, w)`` of the other one.
         homography: ``(3, 3)`` from the first to the second, in fractions of width and height,
             right to a few per cent.
-
-    Returns:
-        The mean correlation of the windows with texture that both show, in [-1, 1], and the part of
-        the first picture that they cover; both 0 where there is nothing to compare.
     """
-    height, width = first.shape
-    to_pixels = np.diag([second.shape[1] - 1.0, second.shape[0] - 1.0, 1.0])
-    to_parts = np.diag([1 / (width - 1.0), 1 / (height - 1.0), 1.0])
-    warp = to_pixels @ homography @ to_parts
-    for blur in (9, 5, 1):
-        warp = _aligned(_smooth(first, blur), _smooth(second, blur), warp)
-    moved, inside = _warped(second, warp, first.shape)
-    correlation, textured = _correlation(first, moved)
-    seen = textured & (_box(inside.astype(np.float32), WINDOW) > 0.999)
-    if seen.sum() < 50:
-        return 0.0, 0.0
-    return float(correlation[seen].mean()), float(seen.mean())
+    if min(*first.shape, *second.shape) < 2 * _WIDE:
+        return _NOTHING
+    half, other_half = _halved(first), _halved(second)
+    for blur in (5, 3):
+        homography = _refined(_smooth(half, blur), _smooth(other_half, blur), homography, 8)
+    if _compared(half, other_half, homography).correlation < _HOPELESS:
+        return _NOTHING
+    homography = _refined(_smooth(first, 3), _smooth(second, 3), homography, 3)
+    return _compared(first, second, _refined(first, second, homography, 5))
 
 
-def _aligned(first: Grey, second: Grey, warp: Points) -> Points:
+def _refined(first: Grey, second: Grey, homography: Points, steps: int) -> Points:
     target = _flattened(first)
     height, width = first.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    u, v = x / width - 0.5, y / height - 0.5
-    for _ in range(_STEPS):
-        moved, inside = _warped(second, warp, first.shape)
-        moved = _flattened(moved)
-        inside &= _box(inside.astype(np.float32), WINDOW) > 0.999
-        if inside.sum() < 100:
-            return warp
-        down, across = np.gradient(moved, axis=0), np.gradient(moved, axis=1)
-        gu, gv = across[inside] * width, down[inside] * height
+    u, v = x / (width - 1) - 0.5, y / (height - 1) - 0.5
+    centre = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+    back = np.linalg.inv(centre)
+    for _ in range(steps):
+        moved, inside = _warped(second, homography, first.shape)
+        moved, inside = _flattened(moved), _whole(inside)
+        if inside.sum() < _LEAST:
+            break
+        down, across = _slopes(moved)
+        gu, gv = across[inside] * (width - 1), down[inside] * (height - 1)
         pu, pv = u[inside], v[inside]
         lean = gu * pu + gv * pv
         columns = np.stack([gu * pu, gu * pv, gu, gv * pu, gv * pv, gv, -lean * pu, -lean * pv])
         residual = target[inside] - moved[inside]
-        weight = 1 / np.maximum(1.0, np.abs(residual) / 0.5)
-        curve = (columns * weight) @ columns.T
-        curve += np.eye(8) * 1e-3 * np.trace(curve) / 8
-        step = np.linalg.solve(curve, (columns * weight) @ residual)
-        step = np.clip(step, -0.1, 0.1)
-        delta = np.eye(3) + np.append(step, 0).reshape(3, 3)
-        frame = np.array([[1 / width, 0, -0.5], [0, 1 / height, -0.5], [0, 0, 1]])
-        warp = warp @ np.linalg.inv(frame) @ delta @ frame
+        weighted = columns / np.maximum(1.0, np.abs(residual) / 0.5)  # Huber's
+        curve = weighted @ columns.T
+        curve += np.eye(8) * (1e-3 * np.trace(curve) / 8 + 1e-6)
+        step = np.clip(np.linalg.solve(curve, weighted @ residual), -0.1, 0.1)
+        homography = homography @ back @ (np.eye(3) + np.append(step, 0).reshape(3, 3)) @ centre
         if np.abs(step).max() < 2e-4:
             break
-    return warp
+    return homography
 
 
-def _warped(picture: Grey, warp: Points, shape: tuple[int, ...]) -> tuple[Grey, NDArray[np.bool_]]:
-    """The picture as seen through the warp, bilinear, and where it is seen at all."""
+def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
+    moved, inside = _warped(second, homography, first.shape)
+    inside = _whole(inside)
+    correlation, textured = _correlation(first, moved)
+    seen = textured & inside
+    if seen.sum() < _LEAST:
+        return _NOTHING
+    mean = float(correlation[seen].mean())
+    covered = float(seen.mean())
+    # One more step of Lucas and Kanade for each window by itself.
+    flat, other = _flattened(first), _flattened(moved)
+    down, across = _slopes(np.asarray((flat + other) / 2, np.float32))
+    apart = flat - other
+    xx, yy, xy, xr, yr = (
+        _box(np.where(inside, product, 0), _WIDE)
+        for product in (across * across, down * down, across * down, across * apart, down * apart)
+    )
+    trace, determinant = xx + yy, np.maximum(xx * yy - xy * xy, 1e-9)
+    least = trace / 2 - np.sqrt(np.maximum(trace * trace / 4 - determinant, 0))
+    agree = seen & (least > 0.02) & (correlation > 0.5)  # 0.02: an edge can slide along itself
+    if agree.sum() < _LEAST:
+        return Alignment(mean, float("inf"), covered)
+    aside = np.hypot(yy * xr - xy * yr, xx * yr - xy * xr)[agree] / determinant[agree]
+    side = float(np.sqrt(first.size))
+    return Alignment(mean, float(np.quantile(aside, 0.8)) / side, covered)
+
+
+def _warped(picture: Grey, homography: Points, shape: tuple[int, ...]) -> tuple[Grey, Mask]:
+    """The picture as seen through the map, bilinear, and where it is seen at all."""
     height, width = shape
-    y, x = np.mgrid[0:height, 0:width]
-    points = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-    ahead = warp @ points
+    ends = np.array([picture.shape[1] - 1.0, picture.shape[0] - 1.0, 1.0])
+    starts = np.array([1 / (width - 1), 1 / (height - 1), 1.0])
+    warp = (ends[:, None] * homography * starts).astype(np.float32)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        px, py = ahead[:2] / ahead[2]
-    inside = (
-        (px >= 0) & (px <= picture.shape[1] - 1) & (py >= 0) & (py <= picture.shape[0] - 1)
-    ) & (ahead[2] > 0)
-    px, py = np.where(inside, px, 0), np.where(inside, py, 0)
+        depth = warp[2, 0] * x + warp[2, 1] * y + warp[2, 2]
+        px = (warp[0, 0] * x + warp[0, 1] * y + warp[0, 2]) / depth
+        py = (warp[1, 0] * x + warp[1, 1] * y + warp[1, 2]) / depth
+    inside = (px >= 0) & (px <= ends[0]) & (py >= 0) & (py <= ends[1]) & (depth > 0)
+    px, py = np.asarray(np.where(inside, px, 0)), np.asarray(np.where(inside, py, 0))
     left = np.minimum(px.astype(np.intp), picture.shape[1] - 2)
     top = np.minimum(py.astype(np.intp), picture.shape[0] - 2)
     fx, fy = px - left, py - top
     upper = picture[top, left] * (1 - fx) + picture[top, left + 1] * fx
     lower = picture[top + 1, left] * (1 - fx) + picture[top + 1, left + 1] * fx
-    values = (upper * (1 - fy) + lower * fy).astype(np.float32)
-    return values.reshape(shape), inside.reshape(shape)
+    return np.asarray(upper * (1 - fy) + lower * fy, np.float32), inside
+
+
+def _slopes(picture: Grey) -> tuple[Grey, Grey]:
+    """How it rises downwards and to the right, in grey levels a pixel."""
+    return np.asarray(np.gradient(picture, axis=0)), np.asarray(np.gradient(picture, axis=1))
+
+
+def _whole(inside: Mask) -> Mask:
+    """Where a whole window is seen."""
+    return np.asarray(_box(inside.astype(np.float32), _WINDOW) > 0.999)
 
 
 def _flattened(picture: Grey) -> Grey:
     """Freed from local brightness and contrast."""
-    mean = _box(picture, WINDOW)
-    spread = np.sqrt(np.maximum(_box(picture * picture, WINDOW) - mean * mean, 0))
+    mean = _box(picture, _WINDOW)
+    spread = np.sqrt(np.maximum(_box(picture * picture, _WINDOW) - mean * mean, 0))
     return np.asarray((picture - mean) / (spread + _FLAT), np.float32)
 
 
-def _correlation(first: Grey, second: Grey) -> tuple[Grey, NDArray[np.bool_]]:
+def _correlation(first: Grey, second: Grey) -> tuple[Grey, Mask]:
     """Of each window of both, and whether there is anything in it to correlate."""
-    mean, other = _box(first, WINDOW), _box(second, WINDOW)
-    one = np.maximum(_box(first * first, WINDOW) - mean * mean, 0)
-    two = np.maximum(_box(second * second, WINDOW) - other * other, 0)
-    both = _box(first * second, WINDOW) - mean * other
+    mean, other = _box(first, _WINDOW), _box(second, _WINDOW)
+    one = np.maximum(_box(first * first, _WINDOW) - mean * mean, 0)
+    two = np.maximum(_box(second * second, _WINDOW) - other * other, 0)
+    both = _box(first * second, _WINDOW) - mean * other
     textured = np.maximum(one, two) > _FLAT**2
     return np.asarray(both / np.sqrt((one + 1) * (two + 1)), np.float32), textured
 
 
+def _halved(picture: Grey) -> Grey:
+    height, width = (side // 2 * 2 for side in picture.shape)
+    even = picture[:height, :width]
+    return np.asarray(even.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)), np.float32)
+
+
 def _smooth(picture: Grey, window: int) -> Grey:
-    return picture if window == 1 else _box(_box(picture, window), window)
+    return _box(_box(picture, window), window)
 
 
 def _box(picture: Grey, window: int) -> Grey:
     """The mean of each window, at the borders with the nearest pixels."""
-    half = window // 2
-    sums = np.pad(picture.astype(np.float64), half, mode="edge")
-    for axis in (0, 1):
-        total = np.cumsum(sums, axis=axis)
-        total = np.concatenate([np.zeros_like(np.take(total, [0], axis)), total], axis)
-        length = total.shape[axis] - window
-        low = np.take(total, np.arange(length), axis)
-        sums = (np.take(total, np.arange(window, length + window), axis) - low) / window
-    return sums.astype(np.float32)
+    before, after = (window + 1) // 2, window // 2
+    sums = np.pad(picture, (before, after), mode="edge").astype(np.float64)
+    sums = sums.cumsum(axis=0)
+    sums = (sums[window:] - sums[:-window]).cumsum(axis=1)
+    return np.asarray((sums[:, window:] - sums[:, :-window]) / window**2, np.float32)
