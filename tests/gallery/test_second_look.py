@@ -15,7 +15,7 @@ from glocal.encoders import load_encoder
 from glocal.errors import ModelError, ModelMismatchError, QueryError, RankingError
 from glocal.gallery import Gallery
 from glocal.gallery.parts import pack
-from glocal.ranking.registry import RERANKINGS
+from glocal.ranking.registry import PART_RERANKINGS, RERANKINGS
 
 FIELDS = {
     "inliers",
@@ -181,6 +181,15 @@ def test_rerankings_keep_what_was_found(gallery: Gallery, photos: Path, name: st
     assert {hit.path for hit in plain} == set(photos.iterdir())
     scores = {hit.path: hit.score for hit in gallery.search(cropped(3), limit=12)}
     assert all(hit.score == scores[hit.path] for hit in plain)
+
+
+@pytest.mark.parametrize("name", PART_RERANKINGS)
+def test_rerankings_by_parts(gallery: Gallery, photos: Path, name: str) -> None:
+    result = gallery.search(cropped(3), limit=12, rank=name)
+    assert {hit.path for hit in result} == set(photos.iterdir())
+    assert result.hits[0].path.name == "03.jpg"
+    with pytest.raises(QueryError, match=f"{name} compares local parts: it needs --verify"):
+        gallery.search(cropped(3), rank=name, verify=False)
 
 
 def test_an_unknown_reranking(gallery: Gallery) -> None:

@@ -182,6 +182,13 @@ def invgc(vectors, *, queries=None, gallery_rate=0.1, query_rate=0.1, share=0.01
     return spread
 
 
+def among_candidates(transform):
+    def rerank(query, candidates, **settings):
+        return [dot(unit(query), row) for row in transform(candidates, **settings)]
+
+    return rerank
+
+
 RERANKINGS = {
     "aqe": aqe,
     "alpha-qe": alpha_qe,
@@ -189,5 +196,7 @@ RERANKINGS = {
     "k-reciprocal": k_reciprocal,
     "diffusion": diffusion,
     "b-attention": b_attention,
+    "dba": among_candidates(dba),
+    "invgc": among_candidates(invgc),
 }
 GALLERY_TRANSFORMS = {"dba": dba, "invgc": invgc}

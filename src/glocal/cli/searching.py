@@ -62,8 +62,9 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 @click.option(
     "--rank",
     metavar="NAME",
-    help="Re-rank the best 400 by their neighbours: aqe, alpha-qe, superglobal, k-reciprocal, "
-    "diffusion or b-attention. More of the same thing comes up; the first hit seldom changes.",
+    help="Re-rank the best 400 by their neighbours (aqe, alpha-qe, superglobal, k-reciprocal, "
+    "diffusion, b-attention, dba, invgc) or local parts (mutual, maxsim). More of the same thing "
+    "comes up; the first hit seldom changes.",
 )
 @click.option(
     "--verify/--no-verify",

@@ -28,7 +28,7 @@ from glocal.gallery.stores.base import Store
 from glocal.gallery.where import parse
 from glocal.images import Limits, Picture, load, read_bytes
 from glocal.ranking.evidence import Verdict
-from glocal.ranking.registry import TOP, Rerank, find_reranking
+from glocal.ranking.registry import TOP, PartReranking, Reranking, find_reranking
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -81,7 +81,12 @@ class Searcher:
         where = parse(asked.where, self.catalog) if isinstance(asked.where, str) else asked.where
         if asked.deep and self.second_look is None:
             raise QueryError("a deep search compares and verifies local parts: it needs --verify")
-        rerank = None if asked.rank is None else find_reranking(asked.rank).rerank
+        rerank = None if asked.rank is None else find_reranking(asked.rank)
+        if isinstance(rerank, PartReranking) and self.second_look is None:
+            raise QueryError(
+                f"{rerank.name} compares local parts: it needs --verify, and a gallery that has "
+                "them (glocal index --refresh adds them)"
+            )
         clock = _Clock()
         with clock.measure("decode"):
             identity, pictures = self._decode(asked)
@@ -98,7 +103,7 @@ class Searcher:
                 rough = [match.score for match in matches]
         if rerank is not None:
             with clock.measure("rerank"):
-                matches = self._reranked(rerank, vector, matches)
+                matches = self._reranked(rerank, pictures[0].array, vector, matches)
         seen: dict[UUID, Seen] = {}
         if self.second_look is not None:
             with clock.measure("verify"):
@@ -190,16 +195,24 @@ class Searcher:
         return matches, inside, [match.score for match in best]
 
     def _reranked(
-        self, rerank: Rerank, vector: NDArray[np.float32], matches: list[Match]
+        self,
+        rerank: Reranking | PartReranking,
+        image: NDArray[np.uint8],
+        vector: NDArray[np.float32],
+        matches: list[Match],
     ) -> list[Match]:
         """The best matches in the order of a re-ranking; the others stay below."""
-        vectors = self.store.vectors([match.id for match in matches[:TOP]])
-        best = [match for match in matches[:TOP] if match.id in vectors]
-        if not best:
-            return matches
-        scores = rerank(vector, np.stack([vectors[match.id] for match in best]))
-        order = np.argsort(-scores, kind="stable")
-        return [*(best[i] for i in order), *(m for m in matches if m.id not in vectors)]
+        if isinstance(rerank, PartReranking):
+            assert self.second_look is not None  # noqa: S101 - see `search`
+            scored = self.second_look.compared(rerank.compare, image, matches[:TOP])
+        else:
+            vectors = self.store.vectors([match.id for match in matches[:TOP]])
+            known = [match.id for match in matches[:TOP] if match.id in vectors]
+            rows = np.stack([vectors[i] for i in known]) if known else np.empty((0, len(vector)))
+            scored = dict(zip(known, rerank.rerank(vector, rows).tolist(), strict=True))
+        best = [match for match in matches if match.id in scored]
+        best.sort(key=lambda match: -scored[match.id])
+        return [*best, *(match for match in matches if match.id not in scored)]
 
     def _inside(
         self, where: Condition | None, files: dict[UUID, list[tuple[int, Path]]]

@@ -16,6 +16,7 @@ from glocal.gallery.parts import unpack
 from glocal.gallery.records import Match
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.registry import Compare
 from glocal.ranking.verification import Verification, verify
 
 VERIFIED = 50
@@ -90,6 +91,14 @@ class SecondLook:
             evidence = self.calibration.judge(found, match.score, identical=match.id == identity)
             seen[match.id] = Seen(evidence, found)
         return [*self._ordered(best, rough, seen), *rest], seen
+
+    def compared(
+        self, compare: Compare, image: NDArray[np.uint8], matches: Sequence[Match]
+    ) -> dict[UUID, float]:
+        """Score those of the matches that have local parts by a `PartReranking`."""
+        query = self._strong(self.detector.detect(image))
+        stored = self.catalog.parts(match.id for match in matches)
+        return {i: compare(query, self._strong(unpack(parts))) for i, parts in stored.items()}
 
     def deepest(
         self,

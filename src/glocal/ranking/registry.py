@@ -1,7 +1,8 @@
-"""The neighbour-based methods by name, of two kinds.
+"""The ways to re-rank, by name, of three kinds.
 
 A re-ranking sees a query and its best candidates' vectors only, so that its cost is bounded
-whatever the gallery's size. A gallery transform is made once over all vectors, before queries.
+whatever the gallery's size; one by parts sees their local parts instead. A gallery transform is
+made once over all vectors, before queries; as a re-ranking it is made over the candidates alone.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glocal.encoders import LocalParts
 from glocal.errors import RankingError
 from glocal.ranking.alpha_expansion import alpha_query_expansion
 from glocal.ranking.average_expansion import average_query_expansion
 from glocal.ranking.b_attention import b_attention
+from glocal.ranking.checks import checked_pair
 from glocal.ranking.database_augmentation import augment_database
 from glocal.ranking.diffusion import diffusion
 from glocal.ranking.inverse_convolution import spread_apart
 from glocal.ranking.k_reciprocal import k_reciprocal
+from glocal.ranking.matching import mutual_nearest, mutual_score
+from glocal.ranking.muvera import max_similarity
 from glocal.ranking.superglobal import superglobal
 
 TOP = 400
@@ -52,6 +57,14 @@ class Transform(Protocol):
         ...
 
 
+class Compare(Protocol):
+    """Scores how well a candidate's local parts answer a query's; it may have none."""
+
+    def __call__(self, query: LocalParts, candidate: LocalParts, /) -> float:
+        """Higher is better, comparable within one query."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reranking:
     """A re-ranking of the best candidates.
@@ -65,6 +78,21 @@ class Reranking:
     name: str
     source: str
     rerank: Rerank
+
+
+@dataclass(frozen=True, slots=True)
+class PartReranking:
+    """A re-ranking of the best candidates by their local parts.
+
+    Attributes:
+        name: by which it is chosen.
+        source: the paper, in a line.
+        compare: the function.
+    """
+
+    name: str
+    source: str
+    compare: Compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +110,26 @@ class GalleryTransform:
     transform: Transform
 
 
+def among_candidates(transform: Transform) -> Rerank:
+    """A gallery transform made of the candidates alone, as if they were all there is."""
+
+    def rerank(query: ArrayLike, candidates: ArrayLike, **settings: Any) -> NDArray[np.float32]:
+        asked, rows = checked_pair(query, candidates)
+        return np.asarray(transform(rows, **settings) @ asked, np.float32)
+
+    return rerank
+
+
+def mutual(query: LocalParts, candidate: LocalParts) -> float:
+    """The similarities of the parts that choose each other, added up; no geometry is asked."""
+    return mutual_score(mutual_nearest(query.descriptors, candidate.descriptors))
+
+
+def maxsim(query: LocalParts, candidate: LocalParts) -> float:
+    """The mean, over the query's parts, of each one's best similarity."""
+    return float(max_similarity(query.descriptors, [candidate.descriptors])[0])
+
+
 RERANKINGS: Mapping[str, Reranking] = MappingProxyType(
     {
         each.name: each
@@ -92,6 +140,20 @@ RERANKINGS: Mapping[str, Reranking] = MappingProxyType(
             Reranking("k-reciprocal", "Zhong et al., CVPR 2017", k_reciprocal),
             Reranking("diffusion", "Iscen et al., CVPR 2017", diffusion),
             Reranking("b-attention", "Wang et al., NeurIPS 2022", b_attention),
+            Reranking(
+                "dba", "Turcot and Lowe, ICCV workshops 2009", among_candidates(augment_database)
+            ),
+            Reranking("invgc", "Jian and Wang, EMNLP 2023", among_candidates(spread_apart)),
+        )
+    }
+)
+
+PART_RERANKINGS: Mapping[str, PartReranking] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            PartReranking("mutual", "Lu et al., SelaVPR, ICLR 2024", mutual),
+            PartReranking("maxsim", "Khattab and Zaharia, ColBERT, SIGIR 2020", maxsim),
         )
     }
 )
@@ -107,13 +169,13 @@ GALLERY_TRANSFORMS: Mapping[str, GalleryTransform] = MappingProxyType(
 )
 
 
-def find_reranking(name: str) -> Reranking:
-    """The re-ranking of that name.
+def find_reranking(name: str) -> Reranking | PartReranking:
+    """The re-ranking of that name, by vectors or by parts.
 
     Raises:
         RankingError: there is none.
     """
-    return _found(RERANKINGS, name, "re-ranking")
+    return _found({**RERANKINGS, **PART_RERANKINGS}, name, "re-ranking")
 
 
 def find_gallery_transform(name: str) -> GalleryTransform:
