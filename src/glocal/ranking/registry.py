@@ -175,7 +175,8 @@ def find_reranking(name: str) -> Reranking | PartReranking:
     Raises:
         RankingError: there is none.
     """
-    return _found({**RERANKINGS, **PART_RERANKINGS}, name, "re-ranking")
+    methods: dict[str, Reranking | PartReranking] = {**RERANKINGS, **PART_RERANKINGS}
+    return _found(methods, name, "re-ranking")
 
 
 def find_gallery_transform(name: str) -> GalleryTransform:
