@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from default_model import DATA, Pixels, grocery_icons, grocery_split, scene_photos
-from glocal.encoders import DEFAULT_MODEL, Encoder, load_encoder
+from glocal.encoders import DEFAULT_MODEL, Encoder, LocalParts, load_encoder
 from glocal.evaluate import mean_average_precision, recall_at
 from glocal.images import load
 from glocal.ranking.muvera import FixedEncoding, max_similarity
-from glocal.ranking.registry import GALLERY_TRANSFORMS, RERANKINGS, TOP, Rerank
+from glocal.ranking.registry import GALLERY_TRANSFORMS, PART_RERANKINGS, RERANKINGS, TOP
 
 Vectors = NDArray[np.float32]
+Score = Callable[[int, NDArray[np.intp]], Vectors]
+"""Of a query, by number, and its candidates, by number: a score for each."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def ranked_relevance(
     return relevant[np.lexsort((relevant, -scores))]
 
 
-def judge(task: Task, gallery: Vectors, rerank: Rerank | None) -> Figures:
+def judge(task: Task, gallery: Vectors, score: Score | None) -> Figures:
     rows, times = [], []
     for number, query in enumerate(task.queries.vectors):
         scores = gallery @ query
@@ -108,11 +110,10 @@ def judge(task: Task, gallery: Vectors, rerank: Rerank | None) -> Figures:
             )
         rest = np.argsort(-scores, kind="stable")
         best, rest = rest[:TOP], rest[TOP:]
-        if rerank is not None:
+        if score is not None:
             places = best + (best >= task.own[number]) if task.own.size else best
-            candidates = gallery[places]
             started = time.perf_counter()
-            scores[best] = rerank(query, candidates)
+            scores[best] = score(number, places)
             times.append(1000 * (time.perf_counter() - started))
         rows.append(
             np.concatenate(
@@ -126,13 +127,31 @@ def judge(task: Task, gallery: Vectors, rerank: Rerank | None) -> Figures:
     )
 
 
+def as_parts(pictures: Set) -> list[LocalParts]:
+    return [
+        LocalParts(np.zeros((len(rows), 2), np.float32), rows, np.ones(len(rows), np.float32))
+        for rows in pictures.descriptors
+    ]
+
+
 def every_method(task: Task) -> dict[str, Figures]:
-    gallery = task.gallery.vectors
+    gallery, queries = task.gallery.vectors, task.queries.vectors
     results = {"none": judge(task, gallery, None)}
-    for name, reranking in RERANKINGS.items():
-        results[name] = judge(task, gallery, reranking.rerank)
+    for name, by_vectors in RERANKINGS.items():
+        results[name] = judge(
+            task, gallery, lambda q, places, by=by_vectors.rerank: by(queries[q], gallery[places])
+        )
+    asked, stored = as_parts(task.queries), as_parts(task.gallery)
+    for name, by_parts in PART_RERANKINGS.items():
+        results[name] = judge(
+            task,
+            gallery,
+            lambda q, places, compare=by_parts.compare: np.array(
+                [compare(asked[q], stored[place]) for place in places], np.float32
+            ),
+        )
     for name, whole in GALLERY_TRANSFORMS.items():
-        results[name] = judge(task, whole.transform(gallery), None)
+        results[f"{name}, whole gallery"] = judge(task, whole.transform(gallery), None)
     return results
 
 

@@ -536,7 +536,7 @@ def test_many_threads_search_while_one_adds(open_gallery: Opener, tmp_path: Path
 
 def test_a_second_writer_waits_or_says_who(open_gallery: Opener, photos: Path) -> None:
     first, second = open_gallery(), open_gallery(timeout=0.3)
-    with first._changing():
+    with first._changes.alone():
         with pytest.raises(GalleryLockedError, match=f"process {os.getpid()} "):
             second.add(photos)
         assert found(second, photos / "p0001.jpg") == []
@@ -544,7 +544,7 @@ def test_a_second_writer_waits_or_says_who(open_gallery: Opener, photos: Path) -
     entered = threading.Event()
 
     def hold() -> None:
-        with first._changing():
+        with first._changes.alone():
             entered.set()
             time.sleep(0.5)
 

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glocal import __version__
-from glocal.encoders import OWN, Detector, Features, OnnxEncoder
+from glocal.encoders import Features, OnnxEncoder
 from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, parts
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.changing import Changes
 from glocal.gallery.comparing import find_duplicates
 from glocal.gallery.completing import complete_parts
 from glocal.gallery.conditions import Condition
 from glocal.gallery.duplicates import DuplicateGroup, Level
-from glocal.gallery.indexing import (
-    IndexRun,
-    Progress,
-    quiet,
-)
+from glocal.gallery.indexing import Progress, quiet
 from glocal.gallery.keep import keep_picture
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.models import Models
-from glocal.gallery.plan import Plan, Planner
+from glocal.gallery.plan import Plan
 from glocal.gallery.results import Failure, GalleryInfo, IndexReport, SearchResult
 from glocal.gallery.searching import Question, Region, Searcher
 from glocal.gallery.stores.base import Store
@@ -41,9 +34,6 @@ from glocal.images import Limits
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
-
-_log = logging.getLogger(__name__)
-_DIRTY = "changing"
 
 
 def default_folder() -> Path:
@@ -105,10 +95,12 @@ class Gallery:
         self._timeout = timeout
         self._serve = serve
         self._opening = threading.RLock()
-        self._writing = threading.Lock()
         self._catalog = Catalog(self._layout.catalog)
         self._opened_store: Store | None = None
         self._models = Models(self._layout, self._catalog)
+        self._changes = Changes(
+            self._layout, self._catalog, self._store, self._models, self._limits, timeout
+        )
         self._detector = detector
         self._closed = False
 
@@ -165,7 +157,7 @@ class Gallery:
             DiskFullError: no space; what was done so far is kept.
             GalleryLockedError: another process went on changing the gallery for too long.
         """
-        with self._changing():
+        with self._changes.alone():
             self._models.settle(self._detector)
             roots = [
                 _absolute(Path(source))
@@ -176,12 +168,12 @@ class Gallery:
             for root in roots:
                 if os.path.lexists(root) and root.parent != self._layout.kept:
                     self._catalog.add_root(root)
-            return self._run(lambda planner: planner.plan(roots), listen)
+            return self._changes.run(lambda planner: planner.plan(roots), listen)
 
     def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Look again at everything that was ever added: see `add`."""
-        with self._changing():
-            return self._refresh(listen)
+        with self._changes.alone():
+            return self._changes.refresh(listen)
 
     def complete(
         self, detector: str | None = None, listen: Callable[[Progress], None] = quiet
@@ -199,13 +191,13 @@ class Gallery:
             ModelError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
-        with self._changing():
+        with self._changes.alone():
             if detector is not None:
                 self._models.change_detector(detector)
             return complete_parts(
                 self._catalog,
                 self._models.encoder(alone=False),
-                self._extra_detector(),
+                self._changes.extra_detector(),
                 self._limits,
                 listen,
             )
@@ -218,9 +210,9 @@ class Gallery:
         Those not there are forgotten, but for what was itself added (or lies below it): see
         `IndexReport.unreachable`.
         """
-        with self._changing():
+        with self._changes.alone():
             changed = [_absolute(path) for path in paths]
-            return self._run(lambda planner: planner.changes(changed), listen)
+            return self._changes.run(lambda planner: planner.changes(changed), listen)
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, and folders with all below them.
@@ -234,8 +226,8 @@ class Gallery:
             QueryError: the gallery has nothing at one of the paths; nothing is removed then.
         """
         targets = [_absolute(Path(path)) for path in paths]
-        with self._changing():
-            plans = {target: self._planner(quiet).known_below(target) for target in targets}
+        with self._changes.alone():
+            plans = {target: self._changes.planner(quiet).known_below(target) for target in targets}
             roots = self._catalog.roots()
             for target, plan in plans.items():
                 if not plan.gone and target not in roots:
@@ -246,67 +238,10 @@ class Gallery:
             for number, name in whole.gone:
                 if number == kept:
                     (self._layout.kept / os.fsdecode(name)).unlink(missing_ok=True)
-            report = self._index_run(quiet).carry_out(whole, time.monotonic())
+            report = self._changes.carry_out(whole, quiet)
             for target in targets:
                 self._catalog.drop_root(target)
             return report.removed
-
-    def _run(
-        self, make_plan: Callable[[Planner], Plan], listen: Callable[[Progress], None]
-    ) -> IndexReport:
-        started = time.monotonic()
-        plan = make_plan(self._planner(listen))
-        return self._index_run(listen).carry_out(plan, started)
-
-    def _planner(self, listen: Callable[[Progress], None]) -> Planner:
-        return Planner(
-            self._catalog,
-            self._layout.folder,
-            self._catalog.roots(),
-            self._reader(),
-            lambda found: listen(Progress("scan", found)),
-        )
-
-    def _index_run(self, listen: Callable[[Progress], None]) -> IndexRun:
-        return IndexRun(
-            self._layout,
-            self._catalog,
-            self._store,
-            lambda: self._models.encoder(alone=False),
-            self._extra_detector,
-            self._limits,
-            self._reader(),
-            listen,
-        )
-
-    def _extra_detector(self) -> Detector | None:
-        """What finds local parts, where the encoder does not do it in passing."""
-        return None if self._models.detector_name == OWN else self._models.detector(alone=False)
-
-    def _reader(self) -> str:
-        return f"{__version__} {self._limits.max_bytes} {self._limits.max_pixels}"
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Be the only one, of all threads and processes, that changes the gallery."""
-        if not self._writing.acquire(timeout=self._timeout):
-            raise GalleryError(
-                f"another thread has been changing gallery {self.folder} for {self._timeout:g} s"
-            )
-        try:
-            lock = self._layout.write_lock()
-            lock.acquire(self._timeout)
-            try:
-                if self._catalog.get_state(_DIRTY) == "1":
-                    _log.info("the last change was cut short: comparing catalogue and vectors")
-                    health.reconcile(self._catalog, self._store())
-                self._catalog.set_state(_DIRTY, "1")
-                yield
-                self._catalog.set_state(_DIRTY, "0")
-            finally:
-                lock.release()
-        finally:
-            self._writing.release()
 
     # Searching
 
@@ -467,15 +402,9 @@ class Gallery:
         Raises:
             GalleryLockedError: another process is changing the gallery.
         """
-        with self._changing():
+        with self._changes.alone():
             health.reconcile(self._catalog, self._store())
-            return self._refresh(listen)
-
-    def _refresh(self, listen: Callable[[Progress], None]) -> IndexReport:
-        roots = self._catalog.roots()
-        if self._layout.kept.is_dir():
-            roots.append(self._layout.kept)
-        return self._run(lambda planner: planner.plan(roots), listen)
+            return self._changes.refresh(listen)
 
     def _model_problem(self) -> str | None:
         try:
