@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from glocal.encoders import LocalParts, OnnxEncoder, parts_at_sizes
 from glocal.encoders.local_parts import QUERY_SCALES, Detector
 from glocal.gallery.parts import pack, unpack
+from glocal.gallery.second_look import VERIFIED
 from glocal.images import load
 from glocal.ranking.calibration import Calibration
+from glocal.ranking.registry import TOP as RERANKED
+from glocal.ranking.registry import Rerank
 from glocal.ranking.verification import Verification, verify
 from look_sets import LookSet, Pictures
 
-TOP = 50
+TOP = VERIFIED
 
 
 @dataclass
@@ -46,12 +49,14 @@ def index(pictures: Pictures, encoder: OnnxEncoder, detector: Detector | None = 
 
 @dataclass
 class Pairs:
-    """A set's queries with their best candidates by vector, verified.
+    """A set's queries with their best candidates, by vector or re-ranked, verified.
 
-    Arrays are ``(queries, TOP)``; ``ranked`` has each query's whole ranking as right or wrong.
+    Arrays are ``(queries, TOP)``; ``score`` is the vectors', ``rough`` what evidence is added to,
+    and ``ranked`` has each query's whole ranking as right or wrong.
     """
 
     score: NDArray[np.float32]
+    rough: NDArray[np.float32]
     right: NDArray[np.bool_]
     found: list[list[Verification]]
     ranked: list[NDArray[np.bool_]]
@@ -65,14 +70,20 @@ def verify_set(
     detector: Detector,
     calibration: Calibration,
     scales: Sequence[float] = QUERY_SCALES,
+    rerank: Rerank | None = None,
 ) -> Pairs:
-    score, right, found, ranked = [], [], [], []
+    score, rough, right, found, ranked = [], [], [], [], []
     spent = {"parts": 0.0, "verify": 0.0}
     gallery = np.array(list(dict.fromkeys(made.gallery)))
     for query, truth, junk in zip(made.queries, made.truth, made.junk, strict=True):
         allowed = gallery[~np.isin(gallery, [*junk, query])]
         likeness = known.vectors[allowed] @ known.vectors[query]
         order = np.argsort(-likeness, kind="stable")
+        rough.append(likeness[order[:TOP]])
+        if rerank is not None:
+            top = order[:RERANKED]
+            again = rerank(known.vectors[query], known.vectors[allowed[top]])
+            order[:RERANKED] = top[np.argsort(-again, kind="stable")]
         best = allowed[order[:TOP]]
         image = load(pictures.sources[query], min_side=416).array
         started = time.perf_counter()
@@ -96,7 +107,7 @@ def verify_set(
         right.append(np.isin(best, list(truth)))
         ranked.append(np.isin(allowed[order], list(truth)))
     each = {stage: 1000 * seconds / len(made.queries) for stage, seconds in spent.items()}
-    return Pairs(np.array(score), np.array(right), found, ranked, each)
+    return Pairs(np.array(score), np.array(rough), np.array(right), found, ranked, each)
 
 
 def recall_and_map(pairs: Pairs, new_score: NDArray[np.floating]) -> tuple[float, float]:

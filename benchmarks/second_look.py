@@ -1,7 +1,7 @@
 """What verifying the best 50 candidates changes: recall@1, mAP, verdicts and milliseconds.
 
     python benchmarks/second_look.py --pictures FOLDER... [--views FOLDER...] [--street FOLDER]
-        [--detector own|xfeat|sift]
+        [--detector own|xfeat|sift] [--rank NAME]
 
 The folders are described in `look_sets`; what is not named or not there is left out. "1" are the
 originals that calibration has not seen, "0" those it was fitted on.
@@ -19,6 +19,7 @@ from calibrate_second_look import DETECTORS, STARTS
 from glocal.encoders import load_encoder
 from glocal.ranking.calibration import FILE, Calibration, calibrations
 from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.registry import RERANKINGS
 from look_pairs import Pairs, index, recall_and_map, verify_set
 from look_sets import (
     DATA,
@@ -71,8 +72,8 @@ def above_false(value: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
 
 def report(made: LookSet, pairs: Pairs, calibration: Calibration) -> str:
     excess = np.array([[calibration.excess(found) for found in row] for row in pairs.found])
-    before = recall_and_map(pairs, pairs.score)
-    after = recall_and_map(pairs, calibration.combine(pairs.score, excess))
+    before = recall_and_map(pairs, pairs.rough)
+    after = recall_and_map(pairs, calibration.combine(pairs.rough, excess))
     evidence = judged(pairs, calibration)
     same = is_same(evidence, copies_only=False)
     copied = is_same(evidence, copies_only=True)
@@ -106,8 +107,10 @@ def main() -> None:
     parser.add_argument("--street", type=Path)
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
     parser.add_argument("--calibration", type=Path, default=FILE)
+    parser.add_argument("--rank", choices=list(RERANKINGS), help="re-rank by neighbours first")
     options = parser.parse_args()
     encoder = load_encoder()
+    rerank = RERANKINGS[options.rank].rerank if options.rank else None
     make, scales = DETECTORS[options.detector]
     detector = make(encoder)
     calibration = calibrations(options.calibration).get(detector.name, STARTS[options.detector])
@@ -116,13 +119,13 @@ def main() -> None:
     known = index(pictures, encoder, None if options.detector == "own" else detector)
     print(f"{max(map(len, known.packed))} bytes of parts a picture at most")
     print(
-        "| set | queries | vector R@1 / mAP | verified | best 50 hold it | true above 99 % of "
+        "| set | queries | before R@1 / mAP | verified | best 50 hold it | true above 99 % of "
         "false: vector | probability | same: precision / recall | copy | absent answered % | "
         "ms: query's parts + 50 verified |"
     )
     print("| --- |" + " ---: |" * 10)
     for one in made:
-        pairs = verify_set(one, pictures, known, detector, calibration, scales)
+        pairs = verify_set(one, pictures, known, detector, calibration, scales, rerank)
         print(report(one, pairs, calibration), flush=True)
 
 

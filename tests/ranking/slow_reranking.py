@@ -148,7 +148,7 @@ def b_attention(query, candidates, *, neighbours=50, weight=0.3):
     ]
 
 
-def dba(vectors, *, neighbours=20, alpha=3.0):
+def dba(vectors, *, neighbours=5, alpha=3.0):
     rows = [unit(row) for row in vectors]
     augmented = []
     for row in rows:

@@ -13,7 +13,7 @@ BLOCK = 1 << 24
 
 
 def augment_database(
-    vectors: ArrayLike, *, neighbours: int = 20, alpha: float = 3.0
+    vectors: ArrayLike, *, neighbours: int = 5, alpha: float = 3.0
 ) -> NDArray[np.float32]:
     """Replace each vector by the sum of itself and its nearest, weighed by similarity^alpha.
 
