@@ -40,7 +40,6 @@ def test_what_counts_is_chosen_by_keyboard(
     page.keyboard.press("ArrowRight")
     assert page.get_by_role("radio", name="Copies").is_checked()
     page.wait_for_selector("progress:not([hidden])")
-    tab.shot("duplicates-looking")
     tab.until("document.querySelectorAll('.group').length === 2")
     assert page.url.endswith("?view=duplicates&level=copy")
     assert sorted(_groups(tab)) == [
@@ -143,3 +142,24 @@ def test_without_duplicates_it_says_so(gallery: Gallery, tab: Tab) -> None:
     tab.page.route("**/v1/duplicates?*", lambda route: route.fulfill(**answer))
     tab.open("?view=duplicates&level=copy")
     tab.page.wait_for_selector("text=No picture is a copy of another one.")
+
+
+def test_the_progress_is_shown(tab: Tab, axe: str) -> None:
+    looking = (
+        '{"level": "copy", "state": "looking", "groups": [], "total": null, "left_out": 0,'
+        ' "progress": {"stage": "verify", "done": 1500, "total": 4000},'
+        ' "bytes_to_free": null, "next": null}'
+    )
+    answer = {"content_type": "application/json", "body": looking}
+    tab.page.route("**/v1/duplicates?*", lambda route: route.fulfill(**answer))
+    tab.open("?view=duplicates&level=copy")
+    tab.page.wait_for_selector("text=Comparing pictures · 1,500 of 4,000")
+    assert tab.page.evaluate("document.querySelector('progress').value") == 1500
+    assert tab.page.evaluate("document.querySelector('progress').max") == 4000
+    assert tab.page.inner_text("#status").strip() == tab.page.inner_text(".count")
+    assert _faults(tab, axe) == []
+    tab.shot("duplicates-looking")
+    tab.page.get_by_role("radio", name="Identical files").check()
+    tab.page.unroute("**/v1/duplicates?*")
+    assert len(_groups(tab)) == 1
+    assert tab.page.is_hidden("progress")
