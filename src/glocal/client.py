@@ -12,7 +12,8 @@ import http.client
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,9 @@ Image = str | os.PathLike[str] | bytes
 """A picture to send: the path of a file, or what is in one."""
 
 Region = tuple[float, float, float, float]
+
+_ASK_AGAIN = 0.5
+"""Seconds between two questions how far the server is."""
 
 
 class ServerError(GlocalError, RuntimeError):
@@ -118,6 +122,56 @@ class IndexRun:
     progress: dict[str, Any] | None
     report: dict[str, Any] | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePicture:
+    """A picture of a group of duplicates.
+
+    Attributes:
+        picture: whose `path` is, of the files that hold it, the one to keep.
+        paths: of all files that hold it.
+        spare: those of them without which nothing is lost.
+        verdict: what it is to the group's first, or to the member it is tied to best: ``copy`` or
+            ``same object or place``; `None`: it is the first.
+        same_probability: that they show the same object or place.
+        copy_probability: that one was made of the other.
+        removable: whether the first shows all that it shows, about as finely.
+    """
+
+    picture: Picture
+    paths: tuple[str, ...]
+    spare: tuple[str, ...]
+    verdict: str | None
+    same_probability: float
+    copy_probability: float
+    removable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Pictures, or files of one picture, of which one is enough.
+
+    Attributes:
+        kind: ``identical``, ``copy`` or ``same``: the weakest tie in it.
+        pictures: the one to keep first.
+        left_out: pictures at its end that were too many to list.
+        bytes_to_free: of the files that are spare.
+    """
+
+    kind: str
+    pictures: tuple[DuplicatePicture, ...]
+    left_out: int
+    bytes_to_free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """How far the server is with comparing its pictures; the total may not be known yet."""
+
+    stage: str
+    done: int
+    total: int | None
 
 
 class Client:
@@ -231,6 +285,37 @@ class Client:
         """Let the gallery forget a picture; returns how many files held it."""
         return int(self._json("DELETE", f"/v1/pictures/{quote(name, safe='')}")["removed"])
 
+    def duplicates(
+        self,
+        level: str = "identical",
+        *,
+        page: int = 50,
+        listen: Callable[[Comparing], None] | None = None,
+    ) -> Iterator[DuplicateGroup]:
+        """Groups of duplicates, those that would free most first; waits until they are found.
+
+        Args:
+            level: ``identical``: files that are the same byte for byte, at once; ``copy``: edited,
+                cropped and re-encoded pictures too; ``object``: the same thing too. For these two
+                the server compares all its pictures, unless it has since they last changed.
+            page: how many are asked for at once.
+            listen: told the progress while the server compares.
+        """
+        cursor = None
+        while True:
+            asked = {"level": level, "limit": page, "cursor": cursor}
+            given = {name: value for name, value in asked.items() if value is not None}
+            answer = self._json("GET", f"/v1/duplicates?{urlencode(given)}")
+            if answer["state"] == "looking":
+                if listen is not None and answer["progress"] is not None:
+                    listen(Comparing(**answer["progress"]))
+                time.sleep(_ASK_AGAIN)
+                continue
+            yield from map(_group, answer["groups"])
+            cursor = answer["next"]
+            if cursor is None:
+                return
+
     def add(self, *images: Image) -> IndexRun:
         """Add pictures, where the server's owner allows that; the run makes them searchable."""
         form = _form({}, [("image", image) for image in images])
@@ -307,6 +392,22 @@ def _picture(value: dict[str, Any]) -> Picture:
         value["camera"],
         None if position is None else (position["latitude"], position["longitude"]),
     )
+
+
+def _group(value: dict[str, Any]) -> DuplicateGroup:
+    pictures = tuple(
+        DuplicatePicture(
+            _picture(one),
+            tuple(one["paths"]),
+            tuple(one["spare"]),
+            one["verdict"],
+            one["same_probability"],
+            one["copy_probability"],
+            one["removable"],
+        )
+        for one in value["pictures"]
+    )
+    return DuplicateGroup(value["kind"], pictures, value["left_out"], value["bytes_to_free"])
 
 
 def _run(value: dict[str, Any]) -> IndexRun:

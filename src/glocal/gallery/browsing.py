@@ -183,6 +183,14 @@ class Browser:
         )
         return [UUID(bytes=content) for (content,) in rows]
 
+    def count_copies(self) -> tuple[int, int]:
+        """How many pictures several files hold, and the bytes of those files but one of each."""
+        rows = self.rows(
+            "SELECT COUNT(*), COALESCE(SUM((n - 1) * bytes), 0) FROM (SELECT COUNT(*) AS n, "
+            "c.bytes FROM files f JOIN contents c ON c.id = f.content GROUP BY c.id HAVING n > 1)"
+        )
+        return rows[0][0], rows[0][1]
+
     def count(self, where: Condition | None = None) -> int:
         """How many pictures have a file that meets a condition."""
         condition, values = condition_sql(where, self._below)

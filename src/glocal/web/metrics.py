@@ -52,6 +52,10 @@ class Metrics:
         self.pictures = Gauge("glocal_pictures", "Pictures in the gallery.", registry=own)
         self.files = Gauge("glocal_files", "Files that hold them.", registry=own)
         self.runs = Gauge("glocal_index_runs", "Index runs waiting or running.", registry=own)
+        self.comparisons = Counter(
+            "glocal_comparisons", "Comparisons of all pictures that ended.", ["level", "end"],
+            registry=own,
+        )  # fmt: skip
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""

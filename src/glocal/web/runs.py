@@ -9,10 +9,8 @@ import logging
 import os
 import secrets
 import signal
-import subprocess
-import sys
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Literal
 
 from glocal.images import Limits
 from glocal.web import schemas
+from glocal.web.children import lines, spawn
 from glocal.web.metrics import Metrics
 from glocal.web.problems import ProblemError, printable
 
@@ -204,10 +203,17 @@ class Runs:
         run.tell()
         end: State = "failed"
         try:
-            run.process = await self._spawn(run.path)
+            run.process = await spawn(
+                "glocal.web.index_child",
+                str(self._gallery),
+                str(run.path),
+                str(self._limits.max_bytes),
+                str(self._limits.max_pixels),
+                longest=_LINE,
+            )
             if run.cancelled:
                 run.process.send_signal(signal.SIGINT)
-            async for line in _lines(run.process):
+            async for line in lines(run.process):
                 self._take(run, line)
             status = await run.process.wait()
             if run.report is not None and status == 0:
@@ -238,25 +244,3 @@ class Runs:
         else:
             run.error = printable(value["error"])
         run.tell()
-
-    async def _spawn(self, path: Path) -> asyncio.subprocess.Process:
-        numbers = (self._limits.max_bytes, self._limits.max_pixels)
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "glocal.web.index_child",
-            str(self._gallery),
-            str(path),
-            *map(str, numbers),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            limit=_LINE,
-            start_new_session=True,
-        )
-
-
-async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
-    if process.stdout is not None:
-        async for line in process.stdout:
-            yield line

@@ -299,15 +299,55 @@ class Login(BaseModel):
     token: str = Field(min_length=1, max_length=1_000)
 
 
+DuplicateLevel = Literal["identical", "copy", "object"]
+
+
+class DuplicatePicture(PictureDetails):
+    """A picture of a group; `path` is, of the files that hold it, the one to keep."""
+
+    verdict: Literal["copy", "same object or place"] | None = Field(
+        description="what it is to the first, or to the member it is tied to best; null: the first"
+    )
+    same_probability: float = Field(description="that they show the same object or place")
+    copy_probability: float = Field(description="that one was made of the other")
+    removable: bool = Field(
+        description="whether the first shows all that it shows, about as finely"
+    )
+    spare: list[str] = Field(description="of `paths` those without which nothing is lost")
+
+
 class DuplicateGroup(BaseModel):
     """The same picture more than once: as files (`paths`), or as pictures that differ."""
 
-    kind: Literal["identical"]
-    pictures: list[PictureDetails]
+    kind: Literal["identical", "copy", "same"] = Field(
+        description="the weakest tie in it: its files are the same byte for byte; pictures were "
+        "made of one another; or pictures show the same object or place"
+    )
+    pictures: list[DuplicatePicture] = Field(description="the one to keep first")
+    left_out: int = Field(description="pictures at its end that were too many to list")
+    bytes_to_free: int = Field(description="of the files that are spare")
+
+
+class ComparisonProgress(BaseModel):
+    """How far a comparison is; stages are neighbours and verify."""
+
+    stage: str
+    done: int
+    total: int | None
 
 
 class Duplicates(BaseModel):
-    """Groups of duplicates."""
+    """Groups of duplicates, those first that would free most; identical ones in no such order."""
 
+    level: DuplicateLevel
+    state: Literal["looking", "done"] = Field(
+        description="looking: there are no groups yet; ask again in a moment"
+    )
+    progress: ComparisonProgress | None = Field(
+        description="while it is looking, once it has begun"
+    )
     groups: list[DuplicateGroup]
+    total: int | None = Field(description="groups of the whole list; only on its first page")
+    left_out: int = Field(description="groups at the end of the list that were too many to keep")
+    bytes_to_free: int | None = Field(description="of all groups; only on the first page")
     next: str | None = Field(description="cursor of the page that follows")

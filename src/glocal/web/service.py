@@ -22,6 +22,7 @@ from glocal.gallery.facets import Facets, read_facets
 from glocal.images import Limits
 from glocal.web import schemas
 from glocal.web.bounds import Turns
+from glocal.web.comparisons import Comparisons
 from glocal.web.decoding import Decoders
 from glocal.web.explaining import Explainer
 from glocal.web.guard import Sessions
@@ -66,6 +67,13 @@ class Service:
         self.own_limits = Limits()
         self.own_decoders = Decoders(count, 4 * seconds, self.own_limits, self.metrics)
         self.runs = Runs(gallery.folder, self.own_limits, settings.folders, self.metrics)
+        self.comparisons = Comparisons(
+            gallery.folder,
+            self.own_limits,
+            self.browser.state,
+            settings.compare_seconds,
+            self.metrics,
+        )
         cache = settings.thumbnails or platformdirs.user_cache_path("glocal", appauthor=False)
         self.thumbnails = ThumbnailCache(cache / "thumbnails", settings.thumbnail_bytes)
         self.ending = asyncio.Event()
@@ -91,6 +99,7 @@ class Service:
 
     async def stop(self) -> None:
         """End everything but the gallery."""
+        await self.comparisons.stop()
         await self.runs.stop()
         await self.upload_decoders.stop()
         await self.own_decoders.stop()

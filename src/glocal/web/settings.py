@@ -45,6 +45,7 @@ class Settings:
         requests: under way at all.
         keep_uploads: uploads kept for a while, so that a search can be refined and explained.
         keep_bytes: of these, together.
+        compare_seconds: that comparing all pictures, for duplicates, may take.
         thumbnails: folder of the thumbnails' cache; `None`: the platform's cache folder.
         thumbnail_bytes: how large that may grow.
     """
@@ -70,5 +71,6 @@ class Settings:
     requests: int = 256
     keep_uploads: int = 500
     keep_bytes: int = 256 * 2**20
+    compare_seconds: float = 3_600.0
     thumbnails: Path | None = None
     thumbnail_bytes: int = 2 * 2**30

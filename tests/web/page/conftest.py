@@ -89,6 +89,25 @@ def own_gallery(tmp_path: Path, browser: Any) -> Iterator[Gallery]:
         yield Gallery(pictures, address)
 
 
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory: pytest.TempPathFactory, gallery: Gallery) -> Iterator[Gallery]:
+    """A gallery with copies: a crop, another encoding that is there twice, and a view of a thing.
+
+    No test changes it.
+    """
+    home = tmp_path_factory.mktemp("copies")
+    pictures = home / "pictures"
+    scenes.write(pictures, range(10))
+    (pictures / "sent").mkdir()
+    (pictures / "sent" / "crop-003.jpg").write_bytes(scenes.altered(3))
+    scenes.scene(6).save(pictures / "sent" / "again-006.webp", quality=60)
+    shutil.copy(pictures / "sent" / "again-006.webp", pictures / "sent" / "again-006-2.webp")
+    scenes.elsewhere(7).save(pictures / "elsewhere-007.jpg", quality=90)
+    _index(home, pictures)
+    for address in _serve(home):
+        yield Gallery(pictures, address)
+
+
 @pytest.fixture(scope="module")
 def browser(gallery: Gallery) -> Iterator[Any]:
     """One Chromium for a file of tests; playwright keeps an event loop running meanwhile."""

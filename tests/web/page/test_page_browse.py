@@ -54,7 +54,9 @@ def test_the_map_gathers_pictures_and_opens_them(tab: Tab) -> None:
 def test_duplicates_name_every_file(tab: Tab) -> None:
     tab.open("?view=duplicates")
     tab.page.wait_for_selector(".group")
-    assert tab.page.inner_text(".count") == "1 group"
+    assert tab.page.inner_text(".count") == "1 group · could free 29 kB"
+    assert tab.page.locator(".best").all_inner_texts() == ["Keep"]
+    assert tab.page.inner_text(".spare") == "Could go"
     assert tab.page.locator(".paths strong").all_inner_texts() == ["again.jpg", "scene-005.jpg"]
     tab.page.click(".group-picture")
     tab.page.wait_for_selector("dialog .single")

@@ -55,6 +55,8 @@ def test_a_box_searches_for_a_part(tab: Tab) -> None:
     tab.open()
     tab.search(17)
     whole = tab.names()
+    # Only the loaded picture gives the frame its size.
+    tab.until("document.querySelector('.asked-frame img').naturalWidth")
     frame = tab.page.locator(".asked-frame").bounding_box()
     tab.page.mouse.move(frame["x"] + frame["width"] * 0.1, frame["y"] + frame["height"] * 0.1)
     tab.page.mouse.down()

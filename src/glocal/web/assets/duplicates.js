@@ -1,22 +1,47 @@
-// Copies: groups of files that show one picture, for people who want to keep one of each.
+// Copies: groups of files and pictures of which one is enough, for people who want to keep one.
 
-import { ask, thumbnailOf } from "./api.js";
-import { announce, button, el, notice } from "./elements.js";
+import { ask, isAborted, thumbnailOf } from "./api.js";
+import { announce, button, el, icon, notice } from "./elements.js";
 import { remember } from "./gallery.js";
-import { linkTo } from "./state.js";
-import { alternativeOf, bytesOf, count, folderOf, nameOf } from "./words.js";
+import { go, linkTo } from "./state.js";
+import {
+  alternativeOf,
+  bytesOf,
+  count,
+  folderOf,
+  nameOf,
+  number,
+  percent,
+  verdictOf,
+} from "./words.js";
 
+const LEVELS = {
+  identical: ["Identical files", "No two files hold the same picture."],
+  copy: ["Copies", "No picture is a copy of another one."],
+  object: ["Same thing", "No two pictures show the same thing."],
+};
 const KINDS = {
   identical: ["Identical", "The same picture, byte for byte, in several files."],
   copy: ["Copies", "One picture, saved in several ways."],
+  same: ["Same thing", "Pictures of the same object or place."],
 };
+const STAGES = {
+  neighbours: "Looking for pictures that are alike",
+  verify: "Comparing pictures",
+};
+const AGAIN = 700;
+// Arrow keys pass over a choice on the way to the next; that should set nothing going.
+const SETTLE = 350;
+
+const levelOf = (state) => (LEVELS[state.level] ? state.level : "identical");
 
 export class DuplicatesView {
-  constructor() {
+  constructor(state) {
     this.count = el("p", { class: "count" }, "Looking…");
+    this.bar = el("progress", { "aria-label": "Comparing pictures", hidden: true });
     this.list = el("div", { class: "groups" });
     this.foot = el("div", { class: "grid-foot" });
-    this.shown = 0;
+    this.level = levelOf(state);
     this.element = el(
       "div",
       { class: "browse narrow" },
@@ -24,124 +49,240 @@ export class DuplicatesView {
         "div",
         { class: "found-head" },
         el("div", {}, el("h1", { class: "view-title" }, "Duplicates"), this.count),
+        this.choice(),
       ),
+      this.bar,
       this.list,
       this.foot,
     );
     this.watcher = new IntersectionObserver(([seen]) => seen.isIntersecting && this.more(), {
       rootMargin: "800px",
     });
-    this.more();
+    this.begin();
+  }
+
+  choice() {
+    this.radios = Object.keys(LEVELS).map((level) =>
+      el("input", {
+        type: "radio",
+        name: "level",
+        value: level,
+        checked: level === this.level,
+        // Not a step of the browser's way back, or arrow keys would make many.
+        onchange: () => go({ level: level === "identical" ? null : level }, { replace: true }),
+      }),
+    );
+    return el(
+      "fieldset",
+      { class: "segments" },
+      el("legend", { class: "unseen" }, "What counts as a duplicate"),
+      this.radios.map((radio) => el("label", {}, radio, el("span", {}, LEVELS[radio.value][0]))),
+    );
+  }
+
+  /** Take another address of the same view up. */
+  update(state) {
+    if (this.level === levelOf(state)) return;
+    this.level = levelOf(state);
+    for (const radio of this.radios) radio.checked = radio.value === this.level;
+    this.begin(SETTLE);
+  }
+
+  begin(after = 0) {
+    this.stop();
+    this.cursor = null;
+    this.shown = this.said = 0;
+    this.count.textContent = "Looking…";
+    this.bar.hidden = true;
+    this.list.replaceChildren();
+    this.foot.replaceChildren();
+    this.timer = setTimeout(() => this.more(), after);
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.aborting?.abort();
+    this.watcher.unobserve(this.foot);
+    this.waiting = false;
   }
 
   async more() {
     this.watcher.unobserve(this.foot);
+    this.waiting = true;
+    const aborting = (this.aborting = new AbortController());
     try {
-      const page = await ask("duplicates", { params: { cursor: this.cursor } });
-      for (const group of page.groups) this.list.append(this.group(group));
-      this.shown += page.groups.length;
-      this.cursor = page.next;
-      const all = page.next
-        ? `The first ${count(this.shown, "group")}`
-        : count(this.shown, "group");
-      this.count.textContent = this.shown ? all : "No two files hold the same picture.";
-      announce(this.count.textContent);
-      this.foot.replaceChildren();
-      if (page.next) this.watcher.observe(this.foot);
+      const params = { level: this.level, cursor: this.cursor };
+      const page = await ask("duplicates", { params, signal: aborting.signal });
+      if (aborting.signal.aborted) return;
+      if (page.state === "looking") this.look(page.progress);
+      else this.show(page);
     } catch (error) {
+      if (isAborted(error) || aborting.signal.aborted) return;
+      this.waiting = false;
+      this.bar.hidden = true;
       this.count.textContent = "";
       this.foot.replaceChildren(
         el(
           "div",
           { class: "empty", role: "alert" },
           el("p", {}, error.message),
-          button("Try again", { class: "soft" }, () => this.more()),
+          button("Try again", { class: "soft" }, () => (this.shown ? this.more() : this.begin())),
         ),
       );
     }
   }
 
-  group({ kind, pictures }) {
+  /** All pictures are being compared: say how far it is, and ask again. */
+  look(progress) {
+    const { stage, done, total } = progress ?? {};
+    this.bar.hidden = false;
+    if (total) {
+      this.bar.max = total;
+      this.bar.value = done;
+    } else this.bar.removeAttribute("value");
+    const far = total ? `${number(done)} of ${number(total)}` : "";
+    const words = STAGES[stage] ?? "Waiting to compare pictures";
+    this.count.textContent = [words, far].filter(Boolean).join(" · ");
+    // Now and then is enough for ears.
+    if (Date.now() - this.said > 5000) {
+      this.said = Date.now();
+      announce(this.count.textContent);
+    }
+    this.timer = setTimeout(() => this.more(), AGAIN);
+  }
+
+  show(page) {
+    this.waiting = false;
+    this.bar.hidden = true;
+    if (!this.cursor) this.whole = page;
+    for (const group of page.groups) this.list.append(this.group(group));
+    this.shown += page.groups.length;
+    this.cursor = page.next;
+    const { total, bytes_to_free: freed, left_out: left } = this.whole;
+    const parts = [
+      count(total, "group"),
+      freed ? `could free ${bytesOf(freed)}` : "",
+      left ? `the last ${number(left)} are not shown` : "",
+    ];
+    const words = total ? parts.filter(Boolean).join(" · ") : LEVELS[this.level][1];
+    if (words !== this.count.textContent) {
+      this.count.textContent = words;
+      announce(words);
+    }
+    this.foot.replaceChildren();
+    if (page.next) this.watcher.observe(this.foot);
+  }
+
+  group({ kind, pictures, left_out: left, bytes_to_free: freed }) {
     pictures.forEach(remember);
-    const [title, words] = KINDS[kind] ?? [kind[0].toUpperCase() + kind.slice(1), ""];
+    const [title, words] = KINDS[kind];
     const paths = pictures.flatMap((one) => one.paths);
-    const sizes = pictures.map((one) => one.width * one.height);
-    const best = pictures.length > 1 ? pictures[sizes.indexOf(Math.max(...sizes))] : null;
-    const beside = (one) => (one === pictures[0] ? null : pictures[0].id);
-    const item = (one) =>
-      el(
-        "li",
-        {},
-        el(
-          "a",
-          { class: "group-picture", href: linkTo({ show: one.id, beside: beside(one) }) },
-          el("img", { src: thumbnailOf(one.id, 300), alt: alternativeOf(one), loading: "lazy" }),
-        ),
-        el(
-          "div",
-          {},
-          el(
-            "ul",
-            { class: "paths" },
-            one.paths.map((path) =>
-              el(
-                "li",
-                {},
-                el("strong", {}, nameOf(path)),
-                el("span", { class: "where" }, folderOf(path)),
-              ),
-            ),
-          ),
-          el(
-            "p",
-            { class: "tally" },
-            `${one.width} × ${one.height} · ${bytesOf(one.bytes)}`,
-            one === best ? el("span", { class: "best" }, "Largest") : null,
-          ),
-        ),
-      );
-    const compare =
-      pictures.length > 1
-        ? el(
-            "a",
-            {
-              class: "button soft small",
-              href: linkTo({ show: pictures[1].id, beside: pictures[0].id }),
-            },
-            "Compare",
-          )
-        : null;
-    const copy = button("Copy the paths", { class: "soft small", draw: "copy" }, async () => {
-      try {
-        await navigator.clipboard.writeText(paths.join("\n"));
-        notice("The paths are on the clipboard.");
-      } catch {
-        notice("The browser does not let this page write to the clipboard.", { error: true });
-      }
-    });
+    const spare = pictures.flatMap((one) => one.spare);
+    const heading = `${title} · ${count(paths.length + left, kind === "same" ? "picture" : "file")}`;
+    const told = [
+      words,
+      freed ? `Could free ${bytesOf(freed)}.` : "",
+      left ? `${count(left, "more picture")} not shown.` : "",
+    ];
     return el(
       "article",
-      { class: "group", "aria-label": `${title}, ${count(paths.length, "file")}` },
+      { class: "group", "aria-label": heading },
       el(
         "header",
         {},
         el(
           "div",
           {},
-          el("h2", {}, `${title} · ${count(paths.length, "file")}`),
-          words ? el("p", { class: "hint" }, words) : null,
+          el("h2", {}, heading),
+          el("p", { class: "hint" }, told.filter(Boolean).join(" ")),
         ),
-        el("div", { class: "row" }, compare, copy),
+        el(
+          "div",
+          { class: "row" },
+          copyButton("Copy the paths", paths),
+          spare.length ? copyButton("Copy what could go", spare) : null,
+        ),
       ),
-      el("ul", { class: "copies" }, pictures.map(item)),
+      el(
+        "ul",
+        { class: "copies" },
+        pictures.map((one) => member(one, pictures[0])),
+      ),
     );
   }
 
   pause() {
-    this.watcher.unobserve(this.foot);
+    this.resuming = this.waiting;
+    this.stop();
   }
 
   resume() {
-    if (this.cursor) this.watcher.observe(this.foot);
+    if (this.resuming) this.more();
+    else if (this.cursor) this.watcher.observe(this.foot);
   }
+}
+
+/** A picture of a group, its files, and what it is to the one to keep. */
+function member(one, first) {
+  const link = linkTo({ show: one.id, beside: one === first ? null : first.id });
+  return el(
+    "li",
+    {},
+    el(
+      "a",
+      { class: "group-picture", href: link },
+      el("img", { src: thumbnailOf(one.id, 300), alt: alternativeOf(one), loading: "lazy" }),
+    ),
+    el(
+      "div",
+      {},
+      one === first ? null : verdict(one, first, link),
+      el(
+        "ul",
+        { class: "paths" },
+        one.paths.map((path) => fileOf(path, one, one === first)),
+      ),
+      el("p", { class: "tally" }, `${one.width} × ${one.height} · ${bytesOf(one.bytes)}`),
+    ),
+  );
+}
+
+function verdict(one, first, link) {
+  const { words, sure } = verdictOf({ evidence: one });
+  const name = `Compare ${one.name} with ${first.name}`;
+  return el(
+    "p",
+    { class: "group-verdict" },
+    el("span", { class: "verdict same" }, icon("check", 16), words),
+    el("span", { class: "tally" }, `${percent(sure)} sure`),
+    el("a", { class: "button soft small", href: link, "aria-label": name }, "Compare"),
+  );
+}
+
+function fileOf(path, one, kept) {
+  const goes = one.spare.includes(path);
+  const keep = kept && path === one.path;
+  return el(
+    "li",
+    {},
+    el(
+      "span",
+      { class: "file" },
+      el("strong", {}, nameOf(path)),
+      keep ? el("span", { class: "best" }, "Keep") : null,
+      goes ? el("span", { class: "spare" }, "Could go") : null,
+    ),
+    el("span", { class: "where" }, folderOf(path)),
+  );
+}
+
+function copyButton(words, paths) {
+  return button(words, { class: "soft small", draw: "copy" }, async () => {
+    try {
+      await navigator.clipboard.writeText(paths.join("\n"));
+      notice(`${count(paths.length, "path is", "paths are")} on the clipboard.`);
+    } catch {
+      notice("The browser does not let this page write to the clipboard.", { error: true });
+    }
+  });
 }

@@ -25,7 +25,7 @@ export function shortcut(key, words, act, { inDialog = false } = {}) {
 export function listenForKeys() {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    if (event.target.closest("input:not([type=radio]), textarea, select, [contenteditable]")) return;
     if (!on && event.key !== "?") return;
     const inDialog = Boolean(document.querySelector("dialog[open]"));
     const found = keys.find(

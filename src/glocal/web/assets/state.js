@@ -1,7 +1,19 @@
 // What the page shows, written in its address: every view is a link that can be shared.
 
 const LISTS = ["like", "not"];
-const TEXTS = ["view", "folder", "from", "to", "camera", "near", "where", "at", "show", "beside"];
+const TEXTS = [
+  "view",
+  "level",
+  "folder",
+  "from",
+  "to",
+  "camera",
+  "near",
+  "where",
+  "at",
+  "show",
+  "beside",
+];
 const DIALOG = ["show", "beside"];
 const FILTERS = ["folder", "from", "to", "camera", "near", "where"];
 
@@ -42,6 +54,7 @@ export const afresh = {
   not: [],
   region: null,
   view: null,
+  level: null,
   at: null,
   show: null,
   beside: null,

@@ -1,0 +1,39 @@
+"""Processes of long work, started by the server: Python modules that tell of it line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+
+async def spawn(
+    module: str, *arguments: str, longest: int, leashed: bool = False
+) -> asyncio.subprocess.Process:
+    """Start a module as a process, out of reach of the terminal's Ctrl-C.
+
+    Args:
+        module: its name.
+        arguments: of its command line.
+        longest: bytes that one of its lines may have.
+        leashed: give it a standard input that ends when the server does, however it ends.
+    """
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        module,
+        *arguments,
+        stdin=subprocess.PIPE if leashed else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        limit=longest,
+        start_new_session=True,
+    )
+
+
+async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
+    """What a process tells, until it ends."""
+    if process.stdout is not None:
+        async for line in process.stdout:
+            yield line

@@ -1,0 +1,327 @@
+"""Duplicates over HTTP: at once by bytes, and by a comparison in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import scenes
+from running import Server, problem, run_glocal, wait_until
+
+from glocal.client import Comparing, ServerError
+from glocal.gallery import Duplicate, DuplicateGroup, Gallery
+from glocal.gallery.duplicates import Level
+from glocal.ranking.evidence import Verdict
+from glocal.web.compare_child import told
+from glocal.web.comparisons import Comparison
+
+
+def fill_with_scenes(home: Path, count: int) -> Path:
+    """Scenes; of the third a crop, of the ninth another encoding and an identical file."""
+    pictures = home / "pictures"
+    scenes.write(pictures, range(count))
+    (pictures / "crop-003.jpg").write_bytes(scenes.altered(3))
+    scenes.scene(9).save(pictures / "again-009.webp", quality=60)
+    shutil.copy(pictures / "again-009.webp", pictures / "one-more-again-009.webp")
+    with Gallery(home / "gallery") as gallery:
+        assert gallery.add(pictures).added == count + 3
+    return home
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a gallery that is compared in a moment; no test changes it."""
+    return fill_with_scenes(tmp_path_factory.mktemp("few"), 12)
+
+
+@pytest.fixture(scope="module")
+def scenery(few: Path) -> Iterator[Server]:
+    running = Server(few)
+    yield running
+    assert running.stop() == (0, "")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a gallery that takes a while to compare; no test changes it."""
+    return fill_with_scenes(tmp_path_factory.mktemp("many"), 60)
+
+
+def ask(server: Server, query: str = "") -> dict[str, Any]:
+    status, _, body = server.ask("GET", f"/v1/duplicates{query}")
+    assert status == 200, body
+    value: dict[str, Any] = json.loads(body)
+    return value
+
+
+def found(server: Server, level: str) -> dict[str, Any]:
+    """The first page, once there is one."""
+    wait_until(lambda: ask(server, f"?level={level}")["state"] == "done", 60)
+    return ask(server, f"?level={level}")
+
+
+def comparing(server: Server) -> list[int]:
+    """The processes that compare for a server."""
+    pid = server.process.pid
+    children: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            children += (task / "children").read_text().split()
+        except FileNotFoundError:  # the thread has ended
+            continue
+    return [int(child) for child in children if is_comparison(int(child))]
+
+
+def is_comparison(pid: int) -> bool:
+    try:
+        return b"compare_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def counted(server: Server, level: str, end: str) -> float:
+    """Comparisons that came to an end."""
+    name = f'glocal_comparisons_total{{end="{end}",level="{level}"}} '
+    for line in server.ask("GET", "/metrics")[2].decode().splitlines():
+        if line.startswith(name):
+            return float(line.removeprefix(name))
+    return 0.0
+
+
+def names(group: dict[str, Any]) -> list[str]:
+    return [one["name"] for one in group["pictures"]]
+
+
+def test_identical_files_come_at_once(scenery: Server, few: Path) -> None:
+    page = ask(scenery)
+    (group,) = page["groups"]
+    (one,) = group["pictures"]
+    kept = few / "pictures" / "again-009.webp"
+    assert (page["level"], page["state"], page["total"], page["next"]) == (
+        "identical", "done", 1, None,
+    )  # fmt: skip
+    assert group["kind"] == "identical"
+    assert one["path"] == str(kept)
+    assert one["paths"] == [str(kept), str(kept.with_name("one-more-again-009.webp"))]
+    assert one["spare"] == [str(kept.with_name("one-more-again-009.webp"))]
+    assert group["bytes_to_free"] == page["bytes_to_free"] == kept.stat().st_size
+    assert ask(scenery, "?level=identical") == page
+    assert comparing(scenery) == []
+
+
+def test_copies_are_found_and_nothing_else(scenery: Server, few: Path) -> None:
+    page = found(scenery, "copy")
+    groups = {group["pictures"][0]["name"]: group for group in page["groups"]}
+    assert {name: names(group)[1:] for name, group in groups.items()} == {
+        "scene-003.jpg": ["crop-003.jpg"],
+        "scene-009.jpg": ["again-009.webp"],
+    }
+    assert page["total"] == 2
+    assert page["left_out"] == 0
+    for group in groups.values():
+        first, other = group["pictures"]
+        assert group["kind"] == "copy"
+        assert (first["verdict"], first["removable"], first["spare"]) == (None, False, [])
+        assert other["verdict"] == "copy"
+        assert other["copy_probability"] >= 0.5
+        assert other["same_probability"] >= 0.5
+        assert other["removable"]
+        assert other["spare"] == other["paths"]
+        assert group["bytes_to_free"] == sum(Path(p).stat().st_size for p in other["paths"])
+        assert first["position"] is None  # as everywhere: the owner does not show them
+    assert page["bytes_to_free"] == sum(group["bytes_to_free"] for group in groups.values())
+    assert len(groups["scene-009.jpg"]["pictures"][1]["paths"]) == 2
+    freed = [group["bytes_to_free"] for group in page["groups"]]
+    assert freed == sorted(freed, reverse=True)
+
+
+def test_the_same_as_the_command_finds(scenery: Server, few: Path) -> None:
+    done = run_glocal("duplicates", "--level", "object", "--json", home=few).stdout
+    by_command = {
+        group["kept"]: (
+            sorted(one["path"] for one in group["others"]),
+            sorted(one["path"] for one in group["others"] if one["removable"]),
+            group["bytes_to_free"],
+        )
+        for group in json.loads(done)["groups"]
+    }
+    by_server = {}
+    for group in found(scenery, "object")["groups"]:
+        kept = group["pictures"][0]["path"]
+        paths = [path for one in group["pictures"] for path in one["paths"] if path != kept]
+        spare = [path for one in group["pictures"] for path in one["spare"]]
+        by_server[kept] = (sorted(paths), sorted(spare), group["bytes_to_free"])
+    assert by_server == by_command
+
+
+def test_what_was_found_is_kept(scenery: Server) -> None:
+    first = found(scenery, "copy")
+    before = counted(scenery, "copy", "done")
+    assert ask(scenery, "?level=copy") == first
+    assert counted(scenery, "copy", "done") == before == 1
+    assert comparing(scenery) == []
+
+
+def test_pages_go_on_where_the_last_one_ended(scenery: Server) -> None:
+    whole = found(scenery, "copy")["groups"]
+    first = ask(scenery, "?level=copy&limit=1")
+    second = ask(scenery, f"?level=copy&limit=1&cursor={first['next']}")
+    assert first["groups"] + second["groups"] == whole
+    assert (second["next"], second["total"], second["bytes_to_free"]) == (None, None, None)
+    for wrong in ("0" * 32, "x", "-1", f"{first['next']}0000000000"):
+        problem(scenery.ask("GET", f"/v1/duplicates?level=copy&cursor={wrong}"), 422)
+    problem(scenery.ask("GET", f"/v1/duplicates?cursor={first['next']}"), 422)
+    problem(scenery.ask("GET", "/v1/duplicates?level=alike"), 422)
+    other = f"/v1/duplicates?level=copy&cursor={'0' * 16}-1"
+    assert problem(scenery.ask("GET", other), 410)["type"] == "urn:glocal:expired"
+
+
+def test_the_client_waits_and_tells_the_progress(many: Path, start: Callable[..., Server]) -> None:
+    heard: list[Comparing] = []
+    groups = list(start(many).client().duplicates("copy", page=1, listen=heard.append))
+    assert [group.kind for group in groups] == ["copy", "copy"]
+    group = next(group for group in groups if len(group.pictures[1].paths) == 2)
+    assert group.pictures[0].picture.path.endswith("scene-009.jpg")
+    assert group.pictures[0].verdict is None
+    assert group.pictures[1].verdict == "copy"
+    assert group.pictures[1].spare == group.pictures[1].paths
+    stages = [one.stage for one in heard]
+    assert stages == sorted(stages)  # neighbours, then verify
+    assert "verify" in stages
+    done = [one.done for one in heard if one.stage == "verify"]
+    assert done == sorted(done)
+    assert all(one.total and one.done <= one.total for one in heard)
+
+
+def test_identical_files_through_the_client(scenery: Server) -> None:
+    (group,) = scenery.client().duplicates()
+    assert group.kind == "identical"
+    assert len(group.pictures[0].paths) == 2
+    assert len(group.pictures[0].spare) == 1
+
+
+def test_another_catalogue_is_compared_anew(tmp_path: Path, start: Callable[..., Server]) -> None:
+    home = fill_with_scenes(tmp_path, 12)
+    server = start(home)
+    page = found(server, "copy")
+    crop = next(group for group in page["groups"] if names(group)[1] == "crop-003.jpg")
+    cursor = ask(server, "?level=copy&limit=1")["next"]
+    server.client().forget(crop["pictures"][1]["id"])
+    assert ask(server, "?level=copy")["state"] == "looking"
+    again = found(server, "copy")
+    assert [names(group)[0] for group in again["groups"]] == ["scene-009.jpg"]
+    assert counted(server, "copy", "done") == 2
+    problem(server.ask("GET", f"/v1/duplicates?level=copy&cursor={cursor}"), 410)
+
+
+def test_however_many_ask_one_process_compares(many: Path, start: Callable[..., Server]) -> None:
+    server = start(many)
+    queries = ["?level=copy", "?level=object"] * 40
+    most = 0
+    with ThreadPoolExecutor(16) as threads:
+        answers = threads.map(lambda query: ask(server, query)["state"], queries)
+        for _ in range(20):
+            most = max(most, len(comparing(server)))
+        assert set(answers) == {"looking"}
+    wait_until(lambda: len(comparing(server)) == 1)
+    for level in ("copy", "object"):
+        while ask(server, f"?level={level}")["state"] == "looking":
+            most = max(most, len(comparing(server)))
+    assert most == 1
+    assert counted(server, "copy", "done") == counted(server, "object", "done") == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_comparison_ends_with_its_server(
+    many: Path, start: Callable[..., Server], how: signal.Signals
+) -> None:
+    server = start(many)
+    ask(server, "?level=copy")
+    ask(server, "?level=object")  # waits
+    wait_until(lambda: ask(server, "?level=copy")["progress"])
+    (pid,) = comparing(server)
+    status, said = server.stop(how)
+    assert said == ""
+    assert status == (-signal.SIGKILL if how == signal.SIGKILL else 0)
+    if how == signal.SIGKILL:
+        wait_until(lambda: not is_comparison(pid))
+    else:
+        assert not is_comparison(pid)
+
+
+def test_one_that_takes_too_long_is_ended(many: Path, start: Callable[..., Server]) -> None:
+    server = start(many, tight={"compare_seconds": 0.3})
+    ask(server, "?level=copy")
+    path = "/v1/duplicates?level=copy"
+    wait_until(lambda: server.ask("GET", path)[0] == 503)
+    said = problem(server.ask("GET", path), 503)
+    assert said["type"] == "urn:glocal:comparison"
+    assert "longer than 0.3 s" in said["detail"]
+    assert comparing(server) == []
+    with pytest.raises(ServerError, match="longer than"):
+        list(server.client().duplicates("copy"))
+    wait_until(lambda: server.ask("GET", path)[0] == 200)  # it can be asked again
+    assert ask(server)["state"] == "done"
+
+
+def test_one_that_dies_is_a_problem_and_can_be_asked_again(
+    many: Path, start: Callable[..., Server]
+) -> None:
+    server = start(many)
+    ask(server, "?level=copy")
+    wait_until(lambda: comparing(server))
+    os.kill(comparing(server)[0], signal.SIGKILL)
+    path = "/v1/duplicates?level=copy"
+    wait_until(lambda: server.ask("GET", path)[0] == 503)
+    answer = server.ask("GET", path)
+    assert "unexpectedly, with status -9" in problem(answer, 503)["detail"]
+    assert answer[1]["retry-after"] == "3"
+    assert counted(server, "copy", "failed") == 1
+    wait_until(lambda: server.ask("GET", path)[0] == 200)
+    assert len(found(server, "copy")["groups"]) == 2
+
+
+def test_a_long_group_is_cut_and_says_so(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Known:
+        """Every file holds a picture of its own."""
+
+        def contents_of(self, paths: list[Path]) -> dict[Path, Any]:
+            return {path: uuid4() for path in paths if path.name != "gone"}
+
+    def other(name: str, verdict: Verdict) -> Duplicate:
+        return Duplicate(Path(name), 10, 4, 3, verdict, 0.9, 0.8, 7, True)
+
+    monkeypatch.setattr("glocal.web.compare_child._MOST_MEMBERS", 5)
+    others = tuple(other(str(n), Verdict.COPY) for n in range(7))
+    more = (other("gone", Verdict.COPY), other("x", Verdict.SAME), other("y", Verdict.IDENTICAL))
+    groups = [
+        DuplicateGroup(Path("kept"), 20, 8, 6, others + more, 70),
+        DuplicateGroup(Path("gone"), 20, 8, 6, others, 70),
+        DuplicateGroup(Path("kept"), 20, 8, 6, more[2:], 10),
+    ]
+    first, second = told(groups, Known())  # type: ignore[arg-type]
+    assert (first["kind"], len(first["others"]), first["left_out"]) == ("same", 4, 4)
+    assert first["bytes_to_free"] == 70
+    assert (second["kind"], second["others"]) == ("identical", [])
+
+
+def test_a_page_of_large_groups_is_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glocal.web.comparisons._PAGE_BYTES", 100)
+    comparison = Comparison(Level.COPY)
+    comparison.groups = [json.dumps({"group": {"n": n, "x": "x" * 40}}).encode() for n in range(7)]
+    seen, offset = [], 0
+    while offset < 7:
+        page, following = comparison.page(offset, 50)
+        assert 1 <= len(page) <= 2
+        seen += [one["n"] for one in page]
+        offset += len(page)
+        assert following == (f"{comparison.id}-{offset}" if offset < 7 else None)
+    assert seen == list(range(7))
