@@ -90,7 +90,7 @@ def test_search_answers_each_query_with_one_line(glocal: Run, photos: Path) -> N
         assert set(answer) == {"query", "model", "hits", "timings_ms"}
         assert answer["query"] == str(query)
         assert answer["model"] == "glocal-lite0 v2"
-        assert set(answer["timings_ms"]) == {"decode", "encode", "search", "verify"}
+        assert set(answer["timings_ms"]) == {"decode", "encode", "search", "rerank", "verify"}
         assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
         best = answer["hits"][0]
         assert set(best) == {"rank", "path", "score", "evidence"}

@@ -76,7 +76,7 @@ def test_a_copy_is_proved(gallery: Gallery, photos: Path) -> None:
     assert best.evidence["same_probability"] > 0.9
     top_left = np.array(best.evidence["homography"]) @ [0, 0, 1]
     assert top_left[:2] / top_left[2] == pytest.approx([60 / 400, 40 / 300], abs=0.03)
-    assert set(result.timings_ms) == {"decode", "encode", "search", "verify"}
+    assert set(result.timings_ms) == {"decode", "encode", "search", "rerank", "verify"}
     for other in others:
         assert other.evidence["verdict"] == "alike"
         assert other.evidence["same_probability"] < best.evidence["same_probability"]
@@ -190,6 +190,18 @@ def test_rerankings_by_parts(gallery: Gallery, photos: Path, name: str) -> None:
     assert result.hits[0].path.name == "03.jpg"
     with pytest.raises(QueryError, match=f"{name} compares local parts: it needs --verify"):
         gallery.search(cropped(3), rank=name, verify=False)
+
+
+def test_neighbours_come_before_a_verification_unless_it_is_deep(gallery: Gallery) -> None:
+    def stages(**options: object) -> set[str]:
+        result = gallery.search(cropped(3), **options)
+        return {"rerank", "verify"} & result.timings_ms.keys()
+
+    assert stages() == {"rerank", "verify"}
+    assert stages(rank="none") == {"verify"}
+    assert stages(deep=True) == {"verify"}
+    assert stages(verify=False) == set()
+    assert stages(verify=False, rank="dba") == {"rerank"}
 
 
 def test_an_unknown_reranking(gallery: Gallery) -> None:

@@ -62,9 +62,9 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 @click.option(
     "--rank",
     metavar="NAME",
-    help="Re-rank the best 400 by their neighbours (aqe, alpha-qe, superglobal, k-reciprocal, "
-    "diffusion, b-attention, dba, invgc) or local parts (mutual, maxsim). More of the same thing "
-    "comes up; the first hit seldom changes.",
+    help="Re-rank the best 400 by their neighbours (dba, aqe, alpha-qe, superglobal, "
+    "k-reciprocal, diffusion, b-attention, invgc), by their local parts (mutual, maxsim) or not "
+    "at all (none). Unless said otherwise dba comes before a verification.",
 )
 @click.option(
     "--verify/--no-verify",

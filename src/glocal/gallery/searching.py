@@ -28,7 +28,14 @@ from glocal.gallery.stores.base import Store
 from glocal.gallery.where import parse
 from glocal.images import Limits, Picture, load, read_bytes
 from glocal.ranking.evidence import Verdict
-from glocal.ranking.registry import TOP, PartReranking, Reranking, find_reranking
+from glocal.ranking.registry import (
+    NO_RERANKING,
+    SECOND_LOOK,
+    TOP,
+    PartReranking,
+    Reranking,
+    find_reranking,
+)
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -81,7 +88,7 @@ class Searcher:
         where = parse(asked.where, self.catalog) if isinstance(asked.where, str) else asked.where
         if asked.deep and self.second_look is None:
             raise QueryError("a deep search compares and verifies local parts: it needs --verify")
-        rerank = None if asked.rank is None else find_reranking(asked.rank)
+        rerank = self._reranking(asked)
         if isinstance(rerank, PartReranking) and self.second_look is None:
             raise QueryError(
                 f"{rerank.name} compares local parts: it needs --verify, and a gallery that has "
@@ -115,6 +122,13 @@ class Searcher:
         return SearchResult(
             _name_of(asked.image), self.model, tuple(hits[: asked.limit]), clock.milliseconds
         )
+
+    def _reranking(self, asked: Question) -> Reranking | PartReranking | None:
+        name = asked.rank
+        if name is None:
+            # A deep search has found what neighbours by vector know nothing of.
+            name = NO_RERANKING if self.second_look is None or asked.deep else SECOND_LOOK
+        return None if name == NO_RERANKING else find_reranking(name)
 
     def _decode(self, asked: Question) -> tuple[UUID | None, list[Picture]]:
         """All pictures of a question, and the content of the query's own file if it has one."""

@@ -32,6 +32,11 @@ from glocal.ranking.superglobal import superglobal
 TOP = 400
 """How many candidates are re-ranked by default: the paper of SuperGlobal's number."""
 
+SECOND_LOOK = "dba"
+"""What a second look begins with, if nothing else is asked for."""
+
+NO_RERANKING = "none"
+"""The name of leaving the vectors' order alone."""
 
 _Method = TypeVar("_Method")
 
