@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from glocal.learn.registry import INSTALL, names
 from glocal.learn.settings import Settings
 
 _STANDARD = Settings(minutes=1)
+_MODEL_BYTES = 100_000_000  # of both files of the largest models here, and one being written
 
 
 def _choices(kind: Any) -> str:
@@ -199,6 +201,11 @@ def _check_output(output: Path) -> None:
         raise LearnError(f"--output has to end in .onnx, unlike {output}")
     if not output.parent.is_dir():
         raise LearnError(f"there is no folder {output.parent} to write {output.name} to")
+    if not os.access(output.parent, os.W_OK):
+        raise LearnError(f"{output.name} cannot be written: {output.parent} may not be changed")
+    from glocal.learn.cache import require_space
+
+    require_space(output.parent, _MODEL_BYTES)
 
 
 class _Stopping:

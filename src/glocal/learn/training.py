@@ -136,6 +136,7 @@ def train(
         )
     device = choose_device(settings.device)
     samples = collect(data, also, settings)
+    laid_over = [s.path for folder in overlays for s in read_unlabelled(folder, 0)]
     _check_enough(samples, settings)
     names = sorted({sample.label for sample in samples if sample.label is not None})
     learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device)
@@ -154,7 +155,6 @@ def train(
     if settings.final == "whitening":
         check_whitening(learning.model, choose_fitting(samples, settings.dim, settings.seed))
     codes = {label: code for code, label in enumerate(names)}
-    laid_over = [s.path for folder in overlays for s in read_unlabelled(folder, 0)]
     loop = _loop(learning, settings, samples, codes, copies, run, laid_over)
     listener.beginning(samples, loop.done)
     finished = loop.run(listener.learning, stop)
