@@ -348,7 +348,7 @@ class TestLandmarks:
         assert "recognition GAP" in page
         assert page.count('title="Worst 1: ') == 2
         assert 'class="right"' in page
-        assert "bbb0.jpg at rank 3" in page
+        assert "the first right answer is bbb0.jpg at rank 2" in page
 
 
 @pytest.mark.usefixtures("encoder")
