@@ -31,7 +31,10 @@ def choose_device(name: str) -> torch.device:
             raise LearnError(f"--device {name} is not one to train on: give cpu, cuda or auto")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise LearnError(f"there is no device {name!r}: give cpu, cuda or auto") from error
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:120]
+        raise LearnError(
+            f"there is no device {name!r} ({reason}): give cpu, cuda or auto"
+        ) from error
     return device
 
 

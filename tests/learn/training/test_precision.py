@@ -173,6 +173,22 @@ def test_precision_may_change_between_sittings(data, tmp_path):
         assert checkpoint.load(tmp_path / "last.pt")["step"] == number
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("precision", ["auto", "float16", "float32"])
+def test_a_training_on_a_gpu_goes_on_there_and_on_a_cpu(precision, data, tmp_path):
+    seen = []
+    for number, device in enumerate(("auto", "cuda", "cpu", "cuda"), start=1):
+        listener = Quiet()
+        settings = tiny_settings(check=2, device=device, precision=precision, cutmix=0.5)
+        trained = train(
+            data[0], settings, run=tmp_path, also=[data[1]], stop=lambda: True, listener=listener
+        )
+        assert checkpoint.load(tmp_path / "last.pt")["step"] == number
+        assert next(trained.model.parameters()).device == CPU
+        seen += listener.steps
+    assert all(np.isfinite(step["loss"]) for step in seen)
+
+
 def test_too_little_memory_is_named(data, tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
