@@ -43,6 +43,15 @@ def judged(*arguments: str | Path) -> dict[str, Any]:
     return report
 
 
+def sheet(folder: Path, *arguments: str | Path) -> str:
+    """The page of a run that also tells a table, and the same figures as JSON."""
+    target = folder / "sheet.html"
+    told = run(*arguments, "--html", target).stdout
+    for row in judged(*arguments)["figures"]:
+        assert any(line.startswith(row) for line in told.splitlines())
+    return target.read_text(encoding="utf-8")
+
+
 def close(**figures: float) -> Any:
     return pytest.approx({name.replace("_at_", "@"): value for name, value in figures.items()})
 
@@ -54,6 +63,16 @@ def collection(tmp_path: Path) -> Path:
         for value in shades:
             shade(tmp_path / "collection" / label / f"{value}.png", value)
     return tmp_path / "collection"
+
+
+class Attack:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.path,)
 
 
 @pytest.fixture
@@ -205,6 +224,26 @@ class TestRevisited:
         report = judged("revisited", oxford)
         assert report["figures"]["medium"] == pytest.approx(self.FIGURES["medium"])
 
+    def test_a_pickle_that_would_run_code_is_refused(
+        self, oxford: Path, encoder: ShadeEncoder, tmp_path: Path
+    ) -> None:
+        (oxford / "gnd_made.json").unlink()
+        for protocol in range(6):
+            attack = pickle.dumps({"imlist": Attack(tmp_path / "proof")}, protocol)
+            (oxford / "gnd_roxford5k.pkl").write_bytes(attack)
+            with pytest.raises(EvaluationError, match=r"gnd_roxford5k\.pkl.*nothing in it was run"):
+                run("revisited", oxford)
+        assert encoder.encoded == 0
+        assert not (tmp_path / "proof").exists()
+
+    def test_the_sheet_leaves_junk_unmarked(self, oxford: Path, tmp_path: Path) -> None:
+        page = sheet(tmp_path, "revisited", oxford)
+        assert "Worst 1: query.jpg" in page
+        assert page.count('<li title="') == 5
+        assert page.count('class="right"') == 2
+        assert page.count('class="wrong"') == 2
+        assert "medium" in page
+
     def test_distractors_push_answers_down(self, oxford: Path, tmp_path: Path) -> None:
         shade(tmp_path / "million" / "110.jpg", 110)
         report = judged("revisited", oxford, "--distractors", tmp_path / "million")
@@ -301,6 +340,16 @@ class TestLandmarks:
         assert list(report["figures"]) == ["retrieval mAP@100", "recognition GAP"]
         assert report["counts"]["recognition queries"] == 3
 
+    def test_the_sheet_has_both_tasks(self, landmarks: Path, tmp_path: Path) -> None:
+        self.add_retrieval(landmarks)
+        self.add_recognition(landmarks)
+        page = sheet(tmp_path, "landmarks", landmarks)
+        assert "retrieval mAP@100" in page
+        assert "recognition GAP" in page
+        assert page.count('title="Worst 1: ') == 2
+        assert 'class="right"' in page
+        assert "the first right answer is bbb0.jpg at rank 2" in page
+
 
 @pytest.mark.usefixtures("encoder")
 class TestCopies:
@@ -351,6 +400,16 @@ class TestCopies:
         report = judged("copies", disc, "--distractors", tmp_path / "more")
         assert report["figures"]["copies"]["μAP"] == pytest.approx(1 / 2)
 
+    def test_the_sheet_shows_who_was_copied(self, disc: Path, tmp_path: Path) -> None:
+        (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ1,R2\n")
+        page = sheet(tmp_path, "copies", disc)
+        # Nothing was copied into Q2, and yet it is nearer to a reference than the copies are.
+        assert "Worst 1: Q2.jpg" in page
+        assert page.index("Worst 1: Q2.jpg") < page.index("Worst 3: Q1.jpg")
+        assert 'title="Worst 4: Q0.jpg"' in page
+        assert "the first right answer is R2.jpg at rank" in page
+        assert "μAP" in page
+
 
 @pytest.mark.usefixtures("encoder")
 class TestPlaces:
@@ -388,6 +447,12 @@ class TestPlaces:
                 lines.append(f"{side}/@{east}.5@4180000.25@10@S@@.jpg,0.0,{east / degree}")
             (street / f"{side}.csv").write_text("\n".join(lines))
         assert judged("places", street)["figures"] == {"within 25 m": pytest.approx(self.FIGURES)}
+
+    def test_the_sheet_marks_places_within_reach(self, street: Path, tmp_path: Path) -> None:
+        page = sheet(tmp_path, "places", street)
+        assert page.count('<li title="') == 2 * 3
+        assert page.count('class="right"') == 2
+        assert "within 25 m" in page
 
     def test_an_unreadable_query_is_missed(self, street: Path) -> None:
         (street / "queries" / "@195.5@4180000.25@10@S@@.jpg").write_bytes(b"no picture")

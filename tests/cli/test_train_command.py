@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 
 from glocal.cli.app import glocal
 from glocal.cli.training import _choices, train
-from glocal.errors import LearnError, MissingExtraError
+from glocal.errors import DiskFullError, LearnError, MissingExtraError
 
 LEARN = Path(__file__).resolve().parent.parent / "learn"
 
@@ -58,6 +60,19 @@ def test_mistakes_are_named(arguments, text, tmp_path, monkeypatch):
     result = run(tmp_path, *arguments)
     assert isinstance(result.exception, LearnError)
     assert text in str(result.exception)
+
+
+def test_a_folder_that_takes_no_model_is_named_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("glocal.cli.training._require_extra", lambda: None)
+    options = (tmp_path, "-o", tmp_path / "m.onnx", "--epochs", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("glocal.cli.training.os.access", lambda _, mode: mode != os.W_OK)
+        assert "may not be changed" in str(run(*options).exception)
+    usage = namedtuple("Usage", "free")
+    monkeypatch.setattr("glocal.learn.cache.shutil.disk_usage", lambda _: usage(1000))
+    result = run(*options)
+    assert isinstance(result.exception, DiskFullError)
+    assert f"0.1 GB in {tmp_path}" in str(result.exception)
 
 
 def test_every_setting_is_an_option():
@@ -123,6 +138,55 @@ def test_ctrl_c_keeps_the_step_and_a_second_one_stops_at_once():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--set", "head.powr=4"], "did you mean head.power"),
+        (["--set", "objective.margin=wide"], "objective.margin=wide: give a number"),
+        (["--set", "margin=1"], "give head.NAME=VALUE or objective.NAME=VALUE"),
+        (["--cutmix", "0.5"], "give some with --also"),
+        (["--cutmix", "1.5"], "--cutmix is a share"),
+        (["--device", "meta"], "not one to train on"),
+        (["--overlays", "nowhere"], "there is no nowhere: it should be a folder of pictures"),
+        (["--also", "nowhere"], "there is no nowhere: it should be a folder of pictures"),
+        (["--seed", "-1"], "--seed has to be at least 0"),
+        (["--batch", "200"], "18 pictures can be learned from, fewer than one --batch of 200"),
+        (["--strength", "3"], "between 0 and 2"),
+        (["--freeze", "4"], "the backbone has 3 stages"),
+        (["--side", "50"], "--side has to be a multiple of 32"),
+    ],
+)
+def test_what_cannot_work_is_named_before_pictures_are_read(
+    options, text, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("glocal.learn.cache.PictureCache.fill", None)
+    photos = tiny.make_labelled(tmp_path / "photos", labels=3)
+    result = run(
+        photos, "-o", tmp_path / "m.onnx", "--backbone", "tiny", "--epochs", 1, "--batch", 6,
+        "--side", 32, "--dim", 8, *options,
+    )  # fmt: skip
+    assert isinstance(result.exception, LearnError), result.exception
+    assert text in str(result.exception)
+
+
+def test_options_reach_the_card(tiny, tmp_path):
+    photos, plain = tiny.make_labelled(tmp_path / "photos", labels=3), tmp_path / "plain"
+    tiny.make_plain(plain)
+    output = tmp_path / "mine.onnx"
+    result = run(
+        photos, "-o", output, "--backbone", "tiny", "--epochs", 1, "--batch", 6, "--side", 32,
+        "--input-side", 64, "--dim", 8, "--workers", 1, "--also", plain, "--views", 4,
+        "--cutmix", 0.5, "--set", "head.power=4", "--set", "objective.margin=0.3",
+        "--precision", "bfloat16",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    from glocal.encoders import OnnxEncoder
+
+    trained = OnnxEncoder(output).card.everything["trained"]
+    assert trained["options"] == {"head.power": 4.0, "objective.margin": 0.3}
+    assert trained["cutmix"] == 0.5
 
 
 def test_a_picture_folder_without_labels_is_explained(tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -14,10 +15,12 @@ import click
 
 from glocal.cli.output import readable_bytes
 from glocal.errors import LearnError, MissingExtraError
+from glocal.learn.part_options import split_options
 from glocal.learn.registry import INSTALL, names
 from glocal.learn.settings import Settings
 
 _STANDARD = Settings(minutes=1)
+_MODEL_BYTES = 100_000_000  # of both files of the largest models here, and one being written
 
 
 def _choices(kind: Any) -> str:
@@ -47,6 +50,15 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 f"{_choices('objective')}; instance takes no labels.",
                 metavar="NAME",
             ),
+            click.option(
+                "--set",
+                "options",
+                multiple=True,
+                metavar="PART.NAME=VALUE",
+                help="An option of the head or the objective, as head.power=4 or "
+                "objective.margin=0.3; may be given more than once. A wrong name is answered with "
+                "those there are.",
+            ),
             _option("--dim", "Numbers in the vector."),
             click.option("--epochs", type=float, help="See every picture so many times."),
             click.option("--minutes", type=float, help="Train so long, over all sittings."),
@@ -59,6 +71,9 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
             _option("--freeze", "Keep the weights of so many stages of the backbone, of three."),
             _option("--strength", "Of the alterations of views; labelled pictures have half."),
             click.option("--mirror", is_flag=True, help="Pictures may be mirrored."),
+            _option(
+                "--cutmix", "Share of the views that are mixed of two pictures, both to be found."
+            ),
             _option("--temperature", "Of the self-supervised part."),
             _option("--entropy", "Weight of the spread of vectors in it."),
             _option("--self-weight", "Of the self-supervised part, beside labels."),
@@ -71,7 +86,12 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice(["projection", "whitening"]),
             ),
             _option("--workers", "Threads that make pictures."),
-            _option("--device", "cpu, cuda or auto."),
+            _option("--device", "cpu, cuda or auto: a GPU where there is one."),
+            _option(
+                "--precision",
+                "Of the network while it learns. auto: half on a GPU, full on a CPU.",
+                type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+            ),
         ]
     ):
         command = option(command)
@@ -121,7 +141,8 @@ def train(
     overlays: tuple[Path, ...],
     licence: str,
     data_note: tuple[str, ...],
-    **options: Any,
+    options: tuple[str, ...],
+    **chosen: Any,
 ) -> None:
     """Train a model on pictures of one's own.
 
@@ -133,9 +154,10 @@ def train(
     glocal train products/ -o products.onnx --minutes 60
     glocal train Pictures/ -o mine.onnx --objective instance --final whitening --minutes 60
     """
-    settings = Settings(**options)
+    settings = Settings(options=split_options(options), **chosen)
     settings.check_sense()
     _require_extra()
+    settings = settings.with_options_read()
     _check_output(output)
     from glocal.learn.delivery import deliver
     from glocal.learn.training import train as run_training
@@ -179,6 +201,11 @@ def _check_output(output: Path) -> None:
         raise LearnError(f"--output has to end in .onnx, unlike {output}")
     if not output.parent.is_dir():
         raise LearnError(f"there is no folder {output.parent} to write {output.name} to")
+    if not os.access(output.parent, os.W_OK):
+        raise LearnError(f"{output.name} cannot be written: {output.parent} may not be changed")
+    from glocal.learn.cache import require_space
+
+    require_space(output.parent, _MODEL_BYTES)
 
 
 class _Stopping:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from glocal.learn.augment.cutmix import cutmix
 
 _TOGETHER = 4  # pictures of one label in a batch, where it has so many
 
@@ -107,16 +109,45 @@ class Batch:
 
     Attributes:
         images: ``(b, side, side, 3)`` uint8: labelled pictures, first views, second views.
-        labels: ``(b,)`` int64.
+        labels: ``(b,)`` int64, of labelled pictures what they show, of views the picture.
         labelled: how many of them are labelled pictures.
+        second: ``(b,)`` int64, the other picture of a mixed view, -1 elsewhere; None where no
+            view is mixed.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     labelled: int
+    second: NDArray[np.int64] | None = None
 
 
-def stream(plan: Plan, load: Loader, *, first: int, workers: int) -> Generator[Batch, None, None]:
+def mix(batch: Batch, share: float, random: np.random.Generator) -> Batch:
+    """Lay a part of another picture's view over some of the views, as `cutmix` does.
+
+    Such a view shows two pictures, and `glocal.learn.objectives.instance` has it find the views of
+    both. Parts come from the views as they were before.
+
+    Args:
+        batch: with no view mixed; it is not changed.
+        share: of the views, about, that are mixed.
+        random: decides which, and with what.
+    """
+    images, second = batch.images.copy(), np.full(len(batch.labels), -1, np.int64)
+    for view in range(batch.labelled, len(images)):
+        if random.random() >= share:
+            continue
+        others = np.flatnonzero(batch.labels != batch.labels[view])
+        others = others[others >= batch.labelled]
+        if len(others):
+            other = int(random.choice(others))
+            images[view], _ = cutmix(batch.images[view], batch.images[other], random)
+            second[view] = batch.labels[other]
+    return replace(batch, images=images, second=second)
+
+
+def stream(
+    plan: Plan, load: Loader, *, first: int, workers: int, mixed: float = 0.0
+) -> Generator[Batch, None, None]:
     """Batches from a step on, made ahead in threads, in order, without end.
 
     Args:
@@ -124,10 +155,11 @@ def stream(plan: Plan, load: Loader, *, first: int, workers: int) -> Generator[B
         load: makes a picture; it may be called from several threads at once.
         first: step to begin with.
         workers: threads.
+        mixed: share of the views that are mixed of two pictures.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-load")
     waiting: deque[tuple[list[Slot], list[Future[NDArray[np.uint8]]]]] = deque()
-    step = first
+    step = given = first
     try:
         while True:
             while len(waiting) < 3:
@@ -142,6 +174,10 @@ def stream(plan: Plan, load: Loader, *, first: int, workers: int) -> Generator[B
             slots, futures = waiting.popleft()
             images = np.stack([future.result() for future in futures])
             labels = np.array([slot.label for slot in slots], np.int64)
-            yield Batch(images, labels, sum(not slot.view for slot in slots))
+            batch = Batch(images, labels, sum(not slot.view for slot in slots))
+            if mixed:
+                batch = mix(batch, mixed, np.random.default_rng([plan.seed, 5, given]))
+            given += 1
+            yield batch
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

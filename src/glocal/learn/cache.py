@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,20 +80,31 @@ class PictureCache:
             for begin in range(0, len(missing), _AHEAD):
                 block = missing[begin : begin + _AHEAD]
                 for path, copy in zip(block, pool.map(self._copy, block), strict=True):
-                    entry: dict[str, Any] = {"path": str(path.absolute()), "mark": marks[path]}
-                    if isinstance(copy, str):
-                        entry["unfit"] = copy
-                    else:
-                        entry |= {"at": pack.tell(), "bytes": len(copy)}
-                        pack.write(copy)
-                    self._entries[entry["path"]] = entry
-                    # The copy has to be on disk before the index speaks of it.
-                    pack.flush()
-                    index.write(json.dumps(entry) + "\n")
+                    self._keep(path, marks[path], copy, pack, index)
                 done += len(block)
                 progress(done, len(paths))
         entries = {path: self._entries[str(path.absolute())] for path in paths}
         return {path: entry["unfit"] for path, entry in entries.items() if "unfit" in entry}
+
+    def _keep(
+        self, path: Path, mark: list[int], copy: bytes | str, pack: BinaryIO, index: TextIO
+    ) -> None:
+        entry: dict[str, Any] = {"path": str(path.absolute()), "mark": mark}
+        try:
+            if isinstance(copy, str):
+                entry["unfit"] = copy
+            else:
+                entry |= {"at": pack.tell(), "bytes": len(copy)}
+                pack.write(copy)
+            # The copy has to be on disk before the index speaks of it.
+            pack.flush()
+            index.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise DiskFullError(
+                f"a copy of {path} cannot be written to {self._pack}: {error}; make room and start "
+                "again, which goes on from there, or name another folder with --cache"
+            ) from error
+        self._entries[entry["path"]] = entry
 
     def read(self, path: Path) -> NDArray[np.uint8]:
         """The copy of a picture, ``(h, w, 3)`` uint8; safe to call from many threads at once.
@@ -174,7 +185,7 @@ def require_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise DiskFullError(
             f"training needs about {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB "
-            "are free: make room, or name a folder on another disk with --run"
+            "are free: make room, or name a folder on another disk with --run, --cache or --output"
         )
 
 

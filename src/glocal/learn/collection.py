@@ -90,7 +90,7 @@ def read_unlabelled(data: Path, source: int) -> list[Sample]:
     try:
         if data.is_file():
             return [replace(sample, label=None, source=source) for sample in _from_table(data)]
-        paths = pictures_below(_require_folder(data), is_picture_name)
+        paths = pictures_below(_require_folder(data, "a folder of pictures"), is_picture_name)
     except EvaluationError as error:
         raise LearnError(str(error)) from error
     if not paths:
@@ -174,7 +174,7 @@ def _from_table(path: Path) -> list[Sample]:
     return found
 
 
-def _require_folder(data: Path) -> Path:
+def _require_folder(data: Path, layout: str = _LAYOUT) -> Path:
     if not data.is_dir():
-        raise LearnError(f"there is no {data}: it should be {_LAYOUT}")
+        raise LearnError(f"there is no {data}: it should be {layout}")
     return data

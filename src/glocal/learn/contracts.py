@@ -173,7 +173,8 @@ class Head(nn.Module, ABC):
 
         Args:
             output: of this head, from a pass in training mode.
-            labels: ``(b,)`` int64.
+            labels: ``(b,)`` int64; of views some of which are mixed of two pictures ``(b, 2)``, -1
+                where there is no second one. Heads with classes are never given such.
 
         Returns:
             A scalar; zero for heads that have nothing of their own to learn.
@@ -213,7 +214,9 @@ class Objective(nn.Module, ABC):
             LearnError: shapes or labels do not fit.
         """
         self._check(vectors, labels)
-        return self.score(vectors.float(), labels)
+        # Half precision around it is for the network: cosines of it are too coarse to be scaled.
+        with torch.autocast(vectors.device.type, enabled=False):
+            return self.score(vectors.float(), labels)
 
     @abstractmethod
     def score(self, vectors: Tensor, labels: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.learn.cells import Cells
-from glocal.learn.export import export, trace
+from glocal.learn.export import export, trace, write_model
 from glocal.learn.finishing import choose_fitting, fit_final, place_keypoints
 from glocal.learn.heads.attentive import Attentive
 from glocal.learn.judging import Judge
@@ -66,6 +65,7 @@ def deliver(
 
     Raises:
         LearnError: the model cannot be fitted or exported.
+        DiskFullError: a file cannot be written.
         MissingExtraError: a package for exporting is not installed.
     """
     model = trained.model.eval()
@@ -156,6 +156,4 @@ def replace_card(path: Path, card: dict[str, Any]) -> None:
     for entry in proto.metadata_props:
         if entry.key == METADATA_KEY:
             entry.value = json.dumps(card, sort_keys=True)
-    partial_file = path.with_suffix(".partial")
-    partial_file.write_bytes(proto.SerializeToString(deterministic=True))
-    os.replace(partial_file, path)
+    write_model(path, proto.SerializeToString(deterministic=True))

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glocal.encoders.card import METADATA_KEY, Card
-from glocal.errors import LearnError, MissingExtraError
+from glocal.errors import DiskFullError, LearnError, MissingExtraError
 from glocal.learn.model import EncoderGraph, Model
 from glocal.learn.registry import INSTALL
 
@@ -69,6 +69,7 @@ def export(
     Raises:
         LearnError: the head fits one size of pictures only, or, with weights in single precision,
             the file does not agree with the model to 1e-4.
+        DiskFullError: it cannot be written.
         MissingExtraError: onnx or onnxscript is not installed.
     """
     Card.read(json.dumps(dict(card)), str(path))
@@ -84,10 +85,26 @@ def export(
             f"the exported file differs from the model by {difference:.1e}, more than "
             f"{TOLERANCE:.0e}; it was not written"
         )
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    write_model(path, data)
     return difference
+
+
+def write_model(path: Path, data: bytes) -> None:
+    """Write a model's file: either wholly, or what was there before stays.
+
+    Raises:
+        DiskFullError: it cannot be written.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DiskFullError(
+            f"the model {path} cannot be written: {error}; what was trained is kept: make room, "
+            "and start again with the same options to have it written"
+        ) from error
 
 
 def fold_norms(module: nn.Module) -> None:

@@ -59,13 +59,23 @@ class Learning:
         instance: the self-supervised objective; None without views.
         objective: on labels; None without them.
         device: all of it is on.
+        precision: that the network computes in; weights are always float32.
+        scaler: keeps gradients in the range of float16; does nothing for other precisions.
     """
 
     model: Model
     instance: Objective | None
     objective: Objective | None
     device: torch.device
+    precision: torch.dtype = torch.float32
     optimizer: torch.optim.Optimizer = field(init=False)
+    scaler: torch.amp.GradScaler = field(init=False)
+
+    def __post_init__(self) -> None:
+        # bfloat16 has the range of float32 and needs no scaling of the loss.
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=self.precision == torch.float16
+        )
 
     def make_optimizer(self, lr: float) -> None:
         """AdamW, with faster learning for weights of classes and no decay for shifts and gains."""
@@ -89,10 +99,12 @@ class Learning:
         pixels = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2).float() / 255
         labels = torch.from_numpy(batch.labels).to(self.device)
         own = batch.labelled
-        # Half precision is for GPUs; there, bfloat16 needs no scaling of the loss.
-        fast = torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
+        shown = labels[own:]
+        if batch.second is not None:
+            second = torch.from_numpy(batch.second).to(self.device)
+            shown = torch.stack([labels, second], dim=1)[own:]
         parts = {}
-        with fast:
+        with self.fast:
             maps = self.model.backbone(pixels.contiguous(memory_format=torch.channels_last))
             if self.objective is not None:
                 output = self.model.head([feature_map[:own] for feature_map in maps])
@@ -100,20 +112,29 @@ class Learning:
                 parts["loss head"] = self.model.head.loss(output, labels[:own])
             if self.instance is not None:
                 output = self.model.head([feature_map[own:] for feature_map in maps])
-                parts["loss views"] = self_weight * self.instance(output.vector, labels[own:])
+                parts["loss views"] = self_weight * self.instance(output.vector, shown)
                 if self.objective is None:
-                    parts["loss head"] = self.model.head.loss(output, labels[own:])
+                    parts["loss head"] = self.model.head.loss(output, shown)
         return parts
+
+    @property
+    def fast(self) -> torch.autocast:
+        """Lets the network compute in half precision, where that is asked for."""
+        return torch.autocast(
+            self.device.type, self.precision, enabled=self.precision != torch.float32
+        )
 
     def step(self, batch: Batch, self_weight: float) -> dict[str, float]:
         """Learn from a batch."""
         parts = self.losses(batch, self_weight)
         loss = torch.stack([part.float() for part in parts.values()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
         for group in self.optimizer.param_groups:
             nn.utils.clip_grad_norm_(group["params"], _LONGEST_GRADIENT)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return {name: float(part.detach()) for name, part in ({"loss": loss} | parts).items()}
 
 
@@ -182,7 +203,11 @@ class Loop:
         if self.done >= 1 or self.tired:
             return True
         batches = stream(
-            self.plan, self.load, first=self.progress.step, workers=self.settings.workers
+            self.plan,
+            self.load,
+            first=self.progress.step,
+            workers=self.settings.workers,
+            mixed=self.settings.cutmix,
         )
         saved = started = time.monotonic()
         try:
@@ -219,7 +244,13 @@ class Loop:
             group["lr"] = group["highest"] * rising * falling
         learning.model.train()
         learning.model.head.progress(done)
-        figures = learning.step(batch, self.settings.self_weight)
+        try:
+            figures = learning.step(batch, self.settings.self_weight)
+        except torch.OutOfMemoryError as error:
+            raise LearnError(
+                f"the GPU has too little memory for steps of {len(batch.images)} pictures of "
+                f"{self.settings.side} pixels: give a smaller --batch, --views or --side"
+            ) from error
         if not math.isfinite(figures["loss"]):
             raise LearnError(
                 f"the loss is {figures['loss']} at step {self.progress.step + 1}: lower --lr, now "
@@ -261,6 +292,8 @@ class Loop:
             "best": progress.best,
             "since": progress.since,
         }
+        if learning.scaler.is_enabled():
+            state["scaler"] = learning.scaler.state_dict()
         if learning.device.type == "cuda":
             state["random of the GPU"] = torch.cuda.get_rng_state(learning.device)
         checkpoint.save(self.run_folder / LAST, state)
@@ -281,6 +314,8 @@ class Loop:
         self.average.model.load_state_dict(state["average"])
         self._objectives().load_state_dict(state["objectives"])
         learning.optimizer.load_state_dict(state["optimizer"])
+        if "scaler" in state and learning.scaler.is_enabled():
+            learning.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["random"])
         if "random of the GPU" in state and learning.device.type == "cuda":
             torch.cuda.set_rng_state(state["random of the GPU"], learning.device)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from glocal.errors import LearnError
+from glocal.learn.part_options import Value, read_options
 from glocal.learn.registry import part
 
 INSTANCE = "instance"
 Final = Literal["projection", "whitening"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 # What may change from one sitting to the next: how long, and what is made of it in the end.
-_FREE = frozenset({"epochs", "minutes", "patience", "workers", "input_side", "final", "device"})
+_FREE = frozenset(
+    {"epochs", "minutes", "patience", "workers", "input_side", "final", "device", "precision"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +31,8 @@ class Settings:
         start: checkpoint of another training whose model this one starts from.
         head: registered name.
         objective: registered name; ``instance`` learns without labels.
+        options: of head and objective, such as ``head.power`` and ``objective.margin``; see
+            `glocal.learn.part_options.read_options`.
         dim: length of the vector.
         epochs: how often every picture is seen; or else
         minutes: how long, over all sittings.
@@ -36,6 +44,7 @@ class Settings:
         freeze: stages of the backbone that keep their weights.
         strength: of the augmentation of views; labelled pictures have half.
         mirror: whether pictures may be mirrored.
+        cutmix: share of the views that are mixed of two pictures.
         temperature: of the self-supervised part.
         entropy: weight of its spread.
         self_weight: of the self-supervised part beside labels.
@@ -47,6 +56,7 @@ class Settings:
             pooled features before it.
         workers: threads that make pictures.
         device: cpu, cuda, or auto: a GPU where there is one.
+        precision: of what the network computes; auto: half on a GPU, full elsewhere.
     """
 
     backbone: str = "efficientnet-lite0"
@@ -54,6 +64,7 @@ class Settings:
     start: str | None = None
     head: str = "gem"
     objective: str = "arcface"
+    options: Mapping[str, str | Value] = field(default_factory=dict)
     dim: int = 256
     epochs: float | None = None
     minutes: float | None = None
@@ -65,6 +76,7 @@ class Settings:
     freeze: int = 0
     strength: float = 1.0
     mirror: bool = False
+    cutmix: float = 0.0
     temperature: float = 0.06
     entropy: float = 1.0
     self_weight: float = 1.0
@@ -75,6 +87,7 @@ class Settings:
     final: Final = "projection"
     workers: int = 2
     device: str = "auto"
+    precision: Precision = "auto"
 
     @property
     def labelled(self) -> bool:
@@ -99,22 +112,60 @@ class Settings:
         for name, value in least.items():
             if value is not None and not value > 0:
                 raise LearnError(f"--{name} has to be more than 0, not {value}")
+        not_below = {
+            "entropy": self.entropy, "self-weight": self.self_weight, "seed": self.seed,
+            "freeze": self.freeze, "check": self.check, "patience": self.patience,
+        }  # fmt: skip
+        for name, value in not_below.items():
+            if not 0 <= value < math.inf:
+                raise LearnError(f"--{name} has to be at least 0, not {value}")
         if self.batch < 4:
             raise LearnError(f"--batch {self.batch} leaves nothing to compare; give 4 or more")
+        if self.views < 2:
+            raise LearnError(f"--views {self.views} leaves nothing to compare; give 2 or more")
         for name, side in (("side", self.side), ("input-side", self.input_side)):
             if side < 32 or side % 32:
                 raise LearnError(f"--{name} has to be a multiple of 32 pixels, not {side}")
         if not 0 <= self.average < 1:
             raise LearnError(f"--average is from 0 up to but not 1, not {self.average}")
+        if not 0 <= self.strength <= 2:
+            raise LearnError(f"--strength of augmentation is between 0 and 2, not {self.strength}")
+        if not 0 <= self.cutmix <= 1:
+            raise LearnError(f"--cutmix is a share, between 0 and 1, not {self.cutmix}")
+
+    def with_options_read(self) -> Settings:
+        """The same, with `options` checked against head and objective and read into plain values.
+
+        Raises:
+            LearnError: a part has no such option, or the value is not one for it.
+            MissingExtraError: a part needs a package that is not installed.
+        """
+        read = read_options(self.options, head=self.head, objective=self.objective)
+        return replace(self, options=read)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values by name."""
         return asdict(self)
 
     def misfits(self, other: dict[str, Any]) -> list[str]:
-        """How this differs from what a checkpoint was trained with, where it must not."""
-        return [
-            f"{field.name} was {other.get(field.name)!r}, is {getattr(self, field.name)!r}"
-            for field in fields(self)
-            if field.name not in _FREE and other.get(field.name) != getattr(self, field.name)
-        ]
+        """How this differs from what a checkpoint was trained with, where it must not.
+
+        What a checkpoint does not speak of, because it is older, was as it is by default.
+        """
+        found = []
+        for known in fields(self):
+            before, now = other.get(known.name, _default(known)), getattr(self, known.name)
+            if known.name in _FREE or before == now:
+                continue
+            if known.name != "options":
+                found.append(f"{known.name} was {before!r}, is {now!r}")
+                continue
+            for name in sorted(before.keys() | now.keys()):
+                if before.get(name) != now.get(name):
+                    was, is_now = before.get(name, "not set"), now.get(name, "not set")
+                    found.append(f"{name} was {was}, is {is_now}")
+        return found
+
+
+def _default(known: Field[Any]) -> Any:
+    return known.default if known.default_factory is MISSING else known.default_factory()

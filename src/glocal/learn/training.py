@@ -25,10 +25,12 @@ from glocal.learn.collection import (
     read_unlabelled,
     without_twins,
 )
+from glocal.learn.device import choose_device, choose_precision
 from glocal.learn.finishing import check_head, check_whitening, choose_fitting
 from glocal.learn.judging import Judge
 from glocal.learn.loop import BEST, Learning, Loop
 from glocal.learn.model import Model, build_model, build_objective
+from glocal.learn.part_options import options_of
 from glocal.learn.settings import INSTANCE, Settings
 
 _CHECKPOINT_BYTES = 400_000_000  # three of the largest models' here, and what is being written
@@ -91,22 +93,6 @@ def collect(data: Path, also: Iterable[Path], settings: Settings) -> list[Sample
     return samples
 
 
-def choose_device(name: str) -> torch.device:
-    """A device by name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        LearnError: there is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise LearnError(f"there is no device {name!r}: give cpu, cuda or auto") from error
-    return device
-
-
 def train(
     data: Path,
     settings: Settings,
@@ -138,12 +124,20 @@ def train(
     """
     settings.check_sense()
     check_head(settings)
+    settings = settings.with_options_read()
     if also and not settings.self_weight:
         raise LearnError(
             "--also gives pictures to learn from without labels, but their weight is 0"
         )
+    if settings.cutmix and not also and settings.labelled:
+        raise LearnError(
+            "--cutmix mixes views of pictures that are learned from without labels, but there are "
+            "none: give some with --also, or use --objective instance"
+        )
     device = choose_device(settings.device)
     samples = collect(data, also, settings)
+    laid_over = [s.path for folder in overlays for s in read_unlabelled(folder, 0)]
+    _check_enough(samples, settings)
     names = sorted({sample.label for sample in samples if sample.label is not None})
     learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device)
     run.mkdir(parents=True, exist_ok=True)
@@ -155,18 +149,12 @@ def train(
     if unfit:
         listener.skipping(unfit)
         samples = [sample for sample in samples if sample.path not in unfit]
-    training = [sample for sample in samples if sample.split == "train"]
-    if len(training) < settings.batch:
-        raise LearnError(
-            f"{len(training)} pictures can be learned from, fewer than one --batch of "
-            f"{settings.batch}: give more pictures or a smaller batch"
-        )
+    _check_enough(samples, settings)
     if settings.labelled:
         check_labels(samples)
     if settings.final == "whitening":
         check_whitening(learning.model, choose_fitting(samples, settings.dim, settings.seed))
     codes = {label: code for code, label in enumerate(names)}
-    laid_over = [s.path for folder in overlays for s in read_unlabelled(folder, 0)]
     loop = _loop(learning, settings, samples, codes, copies, run, laid_over)
     listener.beginning(samples, loop.done)
     finished = loop.run(listener.learning, stop)
@@ -179,6 +167,15 @@ def train(
     return Trained(model.cpu(), step, finished, loop.judge, samples, copies)
 
 
+def _check_enough(samples: Sequence[Sample], settings: Settings) -> None:
+    count = sum(sample.split == "train" for sample in samples)
+    if count < settings.batch:
+        raise LearnError(
+            f"{count} pictures can be learned from, fewer than one --batch of "
+            f"{settings.batch}: give more pictures or a smaller batch"
+        )
+
+
 def _build(settings: Settings, classes: int, also: bool, device: torch.device) -> Learning:
     torch.manual_seed(settings.seed)
     model = build_model(
@@ -187,6 +184,7 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
         dim=settings.dim,
         classes=classes,
         weights=settings.weights,
+        head_options=options_of(settings.options, "head"),
     )
     if settings.start is not None:
         checkpoint.load_model(model, checkpoint.load(Path(settings.start)), settings.start)
@@ -195,7 +193,12 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
     model.cells.requires_grad_(False)
     objective = instance = None
     if settings.labelled:
-        objective = build_objective(settings.objective, dim=model.dim, classes=classes)
+        objective = build_objective(
+            settings.objective,
+            dim=model.dim,
+            classes=classes,
+            **options_of(settings.options, "objective"),
+        )
     if also or not settings.labelled:
         instance = build_objective(
             INSTANCE,
@@ -206,7 +209,8 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
         )
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     moved = [made.to(device) if made is not None else None for made in (instance, objective)]
-    return Learning(model, moved[0], moved[1], device)
+    precision = choose_precision(settings.precision, device)
+    return Learning(model, moved[0], moved[1], device, precision)
 
 
 def _loop(

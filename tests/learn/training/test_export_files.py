@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,10 +23,10 @@ from tiny_training import (  # noqa: E402
 from torch import nn  # noqa: E402
 
 from glocal.encoders import OnnxEncoder  # noqa: E402
-from glocal.errors import LearnError, ModelError  # noqa: E402
+from glocal.errors import DiskFullError, LearnError, ModelError  # noqa: E402
 from glocal.learn.collection import Sample  # noqa: E402
 from glocal.learn.delivery import deliver, half_path  # noqa: E402
-from glocal.learn.export import compare, export, fold_norms, halve  # noqa: E402
+from glocal.learn.export import compare, export, fold_norms, halve, write_model  # noqa: E402
 from glocal.learn.finishing import choose_fitting, fit_final  # noqa: E402
 from glocal.learn.model import EncoderGraph, build_model  # noqa: E402
 from glocal.learn.training import train  # noqa: E402
@@ -245,3 +246,18 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
     image = np.asarray(Image.new("RGB", (40, 50), (200, 30, 90)))
     one, other = (OnnxEncoder(file.path).encode([image])[0].vector for file in found)
     assert float(one @ other) > 0.999
+
+
+def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "m.onnx"
+    write_model(path, b"before")
+
+    def full(self, data):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskFullError, match=r"m\.onnx cannot be written.*what was trained is kept"):
+        write_model(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]

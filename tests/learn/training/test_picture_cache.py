@@ -102,3 +102,19 @@ def test_a_full_disk_is_named_beforehand(tmp_path):
     require_space(tmp_path, 1)
     with pytest.raises(DiskFullError, match=r"needs about 1000000\.0 GB in .* --run"):
         require_space(tmp_path, 10**15)
+
+
+def test_a_disk_that_fills_up_is_named_and_gone_on_from(tmp_path, files, monkeypatch):
+    cache = PictureCache(tmp_path / "copies", side=50)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_copy", lambda path: Unwritable(b"much"))
+        with pytest.raises(DiskFullError, match=r"0\.png cannot be written.*No space.*--cache"):
+            cache.fill(files[:3], workers=1)
+    again = PictureCache(tmp_path / "copies", side=50)
+    assert again.fill(files[:3], workers=1) == {}
+    assert min(again.read(files[0]).shape[:2]) == 50
+
+
+class Unwritable(bytes):
+    def __len__(self):
+        raise OSError(28, "No space left on device")

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from glocal.learn.contracts import Head, Level, Output
 from glocal.learn.heads.gem import generalised_mean
+from glocal.learn.objectives.instance import share_content
 
 
 class Cfcd(Head):
@@ -106,17 +107,18 @@ def hard_tuples(vectors: Tensor, labels: Tensor, negatives: int) -> list[tuple[i
 
     Args:
         vectors: ``(b, d)``, unit rows.
-        labels: ``(b,)``.
+        labels: ``(b,)``, or ``(b, 2)`` for mixed views; then a partner shares a label.
         negatives: at most so many to an anchor.
 
     Returns:
         For each anchor that has a partner and a negative: its place, the partner's (the next of
         its label, and the first after the last), and the negatives' places, hardest first.
     """
-    likeness = (vectors @ vectors.T).masked_fill(labels[:, None] == labels[None, :], -torch.inf)
+    related = share_content(labels)
+    likeness = (vectors @ vectors.T).masked_fill(related, -torch.inf)
     found = []
     for anchor in range(len(labels)):
-        same = (labels == labels[anchor]).nonzero()[:, 0]
+        same = related[anchor].nonzero()[:, 0]
         strangers = len(labels) - len(same)
         if len(same) < 2 or not strangers:
             continue

@@ -63,9 +63,8 @@ class AdaptiveSoftmax(Objective):
 
     def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of vectors ``(b, d)`` with labels ``(b,)``."""
-        with torch.autocast(vectors.device.type, enabled=False):
-            weight = functional.normalize(self.weight.float(), dim=-1)
-            cosines = functional.normalize(vectors, dim=-1) @ weight.T
+        weight = functional.normalize(self.weight.float(), dim=-1)
+        cosines = functional.normalize(vectors, dim=-1) @ weight.T
         scale, margin = self.scale_and_margin(cosines.detach(), labels)
         if not self.training:
             margin = torch.zeros_like(margin)

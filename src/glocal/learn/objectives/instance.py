@@ -52,8 +52,7 @@ class InstanceDiscrimination(Objective):
             labels: ``(b,)`` int64, or ``(b, k)`` for mixed views; negative ones fill rows up.
         """
         unit = functional.normalize(vectors, dim=-1)
-        with torch.autocast(unit.device.type, enabled=False):
-            likeness = unit @ unit.T
+        likeness = unit @ unit.T
         related = share_content(labels)
         itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
         loss = contrast(likeness, related & ~itself, ~related, self.temperature)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from pytorch_metric_learning import losses
 from torch import Tensor
 
@@ -26,6 +25,5 @@ class SupervisedContrastive(Objective):
 
     def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """The mean loss over vectors ``(b, d)`` with labels ``(b,)`` that have a fellow."""
-        with torch.autocast(vectors.device.type, enabled=False):
-            loss: Tensor = self.loss(vectors, labels)
+        loss: Tensor = self.loss(vectors, labels)
         return loss
