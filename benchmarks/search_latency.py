@@ -4,7 +4,8 @@
 
 Measured inside one process, with everything open and warm:
 
-- ``Gallery.search`` with a two-megapixel JPEG, part by part: decoding, network, and all else;
+- ``Gallery.search`` with a two-megapixel JPEG, part by part: decoding, network, and all else, first
+  without the second look and then with it;
 - the store's search against a bare query of Qdrant Edge on the same shard, with the same settings,
   in turns;
 - searches under conditions, each also compared with the exact answer;
@@ -43,7 +44,7 @@ from measure import (
     write_results,
 )
 from photos import make_photos
-from synthetic import Space, Vectors, gallery_at
+from synthetic import DIM, Space, Vectors, gallery_at
 from vector_search import VectorSearch, recall_at_10
 
 TARGETS: list[Target] = [
@@ -73,13 +74,15 @@ def conditions(root: Path) -> dict[str, str]:
     }
 
 
-def whole_searches(gallery: Gallery, photos: Sequence[Path], rounds: int) -> dict[str, float]:
+def whole_searches(
+    gallery: Gallery, photos: Sequence[Path], rounds: int, *, verify: bool
+) -> dict[str, float]:
     """Medians over many searches with pictures: each part, and what is left of the whole."""
     parts: dict[str, list[float]] = {}
     for _ in range(rounds):
         for photo in photos:
             started = time.perf_counter()
-            spent = gallery.search(photo).timings_ms
+            spent = gallery.search(photo, verify=verify).timings_ms
             whole = (time.perf_counter() - started) * 1000
             spent["whole"] = whole
             spent["all else"] = whole - spent["decode"] - spent["encode"]
@@ -143,7 +146,7 @@ def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str
     try:
         for count in counts:
             space = Space(count)
-            store = EdgeStore(place / f"crossover-{count}", 256)
+            store = EdgeStore(place / f"crossover-{count}", DIM)
             _fill(store, space, count)
             asked = space.queries(queries)
             before = _search_ms(store, asked, exact=False)
@@ -215,12 +218,15 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     photos = make_photos(place / "photos", 3 if given.quick else 20)
     with Gallery(filled.folder, create=False) as gallery:
         gallery.search(photos[0])
-        figures = whole_searches(gallery, photos, 2 if given.quick else 10)
-    print_table(
-        f"Gallery.search, {given.count:,} pictures",
-        ["part", "median, ms"],
-        [(name.removesuffix(", ms"), value) for name, value in figures.items()],
-    )
+        rounds = 2 if given.quick else 10
+        figures = whole_searches(gallery, photos, rounds, verify=False)
+        second = whole_searches(gallery, photos, rounds, verify=True)
+    for title, parts in (("by the vector", figures), ("with the second look", second)):
+        print_table(
+            f"Gallery.search, {given.count:,} pictures, {title}",
+            ["part", "median, ms"],
+            [(name.removesuffix(", ms"), value) for name, value in parts.items()],
+        )
     with VectorSearch(filled.folder) as opened:
         times = [opened.milliseconds(query) for query in queries]
         vectors = against_bare(opened.store, queries)
@@ -237,6 +243,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     return {
         "count": given.count,
         "medians": figures,
+        "with the second look": second,
         "conditions": under,
         "crossover": crossing,
         "graph_from": edge_store.GRAPH_FROM,
