@@ -273,7 +273,7 @@ class Gallery:
                 see `glocal.gallery.where`.
             exact: compare with every picture instead of walking the graph.
             rank: re-rank the best 400 by a method of `glocal.ranking.registry`, or by ``none``;
-                `None` is ``dba`` before a verification that is not deep, else ``none``.
+                `None` is ``dba`` of 200 before a verification that is not deep, else ``none``.
             verify: look at the best 50 a second time: verify by their local parts that they show
                 the same thing, say so in their evidence, and order them by score and evidence.
             deep: look at the local parts of every picture too, for things that are small in big

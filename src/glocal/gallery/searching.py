@@ -31,6 +31,7 @@ from glocal.ranking.evidence import Verdict
 from glocal.ranking.registry import (
     NO_RERANKING,
     SECOND_LOOK,
+    SECOND_LOOK_TOP,
     TOP,
     PartReranking,
     Reranking,
@@ -88,7 +89,7 @@ class Searcher:
         where = parse(asked.where, self.catalog) if isinstance(asked.where, str) else asked.where
         if asked.deep and self.second_look is None:
             raise QueryError("a deep search compares and verifies local parts: it needs --verify")
-        rerank = self._reranking(asked)
+        rerank, top = self._reranking(asked)
         if isinstance(rerank, PartReranking) and self.second_look is None:
             raise QueryError(
                 f"{rerank.name} compares local parts: it needs --verify, and a gallery that has "
@@ -99,7 +100,7 @@ class Searcher:
             identity, pictures = self._decode(asked)
         with clock.measure("encode"):
             vector = self._vector(pictures, 1 + len(asked.like))
-        wanted = max(asked.limit, TOP if rerank else 0, VERIFIED if self.second_look else 0)
+        wanted = max(asked.limit, top if rerank else 0, VERIFIED if self.second_look else 0)
         if self.second_look is not None and asked.deep:
             with clock.measure("search"):
                 image = pictures[0].array
@@ -110,7 +111,7 @@ class Searcher:
                 rough = [match.score for match in matches]
         if rerank is not None:
             with clock.measure("rerank"):
-                matches = self._reranked(rerank, pictures[0].array, vector, matches)
+                matches = self._reranked(rerank, pictures[0].array, vector, matches, top)
         seen: dict[UUID, Seen] = {}
         if self.second_look is not None:
             with clock.measure("verify"):
@@ -123,12 +124,15 @@ class Searcher:
             _name_of(asked.image), self.model, tuple(hits[: asked.limit]), clock.milliseconds
         )
 
-    def _reranking(self, asked: Question) -> Reranking | PartReranking | None:
-        name = asked.rank
-        if name is None:
-            # A deep search has found what neighbours by vector know nothing of.
-            name = NO_RERANKING if self.second_look is None or asked.deep else SECOND_LOOK
-        return None if name == NO_RERANKING else find_reranking(name)
+    def _reranking(self, asked: Question) -> tuple[Reranking | PartReranking | None, int]:
+        """What re-ranks, and how many of the best."""
+        if asked.rank is not None:
+            return None if asked.rank == NO_RERANKING else find_reranking(asked.rank), TOP
+        if (
+            self.second_look is None or asked.deep
+        ):  # what is deep is unknown to a vector's neighbours
+            return None, 0
+        return find_reranking(SECOND_LOOK), SECOND_LOOK_TOP
 
     def _decode(self, asked: Question) -> tuple[UUID | None, list[Picture]]:
         """All pictures of a question, and the content of the query's own file if it has one."""
@@ -214,14 +218,15 @@ class Searcher:
         image: NDArray[np.uint8],
         vector: NDArray[np.float32],
         matches: list[Match],
+        top: int,
     ) -> list[Match]:
         """The best matches in the order of a re-ranking; the others stay below."""
         if isinstance(rerank, PartReranking):
             assert self.second_look is not None  # noqa: S101 - see `search`
-            scored = self.second_look.compared(rerank.compare, image, matches[:TOP])
+            scored = self.second_look.compared(rerank.compare, image, matches[:top])
         else:
-            vectors = self.store.vectors([match.id for match in matches[:TOP]])
-            known = [match.id for match in matches[:TOP] if match.id in vectors]
+            vectors = self.store.vectors([match.id for match in matches[:top]])
+            known = [match.id for match in matches[:top] if match.id in vectors]
             rows = np.stack([vectors[i] for i in known]) if known else np.empty((0, len(vector)))
             scored = dict(zip(known, rerank.rerank(vector, rows).tolist(), strict=True))
         best = [match for match in matches if match.id in scored]
