@@ -31,6 +31,8 @@ _COMMANDS = {
     "completion": ("completing", "Print the completion script of a shell."),
 }
 
+_LARGE_SUMS = {"evaluate", "train"}
+
 
 class _Lazy(click.Group):
     """A group whose commands are imported when they are called."""
@@ -41,6 +43,10 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name not in _LARGE_SUMS:
+            # NumPy's threads wait for work by spinning: over many small sums they take twice the
+            # processor's time and gain none. It reads this when it is first imported.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         module, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"glocal.cli.{module}"), cmd_name)
         return command

@@ -56,11 +56,28 @@ class EncoderParts:
 
 
 def parts_at_sizes(
-    detector: Detector, image: NDArray[np.uint8], scales: Sequence[float] = QUERY_SCALES
+    detector: Detector,
+    image: NDArray[np.uint8],
+    scales: Sequence[float] = QUERY_SCALES,
+    *,
+    passed: LocalParts | None = None,
 ) -> LocalParts:
-    """A query's parts, looked at in several sizes and taken together."""
-    found = [detector.detect(image, scale=scale) for scale in scales]
-    return together(found)
+    """A query's parts, looked at in several sizes and taken together.
+
+    Args:
+        detector: that looks.
+        image: the query, ``(h, w, 3)`` uint8 RGB upright.
+        scales: the sizes.
+        passed: what an encoder found at scale 1 when it made the query's vector; its own
+            detector need not look again.
+    """
+    known = passed if isinstance(detector, EncoderParts) else None
+    return together(
+        [
+            known if known is not None and scale == 1 else detector.detect(image, scale=scale)
+            for scale in scales
+        ]
+    )
 
 
 def together(found: Sequence[LocalParts]) -> LocalParts:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import QUERY_SCALES, Encoder
+from glocal.encoders import QUERY_SCALES, Encoder, LocalParts
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition, for_some_copy
@@ -99,7 +100,7 @@ class Searcher:
         with clock.measure("decode"):
             identity, pictures = self._decode(asked)
         with clock.measure("encode"):
-            vector = self._vector(pictures, 1 + len(asked.like))
+            vector, parts = self._encode(pictures, 1 + len(asked.like))
         wanted = max(asked.limit, top if rerank else 0, VERIFIED if self.second_look else 0)
         if self.second_look is not None and asked.deep:
             with clock.measure("search"):
@@ -117,12 +118,15 @@ class Searcher:
             with clock.measure("verify"):
                 scales = QUERY_SCALES + DEEP_SCALES[-1:] if asked.deep else QUERY_SCALES
                 matches, seen = self.second_look.look(
-                    pictures[0].array, matches, identity, rough=rough, scales=scales
+                    pictures[0].array,
+                    matches,
+                    identity,
+                    rough=rough,
+                    scales=scales,
+                    passed=parts,
                 )
-        hits = _hits(matches, files, seen, identity)
-        return SearchResult(
-            _name_of(asked.image), self.model, tuple(hits[: asked.limit]), clock.milliseconds
-        )
+        hits = tuple(islice(_hits(matches, files, seen, identity), asked.limit))
+        return SearchResult(_name_of(asked.image), self.model, hits, clock.milliseconds)
 
     def _reranking(self, asked: Question) -> tuple[Reranking | PartReranking | None, int]:
         """What re-ranks, and how many of the best."""
@@ -151,19 +155,23 @@ class Searcher:
                 pictures.append(load(other, min_pixels=least, limits=self.limits))
         return identity, pictures
 
-    def _vector(self, pictures: list[Picture], sought: int) -> NDArray[np.float32]:
+    def _encode(
+        self, pictures: list[Picture], sought: int
+    ) -> tuple[NDArray[np.float32], LocalParts]:
         """One unit vector: the mean of what is sought, less half the mean of what is not.
 
         Rocchio's feedback (Rocchio 1971); pictures beyond the first `sought` are what is not.
+        With it come the local parts of the first.
         """
-        vectors = np.stack([f.vector for f in self.encoder.encode([p.array for p in pictures])])
+        features = self.encoder.encode([picture.array for picture in pictures])
+        vectors = np.stack([each.vector for each in features])
         towards: NDArray[np.float32] = vectors[:sought].mean(axis=0)
         if len(vectors) > sought:
             towards -= _NEGATIVE_WEIGHT * vectors[sought:].mean(axis=0)
         length = np.linalg.norm(towards)
         if length < 1e-6:  # opposite examples cancel out; then the query alone has to do
             towards, length = vectors[0], np.linalg.norm(vectors[0])
-        return np.asarray(towards / length, np.float32)
+        return np.asarray(towards / length, np.float32), features[0].parts
 
     def _matches(
         self, vector: NDArray[np.float32], where: Condition | None, wanted: int, *, exact: bool
@@ -260,8 +268,8 @@ def _hits(
     files: dict[UUID, list[Path]],
     seen: dict[UUID, Seen],
     identity: UUID | None,
-) -> list[Hit]:
-    hits: list[Hit] = []
+) -> Iterator[Hit]:
+    ranks = count(1)
     for match in matches:
         if match.id in seen:
             evidence: dict[str, Any] = asdict(seen[match.id].evidence)
@@ -269,8 +277,7 @@ def _hits(
             evidence = {"verdict": Verdict.IDENTICAL} if match.id == identity else {}
         for path in files[match.id]:
             # Float16 rounding can lift a picture's score against itself above 1.
-            hits.append(Hit(len(hits) + 1, path, min(match.score, 1.0), evidence))
-    return hits
+            yield Hit(next(ranks), path, min(match.score, 1.0), evidence)
 
 
 class _Clock:

@@ -58,6 +58,7 @@ class SecondLook:
         *,
         rough: Sequence[float],
         scales: Sequence[float] = QUERY_SCALES,
+        passed: LocalParts | None = None,
     ) -> tuple[list[Match], dict[UUID, Seen]]:
         """Verify the best matches and put them in order of all that is known.
 
@@ -67,6 +68,7 @@ class SecondLook:
             identity: the content that is the query's own file, if it is one.
             rough: a score for each of the best places, falling, to which evidence is added.
             scales: sizes at which to look at the query.
+            passed: the query's parts that the encoder found when it made the vector.
 
         Returns:
             all matches in their new order, and what was seen of those that have local parts.
@@ -74,7 +76,9 @@ class SecondLook:
         best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
         stored = self.catalog.parts(match.id for match in best)
         facts = self.catalog.contents(stored)
-        query = self._strong(parts_at_sizes(self.detector, image, scales)) if stored else None
+        query = None
+        if stored:
+            query = self._strong(parts_at_sizes(self.detector, image, scales, passed=passed))
         size = (image.shape[1], image.shape[0])
         seen: dict[UUID, Seen] = {}
         for match in best:

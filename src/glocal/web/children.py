@@ -28,7 +28,8 @@ async def spawn(
         stdin=subprocess.PIPE if leashed else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         limit=longest,
-        start_new_session=True,
+        # Not a session of its own: to those Linux gives equal shares, whatever their niceness.
+        process_group=0,
     )
 
 

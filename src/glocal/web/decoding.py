@@ -163,7 +163,7 @@ class Decoders:
             stderr=asyncio.subprocess.DEVNULL,
             env=_environment(),
             limit=2**20,
-            start_new_session=True,  # Ctrl-C is for the server, which ends its own processes
+            process_group=0,  # Ctrl-C is for the server, which ends its own processes
         )
         self._alive.add(process)
         return process

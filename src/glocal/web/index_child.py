@@ -23,7 +23,7 @@ _MOST_SKIPPED = 1_000
 def main() -> None:
     """Index one path: ``GALLERY PATH MAX_BYTES MAX_PIXELS``."""
     folder, path, max_bytes, max_pixels = sys.argv[1:]
-    be_modest(5)
+    be_modest(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     teller = Teller("stage", "done", "total", "unchanged", "failed")
     try:

@@ -127,7 +127,7 @@ class EdgeStore:
         """See `Store.set_folders`."""
         with self._changing:
             alike: dict[tuple[int, ...], list[UUID]] = {}
-            for i in self._retrieve(folders, vectors=False):
+            for i in self._retrieve(folders, vectors=False, payload=False):
                 alike.setdefault(folders[i], []).append(i)
             for numbers, ids in alike.items():
                 new = edge_filter.folders_payload(numbers)
@@ -167,15 +167,17 @@ class EdgeStore:
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
         """See `Store.vectors`."""
-        found = self._retrieve(ids, vectors=True)
+        found = self._retrieve(ids, vectors=True, payload=False)
         return {
             i: np.asarray(p.vector, dtype=np.float32)
             for i, p in found.items()
             if isinstance(p.vector, list)  # a damaged file may have lost it
         }
 
-    def _retrieve(self, ids: Iterable[UUID], *, vectors: bool) -> dict[UUID, edge.Record]:
-        found = _guarded(self._shard.retrieve, [*ids], with_payload=vectors, with_vector=vectors)
+    def _retrieve(
+        self, ids: Iterable[UUID], *, vectors: bool, payload: bool
+    ) -> dict[UUID, edge.Record]:
+        found = _guarded(self._shard.retrieve, [*ids], with_payload=payload, with_vector=vectors)
         return {_id(point): point for point in found}
 
     def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
@@ -246,7 +248,7 @@ class EdgeStore:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the parent, which then ends it
+            process_group=0,  # Ctrl-C is for the parent, which then ends it
         )
 
     def _finish_build(self, build: subprocess.Popen[bytes], copy: Path) -> None:
@@ -271,7 +273,7 @@ class EdgeStore:
         ids = list(self._changed or ())
         for start in range(0, len(ids), _SCAN_PAGE):
             page = ids[start : start + _SCAN_PAGE]
-            kept = self._retrieve(page, vectors=True)
+            kept = self._retrieve(page, vectors=True, payload=True)
             points = [
                 edge.Point(i, p.vector, p.payload)
                 for i, p in kept.items()
