@@ -18,6 +18,7 @@ it for the next run and for ``cold_start.py``.
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -146,7 +147,9 @@ def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str
     try:
         for count in counts:
             space = Space(count)
-            store = EdgeStore(place / f"crossover-{count}", DIM)
+            folder = place / f"crossover-{count}"
+            shutil.rmtree(folder, ignore_errors=True)  # of an earlier run in the same --work
+            store = EdgeStore(folder, DIM)
             _fill(store, space, count)
             asked = space.queries(queries)
             before = _search_ms(store, asked, exact=False)

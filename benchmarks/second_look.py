@@ -49,7 +49,7 @@ def every_set(pictures: Pictures, options: argparse.Namespace) -> list[LookSet]:
         if options.street:
             made.append(street(pictures, options.street))
         if (DATA / "scenes").is_dir():
-            made.append(scenes(pictures))
+            made += [scenes(pictures), scenes(pictures, court=True)]
     return made
 
 
