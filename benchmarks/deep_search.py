@@ -21,7 +21,7 @@ from glocal.gallery.deep import DEEP_SCALES
 from glocal.gallery.second_look import VERIFIED
 from glocal.images import load
 from glocal.ranking.calibration import Calibration, calibrations
-from glocal.ranking.muvera import FixedEncoding, max_similarity
+from glocal.ranking.muvera import FixedEncoding, max_similarities
 from glocal.ranking.verification import verify
 from look_pairs import Known, index
 from look_sets import Pictures, objects, wallpapers
@@ -57,7 +57,7 @@ def main() -> None:
             for scale in options.scales
         ]
         started = time.perf_counter()
-        maxsim = np.max([max_similarity(look.descriptors, local) for look in looks], axis=0)
+        maxsim = max_similarities([look.descriptors for look in looks], local).max(axis=0)
         spent["MaxSim of all"] = spent.get("MaxSim of all", 0) + time.perf_counter() - started
         fixed = np.max([encoded @ encoding.encode_query(x.descriptors) for x in looks], axis=0)
         by_vector, by_parts = np.argsort(-vector), np.argsort(-np.where(allowed, maxsim, -2))

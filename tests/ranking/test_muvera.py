@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from glocal.errors import RankingError
 from glocal.ranking import muvera
-from glocal.ranking.muvera import FixedEncoding, max_similarity
+from glocal.ranking.muvera import FixedEncoding, max_similarities, max_similarity
 
 properties = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -218,3 +218,21 @@ def test_descriptors_of_another_model_are_refused():
         encoding.encode_documents([np.full((2, 16), np.nan)])
     with pytest.raises(RankingError, match="have 16 numbers and those of document 1 8"):
         max_similarity(np.ones((2, 16)), [np.ones((2, 16)), np.ones((2, 8))])
+
+
+def test_several_queries_at_once_score_as_each_alone(monkeypatch):
+    random = np.random.default_rng(5)
+
+    def local(count):
+        rows = random.normal(size=(count, 8)).astype(np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    queries = [local(count) for count in (5, 0, 1, 12)]
+    documents = [local(count) for count in (3, 0, 40, 1, 7, 7)]
+    alone = np.stack([max_similarity(query, documents) for query in queries])
+    for block in (1, 100, 1 << 24):
+        monkeypatch.setattr(muvera, "_BLOCK", block)
+        np.testing.assert_allclose(max_similarities(queries, documents), alone, atol=1e-6)
+    assert max_similarities([], documents).shape == (0, 6)
+    with pytest.raises(RankingError, match="of query 1 4: they are of different models"):
+        max_similarities([local(2), local(2)[:, :4]], documents)

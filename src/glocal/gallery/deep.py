@@ -12,13 +12,11 @@ import heapq
 from collections.abc import Callable
 from uuid import UUID
 
-import numpy as np
-
 from glocal.encoders import LocalParts
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.parts import unpack
 from glocal.gallery.records import Match
-from glocal.ranking.muvera import max_similarity
+from glocal.ranking.muvera import max_similarities
 
 DEEP_SCALES = (1.0, 0.5, 0.3)
 """Sides of the query's input. Parts answer each other at about the same size only, and what is
@@ -52,6 +50,6 @@ def deepest(
         may = allowed(list(page))
         ids = [i for i in page if i in may]
         documents = [unpack(page[i]).stronger_than(strength).descriptors for i in ids]
-        scores = np.max([max_similarity(look, documents) for look in asked], axis=0)
+        scores = max_similarities(asked, documents).max(axis=0)
         best = heapq.nlargest(count, [*best, *zip(scores.tolist(), ids, strict=True)])
     return [Match(i, score) for score, i in best]

@@ -277,7 +277,7 @@ class Gallery:
             verify: look at the best 50 a second time: verify by their local parts that they show
                 the same thing, say so in their evidence, and order them by score and evidence.
             deep: look at the local parts of every picture too, for things that are small in big
-                pictures; takes some 25 ms for a thousand pictures.
+                pictures; takes some 50 ms for a thousand pictures.
 
         Raises:
             ImageError: the query is no picture.
