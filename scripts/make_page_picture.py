@@ -61,7 +61,7 @@ def _take(address: str, query: Path, folder: Path) -> list[Path]:
         page.wait_for_selector(".search li.tile img.there")
         _settled(page)
         page.screenshot(path=shots[0])
-        page.locator("li.tile > a").nth(1).click()
+        page.locator("li.tile > a").nth(0).click()
         page.wait_for_selector(".match", state="attached")
         _settled(page)
         page.screenshot(path=shots[1])
