@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+PORT = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -71,7 +72,28 @@ def test_the_commands_run(home: Path) -> None:
 
 
 def test_the_python_runs(home: Path) -> None:
-    (block,) = blocks("python")
+    block = blocks("python")[1]
     printed = run([sys.executable, "-W", "error", "-c", block], home)
     assert printed.startswith("8 added, 0 skipped\n1 ")
     assert "0.jpg" in printed.splitlines()[1]
+
+
+def test_the_client_runs(home: Path) -> None:
+    block = blocks("python")[0]
+    command = [sys.executable, "-m", "glocal", "serve", "--port", "0", "--allow-folder", "Pictures"]
+    with subprocess.Popen(
+        [*command, "--gallery", "served"],
+        cwd=home,
+        env=environment(home),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            assert server.stderr is not None
+            port = next(found[1] for line in server.stderr if (found := PORT.search(line)))
+            here = block.replace("8470", port)
+            printed = run([sys.executable, "-W", "error", "-c", here], home).splitlines()
+        finally:
+            server.terminate()
+    assert any(line.startswith("done ") for line in printed)
+    assert any(line.startswith("1 ") and line.endswith("0.jpg") for line in printed)

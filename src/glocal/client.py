@@ -321,9 +321,9 @@ class Client:
         form = _form({}, [("image", image) for image in images])
         return _run(self._json("POST", "/v1/pictures", *form)["run"])
 
-    def index(self, folder: str) -> IndexRun:
+    def index(self, folder: str | os.PathLike[str]) -> IndexRun:
         """Ask for an index run over a folder of the server's that its owner has allowed."""
-        body = json.dumps({"folder": folder}).encode()
+        body = json.dumps({"folder": os.fspath(folder)}).encode()
         return _run(self._json("POST", "/v1/index-runs", body, "application/json"))
 
     def index_run(self, run: str) -> IndexRun:
