@@ -64,11 +64,12 @@ def make_copies(pictures: Sequence[Path], folder: Path) -> list[Made]:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     changes = list((demo_reshoot.CHANGES | EDITS | TURNED).items())
-    others = [small(path, 400) for path, _ in grocery("train")[5:400:40]]
+    # Three photos of its own for each collage: two with one in common would be copies in part.
+    others = iter(grocery("train")[::7])
 
     def collage(picture: Any, random: np.random.Generator) -> bytes:
-        chosen = random.permutation(len(others))[:3]
-        return demo_reshoot.collage(picture, [others[i] for i in chosen], random)
+        chosen = [small(path, 400) for path, _ in itertools.islice(others, 3)]
+        return demo_reshoot.collage(picture, chosen, random)
 
     made = []
     for number, path in enumerate(pictures):

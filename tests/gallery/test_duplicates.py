@@ -28,7 +28,6 @@ from glocal.gallery.duplicates import (
     components,
     preference,
     replaces,
-    stars,
 )
 from glocal.gallery.indexing import quiet
 from glocal.gallery.parts import unpack
@@ -57,32 +56,9 @@ def test_components_are_what_merging_gives(pairs: list[tuple[int, int]]) -> None
     assert sorted(map(sorted, components(pairs))) == sorted(map(sorted, slow))
 
 
-@given(Pairs, st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12))))
-def test_every_member_of_a_star_was_verified_against_its_best(
-    pairs: list[tuple[int, int]], copies: set[tuple[int, int]]
-) -> None:
-    ties = tied(pairs)
-    asked: list[tuple[int, int]] = []
-
-    def verified(first: int, second: int) -> bool:
-        asked.append((first, second))
-        return (first, second) in copies
-
-    groups = stars(list(ties), ties, int, verified)
-    members = [i for group in groups for i in group]
-    assert len(members) == len(set(members))
-    for best, *others in groups:
-        assert others == sorted(others)
-        assert all(best < i and (i in ties[best] or (best, i) in copies) for i in others)
-    assert len(asked) == len(set(asked))
-    alone = set(ties) - set(members)
-    assert not any(b in alone for a in alone for b in ties[a])  # nobody left had a partner left
-
-
 def test_a_chain_of_copies_is_split() -> None:
     chain = tied([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])
-    assert stars(range(6), chain, int, lambda *_: False) == [[0, 1], [2, 3], [4, 5]]
-    assert stars(range(6), chain, int, lambda *_: True) == [[0, 1, 2], [3, 4, 5]]
+    assert clusters(range(6), chain, int) == [[0, 1], [2, 3], [4, 5]]
 
 
 def test_what_hangs_by_a_thread_is_split_and_a_walk_is_not() -> None:

@@ -29,7 +29,6 @@ from glocal.gallery.duplicates import (
     components,
     make_group,
     preference,
-    stars,
 )
 from glocal.gallery.indexing import Progress
 from glocal.gallery.parts import unpack
@@ -95,14 +94,6 @@ class Comparing:
             for (a, b), score in zip(page.tolist(), scores[start : start + _PAGE], strict=True):
                 self._judge(ids[a], ids[b], float(score), looked_at)
         self.listen(Progress("verify", len(pairs), len(pairs)))
-
-    def tied(self, first: UUID, second: UUID) -> bool:
-        """Compare two pictures that need not be neighbours; whether they are tied."""
-        vectors = self.store.vectors([first, second])
-        if len(vectors) == 2:
-            score = float(vectors[first] @ vectors[second])
-            self._judge(first, second, score, self._load({first, second}))
-        return second in self.ties.get(first, ())
 
     def _candidates(self, ids: list[UUID]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Neighbours by number, ``(m, 2)``, each pair once, sorted; and their similarities."""
@@ -197,23 +188,19 @@ def find_duplicates(
     ties: dict[UUID, dict[UUID, Evidence]] = {}
     grouped: list[list[UUID]] = []
     copied = catalog.copied_ids()
-    verified: Callable[[UUID, UUID], bool] | None = None
     if calibration is not None:
         comparing = Comparing(
             catalog, store, calibration, level, listen, Thumbnails(catalog, limits)
         )
         comparing.find()
-        ties, verified = comparing.ties, comparing.tied
+        ties = comparing.ties
     contents = catalog.contents([*ties, *copied])
     files = {i: [path for _, path in found] for i, found in catalog.files_of(contents).items()}
     present = {i: preference(contents[i], files[i]) for i in files}  # some may be gone meanwhile
     tied = {i: [other for other in ties[i] if other in present] for i in ties if i in present}
     pairs = ((i, other) for i, others in tied.items() for other in others)
     for component in components(pairs):
-        if level is Level.COPY and verified is not None:
-            grouped += stars(component, tied, present.__getitem__, verified)
-        else:
-            grouped += clusters(component, tied, present.__getitem__)
+        grouped += clusters(component, tied, present.__getitem__)
     taken = {i for group in grouped for i in group}
     grouped += [[i] for i in copied if i in present and i not in taken and len(files[i]) > 1]
     groups = [make_group(group, ties, contents, files) for group in grouped]

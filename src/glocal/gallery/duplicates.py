@@ -54,8 +54,8 @@ class Duplicate:
         bytes: of the file.
         width: of the upright picture, in pixels.
         height: of it.
-        verdict: what it is to the kept file, or, at level ``object``, to whichever member of the
-            group it is tied to best; of files that are identical, and not to the kept one, one
+        verdict: what it is to the kept file, or, if it is not tied to that, to whichever member of
+            the group it is tied to best; of files that are identical, and not to the kept one, one
             has that verdict, and the others are identical to it.
         same_probability: that they show the same object or place.
         copy_probability: that one was made of the other.
@@ -126,44 +126,6 @@ def components(pairs: Iterable[tuple[T, T]]) -> list[list[T]]:
     return list(groups.values())
 
 
-def stars(
-    component: Iterable[T],
-    tied: Mapping[T, Iterable[T]],
-    preference: Callable[[T], object],
-    verified: Callable[[T, T], bool],
-) -> list[list[T]]:
-    """Split what hangs together so that every member was verified against its group's first.
-
-    A chain of copies of copies may end in two pictures that have nothing to do with each other.
-    The best picture takes those tied to it, and those one step further that pass a verification
-    of their own; the best of what is left does the same, until nobody is left.
-
-    Args:
-        component: what hangs together.
-        tied: the ties within it, in both directions.
-        preference: the least is the best; no two are equal.
-        verified: asked once for a first and a picture two ties away from it.
-
-    Returns:
-        The groups of two or more, each led by its best, the others by preference too.
-    """
-    left = dict.fromkeys(sorted(component, key=preference))  # type: ignore[arg-type]
-    groups = []
-    while left:
-        first = next(iter(left))
-        near = [item for item in tied[first] if item in left]
-        further = dict.fromkeys(
-            item for middle in near for item in tied[middle] if item in left and item != first
-        )
-        members = {*near, *(x for x in further if x not in near and verified(first, x))}
-        group = [first, *(item for item in left if item in members)]
-        for item in group:
-            del left[item]
-        if members:
-            groups.append(group)
-    return groups
-
-
 def clusters(
     component: Iterable[T],
     tied: Mapping[T, Iterable[T]],
@@ -171,9 +133,18 @@ def clusters(
 ) -> list[list[T]]:
     """Split what hangs together where it hangs by a thread.
 
-    The best picture takes those tied to it, and then whoever is tied to at least two members: a
-    walk around a house stays one group, and a picture that happens to show two things does not
-    make one group of both. For arguments and result see `stars`.
+    The best picture takes those tied to it, and then whoever is tied to at least two members; the
+    best of what is left does the same, until nobody is left. A walk around a house stays one
+    group, and so do copies of copies; a picture that happens to show two things does not make one
+    group of both.
+
+    Args:
+        component: what hangs together.
+        tied: the ties within it, in both directions.
+        preference: the least is the best; no two are equal.
+
+    Returns:
+        The groups of two or more, each led by its best, the others by preference too.
     """
     left = dict.fromkeys(sorted(component, key=preference))  # type: ignore[arg-type]
     groups = []
