@@ -203,4 +203,18 @@ def _trace(graph: EncoderGraph) -> Any:
         log.setLevel(before)
     if program is None:
         raise LearnError("torch made no ONNX program of the model")
-    return program.model_proto
+    proto = program.model_proto  # made anew each time it is asked for
+    forget_origin(proto)
+    return proto
+
+
+def forget_origin(proto: Any) -> None:
+    """Drop what torch notes about each node: source lines, with the paths of this machine."""
+    graph = proto.graph
+    for one in (
+        *(proto.functions, [graph], graph.node, graph.initializer),
+        *(graph.input, graph.output, graph.value_info),
+    ):
+        for noted in one:
+            noted.ClearField("metadata_props")
+            noted.ClearField("doc_string")

@@ -22,7 +22,7 @@ from tiny_training import (  # noqa: E402
 )
 from torch import nn  # noqa: E402
 
-from glocal.encoders import OnnxEncoder  # noqa: E402
+from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models  # noqa: E402
 from glocal.errors import DiskFullError, LearnError, ModelError  # noqa: E402
 from glocal.learn.collection import Sample  # noqa: E402
 from glocal.learn.delivery import deliver, half_path  # noqa: E402
@@ -89,6 +89,17 @@ def test_the_file_agrees_with_the_model_at_any_shape(files):
             assert found[3] == pytest.approx(expected[3], abs=tolerance * float(expected[3].max()))
             assert found[4] == pytest.approx(expected[4], abs=tolerance)
             assert found[4].sum(axis=(0, 1)) == pytest.approx(found[0], abs=1e-5)
+
+
+def test_a_file_tells_nothing_of_the_machine_it_was_made_on(files):
+    _, whole, half, _, _ = files
+    bundled = bundled_models()[DEFAULT_MODEL]
+    for path in (whole, half, bundled):
+        data = path.read_bytes()
+        assert b"site-packages" not in data
+        assert b"stack_trace" not in data
+        assert str(Path(__file__).parents[3]).encode() not in data
+        assert OnnxEncoder(path).card.dim  # the card stays
 
 
 def test_half_the_size_for_large_weights(files):
