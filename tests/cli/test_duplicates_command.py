@@ -63,7 +63,7 @@ def test_people_read_a_table(glocal: Run, photos: Path) -> None:
     lines = said.splitlines()
     assert re.fullmatch(r"keep +160 x 120 +[\d.]+ k?B?(bytes)? +photos/0.jpg", lines[0])
     assert re.fullmatch(r"could remove +160 x 120 .* identical file +photos/again/.*", lines[1])
-    assert lines[-1].startswith("1 groups of 3 files; 2 could be removed, which would free ")
+    assert lines[-1].startswith("1 group of 3 files; 2 could be removed, which would free ")
     assert sorted((path, path.stat().st_mtime_ns) for path in photos.rglob("*")) == before
 
 

@@ -108,8 +108,8 @@ def _show(groups: Sequence[DuplicateGroup]) -> None:
         click.echo("no duplicates")
     else:
         click.echo(
-            f"{len(groups)} groups of {len(groups) + len(others)} files; {removable} could be "
-            f"removed, which would free {freed}"
+            f"{len(groups)} group{'s' * (len(groups) != 1)} of {len(groups) + len(others)} files; "
+            f"{removable} could be removed, which would free {freed}"
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,8 +40,6 @@ SECOND_LOOK_TOP = 200
 
 NO_RERANKING = "none"
 """The name of leaving the vectors' order alone."""
-
-_Method = TypeVar("_Method")
 
 
 class Rerank(Protocol):
@@ -184,7 +182,12 @@ def find_reranking(name: str) -> Reranking | PartReranking:
         RankingError: there is none.
     """
     methods: dict[str, Reranking | PartReranking] = {**RERANKINGS, **PART_RERANKINGS}
-    return _found(methods, name, "re-ranking")
+    if name not in methods:
+        known = ", ".join(methods)
+        raise RankingError(
+            f"there is no re-ranking {name!r}; choose of {known} or, for none, {NO_RERANKING}"
+        )
+    return methods[name]
 
 
 def find_gallery_transform(name: str) -> GalleryTransform:
@@ -193,11 +196,7 @@ def find_gallery_transform(name: str) -> GalleryTransform:
     Raises:
         RankingError: there is none.
     """
-    return _found(GALLERY_TRANSFORMS, name, "gallery transform")
-
-
-def _found(methods: Mapping[str, _Method], name: str, kind: str) -> _Method:
-    try:
-        return methods[name]
-    except KeyError:
-        raise RankingError(f"there is no {kind} {name!r}; choose of {', '.join(methods)}") from None
+    if name not in GALLERY_TRANSFORMS:
+        known = ", ".join(GALLERY_TRANSFORMS)
+        raise RankingError(f"there is no gallery transform {name!r}; choose of {known}")
+    return GALLERY_TRANSFORMS[name]
