@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from glocal.encoders import LocalParts, OnnxEncoder, parts_at_sizes
 from glocal.encoders.local_parts import QUERY_SCALES, Detector
 from glocal.gallery.parts import pack, unpack
-from glocal.gallery.second_look import VERIFIED
+from glocal.gallery.second_look import CLOSER, VERIFIED, Seen, closer
+from glocal.gallery.thumbnails import shrink, to_jpeg
 from glocal.images import load
+from glocal.ranking.alignment import LEAST_EXCESS
 from glocal.ranking.calibration import Calibration
+from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.registry import TOP as RERANKED
 from glocal.ranking.registry import Rerank
 from glocal.ranking.verification import Verification, verify
@@ -43,7 +46,8 @@ def index(pictures: Pictures, encoder: OnnxEncoder, detector: Detector | None = 
         (features,) = encoder.encode([picture.array])
         known.vectors[number] = features.vector
         known.sizes.append((picture.facts.width, picture.facts.height))
-        known.packed.append(pack(detector.detect(picture.array) if detector else features.parts))
+        parts = detector.detect(picture.array) if detector else features.parts
+        known.packed.append(pack(parts, to_jpeg(shrink(picture.array))))
     return known
 
 
@@ -52,7 +56,8 @@ class Pairs:
     """A set's queries with their best candidates, by vector or re-ranked, verified.
 
     Arrays are ``(queries, TOP)``; ``score`` is the vectors', ``rough`` what evidence is added to,
-    and ``ranked`` has each query's whole ranking as right or wrong.
+    ``ranked`` has each query's whole ranking as right or wrong, and ``closer`` the evidence of
+    those candidates, by number, that were looked at to the pixel.
     """
 
     score: NDArray[np.float32]
@@ -60,6 +65,7 @@ class Pairs:
     right: NDArray[np.bool_]
     found: list[list[Verification]]
     ranked: list[NDArray[np.bool_]]
+    closer: list[dict[int, Evidence]]
     milliseconds: dict[str, float]
 
 
@@ -72,8 +78,8 @@ def verify_set(
     scales: Sequence[float] = QUERY_SCALES,
     rerank: Rerank | None = None,
 ) -> Pairs:
-    score, rough, right, found, ranked = [], [], [], [], []
-    spent = {"parts": 0.0, "verify": 0.0}
+    score, rough, right, found, ranked, close = [], [], [], [], [], []
+    spent = {"parts": 0.0, "verify": 0.0, "pixels": 0.0}
     gallery = np.array(list(dict.fromkeys(made.gallery)))
     for query, truth, junk in zip(made.queries, made.truth, made.junk, strict=True):
         allowed = gallery[~np.isin(gallery, [*junk, query])]
@@ -104,10 +110,29 @@ def verify_set(
         )
         spent["verify"] += time.perf_counter() - started
         score.append(likeness[order[:TOP]])
+        started = time.perf_counter()
+        asked = shrink(image).astype(np.float32)
+        seen = {}
+        excess = np.array([calibration.excess(one) for one in found[-1]])
+        for place in np.argsort(-calibration.combine(rough[-1], excess), kind="stable"):
+            first = Seen(
+                calibration.judge(found[-1][place], float(score[-1][place])), found[-1][place]
+            )
+            if (
+                len(seen) < CLOSER
+                and excess[place] >= LEAST_EXCESS
+                and first.evidence.verdict is not Verdict.COPY
+            ):
+                number = best[place]
+                seen[int(place)] = closer(
+                    first, asked, parts, known.packed[number], known.sizes[number]
+                ).evidence
+        close.append(seen)
+        spent["pixels"] += time.perf_counter() - started
         right.append(np.isin(best, list(truth)))
         ranked.append(np.isin(allowed[order], list(truth)))
     each = {stage: 1000 * seconds / len(made.queries) for stage, seconds in spent.items()}
-    return Pairs(np.array(score), np.array(rough), np.array(right), found, ranked, each)
+    return Pairs(np.array(score), np.array(rough), np.array(right), found, ranked, close, each)
 
 
 def recall_and_map(pairs: Pairs, new_score: NDArray[np.floating]) -> tuple[float, float]:

@@ -55,8 +55,11 @@ def every_set(pictures: Pictures, options: argparse.Namespace) -> list[LookSet]:
 
 def judged(pairs: Pairs, calibration: Calibration) -> list[list[Evidence]]:
     return [
-        [calibration.judge(found, score) for found, score in zip(row, scores, strict=True)]
-        for row, scores in zip(pairs.found, pairs.score.tolist(), strict=True)
+        [
+            closer.get(place) or calibration.judge(found, score)
+            for place, (found, score) in enumerate(zip(row, scores, strict=True))
+        ]
+        for row, scores, closer in zip(pairs.found, pairs.score.tolist(), pairs.closer, strict=True)
     ]
 
 
@@ -90,7 +93,7 @@ def report(made: LookSet, pairs: Pairs, calibration: Calibration) -> str:
         _precision_recall(same, pairs.right),
         _precision_recall(copied, pairs.right) if made.name.startswith("copies") else "-",
         f"{absent:.1f}",
-        "{parts:.0f} + {verify:.0f}".format(**pairs.milliseconds),
+        "{parts:.0f} + {verify:.0f} + {pixels:.0f}".format(**pairs.milliseconds),
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -121,7 +124,7 @@ def main() -> None:
     print(
         "| set | queries | before R@1 / mAP | verified | best 50 hold it | true above 99 % of "
         "false: vector | probability | same: precision / recall | copy | absent answered % | "
-        "ms: query's parts + 50 verified |"
+        "ms: query's parts + 50 verified + pixels |"
     )
     print("| --- |" + " ---: |" * 10)
     for one in made:

@@ -21,7 +21,7 @@ from glocal.cli.demo_reshoot import CHANGES
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
 from glocal.gallery.catalog import Content
-from glocal.gallery.comparing import LEAST_EXCESS, LEAST_SCORE, NEIGHBOURS, Comparing
+from glocal.gallery.comparing import LEAST_SCORE, NEIGHBOURS, Comparing
 from glocal.gallery.duplicates import (
     Level,
     clusters,
@@ -33,7 +33,7 @@ from glocal.gallery.indexing import quiet
 from glocal.gallery.parts import unpack
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
-from glocal.ranking.alignment import COPY_FROM, align
+from glocal.ranking.alignment import COPY_FROM, LEAST_EXCESS, align
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.verification import verify

@@ -14,7 +14,7 @@ ties found, and a bounded number of parts and small pictures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
@@ -35,10 +35,10 @@ from glocal.gallery.parts import unpack
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
-from glocal.ranking.alignment import COPY_FROM, align
+from glocal.ranking.alignment import LEAST_EXCESS, settle
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way, turned
-from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
 from glocal.ranking.verification import verify
 
@@ -47,9 +47,6 @@ NEIGHBOURS = 20
 
 LEAST_SCORE = 0.3
 """Cosine similarity below which no pair of vectors is looked at."""
-
-LEAST_EXCESS = 3.0
-"""Support beyond chance from which pictures are laid over each other; 1 copy in 90 has less."""
 
 _PAGE = 500
 
@@ -162,18 +159,7 @@ class Comparing:
         small, other = self.thumbnails.of(first), self.thumbnails.of(second)
         if small is None or other is None:
             return evidence
-        if less == first:
-            aligned = align(small, other, homography)
-        else:
-            aligned = align(other, small, np.asarray(np.linalg.inv(homography), np.float64))
-        chance = aligned.copy_probability
-        if chance >= COPY_FROM:
-            same = max(evidence.same_probability, chance)
-            return replace(
-                evidence, same_probability=same, copy_probability=chance, verdict=Verdict.COPY
-            )
-        verdict = Verdict.SAME if evidence.verdict is Verdict.COPY else evidence.verdict
-        return replace(evidence, copy_probability=chance, verdict=verdict)
+        return settle(evidence, small, other, homography, first_on_top=less == first)
 
 
 def find_duplicates(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from glocal.encoders import Detector, Encoder, LocalParts
+from glocal.encoders import Detector, Encoder
 from glocal.errors import ImageError
 from glocal.gallery import parts
 from glocal.gallery.ahead import as_finished
@@ -31,13 +31,14 @@ def complete_parts(
         How many pictures were given parts.
     """
 
-    def find(picture: tuple[UUID, list[Path]]) -> tuple[UUID, LocalParts | None]:
+    def find(picture: tuple[UUID, list[Path]]) -> tuple[UUID, bytes | None]:
         content, paths = picture
         for path in paths:
             try:
                 data = read_bytes(path, limits)
                 if content_id(data) == content:
-                    return content, describe(data, encoder, detector, limits, name=path)[1].parts
+                    _, features, small = describe(data, encoder, detector, limits, name=path)
+                    return content, parts.pack(features.parts, small)
             except ImageError:
                 continue
         return content, None
@@ -47,9 +48,9 @@ def complete_parts(
     done = 0
     results = as_finished(find, _with_files(catalog, missing))
     try:
-        for tried, (content, local) in enumerate(results, start=1):
-            if local is not None:
-                found.append((content, parts.pack(local)))
+        for tried, (content, packed) in enumerate(results, start=1):
+            if packed is not None:
+                found.append((content, packed))
             if len(found) >= BATCH:
                 done += _keep(catalog, found)
             listen(Progress("encode", tried, len(missing)))

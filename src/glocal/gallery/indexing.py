@@ -21,8 +21,9 @@ from glocal.gallery.plan import Plan
 from glocal.gallery.records import Record
 from glocal.gallery.results import Failure, IndexReport
 from glocal.gallery.stores.base import Store
+from glocal.gallery.thumbnails import shrink, to_jpeg
 from glocal.gallery.walk import FoundFile
-from glocal.images import Facts, Limits, Picture, load, read_bytes
+from glocal.images import Facts, Limits, load, read_bytes
 
 BATCH = 64
 """Pictures written at once; a killed run loses at most these."""
@@ -63,8 +64,11 @@ def content_id(data: bytes) -> UUID:
 
 def describe(
     data: bytes, encoder: Encoder, detector: Detector | None, limits: Limits, *, name: Path
-) -> tuple[Picture, Features]:
+) -> tuple[Facts, Features, bytes]:
     """Decode a file's content and make its features, with the detector's parts if there is one.
+
+    Returns:
+        What the file says of itself, the features, and the picture, small, as JPEG.
 
     Raises:
         ImageError: it is no picture that can be used.
@@ -75,7 +79,7 @@ def describe(
     if detector is not None:
         found = detector.detect(picture.array)
         features = Features(features.vector, found.keypoints, found.descriptors, found.strengths)
-    return picture, features
+    return picture.facts, features, to_jpeg(shrink(picture.array))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class _Read:
     content: UUID | None = None
     facts: Facts | None = None
     features: Features | None = None
+    small: bytes = b""
     reason: str | None = None
     lasting: bool = False  # the reason lies in the content: no use to try again
 
@@ -113,10 +118,10 @@ class _Reader:
         if self.catalog.known(content):
             return _Read(folder, file, content)
         try:
-            picture, features = describe(data, self.encoder, self.detector, self.limits, name=path)
+            described = describe(data, self.encoder, self.detector, self.limits, name=path)
         except ImageError as error:
             return _Read(folder, file, reason=str(error), lasting=True)
-        return _Read(folder, file, content, picture.facts, features)
+        return _Read(folder, file, content, *described)
 
 
 @dataclass(slots=True)
@@ -220,22 +225,23 @@ class IndexRun:
                 grown[read.content] = homes.setdefault(read.content, set())
                 grown[read.content].add(numbers[read.folder])
         folders = self.catalog.folders_above(grown)
-        new: dict[UUID, tuple[Content, Features]] = {}
+        new: dict[UUID, tuple[Content, Features, bytes]] = {}
         for read in good:
             if read.content in grown and read.facts and read.features:
-                new[read.content] = (_content(read.content, read.facts), read.features)
+                content = _content(read.content, read.facts)
+                new[read.content] = content, read.features, read.small
         store.upsert(
             [
                 Record(i, features.vector, content.attributes(folders[i]))
-                for i, (content, features) in new.items()
+                for i, (content, features, _) in new.items()
             ]
         )
         store.set_folders({i: folders[i] for i in grown if i not in new})
         _log.debug("writing a batch of %d files, %d of them new pictures", len(batch), len(new))
         with self.catalog.change():
             self.catalog.put_contents(
-                [content for content, _ in new.values()],
-                [(i, parts.pack(features.parts)) for i, (_, features) in new.items()],
+                [content for content, *_ in new.values()],
+                [(i, parts.pack(features.parts, small)) for i, (_, features, small) in new.items()],
             )
             self.catalog.put_files(self._states(batch, numbers))
 

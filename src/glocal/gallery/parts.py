@@ -1,4 +1,7 @@
-"""Local parts as the gallery keeps them: about 6 bytes a part besides one byte a dimension."""
+"""Local parts as the gallery keeps them: about 6 bytes a part besides one byte a dimension.
+
+Behind them may stand a small grey picture, see `glocal.gallery.thumbnails`.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,32 @@ import numpy as np
 from glocal.encoders import LocalParts
 from glocal.errors import GalleryDamagedError
 
+MOST_BYTES = 16 * 1024
+"""Of a picture's parts; a small picture that would be more is left out."""
+
 _HEADER = struct.Struct("<BHH")  # version, parts, dimensions
-_VERSION = 1
+_VERSIONS = (1, 2)  # in the second a small picture may follow
 
 
-def pack(parts: LocalParts) -> bytes:
-    """Keypoints as 16-bit fractions, strengths as float16, descriptors as signed bytes."""
+def pack(parts: LocalParts, small: bytes = b"") -> bytes:
+    """Keypoints as 16-bit fractions, strengths as float16, descriptors as signed bytes.
+
+    Args:
+        parts: of a picture.
+        small: the picture itself, small and grey, as JPEG.
+    """
     count, dim = parts.descriptors.shape
     points = np.rint(np.clip(parts.keypoints, 0, 1) * 65_535).astype("<u2")
     descriptors = np.rint(np.clip(parts.descriptors, -1, 1) * 127).astype(np.int8)
-    return b"".join(
+    packed = b"".join(
         (
-            _HEADER.pack(_VERSION, count, dim),
+            _HEADER.pack(_VERSIONS[-1], count, dim),
             points.tobytes(),
             parts.strengths.astype("<f2").tobytes(),
             descriptors.tobytes(),
         )
     )
+    return packed + small if len(packed) + len(small) <= MOST_BYTES else packed
 
 
 def unpack(packed: bytes) -> LocalParts:
@@ -34,12 +46,7 @@ def unpack(packed: bytes) -> LocalParts:
     Raises:
         GalleryDamagedError: the bytes are not what `pack` wrote.
     """
-    try:
-        version, count, dim = _HEADER.unpack_from(packed)
-    except struct.error:
-        version, count, dim = 0, 0, 0
-    if version != _VERSION or len(packed) != _HEADER.size + count * (6 + dim):
-        raise GalleryDamagedError("local parts in the catalogue cannot be read; run: glocal check")
+    count, dim, _ = _layout(packed)
     at = _HEADER.size
     points = np.frombuffer(packed, "<u2", 2 * count, at).reshape(count, 2)
     strengths = np.frombuffer(packed, "<f2", count, at + 4 * count)
@@ -51,3 +58,22 @@ def unpack(packed: bytes) -> LocalParts:
         descriptors,
         strengths.astype(np.float32),
     )
+
+
+def small_picture(packed: bytes) -> bytes:
+    """The JPEG behind the parts, or nothing.
+
+    Raises:
+        GalleryDamagedError: the bytes are not what `pack` wrote.
+    """
+    return packed[_layout(packed)[2] :]
+
+
+def _layout(packed: bytes) -> tuple[int, int, int]:
+    """How many parts, of how many dimensions, and where they end."""
+    if len(packed) >= _HEADER.size:
+        version, count, dim = _HEADER.unpack_from(packed)
+        end = _HEADER.size + count * (6 + dim)
+        if version in _VERSIONS and (len(packed) == end or (version > 1 and len(packed) > end)):
+            return count, dim, end
+    raise GalleryDamagedError("local parts in the catalogue cannot be read; run: glocal check")

@@ -1,7 +1,12 @@
-"""Small grey pictures of a gallery's contents, read from their files when they are asked for."""
+"""Small grey pictures, by whose pixels a copy is told from another photo of the same thing.
+
+They are kept behind a picture's local parts; those of galleries that were made before that are
+read from their files when they are asked for.
+"""
 
 from __future__ import annotations
 
+import io
 from collections import OrderedDict
 from uuid import UUID
 
@@ -10,18 +15,55 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.parts import small_picture
 from glocal.images import Limits, load
 from glocal.ranking.alignment import SIDE
 
 KEPT = 4000
 """The last ones asked for stay in memory: 16 kB each."""
 
+_QUALITY = 88
+
+
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``(h, w, 3)`` uint8 RGB to grey of about `SIDE` squared pixels, whatever its shape."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    scale = SIDE / (picture.width * picture.height) ** 0.5
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return np.asarray(picture.convert("L").resize(size, Image.Resampling.LANCZOS))
+
+
+def to_jpeg(small: NDArray[np.uint8]) -> bytes:
+    """A small picture as the gallery keeps it: 3 to 7 kB."""
+    from PIL import Image
+
+    written = io.BytesIO()
+    Image.fromarray(small).save(written, "JPEG", quality=_QUALITY)
+    return written.getvalue()
+
+
+def from_jpeg(data: bytes) -> NDArray[np.float32] | None:
+    """``(h, w)`` float32 grey in [0, 255]; None of no bytes, or of bytes that are damaged."""
+    from PIL import Image, JpegImagePlugin
+
+    if not data:
+        return None
+    try:
+        with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as opened:
+            if opened.mode != "L" or opened.width * opened.height > 4 * SIDE * SIDE:
+                return None
+            return np.asarray(opened, np.float32)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
 
 class Thumbnails:
-    """Pictures of about `SIDE` squared pixels, whatever their shape.
+    """The small pictures of a gallery.
 
     Args:
-        catalog: the gallery's, which knows the files.
+        catalog: the gallery's, which has them or knows the files.
         limits: of what is read.
     """
 
@@ -31,26 +73,24 @@ class Thumbnails:
         self._kept: OrderedDict[UUID, NDArray[np.uint8] | None] = OrderedDict()
 
     def of(self, content: UUID) -> NDArray[np.float32] | None:
-        """``(h, w)`` float32 grey in [0, 255]; None where no file of it can be read any more."""
+        """``(h, w)`` float32 grey in [0, 255]; None if none is kept and no file can be read."""
         if content in self._kept:
             self._kept.move_to_end(content)
         else:
-            self._kept[content] = self._read(content)
+            self._kept[content] = self._find(content)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         found = self._kept[content]
         return None if found is None else found.astype(np.float32)
 
-    def _read(self, content: UUID) -> NDArray[np.uint8] | None:
-        from PIL import Image
-
+    def _find(self, content: UUID) -> NDArray[np.uint8] | None:
+        packed = self._catalog.parts([content]).get(content)
+        kept = None if packed is None else from_jpeg(small_picture(packed))
+        if kept is not None:
+            return kept.astype(np.uint8)
         for _, path in self._catalog.files_of([content]).get(content, []):
             try:
-                array = load(path, min_pixels=SIDE * SIDE, limits=self._limits).array
+                return shrink(load(path, min_pixels=SIDE * SIDE, limits=self._limits).array)
             except (ImageError, OSError):
                 continue
-            picture = Image.fromarray(array).convert("L")
-            scale = SIDE / (picture.width * picture.height) ** 0.5
-            size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-            return np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
         return None

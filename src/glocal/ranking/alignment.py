@@ -10,12 +10,13 @@ does when the camera moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points
 
 SIDE = 128
@@ -58,6 +59,9 @@ _BIAS, _CORRELATION, _DRIFT = -5.6, 9.9, -7.1
 COPY_FROM = 0.6
 """The least probability at which two pictures are copies."""
 
+LEAST_EXCESS = 3.0
+"""Support beyond chance from which pictures are laid over each other; 1 copy in 90 has less."""
+
 _NOTHING = Alignment(0.0, float("inf"), 0.0)
 
 
@@ -79,6 +83,32 @@ def align(first: Grey, second: Grey, homography: Points) -> Alignment:
         return _NOTHING
     homography = _refined(_smooth(first, 3), _smooth(second, 3), homography, 3)
     return _compared(first, second, _refined(first, second, homography, 5))
+
+
+def settle(
+    evidence: Evidence, first: Grey, second: Grey, homography: Points, *, first_on_top: bool
+) -> Evidence:
+    """Evidence of local parts, corrected by the pixels.
+
+    Args:
+        evidence: of the pair.
+        first: as of `align`.
+        second: as of `align`.
+        homography: from the first to the second.
+        first_on_top: whether the first shows less, so that the second agrees with all of it.
+    """
+    if first_on_top:
+        aligned = align(first, second, homography)
+    else:
+        aligned = align(second, first, np.asarray(np.linalg.inv(homography), np.float64))
+    chance = aligned.copy_probability
+    if chance >= COPY_FROM:
+        same = max(evidence.same_probability, chance)
+        return replace(
+            evidence, same_probability=same, copy_probability=chance, verdict=Verdict.COPY
+        )
+    verdict = Verdict.SAME if evidence.verdict is Verdict.COPY else evidence.verdict
+    return replace(evidence, copy_probability=chance, verdict=verdict)
 
 
 def _refined(first: Grey, second: Grey, homography: Points, steps: int) -> Points:

@@ -8,6 +8,8 @@ def _open_first_hit(tab: Tab, seed: int) -> None:
     tab.search(seed)
     tab.page.locator("li.tile > a").first.click()
     tab.page.wait_for_selector(".match", state="attached")
+    # Lines are there before the pictures between which they are drawn.
+    tab.until("document.querySelector('.match circle').getBoundingClientRect().width > 0")
 
 
 def test_query_and_hit_stand_side_by_side_with_lines(tab: Tab) -> None:
