@@ -8,8 +8,11 @@ def _open_first_hit(tab: Tab, seed: int) -> None:
     tab.search(seed)
     tab.page.locator("li.tile > a").first.click()
     tab.page.wait_for_selector(".match", state="attached")
-    # Lines are there before the pictures between which they are drawn.
-    tab.until("document.querySelector('.match circle').getBoundingClientRect().width > 0")
+    # Lines are drawn again when the pictures between which they run have come.
+    tab.until(
+        "[...document.querySelectorAll('dialog img')].every(i => i.complete && i.naturalWidth)"
+    )
+    tab.until("document.querySelector('.match circle')?.getBoundingClientRect().width > 0")
 
 
 def test_query_and_hit_stand_side_by_side_with_lines(tab: Tab) -> None:
@@ -36,7 +39,10 @@ def test_query_and_hit_stand_side_by_side_with_lines(tab: Tab) -> None:
 def test_a_point_under_the_cursor_lights_its_counterpart(tab: Tab) -> None:
     _open_first_hit(tab, 17)
     query, hit = tab.page.locator(".pair-frame").all()
-    end = tab.page.locator(".match circle").first.bounding_box()
+    end = tab.page.eval_on_selector(
+        ".match circle", "c => { const {x, y, width, height} = c.getBoundingClientRect(); "
+        "return {x, y, width, height}; }",
+    )  # fmt: skip
     tab.page.mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2)
     target = tab.page.wait_for_selector(".target", state="attached").bounding_box()
     box = hit.bounding_box()
