@@ -1,13 +1,13 @@
-"""What each way to one vector is worth: the same frozen trunk, the same pictures, the same steps.
+"""What each way to one vector is worth: the same frozen trunk, the same images, the same steps.
 
     python benchmarks/ablation.py [--trunk RUN/best.pt] [--dims 128 256 512] [--quick]
 
 Needs the extra `learn`, and the Grocery Store dataset and the scenes beside the repository
 (``../shared/data``). Heads learn from Grocery's training photos, on maps of the trunk that are
 computed once; its validation photos choose powers of pooling and when to stop; figures are of its
-test photos, its product pictures, and the scenes among those test photos. With ``--trunk`` the
+test photos, its product images, and the scenes among those test photos. With ``--trunk`` the
 trunk is that of a training's checkpoint, such as one with self-supervision, instead of ImageNet's.
-Pictures are squares of 224 pixels here, so that maps stack; figures of finished models come from
+Images are squares of 224 pixels here, so that maps stack; figures of finished models come from
 default_model.py.
 """
 
@@ -40,7 +40,7 @@ from measure import arguments, print_table, write_results
 
 SIDE = 224
 BATCH = 48
-JUDGEMENTS = 4  # of a training, evenly spread; the best one counts
+REPORTS = 4  # of a training, evenly spread; the best one counts
 POWERS = (2.5, 3.0, 4.6)
 WHITENING = 0.5
 TIMED_SIDE = 320  # what glocal's models take
@@ -57,7 +57,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Maps:
-    """The trunk's last two maps of a set of pictures, in half precision, and the labels."""
+    """The trunk's last two maps of a set of images, in half precision, and the labels."""
 
     fine: NDArray[np.float16]
     coarse: NDArray[np.float16]
@@ -94,8 +94,8 @@ def own_map(head: Head, maps: Maps) -> float:
     return evaluate_labelled(found, maps.labels, found, maps.labels, exclude_self=True).mean_ap
 
 
-class Trial:
-    """The pictures, and everything that is done with them for each way."""
+class Evaluation:
+    """The images, and everything that is done with them for each way."""
 
     def __init__(self, trunk: Backbone, data: Path, *, most: int, steps: int) -> None:
         self.trunk, self.steps = trunk, steps
@@ -106,7 +106,7 @@ class Trial:
         for name, (paths, labels) in sets.items():
             step = max(1, len(paths) // most)
             self.maps[name] = maps_of(trunk, paths[::step], labels[::step])
-            print(f"{name}: {len(self.maps[name].labels)} pictures", flush=True)
+            print(f"{name}: {len(self.maps[name].labels)} images", flush=True)
 
     def report(self, head: Head) -> Figures:
         """Figures on everything that nothing was chosen by."""
@@ -172,13 +172,13 @@ class Trial:
             head.progress(step / self.steps)
             slots = plan.batch(step)
             labels = torch.tensor([slot.label for slot in slots])
-            output = head(train.take(np.array([slot.picture for slot in slots])))
+            output = head(train.take(np.array([slot.image for slot in slots])))
             loss = objective(output.vector, labels) + head.loss(output, labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            if (step + 1) % max(1, self.steps // JUDGEMENTS) == 0:
+            if (step + 1) % max(1, self.steps // REPORTS) == 0:
                 figure = own_map(head, self.maps["val"])
                 if figure > best:
                     state = {key: value.clone() for key, value in head.state_dict().items()}
@@ -210,7 +210,7 @@ class Trial:
 
 @torch.no_grad()
 def seconds_per_image(trunk: Backbone, head: Head, times: int = 15) -> float:
-    """Trunk and head on one picture of the size glocal's models take, on one thread."""
+    """Trunk and head on one image of the size glocal's models take, on one thread."""
     image = torch.rand(1, 3, TIMED_SIDE, TIMED_SIDE)
     head.eval()
     taken = []
@@ -244,13 +244,13 @@ def main() -> None:
     torch.set_num_threads(1)
     trunk = read_trunk(options.backbone, options.trunk)
     quick = options.quick
-    trial = Trial(
+    evaluation = Evaluation(
         trunk, options.data, most=200 if quick else 10**6, steps=8 if quick else options.steps
     )
     rows: list[tuple[object, ...]] = []
     for dim in options.dims[:1] if quick else options.dims:
-        for title, head, chosen in trial.ways(dim):
-            figures = trial.report(head)
+        for title, head, chosen in evaluation.ways(dim):
+            figures = evaluation.report(head)
             seconds = seconds_per_image(trunk, head)
             rows.append((title, dim, *figures.values(), seconds, chosen))
             print(f"{dim} {title}: photos mAP {figures['photos mAP']:.3f} ({chosen})", flush=True)
@@ -261,7 +261,7 @@ def main() -> None:
         {
             "backbone": options.backbone,
             "trunk": "imagenet" if options.trunk is None else options.trunk.name,
-            "steps": trial.steps,
+            "steps": evaluation.steps,
             "rows": [
                 dict(zip(["way", *columns[1:]], map(_plain, row), strict=True)) for row in rows
             ],

@@ -1,7 +1,7 @@
 """A network of the shape of CLIP's ViT-B/32 image side, to compare speed with; needs torch.
 
 Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision": 12
-layers, width 768, 12 heads, patches of 32 pixels, a picture of 224 x 224 as 50 tokens, projected
+layers, width 768, 12 heads, patches of 32 pixels, an image of 224 x 224 as 50 tokens, projected
 to 512 numbers. The weights are random: they take as long as trained ones. Imported by
 ``indexing_speed.py``; nothing to run by itself.
 """

@@ -4,7 +4,7 @@
 
 Runs each command ten times, in turns, and prints the median wall time: an empty Python as the
 floor, ``import glocal``, ``glocal --help``, and ``glocal search`` with a two-megapixel JPEG in a
-gallery of 100,000 pictures, with its peak memory. ``--imports`` adds the imports that take longest.
+gallery of 100,000 images, with its peak memory. ``--imports`` adds the imports that take longest.
 ``--work`` names a folder that keeps the gallery for the next run and for ``search_latency.py``.
 """
 
@@ -82,7 +82,7 @@ def in_search(gallery: Path, photo: Path) -> dict[str, float]:
 def options() -> argparse.Namespace:
     """Read the command line."""
     parser = arguments(__doc__)
-    parser.add_argument("--count", type=int, default=100_000, help="pictures in the gallery")
+    parser.add_argument("--count", type=int, default=100_000, help="images in the gallery")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--work", type=Path, help="keep or find the filled gallery here")
     parser.add_argument("--imports", action="store_true", help="say which imports take longest")
@@ -94,7 +94,7 @@ def options() -> argparse.Namespace:
 
 def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Run all commands in turns."""
-    gallery = gallery_at(place, given.count, Path("/pictures")).folder
+    gallery = gallery_at(place, given.count, Path("/images")).folder
     photo = make_photos(place / "photos", 1)[0]
     all_commands = commands(gallery, photo)
     for command in all_commands.values():
@@ -107,7 +107,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     memory = {name: max(run.peak_bytes for run in ended) / 1e6 for name, ended in runs.items()}
     slowest = {name: max(run.seconds for run in ended) for name, ended in runs.items()}
     print_table(
-        f"Whole processes, {given.runs} runs, {given.count:,} pictures",
+        f"Whole processes, {given.runs} runs, {given.count:,} images",
         ["command", "median, s", "slowest, s", "peak MB"],
         [(name, seconds[name], slowest[name], memory[name]) for name in runs],
     )

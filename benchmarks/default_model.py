@@ -3,7 +3,7 @@
     python benchmarks/default_model.py [--model NAME-OR-FILE] [--json FIGURES.json]
 
 Reads the Grocery Store dataset and the scenes beside the repository (``../shared/data``); what is
-absent is left out. Grocery's test photos, its product pictures and the scenes had no part in
+absent is left out. Grocery's test photos, its product images and the scenes had no part in
 making glocal-lite0. The altered copies had: they are made of every eleventh Grocery training
 photo, which the fit of its projections leaves out, but by which its settings were chosen.
 """
@@ -31,11 +31,11 @@ Vectors = NDArray[np.float32]
 Labels = list[str]
 
 
-def vectors_of(encoder: Encoder, pictures: Sequence[Path | Pixels]) -> Vectors:
+def vectors_of(encoder: Encoder, images: Sequence[Path | Pixels]) -> Vectors:
     return np.stack(
         [
-            encoder.encode([load(picture, min_pixels=encoder.card.area).array])[0].vector
-            for picture in pictures
+            encoder.encode([load(image, min_pixels=encoder.card.area).array])[0].vector
+            for image in images
         ]
     )
 
@@ -49,8 +49,8 @@ def grocery_split(folder: Path, split: str) -> tuple[list[Path], Labels]:
 def grocery_icons(folder: Path) -> tuple[list[Path], Labels]:
     with (folder / "dataset" / "classes.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    pictures = [folder / "dataset" / row["Iconic Image Path (str)"].lstrip("/") for row in rows]
-    return pictures, [row["Class ID (int)"] for row in rows]
+    images = [folder / "dataset" / row["Iconic Image Path (str)"].lstrip("/") for row in rows]
+    return images, [row["Class ID (int)"] for row in rows]
 
 
 def scene_photos(folder: Path) -> tuple[list[Path], Labels]:
@@ -123,15 +123,15 @@ ALTERATIONS: tuple[Alteration, ...] = (
 
 
 def alteration(number: int, seed: int) -> Alteration:
-    """The one whose turn it is at the picture with this number."""
+    """The one whose turn it is at the image with this number."""
     return ALTERATIONS[(number + seed) % len(ALTERATIONS)]
 
 
-def altered(pictures: Sequence[Path | Pixels], seed: int) -> list[Pixels]:
-    """Each picture altered in the way that is its turn."""
+def altered(images: Sequence[Path | Pixels], seed: int) -> list[Pixels]:
+    """Each image altered in the way that is its turn."""
     random = np.random.default_rng(seed)
     copies = []
-    for number, picture in enumerate(pictures):
+    for number, picture in enumerate(images):
         image = Image.fromarray(load(picture).array)
         copies.append(np.asarray(alteration(number, seed)(image, random)))
     return copies
@@ -150,7 +150,7 @@ def measure(encoder: Encoder, data: Path) -> dict[str, LabelledResult]:
             shop, shop_labels, shop, shop_labels, exclude_self=True
         )
         icons, icon_labels = grocery_icons(grocery)
-        results["Grocery test, product picture to photos"] = evaluate_labelled(
+        results["Grocery test, product image to photos"] = evaluate_labelled(
             vectors_of(encoder, icons), icon_labels, shop, shop_labels
         )
         paths, _ = grocery_split(grocery, "train")

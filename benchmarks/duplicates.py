@@ -1,14 +1,14 @@
 """How many copies `glocal duplicates` finds among thousands of photos, and how many it invents.
 
-    python benchmarks/duplicates.py [--pictures FOLDER...] [--work DIR] [--imagededup]
+    python benchmarks/duplicates.py [--images FOLDER...] [--work DIR] [--imagededup]
 
 Originals are Grocery's test photos (one of each class), the scenes of ``../shared/data`` and, with
-``--pictures``, wallpapers (see `look_sets`) that the calibration has not seen. Each has six or
+``--images``, wallpapers (see `verification_sets`) that the calibration has not seen. Each has six or
 seven of the copies that `demo_reshoot` and `copy_edits` make; all lie among Grocery's test photos
 and the scenes. Two files of one group count as a pair; a pair is right when both go back to one
 original. Grocery has photos of one crate taken a moment apart, of which nobody can say whether
 they are copies: wrong pairs of two photos of one class are counted, and left out of "precision";
-"precision_strict" has them in. ``--imagededup`` gives the same pictures to that package, if it is
+"precision_strict" has them in. ``--imagededup`` gives the same images to that package, if it is
 installed.
 """
 
@@ -28,8 +28,8 @@ import numpy as np
 from copy_edits import EDITS, TURNED
 from glocal.cli import demo_reshoot
 from glocal.gallery import Gallery
-from look_sets import DATA, grocery, small, wallpapers
 from measure import arguments, print_table, write_results
+from verification_sets import DATA, grocery, small, wallpapers
 
 COPIES = 6
 LONGEST = 1024
@@ -39,7 +39,7 @@ Pair = frozenset[Path]
 
 @dataclass(frozen=True)
 class Made:
-    """A copy, the picture it was made of, and how."""
+    """A copy, the image it was made of, and how."""
 
     path: Path
     original: Path
@@ -59,33 +59,33 @@ def originals(walls: Sequence[Path]) -> list[Path]:
     return [group[len(group) // 3] for group in groups] + list(walls)
 
 
-def make_copies(pictures: Sequence[Path], folder: Path) -> list[Made]:
-    """Six of all changes for each picture, by turns, and a collage for every fourth."""
+def make_copies(images: Sequence[Path], folder: Path) -> list[Made]:
+    """Six of all changes for each image, by turns, and a collage for every fourth."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     changes = list((demo_reshoot.CHANGES | EDITS | TURNED).items())
     # Three photos of its own for each collage: two with one in common would be copies in part.
     others = iter(grocery("train")[::7])
 
-    def collage(picture: Any, random: np.random.Generator) -> bytes:
+    def collage(image: Any, random: np.random.Generator) -> bytes:
         chosen = [small(path, 400) for path, _ in itertools.islice(others, 3)]
-        return demo_reshoot.collage(picture, chosen, random)
+        return demo_reshoot.collage(image, chosen, random)
 
     made = []
-    for number, path in enumerate(pictures):
-        picture = small(path, LONGEST)
+    for number, path in enumerate(images):
+        image = small(path, LONGEST)
         picks = [changes[(7 * number + 4 * i) % len(changes)] for i in range(COPIES)]
         if number % 4 == 0:
             picks.append(("collage", collage))
         for name, change in picks:
-            content = change(picture, rng)
+            content = change(image, rng)
             target = folder / f"{number:03d} {name}{_ENDINGS[content[:2]]}"
             target.write_bytes(content)
             made.append(Made(target, path, name))
     return made
 
 
-def judge(found: Iterable[Pair], made: Sequence[Made]) -> dict[str, Any]:
+def evaluate(found: Iterable[Pair], made: Sequence[Made]) -> dict[str, Any]:
     """Precision of all pairs found; recall of original and copy, as a whole and by change."""
     family = {copy.path: copy.original for copy in made}
     family |= {copy.original: copy.original for copy in made}
@@ -153,25 +153,25 @@ def imagededup_pairs(files: Sequence[Path], folder: Path) -> dict[str, set[Pair]
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--pictures", type=Path, nargs="+", default=[], help="wallpapers")
-    parser.add_argument("--work", type=Path, help="keep pictures, gallery and errors there")
+    parser.add_argument("--images", type=Path, nargs="+", default=[], help="wallpapers")
+    parser.add_argument("--work", type=Path, help="keep images, gallery and errors there")
     parser.add_argument("--imagededup", action="store_true", help="compare with that package")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).resolve()
-        walls = wallpapers(options.pictures)[1::2]
-        pictures = originals(walls)[:: 8 if options.quick else 1]
-        made = make_copies(pictures, work / "copies")
-        walls = [path for path in walls if path in pictures]
+        walls = wallpapers(options.images)[1::2]
+        images = originals(walls)[:: 8 if options.quick else 1]
+        made = make_copies(images, work / "copies")
+        walls = [path for path in walls if path in images]
         around = [] if options.quick else [DATA / "grocery" / "dataset" / "test", DATA / "scenes"]
-        sources = [work / "copies", *around, *(pictures if options.quick else walls)]
+        sources = [work / "copies", *around, *(images if options.quick else walls)]
         pairs = {"glocal": glocal_pairs(work / "gallery", sources)}
         if options.imagededup:
             files = {path for copy in made for path in (copy.path, copy.original)}
             for folder in around:
                 files.update(path for path in folder.rglob("*") if path.suffix.lower() == ".jpg")
             pairs |= imagededup_pairs(sorted(files), work / "links")
-    figures = {name: judge(found, made) for name, found in pairs.items()}
+    figures = {name: evaluate(found, made) for name, found in pairs.items()}
     (work / "wrong.json" if options.work else Path("/dev/null")).write_text(
         json.dumps({name: figure.pop("wrong") for name, figure in figures.items()}, indent=1)
     )

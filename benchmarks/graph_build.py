@@ -31,7 +31,7 @@ DIM = 256
 
 
 def vectors(count: int) -> NDArray[np.float32]:
-    """Clustered unit vectors in a space of about 30 dimensions, as features of pictures are."""
+    """Clustered unit vectors in a space of about 30 dimensions, as features of images are."""
     random = np.random.default_rng(0)
     basis = random.normal(size=(30, DIM))
     centres = random.normal(size=(max(10, count // 50), 30))

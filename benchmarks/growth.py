@@ -3,12 +3,12 @@
     python benchmarks/growth.py [--sizes 1000,10000,100000,1000000] [--quick] [--plot FILE.svg]
     python benchmarks/growth.py --replot
 
-For each size a gallery is filled with made vectors (see ``synthetic.py``) and local parts as large
+For each size a gallery is filled with made vectors (see ``synthetic.py``) and local features as large
 as the model's. Processes of their own then open it and search by vector, without an encoder: what
 they take is what grows. Printed for each size: the median and 95th percentile of a search with its
-look-ups of files, recall@10 against the exact scan, memory, allocated bytes on disk per picture,
+look-ups of files, recall@10 against the exact scan, memory, allocated bytes on disk per image,
 and seconds to write, to build the graph, and to open. The plot goes to ``docs/growth.svg`` and
-needs matplotlib; ``--replot`` draws it again from the results. A million pictures take about 10 GB
+needs matplotlib; ``--replot`` draws it again from the results. A million images take about 10 GB
 of disk in the temporary folder (`TMPDIR` names another), and below 2 GB of memory.
 """
 
@@ -42,7 +42,7 @@ from vector_search import VectorSearch
 
 PLOT = Path(__file__).resolve().parent.parent / "docs" / "growth.svg"
 COLUMNS = {
-    "pictures": "pictures",
+    "images": "images",
     "p50_ms": "search, ms",
     "p95_ms": "p95, ms",
     "first_ms": "first search, ms",
@@ -50,7 +50,7 @@ COLUMNS = {
     "peak_mb": "peak MB",
     "own_mb": "of that its own",
     "bytes_each": "bytes each",
-    "bytes_each_without_parts": "without local parts",
+    "bytes_each_without_parts": "without local features",
     "bytes_each_without_model": "and without the model's file",
     "write_s": "write, s",
     "graph_s": "graph, s",
@@ -92,14 +92,14 @@ def _own_megabytes() -> float:
 def measure_size(place: Path, count: int, asked: int) -> dict[str, float]:
     """Everything for one size, as a row of the table."""
     folder, queries = place / "gallery", place / "queries.npy"
-    filled = fill_gallery(folder, count, root=Path("/pictures"), with_parts=True)
+    filled = fill_gallery(folder, count, root=Path("/images"), with_local_features=True)
     np.save(queries, filled.space.queries(asked))
     command: list[str | Path] = [sys.executable, __file__, "--probe", folder, queries]
     searched = run_process(command)
     found = json.loads(run_process([*command, "--recall"]).output)
     row: dict[str, float] = json.loads(searched.output)
     row |= {
-        "pictures": count,
+        "images": count,
         "recall_at_10": found["mean"],
         "worst_recall_at_10": found["worst"],
         "peak_mb": searched.peak_bytes / 1e6,
@@ -107,7 +107,7 @@ def measure_size(place: Path, count: int, asked: int) -> dict[str, float]:
         "graph_s": filled.graph_seconds,
     }
     whole = allocated(folder)
-    parts = bytes_of_parts(folder / "catalog.sqlite")
+    parts = local_feature_bytes(folder / "catalog.sqlite")
     model = sum(allocated(file) for file in folder.glob("model-*.onnx"))
     row |= {
         "bytes_each": whole / count,
@@ -126,8 +126,8 @@ def allocated(path: Path) -> int:
     return sum(item.lstat().st_blocks * 512 for item in items)
 
 
-def bytes_of_parts(catalog: Path) -> int:
-    """What the local parts take in the catalogue, with the pages that they only half fill.
+def local_feature_bytes(catalog: Path) -> int:
+    """What the local features take in the catalogue, with the pages that they only half fill.
 
     SQLite's own count of pages is asked for where it was compiled in. Without it the catalogue is
     copied, and what it shrinks by without the table is the answer.
@@ -156,7 +156,7 @@ def bytes_of_parts(catalog: Path) -> int:
 def options() -> argparse.Namespace:
     """Read the command line."""
     parser = arguments(__doc__)
-    parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="pictures, by commas")
+    parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="images, by commas")
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--plot", type=Path, default=PLOT, help="where the plot goes")
     parser.add_argument("--replot", action="store_true", help="only draw, from the last results")
@@ -178,8 +178,8 @@ def report(rows: list[dict[str, float]], given: argparse.Namespace) -> None:
     )
     largest = rows[-1]
     figures = {
-        f"recall@10 at {largest['pictures']:,}": largest["recall_at_10"],
-        f"bytes each without local parts at {largest['pictures']:,}": largest[
+        f"recall@10 at {largest['images']:,}": largest["recall_at_10"],
+        f"bytes each without local features at {largest['images']:,}": largest[
             "bytes_each_without_parts"
         ],
     }
@@ -202,7 +202,7 @@ def main() -> None:
         for size in given.sizes:
             with tempfile.TemporaryDirectory() as temporary:
                 rows.append(measure_size(Path(temporary), size, given.queries))
-                print(f"{size:,} pictures are measured", file=sys.stderr)
+                print(f"{size:,} images are measured", file=sys.stderr)
         report(rows, given)
     if find_spec("matplotlib") is None:
         print("Without matplotlib there is no plot: pip install matplotlib")

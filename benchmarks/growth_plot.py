@@ -39,11 +39,11 @@ _CHARTS: list[tuple[str, str, list[tuple[str, str, str, str]]]] = [
         [("peak_mb", "with mapped files", _ORANGE, "s"), ("own_mb", "its own", _BLUE, "o")],
     ),
     (
-        "Disk per picture",
+        "Disk per image",
         "bytes",
         [
             ("bytes_each", "all", _ORANGE, "s"),
-            ("bytes_each_without_model", "without local parts and model", _BLUE, "o"),
+            ("bytes_each_without_model", "without local features and model", _BLUE, "o"),
         ],
     ),
     (
@@ -88,9 +88,7 @@ def _chart(
     lowest = float("inf")
     for key, label, colour, mark in lines:
         # A graph that was never built took no time, and a log scale has no zero.
-        points = [
-            (row["pictures"], row[key]) for row in rows if row[key] > 0.01 or key != "graph_s"
-        ]
+        points = [(row["images"], row[key]) for row in rows if row[key] > 0.01 or key != "graph_s"]
         if points:
             axis.plot(*zip(*points, strict=True), color=colour, marker=mark, lw=2, label=label)
             highest = max(highest, *(y for _, y in points))
@@ -102,7 +100,7 @@ def _chart(
     axis.set_ylim(10 ** floor(log10(lowest / 1.15)), 10 ** ceil(log10(highest * 1.15)))
     axis.set_title(title, loc="left", fontsize=12, fontweight="bold")
     axis.set_ylabel(unit)
-    axis.set_xlabel("pictures")
+    axis.set_xlabel("images")
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_major_formatter(FuncFormatter(_plain))
         scale.set_minor_formatter(NullFormatter())

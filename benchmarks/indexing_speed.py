@@ -1,4 +1,4 @@
-"""How fast pictures are indexed, against what decoding and network allow, and against CLIP.
+"""How fast images are indexed, against what decoding and network allow, and against CLIP.
 
     python benchmarks/indexing_speed.py [--count 600] [--rounds 3] [--quick]
 
@@ -13,7 +13,7 @@ Two-megapixel JPEGs are made in a temporary folder. Each round measures, one aft
   ``pip install torch==2.13.0 onnx onnxscript`` and is left out without them.
 
 Medians of the rounds are printed. Then ``glocal index`` runs in processes of its own over the
-same folder, and over one of large pictures, to see its peak memory.
+same folder, and over one of large images, to see its peak memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from measure import (
     run_process,
     write_results,
 )
-from photos import make_large_pictures, make_photos
+from photos import make_large_images, make_photos
 
 NEEDED = ("torch", "onnx", "onnxscript")
 TARGETS: list[Target] = [
@@ -62,16 +62,16 @@ Peers = dict[str, Callable[[Sequence[Path]], object]]
 
 
 def stages(encoder: Encoder, paths: Sequence[Path]) -> Figures:
-    """Milliseconds a picture on one thread: reading and hashing, decoding, network."""
+    """Milliseconds an image on one thread: reading and hashing, decoding, network."""
     spent = {"read and hash": 0.0, "decode": 0.0, "network": 0.0}
     for path in paths:
         times = [perf_counter()]
         data = read_bytes(path, LIMITS)
         content_id(data)
         times.append(perf_counter())
-        picture = load(data, min_pixels=encoder.card.area, limits=LIMITS)
+        image = load(data, min_pixels=encoder.card.area, limits=LIMITS)
         times.append(perf_counter())
-        encoder.encode([picture.array])
+        encoder.encode([image.array])
         times.append(perf_counter())
         for stage, seconds in zip(spent, np.diff(times), strict=True):
             spent[stage] += 1000 * float(seconds) / len(paths)
@@ -79,7 +79,7 @@ def stages(encoder: Encoder, paths: Sequence[Path]) -> Figures:
 
 
 def bare_pool(encoder: Encoder, paths: Sequence[Path]) -> float:
-    """Pictures a second when threads only decode and encode: what the machine really allows."""
+    """Images a second when threads only decode and encode: what the machine really allows."""
 
     def one(path: Path) -> None:
         encoder.encode([load(path, min_pixels=encoder.card.area, limits=LIMITS).array])
@@ -98,16 +98,16 @@ def _rate(call: Callable[[], object], count: int) -> float:
 
 
 def index_run(paths: Sequence[Path], folder: Path) -> Figures:
-    """Pictures a second of a real run into a new gallery: while encoding, and over all its time."""
+    """Images a second of a real run into a new gallery: while encoding, and over all its time."""
     with Gallery(folder) as gallery:
         report = gallery.add(paths[0].parent)
     if report.added != len(paths) or report.failed:
-        raise SystemExit(f"{report.added} of {len(paths)} pictures were added: {report.failed[:3]}")
+        raise SystemExit(f"{report.added} of {len(paths)} images were added: {report.failed[:3]}")
     return {"index run": report.images_per_second, "overall": report.added / report.seconds}
 
 
 def clip_pixels(path: Path) -> NDArray[np.float32]:
-    """A picture as CLIP takes it: the middle square of 224 pixels, normalised, ``(3, 224, 224)``.
+    """An image as CLIP takes it: the middle square of 224 pixels, normalised, ``(3, 224, 224)``.
 
     Decoded as glocal decodes, so that what differs is the network.
     """
@@ -185,7 +185,7 @@ def peak_memory(folder: Path, gallery: Path) -> float:
 def show(figures: Figures) -> None:
     """Print what was measured."""
     print_table(
-        "One picture, one thread",
+        "One image, one thread",
         ["stage", "ms"],
         [(name, figures[name]) for name in ("read and hash", "decode", "network")],
     )
@@ -196,7 +196,7 @@ def show(figures: Figures) -> None:
     ]
     print_table(
         f"{worker_count()} cores",
-        ["", "pictures/s", "index run is … times that"],
+        ["", "images/s", "index run is … times that"],
         rates,
     )
 
@@ -232,17 +232,17 @@ def main() -> None:
         figures = {name: median(one[name] for one in rounds) for name in rounds[0]}
         figures["peak MB, these photos"] = peak_memory(place / "photos", place / "own-process")
         large = {"photos": 2, "png_side": 3000} if given.quick else {"photos": 6, "png_side": 10000}
-        make_large_pictures(place / "large", **large)
-        figures["peak MB, large pictures"] = peak_memory(place / "large", place / "of-large")
+        make_large_images(place / "large", **large)
+        figures["peak MB, large images"] = peak_memory(place / "large", place / "of-large")
     show(figures)
     targets = print_targets(figures, TARGETS)
-    print(f"\nLarge pictures ({large}) peak at {figures['peak MB, large pictures']:.0f} MB.")
+    print(f"\nLarge images ({large}) peak at {figures['peak MB, large images']:.0f} MB.")
     write_results(
         "indexing_speed",
         {
             "count": given.count,
             "megabytes_each": megabytes / given.count,
-            "large_pictures": large,
+            "large_images": large,
             "medians": figures,
             "targets": targets,
             "rounds": rounds,

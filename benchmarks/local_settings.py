@@ -1,4 +1,4 @@
-"""The local parts' settings: how many matches they explain of true pairs and of false ones.
+"""The local features' settings: how many matches they explain of true pairs and of false ones.
 
 Nothing to run by itself: model_settings.py prints this table after its own.
 """
@@ -20,7 +20,7 @@ from default_model import Pixels, alteration, altered, blurred, shrunk
 from glocal.encoders.card import Card
 from glocal.encoders.fit import fit as fit_input
 from glocal.images import load
-from settings_pictures import Pictures
+from settings_images import Images
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from lite0_graph import Graph, trunk
@@ -102,21 +102,21 @@ def local_model(network: Any) -> ModelProto:
     outputs: dict[str, tuple[str, list[int | str]]] = {}
     for setting in {setting.output: setting for setting in SETTINGS}.values():
         cells = maps[setting.block]
-        judged = contrast(graph, cells) if setting.by_contrast else cells
-        _, places, picked = pick_cells(graph, cells, judged, LARGEST_COUNT)
+        evaluated = contrast(graph, cells) if setting.by_contrast else cells
+        _, places, picked = pick_cells(graph, cells, evaluated, LARGEST_COUNT)
         name = setting.output
         outputs[f"{name}_places"] = add_keypoints(graph, cells, places), [f"{name}_m", 2]
         outputs[f"{name}_cells"] = picked, [f"{name}_m", f"{name}_e"]
     return graph.model(outputs)
 
 
-def describe(network: Any, pictures: Iterable[Path | Pixels]) -> list[dict[str, Parts]]:
-    """Places and features of each picture, for every output of the model."""
+def describe(network: Any, images: Iterable[Path | Pixels]) -> list[dict[str, Parts]]:
+    """Places and features of each image, for every output of the model."""
     running = session(local_model(network))
     sizes = Card.read(json.dumps(card({})), "being made")
     names = [output.name for output in running.get_outputs()]
     found = []
-    for picture in pictures:
+    for picture in images:
         image = fit_input(load(picture, min_pixels=sizes.area).array, sizes)
         arrays = dict(zip(names, running.run(names, {"image": image}), strict=True))
         height, width = image.shape[1:3]
@@ -131,7 +131,7 @@ def describe(network: Any, pictures: Iterable[Path | Pixels]) -> list[dict[str, 
 def described(
     found: dict[str, Parts], setting: LocalSetting, projection: Projection | None
 ) -> Parts:
-    """What this setting keeps of one picture."""
+    """What this setting keeps of one image."""
     places, cells = found[setting.output]
     places, cells = places[: setting.count], cells[: setting.count]
     if projection is None:
@@ -202,17 +202,17 @@ def columns(
     ]
 
 
-def print_local(network: Any, pictures: Pictures) -> None:
-    """Run the pictures through the network once, then compare the settings."""
-    _, fitted = fitting_features(network, [pictures.fitted[0], pictures.walls])
-    originals = describe(network, pictures.originals)
+def print_local(network: Any, images: Images) -> None:
+    """Run the images through the network once, then compare the settings."""
+    _, fitted = fitting_features(network, [images.fitted[0], images.walls])
+    originals = describe(network, images.originals)
     copies = [
         parts
         for first, second in WAYS
-        for parts in describe(network, altered(altered(pictures.originals, first), second))
+        for parts in describe(network, altered(altered(images.originals, first), second))
     ]
-    scenes = describe(network, pictures.scenes[0])
-    pairs = copy_pairs(len(copies), len(originals)), scene_pairs(pictures.scenes[1])
+    scenes = describe(network, images.scenes[0])
+    pairs = copy_pairs(len(copies), len(originals)), scene_pairs(images.scenes[1])
     sharp = np.array(
         [
             not {blurred, shrunk} & {alteration(number, first), alteration(number, second)}
@@ -221,7 +221,7 @@ def print_local(network: Any, pictures: Pictures) -> None:
         ]
     )
     print(
-        "\n## Local parts\n\n"
+        "\n## Local features\n\n"
         f"Copies, altered twice: {len(pairs[0][0])} true pairs, {len(pairs[0][1])} false ones; "
         f"{sharp.sum()} true ones are sharp, neither blurred nor shrunk. "
         f"Scenes: {len(pairs[1][0])} and {len(pairs[1][1])} pairs. "

@@ -179,7 +179,7 @@ Target = tuple[str, str, float]
 
 def print_targets(figures: Mapping[str, float], targets: Sequence[Target]) -> list[dict[str, Any]]:
     """Print those targets whose figure was measured, each with a verdict, and return them."""
-    judged = [
+    evaluated = [
         {
             "figure": name,
             "measured": figures[name],
@@ -189,8 +189,10 @@ def print_targets(figures: Mapping[str, float], targets: Sequence[Target]) -> li
         for name, sign, bound in targets
         if name in figures
     ]
-    print_table("Targets", ["", "measured", "target", "met"], [tuple(x.values()) for x in judged])
-    return judged
+    print_table(
+        "Targets", ["", "measured", "target", "met"], [tuple(x.values()) for x in evaluated]
+    )
+    return evaluated
 
 
 def write_results(name: str, figures: Mapping[str, Any], *, quick: bool) -> None:

@@ -4,8 +4,8 @@
     python benchmarks/model_settings.py > benchmarks/results/model_settings.md
 
 Needs the data sets beside the repository and Debian 12, as the other script does; elsewhere unpack
-the packages of make_untrained_model.py and settings_pictures.py and name their folders. Settings
-were chosen by the first columns, validation; those in italics are pictures that no choice was made
+the packages of make_untrained_model.py and settings_images.py and name their folders. Settings
+were chosen by the first columns, validation; those in italics are images that no choice was made
 by. One thread, 3.5 GB of memory, a quarter of an hour; --quick is to see that it runs.
 """
 
@@ -36,7 +36,7 @@ from glocal.evaluate import (
 )
 from glocal.images import load
 from local_settings import print_local
-from settings_pictures import MONUMENTS, Pictures, read_pictures
+from settings_images import MONUMENTS, Images, read_images
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from lite0_graph import Graph, trunk
@@ -58,7 +58,7 @@ from make_untrained_model import (
 INPUT_STEP = 3  # inputs are compared on every third photo
 QUICK_STEP = 7
 
-Features = dict[str, NDArray[np.float16]]  # of each set of pictures, ``(n, channels)``
+Features = dict[str, NDArray[np.float16]]  # of each set of images, ``(n, channels)``
 Vectors = NDArray[np.float32]
 
 
@@ -79,7 +79,7 @@ class Pooling:
         return f"{name}, PCA {self.dim}, whitening {self.whitening:g}{only}"
 
     def vectors(self, features: Features) -> dict[str, Vectors]:
-        """Every set of pictures as unit vectors."""
+        """Every set of images as unit vectors."""
         pooled = {name: found.astype(np.float32) for name, found in features.items()}
         if self.dim is None:
             return {name: _unit(found) for name, found in pooled.items()}
@@ -102,7 +102,7 @@ POOLINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """How a picture becomes the network's input."""
+    """How an image becomes the network's input."""
 
     name: str
     card: Card
@@ -145,9 +145,9 @@ def pooled_model(network: Any, powers: Sequence[float]) -> onnxruntime.Inference
 
 
 def features_of(
-    network: Any, pictures: Pictures, to_input: Input, powers: Sequence[float]
+    network: Any, pictures: Images, to_input: Input, powers: Sequence[float]
 ) -> dict[float, Features]:
-    """Run every picture through the network once; the features of each power of pooling."""
+    """Run every image through the network once; the features of each power of pooling."""
     model = pooled_model(network, powers)
     sets: dict[str, Iterable[Path | Pixels]] = {
         "fitted": pictures.fitted[0],
@@ -175,35 +175,35 @@ def _unit(vectors: NDArray[np.floating[Any]]) -> Vectors:
     return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
-def judged(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]:
+def evaluated(vectors: dict[str, Vectors], images: Images) -> list[str]:
     """A column of the tables each, in the order of `HEADER`."""
     return [
-        *validation(vectors, pictures),
-        *altered_copies(vectors, pictures),
-        *reported(vectors, pictures),
+        *validation(vectors, images),
+        *altered_copies(vectors, images),
+        *reported(vectors, images),
     ]
 
 
-def validation(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]:
+def validation(vectors: dict[str, Vectors], images: Images) -> list[str]:
     """Grocery's validation photos among all of these and of training, themselves left out."""
     queries = vectors["validation"]
-    held_out = vectors["originals"][: len(pictures.held_out[0])]
+    held_out = vectors["originals"][: len(images.held_out[0])]
     scores = queries @ np.concatenate([queries, vectors["fitted"], held_out]).T
     np.fill_diagonal(scores, -2)  # so that it is last
-    labels = np.array(pictures.validation[1])
-    everything = np.concatenate([labels, pictures.fitted[1], pictures.held_out[1]])
+    labels = np.array(images.validation[1])
+    everything = np.concatenate([labels, images.fitted[1], images.held_out[1]])
     right = everything[rank_by_score(scores)[:, :-1]] == labels[:, None]
     return [f"{100 * mean_average_precision(right):.1f} / {100 * recall_at(right, 1):.1f}"]
 
 
-def altered_copies(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]:
+def altered_copies(vectors: dict[str, Vectors], images: Images) -> list[str]:
     """Recall@1 of the original: of all copies, of those of monuments, of the shrunk ones."""
     gallery = np.concatenate([vectors["originals"], vectors["fitted"]])
-    numbers, seeds = range(len(pictures.originals)), range(len(ALTERATIONS))
+    numbers, seeds = range(len(images.originals)), range(len(ALTERATIONS))
     number = np.tile(numbers, len(seeds))
     small = np.array([alteration(n, seed) is shrunk for seed in seeds for n in numbers])
     shares = []
-    for some in (number >= 0, number >= len(pictures.held_out[0]), small):
+    for some in (number >= 0, number >= len(images.held_out[0]), small):
         found = evaluate_labelled(
             vectors["copies"][some], number[some], gallery, np.arange(len(gallery))
         )
@@ -211,14 +211,14 @@ def altered_copies(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]
     return [" / ".join(shares)]
 
 
-def reported(vectors: dict[str, Vectors], pictures: Pictures) -> list[str]:
+def reported(vectors: dict[str, Vectors], images: Images) -> list[str]:
     """What default_model.py measures, from the vectors given."""
-    shop, shop_labels = vectors["test"], pictures.test[1]
+    shop, shop_labels = vectors["test"], images.test[1]
     everything = np.concatenate([vectors["scenes"], shop])
-    labels = pictures.scenes[1] + [f"shop photo {number}" for number in range(len(shop))]
+    labels = images.scenes[1] + [f"shop photo {number}" for number in range(len(shop))]
     results = [
         evaluate_labelled(shop, shop_labels, shop, shop_labels, exclude_self=True),
-        evaluate_labelled(vectors["icons"], pictures.icons[1], shop, shop_labels),
+        evaluate_labelled(vectors["icons"], images.icons[1], shop, shop_labels),
         evaluate_labelled(everything, labels, everything, labels, exclude_self=True),
     ]
     return [f"{100 * x.mean_ap:.1f} / {100 * x.recall_at[1]:.1f}" for x in results]
@@ -228,7 +228,7 @@ HEADER = (
     "validation mAP / r@1",
     "altered: all / monuments / shrunk",
     "*Grocery test*",
-    "*product picture*",
+    "*product image*",
     "*scenes*",
 )
 
@@ -237,31 +237,31 @@ def print_row(name: str, columns: Sequence[str], *, chosen: bool) -> None:
     print(f"| {f'**{name}**' if chosen else name} | {' | '.join(columns)} |", flush=True)
 
 
-def print_header(title: str, pictures: Pictures, first: str) -> None:
+def print_header(title: str, images: Images, first: str) -> None:
     print(
         f"\n## {title}\n\n"
-        f"Fitted on {len(pictures.fitted[0])} grocery photos and {len(pictures.walls)} wallpapers. "
-        f"Queries: {len(pictures.validation[0])} validation photos, {len(pictures.copies)} altered "
-        f"copies of {len(pictures.held_out[0])} held-out grocery photos and "
-        f"{len(pictures.monuments)} monuments; {len(pictures.test[0])} test photos.\n"
+        f"Fitted on {len(images.fitted[0])} grocery photos and {len(images.walls)} wallpapers. "
+        f"Queries: {len(images.validation[0])} validation photos, {len(images.copies)} altered "
+        f"copies of {len(images.held_out[0])} held-out grocery photos and "
+        f"{len(images.monuments)} monuments; {len(images.test[0])} test photos.\n"
     )
     print_row(first, HEADER, chosen=False)
     print(f"| --- |{' ---: |' * len(HEADER)}")
 
 
-def print_poolings(network: Any, pictures: Pictures) -> None:
-    features = features_of(network, pictures, inputs()[0], POWERS)
-    print_header("Pooling and projection", pictures, "setting")
+def print_poolings(network: Any, images: Images) -> None:
+    features = features_of(network, images, inputs()[0], POWERS)
+    print_header("Pooling and projection", images, "setting")
     for pooling in POOLINGS:
-        columns = judged(pooling.vectors(features[pooling.power]), pictures)
+        columns = evaluated(pooling.vectors(features[pooling.power]), images)
         print_row(str(pooling), columns, chosen=pooling == CHOSEN)
 
 
-def print_inputs(network: Any, pictures: Pictures, compared: Sequence[Input]) -> None:
-    print_header(f"Input ({CHOSEN}, fitted for each)", pictures, "input")
+def print_inputs(network: Any, images: Images, compared: Sequence[Input]) -> None:
+    print_header(f"Input ({CHOSEN}, fitted for each)", images, "input")
     for number, to_input in enumerate(compared):
-        features = features_of(network, pictures, to_input, [CHOSEN.power])[CHOSEN.power]
-        columns = judged(CHOSEN.vectors(features), pictures)
+        features = features_of(network, images, to_input, [CHOSEN.power])[CHOSEN.power]
+        columns = evaluated(CHOSEN.vectors(features), images)
         print_row(to_input.name, columns, chosen=number == 0)
 
 
@@ -269,24 +269,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument(
-        "--pictures", type=Path, action="append", help="use these folders, not Debian's packages"
+        "--images", type=Path, action="append", help="use these folders, not Debian's packages"
     )
     parser.add_argument("--monuments", type=Path, help=f"folder with {MONUMENTS}, unpacked")
     parser.add_argument("--quick", action="store_true", help="every seventh photo, two inputs")
     options = parser.parse_args()
     network = load_network()
     with tempfile.TemporaryDirectory() as folder:
-        walls = options.pictures or fetch_packages(Path(folder), PACKAGES)
+        walls = options.images or fetch_packages(Path(folder), PACKAGES)
         monuments = options.monuments or fetch_packages(Path(folder), [MONUMENTS])[0]
         extent = "every seventh photo: no results" if options.quick else "one thread"
         print("# Settings of the bundled model\n")
         print(f"Printed by `python benchmarks/model_settings.py` ({extent}).")
         step = QUICK_STEP if options.quick else 1
-        pictures = read_pictures(options.data, walls, monuments, step)
-        print_poolings(network, pictures)
-        print_local(network, pictures)
+        images = read_images(options.data, walls, monuments, step)
+        print_poolings(network, images)
+        print_local(network, images)
         step, count = (QUICK_STEP, 2) if options.quick else (INPUT_STEP, None)
-        fewer = read_pictures(options.data, walls, monuments, step)
+        fewer = read_images(options.data, walls, monuments, step)
         print_inputs(network, fewer, inputs()[:count])
 
 

@@ -1,7 +1,7 @@
 """Photographs to measure with: two-megapixel JPEGs made of the data beside the repository.
 
 Large source photos are cut at their own resolution, small ones are laid side by side at theirs:
-enlarging would make pictures smoother, and so quicker to decode, than a camera's. Where there are
+enlarging would make images smoother, and so quicker to decode, than a camera's. Where there are
 no data sets, noise with the spectrum of photographs (1/f) takes their place. Nothing to run by
 itself.
 """
@@ -21,14 +21,14 @@ _QUALITY = 90
 
 
 def source_photos(data: Path = DATA) -> list[Path]:
-    """The photographs to cut pictures from: a few of the shop, and all of the scenes."""
+    """The photographs to cut images from: a few of the shop, and all of the scenes."""
     shop = sorted((data / "grocery" / "dataset").glob("t*/**/*.jpg"))
     scenes = sorted((data / "scenes").glob("**/*.jpg"))
     return shop[:: max(1, len(shop) // 500)] + scenes
 
 
-def picture(number: int, size: tuple[int, int], sources: Sequence[Path]) -> Image.Image:
-    """The picture with this number, ``size`` pixels wide and high; the same at every call."""
+def image(number: int, size: tuple[int, int], sources: Sequence[Path]) -> Image.Image:
+    """The image with this number, ``size`` pixels wide and high; the same at every call."""
     random = np.random.default_rng([number, *size])
     if not sources:
         return Image.fromarray(_noise(size, random))
@@ -83,19 +83,19 @@ def make_photos(folder: Path, count: int, size: tuple[int, int] = TWO_MEGAPIXELS
     sources = source_photos()
     paths = [folder / f"IMG_{number:05d}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
-        picture(number, size, sources).save(path, "JPEG", quality=_QUALITY)
+        image(number, size, sources).save(path, "JPEG", quality=_QUALITY)
     return paths
 
 
-def make_large_pictures(folder: Path, *, photos: int, png_side: int) -> list[Path]:
+def make_large_images(folder: Path, *, photos: int, png_side: int) -> list[Path]:
     """Write what strains memory: progressive JPEGs of 24 megapixels, and one square PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = source_photos()
     paths = [folder / f"progressive-{number}.jpg" for number in range(photos)]
     for number, path in enumerate(paths):
-        large = picture(number, TWO_MEGAPIXELS, sources).resize((6000, 4000))
+        large = image(number, TWO_MEGAPIXELS, sources).resize((6000, 4000))
         large.save(path, "JPEG", quality=_QUALITY, progressive=True)
     paths.append(folder / "huge.png")
-    huge = picture(photos, TWO_MEGAPIXELS, sources).resize((png_side, png_side))
+    huge = image(photos, TWO_MEGAPIXELS, sources).resize((png_side, png_side))
     huge.save(paths[-1], "PNG", compress_level=1)
     return paths

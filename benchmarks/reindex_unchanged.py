@@ -4,7 +4,7 @@
 
 Makes 100,000 small JPEGs, each different, in 500 folders, and a gallery that has them all: its
 catalogue and vectors are written directly, with the sizes and times the files really have. Then
-``glocal index`` runs over them in processes of its own, and must find every picture unchanged. The
+``glocal index`` runs over them in processes of its own, and must find every image unchanged. The
 median time and the highest memory are printed; also the time of listing the same folders without
 doing anything else, which nothing can beat.
 """
@@ -34,28 +34,28 @@ from measure import (
     run_process,
     write_results,
 )
-from synthetic import file_name, fill_gallery, picture_folders
+from synthetic import file_name, fill_gallery, image_folders
 
 TARGETS: list[Target] = [("glocal index, s", "<=", 5.0)]
 
 
 def tiny_jpeg() -> bytes:
-    """A picture of 8 x 8 pixels."""
+    """An image of 8 x 8 pixels."""
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize((8, 8)).save(buffer, "JPEG", quality=50)
     return buffer.getvalue()
 
 
 def numbered(jpeg: bytes, number: int) -> bytes:
-    """The same picture with a comment that makes its file unlike all others."""
+    """The same image with a comment that makes its file unlike all others."""
     comment = b"%012d" % number
     segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
     return jpeg[:2] + segment + jpeg[2:]
 
 
 def make_files(root: Path, count: int, jpeg: bytes) -> None:
-    """Write the pictures where the gallery will say they are."""
-    for folder, numbers in picture_folders(root, count):
+    """Write the images where the gallery will say they are."""
+    for folder, numbers in image_folders(root, count):
         folder.mkdir(parents=True)
         for number in numbers:
             (folder / file_name(number)).write_bytes(numbered(jpeg, number))
@@ -80,7 +80,7 @@ def unchanged_run(root: Path, gallery: Path, count: int) -> Ended:
     ended = run_process([*glocal_command(), "index", root, "--gallery", gallery, "--json"])
     report = json.loads(ended.output)
     if report["unchanged"] != count or report["added"] or report["updated"] or report["failed"]:
-        raise SystemExit(f"not all of {count} pictures were found unchanged: {ended.output[:500]}")
+        raise SystemExit(f"not all of {count} images were found unchanged: {ended.output[:500]}")
     return ended
 
 
@@ -97,7 +97,7 @@ def options() -> argparse.Namespace:
 
 def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Make files and gallery, then run over them."""
-    root, gallery, jpeg = place / "pictures", place / "gallery", tiny_jpeg()
+    root, gallery, jpeg = place / "images", place / "gallery", tiny_jpeg()
     make_files(root, given.count, jpeg)
     fill_gallery(
         gallery,

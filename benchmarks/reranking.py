@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from default_model import DATA, Pixels, grocery_icons, grocery_split, scene_photos
-from glocal.encoders import DEFAULT_MODEL, Encoder, LocalParts, load_encoder
+from glocal.encoders import DEFAULT_MODEL, Encoder, LocalFeatures, load_encoder
 from glocal.evaluate import mean_average_precision, recall_at
 from glocal.images import load
 from glocal.ranking.muvera import FixedEncoding, max_similarity
-from glocal.ranking.registry import GALLERY_TRANSFORMS, PART_RERANKINGS, RERANKINGS, TOP
+from glocal.ranking.registry import GALLERY_TRANSFORMS, LOCAL_RERANKINGS, RERANKINGS, TOP
 
 Vectors = NDArray[np.float32]
 Score = Callable[[int, NDArray[np.intp]], Vectors]
@@ -37,7 +37,7 @@ Score = Callable[[int, NDArray[np.intp]], Vectors]
 
 @dataclass(frozen=True)
 class Set:
-    """Encoded pictures: vectors ``(n, d)``, local descriptors ``(n, m, e)`` and labels ``(n,)``."""
+    """Encoded images: vectors ``(n, d)``, local descriptors ``(n, m, e)`` and labels ``(n,)``."""
 
     vectors: Vectors
     descriptors: Vectors
@@ -65,16 +65,16 @@ class Figures:
 
 
 def encoded(
-    encoder: Encoder, name: str, pictures: Sequence[Path | Pixels], labels: Sequence[str]
+    encoder: Encoder, name: str, images: Sequence[Path | Pixels], labels: Sequence[str]
 ) -> Set:
-    """Encode pictures, or read what an earlier run kept of them."""
+    """Encode images, or read what an earlier run kept of them."""
     card = encoder.card
     kept = Path(tempfile.gettempdir()) / f"glocal-{card.name}-{card.version}-{name}.npz"
     if kept.is_file():
         with np.load(kept) as file:
             if list(file["labels"]) == list(labels):
                 return Set(file["vectors"], file["descriptors"], file["labels"])
-    all_of_it = [encoder.encode([load(picture, min_side=320).array])[0] for picture in pictures]
+    all_of_it = [encoder.encode([load(image, min_side=320).array])[0] for image in images]
     made = Set(
         np.stack([each.vector for each in all_of_it]),
         np.stack([each.descriptors for each in all_of_it]),
@@ -99,7 +99,7 @@ def ranked_relevance(
     return relevant[np.lexsort((relevant, -scores))]
 
 
-def judge(task: Task, gallery: Vectors, score: Score | None) -> Figures:
+def evaluate(task: Task, gallery: Vectors, score: Score | None) -> Figures:
     rows, times = [], []
     for number, query in enumerate(task.queries.vectors):
         scores = gallery @ query
@@ -127,23 +127,23 @@ def judge(task: Task, gallery: Vectors, score: Score | None) -> Figures:
     )
 
 
-def as_parts(pictures: Set) -> list[LocalParts]:
+def as_parts(images: Set) -> list[LocalFeatures]:
     return [
-        LocalParts(np.zeros((len(rows), 2), np.float32), rows, np.ones(len(rows), np.float32))
-        for rows in pictures.descriptors
+        LocalFeatures(np.zeros((len(rows), 2), np.float32), rows, np.ones(len(rows), np.float32))
+        for rows in images.descriptors
     ]
 
 
 def every_method(task: Task) -> dict[str, Figures]:
     gallery, queries = task.gallery.vectors, task.queries.vectors
-    results = {"none": judge(task, gallery, None)}
+    results = {"none": evaluate(task, gallery, None)}
     for name, by_vectors in RERANKINGS.items():
-        results[name] = judge(
+        results[name] = evaluate(
             task, gallery, lambda q, places, by=by_vectors.rerank: by(queries[q], gallery[places])
         )
     asked, stored = as_parts(task.queries), as_parts(task.gallery)
-    for name, by_parts in PART_RERANKINGS.items():
-        results[name] = judge(
+    for name, by_parts in LOCAL_RERANKINGS.items():
+        results[name] = evaluate(
             task,
             gallery,
             lambda q, places, compare=by_parts.compare: np.array(
@@ -151,7 +151,7 @@ def every_method(task: Task) -> dict[str, Figures]:
             ),
         )
     for name, whole in GALLERY_TRANSFORMS.items():
-        results[f"{name}, whole gallery"] = judge(task, whole.transform(gallery), None)
+        results[f"{name}, whole gallery"] = evaluate(task, whole.transform(gallery), None)
     return results
 
 
@@ -179,7 +179,7 @@ def test_tasks(encoder: Encoder, data: Path) -> list[Task]:
         shop = encoded(encoder, "grocery-test", paths, labels)
         icons = encoded(encoder, "grocery-icons", *grocery_icons(data / "grocery"))
         tasks.append(Task("Grocery photo to photos", shop, shop, np.arange(len(shop.labels))))
-        tasks.append(Task("Grocery product picture to photos", icons, shop, np.empty(0, np.intp)))
+        tasks.append(Task("Grocery product image to photos", icons, shop, np.empty(0, np.intp)))
     if (data / "scenes" / "labels.csv").is_file():
         paths, labels = scene_photos(data / "scenes")
         scenes = encoded(encoder, "scenes", paths, labels)
@@ -225,7 +225,7 @@ def local_ranking(
     encodings = encoding.encode_documents(list(gallery.descriptors))
     figures: dict[str, object] = {
         "numbers in an encoding": encoding.dim,
-        "ms to encode a picture": 1000 * (time.perf_counter() - started) / len(encodings),
+        "ms to encode an image": 1000 * (time.perf_counter() - started) / len(encodings),
     }
     ways: dict[str, list[NDArray[np.bool_]]] = {
         name: [] for name in ("vector", "encoding", "MaxSim of all", "MaxSim of the best 100")

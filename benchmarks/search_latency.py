@@ -1,4 +1,4 @@
-"""How long a search takes in a gallery of 100,000 pictures, and what each part of it takes.
+"""How long a search takes in a gallery of 100,000 images, and what each part of it takes.
 
     python benchmarks/search_latency.py [--count 100000] [--work DIR] [--quick]
 
@@ -78,7 +78,7 @@ def conditions(root: Path) -> dict[str, str]:
 def whole_searches(
     gallery: Gallery, photos: Sequence[Path], rounds: int, *, verify: bool
 ) -> dict[str, float]:
-    """Medians over many searches with pictures: each part, and what is left of the whole."""
+    """Medians over many searches with images: each part, and what is left of the whole."""
     parts: dict[str, list[float]] = {}
     for _ in range(rounds):
         for photo in photos:
@@ -203,7 +203,7 @@ def show_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
 def options() -> argparse.Namespace:
     """Read the command line."""
     parser = arguments(__doc__)
-    parser.add_argument("--count", type=int, default=100_000, help="pictures in the gallery")
+    parser.add_argument("--count", type=int, default=100_000, help="images in the gallery")
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--work", type=Path, help="keep or find the filled gallery here")
     given = parser.parse_args()
@@ -215,7 +215,7 @@ def options() -> argparse.Namespace:
 
 def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Everything, as it goes into the results."""
-    root = Path("/pictures")
+    root = Path("/images")
     filled = gallery_at(place, given.count, root)
     queries = filled.space.queries(given.queries)
     photos = make_photos(place / "photos", 3 if given.quick else 20)
@@ -226,7 +226,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         second = whole_searches(gallery, photos, rounds, verify=True)
     for title, parts in (("by the vector", figures), ("with the second look", second)):
         print_table(
-            f"Gallery.search, {given.count:,} pictures, {title}",
+            f"Gallery.search, {given.count:,} images, {title}",
             ["part", "median, ms"],
             [(name.removesuffix(", ms"), value) for name, value in parts.items()],
         )
@@ -238,7 +238,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         vectors["recall@10"], vectors["worst recall@10"] = opened.recall_at_10(queries)
         under = filtered(opened, root, queries[: max(10, given.queries // 6)])
     print_table("From a vector to files", ["", "median"], list(vectors.items()))
-    show_rows(f"Under conditions, {given.count:,} pictures", under)
+    show_rows(f"Under conditions, {given.count:,} images", under)
     crossing = crossover(place, given.crossover, given.queries)
     show_rows(f"Exact scan or graph (glocal: from {edge_store.GRAPH_FROM:,} on)", crossing)
     figures |= vectors

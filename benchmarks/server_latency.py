@@ -1,4 +1,4 @@
-"""How soon a server of 100,000 pictures answers a search: what the page waits for.
+"""How soon a server of 100,000 images answers a search: what the page waits for.
 
     python benchmarks/server_latency.py [--count 100000] [--work DIR] [--quick]
 
@@ -74,7 +74,7 @@ def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[float, dic
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--count", type=int, default=100_000, help="pictures in the gallery")
+    parser.add_argument("--count", type=int, default=100_000, help="images in the gallery")
     parser.add_argument("--work", type=Path, help="keep or find the filled gallery here")
     given = parser.parse_args()
     if given.quick:
@@ -82,7 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = given.work or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
-        filled = gallery_at(place, given.count, Path("/pictures"))
+        filled = gallery_at(place, given.count, Path("/images"))
         photos = [photo.read_bytes() for photo in make_photos(place / "photos", 20)]
         server, port = started(filled.folder)
         times: dict[str, list[float]] = {"upload": [], "again": []}
@@ -105,7 +105,7 @@ def main() -> None:
         (name, median(found), percentile(found, 0.95), max(found)) for name, found in times.items()
     ]
     print_table(
-        f"A search by HTTP, {given.count:,} pictures", ["", "median, ms", "p95", "slowest"], rows
+        f"A search by HTTP, {given.count:,} images", ["", "median, ms", "p95", "slowest"], rows
     )
     inside = {stage: median(found) for stage, found in stages.items()}
     print_table("Inside", ["stage", "median, ms"], list(inside.items()))

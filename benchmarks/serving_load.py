@@ -1,10 +1,10 @@
-"""`glocal serve` under load: 50 clients that search without pause while an index run adds pictures.
+"""`glocal serve` under load: 50 clients that search without pause while an index run adds images.
 
 Two rounds of a minute each, against a real server in a process of its own on loopback. In the
 first all clients behave. In the second half of them send garbage, bodies of a gigabyte, truncated
-pictures and forms, or a byte a second, and what counts is how the others fare. Every client keeps
+images and forms, or a byte a second, and what counts is how the others fare. Every client keeps
 one connection and sends the next search when it has the answer to the last; each sends another
-photograph than its neighbours. Pictures are those of the shop beside the repository, or noise.
+photograph than its neighbours. Images are those of the shop beside the repository, or noise.
 
 The machine's cores are shared by clients, server, decoders and index run.
 """
@@ -41,7 +41,7 @@ from measure import (
     run_process,
     write_results,
 )
-from photos import DATA, picture
+from photos import DATA, image
 
 TARGETS = [
     ("failed searches", "<=", 0),
@@ -155,7 +155,7 @@ async def attack(port: int, photo: bytes, ends: float, tally: Tally, seed: int) 
     whole = request(photo)
     giant = _HEAD + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
     while time.monotonic() < ends:
-        kind = chosen.choice(["garbage", "giant", "truncated picture", "truncated form", "slow"])
+        kind = chosen.choice(["garbage", "giant", "truncated image", "truncated form", "slow"])
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
@@ -168,7 +168,7 @@ async def attack(port: int, photo: bytes, ends: float, tally: Tally, seed: int) 
                         for _ in range(1_000):
                             writer.write(b"100000\r\n" + b"x" * 2**20 + b"\r\n")
                             await writer.drain()
-                    elif kind == "truncated picture":
+                    elif kind == "truncated image":
                         writer.write(request(photo[: chosen.randrange(len(photo))]))
                         await answer_of(reader)
                     elif kind == "truncated form":
@@ -198,7 +198,7 @@ async def round_of(
     return tally
 
 
-def pictures(count: int, folder: Path) -> list[Path]:
+def images(count: int, folder: Path) -> list[Path]:
     """Photographs of the shop, or of noise where there are none."""
     found = sorted((DATA / "grocery" / "dataset").glob("**/*.jpg"))
     if len(found) >= count:
@@ -207,7 +207,7 @@ def pictures(count: int, folder: Path) -> list[Path]:
     made = []
     for number in range(count):
         made.append(folder / f"{number}.jpg")
-        picture(number, (348, 348), ()).save(made[-1])
+        image(number, (348, 348), ()).save(made[-1])
     return made
 
 
@@ -243,7 +243,7 @@ def figures(tally: Tally, seconds: float) -> dict[str, Any]:
 
 def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Both rounds, as they go into the results."""
-    chosen = pictures(given.count + 2 * given.added + 200, place / "noise")
+    chosen = images(given.count + 2 * given.added + 200, place / "noise")
     parts = {"old": given.count, "new": given.added, "newer": given.added}
     for name, count in parts.items():
         (place / name).mkdir()
@@ -267,7 +267,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
             progress = client.index_run(run.id)
             done = progress.progress["done"] if progress.progress else 0
             rounds[title] = figures(tally, given.seconds) | {
-                "pictures indexed meanwhile": done,
+                "images indexed meanwhile": done,
                 "index run": progress.state,
             }
             for state in client.follow(run.id):
@@ -275,13 +275,13 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
                     raise SystemExit(f"the index run failed: {state.error}")
         with contextlib.suppress(ServerError):
             killed = _metrics(port)
-        held = client.info()["pictures"]
+        held = client.info()["images"]
     finally:
         watch.close()
         server.send_signal(signal.SIGTERM)
         status = server.wait(timeout=60)
     columns = ["p50, ms", "p99, ms", "slowest, ms", "searches/s", "failed",
-               "pictures indexed meanwhile"]  # fmt: skip
+               "images indexed meanwhile"]  # fmt: skip
     print_table(
         f"{given.clients} clients for {given.seconds:g} s",
         ["", *columns],
@@ -297,7 +297,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     return {
         "clients": given.clients,
         "seconds": given.seconds,
-        "pictures before, added in each round, in the end": [given.count, given.added, held],
+        "images before, added in each round, in the end": [given.count, given.added, held],
         "rounds": rounds,
         "peak memory, MB": {"server": watch.server / 1e6, "decoders": watch.decoders / 1e6},
         "decoders killed": killed,
@@ -322,7 +322,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each round")
-    parser.add_argument("--count", type=int, default=300, help="pictures in the gallery before")
+    parser.add_argument("--count", type=int, default=300, help="images in the gallery before")
     parser.add_argument("--added", type=int, default=2_450, help="by the index run of each round")
     given = parser.parse_args()
     if given.quick:

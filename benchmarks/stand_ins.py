@@ -1,19 +1,19 @@
-"""Stand-ins for what the default model is judged by, made of pictures it never learned from.
+"""Stand-ins for what the default model is judged by, made of images it never learned from.
 
-    python benchmarks/stand_ins.py --pictures FOLDER [--model NAME-OR-FILE ...] [--only NAME ...]
+    python benchmarks/stand_ins.py --images FOLDER [--model NAME-OR-FILE ...] [--only NAME ...]
         [--views FOLDER ...] [--json FIGURES.json]
 
-* ``product picture`` and ``carton``: Grocery's product pictures against the test photos of cartons,
+* ``product image`` and ``carton``: Grocery's product images against the test photos of cartons,
   and those photos among each other, by SKU;
 * ``scenes``: the scenes among Grocery's test photos;
-* ``unseen copies``: pictures of packages kept aside, in ways that training does not change them,
+* ``unseen copies``: images of packages kept aside, in ways that training does not change them,
   among their originals, Grocery's test photos and textures kept aside;
-* ``photographed``: the same pictures, framed on a wall and photographed from aside;
+* ``photographed``: the same images, framed on a wall and photographed from aside;
 * ``corridor``: frames of 160x120 pixels from rendered rooms, corridors and streets, with textures
-  and pictures kept aside; right is another frame from the same spot;
+  and images kept aside; right is another frame from the same spot;
 * ``views``: folders of photos, each of one thing from many sides, among Grocery's test photos.
 
-FOLDER is what ``scripts/gather_training_pictures.py`` filled; its ``judge`` part is used, and
+FOLDER is what ``scripts/gather_training_images.py`` filled; its ``judge`` part is used, and
 ``scripts/render_places.py FOLDER --use judge --scenes 40 --size 160 120`` makes the frames. What
 is absent is left out.
 """
@@ -41,9 +41,9 @@ Source = Path | Pixels
 
 @dataclass(frozen=True)
 class StandIn:
-    """Queries and the gallery in which a picture with the same label is right.
+    """Queries and the gallery in which an image with the same label is right.
 
-    Without queries of its own, every picture of the gallery is one, left out of its own ranking;
+    Without queries of its own, every image of the gallery is one, left out of its own ranking;
     labels that nothing else has are not asked for.
     """
 
@@ -72,7 +72,7 @@ class Vectors:
         return np.stack(rows)
 
 
-def judge(stand_in: StandIn, vectors: Vectors) -> LabelledResult:
+def evaluate(stand_in: StandIn, vectors: Vectors) -> LabelledResult:
     gallery = vectors.of(stand_in.gallery)
     if stand_in.queries:
         queries = vectors.of(stand_in.queries)
@@ -87,7 +87,7 @@ def cartons(data: Path) -> dict[str, StandIn]:
     photos, skus = [folder / row["path"] for row in rows], [row["sku"] for row in rows]
     icons = [(folder / path, sku) for sku, path in listing["iconic"].items()]
     return {
-        "product picture": StandIn(photos, skus, [p for p, _ in icons], [s for _, s in icons]),
+        "product image": StandIn(photos, skus, [p for p, _ in icons], [s for _, s in icons]),
         "carton": StandIn(photos, skus),
     }
 
@@ -105,7 +105,7 @@ def _shop(data: Path) -> tuple[list[Path], list[str]]:
 
 
 def kept_aside(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Pictures, and textures, of the packages that are not trained on; no manual's screenshots."""
+    """Images, and textures, of the packages that are not trained on; no manual's screenshots."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = [
             row
@@ -118,7 +118,7 @@ def kept_aside(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def altered(folder: Path, data: Path) -> dict[str, StandIn]:
-    """Copies in unseen ways, and photographs, of the pictures kept aside."""
+    """Copies in unseen ways, and photographs, of the images kept aside."""
     flat, surfaces = kept_aside(folder)
     shop, _ = _shop(data)
     gallery = [*flat, *surfaces, *shop]
@@ -127,10 +127,10 @@ def altered(folder: Path, data: Path) -> dict[str, StandIn]:
     ways = list(UNSEEN.values())
     copies, photos, asked = [], [], []
     for number, path in enumerate(flat):
-        picture = _opened(path)
-        copies += [ways[(number + turn) % len(ways)](picture, rng) for turn in (0, 3)]
+        image = _opened(path)
+        copies += [ways[(number + turn) % len(ways)](image, rng) for turn in (0, 3)]
         beside = [_opened(flat[i]) for i in rng.integers(0, len(flat), 2)]
-        photos.append(np.asarray(photographed(picture, beside, rng)))
+        photos.append(np.asarray(photographed(image, beside, rng)))
         asked.append(str(path))
     twice = [label for label in asked for _ in range(2)]
     return {
@@ -157,12 +157,12 @@ def views(folders: Sequence[Path], data: Path) -> StandIn:
 
 
 def _opened(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        return picture.convert("RGB")
+    with Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def stand_ins(data: Path, folder: Path | None, seen: Sequence[Path]) -> dict[str, StandIn]:
-    """Every stand-in whose pictures are there, by name."""
+    """Every stand-in whose images are there, by name."""
     found: dict[str, StandIn] = {}
     if (data / "grocery" / "packages_sku.json").is_file():
         found |= cartons(data)
@@ -181,19 +181,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", nargs="+", default=[DEFAULT_MODEL], help="names or files")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--pictures", type=Path, help="folder of gathered pictures")
+    parser.add_argument("--images", type=Path, help="folder of gathered images")
     parser.add_argument("--views", type=Path, nargs="+", default=[], help="folders of one thing")
     parser.add_argument("--only", nargs="+", help="names of stand-ins")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    tasks = stand_ins(options.data, options.pictures, options.views)
+    tasks = stand_ins(options.data, options.images, options.views)
     tasks = {name: task for name, task in tasks.items() if name in (options.only or tasks)}
     figures: dict[str, dict[str, dict[str, float]]] = {}
     print("| model | stand-in | queries | recall@1 | mAP |\n| --- | --- | ---: | ---: | ---: |")
     for model in options.model:
         vectors = Vectors(load_encoder(model))
         for name, task in tasks.items():
-            result = judge(task, vectors)
+            result = evaluate(task, vectors)
             row = {"recall@1": result.recall_at[1], "mAP": result.mean_ap}
             figures.setdefault(model, {})[name] = {k: round(v, 4) for k, v in row.items()}
             print(

@@ -1,4 +1,4 @@
-"""Galleries of any size without encoding as many pictures, filled through glocal's own classes.
+"""Galleries of any size without encoding as many images, filled through glocal's own classes.
 
 The vectors are made to lie as those of photographs do. Of 1,500 Grocery photos under version 1 of
 glocal-lite0 (256 numbers) and of as many vectors made here, in this order: local dimension (Levina
@@ -22,7 +22,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import LocalParts
+from glocal.encoders import LocalFeatures
 from glocal.gallery import parts
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.indexing import content_id
@@ -37,9 +37,9 @@ FOLDERS = 500
 CAMERAS = ("Canon EOS R6", "NIKON Z 6_2", "SONY ILCE-7M4", "Apple iPhone 13", "Google Pixel 7")
 _CHUNK = 2_000
 _YEAR = 365 * 86_400
-_CLUSTER = 40  # pictures to a subject, on average
+_CLUSTER = 40  # images to a subject, on average
 _WIDE = 140  # dimensions in which subjects differ
-_LOCAL = 25  # dimensions in which the pictures of one subject differ
+_LOCAL = 25  # dimensions in which the images of one subject differ
 _WAYS = 64  # different sets of those
 
 
@@ -75,7 +75,7 @@ class Space:
         return drawn.astype(np.float32)
 
     def queries(self, count: int) -> Vectors:
-        """Draw vectors that no gallery of this space holds: other pictures of its subjects."""
+        """Draw vectors that no gallery of this space holds: other images of its subjects."""
         return self.draw(count, seed=2**31)
 
 
@@ -100,21 +100,21 @@ class Filled:
     graph_seconds: float
 
 
-def picture_folders(root: Path, count: int) -> Iterator[tuple[Path, range]]:
-    """Folders and the numbers of the pictures in each: ``count`` in all, over `FOLDERS`."""
+def image_folders(root: Path, count: int) -> Iterator[tuple[Path, range]]:
+    """Folders and the numbers of the images in each: ``count`` in all, over `FOLDERS`."""
     for number in range(min(FOLDERS, count)):
         folder = root / f"{2005 + number % 20}" / f"album-{number:03d}"
         yield folder, range(number, count, FOLDERS)
 
 
 def file_name(number: int) -> str:
-    """What the picture with this number is called."""
+    """What the image with this number is called."""
     return f"IMG_{number:07d}.jpg"
 
 
 def file_data(number: int) -> bytes:
-    """What stands in for a picture's file where nobody will read it."""
-    return f"picture {number}".encode()
+    """What stands in for an image's file where nobody will read it."""
+    return f"image {number}".encode()
 
 
 def fill_gallery(
@@ -122,18 +122,18 @@ def fill_gallery(
     count: int,
     *,
     root: Path,
-    with_parts: bool = False,
+    with_local_features: bool = False,
     with_graph: bool = True,
     files_exist: bool = False,
     data_of: Callable[[int], bytes] = file_data,
 ) -> Filled:
-    """Make a gallery of pictures that were never read, as an index run would leave it.
+    """Make a gallery of images that were never read, as an index run would leave it.
 
     Args:
         folder: of the gallery, new.
-        count: of pictures.
-        root: below which they lie, as `picture_folders` has it.
-        with_parts: write local parts too, of the size that the model makes.
+        count: of images.
+        root: below which they lie, as `image_folders` has it.
+        with_local_features: write local features too, of the size that the model makes.
         with_graph: build the graph if glocal would.
         files_exist: take size and time of each file from the disk.
         data_of: the bytes of the file with this number; they give its content's id.
@@ -142,7 +142,7 @@ def fill_gallery(
     space = Space(count, layout.model.dim)
     catalog = Catalog(layout.catalog)
     store = EdgeStore(layout.vectors, layout.model.dim)
-    packed = _packed_parts(layout) if with_parts else []
+    packed = _packed_parts(layout) if with_local_features else []
     rows = _rows(root, count, catalog, files_exist=files_exist)
     written = 0.0
     for start in range(0, count, _CHUNK):
@@ -188,7 +188,7 @@ _Row = tuple[int, int, tuple[int, ...], tuple[bytes, int, int]]
 
 def _rows(root: Path, count: int, catalog: Catalog, *, files_exist: bool) -> Iterator[_Row]:
     """Number, folder, its lineage, and name, size and time of each file, folder by folder."""
-    for folder, numbers in picture_folders(root, count):
+    for folder, numbers in image_folders(root, count):
         parent = catalog.folder(folder, _device if files_exist else lambda _: None)
         above = tuple(sorted(catalog.lineage(parent)))
         for number in numbers:
@@ -226,21 +226,21 @@ def _content(number: int, content: UUID) -> Content:
 
 
 def _packed_parts(layout: Layout) -> list[bytes]:
-    """Local parts such as the gallery's model makes, packed: as many and as long for a photo."""
+    """Local features such as the gallery's model makes, packed: as many and as long for a photo."""
     from glocal.encoders import OnnxEncoder
 
     random = np.random.default_rng(4)
     noise = random.integers(0, 256, (320, 320, 3), dtype=np.uint8)
     count, dim = OnnxEncoder(layout.model_file).encode([noise])[0].descriptors.shape
-    return [parts.pack(_local_parts(count, dim, random)) for _ in range(64)]
+    return [parts.pack(_local_features(count, dim, random)) for _ in range(64)]
 
 
-def _local_parts(count: int, dim: int, random: np.random.Generator) -> LocalParts:
+def _local_features(count: int, dim: int, random: np.random.Generator) -> LocalFeatures:
     descriptors = random.standard_normal((count, dim), np.float32)
     descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
     points = random.random((count, 2), np.float32)
-    strengths = np.sort(random.random(count, np.float32))[::-1]
-    return LocalParts(points, descriptors, strengths)
+    scores = np.sort(random.random(count, np.float32))[::-1]
+    return LocalFeatures(points, descriptors, scores)
 
 
 def gallery_at(place: Path, count: int, root: Path) -> Filled:
@@ -250,6 +250,6 @@ def gallery_at(place: Path, count: int, root: Path) -> Filled:
     if done.exists():
         return Filled(folder, Space(count), 0.0, 0.0)
     shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
-    filled = fill_gallery(folder, count, root=root, with_parts=True)
+    filled = fill_gallery(folder, count, root=root, with_local_features=True)
     done.touch()
     return filled

@@ -1,4 +1,4 @@
-"""Changes to pictures that training never makes, and photographs of pictures that hang somewhere.
+"""Changes to images that training never makes, and photographs of images that hang somewhere.
 
 Training has its own alterations (`glocal.learn.augment`); a model that learned only to undo those
 is found out by these. Nothing to run by itself.
@@ -19,7 +19,7 @@ Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 Floats = NDArray[np.float64]
 
 
-def swirled(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def swirled(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Turned about its middle, most of all there."""
     turn = rng.choice([-1, 1]) * rng.uniform(0.8, 1.6)
 
@@ -28,10 +28,10 @@ def swirled(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         cos, sin = np.cos(angle), np.sin(angle)
         return cos * x - sin * y, sin * x + cos * y
 
-    return _bent(picture, source)
+    return _bent(image, source)
 
 
-def through_a_fisheye(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def through_a_fisheye(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Bulging, as through a peephole."""
     power = rng.uniform(0.5, 0.9)
 
@@ -40,10 +40,10 @@ def through_a_fisheye(picture: Image.Image, rng: np.random.Generator) -> Image.I
         scale = (0.55 + 0.45 * far**2) ** power
         return x * scale, y * scale
 
-    return _bent(picture, source)
+    return _bent(image, source)
 
 
-def rippled(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def rippled(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """As seen in moving water."""
     high, long = rng.uniform(0.02, 0.04), rng.uniform(8, 16)
     phase = rng.uniform(0, 6)
@@ -51,49 +51,49 @@ def rippled(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     def source(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         return x + high * np.sin(long * y + phase), y + high * np.sin(long * x)
 
-    return _bent(picture, source)
+    return _bent(image, source)
 
 
-def posterised(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    return ImageOps.posterize(picture, int(rng.integers(1, 3)))
+def posterised(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return ImageOps.posterize(image, int(rng.integers(1, 3)))
 
 
-def solarised(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    return ImageOps.solarize(picture, int(rng.integers(110, 180)))
+def solarised(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return ImageOps.solarize(image, int(rng.integers(110, 180)))
 
 
-def halftoned(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def halftoned(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Printed in black dots on newspaper."""
-    small = ImageOps.contain(picture.convert("L"), (320, 320))
+    small = ImageOps.contain(image.convert("L"), (320, 320))
     turn, every = rng.uniform(0.5, 1.0), rng.uniform(3.5, 5.5)
     y, x = np.mgrid[: small.height, : small.width] * 2 * math.pi / every
     across, down = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
     screen = 127 + 62 * (np.cos(across) + np.cos(down))
     dots = Image.fromarray(((np.asarray(small) > screen) * 255).astype(np.uint8))
     paper = np.asarray(dots.filter(ImageFilter.GaussianBlur(0.5)), float)[:, :, None] / 255
-    return _picture(np.array([40, 38, 36]) + paper * np.array([180, 176, 160]))
+    return _image(np.array([40, 38, 36]) + paper * np.array([180, 176, 160]))
 
 
-def printed_and_scanned(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def printed_and_scanned(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Inks that are not quite in register, on paper that shines through, laid down askew."""
     inks = []
-    for channel in ImageOps.contain(picture, (420, 420)).split():
+    for channel in ImageOps.contain(image, (420, 420)).split():
         shift = tuple(int(v) for v in rng.integers(-2, 3, 2))
         inks.append(channel.transform(channel.size, Image.Transform.AFFINE,
                                       (1, 0, shift[0], 0, 1, shift[1])))  # fmt: skip
     printed = 45 + np.asarray(Image.merge("RGB", inks), float) * 0.76
     bands = 1 + 0.03 * np.sin(np.arange(printed.shape[0]) * rng.uniform(0.3, 1.2))
-    sheet = ImageOps.expand(_picture(printed * bands[:, None, None]), 40, (238, 236, 228))
+    sheet = ImageOps.expand(_image(printed * bands[:, None, None]), 40, (238, 236, 228))
     scan = sheet.rotate(
         float(rng.uniform(-4, 4)), Image.Resampling.BICUBIC, fillcolor=(205, 205, 208)
     )
-    return _picture(np.asarray(scan, float) + rng.normal(0, 4, (scan.height, scan.width, 1)))
+    return _image(np.asarray(scan, float) + rng.normal(0, 4, (scan.height, scan.width, 1)))
 
 
-def embroidered(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def embroidered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """In a few colours, in stitches: a coarse mosaic with joints."""
     count = int(rng.integers(40, 64))
-    coarse = ImageOps.contain(picture, (count, count)).quantize(14).convert("RGB")
+    coarse = ImageOps.contain(image, (count, count)).quantize(14).convert("RGB")
     stitch = 7
     large = np.asarray(
         coarse.resize((coarse.width * stitch, coarse.height * stitch), Image.Resampling.NEAREST),
@@ -101,7 +101,7 @@ def embroidered(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     )
     large[::stitch] *= 0.55
     large[:, ::stitch] *= 0.55
-    return _picture(large)
+    return _image(large)
 
 
 UNSEEN: dict[str, Change] = {
@@ -117,13 +117,13 @@ UNSEEN: dict[str, Change] = {
 
 
 def photographed(
-    picture: Image.Image, beside: Sequence[Image.Image], rng: np.random.Generator
+    image: Image.Image, beside: Sequence[Image.Image], rng: np.random.Generator
 ) -> Image.Image:
-    """A framed picture on a wall between parts of two others, taken from aside by a small camera.
+    """A framed image on a wall between parts of two others, taken from aside by a small camera.
 
     The light falls off to one side, and a lamp or window shows in the glass.
     """
-    hung = _framed(ImageOps.contain(picture, (520, 520)), rng)
+    hung = _framed(ImageOps.contain(image, (520, 520)), rng)
     neighbours = [_framed(ImageOps.contain(other, (420, 420)), rng) for other in beside]
     gap = int(rng.integers(40, 160))
     size = (hung.width + 2 * gap + 500, round(hung.height * rng.uniform(1.15, 1.7)))
@@ -137,7 +137,7 @@ def photographed(
     ):
         wall.paste(other, (x, middle - other.height // 2))
     lit = np.asarray(wall, float) * _glare(size, rng)
-    taken = _picture(lit).transform(
+    taken = _image(lit).transform(
         (480, 360),
         Image.Transform.PERSPECTIVE,
         demo_reshoot._homography(_aside(size, (480, 360), rng), size),
@@ -146,12 +146,12 @@ def photographed(
     )
     pixels = np.asarray(taken.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.3))), float)
     pixels = pixels * rng.uniform(0.6, 1.1) * (1 + rng.normal(0, 0.07, 3))
-    return _picture(pixels + rng.normal(0, rng.uniform(1, 7), pixels.shape))
+    return _image(pixels + rng.normal(0, rng.uniform(1, 7), pixels.shape))
 
 
-def _framed(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def _framed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     mount, rim = int(rng.integers(0, 50)), int(rng.integers(0, 30))
-    with_mount = ImageOps.expand(picture, mount, (236, 233, 224))
+    with_mount = ImageOps.expand(image, mount, (236, 233, 224))
     wood = tuple(int(v) for v in rng.uniform(20, 200) * np.array([1, 0.85, 0.65]))
     return ImageOps.expand(with_mount, rim, wood)
 
@@ -184,10 +184,10 @@ def _aside(
 
 
 def _bent(
-    picture: Image.Image, source: Callable[[Floats, Floats], tuple[Floats, Floats]]
+    image: Image.Image, source: Callable[[Floats, Floats], tuple[Floats, Floats]]
 ) -> Image.Image:
     """Fetch every pixel from elsewhere; coordinates run from -1 to 1."""
-    pixels = np.asarray(picture)
+    pixels = np.asarray(image)
     height, width = pixels.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     from_x, from_y = source(x, y)
@@ -196,5 +196,5 @@ def _bent(
     return Image.fromarray(pixels[row, column])
 
 
-def _picture(pixels: NDArray[np.floating]) -> Image.Image:
+def _image(pixels: NDArray[np.floating]) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

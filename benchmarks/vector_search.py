@@ -1,4 +1,4 @@
-"""Search a gallery by vectors, as `Gallery.search` does once a picture has become one.
+"""Search a gallery by vectors, as `Gallery.search` does once an image has become one.
 
 Nothing to run by itself.
 """
@@ -26,7 +26,7 @@ Vectors = NDArray[np.float32]
 
 
 class _Given:
-    """An encoder that takes every picture for one with the vector at hand."""
+    """An encoder that takes every image for one with the vector at hand."""
 
     def __init__(self, dim: int) -> None:
         self.vector = np.zeros(dim, np.float32)
@@ -53,7 +53,7 @@ class VectorSearch:
         self._searcher = Searcher(
             self.catalog, self.store, self._given, layout.model, Limits(), None
         )
-        self._picture = np.zeros((32, 32, 3), np.uint8)
+        self._image = np.zeros((32, 32, 3), np.uint8)
 
     def __enter__(self) -> VectorSearch:
         return self
@@ -68,7 +68,7 @@ class VectorSearch:
         """Search with a vector; the result's timing ``search`` has the store and all look-ups."""
         self._given.vector = vector
         return self._searcher.search(
-            Question(self._picture, limit, None, (), (), where, False, None, False)
+            Question(self._image, limit, None, (), (), where, False, None, False)
         )
 
     def milliseconds(self, vector: Vectors, **how: Any) -> float:

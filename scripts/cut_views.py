@@ -2,7 +2,7 @@
 
     python scripts/cut_views.py FOLDER [--debs DEBS] [--packages NAME ...]
 
-FOLDER is what `gather_training_pictures.py` filled; pictures are read again at full size from the
+FOLDER is what `gather_training_images.py` filled; images are read again at full size from the
 same packages, those for training only. A large photograph is divided into cells; each is one
 place, seen a few times from a little aside, nearer or farther. Writes
 ``FOLDER/cut-train/*.jpg`` and
@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gather_training_pictures import fetch, fit_to_learn, packages, pictures_in
+from gather_training_images import fetch, fit_to_learn, images_in, packages
 from glocal.learn.augment.geometry import homography
 
 SIDE = 224
-# Those whose large pictures are photographs, panoramas or paintings.
+# Those whose large images are photographs, panoramas or paintings.
 PHOTOGRAPHIC = (
     "plasma-workspace-wallpapers", "ukui-wallpapers", "lomiri-wallpapers",
     "lomiri-wallpapers-20.04", "sway-backgrounds", "retroarch-assets", "opencv-doc",
@@ -37,9 +37,9 @@ PHOTOGRAPHIC = (
 
 
 def views(
-    picture: Image.Image, cell: tuple[float, float, float], count: int, rng: np.random.Generator
+    image: Image.Image, cell: tuple[float, float, float], count: int, rng: np.random.Generator
 ) -> list[Image.Image]:
-    """Square views of the place around a point of a picture: x, y and width in pixels."""
+    """Square views of the place around a point of an image: x, y and width in pixels."""
     found = []
     for _ in range(count):
         middle = np.array(cell[:2]) + rng.uniform(-0.2, 0.2, 2) * cell[2]
@@ -49,9 +49,9 @@ def views(
         turn = rng.normal(0, 0.05)
         corners = corners @ np.array([(np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))])
         # What would lie outside is moved in: a camera has no black corners.
-        corners = np.clip(corners + middle, 0, np.array(picture.size) - 1.0)
+        corners = np.clip(corners + middle, 0, np.array(image.size) - 1.0)
         found.append(
-            picture.transform(
+            image.transform(
                 (SIDE, SIDE),
                 Image.Transform.PERSPECTIVE,
                 tuple(homography(SIDE, corners)),
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--debs", type=Path)
     parser.add_argument("--packages", nargs="+", default=PHOTOGRAPHIC)
-    parser.add_argument("--places", type=int, default=9, help="at most, of one picture")
+    parser.add_argument("--places", type=int, default=9, help="at most, of one image")
     parser.add_argument("--views", type=int, default=4, help="of one place")
     options = parser.parse_args()
     folder: Path = options.folder
@@ -94,18 +94,18 @@ def main() -> None:
             places = 0
             with tempfile.TemporaryDirectory(dir=folder) as room:
                 subprocess.run(["dpkg", "-x", deb, room], check=True)
-                for source, data in pictures_in(Path(room)):
+                for source, data in images_in(Path(room)):
                     if (name, source) not in kept or fit_to_learn(data, source) is None:
                         continue
                     with Image.open(io.BytesIO(data)) as opened:
                         if min(opened.size) < 480 or opened.mode not in {"RGB", "L"}:
                             continue
                         opened.draft("RGB", (1600, 1600))
-                        picture = opened.convert("RGB")
-                    picture.thumbnail((2400, 2400), Image.Resampling.BICUBIC, reducing_gap=2.0)
+                        image = opened.convert("RGB")
+                    image.thumbnail((2400, 2400), Image.Resampling.BICUBIC, reducing_gap=2.0)
                     stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).stem)[-40:]
-                    for cell in cells(picture.size, options.places):
-                        seen = views(picture, cell, options.views, rng)
+                    for cell in cells(image.size, options.places):
+                        seen = views(image, cell, options.views, rng)
                         if min(float(np.asarray(view).std()) for view in seen) < 22:
                             continue
                         for count, view in enumerate(seen):

@@ -7,7 +7,7 @@ The network is EfficientNet-Lite0 as trained on ImageNet; nothing is trained her
 are two linear maps, for the whole-image vector and for the local descriptors, by principal
 component analysis on the training photos of the Grocery Store dataset and on freely licensed
 wallpapers that Debian 12 packages: run it there, or unpack those packages elsewhere and name the
-folders, in the order of PACKAGES, with --pictures. Two runs on one machine give the same bytes.
+folders, in the order of PACKAGES, with --images. Two runs on one machine give the same bytes.
 docs/decisions.md has the measurements behind every constant.
 """
 
@@ -38,7 +38,7 @@ from lite0_graph import Graph, trunk
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = Path("glocal-lite0-untrained.onnx")
 GROCERY = ROOT.parent / "shared" / "data" / "grocery"
-PACKAGES = {  # package and version in Debian 12: the pictures' licences
+PACKAGES = {  # package and version in Debian 12: the images' licences
     "ukui-wallpapers=20.04.3-1.1": "CC-BY-SA-3.0",
     "lomiri-wallpapers=20.04.0-2": "CC-BY-SA-3.0",
     "lomiri-wallpapers-16.04=20.04.0-2": "CC-BY-4.0, CC-BY-SA-4.0 and CC0-1.0",
@@ -57,7 +57,7 @@ CELL_STEP = 4  # every fourth cell is fitted on: of neighbours, a few say it all
 AREA, MULTIPLE, MAX_ASPECT = 320 * 320, 32, 4.0
 
 Array = NDArray[np.float64]
-Groups = list[list[NDArray[np.float32]]]  # for each source of pictures, arrays of features
+Groups = list[list[NDArray[np.float32]]]  # for each source of images, arrays of features
 Projection = tuple[Array, Array]  # the mean to take away, then the matrix to multiply by
 
 
@@ -128,20 +128,20 @@ def contrast(graph: Graph, tensor: str) -> str:
     return str(graph.node("Sub", tensor, around))
 
 
-def pick_cells(graph: Graph, tensor: str, judged: str, count: int) -> tuple[str, str, str]:
+def pick_cells(graph: Graph, tensor: str, evaluated: str, count: int) -> tuple[str, str, str]:
     """The cells where the map ``judged`` is longest, longest first.
 
     Returns:
         Names of: the strengths, the places in row order, the unit features of ``tensor`` there.
     """
-    lengths = graph.node("ReduceL2", judged, axes=[1], keepdims=0)
+    lengths = graph.node("ReduceL2", evaluated, axes=[1], keepdims=0)
     strength = graph.node("Reshape", lengths, graph.constant([-1], np.int64))
     wanted = graph.node("Min", graph.node("Shape", strength), graph.constant([count], np.int64))
-    strengths, places = graph.node("TopK", strength, wanted, outputs=2)
+    scores, places = graph.node("TopK", strength, wanted, outputs=2)
     flat = graph.node("Reshape", tensor, graph.constant([0, 0, -1], np.int64))
     columns = graph.node("Squeeze", flat, graph.constant([0], np.int64))
     picked = graph.node("Transpose", graph.node("Gather", columns, places, axis=1), perm=[1, 0])
-    return strengths, places, graph.unit(picked)
+    return scores, places, graph.unit(picked)
 
 
 def project(graph: Graph, x: str, projection: Projection) -> str:
@@ -181,7 +181,7 @@ def project_with_parts(
 
 
 def add_keypoints(graph: Graph, tensor: str, places: str) -> str:
-    """Centres of cells as fractions of the picture: x, then y."""
+    """Centres of cells as fractions of the image: x, then y."""
     shape = graph.node("Cast", graph.node("Shape", tensor), to=1)
     width = graph.node("Gather", shape, graph.constant(3, np.int64))
     height = graph.node("Gather", shape, graph.constant(2, np.int64))
@@ -212,13 +212,13 @@ def final_model(network: Any, whole: Projection, local: Projection) -> ModelProt
     pooled, fractions = pool_with_shares(graph, maps["head"])
     vector, parts = project_with_parts(graph, pooled, fractions, whole)
     cells = maps[LOCAL_MAP]
-    strengths, places, picked = pick_cells(graph, cells, contrast(graph, cells), LOCAL_COUNT)
+    scores, places, picked = pick_cells(graph, cells, contrast(graph, cells), LOCAL_COUNT)
     return graph.model(
         {
             "vector": (vector, [DIM]),
             "keypoints": (add_keypoints(graph, cells, places), ["m", 2]),
             "descriptors": (project(graph, picked, local), ["m", LOCAL_DIM]),
-            "strengths": (strengths, ["m"]),
+            "strengths": (scores, ["m"]),
             "contributions": (parts, ["h", "w", DIM]),
         }
     )
@@ -237,7 +237,7 @@ def fit(groups: Groups, dim: int, whitening: float) -> Projection:
     """Principal components with each group of features weighted alike.
 
     Args:
-        groups: For each source of pictures, arrays of features, ``(n, c)`` each.
+        groups: For each source of images, arrays of features, ``(n, c)`` each.
         dim: Components to keep.
         whitening: Exponent between 0 (none) and 1 (equal variance in each component).
 
@@ -276,7 +276,7 @@ def grocery_photos(folder: Path) -> list[Path]:
 
 
 def wallpapers(folders: Iterable[Path]) -> list[Path]:
-    """Pictures of at least 40 kB: smaller ones are icons and plain colours."""
+    """Images of at least 40 kB: smaller ones are icons and plain colours."""
     kinds = {".jpg", ".png"}
     return [
         path
@@ -287,7 +287,7 @@ def wallpapers(folders: Iterable[Path]) -> list[Path]:
 
 
 def cuttings(image: NDArray[np.uint8], seed: int, count: int) -> Iterator[NDArray[np.uint8]]:
-    """The picture and random parts of it: a wallpaper holds more than one view."""
+    """The image and random parts of it: a wallpaper holds more than one view."""
     yield image
     random = np.random.default_rng(seed)
     for _ in range(count):
@@ -301,7 +301,7 @@ def cuttings(image: NDArray[np.uint8], seed: int, count: int) -> Iterator[NDArra
 
 
 def fitting_parts(group: list[Path], count: int) -> Iterator[NDArray[np.uint8]]:
-    """What the projections are fitted on: each picture and ``count`` random parts of it."""
+    """What the projections are fitted on: each image and ``count`` random parts of it."""
     for seed, path in enumerate(group):
         yield from cuttings(load(path, min_side=640).array, seed, count)
 
@@ -353,7 +353,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=MODEL)
     parser.add_argument("--grocery", type=Path, default=GROCERY, help="Grocery Store dataset")
     parser.add_argument(
-        "--pictures", type=Path, action="append", help="use these folders, not Debian's packages"
+        "--images", type=Path, action="append", help="use these folders, not Debian's packages"
     )
     parser.add_argument(
         "--accuracy", type=Path, default=FIGURES, help="what benchmarks/default_model.py measured"
@@ -363,7 +363,7 @@ def main() -> None:
     accuracy = json.loads(options.accuracy.read_text(encoding="utf-8")) if known else {}
     network = load_network()
     with tempfile.TemporaryDirectory() as folder:
-        folders = options.pictures or fetch_packages(Path(folder), PACKAGES)
+        folders = options.images or fetch_packages(Path(folder), PACKAGES)
         groups = [grocery_photos(options.grocery), wallpapers(folders)]
         print(f"fitting on {len(groups[0])} grocery photos and {len(groups[1])} wallpapers")
         pooled, cells = fitting_features(network, groups)

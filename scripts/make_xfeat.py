@@ -96,7 +96,7 @@ class Network:
 
 
 def detector(weights: Weights) -> ModelProto:
-    """The whole model: ``image`` (1, H, W, 3) uint8, sides multiples of 32, to local parts."""
+    """The whole model: ``image`` (1, H, W, 3) uint8, sides multiples of 32, to local features."""
     graph = Graph()
     net = Network(graph, weights)
     x = graph.node("Cast", "image", to=TensorProto.FLOAT)
@@ -128,19 +128,19 @@ def detector(weights: Weights) -> ModelProto:
     score = graph.node("Mul", graph.node("Mul", pixels, net.enlarge(trust, 8)), peak)
     flat = graph.node("Reshape", score, graph.constant([-1], np.int64))
     wanted = graph.node("Min", graph.node("Shape", flat), graph.constant([COUNT], np.int64))
-    strengths, places = graph.node("TopK", flat, wanted, outputs=2)
+    scores, places = graph.node("TopK", flat, wanted, outputs=2)
     keypoints = _fractions(graph, score, places)
     return graph.model(
         {
             "keypoints": (keypoints, ["m", 2]),
             "descriptors": (_described(graph, features, keypoints), ["m", 64]),
-            "strengths": (strengths, ["m"]),
+            "strengths": (scores, ["m"]),
         }
     )
 
 
 def _fractions(graph: Graph, score: str, places: str) -> str:
-    """Pixels' centres as fractions of the picture: x, then y."""
+    """Pixels' centres as fractions of the image: x, then y."""
     shape = graph.node("Shape", score)
     width = graph.node("Gather", shape, graph.constant(3, np.int64))
     height = graph.node("Gather", shape, graph.constant(2, np.int64))

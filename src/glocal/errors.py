@@ -8,11 +8,11 @@ class GlocalError(Exception):
 
 
 class ImageError(GlocalError, ValueError):
-    """A picture cannot be used: empty, truncated, too large, no picture at all."""
+    """An image cannot be used: empty, truncated, too large, no image at all."""
 
 
 class ImageMissingError(ImageError, FileNotFoundError):
-    """The picture's file is not there, or is no longer there."""
+    """The image's file is not there, or is no longer there."""
 
 
 class ModelError(GlocalError, ValueError):

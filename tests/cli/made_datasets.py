@@ -1,6 +1,6 @@
-"""Pictures of one shade each, and an encoder for which shades are angles.
+"""Images of one shade each, and an encoder for which shades are angles.
 
-The nearer two shades, the more alike the pictures: rankings can be read off the numbers.
+The nearer two shades, the more alike the images: rankings can be read off the numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from glocal.encoders import Card, Features
 
 
 class ShadeEncoder:
-    """Turns the mean shade s of a picture, from 0 to 255, into the angle 90° · s / 255."""
+    """Turns the mean shade s of an image, from 0 to 255, into the angle 90° · s / 255."""
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(b"a model's file")
@@ -43,7 +43,7 @@ class ShadeEncoder:
 
 
 def shade(path: Path, *shades: int) -> Path:
-    """A picture with a vertical stripe, 8 wide and 16 high, of each shade; PNG whatever its name.
+    """An image with a vertical stripe, 8 wide and 16 high, of each shade; PNG whatever its name.
 
     Making it makes its folder too.
     """

@@ -19,7 +19,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def photo(path: Path, seed: int) -> Path:
-    """A smooth picture that no other seed resembles."""
+    """A smooth image that no other seed resembles."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(coarse).resize((160, 120)).save(path)
@@ -144,7 +144,7 @@ def test_the_contact_sheet_is_written(glocal: Run, photos: Path, tmp_path: Path)
     glocal("index", photos)
     glocal("search", photos / "0.jpg", "--html", tmp_path / "sheet.html")
     sheet = (tmp_path / "sheet.html").read_text()
-    assert sheet.count("data:image/jpeg") == 8  # five pictures, and why the first three were found
+    assert sheet.count("data:image/jpeg") == 8  # five images, and why the first three were found
     glocal("search", photos / "0.jpg", "--html", tmp_path / "no" / "sheet.html", status=1)
 
 
@@ -182,7 +182,7 @@ def test_failures_exit_with_1_and_say_what_to_do(glocal: Run, photos: Path, tmp_
 
 def test_strict_makes_skipped_files_an_error(glocal: Run, photos: Path) -> None:
     glocal("index", photos, "--strict")
-    (photos / "bad.png").write_bytes(b"not a picture")
+    (photos / "bad.png").write_bytes(b"not an image")
     glocal("index", photos)
     assert "bad.png" in glocal("index", photos, "--strict", status=1).stderr
 
@@ -201,7 +201,7 @@ def test_what_is_gone_is_kept_while_its_root_is(glocal: Run, photos: Path) -> No
 def test_info_check_remove_models(glocal: Run, photos: Path) -> None:
     glocal("index", photos)
     known = json.loads(glocal("info", "--json").stdout)
-    assert (known["pictures"], known["files"], known["failed"]) == (4, 4, 0)
+    assert (known["images"], known["files"], known["failed"]) == (4, 4, 0)
     assert known["model"]["name"] == "glocal-lite0"
     health = json.loads(glocal("check", "--json", "--full").stdout)
     assert health["sound"]
@@ -225,12 +225,12 @@ def test_a_broken_gallery_is_repaired(glocal: Run, photos: Path, tmp_path: Path)
     assert "glocal check --repair" in glocal("search", photos / "0.jpg", status=1).stderr
     glocal("check", "--repair")
     glocal("index", photos)
-    assert json.loads(glocal("check", "--json", "--full").stdout)["pictures"] == 4
+    assert json.loads(glocal("check", "--json", "--full").stdout)["images"] == 4
     (shard,) = (tmp_path / "gallery" / "vectors").glob("shard-*")
     (shard / "edge_config.json").write_text("{")
     assert "glocal check --repair" in glocal("search", photos / "0.jpg", status=1).stderr
     glocal("check", "--repair")
-    assert json.loads(glocal("check", "--json", "--full").stdout)["pictures"] == 4
+    assert json.loads(glocal("check", "--json", "--full").stdout)["images"] == 4
 
 
 def test_help_and_version_are_there_for_every_command(glocal: Run) -> None:

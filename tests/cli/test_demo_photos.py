@@ -41,7 +41,7 @@ def reopened(jpeg_or_path: Path) -> Image.Image:
 
 
 def likeness(one: Image.Image, other: Image.Image) -> float:
-    """Correlation of two pictures' pixels at a common small size, from -1 to 1."""
+    """Correlation of two images' pixels at a common small size, from -1 to 1."""
     a, b = (
         np.asarray(p.resize((48, 32), Image.Resampling.BOX), float).ravel() for p in (one, other)
     )
@@ -71,9 +71,9 @@ def test_gather_writes_real_photographs(tmp_path: Path) -> None:
     names = {photo.relative_to(tmp_path).as_posix() for photo in photos}
     assert {"nature/cat.png", "places/pagoda.jpg", "things/motorcycle.png"} <= names
     for photo in photos:
-        picture = reopened(photo)
-        assert min(picture.size) >= 150
-        assert np.asarray(picture).std() > 5  # something is on it
+        image = reopened(photo)
+        assert min(image.size) >= 150
+        assert np.asarray(image).std() > 5  # something is on it
 
 
 @needs_the_extra
@@ -189,8 +189,8 @@ def test_alter_names_what_it_cannot_use(tmp_path: Path, photos: list[Path]) -> N
     (tmp_path / "photo0.jpg").touch()
     with pytest.raises(ImageError, match="2 photographs are called 'photo0'"):
         alter([*photos, tmp_path / "photo0.jpg"], tmp_path / "copies")
-    (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
-    with pytest.raises(ImageError, match=r"text\.jpg is not a picture"):
+    (tmp_path / "text.jpg").write_text("no image", encoding="utf-8")
+    with pytest.raises(ImageError, match=r"text\.jpg is not an image"):
         alter([tmp_path / "text.jpg"], tmp_path / "copies")
 
 
@@ -205,9 +205,9 @@ def test_alter_sees_a_photograph_upright(tmp_path: Path) -> None:
     assert likeness(reopened(small.path), turned) > 0.9
 
 
-def shot(change: str, picture: Image.Image, tmp_path: Path, seed: int = 0) -> Image.Image:
+def shot(change: str, image: Image.Image, tmp_path: Path, seed: int = 0) -> Image.Image:
     path = tmp_path / f"{change}.jpg"
-    path.write_bytes(demo_reshoot.CHANGES[change](picture, np.random.default_rng(seed)))
+    path.write_bytes(demo_reshoot.CHANGES[change](image, np.random.default_rng(seed)))
     return reopened(path)
 
 
@@ -224,7 +224,7 @@ def test_a_crop_is_a_part_of_the_photograph(tmp_path: Path, seed: int) -> None:
 def test_the_print_on_the_wall_is_the_whole_photograph(
     tmp_path: Path, size: tuple[int, int], seed: int
 ) -> None:
-    picture = scene(*size)
+    image = scene(*size)
     quads = []
     seen = demo_reshoot._seen_from_aside
 
@@ -234,12 +234,12 @@ def test_the_print_on_the_wall_is_the_whole_photograph(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo_reshoot, "_seen_from_aside", watched)
-        taken = shot("off a wall", picture, tmp_path, seed)
+        taken = shot("off a wall", image, tmp_path, seed)
     [quad] = quads
     quad = quad / 2  # it was drawn twice as large
     assert quad.min() >= 0
     assert (quad.max(axis=0) <= taken.size).all()
-    # Flattened again by the corners it has in the picture, it is the photograph in its rim.
+    # Flattened again by the corners it has in the image, it is the photograph in its rim.
     rim = round(0.03 * max(size))
     width, height = size[0] + 2 * rim, size[1] + 2 * rim
     forth = np.array([*demo_reshoot._homography(quad, (width, height)), 1.0]).reshape(3, 3)
@@ -250,7 +250,7 @@ def test_the_print_on_the_wall_is_the_whole_photograph(
         tuple((back / back[2, 2]).ravel()[:8].tolist()),
         Image.Resampling.BILINEAR,
     )
-    assert likeness(flat.crop((rim, rim, rim + size[0], rim + size[1])), picture) > 0.95
+    assert likeness(flat.crop((rim, rim, rim + size[0], rim + size[1])), image) > 0.95
 
 
 def test_the_homography_takes_each_corner_back() -> None:
@@ -287,13 +287,13 @@ def test_the_blurred_copy_has_lost_its_edges(tmp_path: Path) -> None:
 def test_the_screenshot_shows_the_whole_photograph(
     tmp_path: Path, size: tuple[int, int], seed: int
 ) -> None:
-    picture = scene(*size)
-    screen = shot("screenshot", picture, tmp_path, seed)
+    image = scene(*size)
+    screen = shot("screenshot", image, tmp_path, seed)
     assert screen.size == (720, 1480)
     zoom = min(720 / size[0], 1060 / size[1])
     width, height = round(size[0] * zoom), round(size[1] * zoom)
     left, top = (720 - width) // 2, 210 + (1060 - height) // 2
-    assert likeness(screen.crop((left, top, left + width, top + height)), picture) > 0.98
+    assert likeness(screen.crop((left, top, left + width, top + height)), image) > 0.98
     bars = [screen.crop((0, 0, 720, 200)), screen.crop((0, 1280, 720, 1480))]
     assert all(np.asarray(bar).std() > 5 for bar in bars)
 
@@ -309,9 +309,9 @@ def test_the_small_copy_is_half_as_large_and_coarse(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_collage_has_the_photograph_large_and_three_others(tmp_path: Path, seed: int) -> None:
-    picture, others = scene(90, 90, 9), [scene(125, 100, i) for i in range(3)]
+    image, others = scene(90, 90, 9), [scene(125, 100, i) for i in range(3)]
     path = tmp_path / "collage.jpg"
-    path.write_bytes(demo_reshoot.collage(picture, others, np.random.default_rng(seed)))
+    path.write_bytes(demo_reshoot.collage(image, others, np.random.default_rng(seed)))
     page = reopened(path)
     gap, tall, wide = 14, 281, 351
     main_width = page.width - wide - 3 * gap
@@ -324,7 +324,7 @@ def test_the_collage_has_the_photograph_large_and_three_others(tmp_path: Path, s
         if likeness(column_parts[0], others[0]) > 0.95:
             break
     assert [likeness(p, o) > 0.95 for p, o in zip(column_parts, others, strict=True)] == [True] * 3
-    whole = picture.resize((max(main.size), max(main.size)))
+    whole = image.resize((max(main.size), max(main.size)))
     x, y = (whole.width - main.width) // 2, (whole.height - main.height) // 2
     assert likeness(main, whole.crop((x, y, x + main.width, y + main.height))) > 0.95
     assert main.width * main.height > 2.5 * wide * tall
@@ -332,7 +332,7 @@ def test_the_collage_has_the_photograph_large_and_three_others(tmp_path: Path, s
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 60), (60, 1), (3, 2)])
 @pytest.mark.parametrize("change", demo_reshoot.CHANGES)
-def test_every_change_bears_the_smallest_pictures(
+def test_every_change_bears_the_smallest_images(
     tmp_path: Path, change: str, size: tuple[int, int]
 ) -> None:
     assert min(shot(change, scene(*size), tmp_path).size) >= 1

@@ -46,7 +46,7 @@ def glocal(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three pictures, one of them in two more folders."""
+    """Three images, one of them in two more folders."""
     for seed in range(3):
         coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
         (tmp_path / "photos" / "again" / "deep").mkdir(parents=True, exist_ok=True)
@@ -81,11 +81,13 @@ def test_programs_read_json(glocal: Run, photos: Path) -> None:
     glocal("index", photos)
     said = json.loads(glocal("duplicates", "--json", "--level", "object").stdout)
     size = (photos / "0.jpg").stat().st_size
-    assert {key: said[key] for key in ("level", "files", "bytes_to_free", "without_parts")} == {
+    assert {
+        key: said[key] for key in ("level", "files", "bytes_to_free", "without_local_features")
+    } == {
         "level": "object",
         "files": 3,
         "bytes_to_free": 2 * size,
-        "without_parts": 0,
+        "without_local_features": 0,
     }
     (group,) = said["groups"]
     assert group["kept"] == str(photos / "0.jpg")
@@ -127,14 +129,14 @@ def test_an_unknown_level_is_wrong_use(glocal: Run) -> None:
     assert "'alike'" in glocal("duplicates", "--level", "alike", status=2).stderr
 
 
-def test_pictures_without_parts_are_counted(glocal: Run, photos: Path, tmp_path: Path) -> None:
+def test_images_without_parts_are_counted(glocal: Run, photos: Path, tmp_path: Path) -> None:
     import sqlite3
 
     glocal("index", photos)
     with sqlite3.connect(tmp_path / "gallery" / "catalog.sqlite") as database:
         database.execute("DELETE FROM parts")
     database.close()
-    assert "3 pictures have no local parts" in glocal("duplicates").stderr
+    assert "3 images have no local features" in glocal("duplicates").stderr
 
 
 def group(number: int, others: int = 1, name: str = "copy") -> DuplicateGroup:
@@ -147,7 +149,7 @@ def group(number: int, others: int = 1, name: str = "copy") -> DuplicateGroup:
 
 def test_the_plan_has_any_name_and_says_why(tmp_path: Path) -> None:
     odd = 'a,"b"\nc'
-    same = Duplicate(Path("/p/other side.jpg"), 9, 3, 3, Verdict.SAME, 0.99, 0.1, 20, False)
+    same = Duplicate(Path("/p/other side.jpg"), 9, 3, 3, Verdict.SAME_OBJECT, 0.99, 0.1, 20, False)
     bytes_name = os.fsdecode(b"/p/\xff.jpg")
     last = DuplicateGroup(Path(bytes_name), 10, 4, 3, (same,), 0)
     write_plan([group(1, 2, odd), last], tmp_path / "plan")
@@ -159,7 +161,7 @@ def test_the_plan_has_any_name_and_says_why(tmp_path: Path) -> None:
     assert rows[1]["path"] == f"/p/{odd} 0.jpg"
     assert rows[3]["path"] == bytes_name
     assert rows[2]["reason"] == "copy, 3 x 3, 40 parts agree: shows more, or more finely"
-    assert rows[4]["reason"] == "another picture of the same thing, 20 parts agree"
+    assert rows[4]["reason"] == "another image of the same thing, 20 parts agree"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plan"]
 
 

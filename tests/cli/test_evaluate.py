@@ -37,7 +37,7 @@ def run(*arguments: str | Path) -> Result:
     return result
 
 
-def judged(*arguments: str | Path) -> dict[str, Any]:
+def evaluated(*arguments: str | Path) -> dict[str, Any]:
     report = json.loads(run(*arguments, "--json").stdout)
     assert isinstance(report, dict)
     return report
@@ -47,7 +47,7 @@ def sheet(folder: Path, *arguments: str | Path) -> str:
     """The page of a run that also tells a table, and the same figures as JSON."""
     target = folder / "sheet.html"
     told = run(*arguments, "--html", target).stdout
-    for row in judged(*arguments)["figures"]:
+    for row in evaluated(*arguments)["figures"]:
         assert any(line.startswith(row) for line in told.splitlines())
     return target.read_text(encoding="utf-8")
 
@@ -97,7 +97,7 @@ AMONG_OTHERS = ((1 + 2 / 4) / 2 * 2 + (1 / 4 + 2 / 5) / 2 + 1 / 5 + 1 / 3) / 5
 @pytest.mark.usefixtures("encoder")
 class TestLabelled:
     def test_leave_one_out(self, collection: Path) -> None:
-        report = judged("labelled", collection)
+        report = evaluated("labelled", collection)
         assert report["figures"] == {"leave-one-out": pytest.approx(ALONE)}
         assert report["counts"] == {
             "queries": 5,
@@ -110,7 +110,7 @@ class TestLabelled:
         assert report["model"]["name"] == "shade"
 
     def test_distractors_are_neither_asked_nor_right(self, collection: Path, others: Path) -> None:
-        report = judged("labelled", collection, "--distractors", others)
+        report = evaluated("labelled", collection, "--distractors", others)
         assert report["figures"]["leave-one-out"]["mAP"] == pytest.approx(AMONG_OTHERS)
         assert report["counts"] == {
             "queries": 5,
@@ -129,7 +129,7 @@ class TestLabelled:
         lines += [f",{others / 'deep' / '31.png'},distractor"]
         table = tmp_path / "labels.csv"
         table.write_text("\n".join(lines), encoding="utf-8")
-        report = judged("labelled", table)
+        report = evaluated("labelled", table)
         assert report["figures"]["leave-one-out"]["mAP"] == pytest.approx(AMONG_OTHERS)
         assert report["counts"]["queries"] == 5
 
@@ -137,7 +137,7 @@ class TestLabelled:
         shade(tmp_path / "asked" / "a" / "5.png", 5)  # 0 and 10, then 22, then 40
         shade(tmp_path / "asked" / "b" / "60.png", 60)  # 50, 40, 22
         shade(tmp_path / "asked" / "c" / "70.png", 70)  # nothing is c
-        report = judged("labelled", collection, "--queries", tmp_path / "asked")
+        report = evaluated("labelled", collection, "--queries", tmp_path / "asked")
         figures = report["figures"]["query set"]
         assert figures["mAP"] == pytest.approx(((1 + 1 + 3 / 4) / 3 + (1 + 2 / 3) / 2) / 2)
         assert figures["recall@1"] == 1.0
@@ -148,10 +148,10 @@ class TestLabelled:
             "distractors": 0,
         }
 
-    def test_unreadable_pictures_are_left_out_and_named(self, collection: Path) -> None:
+    def test_unreadable_images_are_left_out_and_named(self, collection: Path) -> None:
         (collection / "a" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
         (collection / "b" / "empty.png").touch()
-        report = judged("labelled", collection)
+        report = evaluated("labelled", collection)
         assert report["figures"] == {"leave-one-out": pytest.approx(ALONE)}
         assert report["counts"]["gallery"] == 5
         assert [Path(failure["path"]).name for failure in report["skipped"]] == [
@@ -166,7 +166,7 @@ class TestLabelled:
         for name in ("x", "y"):
             (tmp_path / "bad" / "a").mkdir(parents=True, exist_ok=True)
             (tmp_path / "bad" / "a" / f"{name}.jpg").touch()
-        with pytest.raises(EvaluationError, match=r"none of the 2 query pictures .*x\.jpg: empty"):
+        with pytest.raises(EvaluationError, match=r"none of the 2 query images .*x\.jpg: empty"):
             run("labelled", tmp_path / "bad")
 
 
@@ -206,7 +206,7 @@ class TestRevisited:
     }
 
     def test_queries_are_cropped_and_setups_judged(self, oxford: Path) -> None:
-        report = judged("revisited", oxford)
+        report = evaluated("revisited", oxford)
         assert report["figures"] == {
             setup: pytest.approx(row) for setup, row in self.FIGURES.items()
         }
@@ -221,7 +221,7 @@ class TestRevisited:
         }
         (oxford / "gnd_made.json").unlink()
         (oxford / "gnd_roxford5k.pkl").write_bytes(pickle.dumps(document))
-        report = judged("revisited", oxford)
+        report = evaluated("revisited", oxford)
         assert report["figures"]["medium"] == pytest.approx(self.FIGURES["medium"])
 
     def test_a_pickle_that_would_run_code_is_refused(
@@ -246,7 +246,7 @@ class TestRevisited:
 
     def test_distractors_push_answers_down(self, oxford: Path, tmp_path: Path) -> None:
         shade(tmp_path / "million" / "110.jpg", 110)
-        report = judged("revisited", oxford, "--distractors", tmp_path / "million")
+        report = evaluated("revisited", oxford, "--distractors", tmp_path / "million")
         assert report["figures"]["easy"]["mAP"] == pytest.approx((0 + 1 / 2) / 2)
         assert report["counts"]["distractors"] == 1
 
@@ -254,12 +254,12 @@ class TestRevisited:
         write_ground_truth(oxford / "gnd_other.json", self.truth())
         with pytest.raises(EvaluationError, match=r"gnd_made\.json, gnd_other\.json"):
             run("revisited", oxford)
-        report = judged("revisited", oxford / "gnd_other.json")
+        report = evaluated("revisited", oxford / "gnd_other.json")
         assert report["figures"]["hard"] == pytest.approx(self.FIGURES["hard"])
 
     def test_a_missing_right_answer_is_missed(self, oxford: Path) -> None:
         (oxford / "jpg" / "d3.jpg").unlink()
-        report = judged("revisited", oxford)
+        report = evaluated("revisited", oxford)
         assert report["figures"]["hard"]["mAP"] == 0.0
         assert report["figures"]["medium"]["mAP"] == pytest.approx(1 / 2)
         assert [Path(failure["path"]).name for failure in report["skipped"]] == ["d3.jpg"]
@@ -310,7 +310,7 @@ class TestLandmarks:
 
     def test_retrieval(self, landmarks: Path) -> None:
         self.add_retrieval(landmarks)
-        report = judged("landmarks", landmarks)
+        report = evaluated("landmarks", landmarks)
         assert report["figures"] == {
             "retrieval mAP@100": close(public=((1 + 2 / 3) / 2 + 0) / 2, private=1 / 2)
         }
@@ -320,7 +320,7 @@ class TestLandmarks:
 
     def test_recognition(self, landmarks: Path) -> None:
         self.add_recognition(landmarks)
-        report = judged("landmarks", landmarks)
+        report = evaluated("landmarks", landmarks)
         assert report["figures"] == {"recognition GAP": close(public=1 / 2, private=0.0)}
         assert report["counts"] == {"recognition queries": 3, "train": 6}
 
@@ -330,13 +330,13 @@ class TestLandmarks:
         (landmarks / "train_clean.csv").write_text(
             "landmark_id,images\n7,t70 t71 t72\n8,t80 t81 t82\n"
         )
-        report = judged("landmarks", landmarks)
+        report = evaluated("landmarks", landmarks)
         assert report["figures"] == {"recognition GAP": close(public=1 / 2, private=0.0)}
 
     def test_both_tasks_make_one_report(self, landmarks: Path) -> None:
         self.add_retrieval(landmarks)
         self.add_recognition(landmarks)
-        report = judged("landmarks", landmarks)
+        report = evaluated("landmarks", landmarks)
         assert list(report["figures"]) == ["retrieval mAP@100", "recognition GAP"]
         assert report["counts"]["recognition queries"] == 3
 
@@ -362,9 +362,9 @@ class TestCopies:
             shade(folder / "queries" / f"{name}.jpg", value)
         return folder
 
-    def test_every_picture_asks_where_only_copies_are_listed(self, disc: Path) -> None:
+    def test_every_image_asks_where_only_copies_are_listed(self, disc: Path) -> None:
         (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ1,R2\n")
-        report = judged("copies", disc)
+        report = evaluated("copies", disc)
         # the surest are 151-150, 52-50 (right), 103-100, 20-50, then 103-150 (right)
         assert report["figures"] == {
             "copies": {"μAP": pytest.approx((1 / 2 + 2 / 5) / 2), "recall@P90": 0.0}
@@ -379,7 +379,7 @@ class TestCopies:
     def test_the_table_says_who_asks_where_it_lists_others(self, disc: Path) -> None:
         table = "query_id,reference_id\nQ0,R0\nQ1,R2\nQ3,\n"
         (disc / "dev_queries_groundtruth.csv").write_text(table)
-        report = judged("copies", disc)
+        report = evaluated("copies", disc)
         assert report["figures"] == {
             "copies": {"μAP": pytest.approx((1 + 2 / 4) / 2), "recall@P90": 1 / 2}
         }
@@ -387,7 +387,7 @@ class TestCopies:
 
     def test_what_is_missing_is_missed(self, disc: Path) -> None:
         (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ9,R9\nQ3,\n")
-        report = judged("copies", disc)
+        report = evaluated("copies", disc)
         assert report["figures"]["copies"]["μAP"] == pytest.approx(1 / 2)
         assert [failure["path"] for failure in report["skipped"]] == [
             str(disc / "queries" / "Q9.jpg"),
@@ -397,7 +397,7 @@ class TestCopies:
     def test_distractors_are_predicted_in_vain(self, disc: Path, tmp_path: Path) -> None:
         (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ3,\n")
         shade(tmp_path / "more" / "R0.jpg", 52)  # of a reference's name, and nearer
-        report = judged("copies", disc, "--distractors", tmp_path / "more")
+        report = evaluated("copies", disc, "--distractors", tmp_path / "more")
         assert report["figures"]["copies"]["μAP"] == pytest.approx(1 / 2)
 
     def test_the_sheet_shows_who_was_copied(self, disc: Path, tmp_path: Path) -> None:
@@ -425,13 +425,13 @@ class TestPlaces:
 
     @pytest.fixture
     def street(self, tmp_path: Path) -> Path:
-        for side, pictures in (("database", self.DATABASE), ("queries", self.QUERIES)):
-            for east, value in pictures:
+        for side, images in (("database", self.DATABASE), ("queries", self.QUERIES)):
+            for east, value in images:
                 shade(tmp_path / "street" / side / f"@{east}.5@4180000.25@10@S@@.jpg", value)
         return tmp_path / "street"
 
     def test_places_in_names(self, street: Path) -> None:
-        report = judged("places", street)
+        report = evaluated("places", street)
         assert report["figures"] == {"within 25 m": pytest.approx(self.FIGURES)}
         assert report["counts"] == {
             "queries": 2,
@@ -441,12 +441,14 @@ class TestPlaces:
 
     def test_places_in_tables(self, street: Path) -> None:
         degree = 111_195.0  # metres of longitude at the equator
-        for side, pictures in (("database", self.DATABASE), ("queries", self.QUERIES)):
+        for side, images in (("database", self.DATABASE), ("queries", self.QUERIES)):
             lines = ["path,latitude,longitude"]
-            for east, _ in pictures:
+            for east, _ in images:
                 lines.append(f"{side}/@{east}.5@4180000.25@10@S@@.jpg,0.0,{east / degree}")
             (street / f"{side}.csv").write_text("\n".join(lines))
-        assert judged("places", street)["figures"] == {"within 25 m": pytest.approx(self.FIGURES)}
+        assert evaluated("places", street)["figures"] == {
+            "within 25 m": pytest.approx(self.FIGURES)
+        }
 
     def test_the_sheet_marks_places_within_reach(self, street: Path, tmp_path: Path) -> None:
         page = sheet(tmp_path, "places", street)
@@ -455,8 +457,8 @@ class TestPlaces:
         assert "within 25 m" in page
 
     def test_an_unreadable_query_is_missed(self, street: Path) -> None:
-        (street / "queries" / "@195.5@4180000.25@10@S@@.jpg").write_bytes(b"no picture")
-        report = judged("places", street)
+        (street / "queries" / "@195.5@4180000.25@10@S@@.jpg").write_bytes(b"no image")
+        report = evaluated("places", street)
         assert report["figures"]["within 25 m"]["recall@20"] == pytest.approx(1 / 2)
         assert len(report["skipped"]) == 1
 
@@ -471,13 +473,13 @@ class TestTelling:
         ]  # fmt: skip
         assert len(head) == len(row)
         assert counts.startswith("queries: 5, ")
-        assert model.startswith("shade version 3: 5 pictures encoded, 0 skipped in ")
+        assert model.startswith("shade version 3: 5 images encoded, 0 skipped in ")
 
     def test_what_was_not_judged_is_null_and_a_dash(self, tmp_path: Path) -> None:
         street = tmp_path / "street"
         shade(street / "queries" / "@0@0@.jpg", 1)
         shade(street / "database" / "@900@0@.jpg", 1)
-        figures = judged("places", street)["figures"]["within 25 m"]
+        figures = evaluated("places", street)["figures"]["within 25 m"]
         assert set(figures.values()) == {None}
         assert "–" in run("places", street).stdout
 
@@ -513,9 +515,9 @@ class TestCache:
         self, collection: Path, encoder: ShadeEncoder, tmp_path: Path
     ) -> None:
         keep = tmp_path / "keep"
-        first = judged("labelled", collection, "--cache", keep)
+        first = evaluated("labelled", collection, "--cache", keep)
         assert (encoder.encoded, first["cached"]) == (5, 0)
-        again = judged("labelled", collection, "--cache", keep)
+        again = evaluated("labelled", collection, "--cache", keep)
         assert (encoder.encoded, again["cached"]) == (5, 5)
         assert again["figures"] == first["figures"]
         assert "5 from the cache" in run("labelled", collection, "--cache", keep).stdout
@@ -524,10 +526,10 @@ class TestCache:
         self, collection: Path, encoder: ShadeEncoder, tmp_path: Path
     ) -> None:
         keep = tmp_path / "keep"
-        judged("labelled", collection, "--cache", keep)
+        evaluated("labelled", collection, "--cache", keep)
         shade(collection / "a" / "40.png", 5)
         os.utime(collection / "a" / "40.png", (1, 1))  # the clock of the disk may be coarse
-        report = judged("labelled", collection, "--cache", keep)
+        report = evaluated("labelled", collection, "--cache", keep)
         assert (encoder.encoded, report["cached"]) == (6, 4)
         assert report["figures"]["leave-one-out"]["recall@1"] == pytest.approx(4 / 5)
 
@@ -541,7 +543,7 @@ class TestCache:
         with pytest.raises(click.Abort):
             run("labelled", collection, "--cache", tmp_path / "keep")
         encoder.stop_at = None
-        report = judged("labelled", collection, "--cache", tmp_path / "keep")
+        report = evaluated("labelled", collection, "--cache", tmp_path / "keep")
         assert report["cached"] >= 1
         assert report["figures"] == {"leave-one-out": pytest.approx(ALONE)}
 
@@ -552,10 +554,10 @@ def test_an_unknown_model_is_refused(collection: Path) -> None:
 
 
 def test_as_a_program(tmp_path: Path) -> None:
-    """With the model that comes with glocal: small copies of pictures find them."""
+    """With the model that comes with glocal: small copies of images find them."""
     for label in ("bars", "discs", "lines"):
-        picture = Image.new("RGB", (320, 320), (230, 220, 200))
-        draw = ImageDraw.Draw(picture)
+        image = Image.new("RGB", (320, 320), (230, 220, 200))
+        draw = ImageDraw.Draw(image)
         for at in range(20, 300, 36):
             if label == "bars":
                 draw.rectangle((at, 0, at + 14, 320), fill=(20, 60, 160))
@@ -564,8 +566,8 @@ def test_as_a_program(tmp_path: Path) -> None:
             else:
                 draw.line((0, at, 320, 320 - at), fill=(0, 90, 0), width=3)
         (tmp_path / "made" / label).mkdir(parents=True)
-        picture.save(tmp_path / "made" / label / "large.png")
-        picture.resize((250, 250)).save(tmp_path / "made" / label / "small.jpg", quality=90)
+        image.save(tmp_path / "made" / label / "large.png")
+        image.resize((250, 250)).save(tmp_path / "made" / label / "small.jpg", quality=90)
     (tmp_path / "made" / "bars" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     command = [sys.executable, "-m", "glocal", "evaluate"]
     done = subprocess.run(

@@ -39,9 +39,7 @@ def glocal(
     return done
 
 
-def test_a_picture_is_written_and_the_score_is_the_searchs(
-    tmp_path: Path, photos: list[str]
-) -> None:
+def test_a_image_is_written_and_the_score_is_the_searchs(tmp_path: Path, photos: list[str]) -> None:
     glocal(tmp_path, "index", ".")
     found = json.loads(glocal(tmp_path, "search", photos[0], "--json").stdout)
     scores = {Path(hit["path"]).name: hit["score"] for hit in found["hits"]}
@@ -53,8 +51,8 @@ def test_a_picture_is_written_and_the_score_is_the_searchs(
         assert hit["score"] == pytest.approx(
             scores[hit["path"]], abs=2e-3
         )  # kept in half precision
-    with Image.open(tmp_path / "why.png") as picture:
-        assert picture.width == 1600
+    with Image.open(tmp_path / "why.png") as image:
+        assert image.width == 1600
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def test_kinds_and_svg(tmp_path: Path, photos: list[str], more: list[str]) -> No
     assert (tmp_path / "why.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 
-def test_one_picture_and_standard_input(tmp_path: Path, photos: list[str]) -> None:
+def test_one_image_and_standard_input(tmp_path: Path, photos: list[str]) -> None:
     data = (tmp_path / photos[0]).read_bytes()
     arguments = ["explain", "-", "--kind", "eigen", "-o", "one.png", "--region", "1,2,3,4"]
     assert b"not for eigen" in glocal(tmp_path, *arguments, status=1, given=data).stderr

@@ -105,9 +105,9 @@ def test_a_model_is_trained_and_used(tiny, tmp_path):
     )  # fmt: skip
     result = run(*options)
     assert result.exit_code == 0, result.output
-    assert "1 pictures cannot be used" in result.output
+    assert "1 images cannot be used" in result.output
     assert f"{photos / 'label0' / 'broken.jpg'}: " in result.output
-    assert re.search(r"1[89] pictures to learn from, [56] to judge by, 3 labels", result.output)
+    assert re.search(r"1[89] images to learn from, [56] to judge by, 3 labels", result.output)
     assert f"{output}: " in result.output
     assert "mine-half.onnx" in result.output
     assert (tmp_path / "mine.run" / "curves.svg").exists()
@@ -149,19 +149,19 @@ def test_ctrl_c_keeps_the_step_and_a_second_one_stops_at_once():
         (["--cutmix", "0.5"], "give some with --also"),
         (["--cutmix", "1.5"], "--cutmix is a share"),
         (["--device", "meta"], "not one to train on"),
-        (["--overlays", "nowhere"], "there is no nowhere: it should be a folder of pictures"),
-        (["--also", "nowhere"], "there is no nowhere: it should be a folder of pictures"),
+        (["--overlays", "nowhere"], "there is no nowhere: it should be a folder of images"),
+        (["--also", "nowhere"], "there is no nowhere: it should be a folder of images"),
         (["--seed", "-1"], "--seed has to be at least 0"),
-        (["--batch", "200"], "18 pictures can be learned from, fewer than one --batch of 200"),
+        (["--batch", "200"], "18 images can be learned from, fewer than one --batch of 200"),
         (["--strength", "3"], "between 0 and 2"),
         (["--freeze", "4"], "the backbone has 3 stages"),
         (["--side", "50"], "--side has to be a multiple of 32"),
     ],
 )
-def test_what_cannot_work_is_named_before_pictures_are_read(
+def test_what_cannot_work_is_named_before_images_are_read(
     options, text, tiny, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("glocal.learn.cache.PictureCache.fill", None)
+    monkeypatch.setattr("glocal.learn.cache.ImageCache.fill", None)
     photos = tiny.make_labelled(tmp_path / "photos", labels=3)
     result = run(
         photos, "-o", tmp_path / "m.onnx", "--backbone", "tiny", "--epochs", 1, "--batch", 6,
@@ -189,7 +189,7 @@ def test_options_reach_the_card(tiny, tmp_path):
     assert trained["cutmix"] == 0.5
 
 
-def test_a_picture_folder_without_labels_is_explained(tiny, tmp_path):
+def test_a_image_folder_without_labels_is_explained(tiny, tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "1.png")
     result = run(tmp_path, "-o", tmp_path / "m.onnx", "--epochs", 1, "--backbone", "tiny")
     assert "use --objective instance" in str(result.exception)

@@ -57,7 +57,7 @@ def test_the_input_keeps_its_shape_and_size(width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20_000), (3000, 2), (320, 320), (480, 640)])
-def test_every_picture_fits(shape: tuple[int, int]) -> None:
+def test_every_image_fits(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
     fitted = fit(image, read(input=SIZE))
     width, height = input_size(shape[1], shape[0], read(input=SIZE))

@@ -24,46 +24,46 @@ def encoder(
     return load_encoder(request.param, sessions=2)
 
 
-def picture(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+def image(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_features_keep_their_contract(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
-    (features,) = encoder.encode([picture(shape)])
+    (features,) = encoder.encode([image(shape)])
     count, width = features.descriptors.shape
     assert features.vector.shape == (encoder.dim,)
     assert features.keypoints.shape == (count, 2)
-    assert features.strengths.shape == (count,)
-    for array in (features.vector, features.keypoints, features.descriptors, features.strengths):
+    assert features.scores.shape == (count,)
+    for array in (features.vector, features.keypoints, features.descriptors, features.scores):
         assert array.dtype == np.float32
         assert np.isfinite(array).all()
     assert np.linalg.norm(features.vector) == pytest.approx(1, abs=1e-3)
     assert np.linalg.norm(features.descriptors, axis=1) == pytest.approx(np.ones(count), abs=1e-3)
     assert ((features.keypoints >= 0) & (features.keypoints <= 1)).all()
-    assert (features.strengths >= 0).all()
+    assert (features.scores >= 0).all()
     assert width > 0
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_a_flat_picture_is_a_valid_picture(encoder: OnnxEncoder, value: int) -> None:
+def test_a_flat_image_is_a_valid_image(encoder: OnnxEncoder, value: int) -> None:
     (features,) = encoder.encode([np.full((100, 150, 3), value, np.uint8)])
     assert np.isfinite(features.vector).all()
     assert np.linalg.norm(features.vector) == pytest.approx(1, abs=1e-3)
 
 
 def test_encoding_does_not_depend_on_company_or_thread(encoder: OnnxEncoder) -> None:
-    pictures = [picture((50 + 30 * i, 200 - 20 * i), i) for i in range(6)]
-    alone = [encoder.encode([p])[0].vector for p in pictures]
-    together = [f.vector for f in encoder.encode(pictures)]
+    images = [image((50 + 30 * i, 200 - 20 * i), i) for i in range(6)]
+    alone = [encoder.encode([p])[0].vector for p in images]
+    together = [f.vector for f in encoder.encode(images)]
     with ThreadPoolExecutor(4) as pool:
-        threaded = list(pool.map(lambda p: encoder.encode([p])[0].vector, pictures * 3))
+        threaded = list(pool.map(lambda p: encoder.encode([p])[0].vector, images * 3))
     assert np.array_equal(alone, together)
     assert np.array_equal(alone * 3, threaded)
     assert encoder.encode([]) == []
 
 
-def test_different_pictures_differ(encoder: OnnxEncoder) -> None:
+def test_different_images_differ(encoder: OnnxEncoder) -> None:
     red, blue = (np.full((64, 64, 3), c, np.uint8) for c in ([200, 10, 10], [10, 10, 200]))
     a, b = (f.vector for f in encoder.encode([red, blue]))
     assert float(a @ b) < 0.999
@@ -78,30 +78,30 @@ def test_different_pictures_differ(encoder: OnnxEncoder) -> None:
         np.zeros((10, 10, 3), np.float32),
     ],
 )
-def test_what_is_no_picture_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
+def test_what_is_no_image_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.encode([wrong])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_contributions_add_up_to_the_vector(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
-    parts = encoder.contributions(picture(shape))
+    parts = encoder.contributions(image(shape))
     assert parts.ndim == 3
     assert parts.dtype == np.float32
-    (features,) = encoder.encode([picture(shape)])
+    (features,) = encoder.encode([image(shape)])
     np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_a_flat_picture_has_contributions(encoder: OnnxEncoder, value: int) -> None:
+def test_a_flat_image_has_contributions(encoder: OnnxEncoder, value: int) -> None:
     flat = np.full((100, 150, 3), value, np.uint8)
     parts, (features,) = encoder.contributions(flat), encoder.encode([flat])
     np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
 
 
-def test_contributions_are_where_the_picture_is(encoder: OnnxEncoder) -> None:
+def test_contributions_are_where_the_image_is(encoder: OnnxEncoder) -> None:
     """Another right half changes the right of the grid; only receptive fields reach over."""
-    left = np.tile(picture((240, 160)), (1, 2, 1))
+    left = np.tile(image((240, 160)), (1, 2, 1))
     other = left.copy()
     other[:, 160:] = 255 - other[:, 160:]
     lengths = [np.linalg.norm(encoder.contributions(p), axis=2) for p in (left, other)]
@@ -110,21 +110,21 @@ def test_contributions_are_where_the_picture_is(encoder: OnnxEncoder) -> None:
     assert changed[half:].sum() > 1.5 * changed[:half].sum()
 
 
-def test_a_picture_that_is_none_has_no_contributions(encoder: OnnxEncoder) -> None:
+def test_a_image_that_is_none_has_no_contributions(encoder: OnnxEncoder) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.contributions(np.zeros((10, 10), np.uint8))
 
 
 def test_a_model_without_contributions_says_so(tmp_path: Path) -> None:
     encoder = OnnxEncoder(write_model(tmp_path / "four.onnx"))
-    assert encoder.encode([picture((9, 9))])[0].vector.shape == (encoder.dim,)
+    assert encoder.encode([image((9, 9))])[0].vector.shape == (encoder.dim,)
     with pytest.raises(ModelError, match=r"tiny v1 .*four\.onnx.* no output 'contributions'"):
-        encoder.contributions(picture((9, 9)))
+        encoder.contributions(image((9, 9)))
 
 
 def test_the_card_tells_the_truth(encoder: OnnxEncoder) -> None:
     card = encoder.card
-    assert encoder.encode([picture((9, 9))])[0].vector.shape == (card.dim,)
+    assert encoder.encode([image((9, 9))])[0].vector.shape == (card.dim,)
     assert card.licence
     assert card.version >= 1
 

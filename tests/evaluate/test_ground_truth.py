@@ -72,7 +72,7 @@ def test_json_gives_back_what_was_written(tmp_path):
     check(read_ground_truth(str(path)))
 
 
-def test_a_query_may_be_the_whole_picture(tmp_path):
+def test_a_query_may_be_the_whole_image(tmp_path):
     path = tmp_path / "truth.json"
     none = np.array([], dtype=np.int64)
     truth = GroundTruth(("é",), ("a",), (none,), (none,), (none,), np.full((1, 4), np.nan))

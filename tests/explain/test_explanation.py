@@ -1,4 +1,4 @@
-"""Explanations of pictures of all kinds, by the bundled model."""
+"""Explanations of images of all kinds, by the bundled model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def smooth(seed: int, width: int = 160, height: int = 120) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((width, height)))
 
 
-PICTURES = {
+IMAGES = {
     "colour": smooth(1),
     "grey": smooth(2)[..., 0],
     "one pixel": np.full((1, 1, 3), 77, np.uint8),
@@ -45,9 +45,9 @@ def words(explanation: Explanation) -> str:
     return " ".join(s.text for s in explanation.figure.shapes if isinstance(s, Words))
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_the_parts_of_any_two_pictures_add_up(encoder: OnnxEncoder, name: str) -> None:
-    query, hit = PICTURES["colour"], PICTURES[name]
+@pytest.mark.parametrize("name", IMAGES)
+def test_the_parts_of_any_two_images_add_up(encoder: OnnxEncoder, name: str) -> None:
+    query, hit = IMAGES["colour"], IMAGES[name]
     got = explain(query, hit, encoder=encoder)
     first, second = (f.vector for f in encoder.encode([query, load(hit).array]))
     assert got.scores == (pytest.approx(float(first @ second), abs=1e-4),)
@@ -58,10 +58,10 @@ def test_the_parts_of_any_two_pictures_add_up(encoder: OnnxEncoder, name: str) -
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["one pixel", "black", "wide", "high", "grey"])
-def test_any_picture_can_be_explained(encoder: OnnxEncoder, kind: str, name: str) -> None:
+def test_any_image_can_be_explained(encoder: OnnxEncoder, kind: str, name: str) -> None:
     matches = Matches(np.zeros((0, 2)), np.zeros((0, 2))) if kind == "matches" else None
-    picture = PICTURES[name]
-    got = explain(picture, picture, kind=kind, encoder=encoder, matches=matches)
+    image = IMAGES[name]
+    got = explain(image, image, kind=kind, encoder=encoder, matches=matches)
     assert got.scores == (pytest.approx(1, abs=1e-4),)
     assert all(np.isfinite(grid).all() for grid in got.maps)
     shapes = [photo.array.shape for photo in got.figure.shapes if isinstance(photo, Photo)]
@@ -72,8 +72,8 @@ def test_any_picture_can_be_explained(encoder: OnnxEncoder, kind: str, name: str
     assert page.height < 4000
 
 
-def test_identical_pictures_are_lit_alike(encoder: OnnxEncoder) -> None:
-    query_map, hit_map = explain(PICTURES["colour"], PICTURES["colour"], encoder=encoder).maps
+def test_identical_images_are_lit_alike(encoder: OnnxEncoder) -> None:
+    query_map, hit_map = explain(IMAGES["colour"], IMAGES["colour"], encoder=encoder).maps
     np.testing.assert_allclose(query_map, hit_map, atol=1e-5)
 
 
@@ -103,7 +103,7 @@ def test_a_point_lights_what_answers_it(encoder: OnnxEncoder) -> None:
 
 
 def test_a_region_is_named_in_pixels_or_fractions(encoder: OnnxEncoder) -> None:
-    query, hit = PICTURES["colour"], PICTURES["grey"]
+    query, hit = IMAGES["colour"], IMAGES["grey"]
     pixels = explain(query, hit, encoder=encoder, region=(40, 30, 80, 60))
     parts = explain(query, hit, encoder=encoder, region=(0.25, 0.25, 0.5, 0.5))
     assert np.array_equal(pixels.maps[0], parts.maps[0])
@@ -117,7 +117,7 @@ def test_several_hits_have_a_row_each(encoder: OnnxEncoder, tmp_path: Path) -> N
     Image.fromarray(smooth(5)).save(tmp_path / "five.png")
     stream = io.BytesIO((tmp_path / "five.png").read_bytes())
     hits = [tmp_path / "five.png", stream, Image.fromarray(smooth(6))]
-    got = explain(PICTURES["colour"], *hits, encoder=encoder, verdict="alike")
+    got = explain(IMAGES["colour"], *hits, encoder=encoder, verdict="alike")
     assert len(got.scores) == 3
     assert len(got.maps) == 6
     assert got.scores[0] == got.scores[1] != got.scores[2]
@@ -125,9 +125,9 @@ def test_several_hits_have_a_row_each(encoder: OnnxEncoder, tmp_path: Path) -> N
     assert ": alike" in words(got)
 
 
-def test_joint_parts_of_pictures_that_differ_in_shape(encoder: OnnxEncoder) -> None:
-    got = explain(*PICTURES.values(), kind="parts", parts=3, encoder=encoder)
-    assert len(got.maps) == len(PICTURES)
+def test_joint_parts_of_images_that_differ_in_shape(encoder: OnnxEncoder) -> None:
+    got = explain(*IMAGES.values(), kind="parts", parts=3, encoder=encoder)
+    assert len(got.maps) == len(IMAGES)
     assert all(grid.shape[2] == 3 for grid in got.maps)
     assert [f"Part {k}" in words(got) for k in (1, 2, 3, 4)] == [True, True, True, False]
 
@@ -137,8 +137,8 @@ def test_matches_are_drawn_with_the_outline(encoder: OnnxEncoder) -> None:
     half = np.diag([0.5, 0.5, 1])
     matches = Matches(points, points / 2, half)
     got = explain(
-        PICTURES["colour"],
-        PICTURES["grey"],
+        IMAGES["colour"],
+        IMAGES["grey"],
         kind="matches",
         encoder=encoder,
         matches=matches,
@@ -180,12 +180,12 @@ def test_what_does_not_go_together_is_refused(
     encoder: OnnxEncoder, hits: int, options: dict[str, object], said: str
 ) -> None:
     with pytest.raises(QueryError, match=said):
-        explain(PICTURES["colour"], *[PICTURES["grey"]] * hits, encoder=encoder, **options)
+        explain(IMAGES["colour"], *[IMAGES["grey"]] * hits, encoder=encoder, **options)
 
 
-def test_what_is_no_picture_is_refused(encoder: OnnxEncoder, tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused(encoder: OnnxEncoder, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
-        explain(PICTURES["colour"], tmp_path / "nothing.jpg", encoder=encoder)
+        explain(IMAGES["colour"], tmp_path / "nothing.jpg", encoder=encoder)
 
 
 def test_the_room_names_what_it_offers() -> None:
@@ -207,11 +207,11 @@ def test_two_photos_of_a_church_are_alike_in_the_church(encoder: OnnxEncoder) ->
 
 def test_matches_are_verified_when_they_are_not_given(encoder: OnnxEncoder) -> None:
     rng = np.random.default_rng(5)
-    picture = np.full((300, 400, 3), 90, np.uint8)
+    image = np.full((300, 400, 3), 90, np.uint8)
     for _ in range(150):
         x, y = rng.integers(0, 400), rng.integers(0, 300)
-        picture[y : y + rng.integers(4, 60), x : x + rng.integers(4, 60)] = rng.integers(0, 255, 3)
-    why = explain(picture, picture[30:280, 40:380], kind="matches", encoder=encoder)
+        image[y : y + rng.integers(4, 60), x : x + rng.integers(4, 60)] = rng.integers(0, 255, 3)
+    why = explain(image, image[30:280, 40:380], kind="matches", encoder=encoder)
     words = " ".join(shape.text for shape in why.figure.shapes if isinstance(shape, Words))
     assert "copy" in words or "same object or place" in words
     assert sum(isinstance(shape, Stroke) for shape in why.figure.shapes) > 10

@@ -1,4 +1,4 @@
-"""Joint parts: against scikit-learn's factorisation, and on pictures whose parts are known."""
+"""Joint parts: against scikit-learn's factorisation, and on images whose parts are known."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import QueryError
-from glocal.explain.factorization import factorize, joint_parts
+from glocal.explain.factorization import factorize, joint_concepts
 
 
 @pytest.mark.parametrize("shape", [(60, 40), (200, 30), (12, 90)])
@@ -44,18 +44,18 @@ def test_more_rounds_never_fit_worse(seed: int, n: int, m: int, count: int) -> N
     assert all(b <= a + 1e-9 for a, b in itertools.pairwise(errors))
 
 
-def test_the_same_pictures_have_the_same_parts() -> None:
+def test_the_same_images_have_the_same_parts() -> None:
     grids = [np.random.default_rng(s).normal(size=(4, 5, 8)).astype(np.float32) for s in range(3)]
-    for one, other in zip(joint_parts(grids, 3), joint_parts(grids, 3), strict=True):
+    for one, other in zip(joint_concepts(grids, 3), joint_concepts(grids, 3), strict=True):
         assert np.array_equal(one, other)
 
 
-def test_parts_are_found_in_all_pictures_and_opposites_are_two() -> None:
+def test_parts_are_found_in_all_images_and_opposites_are_two() -> None:
     """Two things and, as a third, the opposite of the first: what a cut at 0 would lose."""
     thing, other = np.eye(6)[0] + np.eye(6)[1], np.eye(6)[3] + np.eye(6)[4]
     kinds = np.stack([thing, other, -thing])
     maps = [np.array([[0, 0, 1], [2, 2, 1]]), np.array([[1, 0], [2, 0], [1, 2]])]
-    got = joint_parts([kinds[m].astype(np.float32) / m.size for m in maps], 3)
+    got = joint_concepts([kinds[m].astype(np.float32) / m.size for m in maps], 3)
     named = {}
     for kind_map, parts in zip(maps, got, strict=True):
         assert parts.shape == (*kind_map.shape, 3)
@@ -68,13 +68,13 @@ def test_parts_are_found_in_all_pictures_and_opposites_are_two() -> None:
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_nothing_has_parts_too(count: int) -> None:
-    (parts,) = joint_parts([np.zeros((2, 3, 5), np.float32)], count)
+    (parts,) = joint_concepts([np.zeros((2, 3, 5), np.float32)], count)
     assert parts.shape == (2, 3, count)
     assert np.isfinite(parts).all()
 
 
-def test_no_pictures_and_no_parts_are_refused() -> None:
-    with pytest.raises(QueryError, match="4 parts of 0 pictures"):
-        joint_parts([])
-    with pytest.raises(QueryError, match="0 parts of 1 pictures"):
-        joint_parts([np.ones((1, 1, 2), np.float32)], 0)
+def test_no_images_and_no_parts_are_refused() -> None:
+    with pytest.raises(QueryError, match="4 parts of 0 images"):
+        joint_concepts([])
+    with pytest.raises(QueryError, match="0 parts of 1 images"):
+        joint_concepts([np.ones((1, 1, 2), np.float32)], 0)

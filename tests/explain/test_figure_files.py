@@ -113,8 +113,8 @@ def test_any_name_can_be_drawn(text: str) -> None:
 def test_the_ending_says_how(tmp_path: Path) -> None:
     FIGURE.save(tmp_path / "a.PNG")
     FIGURE.save(tmp_path / "a.svg")
-    with Image.open(tmp_path / "a.PNG") as picture:
-        assert picture.format == "PNG"
+    with Image.open(tmp_path / "a.PNG") as image:
+        assert image.format == "PNG"
     assert (tmp_path / "a.svg").read_bytes() == FIGURE.encoded("svg")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.PNG", "a.svg"]
     with pytest.raises(QueryError, match=r"a\.jpg .*\.png or \.svg"):
@@ -131,7 +131,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_long_name_loses_its_middle() -> None:
-    name = "a very long name of a picture that nobody would have typed 0001.jpg"
+    name = "a very long name of an image that nobody would have typed 0001.jpg"
     short = shortened(name, 20, 200)
     assert text_width(short, 20) <= 200 < text_width(name, 20)
     assert name.startswith(short.split("...")[0])

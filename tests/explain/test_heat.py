@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from glocal.explain.heat import enlarge, parts_heat, signed_bar, signed_heat, strength_heat
+from glocal.explain.heat import concepts_heat, enlarge, signed_bar, signed_heat, strength_heat
 
 PHOTO = np.random.default_rng(0).integers(60, 200, (60, 90, 3), dtype=np.uint8)
 
 
-def warmth(picture: np.ndarray) -> np.ndarray:
+def warmth(image: np.ndarray) -> np.ndarray:
     """Red less blue."""
-    return picture[..., 0].astype(int) - picture[..., 2]
+    return image[..., 0].astype(int) - image[..., 2]
 
 
 def test_above_is_yellow_and_below_is_blue() -> None:
@@ -47,7 +47,7 @@ def test_strength_goes_from_blue_to_yellow() -> None:
 def test_each_place_has_the_colour_of_its_part() -> None:
     parts = np.zeros((1, 3, 3), np.float32)
     parts[0, range(3), range(3)] = 1
-    heat = parts_heat(PHOTO, parts)
+    heat = concepts_heat(PHOTO, parts)
     orange, blue, green = (heat[:, x].mean(axis=0) for x in (5, 45, 85))
     assert orange.argmax() == 0
     assert blue.argmax() == 2

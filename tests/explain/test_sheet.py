@@ -149,7 +149,7 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
 
 
-def test_pictures_are_embedded_byte_for_byte(tmp_path: Path) -> None:
+def test_images_are_embedded_byte_for_byte(tmp_path: Path) -> None:
     other = thumbnail(np.zeros((9, 9, 3), np.uint8))
     _, page = page_of(tmp_path, [row_of(SheetHit("a.jpg", 0.5, "", other))])
     shown = [
@@ -282,7 +282,7 @@ def test_a_thumbnail_takes_any_memory_order() -> None:
         np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_a_thumbnail_of_no_picture_is_an_error(array: np.ndarray) -> None:
+def test_a_thumbnail_of_no_image_is_an_error(array: np.ndarray) -> None:
     with pytest.raises(ImageError, match=re.escape(str(array.shape))):
         thumbnail(array)
 
@@ -306,7 +306,7 @@ def test_every_text_stands_out_from_every_ground() -> None:
             name: np.array([int(value[i : i + 2], 16) / 255 for i in range(0, len(value), 2)])
             for name, value in re.findall(r"--(\w+): #(\w+);", scheme)
         }
-        # A pill lies on a picture, at worst one as black or as white as its own text.
+        # A pill lies on an image, at worst one as black or as white as its own text.
         pill, alpha = colours["pill"][:3], colours["pill"][3]
         grounds = [colours["ground"], colours["tile"], pill * alpha + behind * (1 - alpha)]
         for text, ground in itertools.product(("ink", "quiet", "right", "wrong"), grounds):

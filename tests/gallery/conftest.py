@@ -43,7 +43,7 @@ def open_gallery(model: Path, tmp_path: Path) -> Iterator[Callable[..., Gallery]
 
 
 class CountingEncoder:
-    """The real encoder, which remembers how many pictures it was given."""
+    """The real encoder, which remembers how many images it was given."""
 
     encoded = 0
 
@@ -65,7 +65,7 @@ class CountingEncoder:
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Says how many pictures were encoded since it was last asked."""
+    """Says how many images were encoded since it was last asked."""
     monkeypatch.setattr("glocal.gallery.models.OnnxEncoder", CountingEncoder)
     CountingEncoder.encoded = 0
 

@@ -1,4 +1,4 @@
-"""Browsing by SQL gives what looking at every picture gives."""
+"""Browsing by SQL gives what looking at every image gives."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from glocal.gallery.conditions import (
 from glocal.gallery.facets import read_facets
 
 FOLDERS = [Path("/a"), Path("/a/b"), Path("/a/b/c"), Path("/d"), Path("/a b")]
-PICTURES = 60
+IMAGES = 60
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
-    """Sixty pictures, some undated, some without a place, a third with copies elsewhere."""
+    """Sixty images, some undated, some without a place, a third with copies elsewhere."""
     random = np.random.default_rng(0)
     opened = Catalog(tmp_path_factory.mktemp("catalog") / "catalog.sqlite")
     numbers = [opened.folder(path) for path in FOLDERS]
     contents, files = [], []
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         content = UUID(bytes=random.bytes(16))
         dated, placed = random.random(2) < 0.7
         contents.append(
@@ -96,7 +96,7 @@ def conditions() -> st.SearchStrategy[Condition]:
 
 
 def by_looking(catalog: Catalog, where: Condition | None) -> dict[UUID, list[Path]]:
-    """The slow way: every copy of every picture against the condition."""
+    """The slow way: every copy of every image against the condition."""
     found: dict[UUID, list[Path]] = {}
     ids = catalog.content_ids()
     contents = catalog.contents(ids)
@@ -147,7 +147,7 @@ def test_pages_are_what_looking_gives(
     cursor = None
     while True:
         page = browser.page(limit=size, order=order, where=where, cursor=cursor)
-        for shown in page.pictures:
+        for shown in page.images:
             seen.append(shown.content.id)
             assert list(shown.paths) == sorted(expected[shown.content.id])
         cursor = page.following
@@ -155,7 +155,7 @@ def test_pages_are_what_looking_gives(
             break
     assert seen == wanted
     later = browser.page(limit=size, order=order, where=where, offset=offset)
-    assert [one.content.id for one in later.pictures] == wanted[offset : offset + size]
+    assert [one.content.id for one in later.images] == wanted[offset : offset + size]
 
 
 def test_what_is_asked_badly_is_refused(browser: Browser) -> None:
@@ -203,20 +203,20 @@ def test_facets_are_what_counting_gives(catalog: Catalog, browser: Browser) -> N
     assert dict(facets.cameras) == {
         name: sum(c.camera == name for c in contents) for name in ("Canon", "Nikon")
     }
-    assert sum(p.pictures for p in facets.places) == sum(c.latitude is not None for c in contents)
+    assert sum(p.images for p in facets.places) == sum(c.latitude is not None for c in contents)
 
 
 def test_the_state_changes_with_the_catalogue(
     open_gallery: Callable[..., Any], tmp_path: Path
 ) -> None:
-    from picture_folders import write_pictures
+    from image_folders import write_images
 
     gallery = open_gallery()
     browser = Browser(gallery.catalog_file)
     before = browser.state()
     assert browser.state() == before
-    write_pictures(tmp_path / "pictures", 2)
-    gallery.add(tmp_path / "pictures")
+    write_images(tmp_path / "images", 2)
+    gallery.add(tmp_path / "images")
     assert browser.state() != before
-    assert browser.counts().pictures == 2
+    assert browser.counts().images == 2
     browser.close()

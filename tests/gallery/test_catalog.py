@@ -80,9 +80,9 @@ def test_folders_and_files_agree_with_paths(
 
 def test_a_folder_may_lie_very_deep(catalog: Catalog) -> None:
     """Linux takes paths of 4095 bytes, which are two thousand folders."""
-    deep = Path("/", *["d"] * 2000)
-    assert catalog.folder(deep) == catalog.find_folder(deep)
-    assert len(catalog.lineage(catalog.folder(deep))) == 2001
+    small_objects = Path("/", *["d"] * 2000)
+    assert catalog.folder(small_objects) == catalog.find_folder(small_objects)
+    assert len(catalog.lineage(catalog.folder(small_objects))) == 2001
 
 
 def test_a_change_is_whole_or_absent(catalog: Catalog) -> None:
@@ -101,7 +101,7 @@ def test_more_values_than_a_statement_takes(catalog: Catalog) -> None:
     with catalog.change():
         catalog.put_contents(contents, [(i, i.bytes) for i in many])
         catalog.put_files([(at, FileState(i.hex.encode(), 1, 1, i)) for i in many])
-    assert catalog.parts(many) == {i: i.bytes for i in many}
+    assert catalog.local_features(many) == {i: i.bytes for i in many}
     assert len(catalog.files_of(many)) == len(catalog.contents(many)) == 1200
     assert catalog.unreferenced() == []
 
@@ -155,7 +155,7 @@ def test_any_thread_may_read_while_one_writes(catalog: Catalog) -> None:
         try:
             for _ in range(100):
                 counts = catalog.counts()
-                assert counts["pictures"] == counts["files"]
+                assert counts["images"] == counts["files"]
                 catalog.files_of([number(1), number(2)])
         except Exception as error:  # noqa: BLE001 - it fails the test, in its own thread
             errors.append(error)

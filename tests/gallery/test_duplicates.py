@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from picture_folders import write_pictures
+from image_folders import write_images
 from PIL import Image
 
 from glocal.cli import demo_photos
@@ -30,7 +30,7 @@ from glocal.gallery.duplicates import (
     replaces,
 )
 from glocal.gallery.indexing import quiet
-from glocal.gallery.parts import unpack
+from glocal.gallery.packed_features import unpack
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
 from glocal.ranking.alignment import COPY_FROM, LEAST_EXCESS, align
@@ -129,19 +129,19 @@ def test_what_is_given_up_is_seen_as_finely(
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten photographs, three re-shot copies of each, a second view, and odd pictures."""
+    """Ten photographs, three re-shot copies of each, a second view, and odd images."""
     pytest.importorskip("skimage")
     pytest.importorskip("sklearn")
     folder = tmp_path_factory.mktemp("photos")
     changes = list(CHANGES.items())
     for number, path in enumerate(demo_photos.gather(folder / "all")[::2]):
         with Image.open(path) as file:
-            picture = file.convert("RGB")
-        picture.thumbnail((640, 640))
+            image = file.convert("RGB")
+        image.thumbnail((640, 640))
         (folder / path.stem).mkdir()
-        picture.save(folder / path.stem / "original.png")
+        image.save(folder / path.stem / "original.png")
         for name, change in [changes[(number + 2 * i) % len(changes)] for i in range(3)]:
-            copy = change(picture, np.random.default_rng(number))
+            copy = change(image, np.random.default_rng(number))
             (folder / path.stem / f"{name}.jpg").write_bytes(copy)
     shutil.rmtree(folder / "all")
     (folder / "elsewhere").mkdir()
@@ -160,22 +160,26 @@ def gallery(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence]]:
-    """Every pair of pictures, compared: the slow and obvious way."""
+    """Every pair of images, compared: the slow and obvious way."""
     catalog, store = gallery._catalog, gallery._store()
-    look = gallery._models.second_look()
+    look = gallery._models.verifier()
     assert look is not None
     calibration = look.calibration
     ids = sorted(catalog.content_ids())
     thumbnails = Thumbnails(catalog, Limits())
-    contents, packed, vectors = catalog.contents(ids), catalog.parts(ids), store.vectors(ids)
+    contents, packed, vectors = (
+        catalog.contents(ids),
+        catalog.local_features(ids),
+        store.vectors(ids),
+    )
     pairs = {}
     for a, b in itertools.combinations(ids, 2):
-        parts = [unpack(packed[i]).stronger_than(calibration.min_strength) for i in (a, b)]
+        parts = [unpack(packed[i]).scored_above(calibration.min_score) for i in (a, b)]
         sizes = [(contents[i].width, contents[i].height) for i in (a, b)]
         score = float(vectors[a] @ vectors[b])
         found = verify(*parts, *sizes, calibration.settings)
         better = either_way(found, parts[0].keypoints, sizes[1])
-        evidence = calibration.judge(better, score)
+        evidence = calibration.evaluate(better, score)
         if found.homography is not None and calibration.excess(found) >= LEAST_EXCESS:
             over, under, to = thumbnails.of(a), thumbnails.of(b), found.homography
             if better is not found:
@@ -187,7 +191,7 @@ def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence
             if chance >= COPY_FROM:
                 evidence = replace(evidence, verdict=Verdict.COPY)
             elif evidence.verdict is Verdict.COPY:
-                evidence = replace(evidence, verdict=Verdict.SAME)
+                evidence = replace(evidence, verdict=Verdict.SAME_OBJECT)
         pairs[a, b] = score, evidence
     return pairs
 
@@ -207,7 +211,7 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(gallery: Gallery, le
         and score >= LEAST_SCORE
         and (b in chosen[a] or a in chosen[b])
     }
-    look = gallery._models.second_look()
+    look = gallery._models.verifier()
     assert look is not None
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
@@ -275,9 +279,9 @@ def test_progress_is_told(gallery: Gallery) -> None:
 
 def test_without_parts_identical_files_are_found(gallery: Gallery, photos: Path) -> None:
     catalog = gallery._catalog
-    kept = list(catalog.parts(catalog.content_ids()).items())
+    kept = list(catalog.local_features(catalog.content_ids()).items())
     with catalog.change():
-        catalog.drop_parts()
+        catalog.drop_local_features()
     try:
         (group,) = gallery.duplicates("object")
         assert {path.name for path in files(group)} == {"original.png", "same bytes.png"}
@@ -293,7 +297,7 @@ def test_without_parts_identical_files_are_found(gallery: Gallery, photos: Path)
 def test_identical_files_in_several_folders_are_one_group(
     open_gallery: Opener, tmp_path: Path
 ) -> None:
-    (first, _) = write_pictures(tmp_path / "photos" / "a", 2)
+    (first, _) = write_images(tmp_path / "photos" / "a", 2)
     for folder in ("b", "c/deep"):
         (tmp_path / "photos" / folder).mkdir(parents=True)
         shutil.copy(first, tmp_path / "photos" / folder / "copy.png")

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from picture_folders import picture, pixels, write_pictures
+from image_folders import image, pixels, write_images
 from PIL import Image
 
 import glocal
@@ -43,7 +43,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    write_pictures(tmp_path / "photos", 12)
+    write_images(tmp_path / "photos", 12)
     return tmp_path / "photos"
 
 
@@ -86,8 +86,8 @@ def test_an_image_may_be_many_things(open_gallery: Opener, photos: Path, form: s
 def test_what_has_no_file_gets_one(open_gallery: Opener, form: str, tmp_path: Path) -> None:
     gallery = open_gallery()
     forms: dict[str, Any] = {
-        "bytes": picture(5),
-        "file": io.BytesIO(picture(5)),
+        "bytes": image(5),
+        "file": io.BytesIO(image(5)),
         "pil": Image.fromarray(pixels(5)),
         "array": pixels(5),
     }
@@ -101,16 +101,16 @@ def test_what_has_no_file_gets_one(open_gallery: Opener, form: str, tmp_path: Pa
     assert gallery.remove(path) == 1
     assert not path.exists()
     with pytest.raises(ImageError):
-        gallery.add(b"no picture")
+        gallery.add(b"no image")
     for name in ("../up", "a/b", "", ".hidden", "x\0"):
         with pytest.raises(QueryError, match="cannot be the name"):
-            gallery.add(picture(1), name=name)
+            gallery.add(image(1), name=name)
 
 
 def test_a_region_is_searched_for(open_gallery: Opener, tmp_path: Path) -> None:
     wide = np.concatenate([pixels(1), pixels(2)], axis=1)
     Image.fromarray(wide).save(tmp_path / "query.png")
-    write_pictures(tmp_path / "photos", 6)
+    write_images(tmp_path / "photos", 6)
     gallery = open_gallery()
     gallery.add(tmp_path / "photos")
     left = found(gallery, tmp_path / "query.png", region=(0, 0, 0.5, 1))
@@ -151,9 +151,9 @@ def test_an_empty_gallery_answers(open_gallery: Opener, photos: Path) -> None:
 def test_conditions_narrow_a_search(open_gallery: Opener, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     (folder / "sub").mkdir(parents=True)
-    (folder / "old.jpg").write_bytes(picture(1, taken="2001:05:06 07:08:09", camera="Old Box"))
-    (folder / "sub" / "new.jpg").write_bytes(picture(2, taken="2021:01:01 00:00:00"))
-    (folder / "big.png").write_bytes(picture(3, "PNG", size=(64, 48)))
+    (folder / "old.jpg").write_bytes(image(1, taken="2001:05:06 07:08:09", camera="Old Box"))
+    (folder / "sub" / "new.jpg").write_bytes(image(2, taken="2021:01:01 00:00:00"))
+    (folder / "big.png").write_bytes(image(3, "PNG", size=(64, 48)))
     gallery = open_gallery()
     gallery.add(folder)
     asked = {
@@ -189,13 +189,13 @@ def test_only_what_changed_is_encoded(
     report = gallery.refresh()
     assert (report.added, report.removed, report.updated, report.unchanged) == (2, 2, 0, 10)
     assert encoded() == 0
-    (photos / "p0005.jpg").write_bytes(picture(99))
+    (photos / "p0005.jpg").write_bytes(image(99))
     report = gallery.refresh()
     assert (report.updated, encoded()) == (1, 1)
     (photos / "p0007.jpg").unlink()
     shutil.rmtree(photos / "sub")
     report = gallery.refresh()
-    assert (report.removed, gallery.info().pictures) == (2, 10)
+    assert (report.removed, gallery.info().images) == (2, 10)
     assert_sound(gallery)
 
 
@@ -209,7 +209,7 @@ def test_copies_share_a_vector_and_are_all_listed(
     gallery = open_gallery()
     gallery.add(photos)
     assert encoded() <= 15  # two threads may meet the same content at the same time
-    assert gallery.info().pictures == 12
+    assert gallery.info().images == 12
     everywhere = {original, *(photos / f / "copy.png" for f in (".", "a", "b"))}
     result = gallery.search(original, limit=4)
     assert {hit.path for hit in result} == everywhere
@@ -228,8 +228,8 @@ def test_bad_files_are_named_once_and_left_until_they_change(
 ) -> None:
     (photos / "empty.jpg").write_bytes(b"")
     (photos / "text.jpg").write_text("hello")
-    (photos / "half.jpg").write_bytes(picture(1)[:300])
-    (photos / "notes.txt").write_text("no picture by its name")
+    (photos / "half.jpg").write_bytes(image(1)[:300])
+    (photos / "notes.txt").write_text("no image by its name")
     gallery = open_gallery()
     report = gallery.add(photos)
     reasons = {f.path.name: f.reason for f in report.failed}
@@ -239,7 +239,7 @@ def test_bad_files_are_named_once_and_left_until_they_change(
     report = gallery.refresh()
     assert (report.unchanged, {f.path.name: f.reason for f in report.failed}) == (12, reasons)
     monkeypatch.undo()
-    (photos / "text.jpg").write_bytes(picture(50))
+    (photos / "text.jpg").write_bytes(image(50))
     (photos / "p0001.jpg").write_bytes(b"turned bad")
     report = gallery.refresh()
     assert report.added == 1
@@ -264,15 +264,15 @@ def test_odd_things_in_a_folder_are_answered(open_gallery: Opener, photos: Path)
     (photos / "good.jpg").symlink_to("p0001.jpg")
     (photos / "up").symlink_to("..")
     (photos / "folder.jpg").mkdir()
-    (photos / ".hidden.jpg").write_bytes(picture(70))
+    (photos / ".hidden.jpg").write_bytes(image(70))
     (photos / ".git").mkdir()
-    (photos / ".git" / "x.jpg").write_bytes(picture(71))
+    (photos / ".git" / "x.jpg").write_bytes(image(71))
     with socket.socket(socket.AF_UNIX) as sock:
         os.chdir(photos)
         sock.bind("socket.jpg")
     odd = os.fsencode(photos) + b"/na\xffme.jpg"
     with open(odd, "wb") as file:
-        file.write(picture(72))
+        file.write(image(72))
     gallery = open_gallery()
     report = gallery.add(photos)
     assert report.added == 14  # the link and the odd name too
@@ -288,11 +288,11 @@ def test_what_one_root_does_not_reach_it_does_not_forget(
     open_gallery: Opener, photos: Path, tmp_path: Path
 ) -> None:
     (photos / ".secret").mkdir()
-    (photos / ".secret" / "x.jpg").write_bytes(picture(40))
+    (photos / ".secret" / "x.jpg").write_bytes(image(40))
     (tmp_path / "far").mkdir()
-    (tmp_path / "far" / "y.jpg").write_bytes(picture(41))
+    (tmp_path / "far" / "y.jpg").write_bytes(image(41))
     (photos / "link").symlink_to(tmp_path / "far")
-    (photos / "scan.dat").write_bytes(picture(42))
+    (photos / "scan.dat").write_bytes(image(42))
     gallery = open_gallery()
     for root in (photos / ".secret", photos / "link", photos / "scan.dat"):
         assert gallery.add(root).added == 1
@@ -320,7 +320,7 @@ def test_an_unmounted_disk_is_no_emptied_folder(
 ) -> None:
     """Below the root lies a folder that is another file system's, and then is not mounted."""
     disk = photos / "disk" / "album"
-    write_pictures(disk, 4, first=20)
+    write_images(disk, 4, first=20)
     real = os.stat(photos).st_dev
 
     def device(path: Path) -> int | None:
@@ -340,10 +340,10 @@ def test_an_unmounted_disk_is_no_emptied_folder(
     assert_sound(gallery) if emptied else None
 
 
-def test_a_folder_that_cannot_be_listed_keeps_its_pictures(
+def test_a_folder_that_cannot_be_listed_keeps_its_images(
     open_gallery: Opener, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_pictures(photos / "sub" / "deep", 3, first=20)
+    write_images(photos / "sub" / "deep", 3, first=20)
     gallery = open_gallery()
     gallery.add(photos)
     real = os.scandir
@@ -366,7 +366,7 @@ def test_a_file_unreadable_for_the_moment_is_kept(
 ) -> None:
     gallery = open_gallery()
     gallery.add(photos)
-    (photos / "p0001.jpg").write_bytes(picture(60))
+    (photos / "p0001.jpg").write_bytes(image(60))
 
     def unreadable(path: Path, limits: Any) -> bytes:
         raise ImageError("not readable: input/output error")
@@ -384,9 +384,9 @@ def test_changes_that_are_known_are_all_that_is_looked_at(
     gallery = open_gallery()
     gallery.add(photos)
     (photos / "new").mkdir()
-    (photos / "new" / "n.jpg").write_bytes(picture(30))
+    (photos / "new" / "n.jpg").write_bytes(image(30))
     (photos / "note.txt").write_text("x")
-    (photos / ".tmp.jpg").write_bytes(picture(31))
+    (photos / ".tmp.jpg").write_bytes(image(31))
     (photos / "p0001.jpg").unlink()
     changed = [photos / n for n in ("new", "new/n.jpg", "note.txt", ".tmp.jpg", "p0001.jpg")]
     report = gallery.update(changed)
@@ -397,7 +397,7 @@ def test_changes_that_are_known_are_all_that_is_looked_at(
 
 
 def test_files_and_folders_are_removed(open_gallery: Opener, photos: Path) -> None:
-    write_pictures(photos / "sub", 3, first=20)
+    write_images(photos / "sub", 3, first=20)
     gallery = open_gallery()
     gallery.add(photos)
     assert gallery.remove(photos / "p0001.jpg", photos / "sub") == 4
@@ -412,7 +412,7 @@ def test_files_and_folders_are_removed(open_gallery: Opener, photos: Path) -> No
 
 def test_the_gallery_may_lie_in_what_it_indexes(open_gallery: Opener, photos: Path) -> None:
     gallery = open_gallery(photos / "gallery")
-    gallery.add(picture(80), name="kept")
+    gallery.add(image(80), name="kept")
     assert gallery.add(photos).added == 12
     assert gallery.refresh().removed == 0
     assert gallery.info().files == 13
@@ -454,7 +454,7 @@ def test_formats_are_told_apart(open_gallery: Opener, photos: Path) -> None:
     sound = note.read_text()
     for text, error, said in (
         (sound.replace('"format": 1', '"format": 2'), GalleryFormatError, "upgrade"),
-        (sound.replace('"format": 1', '"format": 0'), GalleryFormatError, "index the pictures"),
+        (sound.replace('"format": 1', '"format": 0'), GalleryFormatError, "index the images"),
         ("{", GalleryDamagedError, "cannot be read"),
         ("[]", GalleryDamagedError, "cannot be read"),
     ):
@@ -483,7 +483,7 @@ def test_a_gallery_half_made_is_made(open_gallery: Opener, tmp_path: Path) -> No
     (tmp_path / "gallery" / "model-0123.onnx").write_bytes(b"half")
     (tmp_path / "gallery" / ".model.77").write_bytes(b"half")
     (tmp_path / "gallery" / ".write.lock.json.77").write_text("{")
-    assert open_gallery().info().pictures == 0
+    assert open_gallery().info().images == 0
 
 
 # Trouble
@@ -498,20 +498,20 @@ def test_a_closed_gallery_says_so(open_gallery: Opener, photos: Path) -> None:
             use()
 
 
-def test_query_errors_name_the_picture(open_gallery: Opener, photos: Path) -> None:
+def test_query_errors_name_the_image(open_gallery: Opener, photos: Path) -> None:
     gallery = open_gallery()
     with pytest.raises(ImageMissingError, match=r"none\.jpg: no such file"):
         gallery.search(photos / "none.jpg")
     (photos / "bad.jpg").write_text("x")
-    with pytest.raises(ImageError, match=r"bad\.jpg: not a picture"):
+    with pytest.raises(ImageError, match=r"bad\.jpg: not an image"):
         gallery.search(photos / "p0001.jpg", like=[photos / "bad.jpg"])
     with pytest.raises(ImageError, match="<bytes>"):
         gallery.search(b"")
 
 
 def test_many_threads_search_while_one_adds(open_gallery: Opener, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "a", 20)
-    write_pictures(tmp_path / "b", 150, first=100)
+    write_images(tmp_path / "a", 20)
+    write_images(tmp_path / "b", 150, first=100)
     gallery = open_gallery()
     gallery.add(tmp_path / "a")
     errors: list[Exception] = []
@@ -588,7 +588,7 @@ def test_contents_that_lost_their_files_are_swept(open_gallery: Opener, photos: 
     gallery._catalog.set_state("changing", "1")
     (photos / "p0001.jpg").unlink()
     gallery.refresh()
-    assert gallery.info().pictures == 11
+    assert gallery.info().images == 11
     assert_sound(gallery)
 
 
@@ -615,7 +615,7 @@ def test_features_come_back_as_they_were(open_gallery: Opener, photos: Path) -> 
     assert features.vector == pytest.approx(expected.vector, abs=2e-3)
     assert features.keypoints == pytest.approx(expected.keypoints, abs=1e-4)
     assert features.descriptors == pytest.approx(expected.descriptors, abs=0.02)
-    assert features.strengths == pytest.approx(expected.strengths, rel=1e-3)
+    assert features.scores == pytest.approx(expected.scores, rel=1e-3)
     assert gallery.features(photos / "none.png") is None
 
 
@@ -632,7 +632,7 @@ def test_a_small_disk_fills_up_without_harm(
         pytest.skip("a file system can only be mounted by root")
     try:
         monkeypatch.setattr(layout, "RESERVE", 60 * 2**20)
-        write_pictures(tmp_path / "photos", 200)
+        write_images(tmp_path / "photos", 200)
         gallery = open_gallery(disk / "gallery")
         gallery.add(tmp_path / "photos" / "p0001.jpg")
         filler = disk / "filler"
@@ -654,7 +654,7 @@ def test_many_processes_make_and_fill_one_gallery(
     import subprocess
 
     for number in range(4):
-        write_pictures(tmp_path / f"more{number}", 10, first=100 * (number + 1))
+        write_images(tmp_path / f"more{number}", 10, first=100 * (number + 1))
     command = [sys.executable, "-m", "glocal"]
     where = [
         "--gallery",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picture_folders import write_pictures
+from image_folders import write_images
 
 import glocal
 
@@ -89,7 +89,7 @@ def contents(folder: Path) -> dict[str, Any]:
             "files": {str(path): state.content for path, state in catalog.all_files()},
             "failures": catalog.failures(),
             "contents": catalog.contents(ids),
-            "parts": catalog.parts(ids),
+            "parts": catalog.local_features(ids),
             "vectors": {i: v.tobytes() for i, v in store.vectors(ids).items()},
             "folders": {i: sorted(numbers[n] for n in f) for i, f in store.scan()},
         }
@@ -97,12 +97,12 @@ def contents(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """320 pictures, 60 of which are copies in another folder, and some that are none."""
+    """320 images, 60 of which are copies in another folder, and some that are none."""
     folder = tmp_path_factory.mktemp("killed") / "photos"
-    write_pictures(folder, 240)
-    write_pictures(folder / "more", 80, first=180)
+    write_images(folder, 240)
+    write_images(folder / "more", 80, first=180)
     for number in range(5):
-        (folder / f"bad{number}.jpg").write_bytes(b"no picture")
+        (folder / f"bad{number}.jpg").write_bytes(b"no image")
     return folder
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from picture_folders import picture, write_pictures
+from image_folders import image, write_images
 
 from glocal.gallery import Gallery
 from glocal.gallery.plan import topmost
@@ -20,7 +20,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="file systems of Unix")
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    write_pictures(tmp_path / "photos", 4)
+    write_images(tmp_path / "photos", 4)
     return tmp_path / "photos"
 
 
@@ -46,8 +46,8 @@ def _mount(folder: Path) -> bool:
 
 @pytest.mark.parametrize("below", [".", "album/2019"])
 def test_a_disk_that_is_really_unmounted(open_gallery: Opener, disk: Path, below: str) -> None:
-    """Pictures right in the mount point, or only further down, asked for by either folder."""
-    write_pictures(disk / below, 5)
+    """Images right in the mount point, or only further down, asked for by either folder."""
+    write_images(disk / below, 5)
     gallery = open_gallery()
     gallery.add(disk)
     gallery.add(disk.parent / "disk")
@@ -58,14 +58,14 @@ def test_a_disk_that_is_really_unmounted(open_gallery: Opener, disk: Path, below
     gallery.add(disk.parent)  # finds nothing but the empty mount point
     assert gallery.info().files == 5
     assert _mount(disk)  # another disk, on which all of this is really gone
-    write_pictures(disk / below, 1)
+    write_images(disk / below, 1)
     assert gallery.refresh().removed == 4
 
 
 @posix
 def test_times_beyond_what_nanoseconds_hold(open_gallery: Opener, disk: Path) -> None:
     """This file system keeps seconds up to 2 ** 63; one such file must not end a run."""
-    write_pictures(disk, 3)
+    write_images(disk, 3)
     for path, seconds in zip(sorted(disk.iterdir()), (2**40, -(2**40), 2**33), strict=True):
         os.utime(path, (seconds, seconds))
     gallery = open_gallery()
@@ -85,7 +85,7 @@ def test_folders_a_thousand_deep(open_gallery: Opener, tmp_path: Path) -> None:
             os.mkdir("d")
             os.chdir("d")
             if depth in (1, 1200):
-                Path("x.jpg").write_bytes(picture(depth))
+                Path("x.jpg").write_bytes(image(depth))
     finally:
         os.fchdir(before)
         os.close(before)
@@ -118,11 +118,11 @@ def test_a_file_becomes_a_folder_and_back(open_gallery: Opener, photos: Path) ->
     gallery.add(photos)
     turned = photos / "p0001.jpg"
     turned.unlink()
-    write_pictures(turned, 2, first=50)
+    write_images(turned, 2, first=50)
     report = gallery.refresh()
     assert (report.added, report.removed) == (2, 1)
     shutil.rmtree(turned)
-    turned.write_bytes(picture(60))
+    turned.write_bytes(image(60))
     report = gallery.refresh()
     assert (report.added, report.removed) == (1, 2)
     assert gallery.check(sample=None).sound
@@ -131,16 +131,16 @@ def test_a_file_becomes_a_folder_and_back(open_gallery: Opener, photos: Path) ->
 def test_a_renamed_folder_is_not_encoded_again(
     open_gallery: Opener, photos: Path, encoded: Callable[[], int]
 ) -> None:
-    write_pictures(photos / "old" / "deep", 5, first=20)
+    write_images(photos / "old" / "deep", 5, first=20)
     gallery = open_gallery()
     gallery.add(photos)
     assert encoded() == 9
     (photos / "old").rename(photos / "new")
     report = gallery.refresh()
     assert (report.added, report.removed, encoded()) == (5, 5, 0)
-    hits = gallery.search(picture(20), where=f"folder = {photos}/new")
+    hits = gallery.search(image(20), where=f"folder = {photos}/new")
     assert len(hits) == 5
-    assert len(gallery.search(picture(20), where=f"folder = {photos}/old")) == 0
+    assert len(gallery.search(image(20), where=f"folder = {photos}/old")) == 0
     assert gallery.check(sample=None).sound
 
 
@@ -148,7 +148,7 @@ def test_contents_that_swap_their_names(
     open_gallery: Opener, photos: Path, encoded: Callable[[], int]
 ) -> None:
     """Every content loses its file and gets another in the same run, across batches."""
-    paths = write_pictures(photos / "many", 150, first=100)
+    paths = write_images(photos / "many", 150, first=100)
     gallery = open_gallery()
     gallery.add(photos)
     encoded()
@@ -157,7 +157,7 @@ def test_contents_that_swap_their_names(
         path.write_bytes(content)
         os.utime(path, (7, 7))
     report = gallery.refresh()
-    assert (report.updated, encoded(), gallery.info().pictures) == (150, 0, 154)
+    assert (report.updated, encoded(), gallery.info().images) == (150, 0, 154)
     assert gallery.search(data[1]).hits[0].path == paths[0]
     assert gallery.check(sample=None).sound
 
@@ -166,10 +166,10 @@ def test_the_gallery_seen_through_a_link_is_not_indexed(
     open_gallery: Opener, tmp_path: Path, photos: Path
 ) -> None:
     gallery = open_gallery(photos / "gallery")
-    gallery.add(picture(80), name="kept")
+    gallery.add(image(80), name="kept")
     (tmp_path / "link").symlink_to(photos)
     gallery.add(tmp_path / "link")
-    hits = gallery.search(picture(80), limit=5)
+    hits = gallery.search(image(80), limit=5)
     assert [hit.path for hit in hits if hit.evidence] == [photos / "gallery" / "kept" / "kept.jpg"]
 
 
@@ -181,8 +181,8 @@ def test_changes_in_the_gallery_or_behind_links_are_none(
     gallery = open_gallery(photos / "gallery")
     (tmp_path / "link").symlink_to(photos)
     gallery.add(tmp_path / "link")
-    gallery.add(picture(80), name="kept")
-    write_pictures(tmp_path / "far", 2, first=20)
+    gallery.add(image(80), name="kept")
+    write_images(tmp_path / "far", 2, first=20)
     (photos / "far.jpg").symlink_to(tmp_path / "far")
     seen = [tmp_path / "link" / p for p in ("gallery/kept", "gallery/kept/kept.jpg", "far.jpg")]
     for changed in (seen, [tmp_path / "link" / "gallery"], seen[1:]):
@@ -190,14 +190,14 @@ def test_changes_in_the_gallery_or_behind_links_are_none(
     assert gallery.info().files == 5
 
 
-def test_a_raw_picture_is_kept_where_none_can_be_read(
+def test_a_raw_image_is_kept_where_none_can_be_read(
     open_gallery: Opener, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the walk passes over by its name is forgotten only when it is not there."""
     gallery = open_gallery()
     gallery.add(photos)
     for module in ("plan", "walk"):
-        monkeypatch.setattr(f"glocal.gallery.{module}.is_picture_name", _is_png)
+        monkeypatch.setattr(f"glocal.gallery.{module}.has_image_suffix", _is_png)
     assert gallery.refresh().removed == 0
     (photos / "p0001.jpg").unlink()
     assert gallery.refresh().removed == 1
@@ -211,25 +211,25 @@ def _is_png(name: str) -> bool:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF"])
 def test_what_was_kept_stays_whatever_its_format(open_gallery: Opener, kind: str) -> None:
     gallery = open_gallery()
-    assert gallery.add(picture(1, kind)).added == 1
+    assert gallery.add(image(1, kind)).added == 1
     report = gallery.refresh()
     assert (report.removed, report.unchanged) == (0, 1)
 
 
-def test_a_kept_picture_that_was_removed_stays_removed(
+def test_a_kept_image_that_was_removed_stays_removed(
     open_gallery: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However far the removal came: what is looked at again is also what lies in `kept`."""
     gallery = open_gallery()
-    gallery.add(picture(1), name="a")
-    gallery.add(picture(2), name="b")
+    gallery.add(image(1), name="a")
+    gallery.add(image(2), name="b")
     kept = gallery.folder / "kept"
     monkeypatch.setattr(gallery._catalog, "drop_root", _die)
     with pytest.raises(KeyboardInterrupt):
         gallery.remove(kept / "a.jpg")
     monkeypatch.undo()
     gallery.refresh()
-    assert [hit.path.name for hit in gallery.search(picture(1))] == ["b.jpg"]
+    assert [hit.path.name for hit in gallery.search(image(1))] == ["b.jpg"]
     assert gallery.remove(kept) == 1
     assert gallery.refresh().added == 0
 
@@ -244,7 +244,7 @@ def test_any_name_is_kept_or_refused_clearly(open_gallery: Opener, name: str) ->
 
     gallery = open_gallery()
     try:
-        gallery.add(picture(1), name=name)
+        gallery.add(image(1), name=name)
     except QueryError:
         assert gallery.info().files == 0
     else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from picture_folders import picture, write_pictures
+from image_folders import image, write_images
 
 import glocal
 from glocal.errors import GalleryDamagedError, GalleryError, GalleryLockedError
@@ -17,23 +17,23 @@ from glocal.gallery import Gallery
 from glocal.gallery.rescue import set_aside_damaged
 
 Opener = Callable[..., Gallery]
-PICTURES = 30
+IMAGES = 30
 
 
 @pytest.fixture
 def broken(open_gallery: Opener, tmp_path: Path) -> Iterator[Path]:
-    """A closed gallery of thirty pictures with files and one without."""
-    write_pictures(tmp_path / "photos", PICTURES)
+    """A closed gallery of thirty images with files and one without."""
+    write_images(tmp_path / "photos", IMAGES)
     with open_gallery() as gallery:
         gallery.add(tmp_path / "photos")
-        gallery.add(picture(500), name="kept")
+        gallery.add(image(500), name="kept")
         folder = gallery.folder
     yield folder
     with glocal.open(folder, create=False) as repaired:
         health = repaired.check(sample=None)
         assert health.faults() == []
-        assert repaired.info().files == PICTURES + 1
-        assert repaired.search(picture(500)).hits[0].path.name == "kept.jpg"
+        assert repaired.info().files == IMAGES + 1
+        assert repaired.search(image(500)).hits[0].path.name == "kept.jpg"
 
 
 def repair(folder: Path) -> tuple[list[str], int]:
@@ -61,10 +61,10 @@ def test_a_catalogue_with_a_broken_header(broken: Path) -> None:
     done, added = repair(broken)
     assert len(done) == 1
     assert "catalog.sqlite.broken-1" in done[0]
-    # Its roots are lost with it; pictures without files of their own are not.
+    # Its roots are lost with it; images without files of their own are not.
     assert added == 1
     with glocal.open(broken) as gallery:
-        assert gallery.add(broken.parent / "photos").added == PICTURES
+        assert gallery.add(broken.parent / "photos").added == IMAGES
 
 
 def test_a_catalogue_with_broken_pages_keeps_its_roots(broken: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_catalogue_with_broken_pages_keeps_its_roots(broken: Path) -> None:
         garble(broken / "catalog.sqlite", page * 4096, 4096)
     done, added = repair(broken)
     assert "1 of its roots" in done[0]
-    assert added == PICTURES + 1
+    assert added == IMAGES + 1
 
 
 def test_a_catalogue_that_is_gone(broken: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_catalogue_that_is_gone(broken: Path) -> None:
 
 def test_vectors_that_are_gone(broken: Path) -> None:
     shutil.rmtree(broken / "vectors")
-    assert repair(broken) == ([], PICTURES + 1)
+    assert repair(broken) == ([], IMAGES + 1)
 
 
 @pytest.mark.parametrize("file", ["current", "shard-000001/edge_config.json"])
@@ -95,7 +95,7 @@ def test_vectors_that_cannot_be_opened(broken: Path, file: str) -> None:
         gallery.info()
     done, added = repair(broken)
     assert "vectors.broken-1" in done[0]
-    assert added == PICTURES + 1
+    assert added == IMAGES + 1
 
 
 def test_twice_broken_is_set_aside_twice(broken: Path) -> None:

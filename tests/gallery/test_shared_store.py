@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_folders import picture, write_pictures
+from image_folders import image, write_images
 from test_stores import DIM, holder, many, number, open_shared, unit
 
 import glocal
@@ -206,11 +206,11 @@ def test_an_answer_too_large_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_closing_under_many_searches(open_gallery: Opener, tmp_path: Path) -> None:
     """Each search ends well or says that the gallery is closed; none speaks of damage."""
-    write_pictures(tmp_path / "photos", 10)
+    write_images(tmp_path / "photos", 10)
     for _ in range(5):
         gallery = open_gallery()
         gallery.add(tmp_path / "photos")
-        query, errors, searched = picture(1), [], threading.Barrier(5)
+        query, errors, searched = image(1), [], threading.Barrier(5)
 
         def search(
             gallery: Gallery = gallery,
@@ -243,14 +243,14 @@ def test_closing_under_many_searches(open_gallery: Opener, tmp_path: Path) -> No
 @posix
 def test_a_long_name_for_temporary_files(tmp_path: Path, model: Path) -> None:
     """A socket's path has about 100 bytes; without one the gallery must still open."""
-    deep = tmp_path / ("t" * 100) / "t"
-    deep.mkdir(parents=True)
-    write_pictures(tmp_path / "photos", 3)
+    small_objects = tmp_path / ("t" * 100) / "t"
+    small_objects.mkdir(parents=True)
+    write_images(tmp_path / "photos", 3)
     command = [sys.executable, "-m", "glocal", "index", str(tmp_path / "photos")]
     command += ["--gallery", str(tmp_path / "gallery"), "--model", str(model)]
     run = subprocess.run(
         command,
-        env=os.environ | {"TMPDIR": str(deep)},
+        env=os.environ | {"TMPDIR": str(small_objects)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -301,9 +301,9 @@ def test_three_processes_pass_the_store_on(tmp_path: Path) -> None:
 
 
 def test_searches_beside_a_run_never_fail(tmp_path: Path, model: Path) -> None:
-    """Short-lived processes that search, from before the gallery's first picture to the end."""
+    """Short-lived processes that search, from before the gallery's first image to the end."""
     photos = tmp_path / "photos"
-    write_pictures(photos, 900)
+    write_images(photos, 900)
     where = ["--gallery", str(tmp_path / "gallery")]
     glocal_ = [sys.executable, "-m", "glocal"]
     Gallery(tmp_path / "gallery", model=str(model)).close()

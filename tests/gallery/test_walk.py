@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from picture_folders import write_pictures
+from image_folders import write_images
 
 from glocal.gallery.walk import modified_ns, walk
 
@@ -25,8 +25,8 @@ def test_a_file_may_be_of_any_time(time: int) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="makes links")
 def test_what_is_left_out_is_known_by_any_path(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "real" / "out" / "below", 1)
-    write_pictures(tmp_path / "real" / "in", 1)
+    write_images(tmp_path / "real" / "out" / "below", 1)
+    write_images(tmp_path / "real" / "in", 1)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     for root in (tmp_path / "real", tmp_path / "link"):
         for out in (tmp_path / "real" / "out", tmp_path / "link" / "out"):

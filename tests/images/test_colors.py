@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from picture_samples import difference, encode, pattern
+from image_samples import difference, encode, pattern
 from PIL import Image, ImageCms
 
 from glocal.errors import ImageError
@@ -130,7 +130,7 @@ def test_profile_is_applied(format_name: str, min_side: int | None) -> None:
     tagged = encode(pattern(), format_name, quality=95, icc_profile=other_primaries())
     plain_array, array = load(plain, min_side=min_side).array, load(tagged, min_side=min_side).array
     assert array.shape == plain_array.shape
-    # Red and green light have changed places, so the picture has too, but for the white point.
+    # Red and green light have changed places, so the image has too, but for the white point.
     assert difference(array, plain_array) > 10
     assert difference(array, plain_array[:, :, [1, 0, 2]]) < difference(array, plain_array) / 2
 
@@ -194,11 +194,11 @@ def test_arrays_of_every_accepted_kind(channels: int, dtype: type) -> None:
     elif dtype != np.uint8:
         values = (values / 255).astype(dtype)
     values.setflags(write=False)
-    picture = load(values)
-    assert difference(picture.array, expected) <= (1e-9 if dtype != np.float16 else 0.1)
-    assert picture.facts.format == "array"
-    assert picture.facts.bytes is None
-    assert np.array_equal(load(values[::-2, ::-1]).array, picture.array[::-2, ::-1])
+    image = load(values)
+    assert difference(image.array, expected) <= (1e-9 if dtype != np.float16 else 0.1)
+    assert image.facts.format == "array"
+    assert image.facts.bytes is None
+    assert np.array_equal(load(values[::-2, ::-1]).array, image.array[::-2, ::-1])
 
 
 def test_array_is_never_aliased_and_alpha_lies_over_white() -> None:

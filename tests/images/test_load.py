@@ -10,35 +10,35 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_samples import DATA, FORMATS, difference, encode, exif_of, pattern, sample, turned
+from image_samples import DATA, FORMATS, difference, encode, exif_of, pattern, sample, turned
 from PIL import Image
 
 from glocal.errors import ImageError, QueryError
 from glocal.images import Limits, load
 
-# Mean levels a lossy format may differ by; GIF has 256 colours for the whole picture.
+# Mean levels a lossy format may differ by; GIF has 256 colours for the whole image.
 TOLERANCE = {"JPEG": 2.0, "AVIF": 4.0, "GIF": 12.0, "HEIF": 2.0}
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_every_format_gives_its_pixels_and_its_name(format_name: str) -> None:
     data = sample(format_name)
-    picture = load(data)
-    assert picture.array.dtype == np.uint8
-    assert difference(picture.array, pattern()) <= TOLERANCE.get(format_name, 0.0)
-    facts = picture.facts
+    image = load(data)
+    assert image.array.dtype == np.uint8
+    assert difference(image.array, pattern()) <= TOLERANCE.get(format_name, 0.0)
+    facts = image.facts
     assert (facts.width, facts.height, facts.format) == (128, 96, format_name)
     assert facts.bytes == len(data)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_scaled_picture_is_no_smaller_than_asked_and_looks_the_same(format_name: str) -> None:
-    picture = load(sample(format_name), min_side=24)
-    height, width = picture.array.shape[:2]
+def test_scaled_image_is_no_smaller_than_asked_and_looks_the_same(format_name: str) -> None:
+    image = load(sample(format_name), min_side=24)
+    height, width = image.array.shape[:2]
     assert (width, height) == (32, 24)
-    assert (picture.facts.width, picture.facts.height) == (128, 96)
+    assert (image.facts.width, image.facts.height) == (128, 96)
     boxes = pattern().reshape(24, 4, 32, 4, 3).mean(axis=(1, 3))
-    assert difference(picture.array, boxes) <= max(2.0, TOLERANCE.get(format_name, 0.0))
+    assert difference(image.array, boxes) <= max(2.0, TOLERANCE.get(format_name, 0.0))
 
 
 @given(
@@ -65,10 +65,10 @@ def test_shorter_side_stays_at_least_min_side(
 def test_orientation_is_undone(format_name: str, orientation: int, min_side: int | None) -> None:
     stored = turned(pattern(), orientation)
     data = encode(stored, format_name, exif=exif_of(orientation))
-    picture = load(data, min_side=min_side)
+    image = load(data, min_side=min_side)
     expected = pattern() if min_side is None else pattern()[::2, ::2]
-    assert (picture.facts.width, picture.facts.height) == (128, 96)
-    assert difference(picture.array, expected) < 5.0
+    assert (image.facts.width, image.facts.height) == (128, 96)
+    assert difference(image.array, expected) < 5.0
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -89,10 +89,10 @@ def test_heic_is_turned_once_although_it_says_so_twice(orientation: int) -> None
         5: pattern().transpose(1, 0, 2),  # stored row 0 is the left side, column 0 the top
         6: pattern().transpose(1, 0, 2)[:, ::-1],  # stored row 0 is the right side
     }[orientation]
-    picture = load(data)
-    assert difference(picture.array, upright) < 2.0
-    assert (picture.facts.width, picture.facts.height) == (96, 128)
-    assert picture.facts.camera == "Glocal Test Cam"
+    image = load(data)
+    assert difference(image.array, upright) < 2.0
+    assert (image.facts.width, image.facts.height) == (96, 128)
+    assert image.facts.camera == "Glocal Test Cam"
 
 
 def test_content_decides_not_the_extension(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_content_decides_not_the_extension(tmp_path: Path) -> None:
     path.write_bytes(sample("PNG"))
     assert load(path).facts.format == "PNG"
     path.write_text("Dear diary, today I took no photo.")
-    with pytest.raises(ImageError, match="not a picture") as caught:
+    with pytest.raises(ImageError, match="not an image") as caught:
         load(path)
     assert "photo.jpg" not in str(caught.value)
     assert any("photo.jpg" in note for note in caught.value.__notes__)
@@ -127,7 +127,7 @@ def test_every_kind_of_source_gives_the_same(tmp_path: Path) -> None:
         ]
     assert all(np.array_equal(array, pattern()) for array in arrays)
     assert all(array.flags.writeable and array.flags.c_contiguous for array in arrays)
-    with pytest.raises(ImageError, match="a dict is no picture"):
+    with pytest.raises(ImageError, match="a dict is no image"):
         load({})  # type: ignore[arg-type]
 
 
@@ -154,7 +154,7 @@ def test_region_in_fractions_and_sticking_out() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG"])
-def test_region_is_of_the_upright_picture(format_name: str, orientation: int) -> None:
+def test_region_is_of_the_upright_image(format_name: str, orientation: int) -> None:
     data = encode(turned(pattern(), orientation), format_name, exif=exif_of(orientation))
     cut = load(data, region=(32, 16, 64, 48)).array
     assert difference(cut, pattern()[16:64, 32:96]) < 5.0
@@ -212,8 +212,8 @@ def test_any_region_is_a_query_error_or_large_enough(region: tuple, min_side: in
 @pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1)])
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "TIFF"])
 def test_extreme_shapes(format_name: str, size: tuple[int, int]) -> None:
-    picture = load(encode(pattern(*size), format_name), min_side=64)
-    assert picture.array.shape == (size[1], size[0], 3)
+    image = load(encode(pattern(*size), format_name), min_side=64)
+    assert image.array.shape == (size[1], size[0], 3)
 
 
 def test_first_frame_of_animations_and_first_page() -> None:
@@ -227,9 +227,9 @@ def test_first_frame_of_animations_and_first_page() -> None:
         "MPO": {"quality": 95},
     }.items():
         data = encode(frames[0], format_name, save_all=True, append_images=frames[1:], **options)
-        picture = load(data)
-        assert difference(picture.array, pattern()) < 12.0, format_name
-        assert picture.facts.format == ("JPEG" if format_name == "MPO" else format_name)
+        image = load(data)
+        assert difference(image.array, pattern()) < 12.0, format_name
+        assert image.facts.format == ("JPEG" if format_name == "MPO" else format_name)
 
 
 def test_threads_share_nothing() -> None:
@@ -240,7 +240,7 @@ def test_threads_share_nothing() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))
 
 
-def test_a_huge_picture_is_decoded_under_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_image_is_decoded_under_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     from glocal.images import decode
 
     class Counting:

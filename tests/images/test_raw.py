@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from picture_samples import difference, encode, exif_of, pattern, turned
+from image_samples import difference, encode, exif_of, pattern, turned
 
 from glocal.errors import ImageError
 from glocal.images import load
@@ -123,10 +123,10 @@ def test_preview_is_turned_as_the_raw_file_says(
     preview = preview_of(orientation)
     monkeypatch.setitem(sys.modules, "rawpy", fake_rawpy(flip, preview))
     data = dng(preview, orientation)
-    picture = load(data)
-    assert difference(picture.array, pattern()) < 4.0
-    assert (picture.facts.width, picture.facts.height) == (128, 96)
-    assert (picture.facts.format, picture.facts.bytes) == ("RAW", len(data))
+    image = load(data)
+    assert difference(image.array, pattern()) < 4.0
+    assert (image.facts.width, image.facts.height) == (128, 96)
+    assert (image.facts.format, image.facts.bytes) == ("RAW", len(data))
 
 
 def test_without_the_extra_the_error_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +166,6 @@ def test_raw_tiff_and_plain_tiff_are_told_apart(
 @pytest.mark.skipif(importlib.util.find_spec("rawpy") is None, reason="rawpy is not installed")
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_a_dng_through_the_real_rawpy(orientation: int) -> None:
-    picture = load(dng(preview_of(orientation), orientation))
-    assert difference(picture.array, pattern()) < 4.0
-    assert picture.facts.format == "RAW"
+    image = load(dng(preview_of(orientation), orientation))
+    assert difference(image.array, pattern()) < 4.0
+    assert image.facts.format == "RAW"

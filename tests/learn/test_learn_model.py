@@ -34,17 +34,17 @@ def test_a_model_gives_what_encoders_need(head):
     for height, width in SIZES:
         image = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
         with torch.no_grad():
-            vector, keypoints, descriptors, strengths = graph(image)[:4]
+            vector, keypoints, descriptors, scores = graph(image)[:4]
             pixels = image.permute(0, 3, 1, 2).float() / 255
             assert torch.allclose(model(pixels).vector[0], vector, atol=1e-6)
-        count = len(strengths)
+        count = len(scores)
         assert count == min(128, height * width // 256)
         assert vector.shape == (8,) == (model.dim,)
         assert keypoints.shape == (count, 2)
         assert len(descriptors) == count
         assert vector.norm().item() == pytest.approx(1, abs=1e-5)
         assert torch.allclose(descriptors.norm(dim=1), torch.ones(count), atol=1e-5)
-        assert (strengths.diff() <= 0).all()
+        assert (scores.diff() <= 0).all()
 
 
 class Together(nn.Module):
@@ -98,9 +98,9 @@ def compare(expected, found):
     """The same numbers; cells of nearly the same strength may change places."""
     for ours, theirs in zip(expected, found, strict=True):
         assert ours.shape == theirs.shape
-    vector, keypoints, descriptors, strengths = (o.numpy() for o in expected)
+    vector, keypoints, descriptors, scores = (o.numpy() for o in expected)
     assert found[0] == pytest.approx(vector, abs=1e-4)
-    assert found[3] == pytest.approx(strengths, abs=1e-4)
+    assert found[3] == pytest.approx(scores, abs=1e-4)
     order = [np.lexsort(np.round(points, 4).T) for points in (keypoints, found[1])]
     same = [tuple(np.round(k, 4)) for k in keypoints[order[0]]]
     if same == [tuple(np.round(k, 4)) for k in found[1][order[1]]]:

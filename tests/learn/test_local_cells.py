@@ -29,7 +29,7 @@ def test_cells_that_differ_from_their_surroundings_are_strong():
             found.append((float(strength), place, x[:, row, column]))
     found.sort(key=lambda cell: -cell[0])
     local = cells(maps)
-    assert local.strengths[0].tolist() == pytest.approx([f[0] for f in found[:6]], rel=1e-4)
+    assert local.scores[0].tolist() == pytest.approx([f[0] for f in found[:6]], rel=1e-4)
     for i, (_, place, feature) in enumerate(found[:6]):
         assert local.keypoints[0, i].tolist() == pytest.approx(place)
         expected = cells.whitening(feature / feature.norm())

@@ -67,7 +67,7 @@ def test_places_become_fractions():
             assert found[b, i].tolist() == pytest.approx(expected)
 
 
-def test_centres_stay_within_the_picture():
+def test_centres_stay_within_the_image():
     level = Level(8, 4, 12.0)
     assert centres(level, torch.arange(4.0), 4).tolist() == pytest.approx(
         [12 / 32, 20 / 32, 28 / 32, 1]

@@ -42,12 +42,12 @@ def tiny_settings(**changes) -> Settings:
 
 
 def colourful(random: np.random.Generator, hue: int, size: tuple[int, int] = (48, 40)):
-    """A noisy picture ``(h, w, 3)`` whose label is its colour."""
+    """A noisy image ``(h, w, 3)`` whose label is its colour."""
     width, height = size
-    picture = random.integers(0, 90, (height, width, 3))
-    picture[..., hue % 3] += 120
-    picture[: height // 2, :, (hue + 1) % 3] += 60 * (hue // 3)
-    return picture.astype(np.uint8)
+    image = random.integers(0, 90, (height, width, 3))
+    image[..., hue % 3] += 120
+    image[: height // 2, :, (hue + 1) % 3] += 60 * (hue // 3)
+    return image.astype(np.uint8)
 
 
 def make_labelled(folder: Path, labels: int = 4, each: int = 8) -> Path:
@@ -55,8 +55,8 @@ def make_labelled(folder: Path, labels: int = 4, each: int = 8) -> Path:
     for label in range(labels):
         (folder / f"label{label}").mkdir(parents=True)
         for number in range(each):
-            picture = Image.fromarray(colourful(random, label))
-            picture.save(folder / f"label{label}" / f"{number}.png")
+            image = Image.fromarray(colourful(random, label))
+            image.save(folder / f"label{label}" / f"{number}.png")
     return folder
 
 

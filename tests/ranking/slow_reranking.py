@@ -1,4 +1,4 @@
-"""The neighbour-based methods as loops over pictures, in float64, to compare the fast ones with.
+"""The neighbour-based methods as loops over images, in float64, to compare the fast ones with.
 
 Random vectors have no two similarities within `TIE` of each other, so these need not know of it.
 """
@@ -74,9 +74,9 @@ def superglobal(query, candidates, *, neighbours=5, weight=0.5):
 
 def k_reciprocal(query, candidates, *, neighbours=40, smoothing=6, weight=0.5):
     query, rows = units(query, candidates)
-    pictures = [query, *rows]
-    n = len(pictures)
-    similar = [[dot(a, b) for b in pictures] for a in pictures]
+    images = [query, *rows]
+    n = len(images)
+    similar = [[dot(a, b) for b in images] for a in images]
 
     def reciprocal(i, k):
         near = set(nearest(similar[i], k + 1))
@@ -136,15 +136,15 @@ def diffusion(query, candidates, *, neighbours=20, sources=3, reach=0.8, weight=
 
 def b_attention(query, candidates, *, neighbours=50, weight=0.3):
     query, rows = units(query, candidates)
-    pictures = [query, *rows]
+    images = [query, *rows]
     tests = []
-    for a in pictures:
-        similar = [dot(a, b) for b in pictures]
+    for a in images:
+        similar = [dot(a, b) for b in images]
         chosen = nearest(similar, neighbours + 1)
         tests.append(unit([max(s, 0) if j in chosen else 0 for j, s in enumerate(similar)]))
     return [
-        (1 - weight) * dot(tests[0], tests[i]) + weight * dot(query, pictures[i])
-        for i in range(1, len(pictures))
+        (1 - weight) * dot(tests[0], tests[i]) + weight * dot(query, images[i])
+        for i in range(1, len(images))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pictures laid over each other: copies agree, views from aside drift, others do neither."""
+"""Images laid over each other: copies agree, views from aside drift, others do neither."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def texture(seed: int, side: int = 512) -> Image.Image:
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
 
 
-def grey(picture: Image.Image) -> np.ndarray:
-    scale = SIDE / np.sqrt(picture.width * picture.height)
-    size = (round(picture.width * scale), round(picture.height * scale))
-    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.float32)
+def grey(image: Image.Image) -> np.ndarray:
+    scale = SIDE / np.sqrt(image.width * image.height)
+    size = (round(image.width * scale), round(image.height * scale))
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS), np.float32)
 
 
 def shift(x: float, y: float = 0.0) -> np.ndarray:
@@ -37,13 +37,13 @@ def shift(x: float, y: float = 0.0) -> np.ndarray:
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(0, 99))
 def test_a_box_is_the_mean_of_its_window(height: int, width: int, window: int, seed: int) -> None:
-    picture = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
+    image = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
     before, after = (window + 1) // 2 - 1, window // 2
-    padded = np.pad(picture, ((before, after), (before, after)), mode="edge")
+    padded = np.pad(image, ((before, after), (before, after)), mode="edge")
     slow = [
         [padded[y : y + window, x : x + window].mean() for x in range(width)] for y in range(height)
     ]
-    assert _box(picture, window) == pytest.approx(np.array(slow), abs=1e-3)
+    assert _box(image, window) == pytest.approx(np.array(slow), abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -78,7 +78,7 @@ def test_depth_drifts(seed: int) -> None:
     assert align(views[0], views[1], shift(0.01)).copy_probability < COPY_FROM
 
 
-def test_other_pictures_do_not_agree() -> None:
+def test_other_images_do_not_agree() -> None:
     for seed in range(6):
         aligned = align(grey(texture(seed)), grey(texture(seed + 50)), np.eye(3))
         assert aligned.copy_probability < 0.1
@@ -86,9 +86,9 @@ def test_other_pictures_do_not_agree() -> None:
 
 def test_what_cannot_be_compared_is_no_copy() -> None:
     nothing = Alignment(0.0, float("inf"), 0.0)
-    blank, picture = np.full((128, 128), 7, np.float32), grey(texture(0))
+    blank, image = np.full((128, 128), 7, np.float32), grey(texture(0))
     assert align(blank, blank, np.eye(3)) == nothing
-    assert align(picture, picture, shift(3.0)) == nothing
-    assert align(picture[:9], picture, np.eye(3)) == nothing
-    assert align(picture, picture, np.array([[1, 0, 0], [0, 1, 0], [0, -2, 1.0]])).drift >= 0
+    assert align(image, image, shift(3.0)) == nothing
+    assert align(image[:9], image, np.eye(3)) == nothing
+    assert align(image, image, np.array([[1, 0, 0], [0, 1, 0], [0, -2, 1.0]])).drift >= 0
     assert nothing.copy_probability < 0.01

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glocal.encoders import EncoderParts, load_encoder
+from glocal.encoders import EncoderDetector, load_encoder
 from glocal.errors import RankingError
 from glocal.ranking.calibration import (
     Calibration,
@@ -21,7 +21,7 @@ from glocal.ranking.verification import Settings, Verification
 NOWHERE = np.empty((0, 2), np.float32)
 PLAIN = Calibration(
     settings=Settings(0.5, 0.04),
-    min_strength=25.0,
+    min_score=25.0,
     floor=2.0,
     per_match=0.1,
     order_weight=0.3,
@@ -54,15 +54,15 @@ def test_excess_is_what_chance_does_not_give():
 @pytest.mark.parametrize(
     ("seen", "identical", "verdict"),
     [
-        (found(0, 40), False, Verdict.ALIKE),
+        (found(0, 40), False, Verdict.SIMILAR),
         (found(0, 40), True, Verdict.IDENTICAL),
-        (found(7, 40), False, Verdict.ALIKE),
-        (found(60, 70, 0.3), False, Verdict.SAME),
+        (found(7, 40), False, Verdict.SIMILAR),
+        (found(60, 70, 0.3), False, Verdict.SAME_OBJECT),
         (found(120, 128, 1.0), False, Verdict.COPY),
     ],
 )
 def test_verdicts(seen, identical, verdict):
-    evidence = PLAIN.judge(seen, 0.8, identical=identical)
+    evidence = PLAIN.evaluate(seen, 0.8, identical=identical)
     assert evidence.verdict is verdict
     assert (evidence.inliers, evidence.matches) == (seen.inliers, seen.matches)
     assert (evidence.homography is None) == (seen.homography is None)
@@ -74,7 +74,7 @@ def test_without_a_map_nothing_is_the_same_however_alike():
     sure = replace(
         PLAIN, same=Logistic(9.0, (0, 0, 0, 0, 9.0)), copy=Logistic(9.0, (0, 0, 0, 0, 9.0))
     )
-    assert sure.judge(found(0, 90), 1.0).verdict is Verdict.ALIKE
+    assert sure.evaluate(found(0, 90), 1.0).verdict is Verdict.SIMILAR
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 200)), max_size=20))
@@ -117,13 +117,13 @@ def test_a_damaged_file_is_named(tmp_path, text):
 
 
 def test_the_bundled_model_is_calibrated_and_no_evidence_counts_against():
-    calibration = calibration_for(EncoderParts(load_encoder()).name)
+    calibration = calibration_for(EncoderDetector(load_encoder()).name)
     assert calibration is not None
     assert min(calibration.same.weights) >= 0
     assert min(calibration.copy.weights) >= 0
-    nothing = calibration.judge(found(0, 30), 0.9)
-    much = calibration.judge(found(100, 120, 1.0), 0.9)
-    assert nothing.verdict is Verdict.ALIKE
+    nothing = calibration.evaluate(found(0, 30), 0.9)
+    much = calibration.evaluate(found(100, 120, 1.0), 0.9)
+    assert nothing.verdict is Verdict.SIMILAR
     assert much.same_probability > max(0.9, nothing.same_probability)
 
 
@@ -134,7 +134,7 @@ def test_an_unknown_detector_is_not_calibrated():
 def test_evidence_is_plain_json():
     from glocal.gallery.results import plain
 
-    evidence = plain(PLAIN.judge(found(60, 70), 0.8))
+    evidence = plain(PLAIN.evaluate(found(60, 70), 0.8))
     again = json.loads(json.dumps(evidence))
     assert again["verdict"] == "same object or place"
     assert again["homography"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]

@@ -36,7 +36,7 @@ def test_pairs_are_those_that_choose_each_other(seed, m, k, minimum):
 
 
 @pytest.mark.parametrize(("m", "k"), [(0, 3), (3, 0), (0, 0)])
-def test_pictures_without_parts_match_nowhere(m, k):
+def test_images_without_parts_match_nowhere(m, k):
     rng = np.random.default_rng(0)
     found = mutual_nearest(descriptors(rng, m), descriptors(rng, k))
     assert len(found) == 0

@@ -22,7 +22,7 @@ def locals_of(random, m, e=16):
 
 
 def scenes(seed, documents, queries, e=24, things=60, noise=0.5):
-    """Pictures of 20 to 60 descriptors, each a noisy view of one of a few dozen things."""
+    """Images of 20 to 60 descriptors, each a noisy view of one of a few dozen things."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(things, e))
     made = []
@@ -138,7 +138,7 @@ def test_longer_encodings_come_nearer():
     assert likeness(1) + 0.05 < likeness(8) < likeness(40)
 
 
-def test_a_small_part_of_a_big_picture_is_found():
+def test_a_small_part_of_a_big_image_is_found():
     """Six descriptors of the query among sixty others: an average of all would drown them."""
     random = np.random.default_rng(7)
     documents = [locals_of(random, 60, 48) for _ in range(200)]
@@ -177,7 +177,7 @@ def test_encodings_are_the_same_everywhere():
     assert not np.allclose(other.encode_query(local), encoding.encode_query(local))
 
 
-def test_pictures_without_descriptors_are_valid():
+def test_images_without_descriptors_are_valid():
     encoding = FixedEncoding(16)
     nothing = np.empty((0, 16), np.float32)
     assert not encoding.encode_query(nothing).any()

@@ -8,9 +8,9 @@ import slow_reranking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocal.encoders import LocalParts
+from glocal.encoders import LocalFeatures
 from glocal.errors import GlocalError, RankingError
-from glocal.ranking.registry import PART_RERANKINGS, RERANKINGS, TOP, find_reranking
+from glocal.ranking.registry import LOCAL_RERANKINGS, RERANKINGS, TOP, find_reranking
 
 # A few neighbours, so that the choice of them matters among the few candidates of a test.
 SMALL = {
@@ -218,13 +218,13 @@ def test_diffusion_follows_a_chain():
 def parts(rows):
     unit = np.asarray(rows, np.float32)
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True) if len(unit) else unit
-    return LocalParts(np.zeros((len(unit), 2), np.float32), unit, np.ones(len(unit), np.float32))
+    return LocalFeatures(np.zeros((len(unit), 2), np.float32), unit, np.ones(len(unit), np.float32))
 
 
-@pytest.mark.parametrize("name", list(PART_RERANKINGS))
+@pytest.mark.parametrize("name", list(LOCAL_RERANKINGS))
 def test_parts_that_answer_score_above_those_that_do_not(name):
     each = find_reranking(name)
-    assert each is PART_RERANKINGS[name]
+    assert each is LOCAL_RERANKINGS[name]
     assert (each.name, bool(each.source)) == (name, True)
     rows = np.random.default_rng(1).normal(size=(30, 48))
     same, half, other = rows + 0.1, np.concatenate([rows[:15], -rows[15:]]), -rows

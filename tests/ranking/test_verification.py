@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocal.encoders import LocalParts
+from glocal.encoders import LocalFeatures
 from glocal.ranking.geometry import project
 from glocal.ranking.verification import MAX_MATCHES, Settings, verify
 
@@ -11,18 +11,18 @@ SETTINGS = Settings(min_similarity=0.5, tolerance=0.02)
 SQUARE = (400, 400)
 
 
-def parts_at(keypoints: np.ndarray, seed: int, dim: int = 32) -> LocalParts:
+def parts_at(keypoints: np.ndarray, seed: int, dim: int = 32) -> LocalFeatures:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(len(keypoints), dim)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return LocalParts(keypoints.astype(np.float32), rows, np.ones(len(keypoints), np.float32))
+    return LocalFeatures(keypoints.astype(np.float32), rows, np.ones(len(keypoints), np.float32))
 
 
-def moved(parts: LocalParts, keypoints: np.ndarray) -> LocalParts:
-    return LocalParts(keypoints.astype(np.float32), parts.descriptors, parts.strengths)
+def moved(parts: LocalFeatures, keypoints: np.ndarray) -> LocalFeatures:
+    return LocalFeatures(keypoints.astype(np.float32), parts.descriptors, parts.scores)
 
 
-def scattered(seed: int, count: int = 60) -> LocalParts:
+def scattered(seed: int, count: int = 60) -> LocalFeatures:
     return parts_at(np.random.default_rng(seed).uniform(0.05, 0.95, (count, 2)), seed)
 
 
@@ -67,7 +67,7 @@ def test_numbers_of_a_perfect_match():
     np.testing.assert_array_equal(found.query_points, found.candidate_points)
 
 
-def test_shapes_of_pictures_are_allowed_for():
+def test_shapes_of_images_are_allowed_for():
     """A turn by a right angle exchanges width and height."""
     query = scattered(4)
     turned = np.column_stack([1 - query.keypoints[:, 1], query.keypoints[:, 0]])
@@ -80,11 +80,11 @@ def test_shapes_of_pictures_are_allowed_for():
     )
 
 
-def test_a_part_of_a_picture_covers_the_query_and_agrees_where_it_lies():
+def test_a_part_of_a_image_covers_the_query_and_agrees_where_it_lies():
     query = scattered(5)
     in_corner = query.keypoints * 0.4 + 0.5
     elsewhere = parts_at(np.random.default_rng(6).uniform(0, 0.45, (80, 2)), 6)
-    candidate = LocalParts(
+    candidate = LocalFeatures(
         np.concatenate([in_corner, elsewhere.keypoints]),
         np.concatenate([query.descriptors, elsewhere.descriptors]),
         np.ones(140, np.float32),
@@ -116,7 +116,7 @@ def test_what_proves_nothing_has_no_map(shape):
         query = parts_at(np.empty((0, 2)), 0)
         seen = np.empty((0, 2))
     if shape == "few":
-        query = LocalParts(query.keypoints[:4], query.descriptors[:4], query.strengths[:4])
+        query = LocalFeatures(query.keypoints[:4], query.descriptors[:4], query.scores[:4])
         seen = seen[:4]
     if shape == "line":
         keypoints[:, 1] = 0.5
@@ -135,7 +135,7 @@ def test_what_proves_nothing_has_no_map(shape):
 def test_a_fence_that_could_lie_anywhere_gives_no_proof():
     grid = np.array([(x / 11, y / 11) for x in range(12) for y in range(12)])
     one = np.repeat(parts_at(grid[:1], 8).descriptors, 144, axis=0)
-    fence = LocalParts(grid.astype(np.float32), one, np.ones(144, np.float32))
+    fence = LocalFeatures(grid.astype(np.float32), one, np.ones(144, np.float32))
     assert verify(fence, fence, SQUARE, SQUARE, SETTINGS).homography is None
 
 

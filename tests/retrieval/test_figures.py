@@ -45,7 +45,7 @@ def scenes_among_shop_photos(_folder: Path) -> Sequence[str | Path]:
     return SCENES / "labels.csv", "--distractors", GROCERY / "val"
 
 
-def product_picture_to_shop_photos(folder: Path) -> Sequence[str | Path]:
+def product_image_to_shop_photos(folder: Path) -> Sequence[str | Path]:
     with (GROCERY / "val.txt").open(encoding="utf-8") as file:
         photos = [line.split(",") for line in file if line.strip()]
     with (GROCERY / "classes.csv").open(encoding="utf-8") as file:
@@ -60,7 +60,7 @@ def product_picture_to_shop_photos(folder: Path) -> Sequence[str | Path]:
     return folder / "gallery.csv", "--queries", folder / "queries.csv"
 
 
-MEASUREMENTS = (scenes_among_shop_photos, product_picture_to_shop_photos)
+MEASUREMENTS = (scenes_among_shop_photos, product_image_to_shop_photos)
 
 
 @pytest.fixture(scope="module")

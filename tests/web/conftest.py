@@ -11,8 +11,8 @@ from glocal.gallery import Gallery
 
 
 def fill(home: Path) -> Path:
-    """Twelve pictures: dated, placed, turned, copied, in several formats; indexed."""
-    folder = home / "pictures"
+    """Twelve images: dated, placed, turned, copied, in several formats; indexed."""
+    folder = home / "images"
     (folder / "trip").mkdir(parents=True)
     for seed in range(6):
         more: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[Server]:
     """A server of that gallery, as it is started without any option but folders."""
-    running = Server(home, "--allow-folder", home / "pictures" / "trip")
+    running = Server(home, "--allow-folder", home / "images" / "trip")
     yield running
     status, said = running.stop()
     assert status == 0

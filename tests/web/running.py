@@ -1,4 +1,4 @@
-"""A real server in a process of its own, on a free port, and pictures for it to serve."""
+"""A real server in a process of its own, on a free port, and images for it to serve."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ with Gallery(sys.argv[2], create=False) as gallery:
 
 
 def photo(seed: int, *, size: tuple[int, int] = (160, 120), **more: Any) -> bytes:
-    """An encoded smooth picture that no other seed resembles."""
+    """An encoded smooth image that no other seed resembles."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(coarse).resize(size).save(file, more.pop("kind", "JPEG"), **more)

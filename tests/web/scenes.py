@@ -1,4 +1,4 @@
-"""Made pictures that differ from one another as photographs do, and stay findable when altered."""
+"""Made images that differ from one another as photographs do, and stay findable when altered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLACES = ((48.8584, 2.2945), (51.5055, -0.0754), (59.3293, 18.0686))
 
 
 def scene(seed: int) -> Image.Image:
-    """A picture full of corners and colours that no other seed resembles."""
+    """An image full of corners and colours that no other seed resembles."""
     random = np.random.default_rng(seed)
     width, height = SHAPES[seed % len(SHAPES)]
     ground = random.integers(0, 256, (3, 4, 3), dtype=np.uint8)
@@ -52,7 +52,7 @@ def exif(seed: int) -> Image.Exif:
 
 
 def write(folder: Path, seeds: range) -> None:
-    """Pictures of these seeds, as files with EXIF."""
+    """Images of these seeds, as files with EXIF."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         scene(seed).save(folder / f"scene-{seed:03}.jpg", quality=90, exif=exif(seed))

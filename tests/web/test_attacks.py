@@ -23,15 +23,15 @@ from glocal.client import ServerError
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> object:
-    """A server with small bounds and a gallery of two pictures."""
+    """A server with small bounds and a gallery of two images."""
     from glocal.gallery import Gallery
 
     home = tmp_path_factory.mktemp("tight")
-    (home / "pictures").mkdir()
+    (home / "images").mkdir()
     for seed in range(2):
-        (home / "pictures" / f"{seed}.jpg").write_bytes(photo(seed))
+        (home / "images" / f"{seed}.jpg").write_bytes(photo(seed))
     with Gallery(home / "gallery") as gallery:
-        gallery.add(home / "pictures")
+        gallery.add(home / "images")
     bounds = {
         "body_bytes": 200_000,
         "body_seconds": 1.5,
@@ -39,7 +39,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> object:
         "decode_seconds": 3.0,
         "searches": 1,
         "waiting": 2,
-        "most_pictures": 3,
+        "most_images": 3,
     }
     server = Server(home, tight=bounds)
     yield server
@@ -65,11 +65,11 @@ def alive(server: Server) -> None:
         "/assets/%2fetc%2fpasswd",
         "/assets/..\\settings.py",
         "/assets/index.html%00.js",
-        "/v1/pictures/../../../../etc/passwd/file",
-        "/v1/pictures/..%2f..%2f..%2fetc%2fpasswd/file",
-        "/v1/pictures/%2fetc%2fpasswd/file",
-        "/v1/pictures/" + "0" * 32 + "%00/file",
-        "/v1/pictures/" + "0" * 31 + "%0a/file",
+        "/v1/images/../../../../etc/passwd/file",
+        "/v1/images/..%2f..%2f..%2fetc%2fpasswd/file",
+        "/v1/images/%2fetc%2fpasswd/file",
+        "/v1/images/" + "0" * 32 + "%00/file",
+        "/v1/images/" + "0" * 31 + "%0a/file",
         "/v1/index-runs/..%2f../events",
     ],
 )
@@ -84,21 +84,21 @@ def test_a_file_swapped_for_a_link(own_home: Path, start: Callable[..., Server])
     secret = own_home / "secret.jpg"
     secret.write_bytes(photo(77))
     client = start(own_home).client()
-    ids = {Path(one.path).name: one.id for one in client.pictures()}
-    pictures = own_home / "pictures"
-    original = (pictures / "0.jpg").read_bytes()
-    # A link out of the folder: refused even where the bytes are the picture's.
+    ids = {Path(one.path).name: one.id for one in client.images()}
+    images = own_home / "images"
+    original = (images / "0.jpg").read_bytes()
+    # A link out of the folder: refused even where the bytes are the image's.
     (own_home / "outside.jpg").write_bytes(original)
-    (pictures / "0.jpg").unlink()
-    (pictures / "0.jpg").symlink_to(own_home / "outside.jpg")
-    (pictures / "1.jpg").unlink()
-    (pictures / "1.jpg").symlink_to(secret)
-    (pictures / "2.jpg").unlink()
-    (pictures / "2.jpg").symlink_to("/etc/passwd")
-    (pictures / "3.jpg").unlink()
-    os.mkfifo(pictures / "3.jpg")  # reading it would wait for ever
-    (pictures / "4.jpg").unlink()
-    (pictures / "4.jpg").symlink_to(pictures / "4.jpg")  # a loop
+    (images / "0.jpg").unlink()
+    (images / "0.jpg").symlink_to(own_home / "outside.jpg")
+    (images / "1.jpg").unlink()
+    (images / "1.jpg").symlink_to(secret)
+    (images / "2.jpg").unlink()
+    (images / "2.jpg").symlink_to("/etc/passwd")
+    (images / "3.jpg").unlink()
+    os.mkfifo(images / "3.jpg")  # reading it would wait for ever
+    (images / "4.jpg").unlink()
+    (images / "4.jpg").symlink_to(images / "4.jpg")  # a loop
     for name in ("0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"):
         for ask in (client.file, client.thumbnail, lambda i: client.search(query=i)):
             with pytest.raises(ServerError) as caught:
@@ -108,8 +108,8 @@ def test_a_file_swapped_for_a_link(own_home: Path, start: Callable[..., Server])
 
 def test_a_folder_swapped_for_a_link(own_home: Path, start: Callable[..., Server]) -> None:
     client = start(own_home).client()
-    name = next(one.id for one in client.pictures() if one.path.endswith("turned.jpg"))
-    trip = own_home / "pictures" / "trip"
+    name = next(one.id for one in client.images() if one.path.endswith("turned.jpg"))
+    trip = own_home / "images" / "trip"
     trip.rename(own_home / "elsewhere")
     trip.symlink_to(own_home / "elsewhere")
     with pytest.raises(ServerError) as caught:
@@ -160,10 +160,10 @@ def test_our_own_names_are_answered(server: Server) -> None:
 def test_a_page_of_another_site_changes_nothing(server: Server, headers: dict[str, str]) -> None:
     body, kind = form(("image", photo(0)))
     asked = [
-        ("DELETE", "/v1/pictures/" + "0" * 32, None, {}),
+        ("DELETE", "/v1/images/" + "0" * 32, None, {}),
         ("POST", "/v1/index-runs", b'{"folder": "/"}', {"Content-Type": "application/json"}),
         ("POST", "/v1/index-runs", b'{"folder": "/"}', {"Content-Type": "text/plain"}),
-        ("POST", "/v1/pictures", body, kind),
+        ("POST", "/v1/images", body, kind),
         ("POST", "/v1/login", b'{"token": "x"}', {"Content-Type": "application/json"}),
     ]
     for method, path, data, more in asked:
@@ -174,8 +174,8 @@ def test_a_page_of_another_site_changes_nothing(server: Server, headers: dict[st
 
 def test_the_page_itself_may(server: Server) -> None:
     own = {"Origin": server.address}
-    problem(server.ask("DELETE", "/v1/pictures/" + "0" * 32, None, own), 404)
-    problem(server.ask("DELETE", "/v1/pictures/" + "0" * 32, None, {"X-Glocal": "1"}), 404)
+    problem(server.ask("DELETE", "/v1/images/" + "0" * 32, None, own), 404)
+    problem(server.ask("DELETE", "/v1/images/" + "0" * 32, None, {"X-Glocal": "1"}), 404)
 
 
 # The token
@@ -185,10 +185,10 @@ def test_nothing_of_the_gallery_without_the_token(guarded: Server) -> None:
     ids = "0" * 32
     own = {"X-Glocal": "1"}
     for method, path in [
-        ("GET", "/v1/info"), ("GET", "/v1/pictures"), ("GET", f"/v1/pictures/{ids}/file"),
-        ("GET", f"/v1/pictures/{ids}/thumbnail"), ("GET", "/v1/facets"), ("GET", "/metrics"),
+        ("GET", "/v1/info"), ("GET", "/v1/images"), ("GET", f"/v1/images/{ids}/file"),
+        ("GET", f"/v1/images/{ids}/thumbnail"), ("GET", "/v1/facets"), ("GET", "/metrics"),
         ("GET", "/v1/index-runs"), ("GET", "/v1/explanation"), ("GET", "/v1/duplicates"),
-        ("POST", "/v1/search"), ("DELETE", f"/v1/pictures/{ids}"), ("GET", "/v1/openapi.json"),
+        ("POST", "/v1/search"), ("DELETE", f"/v1/images/{ids}"), ("GET", "/v1/openapi.json"),
         ("GET", "/v1/nothing"), ("GET", "/v1"),
     ]:  # fmt: skip
         answer = guarded.ask(method, path, None, own)
@@ -223,9 +223,9 @@ def test_the_cookie_of_the_page(guarded: Server) -> None:
     cookie = {"Cookie": said.split(";")[0]}
     assert guarded.ask("GET", "/v1/info", None, cookie)[0] == 200
     # The cookie alone changes nothing: another site's page would send it, were it not Strict.
-    problem(guarded.ask("DELETE", "/v1/pictures/" + "0" * 32, None, cookie), 403)
+    problem(guarded.ask("DELETE", "/v1/images/" + "0" * 32, None, cookie), 403)
     foreign = cookie | {"Origin": "https://evil.example"}
-    problem(guarded.ask("DELETE", "/v1/pictures/" + "0" * 32, None, foreign), 403)
+    problem(guarded.ask("DELETE", "/v1/images/" + "0" * 32, None, foreign), 403)
     assert guarded.ask("POST", "/v1/logout", None, cookie | own)[0] == 204
     problem(guarded.ask("GET", "/v1/info", None, cookie), 401)
     problem(guarded.ask("GET", "/v1/info", None, {"Cookie": "glocal_session=x"}), 401)
@@ -240,7 +240,7 @@ def test_guessing_the_token(home: Path, start: Callable[..., Server]) -> None:
 
 def test_a_token_that_a_proxy_adds_lets_no_other_site_in(guarded: Server) -> None:
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    gone = "/v1/pictures/" + "0" * 32
+    gone = "/v1/images/" + "0" * 32
     problem(guarded.ask("DELETE", gone, None, bearer), 404)
     problem(guarded.ask("DELETE", gone, None, bearer | {"Origin": "https://evil.example"}), 403)
     problem(guarded.ask("DELETE", gone, None, bearer | {"Sec-Fetch-Site": "cross-site"}), 403)
@@ -250,9 +250,9 @@ def test_a_server_that_changes_nothing(home: Path, start: Callable[..., Server])
     options = ("--read-only", "--allow-folder", home, "--upload-folder", home)
     server = start(home, *options, "--allow-host", "search.example", env={"GLOCAL_TOKEN": TOKEN})
     client = server.client(token=TOKEN)
-    name = next(client.pictures()).id
+    name = next(client.images()).id
     asked: list[Callable[[], object]] = [
-        lambda: client.forget(name),
+        lambda: client.remove(name),
         lambda: client.index(str(home)),
         lambda: client.add(photo(1)),
     ]
@@ -295,7 +295,7 @@ def test_a_body_that_grows_giant(tight: Server) -> None:
     alive(tight)
 
 
-def test_a_picture_that_is_too_large(tight: Server) -> None:
+def test_a_image_that_is_too_large(tight: Server) -> None:
     problem(tight.ask("POST", "/v1/search", *form(("image", b"\xff" * 150_000))), 413)
     many = [("image", photo(0))] * 4
     problem(tight.ask("POST", "/v1/search", *form(*many)), 400)
@@ -324,17 +324,17 @@ def test_a_decompression_bomb(tight: Server, server: Server) -> None:
     squeezed = zlib.compress(b"\0" * (30_001 * 10_000), 9)
     problem(server.ask("POST", "/v1/search", *form(("image", bomb(10_000, 10_000, squeezed)))), 422)
     # A text chunk that unpacks to gigabytes.
-    picture = photo(0, kind="PNG")
+    image = photo(0, kind="PNG")
     text = b"zTXta\0\0" + zlib.compress(b"\0" * 50_000_000, 9)
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
-    status = tight.ask("POST", "/v1/search", *form(("image", picture[:33] + chunk + picture[33:])))
+    status = tight.ask("POST", "/v1/search", *form(("image", image[:33] + chunk + image[33:])))
     assert status[0] in (200, 422)
     before = tight.rss()
     alive(tight)
     assert before < 600 * 2**20
 
 
-def test_truncated_and_damaged_pictures(server: Server) -> None:
+def test_truncated_and_damaged_images(server: Server) -> None:
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF"):
         whole = photo(3, kind=kind)
         for part in (whole[: len(whole) // 2], whole[:20], whole[:4], b"x" + whole):
@@ -415,7 +415,7 @@ def test_headers_that_are_giant(tight: Server) -> None:
 
 
 def test_headers_cannot_be_put_into_answers(server: Server) -> None:
-    for path in ("/v1/pictures?cursor=a%0d%0aX-Evil:%201", "/%0d%0aX-Evil:%201",
+    for path in ("/v1/images?cursor=a%0d%0aX-Evil:%201", "/%0d%0aX-Evil:%201",
                  "/v1/index-runs/%0d%0aX-Evil:%201", "/assets/%0d%0aX-Evil:1"):  # fmt: skip
         _, headers, _ = server.ask("GET", path)
         assert "x-evil" not in headers
@@ -446,16 +446,16 @@ def test_two_requests_in_one(server: Server) -> None:
              "bytes=--", "lines=1-2", "bytes=0-" + "9" * 400],
 )  # fmt: skip
 def test_a_range_that_makes_no_sense(server: Server, said: str) -> None:
-    name = next(server.client().pictures()).id
-    status, _, body = server.ask("GET", f"/v1/pictures/{name}/file", None, {"Range": said})
+    name = next(server.client().images()).id
+    status, _, body = server.ask("GET", f"/v1/images/{name}/file", None, {"Range": said})
     assert status == 200
     with Image.open(io.BytesIO(body)) as image:
         image.load()
 
 
 def test_every_answer_has_the_safe_headers(server: Server) -> None:
-    name = next(server.client().pictures()).id
-    paths = ["/", "/v1/info", "/v1/nothing", f"/v1/pictures/{name}/file", "/v1/health"]
+    name = next(server.client().images()).id
+    paths = ["/", "/v1/info", "/v1/nothing", f"/v1/images/{name}/file", "/v1/health"]
     for path in paths:
         _, headers, _ = server.ask("GET", path)
         assert headers["x-content-type-options"] == "nosniff"

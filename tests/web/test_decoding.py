@@ -53,7 +53,7 @@ def test_the_same_as_in_this_process() -> None:
     with_decoders(work)
 
 
-def test_what_is_no_picture_harms_nothing() -> None:
+def test_what_is_no_image_harms_nothing() -> None:
     async def work(decoders: Decoders, metrics: Metrics) -> None:
         for data, error in ((b"x", ImageError), (photo(1)[:99], ImageError)):
             with pytest.raises(error):
@@ -102,8 +102,8 @@ def test_a_client_that_leaves_takes_its_decoder_along() -> None:
 
 def test_many_at_once_each_get_their_own() -> None:
     async def work(decoders: Decoders, _: Metrics) -> None:
-        pictures = [photo(seed, size=(40 + seed, 50)) for seed in range(30)]
-        found = await asyncio.gather(*(decoders.pixels(p, min_pixels=1) for p in pictures))
+        images = [photo(seed, size=(40 + seed, 50)) for seed in range(30)]
+        found = await asyncio.gather(*(decoders.pixels(p, min_pixels=1) for p in images))
         assert [one.width for one in found] == [40 + seed for seed in range(30)]
 
     with_decoders(work, count=2)

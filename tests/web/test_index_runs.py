@@ -29,17 +29,17 @@ def test_a_run_adds_what_is_new(own_home: Path, start: Callable[..., Server]) ->
     assert last.report is not None
     assert last.report["failed"] == 1
     assert last.report["skipped"][0]["path"] == str(folder / "broken.jpg")
-    assert client.search(photo(110), limit=1).hits[0].picture.path.endswith("110.jpg")
-    assert client.info()["pictures"] == 31
+    assert client.search(photo(110), limit=1).hits[0].image.path.endswith("110.jpg")
+    assert client.info()["images"] == 31
 
 
 def test_only_allowed_folders_are_indexed(server: Server, home: Path) -> None:
-    inside = home / "pictures" / "trip"
-    link = home / "pictures" / "way-out"
+    inside = home / "images" / "trip"
+    link = home / "images" / "way-out"
     if not link.is_symlink():
         link.symlink_to("/etc")
     refused = [
-        "/etc", "/", str(home), str(home / "pictures"), str(inside / ".." / ".."), "", ".", "trip",
+        "/etc", "/", str(home), str(home / "images"), str(inside / ".." / ".."), "", ".", "trip",
         str(inside) + "-other", str(link), "\x00", "~", "//etc", str(home / "nothing" / "here"),
     ]  # fmt: skip
     for folder in refused:
@@ -83,11 +83,11 @@ def test_other_commands_work_beside_a_server(own_home: Path, start: Callable[...
         run_glocal("search", folder / "new.jpg", "--json", "-n", "1", home=own_home).stdout
     )["hits"]
     assert hits[0]["evidence"]["verdict"] == "identical file"
-    assert client.search(photo(200), limit=1).hits[0].picture.path == str(folder / "new.jpg")
-    assert json.loads(run_glocal("info", "--json", home=own_home).stdout)["pictures"] == 12
+    assert client.search(photo(200), limit=1).hits[0].image.path == str(folder / "new.jpg")
+    assert json.loads(run_glocal("info", "--json", home=own_home).stdout)["images"] == 12
     run_glocal("check", home=own_home)
     run_glocal("remove", folder / "new.jpg", home=own_home)
-    assert client.info()["pictures"] == 11
+    assert client.info()["images"] == 11
 
 
 def test_a_server_takes_over_from_a_command_that_ends(

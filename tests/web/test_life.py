@@ -58,12 +58,12 @@ def test_followers_do_not_hold_the_end_up(own_home: Path, start: Callable[..., S
 
 def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> None:
     server = start(own_home)
-    name = next(server.client().pictures()).id
-    assert server.client().forget(name) >= 1
+    name = next(server.client().images()).id
+    assert server.client().remove(name) >= 1
     server.stop(signal.SIGKILL)
     run_glocal("check", home=own_home)
     again = start(own_home)
-    assert again.client().info()["pictures"] == 10
+    assert again.client().info()["images"] == 10
 
 
 def test_no_process_is_left_over(own_home: Path, start: Callable[..., Server]) -> None:
@@ -84,12 +84,12 @@ def test_health_readiness_metrics_and_info(server: Server) -> None:
     server.ask("POST", "/v1/search", *form(("image", photo(3))))
     server.ask("GET", "/no/such/route")
     text = server.ask("GET", "/metrics")[2].decode()
-    assert "glocal_pictures 11.0" in text
+    assert "glocal_images 11.0" in text
     assert 'glocal_search_stage_seconds_count{stage="encode"}' in text
     assert 'route="/v1/search",status="200"' in text
     assert "/no/such" not in text  # what clients invent is no label
     info = server.client().info()
-    assert (info["pictures"], info["files"]) == (11, 12)
+    assert (info["images"], info["files"]) == (11, 12)
     assert info["features"]["index_runs"] is True
     assert info["features"]["login"] is False
 

@@ -23,7 +23,7 @@ def test_an_upload_finds_what_the_gallery_finds(client: Client, home: Path) -> N
     with Gallery(home / "gallery", create=False) as gallery:
         expected = gallery.search(changed, limit=6)
     files = [hit for hit in expected.hits if hit.path.name != "copy.jpg"][:5]
-    assert [hit.picture.path for hit in answer.hits] == [str(hit.path) for hit in files]
+    assert [hit.image.path for hit in answer.hits] == [str(hit.path) for hit in files]
     for hit, other in zip(answer.hits, files, strict=True):
         assert hit.score == pytest.approx(other.score, abs=2e-3)
     assert [hit.rank for hit in answer.hits] == [1, 2, 3, 4, 5]
@@ -32,57 +32,57 @@ def test_an_upload_finds_what_the_gallery_finds(client: Client, home: Path) -> N
 
 
 def test_the_very_file_is_said_to_be_identical(client: Client, home: Path) -> None:
-    answer = client.search(home / "pictures" / "2.jpg", limit=2)
+    answer = client.search(home / "images" / "2.jpg", limit=2)
     assert answer.hits[0].evidence["verdict"] == "identical file"
     assert answer.hits[1].evidence["verdict"] != "identical file"
-    part = client.search(home / "pictures" / "2.jpg", region=(0, 0, 0.5, 0.5), limit=1)
+    part = client.search(home / "images" / "2.jpg", region=(0, 0, 0.5, 0.5), limit=1)
     assert part.hits[0].evidence["verdict"] != "identical file"
 
 
 def test_copies_are_one_hit_that_counts_them(client: Client, home: Path) -> None:
-    answer = client.search(home / "pictures" / "5.jpg", limit=1000)
-    assert answer.hits[0].picture.copies == 2
-    ids = [hit.picture.id for hit in answer.hits]
+    answer = client.search(home / "images" / "5.jpg", limit=1000)
+    assert answer.hits[0].image.copies == 2
+    ids = [hit.image.id for hit in answer.hits]
     assert len(ids) == len(set(ids)) == 11
     assert not answer.more
 
 
 def test_pages_put_together_are_the_whole(client: Client, home: Path) -> None:
-    whole = client.search(home / "pictures" / "5.jpg", limit=11).hits
-    query = client.search(home / "pictures" / "5.jpg", limit=1).query
+    whole = client.search(home / "images" / "5.jpg", limit=11).hits
+    query = client.search(home / "images" / "5.jpg", limit=1).query
     paged = []
     for offset in range(0, 12, 4):
         answer = client.search(query=query, limit=4, offset=offset)
         assert answer.more == (offset < 8)
         paged += answer.hits
     assert [hit.rank for hit in paged] == list(range(1, 12))
-    assert [hit.picture for hit in paged] == [hit.picture for hit in whole]
+    assert [hit.image for hit in paged] == [hit.image for hit in whole]
 
 
-def test_a_picture_of_the_gallery_can_be_the_query(client: Client) -> None:
-    name = next(client.pictures()).id
+def test_a_image_of_the_gallery_can_be_the_query(client: Client) -> None:
+    name = next(client.images()).id
     answer = client.search(query=name)
     assert answer.query == name
-    assert answer.hits[0].picture.id == name
+    assert answer.hits[0].image.id == name
     assert answer.hits[0].evidence["verdict"] == "identical file"
 
 
-def test_more_pictures_and_conditions_reach_the_gallery(client: Client, home: Path) -> None:
-    pictures = [home / "pictures" / f"{n}.jpg" for n in range(3)]
+def test_more_images_and_conditions_reach_the_gallery(client: Client, home: Path) -> None:
+    images = [home / "images" / f"{n}.jpg" for n in range(3)]
     answer = client.search(
-        pictures[0], like=[pictures[1]], unlike=[pictures[2]], where="taken >= 2011", limit=3
+        images[0], like=[images[1]], unlike=[images[2]], where="taken >= 2011", limit=3
     )
     with Gallery(home / "gallery", create=False) as gallery:
         expected = gallery.search(
-            pictures[0], like=[pictures[1]], unlike=[pictures[2]], where="taken >= 2011", limit=3
+            images[0], like=[images[1]], unlike=[images[2]], where="taken >= 2011", limit=3
         )
-    assert [hit.picture.path for hit in answer.hits] == [str(hit.path) for hit in expected.hits]
+    assert [hit.image.path for hit in answer.hits] == [str(hit.path) for hit in expected.hits]
     for hit, other in zip(answer.hits, expected.hits, strict=True):
         assert hit.score == pytest.approx(other.score, abs=2e-3)
 
 
-def test_ids_stand_for_pictures_in_json_too(server: Server, client: Client) -> None:
-    first, second = (picture.id for picture, _ in zip(client.pictures(), range(2), strict=False))
+def test_ids_stand_for_images_in_json_too(server: Server, client: Client) -> None:
+    first, second = (image.id for image, _ in zip(client.images(), range(2), strict=False))
     body = json.dumps({"like": [first], "not": [second], "limit": 3}).encode()
     status, _, text = server.ask("POST", "/v1/search", body, {"Content-Type": "application/json"})
     assert status == 200
@@ -93,10 +93,10 @@ def test_ids_stand_for_pictures_in_json_too(server: Server, client: Client) -> N
     assert json.loads(server.ask("POST", "/v1/search", body, headers)[2])["hits"] == answer["hits"]
 
 
-def test_a_region_is_of_the_upright_picture(client: Client, home: Path) -> None:
-    turned = home / "pictures" / "trip" / "turned.jpg"
+def test_a_region_is_of_the_upright_image(client: Client, home: Path) -> None:
+    turned = home / "images" / "trip" / "turned.jpg"
     assert client.search(turned, region=(90, 150, 10, 10), limit=1).hits
-    with pytest.raises(ServerError, match="no pixel of the picture of 100 x 160") as caught:
+    with pytest.raises(ServerError, match="no pixel of the image of 100 x 160") as caught:
         client.search(turned, region=(150, 10, 10, 10))
     assert caught.value.status == 422
 
@@ -104,8 +104,8 @@ def test_a_region_is_of_the_upright_picture(client: Client, home: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ([], "needs a picture"),
-        ([("image", b"no picture")], "not a picture"),
+        ([], "needs an image"),
+        ([("image", b"no image")], "not an image"),
         ([("image", b"")], "empty"),
         ([("image", photo(0)), ("where", "colour = red")], "expected folder, camera"),
         ([("image", photo(0)), ("where", "near 48,2 within 5 km")], "--show-positions"),
@@ -115,9 +115,9 @@ def test_a_region_is_of_the_upright_picture(client: Client, home: Path) -> None:
         ([("image", photo(0)), ("limit", "5"), ("limit", "6")], "twice"),
         ([("image", photo(0)), ("colour", "red")], "colour"),
         ([("image", "text")], "takes a file"),
-        ([("picture", photo(0))], "takes no file"),
+        ([("image", photo(0))], "takes no file"),
         ([("query", "u-aaaaaaaaaaaaaaaaaaaaaa")], "no longer kept"),
-        ([("query", "0" * 32)], "no such picture"),
+        ([("query", "0" * 32)], "no such image"),
         ([("query", "../etc/passwd")], "query"),
         ([("url", "https://example.org/a.jpg")], "--allow-urls"),
     ],

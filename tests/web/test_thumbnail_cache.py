@@ -17,7 +17,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     cache.put(UUID(int=1), 320, b"two")
     assert cache.get(UUID(int=1), 160) == b"one"
     assert ThumbnailCache(tmp_path, 1000).get(UUID(int=1), 320) == b"two"
-    cache.forget(UUID(int=1), [160, 320, 640])
+    cache.remove(UUID(int=1), [160, 320, 640])
     assert cache.get(UUID(int=1), 320) is None
 
 

@@ -26,13 +26,13 @@ from glocal.web.comparisons import Comparison
 
 def fill_with_scenes(home: Path, count: int) -> Path:
     """Scenes; of the third a crop, of the ninth another encoding and an identical file."""
-    pictures = home / "pictures"
-    scenes.write(pictures, range(count))
-    (pictures / "crop-003.jpg").write_bytes(scenes.altered(3))
-    scenes.scene(9).save(pictures / "again-009.webp", quality=60)
-    shutil.copy(pictures / "again-009.webp", pictures / "one-more-again-009.webp")
+    images = home / "images"
+    scenes.write(images, range(count))
+    (images / "crop-003.jpg").write_bytes(scenes.altered(3))
+    scenes.scene(9).save(images / "again-009.webp", quality=60)
+    shutil.copy(images / "again-009.webp", images / "one-more-again-009.webp")
     with Gallery(home / "gallery") as gallery:
-        assert gallery.add(pictures).added == count + 3
+        assert gallery.add(images).added == count + 3
     return home
 
 
@@ -97,14 +97,14 @@ def counted(server: Server, level: str, end: str) -> float:
 
 
 def names(group: dict[str, Any]) -> list[str]:
-    return [one["name"] for one in group["pictures"]]
+    return [one["name"] for one in group["images"]]
 
 
 def test_identical_files_come_at_once(scenery: Server, few: Path) -> None:
     page = ask(scenery)
     (group,) = page["groups"]
-    (one,) = group["pictures"]
-    kept = few / "pictures" / "again-009.webp"
+    (one,) = group["images"]
+    kept = few / "images" / "again-009.webp"
     assert (page["level"], page["state"], page["total"], page["next"]) == (
         "identical", "done", 1, None,
     )  # fmt: skip
@@ -119,7 +119,7 @@ def test_identical_files_come_at_once(scenery: Server, few: Path) -> None:
 
 def test_copies_are_found_and_nothing_else(scenery: Server, few: Path) -> None:
     page = found(scenery, "copy")
-    groups = {group["pictures"][0]["name"]: group for group in page["groups"]}
+    groups = {group["images"][0]["name"]: group for group in page["groups"]}
     assert {name: names(group)[1:] for name, group in groups.items()} == {
         "scene-003.jpg": ["crop-003.jpg"],
         "scene-009.jpg": ["again-009.webp"],
@@ -127,7 +127,7 @@ def test_copies_are_found_and_nothing_else(scenery: Server, few: Path) -> None:
     assert page["total"] == 2
     assert page["left_out"] == 0
     for group in groups.values():
-        first, other = group["pictures"]
+        first, other = group["images"]
         assert group["kind"] == "copy"
         assert (first["verdict"], first["removable"], first["spare"]) == (None, False, [])
         assert other["verdict"] == "copy"
@@ -138,7 +138,7 @@ def test_copies_are_found_and_nothing_else(scenery: Server, few: Path) -> None:
         assert group["bytes_to_free"] == sum(Path(p).stat().st_size for p in other["paths"])
         assert first["position"] is None  # as everywhere: the owner does not show them
     assert page["bytes_to_free"] == sum(group["bytes_to_free"] for group in groups.values())
-    assert len(groups["scene-009.jpg"]["pictures"][1]["paths"]) == 2
+    assert len(groups["scene-009.jpg"]["images"][1]["paths"]) == 2
     freed = [group["bytes_to_free"] for group in page["groups"]]
     assert freed == sorted(freed, reverse=True)
 
@@ -155,9 +155,9 @@ def test_the_same_as_the_command_finds(scenery: Server, few: Path) -> None:
     }
     by_server = {}
     for group in found(scenery, "object")["groups"]:
-        kept = group["pictures"][0]["path"]
-        paths = [path for one in group["pictures"] for path in one["paths"] if path != kept]
-        spare = [path for one in group["pictures"] for path in one["spare"]]
+        kept = group["images"][0]["path"]
+        paths = [path for one in group["images"] for path in one["paths"] if path != kept]
+        spare = [path for one in group["images"] for path in one["spare"]]
         by_server[kept] = (sorted(paths), sorted(spare), group["bytes_to_free"])
     assert by_server == by_command
 
@@ -188,11 +188,11 @@ def test_the_client_waits_and_tells_the_progress(many: Path, start: Callable[...
     heard: list[Comparing] = []
     groups = list(start(many).client().duplicates("copy", page=1, listen=heard.append))
     assert [group.kind for group in groups] == ["copy", "copy"]
-    group = next(group for group in groups if len(group.pictures[1].paths) == 2)
-    assert group.pictures[0].picture.path.endswith("scene-009.jpg")
-    assert group.pictures[0].verdict is None
-    assert group.pictures[1].verdict == "copy"
-    assert group.pictures[1].spare == group.pictures[1].paths
+    group = next(group for group in groups if len(group.images[1].paths) == 2)
+    assert group.images[0].image.path.endswith("scene-009.jpg")
+    assert group.images[0].verdict is None
+    assert group.images[1].verdict == "copy"
+    assert group.images[1].spare == group.images[1].paths
     stages = [one.stage for one in heard]  # those that were seen: it may be over at once
     assert stages == sorted(stages)  # neighbours, then verify
     assert set(stages) <= {"neighbours", "verify"}
@@ -204,8 +204,8 @@ def test_the_client_waits_and_tells_the_progress(many: Path, start: Callable[...
 def test_identical_files_through_the_client(scenery: Server) -> None:
     (group,) = scenery.client().duplicates()
     assert group.kind == "identical"
-    assert len(group.pictures[0].paths) == 2
-    assert len(group.pictures[0].spare) == 1
+    assert len(group.images[0].paths) == 2
+    assert len(group.images[0].spare) == 1
 
 
 def test_another_catalogue_is_compared_anew(tmp_path: Path, start: Callable[..., Server]) -> None:
@@ -214,7 +214,7 @@ def test_another_catalogue_is_compared_anew(tmp_path: Path, start: Callable[...,
     page = found(server, "copy")
     crop = next(group for group in page["groups"] if names(group)[1] == "crop-003.jpg")
     cursor = ask(server, "?level=copy&limit=1")["next"]
-    server.client().forget(crop["pictures"][1]["id"])
+    server.client().remove(crop["images"][1]["id"])
     assert ask(server, "?level=copy")["state"] == "looking"
     again = found(server, "copy")
     assert [names(group)[0] for group in again["groups"]] == ["scene-009.jpg"]
@@ -291,7 +291,7 @@ def test_one_that_dies_is_a_problem_and_can_be_asked_again(
 
 def test_a_long_group_is_cut_and_says_so(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Known:
-        """Every file holds a picture of its own."""
+        """Every file holds an image of its own."""
 
         def contents_of(self, paths: list[Path]) -> dict[Path, Any]:
             return {path: uuid4() for path in paths if path.name != "gone"}
@@ -301,7 +301,11 @@ def test_a_long_group_is_cut_and_says_so(few: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("glocal.web.compare_child._MOST_MEMBERS", 5)
     others = tuple(other(str(n), Verdict.COPY) for n in range(7))
-    more = (other("gone", Verdict.COPY), other("x", Verdict.SAME), other("y", Verdict.IDENTICAL))
+    more = (
+        other("gone", Verdict.COPY),
+        other("x", Verdict.SAME_OBJECT),
+        other("y", Verdict.IDENTICAL),
+    )
     groups = [
         DuplicateGroup(Path("kept"), 20, 8, 6, others + more, 70),
         DuplicateGroup(Path("gone"), 20, 8, 6, others, 70),

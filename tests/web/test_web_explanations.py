@@ -1,4 +1,4 @@
-"""Explanations: whatever ways of explaining a server is given get the two pictures."""
+"""Explanations: whatever ways of explaining a server is given get the two images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from glocal.web.settings import Settings
 
 
 def sizes(pair: Pair) -> Explanation:
-    """Explains nothing but how large the two pictures are."""
+    """Explains nothing but how large the two images are."""
     shapes = {"query": pair.query.shape[:2], "hit": pair.hit.shape[:2]}
     return Explanation(json.dumps(shapes).encode(), "application/json")
 
@@ -60,6 +60,6 @@ def test_an_explanation_gets_query_region_and_hit(page: TestClient) -> None:
 
 
 def test_an_unknown_kind_is_answered_with_those_there_are(server: Server) -> None:
-    name = next(server.client().pictures()).id
+    name = next(server.client().images()).id
     said = problem(server.ask("GET", f"/v1/explanation?query={name}&hit={name}&kind=lines"), 404)
     assert "there are: matches, similarity" in said["detail"]

@@ -16,17 +16,17 @@ from glocal.errors import GlocalError
 
 # Name, module and one line of help: enough for `glocal --help` without importing any of them.
 _COMMANDS = {
-    "index": ("indexing", "Add the pictures below folders; add, re-read and forget what changed."),
-    "search": ("searching", "Find the same thing as in a picture."),
-    "explain": ("explaining", "Draw why pictures match."),
+    "index": ("indexing", "Add the images below folders; add, re-read and forget what changed."),
+    "search": ("searching", "Find the same thing as in an image."),
+    "explain": ("explaining", "Draw why images match."),
     "serve": ("serving", "Serve the gallery as a page and an API."),
-    "duplicates": ("duplicating", "Group copies of the same picture; nothing is removed."),
+    "duplicates": ("duplicating", "Group copies of the same image; nothing is removed."),
     "info": ("knowing", "Say what a gallery holds."),
     "check": ("checking", "Say whether a gallery is sound; --repair mends it."),
     "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),
     "models": ("knowing", "List the models."),
     "evaluate": ("evaluating", "Judge a model by the field's own protocols."),
-    "train": ("training", "Train a model on pictures of one's own."),
+    "train": ("training", "Train a model on images of one's own."),
     "demo": ("demonstrating", "Index real photographs and find them by altered copies."),
     "completion": ("completing", "Print the completion script of a shell."),
 }
@@ -65,7 +65,7 @@ class _Lazy(click.Group):
 @click.version_option(__version__, prog_name="glocal")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done and why, on standard error.")
 def glocal(verbose: bool) -> None:
-    """Find the same thing in your pictures: the same building, product, painting, place.
+    """Find the same thing in your images: the same building, product, painting, place.
 
     \b
     glocal index ~/Pictures

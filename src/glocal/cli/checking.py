@@ -17,7 +17,7 @@ from glocal.gallery.rescue import set_aside_damaged
 @gallery_option
 @json_option
 @click.option("--repair", is_flag=True, help="Mend what can be mended, then check again.")
-@click.option("--full", is_flag=True, help="Search every picture by itself, not a sample of 1000.")
+@click.option("--full", is_flag=True, help="Search every image by itself, not a sample of 1000.")
 @wait_option
 @click.pass_context
 def check(
@@ -30,7 +30,7 @@ def check(
 ) -> None:
     """Say whether a gallery is sound.
 
-    Every picture must find itself, the graph index must agree with exact search, catalogue and
+    Every image must find itself, the graph index must agree with exact search, catalogue and
     vectors must agree with each other, and the files must be there as they were indexed.
     """
     sample = None if full else 1000
@@ -61,7 +61,7 @@ def check(
 
 def _tell(health: Health) -> None:
     found = health.tried - len(health.not_found)
-    click.echo(f"{found} of {health.tried} pictures tried find themselves")
+    click.echo(f"{found} of {health.tried} images tried find themselves")
     if health.recall is None:
         click.echo("no graph index yet: every search is exact")
     else:

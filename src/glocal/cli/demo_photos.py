@@ -24,7 +24,7 @@ from glocal.errors import ImageError, MissingExtraError
 _PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 
 # Where each photograph goes, and the package and file it comes from. Left out is what those
-# packages carry besides photographs: drawings, masks, colour charts, a picture of 102 pixels.
+# packages carry besides photographs: drawings, masks, colour charts, an image of 102 pixels.
 _PHOTOS = {
     "nature/cat.png": ("skimage", "data/chelsea.png"),
     "nature/dahlia.jpg": ("sklearn", "datasets/images/flower.jpg"),
@@ -109,7 +109,7 @@ def alter(photos: Sequence[Path], folder: Path, seed: int = 0) -> list[Altered]:
     nothing but their own photograph, its name and the seed.
 
     Args:
-        photos: pictures whose names differ without their endings, from `gather` or anybody's.
+        photos: images whose names differ without their endings, from `gather` or anybody's.
         folder: where the copies go; made where it is missing.
         seed: another seed crops, tilts and colours in another way.
 
@@ -117,7 +117,7 @@ def alter(photos: Sequence[Path], folder: Path, seed: int = 0) -> list[Altered]:
         The copies, photograph by photograph.
 
     Raises:
-        ImageError: two photographs share a name, or one cannot be read as a picture.
+        ImageError: two photographs share a name, or one cannot be read as an image.
         MissingExtraError: the package that carries a second view is not installed.
         OSError: a file cannot be read or written.
     """
@@ -127,17 +127,17 @@ def alter(photos: Sequence[Path], folder: Path, seed: int = 0) -> list[Altered]:
                 f"{times} photographs are called {stem!r}, so their copies would overwrite each "
                 "other; rename all but one"
             )
-    pictures = [_open(photo) for photo in photos]
+    images = [_open(photo) for photo in photos]
     altered = []
-    for index, (photo, picture) in enumerate(zip(photos, pictures, strict=True)):
+    for index, (photo, image) in enumerate(zip(photos, images, strict=True)):
         for change, shoot in reshoot.CHANGES.items():
-            jpeg = shoot(picture, _rng(photo, change, seed))
+            jpeg = shoot(image, _rng(photo, change, seed))
             altered.append(_altered(photo, change, jpeg, folder))
-        others = pictures[:index] + pictures[index + 1 :]
+        others = images[:index] + images[index + 1 :]
         if len(others) >= _COLLAGE_OTHERS:
             rng = _rng(photo, "collage", seed)
             chosen = [others[i] for i in rng.choice(len(others), _COLLAGE_OTHERS, replace=False)]
-            jpeg = reshoot.collage(picture, chosen, rng)
+            jpeg = reshoot.collage(image, chosen, rng)
             altered.append(_altered(photo, "collage", jpeg, folder))
         altered += _second_views(photo, folder)
     return altered
@@ -187,8 +187,8 @@ def _keep(path: Path, content: bytes) -> None:
 def _open(photo: Path) -> Image.Image:
     try:
         with Image.open(photo) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
+            image = ImageOps.exif_transpose(file).convert("RGB")
     except UnidentifiedImageError as error:
-        raise ImageError(f"{photo} is not a picture that Pillow can read; leave it out") from error
-    picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    return picture
+        raise ImageError(f"{photo} is not an image that Pillow can read; leave it out") from error
+    image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+    return image

@@ -1,6 +1,6 @@
-"""What happens to photographs on their way to other people: ways to re-shoot a picture.
+"""What happens to photographs on their way to other people: ways to re-shoot an image.
 
-Each way takes an RGB picture and a generator, and gives the bytes of a JPEG file. They use Pillow
+Each way takes an RGB image and a generator, and gives the bytes of a JPEG file. They use Pillow
 and numpy alone, and the same generator state gives the same bytes.
 """
 
@@ -19,20 +19,20 @@ Reshoot = Callable[[Image.Image, np.random.Generator], bytes]
 _QUALITY = 88
 
 
-def cropped(picture: Image.Image, rng: np.random.Generator) -> bytes:
+def cropped(image: Image.Image, rng: np.random.Generator) -> bytes:
     """Cut to 60 % of the area, at any place, a little wider or narrower than the whole."""
     stretch = rng.uniform(0.92, 1.08)
-    width = round(picture.width * math.sqrt(0.6) * stretch)
-    height = round(picture.height * math.sqrt(0.6) / stretch)
-    left = int(rng.integers(picture.width - width + 1))
-    top = int(rng.integers(picture.height - height + 1))
-    return _jpeg(picture.crop((left, top, left + width, top + height)))
+    width = round(image.width * math.sqrt(0.6) * stretch)
+    height = round(image.height * math.sqrt(0.6) / stretch)
+    left = int(rng.integers(image.width - width + 1))
+    top = int(rng.integers(image.height - height + 1))
+    return _jpeg(image.crop((left, top, left + width, top + height)))
 
 
-def off_a_wall(picture: Image.Image, rng: np.random.Generator) -> bytes:
+def off_a_wall(image: Image.Image, rng: np.random.Generator) -> bytes:
     """Hung as a print with a white rim, and taken from the side with a camera not held level."""
-    rim = max(4, round(0.03 * max(picture.size)))
-    hung = ImageOps.expand(picture, rim, (247, 246, 242))
+    rim = max(4, round(0.03 * max(image.size)))
+    hung = ImageOps.expand(image, rim, (247, 246, 242))
     frame = (round(hung.width * 1.35), round(hung.height * 1.4))
     # Twice as large first: a resampled edge is only as smooth as the pixels it can average.
     fine = (2 * frame[0], 2 * frame[1])
@@ -52,24 +52,24 @@ def off_a_wall(picture: Image.Image, rng: np.random.Generator) -> bytes:
     left, right = (1.04, 0.8) if rng.integers(2) else (0.8, 1.04)
     light = np.linspace(left, right, frame[0])[None, :, None]
     pixels = _pixels(wall) * light
-    return _jpeg(_picture(pixels + rng.normal(0, 3, pixels.shape)))
+    return _jpeg(_image(pixels + rng.normal(0, 3, pixels.shape)))
 
 
-def dark(picture: Image.Image, rng: np.random.Generator) -> bytes:
+def dark(image: Image.Image, rng: np.random.Generator) -> bytes:
     """Taken by the light of a lamp: dim, yellow, with the noise of few photons."""
-    light = (_pixels(picture) / 255) ** 1.25
+    light = (_pixels(image) / 255) ** 1.25
     lamp = np.array([1.12, 0.9, 0.62]) * rng.uniform(0.36, 0.48)
     photons = rng.poisson(light * lamp * 260) / 260
-    return _jpeg(_picture(255 * (photons + rng.normal(0, 0.012, light.shape))))
+    return _jpeg(_image(255 * (photons + rng.normal(0, 0.012, light.shape))))
 
 
-def blurred(picture: Image.Image, rng: np.random.Generator) -> bytes:
+def blurred(image: Image.Image, rng: np.random.Generator) -> bytes:
     """Out of focus, by a spread of about half a percent of the longer side."""
-    spread = max(picture.size) * rng.uniform(0.0045, 0.006)
-    return _jpeg(picture.filter(ImageFilter.GaussianBlur(spread)))
+    spread = max(image.size) * rng.uniform(0.0045, 0.006)
+    return _jpeg(image.filter(ImageFilter.GaussianBlur(spread)))
 
 
-def screenshot(picture: Image.Image, rng: np.random.Generator) -> bytes:
+def screenshot(image: Image.Image, rng: np.random.Generator) -> bytes:
     """A phone's gallery that shows the photograph between its bars, in light or dark dress."""
     width, height = 720, 1480
     night = bool(rng.integers(2))
@@ -78,21 +78,21 @@ def screenshot(picture: Image.Image, rng: np.random.Generator) -> bytes:
     _status_bar(ImageDraw.Draw(screen), ink, rng)
     _gallery_bars(ImageDraw.Draw(screen), ink, rng)
     room = (width, 1060)
-    shown = ImageOps.contain(picture, room, Image.Resampling.LANCZOS)
+    shown = ImageOps.contain(image, room, Image.Resampling.LANCZOS)
     screen.paste(shown, ((room[0] - shown.width) // 2, 210 + (room[1] - shown.height) // 2))
     return _jpeg(screen)
 
 
-def small_and_coarse(picture: Image.Image, _rng: np.random.Generator) -> bytes:
+def small_and_coarse(image: Image.Image, _rng: np.random.Generator) -> bytes:
     """Half the size, saved at quality 20, as messages and old pages have it."""
-    half = (max(1, picture.width // 2), max(1, picture.height // 2))
-    return _jpeg(picture.resize(half, Image.Resampling.LANCZOS), quality=20)
+    half = (max(1, image.width // 2), max(1, image.height // 2))
+    return _jpeg(image.resize(half, Image.Resampling.LANCZOS), quality=20)
 
 
-def collage(picture: Image.Image, others: Sequence[Image.Image], rng: np.random.Generator) -> bytes:
+def collage(image: Image.Image, others: Sequence[Image.Image], rng: np.random.Generator) -> bytes:
     """The photograph in the larger part of a white page, beside three others in a column.
 
-    Every picture keeps its middle and loses what its part of the page has no room for.
+    Every image keeps its middle and loses what its part of the page has no room for.
     """
     gap, height = 14, 900
     tall = (height - 4 * gap) // 3
@@ -100,7 +100,7 @@ def collage(picture: Image.Image, others: Sequence[Image.Image], rng: np.random.
     main = (round(height * rng.uniform(0.85, 1.1)), height - 2 * gap)
     page = Image.new("RGB", (main[0] + wide + 3 * gap, height), (252, 252, 250))
     main_first = bool(rng.integers(2))
-    page.paste(_filling(picture, main), (gap if main_first else wide + 2 * gap, gap))
+    page.paste(_filling(image, main), (gap if main_first else wide + 2 * gap, gap))
     for row, other in enumerate(others[:3]):
         x = main[0] + 2 * gap if main_first else gap
         page.paste(_filling(other, (wide, tall)), (x, gap + row * (tall + gap)))
@@ -117,21 +117,21 @@ CHANGES: dict[str, Reshoot] = {
 }
 
 
-def _filling(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+def _filling(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
 
 
-def _jpeg(picture: Image.Image, quality: int = _QUALITY) -> bytes:
+def _jpeg(image: Image.Image, quality: int = _QUALITY) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=quality)
+    image.save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
-def _pixels(picture: Image.Image) -> NDArray[np.float32]:
-    return np.asarray(picture, dtype=np.float32)
+def _pixels(image: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(image, dtype=np.float32)
 
 
-def _picture(pixels: NDArray[np.floating]) -> Image.Image:
+def _image(pixels: NDArray[np.floating]) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
@@ -153,7 +153,7 @@ def _seen_from_aside(
 
 
 def _homography(quad: NDArray[np.float64], size: tuple[int, int]) -> tuple[float, ...]:
-    """The eight numbers by which Pillow takes the quad's points back onto a picture of a size."""
+    """The eight numbers by which Pillow takes the quad's points back onto an image of a size."""
     width, height = size
     corners = [(0, 0), (width, 0), (width, height), (0, height)]
     equations, values = [], []
@@ -166,10 +166,10 @@ def _homography(quad: NDArray[np.float64], size: tuple[int, int]) -> tuple[float
 def _wall(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     """Painted plaster: one colour, uneven in large patches and in a fine grain."""
     paint = np.array([1.0, 0.975, 0.94]) * rng.uniform(172, 216) + rng.uniform(-5, 5, 3)
-    patches = _picture(rng.normal(128, 40, (7, 9))).resize(size, Image.Resampling.BICUBIC)
-    grain = _picture(rng.normal(128, 40, size[::-1])).filter(ImageFilter.GaussianBlur(1.2))
+    patches = _image(rng.normal(128, 40, (7, 9))).resize(size, Image.Resampling.BICUBIC)
+    grain = _image(rng.normal(128, 40, size[::-1])).filter(ImageFilter.GaussianBlur(1.2))
     uneven = (_pixels(patches) - 128) * 0.12 + (_pixels(grain) - 128) * 0.35
-    return _picture(paint + uneven[:, :, None])
+    return _image(paint + uneven[:, :, None])
 
 
 def _status_bar(

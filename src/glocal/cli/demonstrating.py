@@ -34,7 +34,7 @@ def demo(photos: Path | None, query: str | None, output: Path) -> None:
     Nothing but the contact sheet is left behind: the gallery is made in a temporary folder.
     """
     if photos is not None and query is None:
-        raise click.UsageError("name a QUERY picture too: glocal demo PHOTOS QUERY")
+        raise click.UsageError("name a QUERY image too: glocal demo PHOTOS QUERY")
     folder = Path(tempfile.mkdtemp(prefix="glocal-demo-"))
     try:
         with Gallery(folder / "gallery") as gallery:

@@ -10,9 +10,9 @@ format, the second the columns; then one line a file, groups together, the file 
 
 * ``keep``: the best of its group;
 * ``could-remove``: identical to a file of the group that stays, or a copy of which the kept
-  picture shows nearly all about as finely;
-* ``look``: a copy that shows more than the kept picture or shows it more finely, or another
-  picture of the same thing.
+  image shows nearly all about as finely;
+* ``look``: a copy that shows more than the kept image or shows it more finely, or another
+  image of the same thing.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _reason(other: Duplicate) -> str:
     size = f"{other.width} x {other.height}"
     if other.verdict is Verdict.IDENTICAL:
         return "the same bytes as another file of the group that stays"
-    if other.verdict is Verdict.SAME:
-        return f"another picture of the same thing, {other.inliers} parts agree"
+    if other.verdict is Verdict.SAME_OBJECT:
+        return f"another image of the same thing, {other.inliers} parts agree"
     seen = "shown by the kept one" if other.removable else "shows more, or more finely"
     return f"copy, {size}, {other.inliers} parts agree: {seen}"

@@ -20,7 +20,7 @@ from glocal.gallery import DuplicateGroup, Gallery
     type=click.Choice(["copy", "object"]),
     default="copy",
     show_default=True,
-    help="copy: identical files and edited, cropped or re-encoded copies. object: other pictures "
+    help="copy: identical files and edited, cropped or re-encoded copies. object: other images "
     "of the same object or place too.",
 )
 @json_option
@@ -45,10 +45,10 @@ def duplicates(
     plan: Path | None,
     wait: float,
 ) -> None:
-    """Group the pictures that are copies of one another. Nothing is ever removed.
+    """Group the images that are copies of one another. Nothing is ever removed.
 
-    Of each group the picture with the most pixels comes first, the one to keep. --plan writes CSV
-    with the actions keep, could-remove (identical, or a copy of which the kept picture shows
+    Of each group the image with the most pixels comes first, the one to keep. --plan writes CSV
+    with the actions keep, could-remove (identical, or a copy of which the kept image shows
     nearly everything as finely) and look (a copy that shows more, or only the same thing).
     """
     from glocal.cli.duplicate_plan import check_plan, write_plan  # only for this command's work
@@ -61,10 +61,10 @@ def duplicates(
             groups = opened.duplicates(level, listen=bar)
         finally:
             bar.close()
-        without_parts = opened.info().without_parts
-    if without_parts:
+        without_local_features = opened.info().without_local_features
+    if without_local_features:
         click.echo(
-            f"glocal: {without_parts} pictures have no local parts, so that only identical files "
+            f"glocal: {without_local_features} images have no local features, so that only identical files "
             "of theirs were found; glocal index --refresh finds them where there are any",
             err=True,
         )
@@ -75,7 +75,7 @@ def duplicates(
                 "groups": groups,
                 "files": sum(1 + len(group.others) for group in groups),
                 "bytes_to_free": sum(group.bytes_to_free for group in groups),
-                "without_parts": without_parts,
+                "without_local_features": without_local_features,
             },
             indent=2,
         )

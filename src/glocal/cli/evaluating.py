@@ -14,13 +14,13 @@ import numpy as np
 
 from glocal.cli.options import json_option, limit_options, model_options
 from glocal.cli.output import print_json
-from glocal.cli.trial_sheet import Judged, write_trial_sheet
+from glocal.cli.report_sheet import Evaluated, write_report_sheet
 from glocal.cli.vectors import Encoded, VectorCache, encode_samples
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, load_encoder
 from glocal.encoders.registry import file_sha256
 from glocal.errors import EvaluationError, GlocalError
 from glocal.evaluate.datasets import (
-    Trial,
+    Evaluation,
     read_copies,
     read_labelled,
     read_landmarks,
@@ -28,7 +28,7 @@ from glocal.evaluate.datasets import (
     read_revisited,
 )
 from glocal.gallery.ahead import worker_count
-from glocal.images import Limits, is_picture_name
+from glocal.images import Limits, has_image_suffix
 
 _data = click.argument("data", type=click.Path(path_type=Path))
 _distractors = click.option(
@@ -36,11 +36,11 @@ _distractors = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Pictures that answer nothing, added to the gallery; may be given more than once.",
+    help="Images that answer nothing, added to the gallery; may be given more than once.",
 )
 
 
-def _judging(command: Callable[..., Any]) -> Callable[..., Any]:
+def _evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every protocol, read by `_evaluate`."""
     for option in (
         limit_options,
@@ -78,78 +78,78 @@ def evaluate() -> None:
     "--queries",
     type=click.Path(path_type=Path),
     metavar="DATA",
-    help="Look for these in DATA, instead of each picture of DATA for the others.",
+    help="Look for these in DATA, instead of each image of DATA for the others.",
 )
 @_distractors
-@_judging
+@_evaluation_options
 def labelled(data: Path, queries: Path | None, distractors: tuple[Path, ...], **how: Any) -> None:
-    """Pictures with labels: recall@k, mAP, R-precision, MAP@R.
+    """Images with labels: recall@k, mAP, R-precision, MAP@R.
 
-    DATA is a folder with a folder of pictures for each label, or a table with the columns path
-    (relative to it) and label. The label "distractor" marks pictures that answer nothing.
+    DATA is a folder with a folder of images for each label, or a table with the columns path
+    (relative to it) and label. The label "distractor" marks images that answer nothing.
     """
-    trial = read_labelled(data, is_picture_name, queries=queries, distractors=distractors)
-    _evaluate("labelled", data, [trial], **how)
+    evaluation = read_labelled(data, has_image_suffix, queries=queries, distractors=distractors)
+    _evaluate("labelled", data, [evaluation], **how)
 
 
 @evaluate.command()
 @_data
 @_distractors
-@_judging
+@_evaluation_options
 def revisited(data: Path, distractors: tuple[Path, ...], **how: Any) -> None:
     """Revisited Oxford and Paris: easy, medium and hard mAP and mP@k.
 
-    DATA is a folder with gnd_*.pkl or gnd_*.json and the pictures as jpg/NAME.jpg, or that ground
+    DATA is a folder with gnd_*.pkl or gnd_*.json and the images as jpg/NAME.jpg, or that ground
     truth's file. Queries are cropped to their boxes.
     """
-    trial = read_revisited(data, is_picture_name, distractors=distractors)
-    _evaluate("revisited", data, [trial], **how)
+    evaluation = read_revisited(data, has_image_suffix, distractors=distractors)
+    _evaluate("revisited", data, [evaluation], **how)
 
 
 @evaluate.command()
 @_data
-@_judging
+@_evaluation_options
 def landmarks(data: Path, **how: Any) -> None:
     """Google Landmarks v2: retrieval mAP@100 and recognition GAP.
 
     DATA is a folder with test/ and, for retrieval, retrieval_solution*.csv and index/; for
     recognition, recognition_solution*.csv, train/ and train.csv. In recognition the five nearest
-    train pictures vote for their landmarks by similarity.
+    train images vote for their landmarks by similarity.
     """
-    _evaluate("landmarks", data, read_landmarks(data, is_picture_name), **how)
+    _evaluate("landmarks", data, read_landmarks(data, has_image_suffix), **how)
 
 
 @evaluate.command()
 @_data
 @_distractors
-@_judging
+@_evaluation_options
 def copies(data: Path, distractors: tuple[Path, ...], **how: Any) -> None:
     """Copy detection, as DISC21: μAP and recall at 90 % precision.
 
     DATA is a folder with queries/, references/ and ground_truth.csv (query_id,reference_id). The
     ten nearest references of each query are predicted, their similarity is the score.
     """
-    trial = read_copies(data, is_picture_name, distractors=distractors)
-    _evaluate("copies", data, [trial], **how)
+    evaluation = read_copies(data, has_image_suffix, distractors=distractors)
+    _evaluate("copies", data, [evaluation], **how)
 
 
 @evaluate.command()
 @_data
-@_judging
+@_evaluation_options
 def places(data: Path, **how: Any) -> None:
     """Place recognition: recall@k within 25 m.
 
-    DATA is a folder with queries/ and database/, whose pictures are named
+    DATA is a folder with queries/ and database/, whose images are named
     @EASTING@NORTHING@...@.jpg (UTM), or with queries.csv and database.csv
     (path,latitude,longitude). Queries without a place in the database do not count.
     """
-    _evaluate("places", data, [read_places(data, is_picture_name)], **how)
+    _evaluate("places", data, [read_places(data, has_image_suffix)], **how)
 
 
 def _evaluate(
     protocol: str,
     data: Path,
-    trials: Sequence[Trial],
+    evaluations: Sequence[Evaluation],
     *,
     model: str | None,
     model_sha256: str | None,
@@ -166,7 +166,9 @@ def _evaluate(
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     encoder = load_encoder(model or DEFAULT_MODEL, sha256=model_sha256, sessions=worker_count())
     sha256 = file_sha256(encoder.path)
-    sides = [side for trial in trials for side in (trial.queries, trial.gallery)]
+    sides = [
+        side for evaluation in evaluations for side in (evaluation.queries, evaluation.gallery)
+    ]
     try:
         encoded = encode_samples(
             chain.from_iterable(sides),
@@ -179,7 +181,7 @@ def _evaluate(
         if cache is not None:
             raise
         raise GlocalError("stopped; with --cache DIR a next run would go on from there") from None
-    judged = [_judge(trial, encoded) for trial in trials]
+    evaluated = [_report(evaluation, encoded) for evaluation in evaluations]
     report = {
         "protocol": protocol,
         "data": data,
@@ -191,10 +193,10 @@ def _evaluate(
         },
         "figures": {
             row: {column: _number(value) for column, value in columns.items()}
-            for one in judged
-            for row, columns in one.judgement.figures.items()
+            for one in evaluated
+            for row, columns in one.report.figures.items()
         },
-        "counts": {name: n for one in judged for name, n in one.judgement.counts.items()},
+        "counts": {name: n for one in evaluated for name, n in one.report.counts.items()},
         "skipped": encoded.failed,
         "cached": encoded.cached,
         "seconds": round(time.monotonic() - started, 3),
@@ -204,22 +206,22 @@ def _evaluate(
     else:
         _tell(report, encoder, encoded)
     if html is not None:
-        _write_sheet(html, judged, f"glocal evaluate {protocol} {data}", report, limits)
+        _write_sheet(html, evaluated, f"glocal evaluate {protocol} {data}", report, limits)
         click.echo(f"wrote {html}", err=True)
 
 
-def _judge(trial: Trial, encoded: Encoded) -> Judged:
-    sides = {"query": trial.queries, "gallery": trial.gallery}
+def _report(evaluation: Evaluation, encoded: Encoded) -> Evaluated:
+    sides = {"query": evaluation.queries, "gallery": evaluation.gallery}
     vectors = {name: encoded.of(samples) for name, samples in sides.items()}
     for name, rows in vectors.items():
         if np.isnan(rows[:, 0]).all():
             path = sides[name][0].path
             reason = next(failure.reason for failure in encoded.failed if failure.path == path)
             raise EvaluationError(
-                f"none of the {len(rows)} {name} pictures could be read; {path}: {reason}"
+                f"none of the {len(rows)} {name} images could be read; {path}: {reason}"
             )
-    judgement = trial.judge(vectors["query"], vectors["gallery"])
-    return Judged(trial, vectors["query"], vectors["gallery"], judgement)
+    report = evaluation.evaluate(vectors["query"], vectors["gallery"])
+    return Evaluated(evaluation, vectors["query"], vectors["gallery"], report)
 
 
 def _tell(report: dict[str, Any], encoder: OnnxEncoder, encoded: Encoded) -> None:
@@ -229,7 +231,7 @@ def _tell(report: dict[str, Any], encoder: OnnxEncoder, encoded: Encoded) -> Non
     read = len(encoded.vectors) - len(encoded.failed) - encoded.cached
     kept = f", {encoded.cached} from the cache" if encoded.cached else ""
     click.echo(
-        f"{encoder.card.name} version {encoder.card.version}: {read} pictures encoded{kept}, "
+        f"{encoder.card.name} version {encoder.card.version}: {read} images encoded{kept}, "
         f"{len(encoded.failed)} skipped in {report['seconds']:.1f} s"
     )
     for failure in encoded.failed:
@@ -254,7 +256,7 @@ def _number(value: float) -> float | None:
 
 
 def _write_sheet(
-    target: Path, judged: list[Judged], title: str, report: dict[str, Any], limits: Limits
+    target: Path, evaluated: list[Evaluated], title: str, report: dict[str, Any], limits: Limits
 ) -> None:
     summary = "; ".join(
         f"{row}: "
@@ -265,9 +267,9 @@ def _write_sheet(
     )
     model = report["model"]
     try:
-        write_trial_sheet(
+        write_report_sheet(
             target,
-            judged,
+            evaluated,
             title=title,
             summary=f"{model['name']} version {model['version']}. {summary}",
             limits=limits,

@@ -48,7 +48,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE",
-    help="The picture to write, .png or .svg.",
+    help="The image to write, .png or .svg.",
 )
 @click.option(
     "--kind",
@@ -56,7 +56,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     default="similarity",
     show_default=True,
     help="similarity: what each region adds to the score; matches: the points that geometry "
-    "verifies; parts: what the pictures have in common; eigen: what stands out in each by itself.",
+    "verifies; parts: what the images have in common; eigen: what stands out in each by itself.",
 )
 @click.option(
     "--point",

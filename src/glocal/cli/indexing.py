@@ -28,12 +28,12 @@ from glocal.images import Limits
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Also read pictures again that have no local parts, or all with another --detector.",
+    help="Also read images again that have no local features, or all with another --detector.",
 )
 @click.option(
     "--detector",
     metavar="NAME",
-    help="Of the local parts that the second look verifies by: own (the model's), xfeat or sift.",
+    help="Of the local features that the second look verifies by: own (the model's), xfeat or sift.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when a file had to be skipped.")
 @model_options
@@ -55,9 +55,9 @@ def index(
     max_pixels: int,
     wait: float,
 ) -> None:
-    """Bring a gallery up to date with the pictures below each PATH.
+    """Bring a gallery up to date with the images below each PATH.
 
-    New pictures are added, changed ones read again, those that are gone forgotten, all others left
+    New images are added, changed ones read again, those that are gone forgotten, all others left
     alone. Without a PATH, all that was ever indexed is looked at again. A PATH that is not there,
     such as an unplugged disk, is reported, and what the gallery knows of it is kept.
 
@@ -98,7 +98,7 @@ def _tell(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
     click.echo(
         f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
         f"{report.removed} removed, {len(report.failed)} skipped "
-        f"in {report.seconds:.1f} s ({report.images_per_second:.0f} pictures/s): {gallery.folder}"
+        f"in {report.seconds:.1f} s ({report.images_per_second:.0f} images/s): {gallery.folder}"
     )
     for failure in report.failed:
         click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)

@@ -29,11 +29,11 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
     lines = [
         ("gallery", str(known.folder)),
         ("model", f"{known.model}, {known.model.dim} dimensions"),
-        ("pictures", f"{known.pictures} in {known.files} files, {known.failed} files skipped"),
+        ("images", f"{known.images} in {known.files} files, {known.failed} files skipped"),
         ("graph index", f"covers {known.in_graph}; the others are compared exactly"),
         ("second look", _second_look(known)),
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
-                    f"{readable_bytes(known.bytes_of_parts)} local descriptors; "
+                    f"{readable_bytes(known.local_feature_bytes)} local descriptors; "
                     f"{readable_bytes(known.bytes_free)} free"),
         ("indexed", "\n".join(map(str, known.roots)) or "nothing yet"),
     ]  # fmt: skip
@@ -44,10 +44,10 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
 
 
 def _second_look(known: GalleryInfo) -> str:
-    if not known.without_parts:
-        return f"by the local parts of detector {known.detector}"
+    if not known.without_local_features:
+        return f"by the local features of detector {known.detector}"
     return (
-        f"{known.without_parts} pictures have no local parts to verify by; "
+        f"{known.without_local_features} images have no local features to verify by; "
         "add them: glocal index --refresh"
     )
 

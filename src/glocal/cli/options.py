@@ -56,6 +56,6 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.IntRange(min=1),
         default=standard.max_pixels,
         show_default=True,
-        help="Skip pictures with more pixels.",
+        help="Skip images with more pixels.",
     )
     return size(pixels(command))

@@ -76,9 +76,9 @@ class Bar:
         }
         styles: dict[str, Any] = {
             "scan": {"unit": " files"},
-            "encode": {"unit": " pictures", "total": progress.total, "smoothing": 0.1},
+            "encode": {"unit": " images", "total": progress.total, "smoothing": 0.1},
             "graph": {"bar_format": "{desc}: {elapsed}"},
-            "neighbours": {"unit": " pictures", "total": progress.total},
+            "neighbours": {"unit": " images", "total": progress.total},
             "verify": {"unit": " pairs", "total": progress.total},
         }
         self._bar = tqdm(

@@ -48,34 +48,34 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 @click.option(
     "--region",
     type=_Region(),
-    help="Search for this part of the upright picture: pixels, or fractions if all are at most 1.",
+    help="Search for this part of the upright image: pixels, or fractions if all are at most 1.",
 )
-@click.option("--like", multiple=True, metavar="IMAGE", help="Another picture of what is sought.")
-@click.option("--not", "unlike", multiple=True, metavar="IMAGE", help="A picture of what is not.")
+@click.option("--like", multiple=True, metavar="IMAGE", help="Another image of what is sought.")
+@click.option("--not", "unlike", multiple=True, metavar="IMAGE", help="An image of what is not.")
 @click.option(
     "--where",
     metavar="EXPR",
-    help="Only pictures that meet a condition on folder, camera, taken, width, height, bytes or "
+    help="Only images that meet a condition on folder, camera, taken, width, height, bytes or "
     'place, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
 )
-@click.option("--exact", is_flag=True, help="Compare with every picture, without the graph index.")
+@click.option("--exact", is_flag=True, help="Compare with every image, without the graph index.")
 @click.option(
     "--rank",
     metavar="NAME",
     help="Re-rank the best 400 by their neighbours (dba, aqe, alpha-qe, superglobal, "
-    "k-reciprocal, diffusion, b-attention, invgc), by their local parts (mutual, maxsim) or not "
+    "k-reciprocal, diffusion, b-attention, invgc), by their local features (mutual, maxsim) or not "
     "at all (none). Unless said otherwise dba comes before a verification.",
 )
 @click.option(
     "--verify/--no-verify",
     default=True,
     show_default=True,
-    help="Look at the best 50 a second time: verify by local parts that they show the same thing.",
+    help="Look at the best 50 a second time: verify by local features that they show the same thing.",
 )
 @click.option(
-    "--deep",
+    "--small-objects",
     is_flag=True,
-    help="Look at the local parts of every picture, for things small in big pictures; slower.",
+    help="Look at the local features of every image, for things small in big images; slower.",
 )
 @json_option
 @click.option(
@@ -100,7 +100,7 @@ def search(
     exact: bool,
     rank: str | None,
     verify: bool,
-    deep: bool,
+    small_objects: bool,
     as_json: bool,
     html: Path | None,
     model: str | None,
@@ -133,7 +133,7 @@ def search(
                     exact=exact,
                     rank=rank,
                     verify=verify,
-                    deep=deep,
+                    small_objects=small_objects,
                 )
             except (ImageError, QueryError) as error:
                 failed = True
@@ -154,7 +154,7 @@ def search(
             else:
                 _show(result, titled=len(images) > 1)
         if html is not None:
-            # What is explained is whole pictures, not a region of one.
+            # What is explained is whole images, not a region of one.
             _write_sheet(results, html, opened.encoder if region is None else None)
             click.echo(f"wrote {html}", err=True)
     if failed:

@@ -39,7 +39,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
     "--upload-folder",
     type=_FOLDER,
     metavar="DIR",
-    help="Let clients add pictures, which are kept here.",
+    help="Let clients add images, which are kept here.",
 )
 @click.option("--read-only", is_flag=True, help="Let clients change nothing.")
 @click.option("--allow-urls", is_flag=True, help="Let clients name a public address as the query.")
@@ -51,7 +51,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
     help="Answer to this name, too; behind a proxy, the name that people use.",
 )
 @click.option(
-    "--show-positions", is_flag=True, help="Say where pictures were taken, also in their files."
+    "--show-positions", is_flag=True, help="Say where images were taken, also in their files."
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @model_options

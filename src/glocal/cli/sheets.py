@@ -25,7 +25,7 @@ _PAGE_SIDE = 1400
 
 
 def small(path: str | Path, side: int) -> bytes | None:
-    """A thumbnail of a file, or `None` when it is not there or no picture any more."""
+    """A thumbnail of a file, or `None` when it is not there or no image any more."""
     try:
         return thumbnail(load(path, min_side=side).array, side)
     except ImageError:
@@ -74,7 +74,7 @@ def sheet_row(
 def explained(query: str, hit: Hit, encoder: OnnxEncoder | None) -> bytes | None:
     """Why a hit was found, as JPEG: its verified points, or else what each region adds.
 
-    None where a picture is not there any more, or the model cannot tell.
+    None where an image is not there any more, or the model cannot tell.
     """
     if encoder is None:
         return None

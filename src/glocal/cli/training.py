@@ -60,19 +60,19 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 "those there are.",
             ),
             _option("--dim", "Numbers in the vector."),
-            click.option("--epochs", type=float, help="See every picture so many times."),
+            click.option("--epochs", type=float, help="See every image so many times."),
             click.option("--minutes", type=float, help="Train so long, over all sittings."),
-            _option("--batch", "Pictures in a step: labelled, or with two views each."),
-            _option("--views", "Pictures in two views in a step, beside labelled ones."),
-            _option("--side", "Learn from square pictures of so many pixels a side."),
+            _option("--batch", "Images in a step: labelled, or with two views each."),
+            _option("--views", "Images in two views in a step, beside labelled ones."),
+            _option("--side", "Learn from square images of so many pixels a side."),
             _option("--input-side", "The finished model takes this, squared, pixels."),
             _option("--lr", "Highest learning rate."),
             _option("--seed", "Of everything random."),
             _option("--freeze", "Keep the weights of so many stages of the backbone, of three."),
-            _option("--strength", "Of the alterations of views; labelled pictures have half."),
-            click.option("--mirror", is_flag=True, help="Pictures may be mirrored."),
+            _option("--strength", "Of the alterations of views; labelled images have half."),
+            click.option("--mirror", is_flag=True, help="Images may be mirrored."),
             _option(
-                "--cutmix", "Share of the views that are mixed of two pictures, both to be found."
+                "--cutmix", "Share of the views that are mixed of two images, both to be found."
             ),
             _option("--temperature", "Of the self-supervised part."),
             _option("--entropy", "Weight of the spread of vectors in it."),
@@ -85,7 +85,7 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 "The vector: the trained projection, or pooled features whitened afterwards.",
                 type=click.Choice(["projection", "whitening"]),
             ),
-            _option("--workers", "Threads that make pictures."),
+            _option("--workers", "Threads that make images."),
             _option("--device", "cpu, cuda or auto: a GPU where there is one."),
             _option(
                 "--precision",
@@ -125,10 +125,10 @@ _folders: dict[str, Any] = {
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Small copies of pictures, to share between trainings. [default: in the run]",
+    help="Small copies of images, to share between trainings. [default: in the run]",
 )
-@click.option("--also", help="Learn from these pictures without labels too.", **_folders)
-@click.option("--overlays", help="Lay these pictures over others.", **_folders)
+@click.option("--also", help="Learn from these images without labels too.", **_folders)
+@click.option("--overlays", help="Lay these images over others.", **_folders)
 @click.option("--licence", default="LicenseRef-unstated", help="Of the model, as SPDX names it.")
 @click.option("--data-note", multiple=True, help="What to say of the data in the card.")
 @_settings
@@ -144,10 +144,10 @@ def train(
     options: tuple[str, ...],
     **chosen: Any,
 ) -> None:
-    """Train a model on pictures of one's own.
+    """Train a model on images of one's own.
 
-    DATA is a folder with a folder of pictures for each label; a table with the columns path, label
-    and perhaps split (train, val); or, with --objective instance, any folder of pictures. Training
+    DATA is a folder with a folder of images for each label; a table with the columns path, label
+    and perhaps split (train, val); or, with --objective instance, any folder of images. Training
     goes on from where it was when it is started again with the same options.
 
     \b
@@ -178,14 +178,14 @@ def train(
     if not trained.finished:
         raise click.Abort
     notes = data_note or tuple(
-        f"{folder.name}: {sum(s.source == number for s in trained.samples)} pictures"
+        f"{folder.name}: {sum(s.source == number for s in trained.samples)} images"
         for number, folder in enumerate((data, *also))
     )
     click.echo(f"trained; best after {trained.step} steps", err=True)
     for file in deliver(trained, settings, output, licence=licence, training_data=notes):
         figures = ", ".join(f"{kind} {100 * value:.1f} %" for kind, value in file.figures.items())
         click.echo(
-            f"{file.path}: {readable_bytes(file.bytes)}, {figures or 'not judged'}; "
+            f"{file.path}: {readable_bytes(file.bytes)}, {figures or 'not evaluated'}; "
             f"within {file.difference:.0e} of the trained model"
         )
 
@@ -238,11 +238,11 @@ class _Terminal:
         self._title = ""
 
     def copying(self, done: int, total: int) -> None:
-        self._show("reading pictures", total).update(done - self._bar.n)
+        self._show("reading images", total).update(done - self._bar.n)
 
     def skipping(self, unfit: dict[Path, str]) -> None:
         self.close()
-        click.echo(f"glocal: {len(unfit)} pictures cannot be used and are left out:", err=True)
+        click.echo(f"glocal: {len(unfit)} images cannot be used and are left out:", err=True)
         for path, reason in list(unfit.items())[:20]:
             click.echo(f"    {path}: {reason}", err=True)
         if len(unfit) > 20:
@@ -252,7 +252,7 @@ class _Terminal:
         self.close()
         held = sum(sample.split == "validation" for sample in samples)
         labels = len({sample.label for sample in samples if sample.label is not None})
-        said = f"{len(samples) - held} pictures to learn from, {held} to judge by, {labels} labels"
+        said = f"{len(samples) - held} images to learn from, {held} to judge by, {labels} labels"
         click.echo(f"glocal: {said}" + (f"; going on at {done:.0%}" if done else ""), err=True)
 
     def learning(self, done: float, figures: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Vectors of a data set's pictures, encoded in threads and kept for the next time."""
+"""Vectors of a data set's images, encoded in threads and kept for the next time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(slots=True)
 class VectorCache:
-    """Vectors of pictures by model, file, size and time, in a folder that may be deleted any time.
+    """Vectors of images by model, file, size and time, in a folder that may be deleted any time.
 
     Each run adds files of its own and changes none, so runs may share a folder.
 
@@ -61,7 +61,7 @@ class VectorCache:
             ) from error
 
     def key(self, sample: Sample) -> bytes | None:
-        """What stands for a picture as it lies on the disk now; None where there is no file."""
+        """What stands for an image as it lies on the disk now; None where there is no file."""
         try:
             state = sample.path.stat()
         except OSError:
@@ -121,9 +121,9 @@ class Encoded:
     """Samples as vectors.
 
     Attributes:
-        vectors: ``(n, d)`` float32, unit rows; a row of nan for a picture that could not be read.
+        vectors: ``(n, d)`` float32, unit rows; a row of nan for an image that could not be read.
         row_of: which row is a sample's.
-        failed: the pictures that could not be read, in the order of the samples.
+        failed: the images that could not be read, in the order of the samples.
         cached: how many vectors came from the cache.
     """
 
@@ -195,10 +195,10 @@ def _read_all(
 
     def read(sample: Sample) -> tuple[Sample, Vectors | str]:
         try:
-            picture = load(
+            image = load(
                 sample.path, min_pixels=encoder.card.area, region=sample.region, limits=limits
             )
-            return sample, encoder.encode([picture.array])[0].vector
+            return sample, encoder.encode([image.array])[0].vector
         except (ImageError, QueryError) as error:
             return sample, str(error)
 
@@ -206,11 +206,11 @@ def _read_all(
 
 
 def _bar(total: int, done: int, show: bool) -> Any:
-    from tqdm import tqdm  # only where pictures are read
+    from tqdm import tqdm  # only where images are read
 
     return tqdm(
         desc="encoding",
-        unit=" pictures",
+        unit=" images",
         total=total,
         initial=done,
         disable=not (show and sys.stderr.isatty()),

@@ -1,13 +1,13 @@
-"""From pixels to features: one vector for the whole picture and a handful of local parts."""
+"""From pixels to features: one vector for the whole image and a handful of local features."""
 
 from glocal.encoders.card import Card
 from glocal.encoders.detectors import DETECTORS, OWN, open_detector
-from glocal.encoders.features import Features, LocalParts
-from glocal.encoders.local_parts import (
+from glocal.encoders.features import Features, LocalFeatures
+from glocal.encoders.local_features import (
     QUERY_SCALES,
     Detector,
-    EncoderParts,
-    parts_at_sizes,
+    EncoderDetector,
+    detect_at_scales,
 )
 from glocal.encoders.onnx import Encoder, OnnxEncoder
 from glocal.encoders.registry import DEFAULT_MODEL, bundled_models, find_model, load_encoder
@@ -20,13 +20,13 @@ __all__ = [
     "Card",
     "Detector",
     "Encoder",
-    "EncoderParts",
+    "EncoderDetector",
     "Features",
-    "LocalParts",
+    "LocalFeatures",
     "OnnxEncoder",
     "bundled_models",
+    "detect_at_scales",
     "find_model",
     "load_encoder",
     "open_detector",
-    "parts_at_sizes",
 ]

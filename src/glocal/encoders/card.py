@@ -22,7 +22,7 @@ class Card:
         dim: length of the vector.
         area: pixels the input should have, height times width.
         multiple: height and width of the input are multiples of this.
-        max_aspect: longer side by shorter side at most; beyond it a picture is squashed.
+        max_aspect: longer side by shorter side at most; beyond it an image is squashed.
         everything: the whole card, with sources, training data and measured accuracy.
     """
 

@@ -1,8 +1,8 @@
-"""The detectors of local parts by name."""
+"""The detectors of local features by name."""
 
 from __future__ import annotations
 
-from glocal.encoders.local_parts import Detector, EncoderParts
+from glocal.encoders.local_features import Detector, EncoderDetector
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.errors import ModelError
 
@@ -17,14 +17,14 @@ def open_detector(name: str, encoder: OnnxEncoder, *, threads: int = 1) -> Detec
     Args:
         name: one of `DETECTORS`.
         encoder: whose own parts are meant by ``own``.
-        threads: that one picture may use.
+        threads: that one image may use.
 
     Raises:
         ModelError: there is none of that name.
         MissingExtraError: it needs a package that is not installed.
     """
     if name == OWN:
-        return EncoderParts(encoder)
+        return EncoderDetector(encoder)
     if name == "xfeat":
         from glocal.encoders.xfeat import XFeat  # only when it is asked for
 

@@ -1,4 +1,4 @@
-"""Bring a picture to the size a network wants: its own shape, about the same number of pixels."""
+"""Bring an image to the size a network wants: its own shape, about the same number of pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glocal.encoders.card import Card
 
 
 def input_size(width: int, height: int, card: Card) -> tuple[int, int]:
-    """Width and height of the network's input for a picture of this size, both in pixels."""
+    """Width and height of the network's input for an image of this size, both in pixels."""
     aspect = min(max(width / height, 1 / card.max_aspect), card.max_aspect)
     ideal_width = sqrt(card.area * aspect)
 
@@ -22,7 +22,7 @@ def input_size(width: int, height: int, card: Card) -> tuple[int, int]:
 
 
 def fit(image: NDArray[np.uint8], card: Card) -> NDArray[np.uint8]:
-    """Scale a picture up or down to the network's input.
+    """Scale an image up or down to the network's input.
 
     Args:
         image: ``(h, w, 3)`` uint8 RGB, upright.

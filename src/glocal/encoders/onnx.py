@@ -22,7 +22,7 @@ _CONTRIBUTIONS = "contributions"  # an output that a model may have besides
 
 
 class Encoder(Protocol):
-    """Turns pictures into features; safe to call from many threads at once."""
+    """Turns images into features; safe to call from many threads at once."""
 
     @property
     def card(self) -> Card:
@@ -35,7 +35,7 @@ class Encoder(Protocol):
         ...
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
-        """Encode pictures, each ``(h, w, 3)`` uint8 RGB upright of any size."""
+        """Encode images, each ``(h, w, 3)`` uint8 RGB upright of any size."""
         ...
 
 
@@ -44,8 +44,8 @@ class OnnxEncoder:
 
     Args:
         path: the file.
-        threads: that one picture may use; 1 when many pictures are encoded side by side.
-        sessions: how many pictures may be encoded side by side; more callers wait their turn. Two
+        threads: that one image may use; 1 when many images are encoded side by side.
+        sessions: how many images may be encoded side by side; more callers wait their turn. Two
             threads that share one session take a fifth longer than with one each.
 
     Raises:
@@ -86,11 +86,11 @@ class OnnxEncoder:
         return self._card.dim
 
     def encode(self, images: Sequence[NDArray[np.uint8]], *, scale: float = 1.0) -> list[Features]:
-        """Encode pictures one after the other, each at its own shape.
+        """Encode images one after the other, each at its own shape.
 
         Args:
             images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
-            scale: of the network's input, per side; other than 1 only for local parts.
+            scale: of the network's input, per side; other than 1 only for local features.
 
         Raises:
             ImageError: an array has another shape or type.
@@ -100,7 +100,7 @@ class OnnxEncoder:
         return [self._encode(image, size) for image in images]
 
     def contributions(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Split a picture's vector into what each part of the picture gave to it.
+        """Split an image's vector into what each part of the image gave to it.
 
         The model is loaded a second time for this: explaining is rare, and encoding should not
         have to compute what only explaining needs.
@@ -109,7 +109,7 @@ class OnnxEncoder:
             image: ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
 
         Returns:
-            ``(rows, columns, d)`` float32: a grid over the whole picture, whose sum over rows and
+            ``(rows, columns, d)`` float32: a grid over the whole image, whose sum over rows and
             columns is the vector that `encode` gives.
 
         Raises:
@@ -123,7 +123,7 @@ class OnnxEncoder:
         if _CONTRIBUTIONS not in [output.name for output in session.get_outputs()]:
             raise ModelError(
                 f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "
-                f"parts of a picture gave to its vector: it has no output {_CONTRIBUTIONS!r}; "
+                f"parts of an image gave to its vector: it has no output {_CONTRIBUTIONS!r}; "
                 "explain with a model that has, such as the bundled one"
             )
         (contributions,) = session.run([_CONTRIBUTIONS], {"image": fitted})

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders.features import LocalParts
+from glocal.encoders.features import LocalFeatures
 from glocal.errors import MissingExtraError
 
 _COUNT = 122  # of 128 numbers: 16 KB once packed
 _AREA = 416**2
-_CONTRAST = 0.02  # half of OpenCV's: pictures this small have little left
+_CONTRAST = 0.02  # half of OpenCV's: images this small have little left
 
 
 class Sift:
@@ -35,7 +35,7 @@ class Sift:
             ) from error
         self._cv2: Any = cv2  # its own types are incomplete
 
-    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
+    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalFeatures:
         """See `glocal.encoders.Detector`; SIFT searches sizes itself, so one scale will do."""
         height, width = image.shape[:2]
         zoom = scale * sqrt(_AREA / (width * height))
@@ -46,9 +46,9 @@ class Sift:
         found, raw = sift.detectAndCompute(self._cv2.resize(grey, size, interpolation=how), None)
         if raw is None:
             found, raw = (), np.empty((0, 128), np.float32)
-        strengths = np.array([point.response for point in found], np.float32)
-        order = np.argsort(-strengths, kind="stable")[:_COUNT]
+        scores = np.array([point.response for point in found], np.float32)
+        order = np.argsort(-scores, kind="stable")[:_COUNT]
         points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)[order]
         roots = np.sqrt(raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6))
         fractions = np.clip((points + 0.5) / np.array(size, np.float32), 0, 1)
-        return LocalParts(fractions.astype(np.float32), roots.astype(np.float32), strengths[order])
+        return LocalFeatures(fractions.astype(np.float32), roots.astype(np.float32), scores[order])

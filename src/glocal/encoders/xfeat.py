@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders.card import METADATA_KEY, Card
-from glocal.encoders.features import LocalParts
+from glocal.encoders.features import LocalFeatures
 from glocal.encoders.fit import fit
 from glocal.encoders.onnx import open_session
 from glocal.errors import ModelError
@@ -22,7 +22,7 @@ class XFeat:
 
     Args:
         path: the model, as ``scripts/make_xfeat.py`` makes it.
-        threads: that one picture may use.
+        threads: that one image may use.
 
     Raises:
         ModelError: the file is missing, damaged, or another model.
@@ -33,13 +33,13 @@ class XFeat:
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         names = [output.name for output in self._session.get_outputs()]
         if text is None or names != ["keypoints", "descriptors", "strengths"]:
-            raise ModelError(f"{path} is no detector of local parts: it gives {names}")
+            raise ModelError(f"{path} is no detector of local features: it gives {names}")
         self.card = Card.read(text, str(path))
         self.name = self.card.name
         self.area = self.card.area
 
-    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
+    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalFeatures:
         """See `glocal.encoders.Detector`."""
         area = max(round(self.card.area * scale**2), self.card.multiple**2)
         outputs = self._session.run(None, {"image": fit(image, replace(self.card, area=area))})
-        return LocalParts(*outputs)
+        return LocalFeatures(*outputs)

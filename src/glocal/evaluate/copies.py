@@ -1,4 +1,4 @@
-"""Copy detection: is this picture made from one of those, and how sure is that?
+"""Copy detection: is this image made from one of those, and how sure is that?
 
 Douze et al., The 2021 Image Similarity Dataset and Challenge, 2021 (arXiv 2106.09672). Most
 queries are distractors, made from no reference; what is predicted for them is wrong.

@@ -31,7 +31,7 @@ class GroundTruth:
         hard: likewise: seen from far, from aside, in part, or changed.
         junk: likewise: may or may not show it; never counts for or against.
         boxes: ``(q, 4)`` float64: left, top, right, bottom of the query object in the query
-            picture's pixels; a row of nan where the query is the whole picture.
+            image's pixels; a row of nan where the query is the whole image.
 
     Raises:
         EvaluationError: on creation, where lengths differ or an index lies outside the database.

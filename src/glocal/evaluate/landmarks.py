@@ -31,7 +31,7 @@ class LandmarkSolution(Generic[Answer]):
 
     Attributes:
         public: for each test image its right answers: index images in retrieval (never none),
-            landmark numbers in recognition (none where the picture shows no landmark).
+            landmark numbers in recognition (none where the image shows no landmark).
         private: likewise.
         ignored: test images that count for nothing.
     """
@@ -149,8 +149,8 @@ def evaluate_landmark_recognition(
     """Global average precision (GAP, also μAP) of the public and of the private part.
 
     All predictions of a part form one list by descending score; it sums the precision at each
-    right one, over the number of test images that show a landmark. A landmark predicted for a
-    picture without any is a wrong answer like others. Equal scores go by image id, then landmark,
+    right one, over the number of test images that show a landmark. A landmark predicted for an
+    image without any is a wrong answer like others. Equal scores go by image id, then landmark,
     as the challenge's scoring has it.
 
     Args:

@@ -16,7 +16,7 @@ def nearest(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Rank the gallery for each query by dot product, as deep as asked.
 
-    A row of nan stands for a picture that could not be read: as a query it has no answers, in the
+    A row of nan stands for an image that could not be read: as a query it has no answers, in the
     gallery it is nobody's answer. Equal similarities go by gallery index, except that which of
     them make the last rank of a list cut short is left open.
 

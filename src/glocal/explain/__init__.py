@@ -1,4 +1,4 @@
-"""Pictures of why images match, and of what a search found."""
+"""Images of why images match, and of what a search found."""
 
 from glocal.explain.explanation import KINDS, Explanation, Kind, explain
 from glocal.explain.matches import Matches

@@ -1,4 +1,4 @@
-"""Eigen-CAM: what stands out in one picture, without a query (Muhammad and Yeasin, IJCNN 2020)."""
+"""Eigen-CAM: what stands out in one image, without a query (Muhammad and Yeasin, IJCNN 2020)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def eigen_cam(contributions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The strength of a picture's main direction in each of its cells.
+    """The strength of an image's main direction in each of its cells.
 
     The paper projects a convolution's feature map on its first principal direction, without taking
-    the mean away. Here the map is of the contributions to the picture's vector, so that what is
+    the mean away. Here the map is of the contributions to the image's vector, so that what is
     seen is what the search goes by. A principal direction has no sign: it is turned so that the
     cells together point along it, and cells that point the other way count as 0.
 

@@ -1,4 +1,4 @@
-"""Say why pictures match: from picture files to a page."""
+"""Say why images match: from image files to a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glocal.encoders import OnnxEncoder, load_encoder
 from glocal.errors import QueryError
 from glocal.explain import figures
 from glocal.explain.eigen_cam import eigen_cam
-from glocal.explain.factorization import joint_parts
+from glocal.explain.factorization import joint_concepts
 from glocal.explain.figure import Figure, Point
 from glocal.explain.figures import Shown
 from glocal.explain.matches import Matches
@@ -38,14 +38,14 @@ _LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Why pictures match, in numbers and as a page.
+    """Why images match, in numbers and as a page.
 
     Attributes:
         kind: of explanation.
         scores: the similarity of the query and each hit, from -1 to 1.
         maps: what the page shows as heat, float32. Of ``similarity``: for each hit the query's map
             and the hit's, or, for a chosen point or region, what answers it in each hit. Of
-            ``parts``: ``(h, w, parts)`` for each picture. Of ``eigen``: one map for each picture.
+            ``parts``: ``(h, w, parts)`` for each image. Of ``eigen``: one map for each image.
             Of ``matches``: none.
         figure: the page; save it as PNG or SVG.
     """
@@ -61,8 +61,8 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    """A picture as it is shown, as the model sees it, and at what size a person names places."""
+class _Prepared:
+    """An image as it is shown, as the model sees it, and at what size a person names places."""
 
     shown: Shown
     encoded: NDArray[np.uint8]
@@ -87,7 +87,7 @@ def explain(
     Args:
         query: a path, bytes, binary stream, PIL image or array.
         hits: likewise; ``eigen`` needs none, ``matches`` takes one.
-        kind: ``similarity`` splits the score into regions of both pictures; ``parts`` finds what
+        kind: ``similarity`` splits the score into regions of both images; ``parts`` finds what
             query and hits have in common; ``eigen`` shows what stands out in each by itself;
             ``matches`` draws verified points.
         encoder: the model that searched; None is the bundled one.
@@ -100,20 +100,20 @@ def explain(
         limits: what is refused as too large.
 
     Raises:
-        ImageError: a picture cannot be read.
-        ModelError: the model cannot say what the parts of a picture gave to its vector.
-        QueryError: things that do not go together, or a place outside the picture.
+        ImageError: an image cannot be read.
+        ModelError: the model cannot say what the parts of an image gave to its vector.
+        QueryError: things that do not go together, or a place outside the image.
     """
     _check(kind, len(hits), point=point, region=region, parts=parts, matches=matches)
     encoder = encoder or load_encoder()
-    named = [_seen(source, encoder, limits) for source in (query, *hits)]
+    named = [_prepare(source, encoder, limits) for source in (query, *hits)]
     shown = [seen.shown for seen in named]
     if kind == "matches":
         first, second = (f.vector for f in encoder.encode([seen.encoded for seen in named]))
         score = min(float(first @ second), 1.0)
         if matches is None:
-            pictures = named[0].encoded, named[1].encoded
-            matches, evidence = verified_matches(*pictures, encoder, score)
+            images = named[0].encoded, named[1].encoded
+            matches, evidence = verified_matches(*images, encoder, score)
             verdict = verdict or str(evidence.verdict)
         figure = figures.matches_figure(shown[0], shown[1], matches, score, verdict)
         return Explanation(kind, (score,), (), figure)
@@ -122,8 +122,8 @@ def explain(
     scores = tuple(similarity.score for similarity in similarities)
     maps: Sequence[NDArray[np.float32]]
     if kind == "parts":
-        maps = joint_parts(grids, parts)
-        return Explanation(kind, scores, tuple(maps), figures.parts_figure(shown, maps))
+        maps = joint_concepts(grids, parts)
+        return Explanation(kind, scores, tuple(maps), figures.concepts_figure(shown, maps))
     if kind == "eigen":
         maps = [eigen_cam(grid) for grid in grids]
         return Explanation(kind, scores, tuple(maps), figures.eigen_figure(shown, maps))
@@ -162,7 +162,7 @@ def _check(
         raise QueryError(f"kind matches shows one hit, not {hits}")
 
 
-def _seen(source: Any, encoder: OnnxEncoder, limits: Limits) -> _Seen:
+def _prepare(source: Any, encoder: OnnxEncoder, limits: Limits) -> _Prepared:
     if callable(read := getattr(source, "read", None)):
         source = read_stream(read, limits)  # it is decoded twice
     name = ""
@@ -171,11 +171,11 @@ def _seen(source: Any, encoder: OnnxEncoder, limits: Limits) -> _Seen:
     # For the model as the gallery decodes it, so that the score is the search's.
     small = load(source, min_pixels=encoder.card.area, limits=limits)
     large = load(source, min_pixels=_SHOWN_PIXELS, limits=limits)
-    return _Seen(Shown(large.array, name), small.array, small.facts.width, small.facts.height)
+    return _Prepared(Shown(large.array, name), small.array, small.facts.width, small.facts.height)
 
 
 def _chosen(
-    query: _Seen, shape: tuple[int, int], point: Point | None, region: Region | None
+    query: _Prepared, shape: tuple[int, int], point: Point | None, region: Region | None
 ) -> tuple[tuple[Point, ...], NDArray[np.float32]]:
     """The corners of a chosen place in fractions, and which cells it is."""
     if point is not None:

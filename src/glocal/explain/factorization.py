@@ -1,6 +1,6 @@
-"""Parts that several pictures share (Deep Feature Factorization; Collins et al., ECCV 2018).
+"""Parts that several images share (Deep Feature Factorization; Collins et al., ECCV 2018).
 
-The cells of all pictures are stacked and factored into a few non-negative parts: which part a cell
+The cells of all images are stacked and factored into a few non-negative parts: which part a cell
 is of, and how strongly, without any labels.
 """
 
@@ -32,29 +32,29 @@ class Factors:
     error: float
 
 
-def joint_parts(
+def joint_concepts(
     contributions: Sequence[NDArray[np.float32]], count: int = 4
 ) -> list[NDArray[np.float32]]:
-    """Find the parts that pictures have in common.
+    """Find the parts that images have in common.
 
-    What is factored are the contributions to the pictures' vectors. They have signs, which
+    What is factored are the contributions to the images' vectors. They have signs, which
     non-negative factors cannot express; so each channel is taken as two, what is above 0 and what
     is below, and a part is a pattern of both. (To cut off the negative half, as after a ReLU, would
     lose half of what the vectors are compared by.)
 
     Args:
-        contributions: of each picture ``(h, w, d)``; shapes may differ but for ``d``.
+        contributions: of each image ``(h, w, d)``; shapes may differ but for ``d``.
         count: of parts.
 
     Returns:
-        For each picture ``(h, w, count)`` float32, from 0 to 1: how strongly each part is in each
-        cell, 1 being the most in any of the pictures. The part that explains most comes first.
+        For each image ``(h, w, count)`` float32, from 0 to 1: how strongly each part is in each
+        cell, 1 being the most in any of the images. The part that explains most comes first.
 
     Raises:
-        QueryError: no pictures, or no parts.
+        QueryError: no images, or no parts.
     """
     if not contributions or count < 1:
-        raise QueryError(f"{count} parts of {len(contributions)} pictures cannot be found")
+        raise QueryError(f"{count} parts of {len(contributions)} images cannot be found")
     # A grid of many cells has the same vector spread thinner.
     rows = [c.reshape(-1, c.shape[2]) * (c.shape[0] * c.shape[1]) for c in contributions]
     stacked = np.concatenate(rows).astype(np.float64)

@@ -1,4 +1,4 @@
-"""A picture for a report, as shapes on a page; written as PNG or as SVG.
+"""An image for a report, as shapes on a page; written as PNG or as SVG.
 
 The shapes are placed once, in units of the page, and drawn by `figure_png` or `figure_svg`.
 """
@@ -129,7 +129,7 @@ class Figure:
 
 
 def check_ending(path: Path) -> Literal["png", "svg"]:
-    """The kind of picture that a file name asks for.
+    """The kind of image that a file name asks for.
 
     Raises:
         QueryError: neither PNG nor SVG.

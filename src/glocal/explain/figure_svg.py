@@ -46,13 +46,13 @@ def _lines(figure: Figure) -> Iterator[str]:
 def _photo(photo: Photo) -> str:
     from PIL import Image
 
-    picture = Image.fromarray(photo.array)
+    image = Image.fromarray(photo.array)
     limit = max(1, round(photo.width * _FINER)), max(1, round(photo.height * _FINER))
-    smaller = min(picture.width, limit[0]), min(picture.height, limit[1])
-    if smaller != picture.size:
-        picture = picture.resize(smaller, Image.Resampling.LANCZOS)
+    smaller = min(image.width, limit[0]), min(image.height, limit[1])
+    if smaller != image.size:
+        image = image.resize(smaller, Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
     data = base64.b64encode(file.getvalue()).decode("ascii")
     return (
         f'<image {_box(photo)} preserveAspectRatio="none" '

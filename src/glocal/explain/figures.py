@@ -1,4 +1,4 @@
-"""The pages that explain: similarity, one point's answer, matches, joint parts, one picture."""
+"""The pages that explain: similarity, one point's answer, matches, joint parts, one image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glocal.explain.color_scales import MARK, PAPER, PARTS, Color, along_colors
 from glocal.explain.figure import Figure, Point, Ring, Stroke
 from glocal.explain.heat import (
-    parts_heat,
+    concepts_heat,
     signed_bar,
     signed_heat,
     strength_bar,
@@ -26,7 +26,7 @@ _BAR = (512, 24)  # pixels of a scale
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A picture to be shown.
+    """An image to be shown.
 
     Attributes:
         array: ``(h, w, 3)`` uint8 RGB.
@@ -43,7 +43,7 @@ def similarity_figure(
     """Heat maps of what each region adds to the score: a row of query and hit for each hit."""
     page = Page(_headline(similarities, verdict))
     page.note(
-        "Yellow regions raise the score, blue regions lower it. All regions of a picture, yellow "
+        "Yellow regions raise the score, blue regions lower it. All regions of an image, yellow "
         "and blue, add up to exactly the score."
     )
     for hit, similarity in zip(hits, similarities, strict=True):
@@ -146,31 +146,31 @@ def matches_figure(
     return page.figure()
 
 
-def parts_figure(pictures: Sequence[Shown], parts: Sequence[NDArray[np.float32]]) -> Figure:
+def concepts_figure(images: Sequence[Shown], parts: Sequence[NDArray[np.float32]]) -> Figure:
     """Joint parts of a query and its hits, each part in one colour throughout."""
     count = parts[0].shape[2]
-    page = Page(f"{count} parts that these pictures have in common")
+    page = Page(f"{count} parts that these images have in common")
     page.note("The same colour is the same part; the stronger the colour, the more of it.")
     page.keys([(PARTS[k], f"Part {k + 1}") for k in range(count)])
-    columns = 2 if len(pictures) in (2, 4) else 3
+    columns = 2 if len(images) in (2, 4) else 3
     panels = []
-    for number, (shown, part) in enumerate(zip(pictures, parts, strict=True)):
+    for number, (shown, part) in enumerate(zip(images, parts, strict=True)):
         heading = "Query" if number == 0 else f"Hit {number}"
         said = f"{heading}: coloured by its strongest part"
-        panels.append(Panel(parts_heat(shown.array, part), heading, shown.name, said))
+        panels.append(Panel(concepts_heat(shown.array, part), heading, shown.name, said))
     page.grid(panels, columns)
     return page.figure()
 
 
-def eigen_figure(pictures: Sequence[Shown], maps: Sequence[NDArray[np.float32]]) -> Figure:
-    """What stands out in each picture by itself: the picture beside its map."""
+def eigen_figure(images: Sequence[Shown], maps: Sequence[NDArray[np.float32]]) -> Figure:
+    """What stands out in each image by itself: the image beside its map."""
     page = Page("What the model sees most of")
-    page.note("Eigen-CAM: how strongly each region has the main direction of the picture's vector.")
-    for shown, grid in zip(pictures, maps, strict=True):
+    page.note("Eigen-CAM: how strongly each region has the main direction of the image's vector.")
+    for shown, grid in zip(images, maps, strict=True):
         boxes = page.row(
             [
-                Panel(shown.array, "Picture", shown.name, "The picture as it is"),
-                Panel(strength_heat(shown.array, grid), "Eigen-CAM", "", "Heat map of the picture"),
+                Panel(shown.array, "Image", shown.name, "The image as it is"),
+                Panel(strength_heat(shown.array, grid), "Eigen-CAM", "", "Heat map of the image"),
             ]
         )
         page.scales(boxes[1:], strength_bar(*_BAR), ["none|most"])
@@ -202,7 +202,7 @@ def _matches_note(count: int, drawn: int, *, outlined: bool) -> str:
     elif count:
         said.append("The points give no outline of the query in the hit.")
     else:
-        said.append("No points were verified; the pictures may still be alike.")
+        said.append("No points were verified; the images may still be alike.")
     return " ".join(said)
 
 

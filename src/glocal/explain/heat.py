@@ -35,12 +35,12 @@ def strength_heat(photo: NDArray[np.uint8], grid: NDArray[np.float32]) -> NDArra
     return _laid(photo, strength_colors(values), np.full(values.shape, 0.4))
 
 
-def parts_heat(photo: NDArray[np.uint8], parts: NDArray[np.float32]) -> NDArray[np.uint8]:
+def concepts_heat(photo: NDArray[np.uint8], parts: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A grey photo with each place in the colour of the part that is strongest there.
 
     Args:
         photo: ``(H, W, 3)`` uint8 RGB.
-        parts: ``(h, w, k)`` from 0 to 1; see `glocal.explain.factorization.joint_parts`.
+        parts: ``(h, w, k)`` from 0 to 1; see `glocal.explain.factorization.joint_concepts`.
     """
     count = parts.shape[2]
     values = np.stack([enlarge(parts[..., k], photo.shape[:2]) for k in range(count)], axis=2)

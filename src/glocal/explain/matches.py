@@ -1,4 +1,4 @@
-"""Points that two pictures share, and where the one lies in the other."""
+"""Points that two images share, and where the one lies in the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import QueryError
 
-_MOST_LINES = 40  # more hide the pictures; the caption has the whole count
+_MOST_LINES = 40  # more hide the images; the caption has the whole count
 _STEPS = 24  # of a side of the outline, which a homography keeps straight but may turn over
 
 

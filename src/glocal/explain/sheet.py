@@ -1,6 +1,6 @@
 """One HTML file that shows queries beside what was found for them: a contact sheet.
 
-The file stands alone: its style is inline, its pictures are ``data:`` addresses, it has no script,
+The file stands alone: its style is inline, its images are ``data:`` addresses, it has no script,
 and its own content policy forbids every request. It can be mailed, printed and opened years later.
 """
 
@@ -31,15 +31,15 @@ _WRONG = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="m4 4 8 8m0-8-8 8"
 
 @dataclass(frozen=True, slots=True)
 class SheetHit:
-    """One picture that was found.
+    """One image that was found.
 
     Attributes:
-        path: where the picture is; any text a file system can hold, surrogates of undecodable
+        path: where the image is; any text a file system can hold, surrogates of undecodable
             bytes included.
         score: the higher, the more alike. Bars run from 0 to 1, or to the sheet's highest score
             where that is above 1 (a count of inliers).
         caption: a few words of evidence under the name.
-        thumbnail: JPEG bytes, or None where the picture can no longer be read.
+        thumbnail: JPEG bytes, or None where the image can no longer be read.
         correct: whether the hit is a right one, where that is known.
         explanation: JPEG bytes of why it was found, shown when it is asked for.
     """
@@ -70,31 +70,31 @@ class SheetRow:
 
 
 def thumbnail(array: NDArray[np.uint8], side: int = 240) -> bytes:
-    """A small JPEG of a picture.
+    """A small JPEG of an image.
 
     Args:
         array: ``(height, width, 3)`` uint8, RGB.
-        side: the longest the longer side may be, in pixels. A smaller picture keeps its size.
+        side: the longest the longer side may be, in pixels. A smaller image keeps its size.
 
     Returns:
-        The bytes of a JPEG file with the picture's aspect.
+        The bytes of a JPEG file with the image's aspect.
 
     Raises:
-        ImageError: the array is not such a picture, or ``side`` is below 1.
+        ImageError: the array is not such an image, or ``side`` is below 1.
     """
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
         raise ImageError(
             f"a thumbnail needs an RGB array of shape (height, width, 3) and dtype uint8, "
-            f"not {array.shape} {array.dtype}; convert the picture first"
+            f"not {array.shape} {array.dtype}; convert the image first"
         )
     if side < 1:
         raise ImageError(f"a thumbnail's side is at least 1 pixel, not {side}")
     from PIL import Image
 
-    picture = Image.fromarray(np.ascontiguousarray(array))
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image = Image.fromarray(np.ascontiguousarray(array))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     jpeg = io.BytesIO()
-    picture.save(jpeg, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    image.save(jpeg, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return jpeg.getvalue()
 
 
@@ -180,7 +180,7 @@ def _row(row: SheetRow, number: int, full: float) -> Iterator[str]:
     name = _text(row.title)
     yield (
         f'<section aria-labelledby="row-{number}">\n<div class="query">\n'
-        f'<div class="tile">{_picture(row.thumbnail, f"Query: {row.title}")}</div>\n'
+        f'<div class="tile">{_image(row.thumbnail, f"Query: {row.title}")}</div>\n'
         f'<h2 id="row-{number}" title="{name}"><bdi>{name}</bdi></h2>\n'
     )
     if row.note:
@@ -201,8 +201,8 @@ def _hit(hit: SheetHit, rank: int, full: float) -> str:
     name, folder = whole.name or hit.path, str(whole.parent)
     score = _score(hit.score, full)
     parts = [
-        f'<li title="{_text(hit.path)}"{_judged(hit.correct)}>\n<div class="tile">',
-        _picture(hit.thumbnail, name),
+        f'<li title="{_text(hit.path)}"{_evaluated(hit.correct)}>\n<div class="tile">',
+        _image(hit.thumbnail, name),
         f'<span class="rank"><span class="aside">Rank </span>{rank}</span>',
         _mark(hit.correct),
     ]
@@ -227,14 +227,14 @@ def _hit(hit: SheetHit, rank: int, full: float) -> str:
     return "".join(parts)
 
 
-def _picture(jpeg: bytes | None, description: str) -> str:
+def _image(jpeg: bytes | None, description: str) -> str:
     if jpeg is None:
         return '<span class="gone">No preview</span>'
     address = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
     return f'<img src="{address}" alt="{_text(description)}" decoding="async">'
 
 
-def _judged(correct: bool | None) -> str:
+def _evaluated(correct: bool | None) -> str:
     if correct is None:
         return ""
     return ' class="right"' if correct else ' class="wrong"'

@@ -64,7 +64,7 @@ h2 { padding-top: 0.7rem; font-size: 1.0625rem; font-weight: 600; line-height: 1
   stroke-linecap: round; stroke-linejoin: round; }
 .right .mark { color: var(--right); }
 .wrong .mark { color: var(--wrong); }
-.tile::after {  /* a white picture on a white page still has an edge */
+.tile::after {  /* a white image on a white page still has an edge */
   content: ""; position: absolute; inset: 0; border: 1px solid var(--edge);
   border-radius: inherit; pointer-events: none;
 }

@@ -1,4 +1,4 @@
-"""The similarity of two pictures, split exactly into pairs of their regions.
+"""The similarity of two images, split exactly into pairs of their regions.
 
 A vector that is a sum over the cells of a grid makes the dot product of two such vectors a sum over
 pairs of cells: what Stylianou, Souvenir and Pless (Visualizing Deep Similarity Networks, WACV 2019)
@@ -6,7 +6,7 @@ and Zhu, Yang and Chen (Visual Explanation for Deep Metric Learning, 2019) draw.
 contributions of `glocal.encoders.OnnxEncoder.contributions`, which count normalisation and
 projection in, the parts add up to the score itself and not to something like it.
 
-Parts have a sign: regions of two pictures can also speak against each other.
+Parts have a sign: regions of two images can also speak against each other.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Similarity:
 
 
 def decompose(query: NDArray[np.float32], hit: NDArray[np.float32]) -> Similarity:
-    """Split the similarity of two pictures into pairs of regions.
+    """Split the similarity of two images into pairs of regions.
 
     Args:
         query: ``(h1, w1, d)`` contributions of the query's cells to its unit vector.
@@ -73,15 +73,15 @@ def point_weights(point: tuple[float, float], shape: tuple[int, int]) -> Grid:
     """The cells at a point, weighted by how near their centres are (bilinearly); they sum to 1.
 
     Args:
-        point: x and y as fractions of the picture, from 0 to 1.
+        point: x and y as fractions of the image, from 0 to 1.
         shape: rows and columns of the grid.
 
     Raises:
-        QueryError: the point is not in the picture.
+        QueryError: the point is not in the image.
     """
     x, y = point
     if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise QueryError(f"point {x:g},{y:g} is not in the picture: both are fractions, 0 to 1")
+        raise QueryError(f"point {x:g},{y:g} is not in the image: both are fractions, 0 to 1")
     return np.outer(_near(y, shape[0]), _near(x, shape[1])).astype(np.float32)
 
 
@@ -89,17 +89,17 @@ def region_weights(region: tuple[float, float, float, float], shape: tuple[int, 
     """How much of each cell a region covers, from 0 to 1.
 
     Args:
-        region: x, y, width and height as fractions of the picture.
+        region: x, y, width and height as fractions of the image.
         shape: rows and columns of the grid.
 
     Raises:
-        QueryError: nothing of the region is in the picture.
+        QueryError: nothing of the region is in the image.
     """
     x, y, width, height = region
     rows, columns = _covered(y, y + height, shape[0]), _covered(x, x + width, shape[1])
     weights = np.outer(rows, columns).astype(np.float32)
     if not weights.any():
-        raise QueryError(f"region {x:g},{y:g},{width:g},{height:g} covers nothing of the picture")
+        raise QueryError(f"region {x:g},{y:g},{width:g},{height:g} covers nothing of the image")
     return weights
 
 

@@ -1,11 +1,11 @@
-"""Verify two pictures that lie before us: the matches that an explanation draws."""
+"""Verify two images that lie before us: the matches that an explanation draws."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import EncoderParts, OnnxEncoder, open_detector, parts_at_sizes
+from glocal.encoders import EncoderDetector, OnnxEncoder, detect_at_scales, open_detector
 from glocal.errors import RankingError
 from glocal.explain.matches import Matches
 from glocal.ranking.calibration import calibration_for
@@ -16,30 +16,30 @@ from glocal.ranking.verification import verify
 def verified_matches(
     query: NDArray[np.uint8], hit: NDArray[np.uint8], encoder: OnnxEncoder, score: float
 ) -> tuple[Matches, Evidence]:
-    """What geometry says of two pictures, as a search with this model says it.
+    """What geometry says of two images, as a search with this model says it.
 
     Args:
         query: ``(h, w, 3)`` uint8 RGB.
         hit: likewise.
-        encoder: whose own local parts are matched, or XFeat's where these were never calibrated.
-        score: cosine similarity of the pictures' vectors.
+        encoder: whose own local features are matched, or XFeat's where these were never calibrated.
+        score: cosine similarity of the images' vectors.
     """
-    detector = EncoderParts(encoder)
+    detector = EncoderDetector(encoder)
     calibration = calibration_for(detector.name)
     if calibration is None:
         other = open_detector("xfeat", encoder)
         calibration = calibration_for(other.name)
         if calibration is None:
-            raise RankingError("no detector of local parts is calibrated; install glocal again")
-        query_parts, hit_parts = parts_at_sizes(other, query), other.detect(hit)
+            raise RankingError("no detector of local features is calibrated; install glocal again")
+        query_features, hit_features = detect_at_scales(other, query), other.detect(hit)
     else:
-        query_parts, hit_parts = parts_at_sizes(detector, query), detector.detect(hit)
+        query_features, hit_features = detect_at_scales(detector, query), detector.detect(hit)
     found = verify(
-        query_parts.stronger_than(calibration.min_strength),
-        hit_parts.stronger_than(calibration.min_strength),
+        query_features.scored_above(calibration.min_score),
+        hit_features.scored_above(calibration.min_score),
         (query.shape[1], query.shape[0]),
         (hit.shape[1], hit.shape[0]),
         calibration.settings,
     )
     matches = Matches(found.query_points, found.candidate_points, found.homography)
-    return matches, calibration.judge(found, score)
+    return matches, calibration.evaluate(found, score)

@@ -16,10 +16,10 @@ def visible(text: str) -> str:
     A file name can hold anything but a slash: line breaks, controls that turn the direction of
     what follows, and, as lone surrogates, bytes that are no UTF-8.
     """
-    return "".join(map(_seen, text))
+    return "".join(map(_prepare, text))
 
 
-def _seen(character: str) -> str:
+def _prepare(character: str) -> str:
     code = ord(character)
     unseen = unicodedata.category(character) in _HIDDEN and character not in _JOINERS
     if not unseen and code & 0xFFFE != 0xFFFE and not 0xFDD0 <= code <= 0xFDEF:

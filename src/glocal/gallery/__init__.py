@@ -1,4 +1,4 @@
-"""A durable collection of pictures that can be searched by picture."""
+"""A durable collection of images that can be searched by image."""
 
 from glocal.gallery.duplicates import Duplicate, DuplicateGroup
 from glocal.gallery.gallery import Gallery, default_folder

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - what is put into statements are conditions of `condition_sql` and our own words
-"""Looking through a gallery without a query: pages of pictures, and what there is to filter by.
+"""Looking through a gallery without a query: pages of images, and what there is to filter by.
 
 Reads the catalogue over connections of its own, one to a thread, so that a long look never holds up
 a search or an index run.
@@ -33,7 +33,7 @@ MOST_ON_A_PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture of the gallery and the files that hold it, sorted, at least one."""
+    """An image of the gallery and the files that hold it, sorted, at least one."""
 
     content: Content
     paths: tuple[Path, ...]
@@ -41,18 +41,18 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many pictures, files that hold them, and files that could not be read."""
+    """How many images, files that hold them, and files that could not be read."""
 
-    pictures: int
+    images: int
     files: int
     skipped: int
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some pictures in order, and the cursor of what follows, `None` at the end."""
+    """Some images in order, and the cursor of what follows, `None` at the end."""
 
-    pictures: tuple[Shown, ...]
+    images: tuple[Shown, ...]
     following: str | None
 
 
@@ -131,10 +131,10 @@ class Browser:
         """
         return parse(text, self) if text and text.strip() else None
 
-    # Pictures
+    # Images
 
-    def pictures(self, ids: Iterable[UUID], where: Condition | None = None) -> dict[UUID, Shown]:
-        """Those of these pictures that are there, with their files that meet a condition."""
+    def images(self, ids: Iterable[UUID], where: Condition | None = None) -> dict[UUID, Shown]:
+        """Those of these images that are there, with their files that meet a condition."""
         wanted = [i.bytes.hex() for i in ids]
         if not wanted:
             return {}
@@ -156,7 +156,7 @@ class Browser:
         return {i: Shown(content, tuple(sorted(paths[i]))) for i, content in contents.items()}
 
     def content_of(self, path: Path) -> UUID | None:
-        """Which picture a file holds, or `None` when the gallery does not know it."""
+        """Which image a file holds, or `None` when the gallery does not know it."""
         found = self.rows(
             "SELECT f.content FROM files f JOIN folders p ON p.id = f.folder "
             "WHERE p.path = ? AND f.name = ? AND f.content IS NOT NULL",
@@ -165,12 +165,12 @@ class Browser:
         return UUID(bytes=found[0][0]) if found else None
 
     def contents_of(self, paths: Iterable[Path]) -> dict[Path, UUID]:
-        """Which pictures these files hold; those the gallery does not know are left out."""
+        """Which images these files hold; those the gallery does not know are left out."""
         found = {path: self.content_of(path) for path in paths}
         return {path: content for path, content in found.items() if content is not None}
 
     def copies(self, limit: int, after: UUID | None = None) -> list[UUID]:
-        """Pictures that several files hold, in the order of their ids.
+        """Images that several files hold, in the order of their ids.
 
         Args:
             limit: how many at most.
@@ -184,7 +184,7 @@ class Browser:
         return [UUID(bytes=content) for (content,) in rows]
 
     def count_copies(self) -> tuple[int, int]:
-        """How many pictures several files hold, and the bytes of those files but one of each."""
+        """How many images several files hold, and the bytes of those files but one of each."""
         rows = self.rows(
             "SELECT COUNT(*), COALESCE(SUM((n - 1) * bytes), 0) FROM (SELECT COUNT(*) AS n, "
             "c.bytes FROM files f JOIN contents c ON c.id = f.content GROUP BY c.id HAVING n > 1)"
@@ -192,7 +192,7 @@ class Browser:
         return rows[0][0], rows[0][1]
 
     def count(self, where: Condition | None = None) -> int:
-        """How many pictures have a file that meets a condition."""
+        """How many images have a file that meets a condition."""
         condition, values = condition_sql(where, self._below)
         rows = self.rows(
             "SELECT COUNT(*) FROM contents c WHERE EXISTS "
@@ -210,15 +210,15 @@ class Browser:
         cursor: str | None = None,
         offset: int = 0,
     ) -> Page:
-        """Pictures in order, each once however many files hold it.
+        """Images in order, each once however many files hold it.
 
         Args:
             limit: how many, from 1 to `MOST_ON_A_PAGE`.
             order: ``taken``: the latest first, those without a date last; ``path``: by the first
                 of its files that meets the condition.
-            where: only pictures with a file that meets it.
+            where: only images with a file that meets it.
             cursor: go on from the end of an earlier page of the same order and condition.
-            offset: pictures to pass over from there.
+            offset: images to pass over from there.
 
         Raises:
             QueryError: the limit, the offset or the cursor makes no sense.
@@ -230,7 +230,7 @@ class Browser:
         after = None if cursor is None else _read_cursor(cursor, order)
         keyed = self._by_date if order == "taken" else self._by_path
         keys = keyed(limit + 1, where, after, offset)
-        found = self.pictures([UUID(bytes=i) for i, _ in keys[:limit]], where)
+        found = self.images([UUID(bytes=i) for i, _ in keys[:limit]], where)
         shown = [found[i] for i in (UUID(bytes=i) for i, _ in keys[:limit]) if i in found]
         more = _cursor(order, keys[limit - 1][1]) if len(keys) > limit else None
         return Page(tuple(shown), more)

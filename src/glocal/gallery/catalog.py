@@ -1,7 +1,7 @@
 """The catalogue: which file has which content, and what is known of each content.
 
-An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it. A
-picture's vector is written to the store before its row is committed here, and its row leaves here
+An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it. An
+image's vector is written to the store before its row is committed here, and its row leaves here
 before its vector does, so a crash at any moment leaves at worst vectors that no row names. They are
 never shown, and `Gallery` sweeps them when the next change begins.
 
@@ -46,7 +46,7 @@ _STATES = "SELECT name, size, modified, content, reason, reader FROM files"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A picture's content, whatever files hold it; see `Attributes` for the fields."""
+    """An image's content, whatever files hold it; see `Attributes` for the fields."""
 
     id: UUID
     width: int
@@ -74,7 +74,7 @@ class FileState:
         name: within its folder.
         size: in bytes.
         modified: nanoseconds since 1970.
-        content: what it held, or `None` when it could not be read as a picture.
+        content: what it held, or `None` when it could not be read as an image.
         reason: why it could not.
         reader: what could not read it (version and limits), to try again when that changes.
     """
@@ -152,7 +152,7 @@ class Catalog(Database):
         return number or 0
 
     def find_folder(self, path: Path) -> int | None:
-        """The number of a folder, or `None` when it never held a picture."""
+        """The number of a folder, or `None` when it never held an image."""
         found = self._one("SELECT id FROM folders WHERE path = ?", (os.fsencode(path),))
         return None if found is None else int(found)
 
@@ -255,7 +255,7 @@ class Catalog(Database):
         return self.folders_above(self.homes_of(contents))
 
     def failures(self) -> list[tuple[Path, str]]:
-        """Path and reason of every file that could not be read as a picture."""
+        """Path and reason of every file that could not be read as an image."""
         rows = self._rows(
             "SELECT path, name, reason FROM files JOIN folders ON folders.id = folder "
             "WHERE content IS NULL ORDER BY path, name"
@@ -278,7 +278,7 @@ class Catalog(Database):
     def put_contents(
         self, contents: Collection[Content], parts: Iterable[tuple[UUID, bytes]]
     ) -> None:
-        """Write contents and their packed local parts; inside `change`."""
+        """Write contents and their packed local features; inside `change`."""
         cameras = {c.camera for c in contents if c.camera is not None}
         self._db.executemany("INSERT OR IGNORE INTO cameras VALUES (?)", [(c,) for c in cameras])
         self._db.executemany(
@@ -301,8 +301,8 @@ class Catalog(Database):
         )
         return {content.id: content for content in rows}
 
-    def parts(self, ids: Iterable[UUID]) -> dict[UUID, bytes]:
-        """The packed local parts of these contents."""
+    def local_features(self, ids: Iterable[UUID]) -> dict[UUID, bytes]:
+        """The packed local features of these contents."""
         rows = self._for_many(
             "SELECT content, data FROM parts WHERE content IN (?*)",
             (i.bytes for i in ids),
@@ -310,8 +310,8 @@ class Catalog(Database):
         )
         return dict(rows)
 
-    def all_parts(self, page: int = 500) -> Iterator[dict[UUID, bytes]]:
-        """The packed local parts of every content, so many at a time."""
+    def all_local_features(self, page: int = 500) -> Iterator[dict[UUID, bytes]]:
+        """The packed local features of every content, so many at a time."""
         after = b""
         while rows := self._rows(
             "SELECT content, data FROM parts WHERE content > ? ORDER BY content LIMIT ?",
@@ -320,16 +320,16 @@ class Catalog(Database):
             after = rows[-1][0]
             yield {UUID(bytes=content): data for content, data in rows}
 
-    def without_parts(self) -> list[UUID]:
-        """Contents that have no local parts kept."""
+    def without_local_features(self) -> list[UUID]:
+        """Contents that have no local features kept."""
         rows = self._rows(
             "SELECT id FROM contents WHERE NOT EXISTS "
             "(SELECT 1 FROM parts WHERE parts.content = contents.id)"
         )
         return [UUID(bytes=i) for (i,) in rows]
 
-    def drop_parts(self) -> None:
-        """Forget the local parts of every content; inside `change`."""
+    def drop_local_features(self) -> None:
+        """Forget the local features of every content; inside `change`."""
         self._db.execute("DELETE FROM parts")
 
     def content_ids(self) -> set[UUID]:
@@ -359,17 +359,17 @@ class Catalog(Database):
             self._db.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608
 
     def cameras_like(self, text: str) -> tuple[str, ...]:
-        """Every camera that ever took a picture here and whose name contains the text."""
+        """Every camera that ever took an image here and whose name contains the text."""
         rows = self._rows("SELECT name FROM cameras")
         return tuple(sorted(name for (name,) in rows if text.casefold() in name.casefold()))
 
     # Numbers
 
     def counts(self) -> dict[str, int]:
-        """How many `pictures` (contents), `files` that hold them, `failed` files, pictures
-        `with_parts`, and `bytes_of_parts`.
+        """How many `images` (contents), `files` that hold them, `failed` files, images
+        `with_local_features`, and `local_feature_bytes`.
         """
-        names = ("pictures", "files", "failed", "with_parts", "bytes_of_parts")
+        names = ("images", "files", "failed", "with_local_features", "local_feature_bytes")
         # One statement, so that they are of one moment.
         (row,) = self._rows(
             "SELECT (SELECT COUNT(*) FROM contents), "

@@ -33,7 +33,7 @@ class Changes:
         catalog: the gallery's.
         store: gives the gallery's vectors, opened when they are first needed.
         models: the gallery's.
-        limits: how large pictures may be.
+        limits: how large images may be.
         timeout: seconds to wait for another change.
     """
 
@@ -124,7 +124,7 @@ class Changes:
         return run.carry_out(plan, time.monotonic() if started is None else started)
 
     def extra_detector(self) -> Detector | None:
-        """What finds local parts, where the encoder does not do it in passing."""
+        """What finds local features, where the encoder does not do it in passing."""
         return None if self._models.detector_name == OWN else self._models.detector(alone=False)
 
     def _reader(self) -> str:

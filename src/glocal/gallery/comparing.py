@@ -1,14 +1,14 @@
-"""Compare the pictures of a gallery with one another, without comparing all pairs.
+"""Compare the images of a gallery with one another, without comparing all pairs.
 
-Each picture's nearest neighbours by vector are its candidates; each pair of candidates is verified
-once by the local parts that the catalogue has (a third of a millisecond); and of pairs whose parts
+Each image's nearest neighbours by vector are its candidates; each pair of candidates is verified
+once by the local features that the catalogue has (a third of a millisecond); and of pairs whose parts
 agree at all the files are read, small, and laid one over the other (`glocal.ranking.alignment`, 5
 to 25 milliseconds), which alone tells a copy from the next photo of a burst.
 
-For ``n`` pictures that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n`` (below some 20,000 pictures, where a search compares with every vector, the searches with
-its square, which is still seconds). Memory: 12 bytes a candidate pair, a name for each picture, the
-ties found, and a bounded number of parts and small pictures.
+For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
+with ``n`` (below some 20,000 images, where a search compares with every vector, the searches with
+its square, which is still seconds). Memory: 12 bytes a candidate pair, a name for each image, the
+ties found, and a bounded number of parts and small images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import LocalParts
+from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import (
     DuplicateGroup,
@@ -31,7 +31,7 @@ from glocal.gallery.duplicates import (
     preference,
 )
 from glocal.gallery.indexing import Progress
-from glocal.gallery.parts import unpack
+from glocal.gallery.packed_features import unpack
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
@@ -43,7 +43,7 @@ from glocal.ranking.geometry import Points
 from glocal.ranking.verification import verify
 
 NEIGHBOURS = 20
-"""Candidates of each picture; a copy is nearly always among the first few."""
+"""Candidates of each image; a copy is nearly always among the first few."""
 
 LEAST_SCORE = 0.3
 """Cosine similarity below which no pair of vectors is looked at."""
@@ -53,20 +53,20 @@ _PAGE = 500
 
 @dataclass(slots=True)
 class Comparing:
-    """Ties between the pictures of a gallery, found in one go.
+    """Ties between the images of a gallery, found in one go.
 
     Args:
-        catalog: the gallery's, which has sizes and local parts.
+        catalog: the gallery's, which has sizes and local features.
         store: the gallery's, which finds neighbours.
         calibration: of the detector that found the parts.
         level: which ties count.
         listen: told the progress: stages ``neighbours`` and ``verify``.
-        thumbnails: small pictures to lay over one another.
-        neighbours: candidates of each picture.
+        thumbnails: small images to lay over one another.
+        neighbours: candidates of each image.
         least_score: cosine similarity that a candidate has at least.
 
     Attributes:
-        ties: for each picture those that it is tied to at this level, with the evidence; the
+        ties: for each image those that it is tied to at this level, with the evidence; the
             homography goes from the outer to the inner one.
     """
 
@@ -89,7 +89,7 @@ class Comparing:
             page = pairs[start : start + _PAGE]
             looked_at = self._load({ids[number] for number in page.ravel().tolist()})
             for (a, b), score in zip(page.tolist(), scores[start : start + _PAGE], strict=True):
-                self._judge(ids[a], ids[b], float(score), looked_at)
+                self._evaluate(ids[a], ids[b], float(score), looked_at)
         self.listen(Progress("verify", len(pairs), len(pairs)))
 
     def _candidates(self, ids: list[UUID]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -115,21 +115,21 @@ class Comparing:
                         yield low, high, match.score
         self.listen(Progress("neighbours", len(ids), len(ids)))
 
-    def _load(self, ids: set[UUID]) -> dict[UUID, tuple[Content, LocalParts]]:
-        """Those of the pictures that have local parts."""
-        packed = self.catalog.parts(ids)
-        least = self.calibration.min_strength
+    def _load(self, ids: set[UUID]) -> dict[UUID, tuple[Content, LocalFeatures]]:
+        """Those of the images that have local features."""
+        packed = self.catalog.local_features(ids)
+        least = self.calibration.min_score
         return {
-            i: (content, unpack(packed[i]).stronger_than(least))
+            i: (content, unpack(packed[i]).scored_above(least))
             for i, content in self.catalog.contents(packed).items()
         }
 
-    def _judge(
+    def _evaluate(
         self,
         first: UUID,
         second: UUID,
         score: float,
-        looked_at: dict[UUID, tuple[Content, LocalParts]],
+        looked_at: dict[UUID, tuple[Content, LocalFeatures]],
     ) -> None:
         """Verify a pair and note the tie between them, if there is one."""
         if first not in looked_at or second not in looked_at:
@@ -143,7 +143,7 @@ class Comparing:
             self.calibration.settings,
         )
         better = either_way(found, parts.keypoints, (other.width, other.height))
-        evidence = self.calibration.judge(better, score)
+        evidence = self.calibration.evaluate(better, score)
         if found.homography is not None and self.calibration.excess(found) >= LEAST_EXCESS:
             # The one that shows less, so that the other agrees with all of it, lies on top.
             less = first if better is found else second

@@ -34,7 +34,7 @@ def is_near(
 def condition_sql(  # noqa: PLR0911 - one for each kind of condition
     condition: Condition | None, below: Callable[[tuple[int, ...]], list[int]], file: str = "f"
 ) -> tuple[str, list[Any]]:
-    """A condition on one file of a picture as an SQL expression that is 0 or 1, never NULL.
+    """A condition on one file of an image as an SQL expression that is 0 or 1, never NULL.
 
     Args:
         condition: `None` is always true.
@@ -78,7 +78,7 @@ def _between(condition: Between) -> tuple[str, list[Any]]:
 
 
 def mentions_place(condition: Condition) -> bool:
-    """Whether a condition asks where a picture was taken."""
+    """Whether a condition asks where an image was taken."""
     match condition:
         case Near():
             return True

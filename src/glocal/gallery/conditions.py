@@ -1,6 +1,6 @@
 """Conditions a search is filtered by: a small tree that every store understands.
 
-`matches` says what each means, for one picture; a store's own filter must agree with it.
+`matches` says what each means, for one image; a store's own filter must agree with it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ Field = Literal["taken", "width", "height", "bytes"]
 
 @dataclass(frozen=True, slots=True)
 class InFolder:
-    """The picture lies in one of these folders or below; an empty tuple matches nothing."""
+    """The image lies in one of these folders or below; an empty tuple matches nothing."""
 
     folders: tuple[int, ...]
 
     def matches(self, attributes: Attributes) -> bool:
-        """Whether the picture with these attributes meets the condition."""
+        """Whether the image with these attributes meets the condition."""
         return not set(self.folders).isdisjoint(attributes.folders)
 
 
 @dataclass(frozen=True, slots=True)
 class CameraIn:
-    """The picture was taken by one of these cameras; an empty tuple matches nothing."""
+    """The image was taken by one of these cameras; an empty tuple matches nothing."""
 
     cameras: tuple[str, ...]
 
     def matches(self, attributes: Attributes) -> bool:
-        """Whether the picture with these attributes meets the condition."""
+        """Whether the image with these attributes meets the condition."""
         return attributes.camera in self.cameras
 
 
@@ -47,7 +47,7 @@ class Between:
     high: float | None
 
     def matches(self, attributes: Attributes) -> bool:
-        """Whether the picture with these attributes meets the condition."""
+        """Whether the image with these attributes meets the condition."""
         value = getattr(attributes, self.field)
         if value is None:
             return False
@@ -63,7 +63,7 @@ class Near:
     km: float
 
     def matches(self, attributes: Attributes) -> bool:
-        """Whether the picture with these attributes meets the condition."""
+        """Whether the image with these attributes meets the condition."""
         if attributes.place is None:
             return False
         lat1, lon1, lat2, lon2 = map(radians, (self.latitude, self.longitude, *attributes.place))
@@ -78,7 +78,7 @@ class AllOf:
     parts: tuple[Condition, ...]
 
     def matches(self, attributes: Attributes) -> bool:
-        """Whether the picture with these attributes meets the condition."""
+        """Whether the image with these attributes meets the condition."""
         return all(part.matches(attributes) for part in self.parts)
 
 
@@ -89,18 +89,18 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
     def matches(self, attributes: Attributes) -> bool:
-        """Whether the picture with these attributes meets the condition."""
+        """Whether the image with these attributes meets the condition."""
         return any(part.matches(attributes) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class NotThis:
-    """The part does not hold; true also where the picture does not say."""
+    """The part does not hold; true also where the image does not say."""
 
     part: Condition
 
     def matches(self, attributes: Attributes) -> bool:
-        """Whether the picture with these attributes meets the condition."""
+        """Whether the image with these attributes meets the condition."""
         return not self.part.matches(attributes)
 
 
@@ -108,10 +108,10 @@ Condition = InFolder | CameraIn | Between | Near | AllOf | AnyOf | NotThis
 
 
 def for_some_copy(condition: Condition, *, negated: bool = False) -> Condition:
-    """A condition that a picture meets if one of its copies might meet the given one.
+    """A condition that an image meets if one of its copies might meet the given one.
 
-    A store knows a picture's folders only together: of one with copies in A and in B it cannot say
-    that a copy lies outside A. So "not in A" lets pictures pass that lie in several folders; which
+    A store knows an image's folders only together: of one with copies in A and in B it cannot say
+    that a copy lies outside A. So "not in A" lets images pass that lie in several folders; which
     of their copies meet the condition is for `matches` to say.
     """
     match condition:

@@ -1,6 +1,6 @@
-"""Groups of pictures that are copies of one another, and which of each to keep.
+"""Groups of images that are copies of one another, and which of each to keep.
 
-Nothing here reads a file or a store: `glocal.gallery.comparing` finds the ties between pictures.
+Nothing here reads a file or a store: `glocal.gallery.comparing` finds the ties between images.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import project
 
 HELD = 0.8
-"""Part of a picture's area that must be seen in the kept one for it to be given up."""
+"""Part of an image's area that must be seen in the kept one for it to be given up."""
 
 FINE = 0.5
-"""Pixels with which the kept picture shows another, for each pixel that one has itself."""
+"""Pixels with which the kept image shows another, for each pixel that one has itself."""
 
 _GRID = np.stack(np.meshgrid(np.linspace(0, 1, 9), np.linspace(0, 1, 9)), axis=-1).reshape(-1, 2)
 T = TypeVar("T")
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class Level(StrEnum):
     """What a group of duplicates is made of.
 
-    `COPY`: identical files and edited, cropped or re-encoded copies. `OBJECT`: other pictures of
+    `COPY`: identical files and edited, cropped or re-encoded copies. `OBJECT`: other images of
     the same object or place too.
     """
 
@@ -39,9 +39,9 @@ class Level(StrEnum):
     OBJECT = "object"
 
     def allows(self, verdict: Verdict) -> bool:
-        """Whether pictures with this verdict belong together."""
+        """Whether images with this verdict belong together."""
         return verdict in (Verdict.IDENTICAL, Verdict.COPY) or (
-            self is Level.OBJECT and verdict is Verdict.SAME
+            self is Level.OBJECT and verdict is Verdict.SAME_OBJECT
         )
 
 
@@ -52,14 +52,14 @@ class Duplicate:
     Attributes:
         path: of the file.
         bytes: of the file.
-        width: of the upright picture, in pixels.
+        width: of the upright image, in pixels.
         height: of it.
         verdict: what it is to the kept file, or, if it is not tied to that, to whichever member of
             the group it is tied to best; of files that are identical, and not to the kept one, one
             has that verdict, and the others are identical to it.
         same_probability: that they show the same object or place.
         copy_probability: that one was made of the other.
-        inliers: local parts that agree; 0 for identical files, which need none.
+        inliers: local features that agree; 0 for identical files, which need none.
         removable: whether nothing is lost with it: a file that stays is identical, or the kept one
             is a copy that shows nearly all of it (`HELD`) about as finely (`FINE`).
     """
@@ -83,9 +83,9 @@ class DuplicateGroup:
         kept: the file to keep: most pixels, then most bytes, then taken first, then the shortest
             path.
         bytes: of that file.
-        width: of its upright picture, in pixels.
+        width: of its upright image, in pixels.
         height: of it.
-        others: the other files, copies before pictures of the same thing, each sort by path.
+        others: the other files, copies before images of the same thing, each sort by path.
         bytes_to_free: of those among them that are removable.
     """
 
@@ -98,7 +98,7 @@ class DuplicateGroup:
 
 
 Ties = Mapping[UUID, Mapping[UUID, Evidence]]
-"""For each picture those it is tied to; the homography goes from the outer to the inner one."""
+"""For each image those it is tied to; the homography goes from the outer to the inner one."""
 
 
 def components(pairs: Iterable[tuple[T, T]]) -> list[list[T]]:
@@ -133,9 +133,9 @@ def clusters(
 ) -> list[list[T]]:
     """Split what hangs together where it hangs by a thread.
 
-    The best picture takes those tied to it, and then whoever is tied to at least two members; the
+    The best image takes those tied to it, and then whoever is tied to at least two members; the
     best of what is left does the same, until nobody is left. A walk around a house stays one
-    group, and so do copies of copies; a picture that happens to show two things does not make one
+    group, and so do copies of copies; an image that happens to show two things does not make one
     group of both.
 
     Args:
@@ -174,7 +174,7 @@ def replaces(kept: Content, other: Content, homography: Sequence[Sequence[float]
     """Whether a kept copy shows nearly all of another one, about as finely.
 
     Args:
-        kept: the picture that would stay.
+        kept: the image that would stay.
         other: the copy of it that would go.
         homography: from the other to the kept, both in fractions of width and height.
     """
@@ -243,14 +243,14 @@ def make_group(
                     removable or spare,
                 )
             )
-    rank = [Verdict.IDENTICAL, Verdict.COPY, Verdict.SAME]
+    rank = [Verdict.IDENTICAL, Verdict.COPY, Verdict.SAME_OBJECT]
     others.sort(key=lambda other: (rank.index(other.verdict), other.path))
     freed = sum(other.bytes for other in others if other.removable)
     return DuplicateGroup(kept, best.bytes, best.width, best.height, tuple(others), freed)
 
 
 def _evidence(member: UUID, members: Sequence[UUID], ties: Ties) -> Evidence:
-    """Of a member's tie to the kept picture, or else of its best tie in the group."""
+    """Of a member's tie to the kept image, or else of its best tie in the group."""
     mine = ties[member]
     if members[0] in mine:
         return mine[members[0]]

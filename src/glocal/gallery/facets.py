@@ -1,4 +1,4 @@
-"""What a gallery's pictures can be narrowed down by: folders, months, cameras, places."""
+"""What a gallery's images can be narrowed down by: folders, months, cameras, places."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class FolderCount:
 
 @dataclass(frozen=True, slots=True)
 class PlaceCount:
-    """Pictures taken close together: their middle in degrees, how many, and one of them."""
+    """Images taken close together: their middle in degrees, how many, and one of them."""
 
     latitude: float
     longitude: float
-    pictures: int
+    images: int
     example: UUID
 
 
@@ -40,9 +40,9 @@ class Facets:
 
     Attributes:
         folders: at and below what was asked to be indexed, parents before children.
-        months: ``YYYY-MM`` and how many pictures were taken then, the latest first.
-        undated: pictures that do not say when they were taken.
-        cameras: name and number of pictures, most first.
+        months: ``YYYY-MM`` and how many images were taken then, the latest first.
+        undated: images that do not say when they were taken.
+        cameras: name and number of images, most first.
         places: at most a few thousand; close ones are put together until they are that few.
     """
 
@@ -54,15 +54,15 @@ class Facets:
 
 
 def read_facets(browser: Browser) -> Facets:
-    """Count a gallery's folders, months, cameras and places; 0.1 s in 100,000 pictures."""
+    """Count a gallery's folders, months, cameras and places; 0.1 s in 100,000 images."""
     months = browser.rows(
         "SELECT strftime('%Y-%m', taken, 'unixepoch') AS month, COUNT(*) FROM contents "
         "WHERE taken IS NOT NULL GROUP BY month ORDER BY month DESC"
     )
     undated = browser.rows("SELECT COUNT(*) FROM contents WHERE taken IS NULL")
     cameras = browser.rows(
-        "SELECT camera, COUNT(*) AS pictures FROM contents WHERE camera IS NOT NULL "
-        "GROUP BY camera ORDER BY pictures DESC, camera LIMIT ?",
+        "SELECT camera, COUNT(*) AS images FROM contents WHERE camera IS NOT NULL "
+        "GROUP BY camera ORDER BY images DESC, camera LIMIT ?",
         [_MOST_CAMERAS],
     )
     return Facets(

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from glocal.encoders import Features, OnnxEncoder
 from glocal.encoders.registry import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
-from glocal.gallery import health, parts
+from glocal.gallery import health, packed_features
+from glocal.gallery.adding_local_features import add_local_features
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
 from glocal.gallery.comparing import find_duplicates
-from glocal.gallery.completing import complete_parts
 from glocal.gallery.conditions import Condition
 from glocal.gallery.duplicates import DuplicateGroup, Level
 from glocal.gallery.indexing import Progress, quiet
-from glocal.gallery.keep import keep_picture
+from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan
@@ -47,7 +47,7 @@ def default_folder() -> Path:
 
 
 class Gallery:
-    """A durable collection of pictures; use it as a context manager, or `close` it.
+    """A durable collection of images; use it as a context manager, or `close` it.
 
     Any thread may search while another adds; other processes may do both at the same time, and
     of two that change the gallery the second waits.
@@ -58,11 +58,11 @@ class Gallery:
             existing one the model it must have. `None`: the default, or whichever it has.
         sha256: what the hash of the model's file must be.
         create: make the gallery when it is not there.
-        limits: how large pictures may be.
+        limits: how large images may be.
         timeout: seconds to wait for another process that changes or holds the gallery.
         serve: answer other processes while this one has the vectors open; a process that lives
             for a moment need not.
-        detector: of local parts, for the second look: one of `glocal.encoders.DETECTORS`. `None`:
+        detector: of local features, for the second look: one of `glocal.encoders.DETECTORS`. `None`:
             whichever the gallery has; for a new one the model's own, or XFeat where these were
             never calibrated.
 
@@ -70,8 +70,8 @@ class Gallery:
         GalleryMissingError: there is no gallery, and `create` is false.
         GalleryFormatError: the folder is something else, or of another version.
         GalleryLockedError: another process holds the gallery and does not answer.
-        ModelMismatchError: its vectors are of another model than the one named, or its local parts
-            of another detector (when pictures are added; `complete` changes the detector).
+        ModelMismatchError: its vectors are of another model than the one named, or its local features
+            of another detector (when images are added; `complete` changes the detector).
         ModelError: the model cannot be found or run.
     """
 
@@ -131,7 +131,7 @@ class Gallery:
 
     @property
     def encoder(self) -> OnnxEncoder:
-        """The model itself, for one picture at a time; any thread may use it."""
+        """The model itself, for one image at a time; any thread may use it."""
         return self._models.encoder(alone=True)
 
     # Adding and removing
@@ -142,18 +142,18 @@ class Gallery:
         name: str | None = None,
         listen: Callable[[Progress], None] = quiet,
     ) -> IndexReport:
-        """Add pictures: folders with all below them, files, or pictures that have no file.
+        """Add images: folders with all below them, files, or images that have no file.
 
         Folders and files stay where they are; what was added is remembered for `refresh`. Other
-        pictures (bytes, file objects, PIL images, arrays) are kept in the gallery's folder.
+        images (bytes, file objects, PIL images, arrays) are kept in the gallery's folder.
 
         Args:
-            sources: paths of folders and files, and pictures.
-            name: for one picture without a file: what its file in the gallery is called.
+            sources: paths of folders and files, and images.
+            name: for one image without a file: what its file in the gallery is called.
             listen: told the progress.
 
         Raises:
-            ImageError: a picture without a file is none. Files that are none are reported instead.
+            ImageError: an image without a file is none. Files that are none are reported instead.
             DiskFullError: no space; what was done so far is kept.
             GalleryLockedError: another process went on changing the gallery for too long.
         """
@@ -162,7 +162,7 @@ class Gallery:
             roots = [
                 _absolute(Path(source))
                 if isinstance(source, str | os.PathLike)
-                else keep_picture(self._layout.kept, source, name, self._limits)
+                else keep_image(self._layout.kept, source, name, self._limits)
                 for source in sources
             ]
             for root in roots:
@@ -178,14 +178,14 @@ class Gallery:
     def complete(
         self, detector: str | None = None, listen: Callable[[Progress], None] = quiet
     ) -> int:
-        """Find local parts for the pictures that have none; the files are read again for it.
+        """Find local features for the images that have none; the files are read again for it.
 
         Args:
             detector: change to this one first, which gives up the parts of another.
             listen: told the progress.
 
         Returns:
-            How many pictures were given parts.
+            How many images were given parts.
 
         Raises:
             ModelError: there is no detector of that name.
@@ -194,7 +194,7 @@ class Gallery:
         with self._changes.alone():
             if detector is not None:
                 self._models.change_detector(detector)
-            return complete_parts(
+            return add_local_features(
                 self._catalog,
                 self._models.encoder(alone=False),
                 self._changes.extra_detector(),
@@ -217,7 +217,7 @@ class Gallery:
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, and folders with all below them.
 
-        Nothing on disk is touched but the files of pictures that were added without one.
+        Nothing on disk is touched but the files of images that were added without one.
 
         Returns:
             How many files were forgotten. Those below a folder that is indexed again come back.
@@ -257,30 +257,30 @@ class Gallery:
         exact: bool = False,
         rank: str | None = None,
         verify: bool = True,
-        deep: bool = False,
+        small_objects: bool = False,
     ) -> SearchResult:
-        """Find the pictures that show the same thing.
+        """Find the images that show the same thing.
 
         Args:
             image: the query.
             limit: how many hits at most, from 1 to 10,000.
-            region: X, Y, W, H of the upright query picture to search for, in pixels, or as
+            region: X, Y, W, H of the upright query image to search for, in pixels, or as
                 fractions when all are at most 1.
-            like: more pictures of what is sought.
-            unlike: pictures of what is not (Rocchio's feedback: the mean of what is sought, less
+            like: more images of what is sought.
+            unlike: images of what is not (Rocchio's feedback: the mean of what is sought, less
                 half the mean of what is not).
-            where: only pictures that meet a condition, such as ``taken >= 2019 and width > 1000``;
+            where: only images that meet a condition, such as ``taken >= 2019 and width > 1000``;
                 see `glocal.gallery.where`.
-            exact: compare with every picture instead of walking the graph.
+            exact: compare with every image instead of walking the graph.
             rank: re-rank the best 400 by a method of `glocal.ranking.registry`, or by ``none``;
                 `None` is ``dba`` of 200 before a verification that is not deep, else ``none``.
-            verify: look at the best 50 a second time: verify by their local parts that they show
+            verify: look at the best 50 a second time: verify by their local features that they show
                 the same thing, say so in their evidence, and order them by score and evidence.
-            deep: look at the local parts of every picture too, for things that are small in big
-                pictures; takes some 50 ms for a thousand pictures.
+            deep: look at the local features of every image too, for things that are small in big
+                images; takes some 50 ms for a thousand images.
 
         Raises:
-            ImageError: the query is no picture.
+            ImageError: the query is no image.
             QueryError: the region, the limit or the condition makes no sense, or a deep search is
                 asked for where nothing can be verified.
             RankingError: there is no re-ranking of that name.
@@ -291,9 +291,11 @@ class Gallery:
             self.encoder,
             self.model,
             self._limits,
-            self._models.second_look() if verify else None,
+            self._models.verifier() if verify else None,
         )
-        asked = Question(image, limit, region, tuple(like), tuple(unlike), where, exact, rank, deep)
+        asked = Question(
+            image, limit, region, tuple(like), tuple(unlike), where, exact, rank, small_objects
+        )
         return searcher.search(asked)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
@@ -305,25 +307,25 @@ class Gallery:
         if state is None or state.content is None:
             return None
         vector = self._store().vectors([state.content]).get(state.content)
-        packed = self._catalog.parts([state.content]).get(state.content)
+        packed = self._catalog.local_features([state.content]).get(state.content)
         if vector is None or packed is None:
             return None
-        local = parts.unpack(packed)
-        return Features(vector, local.keypoints, local.descriptors, local.strengths)
+        local = packed_features.unpack(packed)
+        return Features(vector, local.keypoints, local.descriptors, local.scores)
 
     def duplicates(
         self, level: str = "copy", listen: Callable[[Progress], None] = quiet
     ) -> tuple[DuplicateGroup, ...]:
         """Group the files that show the same; nothing on disk or in the gallery is changed.
 
-        Pictures are compared with their nearest neighbours, pairs verified by their stored local
+        Images are compared with their nearest neighbours, pairs verified by their stored local
         parts, and what agrees is read from its file and laid over each other: see
-        `glocal.gallery.comparing`. Pictures without local parts can be found identical only; of
-        files that are not there now the local parts alone are judged.
+        `glocal.gallery.comparing`. Images without local features can be found identical only; of
+        files that are not there now the local features alone are judged.
 
         Args:
             level: ``copy``: identical files and edited, cropped or re-encoded copies; ``object``:
-                other pictures of the same object or place too.
+                other images of the same object or place too.
             listen: told the progress.
 
         Returns:
@@ -334,8 +336,8 @@ class Gallery:
         """
         if level not in tuple(Level):
             raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
-        second_look = self._models.second_look()
-        calibration = None if second_look is None else second_look.calibration
+        verifier = self._models.verifier()
+        calibration = None if verifier is None else verifier.calibration
         return find_duplicates(
             self._catalog, self._store(), calibration, Level(level), listen, self._limits
         )
@@ -349,15 +351,15 @@ class Gallery:
             folder=self.folder,
             format=FORMAT,
             model=self.model,
-            pictures=counts["pictures"],
+            images=counts["images"],
             detector=self._models.detector_name,
-            without_parts=counts["pictures"] - counts["with_parts"],
+            without_local_features=counts["images"] - counts["with_local_features"],
             files=counts["files"],
             failed=counts["failed"],
             in_graph=self._store().status().in_graph,
             roots=tuple(self._catalog.roots()),
             bytes_on_disk=disk_bytes(self.folder),
-            bytes_of_parts=counts["bytes_of_parts"],
+            local_feature_bytes=counts["local_feature_bytes"],
             bytes_free=self._layout.free_bytes(),
         )
 
@@ -367,27 +369,27 @@ class Gallery:
         return self._layout.catalog
 
     def roots(self) -> list[Path]:
-        """What was asked to be indexed, and where pictures without a file are kept."""
+        """What was asked to be indexed, and where images without a file are kept."""
         return [*self._catalog.roots(), self._layout.kept]
 
     def in_graph(self) -> int:
-        """How many pictures the HNSW graph covers; the others are scanned exactly."""
+        """How many images the HNSW graph covers; the others are scanned exactly."""
         return self._store().status().in_graph
 
     def warm(self) -> None:
         """Open what a search needs, so that the first is as fast as any."""
         self._store()
-        self._models.second_look()
+        self._models.verifier()
 
     def failures(self) -> list[Failure]:
-        """The files that could not be read as pictures, and why."""
+        """The files that could not be read as images, and why."""
         return [Failure(path, reason) for path, reason in self._catalog.failures()]
 
     def check(self, *, sample: int | None = 1000) -> health.Health:
         """Examine the gallery; nothing is changed.
 
         Args:
-            sample: how many pictures are searched by their own vector; `None`: all.
+            sample: how many images are searched by their own vector; `None`: all.
         """
         return health.examine(
             self._layout,

@@ -23,11 +23,11 @@ class Health:
     """What a check found; `sound` when nothing is wrong with the gallery itself.
 
     Attributes:
-        pictures: contents in the catalogue.
+        images: contents in the catalogue.
         without_vector: contents whose vector is missing from the store.
         stray_vectors: vectors that no content names (swept by the next change).
-        misplaced: pictures whose folders in the store differ from the catalogue's.
-        not_found: pictures, of those tried, whose own vector does not find them.
+        misplaced: images whose folders in the store differ from the catalogue's.
+        not_found: images, of those tried, whose own vector does not find them.
         tried: how many were tried.
         recall: share of the exact ten nearest that the graph index finds, over a sample;
             `None` when no graph is used yet.
@@ -38,7 +38,7 @@ class Health:
         bytes_free: space left on the gallery's disk.
     """
 
-    pictures: int
+    images: int
     without_vector: tuple[UUID, ...]
     stray_vectors: tuple[UUID, ...]
     misplaced: tuple[UUID, ...]
@@ -59,10 +59,10 @@ class Health:
     def faults(self) -> list[str]:
         """What is wrong, in words."""
         said = [
-            (self.without_vector, "pictures have no vector"),
-            (self.stray_vectors, "vectors belong to no picture"),
-            (self.misplaced, "pictures are filed under wrong folders"),
-            (self.not_found, "pictures are not found by their own vector"),
+            (self.without_vector, "images have no vector"),
+            (self.stray_vectors, "vectors belong to no image"),
+            (self.misplaced, "images are filed under wrong folders"),
+            (self.not_found, "images are not found by their own vector"),
         ]
         faults = [f"{len(which)} {what}" for which, what in said if which]
         if self.model_problem:
@@ -108,7 +108,7 @@ def differences(
 def reconcile(catalog: Catalog, store: Store) -> None:
     """Make catalogue and store agree after a run that was cut short.
 
-    Pictures that lost their vector leave the catalogue, so that the next run reads them again.
+    Images that lost their vector leave the catalogue, so that the next run reads them again.
     """
     with catalog.change():
         catalog.drop_contents(catalog.unreferenced())
@@ -122,13 +122,13 @@ def reconcile(catalog: Catalog, store: Store) -> None:
 def examine(
     layout: Layout, catalog: Catalog, store: Store, *, sample: int | None, model_problem: str | None
 ) -> Health:
-    """Check a gallery; costs about a millisecond for each picture tried and a look at each file.
+    """Check a gallery; costs about a millisecond for each image tried and a look at each file.
 
     Args:
         layout: of the gallery.
         catalog: the gallery's.
         store: the gallery's.
-        sample: how many pictures are searched by their own vector; `None`: all.
+        sample: how many images are searched by their own vector; `None`: all.
         model_problem: why its model cannot be used, if so.
     """
     missing, stray, misplaced = differences(catalog, store)
@@ -145,7 +145,7 @@ def examine(
         if (found.st_size, modified_ns(found)) != (state.size, state.modified):
             changed.append(path)
     return Health(
-        pictures=len(there) + len(missing),
+        images=len(there) + len(missing),
         without_vector=tuple(missing),
         stray_vectors=tuple(stray),
         misplaced=tuple(misplaced),

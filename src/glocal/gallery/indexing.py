@@ -13,7 +13,7 @@ from uuid import UUID
 
 from glocal.encoders import Detector, Encoder, Features
 from glocal.errors import ImageError
-from glocal.gallery import parts
+from glocal.gallery import packed_features
 from glocal.gallery.ahead import as_finished
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.layout import Layout
@@ -26,7 +26,7 @@ from glocal.gallery.walk import FoundFile
 from glocal.images import Facts, Limits, load, read_bytes
 
 BATCH = 64
-"""Pictures written at once; a killed run loses at most these."""
+"""Images written at once; a killed run loses at most these."""
 
 _BATCH_SECONDS = 2.0
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Progress:
     Attributes:
         stage: ``scan`` (looking through folders), ``encode`` or ``graph`` (building the index);
             of `Gallery.duplicates`: ``neighbours`` and ``verify``.
-        done: files seen or read, pictures or pairs compared.
+        done: files seen or read, images or pairs compared.
         total: how many there are, when it is known.
         unchanged: files that needed nothing.
         failed: files that could not be used, so far.
@@ -58,7 +58,7 @@ def quiet(progress: Progress) -> None:
 
 
 def content_id(data: bytes) -> UUID:
-    """Name a picture by its file's content: 128 bits of SHA-256, which processors are built for."""
+    """Name an image by its file's content: 128 bits of SHA-256, which processors are built for."""
     return UUID(bytes=hashlib.sha256(data).digest()[:16])
 
 
@@ -68,18 +68,18 @@ def describe(
     """Decode a file's content and make its features, with the detector's parts if there is one.
 
     Returns:
-        What the file says of itself, the features, and the picture, small, as JPEG.
+        What the file says of itself, the features, and the image, small, as JPEG.
 
     Raises:
-        ImageError: it is no picture that can be used.
+        ImageError: it is no image that can be used.
     """
     least = max(encoder.card.area, detector.area if detector else 0)
-    picture = load(data, min_pixels=least, limits=limits, name=name)
-    features = encoder.encode([picture.array])[0]
+    image = load(data, min_pixels=least, limits=limits, name=name)
+    features = encoder.encode([image.array])[0]
     if detector is not None:
-        found = detector.detect(picture.array)
-        features = Features(features.vector, found.keypoints, found.descriptors, found.strengths)
-    return picture.facts, features, to_jpeg(shrink(picture.array))
+        found = detector.detect(image.array)
+        features = Features(features.vector, found.keypoints, found.descriptors, found.scores)
+    return image.facts, features, to_jpeg(shrink(image.array))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class IndexRun:
         catalog: the gallery's.
         open_store: gives the gallery's store; a run that changes nothing never calls it.
         load_encoder: gives what makes the features.
-        load_detector: gives what finds the local parts, or None where the encoder does.
+        load_detector: gives what finds the local features, or None where the encoder does.
         limits: of what is read.
         reader: see `Planner`.
         listen: told the progress.
@@ -171,7 +171,7 @@ class IndexRun:
             self._read_all(plan, total, encoder, store)
             encoding = time.monotonic() - began
         if plan.gone or self._lost:
-            self._forget(plan, self.open_store())
+            self._remove(plan, self.open_store())
         if total or plan.gone:
             self._build_graph(self.open_store())
         return IndexReport(
@@ -237,11 +237,14 @@ class IndexRun:
             ]
         )
         store.set_folders({i: folders[i] for i in grown if i not in new})
-        _log.debug("writing a batch of %d files, %d of them new pictures", len(batch), len(new))
+        _log.debug("writing a batch of %d files, %d of them new images", len(batch), len(new))
         with self.catalog.change():
             self.catalog.put_contents(
                 [content for content, *_ in new.values()],
-                [(i, parts.pack(features.parts, small)) for i, (_, features, small) in new.items()],
+                [
+                    (i, packed_features.pack(features.local, small))
+                    for i, (_, features, small) in new.items()
+                ],
             )
             self.catalog.put_files(self._states(batch, numbers))
 
@@ -283,7 +286,7 @@ class IndexRun:
                 ),
             )
 
-    def _forget(self, plan: Plan, store: Store) -> None:
+    def _remove(self, plan: Plan, store: Store) -> None:
         """Forget files that are gone, and contents that no file holds any more."""
         gone: dict[int, list[bytes]] = {}
         for number, name in plan.gone:

@@ -1,4 +1,4 @@
-"""Pictures that come without a file: they get one, inside the gallery's folder."""
+"""Images that come without a file: they get one, inside the gallery's folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NAME = re.compile(r"[^\x00-\x1f/\\:*?\"<>|.][^\x00-\x1f/\\:*?\"<>|]*")
 _NAME_BYTES = 200  # file systems take 255, and something may be put behind the name
 
 
-def keep_picture(folder: Path, source: ImageSource, name: str | None, limits: Limits) -> Path:
-    """Write a picture into a folder and return its path.
+def keep_image(folder: Path, source: ImageSource, name: str | None, limits: Limits) -> Path:
+    """Write an image into a folder and return its path.
 
-    Encoded pictures (bytes, file objects) are kept byte for byte, others as PNG, which loses
-    nothing. The same picture under the same name is kept once.
+    Encoded images (bytes, file objects) are kept byte for byte, others as PNG, which loses
+    nothing. The same image under the same name is kept once.
 
     Args:
         folder: made when it is not there.
@@ -33,7 +33,7 @@ def keep_picture(folder: Path, source: ImageSource, name: str | None, limits: Li
         limits: of what is read.
 
     Raises:
-        ImageError: it is no picture.
+        ImageError: it is no image.
         QueryError: the name cannot be a file's.
     """
     if name is not None:

@@ -3,10 +3,10 @@
 ::
 
     gallery.json       format version and model, written last when a gallery is made
-    catalog.sqlite     which files hold which pictures (`Catalog`)
+    catalog.sqlite     which files hold which images (`Catalog`)
     vectors/           their vectors (`EdgeStore`)
     model-HASH.onnx    the model, so that a gallery can be searched wherever and whenever it is
-    kept/              pictures that were added without a file of their own
+    kept/              images that were added without a file of their own
     write.lock         held by whoever changes the gallery (`NamedLock`)
     vectors.lock       held by whoever has the vectors open (`SharedStore`)
 """
@@ -81,7 +81,7 @@ class Layout:
 
     @property
     def kept(self) -> Path:
-        """The folder of pictures that were added without a file."""
+        """The folder of images that were added without a file."""
         return self.folder / "kept"
 
     @property
@@ -148,7 +148,7 @@ def open_layout(
             raise ModelMismatchError(
                 f"the vectors of gallery {folder} were made by {layout.model} "
                 f"({layout.model.sha256[:12]}), and {model or 'yours'} ({wanted[:12]}) is another: "
-                "their vectors cannot be compared; leave --model out, or index the pictures into "
+                "their vectors cannot be compared; leave --model out, or index the images into "
                 "another gallery"
             )
     return layout
@@ -167,7 +167,7 @@ def _read(folder: Path) -> ModelId:
         if version < FORMAT:
             raise GalleryFormatError(
                 f"gallery {folder} has format {version}, which was never released; "
-                "delete its folder and index the pictures again"
+                "delete its folder and index the images again"
             )
         return ModelId(**stored["model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -193,7 +193,7 @@ def _create(folder: Path, model: str | None, sha256: str | None, timeout: float)
         if {"catalog.sqlite", "vectors"} <= set(foreign):
             raise GalleryDamagedError(
                 f"gallery {folder} has lost its gallery.json, and with it what made its vectors; "
-                "delete its folder and index the pictures again"
+                "delete its folder and index the images again"
             )
         raise GalleryFormatError(
             f"{folder} is neither empty nor a gallery (it holds {sorted(foreign)[0]!r}); "

@@ -1,15 +1,15 @@
-"""What a gallery looks at pictures with: model, detector of local parts, second look."""
+"""What a gallery looks at images with: model, detector of local features, second look."""
 
 from __future__ import annotations
 
 import threading
 
-from glocal.encoders import OWN, Detector, EncoderParts, OnnxEncoder, open_detector
+from glocal.encoders import OWN, Detector, EncoderDetector, OnnxEncoder, open_detector
 from glocal.errors import ModelMismatchError
 from glocal.gallery.ahead import worker_count
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout
-from glocal.gallery.second_look import SecondLook
+from glocal.gallery.verifier import Verifier
 from glocal.ranking.calibration import calibration_for
 
 _STATE = "detector"
@@ -20,7 +20,7 @@ class Models:
 
     Args:
         layout: of the gallery.
-        catalog: the gallery's, which notes the detector that its local parts are of.
+        catalog: the gallery's, which notes the detector that its local features are of.
     """
 
     def __init__(self, layout: Layout, catalog: Catalog) -> None:
@@ -34,7 +34,7 @@ class Models:
         """The gallery's model.
 
         Args:
-            alone: whether one picture may use all cores, or several are encoded side by side.
+            alone: whether one image may use all cores, or several are encoded side by side.
 
         Raises:
             ModelError: the gallery's copy is damaged.
@@ -51,11 +51,11 @@ class Models:
 
     @property
     def detector_name(self) -> str:
-        """Of the detector that found the gallery's local parts, one of `DETECTORS`."""
+        """Of the detector that found the gallery's local features, one of `DETECTORS`."""
         return self._catalog.get_state(_STATE) or OWN
 
     def detector(self, *, alone: bool) -> Detector:
-        """The gallery's detector of local parts; see `encoder`."""
+        """The gallery's detector of local features; see `encoder`."""
         name, encoder = self.detector_name, self.encoder(alone=alone)
         with self._opening:
             key = name, alone
@@ -64,14 +64,14 @@ class Models:
                 self._detectors[key] = open_detector(name, encoder, threads=threads)
             return self._detectors[key]
 
-    def second_look(self) -> SecondLook | None:
+    def verifier(self) -> Verifier | None:
         """For searches; None where nobody has measured what the detector's parts are worth."""
         detector = self.detector(alone=True)
         calibration = calibration_for(detector.name)
-        return None if calibration is None else SecondLook(self._catalog, detector, calibration)
+        return None if calibration is None else Verifier(self._catalog, detector, calibration)
 
     def settle(self, wanted: str | None) -> None:
-        """Decide which detector a gallery without pictures has; inside a change of the gallery.
+        """Decide which detector a gallery without images has; inside a change of the gallery.
 
         Args:
             wanted: a name, or None for the model's own parts, which cost nothing more, where these
@@ -82,22 +82,22 @@ class Models:
             ModelError: there is no detector of that name.
         """
         known = self._catalog.get_state(_STATE)
-        if known is None and self._catalog.counts()["pictures"]:
+        if known is None and self._catalog.counts()["images"]:
             known = OWN  # before there was a choice
         if known is not None and wanted not in (None, known):
             raise ModelMismatchError(
-                f"the local parts of gallery {self._layout.folder} are {known}'s, not {wanted}'s; "
+                f"the local features of gallery {self._layout.folder} are {known}'s, not {wanted}'s; "
                 f"change them all: glocal index --refresh --detector {wanted}"
             )
         if known is None:
             encoder = self.encoder(alone=True)
-            own = calibration_for(EncoderParts(encoder).name) is not None
+            own = calibration_for(EncoderDetector(encoder).name) is not None
             chosen = wanted or (OWN if own else "xfeat")
             open_detector(chosen, encoder)
             self._catalog.set_state(_STATE, chosen)
 
     def change_detector(self, name: str) -> None:
-        """Give up all local parts if they are of another detector; inside a change of the gallery.
+        """Give up all local features if they are of another detector; inside a change of the gallery.
 
         Raises:
             ModelError: there is no detector of that name.
@@ -106,5 +106,5 @@ class Models:
         open_detector(name, self.encoder(alone=True))
         if name != self.detector_name:
             with self._catalog.change():
-                self._catalog.drop_parts()  # first: then no part is ever taken for another's
+                self._catalog.drop_local_features()  # first: then no part is ever taken for another's
             self._catalog.set_state(_STATE, name)

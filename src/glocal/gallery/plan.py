@@ -10,7 +10,7 @@ from pathlib import Path
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.results import Failure
 from glocal.gallery.walk import FoundFile, FoundFolder, is_same, reaches, single_file, walk
-from glocal.images import is_picture_name
+from glocal.images import has_image_suffix
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Planner:
     def known_below(self, path: Path) -> Plan:
         """Forget a path: the file, or the folder with everything known below it."""
         plan = Plan()
-        self._forget(path, plan)
+        self._remove(path, plan)
         return plan
 
     def changes(self, paths: Iterable[Path]) -> Plan:
@@ -118,7 +118,7 @@ class Planner:
                 for root in gone_with.difference(plan.unreachable):
                     self._away(root, plan, _NOT_THERE)
             elif not os.path.lexists(path):
-                self._forget(path, plan)
+                self._remove(path, plan)
             elif any(is_same(above, self._gallery) for above in (path, *path.parents)) or not any(
                 path == root or (root in path.parents and reaches(root, path))
                 for root in self._roots
@@ -126,11 +126,11 @@ class Planner:
                 continue
             elif path.is_dir():
                 self._folder_tree(path, plan)
-            elif is_picture_name(path.name):
+            elif has_image_suffix(path.name):
                 self._compare(single_file(path), plan, whole=False)
         return plan
 
-    def _forget(self, path: Path, plan: Plan) -> None:
+    def _remove(self, path: Path, plan: Plan) -> None:
         parent = self._catalog.find_folder(path.parent)
         name = os.fsencode(path.name)
         if parent is not None and name in self._catalog.files_in(parent):
@@ -146,10 +146,10 @@ class Planner:
         for found in walk(root, self._gallery):
             self._found += len(found.files)
             self._on_found(self._found)
-            pictures = bool(found.files)
+            images = bool(found.files)
             if found.unreadable is not None:
                 self._away(found.path, plan, found.unreadable)
-            elif pictures or found.refused or self._catalog.find_folder(found.path) is not None:
+            elif images or found.refused or self._catalog.find_folder(found.path) is not None:
                 if not self._looks_unmounted(found):
                     self._compare(found, plan, whole=True)
                 else:
@@ -159,7 +159,7 @@ class Planner:
         self._apart = frozenset()
 
     def _looks_unmounted(self, found: FoundFolder) -> bool:
-        """An empty folder on another file system than when it held pictures: a mount point."""
+        """An empty folder on another file system than when it held images: a mount point."""
         number = self._catalog.find_folder(found.path)
         if number is None or found.files:
             return False
@@ -187,13 +187,13 @@ class Planner:
         """Forget files of a folder that a walk did not find.
 
         Not those of roots that it does not reach, nor those that it passed over by their name: a
-        RAW picture is looked for only where the package that reads it is installed.
+        RAW image is looked for only where the package that reads it is installed.
         """
         if self._apart and any(above in self._apart for above in (folder, *folder.parents)):
             return
         for name in names:
             path = folder / os.fsdecode(name)
-            passed_over = not is_picture_name(path.name) and os.path.lexists(path)
+            passed_over = not has_image_suffix(path.name) and os.path.lexists(path)
             if path not in self._apart and not passed_over:
                 plan.gone.append((number, name))
 
@@ -210,7 +210,7 @@ class Planner:
                 plan.unchanged += 1
             elif state.reader == self._reader:
                 path = found.path / os.fsdecode(file.name)
-                plan.failed.append(Failure(path, state.reason or "not a picture"))
+                plan.failed.append(Failure(path, state.reason or "not an image"))
             else:
                 todo.append(file)
         if todo:

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEVERAL = 0
-"""Stands among a picture's folders, whose numbers begin at 1, when it has files in several."""
+"""Stands among an image's folders, whose numbers begin at 1, when it has files in several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a search can be filtered by; one per picture, `None` where the file does not say.
+    """What a search can be filtered by; one per image, `None` where the file does not say.
 
     Attributes:
-        folders: numbers of every folder that holds a copy of the picture, and of the folders above;
+        folders: numbers of every folder that holds a copy of the image, and of the folders above;
             `SEVERAL` too when the copies lie in more than one.
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
         bytes: size of the file.
         taken: seconds since 1970-01-01 of the camera's own clock, which knows no time zone.
         camera: make and model.
@@ -39,10 +39,10 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A picture as a store keeps it.
+    """An image as a store keeps it.
 
     Attributes:
-        id: names the picture by its content.
+        id: names the image by its content.
         vector: ``(d,)`` float32 of unit length.
         attributes: what it can be filtered by.
     """
@@ -54,7 +54,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One answer of a store: a picture and its cosine similarity to the query, in [-1, 1]."""
+    """One answer of a store: an image and its cosine similarity to the query, in [-1, 1]."""
 
     id: UUID
     score: float

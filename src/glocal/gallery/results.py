@@ -28,10 +28,10 @@ class IndexReport:
         unchanged: files left alone.
         removed: files forgotten because they are gone.
         failed: files and folders that could not be used.
-        unreachable: roots and folders that are not there, whose pictures are kept: an unplugged
+        unreachable: roots and folders that are not there, whose images are kept: an unplugged
             disk, an unmounted share. They are in `failed` too.
         seconds: that it took.
-        images_per_second: pictures read and encoded per second.
+        images_per_second: images read and encoded per second.
     """
 
     added: int
@@ -50,8 +50,8 @@ class Hit:
 
     Attributes:
         rank: from 1.
-        path: of a file that holds the picture; identical copies are hits of their own.
-        score: cosine similarity of the two pictures' vectors, in [-1, 1].
+        path: of a file that holds the image; identical copies are hits of their own.
+        score: cosine similarity of the two images' vectors, in [-1, 1].
         evidence: what else speaks for it: the fields of `glocal.ranking.evidence.Evidence` where
             the second look was taken; ``verdict`` alone for the query's own file without it.
     """
@@ -94,30 +94,30 @@ class GalleryInfo:
         folder: of the gallery.
         format: version of the folder's layout.
         model: that made the vectors.
-        pictures: different contents.
+        images: different contents.
         files: that hold them.
-        failed: files that could not be read as pictures.
-        in_graph: pictures the HNSW graph covers; the others are scanned exactly.
+        failed: files that could not be read as images.
+        in_graph: images the HNSW graph covers; the others are scanned exactly.
         roots: what was asked to be indexed.
         bytes_on_disk: of the gallery's folder, as allocated.
-        detector: of the local parts, one of `glocal.encoders.DETECTORS`.
-        without_parts: pictures that have no local parts kept, so that they cannot be verified.
-        bytes_of_parts: of the bytes on disk, for local parts.
+        detector: of the local features, one of `glocal.encoders.DETECTORS`.
+        without_local_features: images that have no local features kept, so that they cannot be verified.
+        local_feature_bytes: of the bytes on disk, for local features.
         bytes_free: on its disk.
     """
 
     folder: Path
     format: int
     model: ModelId
-    pictures: int
+    images: int
     files: int
     failed: int
     in_graph: int
     roots: tuple[Path, ...]
     bytes_on_disk: int
     detector: str
-    without_parts: int
-    bytes_of_parts: int
+    without_local_features: int
+    local_feature_bytes: int
     bytes_free: int
 
 

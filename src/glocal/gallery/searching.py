@@ -1,4 +1,4 @@
-"""A search: from pictures to one vector, from vectors to the files that hold them."""
+"""A search: from images to one vector, from vectors to the files that hold them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import QUERY_SCALES, Encoder, LocalParts
+from glocal.encoders import QUERY_SCALES, Encoder, LocalFeatures
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition, for_some_copy
-from glocal.gallery.deep import DEEP_SCALES
 from glocal.gallery.indexing import content_id
 from glocal.gallery.layout import ModelId
 from glocal.gallery.records import Match
 from glocal.gallery.results import Hit, SearchResult
-from glocal.gallery.second_look import VERIFIED, SecondLook, Seen
+from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.stores.base import Store
+from glocal.gallery.verifier import VERIFIED, Verified, Verifier
 from glocal.gallery.where import parse
-from glocal.images import Limits, Picture, load, read_bytes
+from glocal.images import Limits, LoadedImage, load, read_bytes
 from glocal.ranking.evidence import Verdict
 from glocal.ranking.registry import (
+    DEFAULT_RERANKING,
+    DEFAULT_RERANKING_TOP,
     NO_RERANKING,
-    SECOND_LOOK,
-    SECOND_LOOK_TOP,
     TOP,
-    PartReranking,
+    LocalReranking,
     Reranking,
     find_reranking,
 )
@@ -60,7 +60,7 @@ class Question:
     where: str | Condition | None
     exact: bool
     rank: str | None
-    deep: bool
+    small_objects: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Searcher:
     Args:
         catalog: the gallery's.
         store: the gallery's.
-        encoder: of the gallery's model, which may use all cores for one picture.
+        encoder: of the gallery's model, which may use all cores for one image.
         model: which model that is.
         limits: of what is read.
         second_look: verifies the best matches; None where it cannot.
@@ -81,44 +81,50 @@ class Searcher:
     encoder: Encoder
     model: ModelId
     limits: Limits
-    second_look: SecondLook | None
+    verifier: Verifier | None
 
     def search(self, asked: Question) -> SearchResult:
         """Answer one question; for errors see `Gallery.search`."""
         if not 1 <= asked.limit <= MOST_HITS:
             raise QueryError(f"limit is {asked.limit}; it goes from 1 to {MOST_HITS}")
         where = parse(asked.where, self.catalog) if isinstance(asked.where, str) else asked.where
-        if asked.deep and self.second_look is None:
-            raise QueryError("a deep search compares and verifies local parts: it needs --verify")
-        rerank, top = self._reranking(asked)
-        if isinstance(rerank, PartReranking) and self.second_look is None:
+        if asked.small_objects and self.verifier is None:
             raise QueryError(
-                f"{rerank.name} compares local parts: it needs --verify, and a gallery that has "
+                "a deep search compares and verifies local features: it needs --verify"
+            )
+        rerank, top = self._reranking(asked)
+        if isinstance(rerank, LocalReranking) and self.verifier is None:
+            raise QueryError(
+                f"{rerank.name} compares local features: it needs --verify, and a gallery that has "
                 "them (glocal index --refresh adds them)"
             )
         clock = _Clock()
         with clock.measure("decode"):
-            identity, pictures = self._decode(asked)
+            identity, images = self._decode(asked)
         with clock.measure("encode"):
-            vector, parts = self._encode(pictures, 1 + len(asked.like))
-        wanted = max(asked.limit, top if rerank else 0, VERIFIED if self.second_look else 0)
-        if self.second_look is not None and asked.deep:
+            vector, parts = self._encode(images, 1 + len(asked.like))
+        wanted = max(asked.limit, top if rerank else 0, VERIFIED if self.verifier else 0)
+        if self.verifier is not None and asked.small_objects:
             with clock.measure("search"):
-                image = pictures[0].array
-                matches, files, rough = self._deep(self.second_look, image, vector, where, wanted)
+                image = images[0].array
+                matches, files, rough = self._small_objects(
+                    self.verifier, image, vector, where, wanted
+                )
         else:
             with clock.measure("search"):
                 matches, files = self._matches(vector, where, wanted, exact=asked.exact)
                 rough = [match.score for match in matches]
         if rerank is not None:
             with clock.measure("rerank"):
-                matches = self._reranked(rerank, pictures[0].array, vector, matches, top)
-        seen: dict[UUID, Seen] = {}
-        if self.second_look is not None:
+                matches = self._reranked(rerank, images[0].array, vector, matches, top)
+        seen: dict[UUID, Verified] = {}
+        if self.verifier is not None:
             with clock.measure("verify"):
-                scales = QUERY_SCALES + DEEP_SCALES[-1:] if asked.deep else QUERY_SCALES
-                matches, seen = self.second_look.look(
-                    pictures[0].array,
+                scales = (
+                    QUERY_SCALES + SMALL_OBJECT_SCALES[-1:] if asked.small_objects else QUERY_SCALES
+                )
+                matches, seen = self.verifier.look(
+                    images[0].array,
                     matches,
                     identity,
                     rough=rough,
@@ -128,18 +134,18 @@ class Searcher:
         hits = tuple(islice(_hits(matches, files, seen, identity), asked.limit))
         return SearchResult(_name_of(asked.image), self.model, hits, clock.milliseconds)
 
-    def _reranking(self, asked: Question) -> tuple[Reranking | PartReranking | None, int]:
+    def _reranking(self, asked: Question) -> tuple[Reranking | LocalReranking | None, int]:
         """What re-ranks, and how many of the best."""
         if asked.rank is not None:
             return None if asked.rank == NO_RERANKING else find_reranking(asked.rank), TOP
         if (
-            self.second_look is None or asked.deep
+            self.verifier is None or asked.small_objects
         ):  # what is deep is unknown to a vector's neighbours
             return None, 0
-        return find_reranking(SECOND_LOOK), SECOND_LOOK_TOP
+        return find_reranking(DEFAULT_RERANKING), DEFAULT_RERANKING_TOP
 
-    def _decode(self, asked: Question) -> tuple[UUID | None, list[Picture]]:
-        """All pictures of a question, and the content of the query's own file if it has one."""
+    def _decode(self, asked: Question) -> tuple[UUID | None, list[LoadedImage]]:
+        """All images of a question, and the content of the query's own file if it has one."""
         least = self.encoder.card.area
         identity, name, source = None, None, asked.image
         with _naming(asked.image):
@@ -147,31 +153,31 @@ class Searcher:
                 name, source = source, read_bytes(Path(source), self.limits)
             if isinstance(source, bytes | bytearray | memoryview) and asked.region is None:
                 identity = content_id(bytes(source))
-            pictures = [
+            images = [
                 load(source, min_pixels=least, region=asked.region, limits=self.limits, name=name)
             ]
         for other in (*asked.like, *asked.unlike):
             with _naming(other):
-                pictures.append(load(other, min_pixels=least, limits=self.limits))
-        return identity, pictures
+                images.append(load(other, min_pixels=least, limits=self.limits))
+        return identity, images
 
     def _encode(
-        self, pictures: list[Picture], sought: int
-    ) -> tuple[NDArray[np.float32], LocalParts]:
+        self, images: list[LoadedImage], positive: int
+    ) -> tuple[NDArray[np.float32], LocalFeatures]:
         """One unit vector: the mean of what is sought, less half the mean of what is not.
 
-        Rocchio's feedback (Rocchio 1971); pictures beyond the first `sought` are what is not.
-        With it come the local parts of the first.
+        Rocchio's feedback (Rocchio 1971); images beyond the first `sought` are what is not.
+        With it come the local features of the first.
         """
-        features = self.encoder.encode([picture.array for picture in pictures])
+        features = self.encoder.encode([image.array for image in images])
         vectors = np.stack([each.vector for each in features])
-        towards: NDArray[np.float32] = vectors[:sought].mean(axis=0)
-        if len(vectors) > sought:
-            towards -= _NEGATIVE_WEIGHT * vectors[sought:].mean(axis=0)
+        towards: NDArray[np.float32] = vectors[:positive].mean(axis=0)
+        if len(vectors) > positive:
+            towards -= _NEGATIVE_WEIGHT * vectors[positive:].mean(axis=0)
         length = np.linalg.norm(towards)
         if length < 1e-6:  # opposite examples cancel out; then the query alone has to do
             towards, length = vectors[0], np.linalg.norm(vectors[0])
-        return np.asarray(towards / length, np.float32), features[0].parts
+        return np.asarray(towards / length, np.float32), features[0].local
 
     def _matches(
         self, vector: NDArray[np.float32], where: Condition | None, wanted: int, *, exact: bool
@@ -179,7 +185,7 @@ class Searcher:
         """The best matches and their files; more are asked for until enough of them have files.
 
         A vector that no file has yet, or any more, belongs to a change that is under way; and of
-        a picture with copies it may turn out that none lies where the condition wants it.
+        an image with copies it may turn out that none lies where the condition wants it.
         """
         ask = wanted
         relaxed = None if where is None else for_some_copy(where)
@@ -192,15 +198,15 @@ class Searcher:
                 return [match for match in matches if inside.get(match.id)], inside
             ask *= 2
 
-    def _deep(
+    def _small_objects(
         self,
-        look: SecondLook,
+        look: Verifier,
         image: NDArray[np.uint8],
         vector: NDArray[np.float32],
         where: Condition | None,
         wanted: int,
     ) -> tuple[list[Match], dict[UUID, list[Path]], list[float]]:
-        """As `_matches`, by the local parts of every picture, and with their scores.
+        """As `_matches`, by the local features of every image, and with their scores.
 
         The matches themselves have the vectors' scores, as of any search.
         """
@@ -213,7 +219,7 @@ class Searcher:
             contents = self.catalog.contents(folders)
             return {i for i, c in contents.items() if relaxed.matches(c.attributes(folders[i]))}
 
-        best = look.deepest(image, wanted, allowed)
+        best = look.find_small_objects(image, wanted, allowed)
         inside = self._inside(where, self.catalog.files_of(match.id for match in best))
         vectors = self.store.vectors([match.id for match in best])
         best = [match for match in best if inside.get(match.id) and match.id in vectors]
@@ -222,16 +228,16 @@ class Searcher:
 
     def _reranked(
         self,
-        rerank: Reranking | PartReranking,
+        rerank: Reranking | LocalReranking,
         image: NDArray[np.uint8],
         vector: NDArray[np.float32],
         matches: list[Match],
         top: int,
     ) -> list[Match]:
         """The best matches in the order of a re-ranking; the others stay below."""
-        if isinstance(rerank, PartReranking):
-            assert self.second_look is not None  # noqa: S101 - see `search`
-            scored = self.second_look.compared(rerank.compare, image, matches[:top])
+        if isinstance(rerank, LocalReranking):
+            assert self.verifier is not None  # noqa: S101 - see `search`
+            scored = self.verifier.compared(rerank.compare, image, matches[:top])
         else:
             vectors = self.store.vectors([match.id for match in matches[:top]])
             known = [match.id for match in matches[:top] if match.id in vectors]
@@ -246,7 +252,7 @@ class Searcher:
     ) -> dict[UUID, list[Path]]:
         """Of the files of each content those that meet the condition where they lie.
 
-        A picture with copies in two folders passes a condition on either: of its copies only
+        An image with copies in two folders passes a condition on either: of its copies only
         those in the right folder are answers.
         """
         copied = [i for i, copies in files.items() if len(copies) > 1]
@@ -266,7 +272,7 @@ class Searcher:
 def _hits(
     matches: list[Match],
     files: dict[UUID, list[Path]],
-    seen: dict[UUID, Seen],
+    seen: dict[UUID, Verified],
     identity: UUID | None,
 ) -> Iterator[Hit]:
     ranks = count(1)
@@ -276,7 +282,7 @@ def _hits(
         else:
             evidence = {"verdict": Verdict.IDENTICAL} if match.id == identity else {}
         for path in files[match.id]:
-            # Float16 rounding can lift a picture's score against itself above 1.
+            # Float16 rounding can lift an image's score against itself above 1.
             yield Hit(next(ranks), path, min(match.score, 1.0), evidence)
 
 
@@ -295,7 +301,7 @@ class _Clock:
 
 @contextmanager
 def _naming(image: ImageSource) -> Iterator[None]:
-    """Put the name of a picture before the reason why it cannot be used."""
+    """Put the name of an image before the reason why it cannot be used."""
     try:
         yield
     except (ImageError, QueryError) as error:

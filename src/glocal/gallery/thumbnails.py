@@ -1,6 +1,6 @@
-"""Small grey pictures, by whose pixels a copy is told from another photo of the same thing.
+"""Small grey images, by whose pixels a copy is told from another photo of the same thing.
 
-They are kept behind a picture's local parts; those of galleries that were made before that are
+They are kept behind an image's local features; those of galleries that were made before that are
 read from their files when they are asked for.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.parts import small_picture
+from glocal.gallery.packed_features import small_image
 from glocal.images import Limits, load
 from glocal.ranking.alignment import SIDE
 
@@ -36,7 +36,7 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def to_jpeg(small: NDArray[np.uint8]) -> bytes:
-    """A small picture as the gallery keeps it: 3 to 7 kB."""
+    """A small image as the gallery keeps it: 3 to 7 kB."""
     from PIL import Image
 
     written = io.BytesIO()
@@ -60,7 +60,7 @@ def from_jpeg(data: bytes) -> NDArray[np.float32] | None:
 
 
 class Thumbnails:
-    """The small pictures of a gallery.
+    """The small images of a gallery.
 
     Args:
         catalog: the gallery's, which has them or knows the files.
@@ -84,8 +84,8 @@ class Thumbnails:
         return None if found is None else found.astype(np.float32)
 
     def _find(self, content: UUID) -> NDArray[np.uint8] | None:
-        packed = self._catalog.parts([content]).get(content)
-        kept = None if packed is None else from_jpeg(small_picture(packed))
+        packed = self._catalog.local_features([content]).get(content)
+        kept = None if packed is None else from_jpeg(small_image(packed))
         if kept is not None:
             return kept.astype(np.uint8)
         for _, path in self._catalog.files_of([content]).get(content, []):

@@ -1,4 +1,4 @@
-"""Find pictures below a folder, without following anything anywhere it should not go."""
+"""Find images below a folder, without following anything anywhere it should not go."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glocal.images import is_picture_name
+from glocal.images import has_image_suffix
 
 _SKIPPED = {"$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A picture file: its name in its folder, its size in bytes, its time as `modified_ns`."""
+    """An image file: its name in its folder, its size in bytes, its time as `modified_ns`."""
 
     name: bytes
     size: int
@@ -24,7 +24,7 @@ class FoundFile:
 
 @dataclass(slots=True)
 class FoundFolder:
-    """One folder and the pictures right inside it.
+    """One folder and the images right inside it.
 
     Attributes:
         path: of the folder.
@@ -46,7 +46,7 @@ def walk(root: Path, leave_out: Path) -> Iterator[FoundFolder]:
 
     Hidden files and folders, the bins of operating systems and the folder `leave_out`, by whichever
     path it is met, are passed over. Links
-    to folders are not followed, so no loop is possible and no picture is met twice; links to files
+    to folders are not followed, so no loop is possible and no image is met twice; links to files
     are. Memory grows with the largest folder, not with the tree.
     """
     waiting = [root]
@@ -64,7 +64,7 @@ def single_file(path: Path) -> FoundFolder:
 
 
 def reaches(root: Path, path: Path) -> bool:
-    """Whether the walk of a folder comes to a path below it, if that is a picture or a folder."""
+    """Whether the walk of a folder comes to a path below it, if that is an image or a folder."""
     below = path.relative_to(root).parts
     steps = [root.joinpath(*below[: depth + 1]) for depth in range(len(below))]
     if any(is_hidden(step) for step in steps):
@@ -73,7 +73,7 @@ def reaches(root: Path, path: Path) -> bool:
         return False
     if path.is_dir():
         return not path.is_symlink()
-    return is_picture_name(path.name)
+    return has_image_suffix(path.name)
 
 
 def is_same(path: Path, other: Path) -> bool:
@@ -96,7 +96,7 @@ def modified_ns(found: os.stat_result) -> int:
 
 
 def is_hidden(path: Path | os.DirEntry[str]) -> bool:
-    """Whether a name marks what people do not mean by their pictures."""
+    """Whether a name marks what people do not mean by their images."""
     return path.name.startswith(".") or path.name in _SKIPPED
 
 
@@ -112,7 +112,7 @@ def _list(path: Path, waiting: list[Path]) -> FoundFolder:
                     below = path / entry.name
                     if not _is_junction(below):
                         waiting.append(below)
-                elif is_picture_name(entry.name):
+                elif has_image_suffix(entry.name):
                     _take(folder, entry.name, entry)
     except OSError as error:
         folder.unreadable = f"the folder cannot be read: {_reason(error)}"

@@ -5,12 +5,12 @@
     folder = ~/Pictures/2019          in that folder or below
     camera = "canon eos"              the camera's name contains it, whatever the case
     taken >= 2019-05  taken = 2019    year, month, day or second: 2019-05-17T10:30:00
-    width >= 2000     height < 500    pixels of the upright picture
+    width >= 2000     height < 500    pixels of the upright image
     bytes > 2MB                       size of the file, with kB, MB or GB
     near 48.8583,2.2945 within 5 km   latitude,longitude in degrees
 
 joined by ``and``, ``or``, ``not`` and parentheses; ``and`` binds tighter than ``or``. A value with
-spaces or parentheses stands in quotes. ``=  !=  <  <=  >  >=`` compare; a picture that does not say
+spaces or parentheses stands in quotes. ``=  !=  <  <=  >  >=`` compare; an image that does not say
 (no date, no place) meets no comparison.
 """
 

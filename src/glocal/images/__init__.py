@@ -1,16 +1,24 @@
-"""Pictures in: any source to upright RGB and the facts its file tells."""
+"""Images in: any source to upright RGB and the facts its file tells."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glocal.images.decode import Picture, load
+from glocal.images.decode import LoadedImage, load
 from glocal.images.facts import Facts
-from glocal.images.formats import is_picture_name
+from glocal.images.formats import has_image_suffix
 from glocal.images.limits import Limits
 from glocal.images.sources import read_bytes
 
 if TYPE_CHECKING:
     from glocal.images.decode import ImageSource
 
-__all__ = ["Facts", "ImageSource", "Limits", "Picture", "is_picture_name", "load", "read_bytes"]
+__all__ = [
+    "Facts",
+    "ImageSource",
+    "Limits",
+    "LoadedImage",
+    "has_image_suffix",
+    "load",
+    "read_bytes",
+]

@@ -1,4 +1,4 @@
-"""Pictures that are numpy arrays already."""
+"""Images that are numpy arrays already."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _ACCEPTED = (
 
 
 def check_array(array: NDArray[Any]) -> tuple[int, int]:
-    """Return the height and width of an array that can be a picture.
+    """Return the height and width of an array that can be an image.
 
     Raises:
         ImageError: another shape or type; the text says which are accepted.
     """
     shape, dtype = array.shape, array.dtype
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 3, 4)) or 0 in shape:
-        raise ImageError(f"an array of shape {shape} is no picture; {_ACCEPTED}")
+        raise ImageError(f"an array of shape {shape} is no image; {_ACCEPTED}")
     if dtype not in (np.uint8, np.uint16) and dtype.kind != "f":
-        raise ImageError(f"an array of {dtype} is no picture; {_ACCEPTED}")
+        raise ImageError(f"an array of {dtype} is no image; {_ACCEPTED}")
     return int(shape[0]), int(shape[1])
 
 

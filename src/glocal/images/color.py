@@ -26,7 +26,7 @@ def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
 
     Args:
         image: decoded; it is not changed.
-        factor: average boxes of so many pixels a side into one, to keep large pictures small.
+        factor: average boxes of so many pixels a side into one, to keep large images small.
     """
     profile = image.info.get("icc_profile")
     if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
@@ -43,8 +43,8 @@ def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
 def apply_profile(image: Image.Image, profile: object) -> Image.Image:
     """Convert an "L", "RGB" or "CMYK" image to sRGB by its ICC profile, if it has a usable one.
 
-    A profile that is broken, or is for another kind of picture, is ignored: colours somewhat off
-    find the same thing; a refused picture finds nothing.
+    A profile that is broken, or is for another kind of image, is ignored: colours somewhat off
+    find the same thing; a refused image finds nothing.
     """
     if not isinstance(profile, bytes) or not 128 <= len(profile) <= _LARGEST_PROFILE:
         return image
@@ -108,7 +108,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if values.dtype.kind == "f":
         return Image.fromarray(_from_float(values))
     largest = int(values.max(initial=0))
-    # 16 bits unless a value says otherwise: a dark 16-bit picture is dark, not an 8-bit one.
+    # 16 bits unless a value says otherwise: a dark 16-bit image is dark, not an 8-bit one.
     shift = max(largest.bit_length() - 8, 8)
     return Image.fromarray((np.maximum(values, 0) >> shift).astype(np.uint8))
 

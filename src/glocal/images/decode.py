@@ -1,4 +1,4 @@
-"""Any picture to upright RGB, decoded no larger than it is needed."""
+"""Any image to upright RGB, decoded no larger than it is needed."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
 
 _DEFAULT_LIMITS = Limits()
 
-# Decoding threads each hold one picture. That is small change with photos, which are decoded
+# Decoding threads each hold one image. That is small change with photos, which are decoded
 # scaled, but four TIFF scans of 100 megapixels at once are gigabytes: large ones take turns.
 _HUGE_PIXELS = 16_000_000
 _huge_decode = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A decoded picture.
+class LoadedImage:
+    """A decoded image.
 
     Attributes:
         array: ``(h, w, 3)`` uint8 sRGB, upright; may be smaller than the facts' size, and is only
             the region where one was asked for.
-        facts: of the whole picture.
+        facts: of the whole image.
     """
 
     array: NDArray[np.uint8]
@@ -72,30 +72,30 @@ def load(
     region: Region | None = None,
     limits: Limits = _DEFAULT_LIMITS,
     name: str | os.PathLike[str] | None = None,
-) -> Picture:
-    """Decode any picture to upright RGB.
+) -> LoadedImage:
+    """Decode any image to upright RGB.
 
     Args:
         source: a path, encoded bytes, a binary stream, a PIL image, or an array: ``(h, w)`` or
             ``(h, w, 1 | 3 | 4)`` of uint8, uint16, or float from 0 to 1, taken as upright sRGB.
         min_side: the shorter side of what is returned may go down to this many pixels, which
             saves most of the time and memory of a large photo; None decodes all pixels. Smaller
-            pictures are never enlarged.
+            images are never enlarged.
         min_pixels: in place of ``min_side``, when width times height is what matters.
-        region: X, Y, W, H of the upright picture: fractions if all four are at most 1, else
+        region: X, Y, W, H of the upright image: fractions if all four are at most 1, else
             pixels. Only this part is returned, and ``min_side`` and ``min_pixels`` are of it.
         limits: what is refused as too large.
         name: of the file that bytes were read from; only some camera RAW needs it, which by its
             content alone is TIFF.
 
     Returns:
-        The picture; ``facts`` are those of the whole, at full size. Errors have the bare reason
+        The image; ``facts`` are those of the whole, at full size. Errors have the bare reason
         as their text, for lists of ``file: reason``; the path is a note on the exception.
 
     Raises:
         ImageMissingError: no file at that path.
         ImageError: nothing that glocal can decode, whatever a decoder raised.
-        QueryError: a region outside the picture, or a ``min_side`` or ``min_pixels``
+        QueryError: a region outside the image, or a ``min_side`` or ``min_pixels``
             below 1, or both of them.
     """
     if min_side is not None and min_pixels is not None:
@@ -115,7 +115,7 @@ def load(
         try:
             return _load_bytes(data, wanted, raw_name=is_raw_name(source))
         except ImageError as error:
-            error.add_note(f"picture: {os.fsdecode(source)}")
+            error.add_note(f"image: {os.fsdecode(source)}")
             raise
     if callable(read := getattr(source, "read", None)):
         return _load_bytes(read_stream(read, limits), wanted)
@@ -132,7 +132,7 @@ class _Wanted:
     limits: Limits
 
     def scale(self, width: int, height: int) -> float:
-        """The smallest scale, at most 1, that keeps enough of an upright picture's region."""
+        """The smallest scale, at most 1, that keeps enough of an upright image's region."""
         box = pixel_box(self.region, width, height)
         if self.min_side is not None:
             return min(1.0, self.min_side / box.shorter)
@@ -148,7 +148,7 @@ class _Wanted:
         Args:
             stored: ``(h, w, 1 | 3)`` as the file has it, at any scale.
             orientation: EXIF, 1 to 8.
-            width, height: of the upright picture at full size.
+            width, height: of the upright image at full size.
         """
         upright = _upright(stored, orientation)
         to_height, to_width = upright.shape[:2]
@@ -161,20 +161,20 @@ class _Wanted:
         return np.require(upright, requirements=["C", "W", "O"])
 
 
-def _load_array(array: NDArray[Any], wanted: _Wanted) -> Picture:
+def _load_array(array: NDArray[Any], wanted: _Wanted) -> LoadedImage:
     height, width = check_array(array)
     wanted.limits.check_pixels(width, height)
     facts = Facts(width=width, height=height, format="array", bytes=None)
     rgb = wanted.cut(array_to_rgb(array), 1, width, height)
-    return Picture(rgb.copy() if np.may_share_memory(rgb, array) else rgb, facts)
+    return LoadedImage(rgb.copy() if np.may_share_memory(rgb, array) else rgb, facts)
 
 
-def _load_image(image: object, wanted: _Wanted) -> Picture:
+def _load_image(image: object, wanted: _Wanted) -> LoadedImage:
     from PIL import Image
 
     if not isinstance(image, Image.Image):
         raise ImageError(
-            f"a {type(image).__name__} is no picture: give a path, bytes, a binary stream, "
+            f"a {type(image).__name__} is no image: give a path, bytes, a binary stream, "
             "a PIL image or a numpy array"
         )
     name = image.format or "image"
@@ -182,11 +182,11 @@ def _load_image(image: object, wanted: _Wanted) -> Picture:
         return _decode_pillow(image, name, None, wanted)
 
 
-def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Picture:
+def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> LoadedImage:
     name = detect(data)
     if name is None:
         raise ImageError(
-            "not a picture: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
+            "not an image: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
             "PPM and camera RAW"
         )
     if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
@@ -199,29 +199,29 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Pict
         return _decode_pillow(image, name, len(data), wanted)
 
 
-def _load_raw(data: bytes, wanted: _Wanted) -> Picture:
+def _load_raw(data: bytes, wanted: _Wanted) -> LoadedImage:
     preview, orientation = embedded_preview(data)
-    picture = _decode_jpeg(preview, open_header(preview, "JPEG"), wanted, orientation=orientation)
-    return replace(picture, facts=replace(picture.facts, format="RAW", bytes=len(data)))
+    image = _decode_jpeg(preview, open_header(preview, "JPEG"), wanted, orientation=orientation)
+    return replace(image, facts=replace(image.facts, format="RAW", bytes=len(data)))
 
 
 def _decode_jpeg(
     data: bytes, image: Image.Image, wanted: _Wanted, *, orientation: int | None = None
-) -> Picture:
+) -> LoadedImage:
     wanted.limits.check_pixels(*image.size)
     orientation = read_orientation(image) if orientation is None else orientation
     width, height = image.size if orientation < 5 else image.size[::-1]
     facts = read_facts(image, width, height, "JPEG", len(data))
     scale = wanted.scale(width, height)
     least = (_ceil(image.width * scale), _ceil(image.height * scale))
-    # A progressive picture is held whole as coefficients, however small it is decoded.
+    # A progressive image is held whole as coefficients, however small it is decoded.
     pixels = image.width * image.height if "progressive" in image.info else least[0] * least[1]
     with _one_at_a_time(pixels):
         array = decode_scaled(data, image, least)
-        return Picture(wanted.cut(array, orientation, width, height), facts)
+        return LoadedImage(wanted.cut(array, orientation, width, height), facts)
 
 
-def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wanted) -> Picture:
+def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wanted) -> LoadedImage:
     wanted.limits.check_pixels(*image.size)
     with _one_at_a_time(image.width * image.height):
         # Loading comes first: TIFF is turned upright by it, PNG may keep its EXIF at the end.
@@ -231,7 +231,7 @@ def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wan
         width, height = image.size if orientation < 5 else image.size[::-1]
         facts = read_facts(image, width, height, name, size)
         array = to_srgb(image, factor=max(1, int(1 / wanted.scale(width, height) + 1e-9)))
-        return Picture(wanted.cut(array, orientation, width, height), facts)
+        return LoadedImage(wanted.cut(array, orientation, width, height), facts)
 
 
 def _upright(stored: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

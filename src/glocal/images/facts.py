@@ -1,4 +1,4 @@
-"""What a picture's file says of itself: size, time, camera, place."""
+"""What an image's file says of itself: size, time, camera, place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CAMERA_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a picture besides its pixels.
+    """What is known of an image besides its pixels.
 
     Attributes:
         width, height: the full upright size in pixels, also where less was decoded.
@@ -46,7 +46,7 @@ class Facts:
 def read_facts(
     image: Image.Image, width: int, height: int, format_name: str, size: int | None
 ) -> Facts:
-    """Gather the facts of an opened picture; EXIF that cannot be understood becomes None.
+    """Gather the facts of an opened image; EXIF that cannot be understood becomes None.
 
     Args:
         image: opened, with its header read.
@@ -77,7 +77,7 @@ def read_orientation(image: Image.Image) -> int:
     """Read the EXIF orientation, 1 to 8; 1 where it is absent or means nothing."""
     try:
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # noqa: BLE001 - as above: a picture without legible EXIF is upright
+    except Exception:  # noqa: BLE001 - as above: an image without legible EXIF is upright
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

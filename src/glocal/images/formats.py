@@ -38,8 +38,8 @@ _HEIF_BRANDS = frozenset(
 )
 
 
-def is_picture_name(name: str | os.PathLike[str]) -> bool:
-    """Tell by its extension whether a file of a folder is worth opening as a picture.
+def has_image_suffix(name: str | os.PathLike[str]) -> bool:
+    """Tell by its extension whether a file of a folder is worth opening as an image.
 
     Only for walking folders: what a file is, its content decides. Camera RAW counts where the
     package that reads it (the extra ``raw``) is installed.
@@ -87,7 +87,7 @@ def detect(data: bytes) -> str | None:
 
 
 def open_header(data: bytes, name: str) -> Image.Image:
-    """Open the bytes of a picture of a known format with Pillow, reading no further than needed.
+    """Open the bytes of an image of a known format with Pillow, reading no further than needed.
 
     ``PIL.Image.open`` is not used: it tries formats by guess, and compares with the process-wide
     ``MAX_IMAGE_PIXELS``, which is the caller's to set and not ours; glocal checks its own limit.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 # Encoders write about ten scans. A file of a few kilobytes can hold thousands, each of which
-# costs a pass over every pixel the header claims: minutes for one picture.
+# costs a pass over every pixel the header claims: minutes for one image.
 _MOST_SCANS = 500
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -49,7 +49,7 @@ def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> ND
 
 
 def count_scans(data: bytes) -> int:
-    """Count the scans of the first picture of a JPEG file.
+    """Count the scans of the first image of a JPEG file.
 
     Thumbnails in its segments and videos behind its end are not counted: both may hold any bytes.
     """

@@ -1,4 +1,4 @@
-"""How large a picture may be before glocal refuses to open it."""
+"""How large an image may be before glocal refuses to open it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glocal.errors import ImageError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a picture may cost before it is refused; both are checked before decoding.
+    """What an image may cost before it is refused; both are checked before decoding.
 
     A few kilobytes of PNG or WebP can claim billions of pixels, and a folder of photos can hold a
     disk image named ``.tif``. The defaults let through everything a camera makes today and stop
@@ -26,7 +26,7 @@ class Limits:
     max_pixels: int = 120_000_000
 
     def check_pixels(self, width: int, height: int) -> None:
-        """Refuse a picture by the size its header claims.
+        """Refuse an image by the size its header claims.
 
         Raises:
             ImageError: no pixels at all, or more than ``max_pixels``.

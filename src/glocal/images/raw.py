@@ -8,7 +8,7 @@ import struct
 from glocal.errors import ImageError
 
 _NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 0x00FE, 0x014A, 0xC612
-# LibRaw tells how to turn the sensor's picture; EXIF has other numbers for the same.
+# LibRaw tells how to turn the sensor's image; EXIF has other numbers for the same.
 _ORIENTATION_OF_FLIP = {0: 1, 3: 3, 5: 8, 6: 6}
 
 
@@ -22,8 +22,8 @@ def embedded_preview(data: bytes) -> tuple[bytes, int]:
         The preview as JPEG, and its EXIF orientation, 1 to 8.
 
     Raises:
-        ImageError: the package that reads RAW is not installed (an error of this picture and not
-            of the run: a folder may hold other pictures); no preview in it, or one that is no JPEG.
+        ImageError: the package that reads RAW is not installed (an error of this image and not
+            of the run: a folder may hold other images); no preview in it, or one that is no JPEG.
     """
     try:
         import rawpy
@@ -41,7 +41,7 @@ def embedded_preview(data: bytes) -> tuple[bytes, int]:
 
 
 def is_raw_tiff(data: bytes) -> bool:
-    """Tell a RAW file that is TIFF inside (DNG, NEF, ARW) from a TIFF picture.
+    """Tell a RAW file that is TIFF inside (DNG, NEF, ARW) from a TIFF image.
 
     Its first directory says that it is a DNG, or that it describes only a reduced version and
     lists the directories that have the rest.

@@ -1,4 +1,4 @@
-"""A part of a picture, as a person names it and as a decoder needs it."""
+"""A part of an image, as a person names it and as a decoder needs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Region = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Whole pixels of the upright picture: ``left <= x < right``, ``top <= y < bottom``."""
+    """Whole pixels of the upright image: ``left <= x < right``, ``top <= y < bottom``."""
 
     left: int
     top: int
@@ -30,7 +30,7 @@ class Box:
         return min(self.right - self.left, self.bottom - self.top)
 
     def scaled(self, width: int, height: int, to_width: int, to_height: int) -> Box:
-        """Find the same box in the picture decoded at another size, never less than it covers."""
+        """Find the same box in the image decoded at another size, never less than it covers."""
         return Box(
             self.left * to_width // width,
             self.top * to_height // height,
@@ -40,14 +40,14 @@ class Box:
 
 
 def pixel_box(region: Region | None, width: int, height: int) -> Box:
-    """Turn X, Y, W, H into whole pixels of an upright picture; None is all of it.
+    """Turn X, Y, W, H into whole pixels of an upright image; None is all of it.
 
-    Four values that are all at most 1 are fractions of the picture, so ``(0, 0, 1, 1)`` is the
+    Four values that are all at most 1 are fractions of the image, so ``(0, 0, 1, 1)`` is the
     whole; anything else is pixels. What sticks out is cut off, and edges go outwards to whole
     pixels.
 
     Raises:
-        QueryError: not four finite numbers, no width or height, or nothing of it in the picture.
+        QueryError: not four finite numbers, no width or height, or nothing of it in the image.
     """
     if region is None:
         return Box(0, 0, width, height)
@@ -67,5 +67,5 @@ def pixel_box(region: Region | None, width: int, height: int) -> Box:
     right = min(width, math.ceil(min(x + w, width) - 1e-6))
     bottom = min(height, math.ceil(min(y + h, height) - 1e-6))
     if right <= left or bottom <= top:
-        raise QueryError(f"region {shown} covers no pixel of the picture of {width} x {height}")
+        raise QueryError(f"region {shown} covers no pixel of the image of {width} x {height}")
     return Box(left, top, right, bottom)

@@ -34,7 +34,7 @@ def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
     try:
         return _read_regular(source_path, limits)
     except ImageError as error:
-        error.add_note(f"picture: {os.fsdecode(source_path)}")
+        error.add_note(f"image: {os.fsdecode(source_path)}")
         raise
 
 

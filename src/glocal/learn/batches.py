@@ -1,4 +1,4 @@
-"""Which pictures make a step, and how they get there: the same ones for the same seed."""
+"""Which images make a step, and how they get there: the same ones for the same seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from glocal.learn.augment.cutmix import cutmix
 
-_TOGETHER = 4  # pictures of one label in a batch, where it has so many
+_TOGETHER = 4  # images of one label in a batch, where it has so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class Slot:
     """One place in a batch.
 
     Attributes:
-        picture: number of the picture in the collection.
-        label: number of what it shows, or of the picture itself for views.
+        image: number of the image in the collection.
+        label: number of what it shows, or of the image itself for views.
         view: whether it is a view for self-supervision.
     """
 
-    picture: int
+    image: int
     label: int
     view: bool
 
@@ -34,9 +34,9 @@ class Plan:
     """What each step of a training takes; any step can be asked for, in any order.
 
     Args:
-        labels: ``(n,)`` int64, of every picture; -1 for those without one.
-        labelled: how many labelled pictures are in a batch; 0 for none.
-        viewed: how many pictures come in two views each; 0 for none.
+        labels: ``(n,)`` int64, of every image; -1 for those without one.
+        labelled: how many labelled images are in a batch; 0 for none.
+        viewed: how many images come in two views each; 0 for none.
         seed: of the order.
     """
 
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def epoch_steps(self) -> int:
-        """Steps until every picture has been seen about once."""
+        """Steps until every image has been seen about once."""
         need = [
             -(-count // size)
             for count, size in (
@@ -63,7 +63,7 @@ class Plan:
         """The places of a step, counted from 0: labelled ones, first views, second views."""
         own = self._take("labelled", step, self.labelled)
         twice = self._take("viewed", step, self.viewed)
-        views = [Slot(int(picture), int(picture), True) for picture in twice]
+        views = [Slot(int(image), int(image), True) for image in twice]
         return [Slot(int(p), int(self.labels[p]), False) for p in own] + views + views
 
     def _take(self, kind: str, step: int, count: int) -> NDArray[np.int64]:
@@ -90,17 +90,17 @@ class Plan:
         return known[1]
 
     def _grouped(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """All labelled pictures, a few of one label together: objectives compare them."""
+        """All labelled images, a few of one label together: objectives compare them."""
         groups = []
         for label in range(int(self.labels.max()) + 1):
             own = random.permutation(np.flatnonzero(self.labels == label))
-            # Groups of even size: one picture left over would have no partner.
+            # Groups of even size: one image left over would have no partner.
             groups += np.array_split(own, max(1, round(len(own) / _TOGETHER)))
         return np.concatenate([groups[number] for number in random.permutation(len(groups))])
 
 
 Loader = Callable[[Slot, np.random.Generator], NDArray[np.uint8]]
-"""Makes the picture ``(side, side, 3)`` of a place, with all its randomness from the generator."""
+"""Makes the image ``(side, side, 3)`` of a place, with all its randomness from the generator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,10 @@ class Batch:
     """What a step learns from.
 
     Attributes:
-        images: ``(b, side, side, 3)`` uint8: labelled pictures, first views, second views.
-        labels: ``(b,)`` int64, of labelled pictures what they show, of views the picture.
-        labelled: how many of them are labelled pictures.
-        second: ``(b,)`` int64, the other picture of a mixed view, -1 elsewhere; None where no
+        images: ``(b, side, side, 3)`` uint8: labelled images, first views, second views.
+        labels: ``(b,)`` int64, of labelled images what they show, of views the image.
+        labelled: how many of them are labelled images.
+        second: ``(b,)`` int64, the other image of a mixed view, -1 elsewhere; None where no
             view is mixed.
     """
 
@@ -122,9 +122,9 @@ class Batch:
 
 
 def mix(batch: Batch, share: float, random: np.random.Generator) -> Batch:
-    """Lay a part of another picture's view over some of the views, as `cutmix` does.
+    """Lay a part of another image's view over some of the views, as `cutmix` does.
 
-    Such a view shows two pictures, and `glocal.learn.objectives.instance` has it find the views of
+    Such a view shows two images, and `glocal.learn.objectives.instance` has it find the views of
     both. Parts come from the views as they were before.
 
     Args:
@@ -152,10 +152,10 @@ def stream(
 
     Args:
         plan: says what is in them.
-        load: makes a picture; it may be called from several threads at once.
+        load: makes an image; it may be called from several threads at once.
         first: step to begin with.
         workers: threads.
-        mixed: share of the views that are mixed of two pictures.
+        mixed: share of the views that are mixed of two images.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-load")
     waiting: deque[tuple[list[Slot], list[Future[NDArray[np.uint8]]]]] = deque()

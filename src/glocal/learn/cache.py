@@ -1,4 +1,4 @@
-"""Small copies of the training pictures: decoding the files anew would cost more than learning."""
+"""Small copies of the training images: decoding the files anew would cost more than learning."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _BYTES_EACH = 60_000  # of a copy with a shorter side of 288, on the generous si
 _AHEAD = 64
 
 
-class PictureCache:
-    """Pictures by their path, as JPEG of a small size in one file beside an index.
+class ImageCache:
+    """Images by their path, as JPEG of a small size in one file beside an index.
 
-    Filling it may be interrupted at any time, and goes on from there. A picture whose file has
+    Filling it may be interrupted at any time, and goes on from there. An image whose file has
     changed is copied again.
 
     Args:
         folder: where it lies; made when it is not there.
-        side: the copies' shorter side in pixels; smaller pictures stay as they are.
+        side: the copies' shorter side in pixels; smaller images stay as they are.
     """
 
     def __init__(self, folder: Path, *, side: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.side = side
         self._pack, self._index = (
-            folder / f"pictures-{side}.pack",
-            folder / f"pictures-{side}.jsonl",
+            folder / f"images-{side}.pack",
+            folder / f"images-{side}.jsonl",
         )
         self._entries: dict[str, dict[str, Any]] = {}
         self._read_index()
@@ -54,12 +54,12 @@ class PictureCache:
         """Copy what is not there yet.
 
         Args:
-            paths: of pictures.
+            paths: of images.
             workers: threads that decode.
             progress: hears how many of how many are done.
 
         Returns:
-            The pictures that cannot be used, with the reason.
+            The images that cannot be used, with the reason.
 
         Raises:
             DiskFullError: there is no room for the copies.
@@ -107,7 +107,7 @@ class PictureCache:
         self._entries[entry["path"]] = entry
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """The copy of a picture, ``(h, w, 3)`` uint8; safe to call from many threads at once.
+        """The copy of an image, ``(h, w, 3)`` uint8; safe to call from many threads at once.
 
         Raises:
             ImageError: there is none.
@@ -135,7 +135,7 @@ class PictureCache:
         if min(height, width) < _LEAST_SIDE:
             return f"{width}x{height} pixels are too few to learn from"
         if max(height, width) > _MOST_ASPECT * min(height, width):
-            long = _MOST_ASPECT * min(height, width)  # the middle of a very long picture
+            long = _MOST_ASPECT * min(height, width)  # the middle of a very long image
             top, left = max(0, height - long) // 2, max(0, width - long) // 2
             array = array[top : top + long, left : left + long]
             height, width = array.shape[:2]

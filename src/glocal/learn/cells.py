@@ -1,4 +1,4 @@
-"""Local parts without training: the cells of a map that differ from their surroundings."""
+"""Local features without training: the cells of a map that differ from their surroundings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Cells(nn.Module):
     Args:
         levels: of the backbone's maps; the one before the coarsest is used.
         dim: length of the descriptors.
-        count: of local parts a picture keeps.
+        count: of local features an image keeps.
     """
 
     def __init__(self, levels: Sequence[Level], *, dim: int = 48, count: int = 128) -> None:
@@ -37,7 +37,7 @@ class Cells(nn.Module):
         feature_map = maps[-2] if len(maps) > 1 else maps[-1]
         x = feature_map.detach().float()
         around = functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-        strengths = torch.linalg.vector_norm(x - around, dim=1)
+        scores = torch.linalg.vector_norm(x - around, dim=1)
         unit = functional.normalize(x, dim=1)
-        local, _ = pick_strongest(self.level, unit, strengths, self.count)
-        return Local(local.keypoints, self.whitening(local.descriptors), local.strengths)
+        local, _ = pick_strongest(self.level, unit, scores, self.count)
+        return Local(local.keypoints, self.whitening(local.descriptors), local.scores)

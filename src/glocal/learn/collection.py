@@ -1,4 +1,4 @@
-"""The pictures a model is trained with: folders of labels, tables, or plain folders."""
+"""The images a model is trained with: folders of labels, tables, or plain folders."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from glocal.errors import EvaluationError, LearnError
-from glocal.evaluate.datasets.listing import pictures_below, read_table
-from glocal.images import is_picture_name
+from glocal.evaluate.datasets.listing import images_below, read_table
+from glocal.images import has_image_suffix
 
 Split = Literal["train", "validation"]
 
@@ -24,17 +24,17 @@ _SPLITS: dict[str, Split] = {
     "valid": "validation",
     "validation": "validation",
 }
-_HELD_OUT = 10  # one of so many pictures is held out where nobody says which
+_HELD_OUT = 10  # one of so many images is held out where nobody says which
 _MOST_HELD_OUT = 400  # more would only make each judgement slower
 _LAYOUT = (
-    "a folder with a folder of pictures for each label, or a table with the columns path and "
+    "a folder with a folder of images for each label, or a table with the columns path and "
     "label, and split where train and val are told apart"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture.
+    """One image.
 
     Attributes:
         path: of its file.
@@ -50,7 +50,7 @@ class Sample:
 
 
 def read_labelled(data: Path) -> list[Sample]:
-    """Labelled pictures, in the order of the table or sorted by path.
+    """Labelled images, in the order of the table or sorted by path.
 
     Args:
         data: a folder with a folder for each label, or a CSV file whose paths count from where it
@@ -68,12 +68,12 @@ def read_labelled(data: Path) -> list[Sample]:
             Sample(path, folder.name)
             for folder in sorted(data.iterdir())
             if folder.is_dir() and not folder.name.startswith(".")
-            for path in pictures_below(folder, is_picture_name)
+            for path in images_below(folder, has_image_suffix)
         ]
     except EvaluationError as error:
         raise LearnError(str(error)) from error
     if not found:
-        loose = any(is_picture_name(path.name) for path in data.iterdir())
+        loose = any(has_image_suffix(path.name) for path in data.iterdir())
         raise LearnError(
             f"{data} has no labels: it should be {_LAYOUT}."
             + (" To train without labels, use --objective instance" if loose else "")
@@ -82,19 +82,19 @@ def read_labelled(data: Path) -> list[Sample]:
 
 
 def read_unlabelled(data: Path, source: int) -> list[Sample]:
-    """Every picture below a folder, sorted by path, or those of a table; labels do not count.
+    """Every image below a folder, sorted by path, or those of a table; labels do not count.
 
     Raises:
-        LearnError: there is no picture.
+        LearnError: there is no image.
     """
     try:
         if data.is_file():
             return [replace(sample, label=None, source=source) for sample in _from_table(data)]
-        paths = pictures_below(_require_folder(data, "a folder of pictures"), is_picture_name)
+        paths = images_below(_require_folder(data, "a folder of images"), has_image_suffix)
     except EvaluationError as error:
         raise LearnError(str(error)) from error
     if not paths:
-        raise LearnError(f"there is no picture below {data}")
+        raise LearnError(f"there is no image below {data}")
     return [Sample(path, source=source) for path in paths]
 
 
@@ -107,9 +107,9 @@ def without_twins(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def hold_out(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Choose pictures to judge by, where the data set has not done so.
+    """Choose images to judge by, where the data set has not done so.
 
-    Of labelled pictures, from each label with six or more a tenth, at least two, so that they can
+    Of labelled images, from each label with six or more a tenth, at least two, so that they can
     find each other; of others a tenth in all; never more than 400 of a kind.
 
     Args:
@@ -144,7 +144,7 @@ def check_labels(samples: Sequence[Sample]) -> None:
     """See whether there is something to learn from labels.
 
     Raises:
-        LearnError: fewer than two labels, or labels with a single picture; the text names them.
+        LearnError: fewer than two labels, or labels with a single image; the text names them.
     """
     counts = Counter(s.label for s in samples if s.label is not None and s.split == "train")
     if len(counts) < 2:
@@ -154,8 +154,8 @@ def check_labels(samples: Sequence[Sample]) -> None:
     if single:
         named = ", ".join(single[:5]) + (" and others" if len(single) > 5 else "")
         raise LearnError(
-            f"{len(single)} of {len(counts)} labels have one picture to learn from: {named}. "
-            "Nothing can be found that there is one of: add pictures, or leave these labels out"
+            f"{len(single)} of {len(counts)} labels have one image to learn from: {named}. "
+            "Nothing can be found that there is one of: add images, or leave these labels out"
         )
 
 
@@ -170,7 +170,7 @@ def _from_table(path: Path) -> list[Sample]:
         if split:
             found.append(Sample(path.parent / name, label or None, split))
     if not found:
-        raise LearnError(f"{path} names no picture to learn from")
+        raise LearnError(f"{path} names no image to learn from")
     return found
 
 

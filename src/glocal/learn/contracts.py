@@ -18,9 +18,9 @@ class Level:
     """One of the feature maps a backbone makes.
 
     Attributes:
-        stride: pixels of the picture from one cell to the next.
+        stride: pixels of the image from one cell to the next.
         width: channels.
-        offset: where in the picture the centre of the first cell's receptive field lies, in
+        offset: where in the image the centre of the first cell's receptive field lies, in
             pixels; pixel ``i`` reaches from ``i`` to ``i + 1``. Half a stride only where the
             network pads evenly on both sides, which few do.
     """
@@ -32,26 +32,26 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The local parts of a batch of pictures, each picture's strongest first.
+    """The local features of a batch of images, each image's strongest first.
 
     Attributes:
-        keypoints: ``(b, m, 2)``, x and y as fractions of the picture's width and height.
+        keypoints: ``(b, m, 2)``, x and y as fractions of the image's width and height.
         descriptors: ``(b, m, e)``, unit rows.
         strengths: ``(b, m)``, at least 0.
     """
 
     keypoints: Tensor
     descriptors: Tensor
-    strengths: Tensor
+    scores: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a head makes of a batch of pictures.
+    """What a head makes of a batch of images.
 
     Attributes:
         vector: ``(b, d)``, unit rows.
-        local: the local parts, where the head has some.
+        local: the local features, where the head has some.
         attention: ``(b, h, w)``, at least 0: how much each cell counted, where the head says so.
         kept: what the head's own `Head.loss` needs of this pass; nobody else's business.
     """
@@ -63,14 +63,14 @@ class Output:
 
 
 class Backbone(nn.Module, ABC):
-    """Turns pictures into feature maps.
+    """Turns images into feature maps.
 
     A subclass sets `levels` and `stages`; each stage takes the map before it and makes the map of
     one level, unless the subclass has its own `maps`. Pixel normalisation is inside.
 
     Attributes:
         levels: of the maps, fine to coarse.
-        stages: the modules with the weights, in the order a picture passes them.
+        stages: the modules with the weights, in the order an image passes them.
     """
 
     levels: tuple[Level, ...]
@@ -82,7 +82,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def multiple(self) -> int:
-        """Height and width of a picture are multiples of this many pixels."""
+        """Height and width of an image are multiples of this many pixels."""
         return self.levels[-1].stride
 
     @abstractmethod
@@ -119,7 +119,7 @@ class Backbone(nn.Module, ABC):
             raise LearnError(f"a backbone takes (b, 3, h, w) float, not {shape} {image.dtype}")
         if shape[2] % self.multiple or shape[3] % self.multiple or 0 in shape:
             raise LearnError(
-                f"a picture of {shape[3]}x{shape[2]} pixels does not fit: both sides have to be "
+                f"an image of {shape[3]}x{shape[2]} pixels does not fit: both sides have to be "
                 f"multiples of {self.multiple}"
             )
 
@@ -127,7 +127,7 @@ class Backbone(nn.Module, ABC):
         """Stop the first stages from learning: weights and running statistics stay as they are.
 
         Args:
-            stages: how many, from the picture on; 0 lets all of them learn again.
+            stages: how many, from the image on; 0 lets all of them learn again.
 
         Raises:
             LearnError: there are not that many.
@@ -148,13 +148,13 @@ class Backbone(nn.Module, ABC):
 
 
 class Head(nn.Module, ABC):
-    """Turns feature maps into one vector, and perhaps local parts.
+    """Turns feature maps into one vector, and perhaps local features.
 
     A subclass is built as ``Head(levels, dim=...)``.
 
     Attributes:
         mirrors: mirrored maps give the same vector.
-        fixed_size: its ONNX graph fits pictures of one size only.
+        fixed_size: its ONNX graph fits images of one size only.
         learns_classes: it has weights for classes and wants ``classes=...``; 0 does without.
         dim: length of the vector.
     """
@@ -173,7 +173,7 @@ class Head(nn.Module, ABC):
 
         Args:
             output: of this head, from a pass in training mode.
-            labels: ``(b,)`` int64; of views some of which are mixed of two pictures ``(b, 2)``, -1
+            labels: ``(b,)`` int64; of views some of which are mixed of two images ``(b, 2)``, -1
                 where there is no second one. Heads with classes are never given such.
 
         Returns:
@@ -194,7 +194,7 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         learns_classes: it has weights for classes, so labels count from 0 to ``classes - 1``;
-            otherwise labels only tell which pictures of a batch show the same thing.
+            otherwise labels only tell which images of a batch show the same thing.
     """
 
     learns_classes: ClassVar[bool] = False

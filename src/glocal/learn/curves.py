@@ -1,4 +1,4 @@
-"""What a training did, step by step: lines of JSON, and a picture of them."""
+"""What a training did, step by step: lines of JSON, and an image of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Curves:
     """The log of one training.
 
     Args:
-        path: of the JSON lines; the picture lies beside it.
+        path: of the JSON lines; the image lies beside it.
         step: of the checkpoint to go on from: later lines are of steps that were lost.
     """
 
@@ -37,7 +37,7 @@ class Curves:
             file.write(json.dumps(dict(values)) + "\n")
 
     def draw(self) -> Path:
-        """Draw all lines so far; the picture's path."""
+        """Draw all lines so far; the image's path."""
         losses: dict[str, list[Point]] = {}
         figures: dict[str, list[Point]] = {}
         for line in _lines(self.path):
@@ -48,12 +48,12 @@ class Curves:
                     figures.setdefault(name, []).append((line["step"], value))
         panels = [("loss", {name: _smoothed(points) for name, points in losses.items()})]
         if figures:
-            panels.append(("retrieval on held-out pictures", figures))
-        picture = self.path.with_suffix(".svg")
-        partial = picture.with_suffix(".partial")
+            panels.append(("retrieval on held-out images", figures))
+        image = self.path.with_suffix(".svg")
+        partial = image.with_suffix(".partial")
         partial.write_text(_svg(panels), encoding="utf-8")
-        os.replace(partial, picture)
-        return picture
+        os.replace(partial, image)
+        return image
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

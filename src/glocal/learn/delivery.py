@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.learn.cells import Cells
+from glocal.learn.evaluator import Evaluator
 from glocal.learn.export import export, trace, write_model
 from glocal.learn.finishing import choose_fitting, fit_final, place_keypoints
 from glocal.learn.heads.attentive import Attentive
-from glocal.learn.judging import Judge
 from glocal.learn.model import Model
 from glocal.learn.settings import Settings
 from glocal.learn.training import Trained
@@ -31,8 +31,8 @@ class Delivered:
     Attributes:
         path: of it.
         bytes: its size.
-        difference: of its vectors' numbers from the model's, at most, on random pictures.
-        figures: mean average precision on held-out pictures, by kind; empty where none were.
+        difference: of its vectors' numbers from the model's, at most, on random images.
+        figures: mean average precision on held-out images, by kind; empty where none were.
     """
 
     path: Path
@@ -84,9 +84,9 @@ def deliver(
             model, settings, name=path.stem, licence=licence, training_data=training_data
         )
         card["trained"] |= {"step": trained.step, "finished": trained.finished}
-        card["trained"]["pictures"] = dict(Counter(sample.split for sample in trained.samples))
+        card["trained"]["images"] = dict(Counter(sample.split for sample in trained.samples))
         difference = export(model, card, path, half=half, traced=traced)
-        figures = judge_file(trained.judge, path)
+        figures = evaluate_file(trained.evaluate, path)
         card["accuracy"] = {f"held-out {kind}": round(value, 4) for kind, value in figures.items()}
         replace_card(path, card)
         files.append(Delivered(path, path.stat().st_size, difference, figures))
@@ -136,16 +136,16 @@ def local_dim(local: Cells | Attentive) -> int:
     return local.encode.out_channels
 
 
-def judge_file(judge: Judge, path: Path) -> dict[str, float]:
-    """Retrieval with a model's file on held-out pictures; empty where there are none."""
-    if not judge.able:
+def evaluate_file(evaluate: Evaluator, path: Path) -> dict[str, float]:
+    """Retrieval with a model's file on held-out images; empty where there are none."""
+    if not evaluate.able:
         return {}
     encoder = OnnxEncoder(path)
 
-    def encode(pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        return np.stack([encoder.encode([picture])[0].vector for picture in pictures])
+    def encode(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        return np.stack([encoder.encode([image])[0].vector for image in images])
 
-    return judge(encode)
+    return evaluate(encode)
 
 
 def replace_card(path: Path, card: dict[str, Any]) -> None:

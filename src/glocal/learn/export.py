@@ -35,11 +35,11 @@ def trace(model: Model) -> Any:
         model: on the CPU; it is not changed.
 
     Raises:
-        LearnError: the head fits one size of pictures only.
+        LearnError: the head fits one size of images only.
         MissingExtraError: onnx or onnxscript is not installed.
     """
     if model.head.fixed_size:
-        raise LearnError("this head's graph fits pictures of one size only: export another")
+        raise LearnError("this head's graph fits images of one size only: export another")
     graph = EncoderGraph(copy.deepcopy(model).eval())
     fold_norms(graph)
     return _trace(graph)
@@ -64,10 +64,10 @@ def export(
 
     Returns:
         The largest difference of a vector's number between the file and the model, over random
-        pictures of several shapes.
+        images of several shapes.
 
     Raises:
-        LearnError: the head fits one size of pictures only, or, with weights in single precision,
+        LearnError: the head fits one size of images only, or, with weights in single precision,
             the file does not agree with the model to 1e-4.
         DiskFullError: it cannot be written.
         MissingExtraError: onnx or onnxscript is not installed.
@@ -157,7 +157,7 @@ def compare(model: Model, data: bytes) -> float:
     random = np.random.default_rng(0)
     worst = 0.0
     for height, width in _SHAPES:
-        image = _random_picture(random, height, width)
+        image = _random_image(random, height, width)
         with torch.no_grad():
             expected = graph(torch.from_numpy(image))
         found = session.run(list(graph.outputs), {"image": image})
@@ -170,13 +170,13 @@ def compare(model: Model, data: bytes) -> float:
     return worst
 
 
-def _random_picture(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+def _random_image(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
     """Noise of several grains, ``(1, h, w, 3)``: of fine noise alone, networks see little."""
-    picture = np.zeros((height, width, 3))
+    image = np.zeros((height, width, 3))
     for grain in (4, 8, 16, 32):
         coarse = random.random((height // grain, width // grain, 3))
-        picture += np.kron(coarse, np.ones((grain, grain, 1)))
-    return (picture / 4 * 255).astype(np.uint8)[None]
+        image += np.kron(coarse, np.ones((grain, grain, 1)))
+    return (image / 4 * 255).astype(np.uint8)[None]
 
 
 def _trace(graph: EncoderGraph) -> Any:

@@ -12,18 +12,18 @@ from torch.nn import functional
 
 from glocal.errors import LearnError
 from glocal.learn.collection import Sample
+from glocal.learn.evaluator import model_images
 from glocal.learn.heads.gem import Gem
 from glocal.learn.heads.pooled import Pooled
-from glocal.learn.judging import model_pictures
 from glocal.learn.model import Model
 from glocal.learn.receptive import effective_offsets
 from glocal.learn.registry import part
 from glocal.learn.settings import Settings
 
 _WHITENING = 0.5  # how far variances are evened: halfway, as in glocal's first model
-_MOST_PICTURES = 1500  # of a source; more hardly move the components
+_MOST_IMAGES = 1500  # of a source; more hardly move the components
 _CELL_STEP = 4  # every fourth cell is fitted on: of neighbours, a few say it all
-_PROBED = 6  # pictures by which the places of keypoints are measured
+_PROBED = 6  # images by which the places of keypoints are measured
 _PROBE_SIDE = 320
 
 Read = Callable[[Sample], NDArray[np.uint8]]
@@ -38,7 +38,7 @@ def check_head(settings: Settings) -> None:
     made = part("head", settings.head).load()
     if made.fixed_size:
         raise LearnError(
-            f"the head {settings.head} makes a graph that fits pictures of one size only, and "
+            f"the head {settings.head} makes a graph that fits images of one size only, and "
             "glocal's come in all shapes: choose another to train"
         )
     if settings.final == "whitening" and not issubclass(made, Pooled):
@@ -49,7 +49,7 @@ def check_head(settings: Settings) -> None:
 
 
 def check_whitening(model: Model, samples: Sequence[Sample]) -> None:
-    """See whether there will be enough pictures to whiten a vector.
+    """See whether there will be enough images to whiten a vector.
 
     Args:
         model: with a pooling head.
@@ -66,13 +66,13 @@ def check_whitening(model: Model, samples: Sequence[Sample]) -> None:
         raise LearnError(f"--dim {dim} is more than the {width} features that are whitened")
     if len(samples) < dim:
         raise LearnError(
-            f"{len(samples)} pictures are too few to whiten {dim} numbers: give as many "
-            "pictures, a smaller --dim, or --final projection"
+            f"{len(samples)} images are too few to whiten {dim} numbers: give as many "
+            "images, a smaller --dim, or --final projection"
         )
 
 
 def choose_fitting(samples: Sequence[Sample], dim: int, seed: int) -> list[Sample]:
-    """Pictures of the training split to fit to: at most 1500 of each source.
+    """Images of the training split to fit to: at most 1500 of each source.
 
     No source outweighs the smallest by more than a factor of four, unless that would leave too few.
 
@@ -86,7 +86,7 @@ def choose_fitting(samples: Sequence[Sample], dim: int, seed: int) -> list[Sampl
     for sample in samples:
         if sample.split == "train":
             sources.setdefault(sample.source, []).append(sample)
-    most = min(_MOST_PICTURES, max(2 * dim, 4 * min(map(len, sources.values()))))
+    most = min(_MOST_IMAGES, max(2 * dim, 4 * min(map(len, sources.values()))))
     return [
         group[number]
         for group in sources.values()
@@ -107,7 +107,7 @@ def fit_final(
     Args:
         model: in evaluation mode.
         samples: to fit to.
-        read: makes their pictures.
+        read: makes their images.
         side: of the finished model's input.
         whiten: fit the vector's map too.
     """
@@ -133,13 +133,13 @@ def place_keypoints(model: Model, samples: Sequence[Sample], read: Read) -> None
     from PIL import Image
 
     size = (_PROBE_SIDE, _PROBE_SIDE)
-    pictures = [Image.fromarray(read(sample)).resize(size) for sample in samples[:_PROBED]]
-    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    images = [Image.fromarray(read(sample)).resize(size) for sample in samples[:_PROBED]]
+    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in images]))
     image = pixels.permute(0, 3, 1, 2).float() / 255
     model.recentre(effective_offsets(model.backbone, image, probes=4))
 
 
 def _maps(model: Model, samples: Sequence[Sample], read: Read, side: int) -> Iterator[list[Tensor]]:
     device = next(model.parameters()).device
-    for image in model_pictures(map(read, samples), side, device):
+    for image in model_images(map(read, samples), side, device):
         yield model.backbone(image)

@@ -18,7 +18,7 @@ from glocal.learn import checkpoint
 from glocal.learn.batches import Batch, Loader, Plan, stream
 from glocal.learn.contracts import Objective
 from glocal.learn.curves import Curves
-from glocal.learn.judging import Judge, vectors_of
+from glocal.learn.evaluator import Evaluator, vectors_of
 from glocal.learn.model import Model
 from glocal.learn.moving_average import MovingAverage
 from glocal.learn.settings import Settings
@@ -149,7 +149,7 @@ class Loop:
         learning: the model and its objectives.
         settings: of the training.
         plan: of the batches.
-        load: makes pictures.
+        load: makes images.
         judge: figures of the moving average of the model.
         run: folder of checkpoints and curves; what is there is gone on with.
     """
@@ -160,11 +160,11 @@ class Loop:
         settings: Settings,
         plan: Plan,
         load: Loader,
-        judge: Judge,
+        evaluate: Evaluator,
         run: Path,
     ) -> None:
         self.learning, self.settings, self.plan, self.load = learning, settings, plan, load
-        self.judge, self.run_folder = judge, run
+        self.evaluate, self.run_folder = evaluate, run
         self.progress = Progress()
         self.average = MovingAverage(learning.model, settings.average)
         learning.make_optimizer(settings.lr)
@@ -182,7 +182,7 @@ class Loop:
         return min(1.0, self.progress.step / steps)
 
     @property
-    def tired(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether judgements have stopped getting better."""
         return 0 < self.settings.patience <= self.progress.since
 
@@ -200,7 +200,7 @@ class Loop:
             LearnError: the loss is no longer a number.
             DiskFullError: a checkpoint cannot be written.
         """
-        if self.done >= 1 or self.tired:
+        if self.done >= 1 or self.should_stop:
             return True
         batches = stream(
             self.plan,
@@ -216,8 +216,8 @@ class Loop:
                 now = time.monotonic()
                 self.progress.seconds, started = self.progress.seconds + now - started, now
                 ended = self.done >= 1
-                if self.judge.able and (ended or self.progress.step % self.check == 0):
-                    figures |= self._judge()
+                if self.evaluate.able and (ended or self.progress.step % self.check == 0):
+                    figures |= self._evaluate()
                     saved = now - _SAVE_SECONDS  # a judgement is worth keeping
                     started = time.monotonic()
                 self.curves.add(
@@ -226,7 +226,7 @@ class Loop:
                 )
                 hear(self.done, figures)
                 stopping = stop()
-                ended = ended or self.tired
+                ended = ended or self.should_stop
                 if ended or stopping or time.monotonic() - saved >= _SAVE_SECONDS:
                     self._save()
                     saved = time.monotonic()
@@ -248,7 +248,7 @@ class Loop:
             figures = learning.step(batch, self.settings.self_weight)
         except torch.OutOfMemoryError as error:
             raise LearnError(
-                f"the GPU has too little memory for steps of {len(batch.images)} pictures of "
+                f"the GPU has too little memory for steps of {len(batch.images)} images of "
                 f"{self.settings.side} pixels: give a smaller --batch, --views or --side"
             ) from error
         if not math.isfinite(figures["loss"]):
@@ -260,8 +260,8 @@ class Loop:
         self.average.update(learning.model, self.progress.step)
         return figures | {"lr": learning.optimizer.param_groups[0]["lr"]}
 
-    def _judge(self) -> dict[str, float]:
-        figures = self.judge(
+    def _evaluate(self) -> dict[str, float]:
+        figures = self.evaluate(
             partial(
                 vectors_of,
                 self.average.model,
@@ -281,7 +281,7 @@ class Loop:
         learning, progress = self.learning, self.progress
         state: dict[str, Any] = {
             "settings": self.settings.as_dict(),
-            "pictures": self._pictures(),
+            "images": self._images(),
             "model": learning.model.state_dict(),
             "average": self.average.model.state_dict(),
             "objectives": self._objectives().state_dict(),
@@ -302,8 +302,8 @@ class Loop:
     def _resume(self, state: dict[str, Any]) -> None:
         where = self.run_folder / LAST
         misfits = self.settings.misfits(state["settings"])
-        if state["pictures"] != self._pictures():
-            misfits.append("the pictures are not the same")
+        if state["images"] != self._images():
+            misfits.append("the images are not the same")
         if misfits:
             raise LearnError(
                 f"{where} is of another training: {'; '.join(misfits)}. Give the same options to "
@@ -325,7 +325,7 @@ class Loop:
         both = (self.learning.objective, self.learning.instance)
         return nn.ModuleList([objective for objective in both if objective is not None])
 
-    def _pictures(self) -> list[int]:
-        """Enough to tell whether the pictures are those of a checkpoint."""
+    def _images(self) -> list[int]:
+        """Enough to tell whether the images are those of a checkpoint."""
         labels = self.plan.labels
         return [len(labels), int(labels.max(initial=-1)), int((labels >= 0).sum())]

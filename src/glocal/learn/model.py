@@ -1,4 +1,4 @@
-"""A whole model: a backbone, a head, and local parts, as training and export see it."""
+"""A whole model: a backbone, a head, and local features, as training and export see it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from glocal.learn.registry import part
 
 
 class Model(nn.Module):
-    """Pictures to vectors and local parts.
+    """Images to vectors and local features.
 
     Args:
         backbone: makes the maps.
-        head: makes the vector of them, and perhaps local parts.
-        cells: local parts for heads that have none; they cost nothing until asked for.
+        head: makes the vector of them, and perhaps local features.
+        cells: local features for heads that have none; they cost nothing until asked for.
     """
 
     def __init__(self, backbone: Backbone, head: Head, cells: Cells) -> None:
@@ -36,7 +36,7 @@ class Model(nn.Module):
         return self.head.dim
 
     def forward(self, image: Tensor) -> Output:
-        """What the head makes of pictures ``(b, 3, h, w)``, float in [0, 1]."""
+        """What the head makes of images ``(b, 3, h, w)``, float in [0, 1]."""
         output: Output = self.head(self.backbone(image))
         return output
 
@@ -71,7 +71,7 @@ class Model(nn.Module):
         """What `features` gives, of maps that are there already."""
         output: Output = self.head(maps)
         local = self.cells(maps) if output.local is None else output.local
-        return output.vector, local.keypoints, local.descriptors, local.strengths
+        return output.vector, local.keypoints, local.descriptors, local.scores
 
 
 class EncoderGraph(nn.Module):
@@ -79,7 +79,7 @@ class EncoderGraph(nn.Module):
 
     Pixels go in as they are decoded, ``image`` uint8 ``(1, H, W, 3)`` RGB; out come ``vector``
     ``(d,)``, ``keypoints`` ``(m, 2)``, ``descriptors`` ``(m, e)`` and ``strengths`` ``(m,)``, all
-    float32, in the order of `OUTPUTS`. Where the head can tell what each place of the picture
+    float32, in the order of `OUTPUTS`. Where the head can tell what each place of the image
     adds to the vector, ``contributions`` ``(h, w, d)`` follow, whose sum is the vector.
     """
 
@@ -99,7 +99,7 @@ class EncoderGraph(nn.Module):
         return (*self.OUTPUTS, self.CONTRIBUTIONS) if whole else self.OUTPUTS
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Encode one picture."""
+        """Encode one image."""
         maps = self.model.backbone(image.permute(0, 3, 1, 2).to(torch.float32) / 255)
         found = tuple(part[0] for part in self.model.features_of(maps))
         head = self.model.head
@@ -129,7 +129,7 @@ def build_model(
         weights: of the backbone; see its class.
         head_options: further arguments of the head's class.
         local_dim: length of local descriptors where the head has none of its own.
-        local_count: of such local parts.
+        local_count: of such local features.
 
     Raises:
         LearnError: a name is unknown, or the head has no such option.
@@ -156,7 +156,7 @@ def build_objective(name: str, *, dim: int, classes: int, **options: Any) -> Obj
     Args:
         name: a registered one.
         dim: length of the vectors.
-        classes: of the labels; ignored by objectives that compare pictures only.
+        classes: of the labels; ignored by objectives that compare images only.
         options: further arguments of its class.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where in a picture the cells of a feature map look."""
+"""Where in an image the cells of a feature map look."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glocal.learn.contracts import Backbone, Level
 
 
 def centres(level: Level, cells: Tensor, side: Tensor | int) -> Tensor:
-    """Centres of receptive fields as fractions of a picture's side.
+    """Centres of receptive fields as fractions of an image's side.
 
     Args:
         level: of the map.
@@ -25,7 +25,7 @@ def centres(level: Level, cells: Tensor, side: Tensor | int) -> Tensor:
 
 
 def picked_centres(level: Level, places: Tensor, feature_map: Tensor) -> Tensor:
-    """Centres of some cells, x and y as fractions of the picture.
+    """Centres of some cells, x and y as fractions of the image.
 
     Args:
         level: of the map.
@@ -47,7 +47,7 @@ def measured_offsets(backbone: Backbone) -> list[float]:
 
     With the same positive weight everywhere, and averages for maxima, a cell's gradient is a hill
     that is symmetric about the centre of its receptive field, so the hill's centre of mass is that
-    centre, whatever the network pads. Attention to the whole picture raises the hill everywhere
+    centre, whatever the network pads. Attention to the whole image raises the hill everywhere
     alike: its least height is taken away. Rows behave as columns do, so a strip will do.
 
     Args:
@@ -77,25 +77,25 @@ def measured_offsets(backbone: Backbone) -> list[float]:
     return found
 
 
-def effective_offsets(backbone: Backbone, pictures: Tensor, *, probes: int = 8) -> list[float]:
+def effective_offsets(backbone: Backbone, images: Tensor, *, probes: int = 8) -> list[float]:
     """Where each level's first cell looks in effect, in pixels: trained weights lean to a side.
 
     A receptive field is as large as a network's plan makes it, but most of what a cell sees lies in
     its middle (Luo et al., Understanding the Effective Receptive Field, 2016), and where a network
     pads unevenly, training has moved that middle. This is the centre of mass of the squared
-    gradient of random mixtures of a cell's channels, for the cell in the middle of each picture.
+    gradient of random mixtures of a cell's channels, for the cell in the middle of each image.
 
     Args:
         backbone: in the state to be measured; evaluated, not changed.
-        pictures: ``(b, 3, h, w)`` in [0, 1], some photos; the wider the field, the larger they
+        images: ``(b, 3, h, w)`` in [0, 1], some photos; the wider the field, the larger they
             should be.
-        probes: mixtures for each picture.
+        probes: mixtures for each image.
 
     Returns:
-        For each level, the mean over pictures, mixtures and both directions.
+        For each level, the mean over images, mixtures and both directions.
     """
     network = copy.deepcopy(backbone).eval()
-    image = pictures.detach().clone().requires_grad_()
+    image = images.detach().clone().requires_grad_()
     random = torch.Generator().manual_seed(0)
     found = []
     for level, feature_map in zip(network.levels, network(image), strict=True):

@@ -34,27 +34,27 @@ class Settings:
         options: of head and objective, such as ``head.power`` and ``objective.margin``; see
             `glocal.learn.part_options.read_options`.
         dim: length of the vector.
-        epochs: how often every picture is seen; or else
+        epochs: how often every image is seen; or else
         minutes: how long, over all sittings.
-        batch: labelled pictures in a step, or pictures in two views where there are no labels.
-        views: pictures in two views in a step, beside labelled ones.
-        side: of the square pictures it learns from, in pixels.
+        batch: labelled images in a step, or images in two views where there are no labels.
+        views: images in two views in a step, beside labelled ones.
+        side: of the square images it learns from, in pixels.
         lr: highest learning rate, of AdamW.
         seed: of everything that is random.
         freeze: stages of the backbone that keep their weights.
-        strength: of the augmentation of views; labelled pictures have half.
-        mirror: whether pictures may be mirrored.
-        cutmix: share of the views that are mixed of two pictures.
+        strength: of the augmentation of views; labelled images have half.
+        mirror: whether images may be mirrored.
+        cutmix: share of the views that are mixed of two images.
         temperature: of the self-supervised part.
         entropy: weight of its spread.
         self_weight: of the self-supervised part beside labels.
         average: decay of the moving average of weights.
         check: steps from one judgement to the next; 0: an epoch, or 200 where that is shorter.
         patience: judgements without a better one after which training ends; 0: never.
-        input_side: the finished model takes pictures with this, squared, pixels.
+        input_side: the finished model takes images with this, squared, pixels.
         final: ``projection`` keeps the trained last map; ``whitening`` fits another one to the
             pooled features before it.
-        workers: threads that make pictures.
+        workers: threads that make images.
         device: cpu, cuda, or auto: a GPU where there is one.
         precision: of what the network computes; auto: half on a GPU, full elsewhere.
     """

@@ -1,4 +1,4 @@
-"""From pictures to a trained model: what `glocal train` does before it exports one."""
+"""From images to a trained model: what `glocal train` does before it exports one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glocal.errors import LearnError
 from glocal.learn import checkpoint
 from glocal.learn.augment import Augmentation
 from glocal.learn.batches import Plan, Slot
-from glocal.learn.cache import PictureCache, require_space
+from glocal.learn.cache import ImageCache, require_space
 from glocal.learn.collection import (
     Sample,
     check_labels,
@@ -26,8 +26,8 @@ from glocal.learn.collection import (
     without_twins,
 )
 from glocal.learn.device import choose_device, choose_precision
+from glocal.learn.evaluator import Evaluator
 from glocal.learn.finishing import check_head, check_whitening, choose_fitting
-from glocal.learn.judging import Judge
 from glocal.learn.loop import BEST, Learning, Loop
 from glocal.learn.model import Model, build_model, build_objective
 from glocal.learn.part_options import options_of
@@ -35,20 +35,20 @@ from glocal.learn.settings import INSTANCE, Settings
 
 _CHECKPOINT_BYTES = 400_000_000  # three of the largest models' here, and what is being written
 
-_MOST_COPIED = 400  # held-out pictures among which altered copies look for theirs
+_MOST_COPIED = 400  # held-out images among which altered copies look for theirs
 
 
 class Listener(Protocol):
     """Hears what a training does; any of it may be ignored."""
 
     def copying(self, done: int, total: int) -> None:
-        """So many pictures are decoded."""
+        """So many images are decoded."""
 
     def skipping(self, unfit: dict[Path, str]) -> None:
-        """These pictures cannot be used, for these reasons."""
+        """These images cannot be used, for these reasons."""
 
     def beginning(self, samples: Sequence[Sample], done: float) -> None:
-        """Training begins, or goes on, with these pictures."""
+        """Training begins, or goes on, with these images."""
 
     def learning(self, done: float, figures: dict[str, float]) -> None:
         """A step is done."""
@@ -62,21 +62,21 @@ class Trained:
         model: the moving average at its best judgement, in evaluation mode.
         step: it was taken at.
         finished: False when the training was stopped before its end.
-        judge: by held-out pictures.
-        samples: all pictures, with what they were used for.
+        judge: by held-out images.
+        samples: all images, with what they were used for.
         cache: their copies.
     """
 
     model: Model
     step: int
     finished: bool
-    judge: Judge
+    evaluate: Evaluator
     samples: Sequence[Sample]
-    cache: PictureCache
+    cache: ImageCache
 
 
 def collect(data: Path, also: Iterable[Path], settings: Settings) -> list[Sample]:
-    """The pictures of a training, with those to judge by.
+    """The images of a training, with those to judge by.
 
     Raises:
         LearnError: there are none, or labels that nothing can be learned from.
@@ -107,13 +107,13 @@ def train(
     """Train a model, or go on with it from its checkpoint.
 
     Args:
-        data: labelled pictures, or any pictures where the objective is ``instance``.
+        data: labelled images, or any images where the objective is ``instance``.
         settings: of the training.
-        run: folder of checkpoints, curves and copies of pictures; made when it is not there.
+        run: folder of checkpoints, curves and copies of images; made when it is not there.
         listener: hears how it goes.
-        also: folders of pictures without labels, for the self-supervised part.
-        overlays: folders of pictures to lay over others.
-        cache: folder of the copies of pictures, to share them between trainings.
+        also: folders of images without labels, for the self-supervised part.
+        overlays: folders of images to lay over others.
+        cache: folder of the copies of images, to share them between trainings.
         stop: asked after every step.
 
     Raises:
@@ -126,12 +126,10 @@ def train(
     check_head(settings)
     settings = settings.with_options_read()
     if also and not settings.self_weight:
-        raise LearnError(
-            "--also gives pictures to learn from without labels, but their weight is 0"
-        )
+        raise LearnError("--also gives images to learn from without labels, but their weight is 0")
     if settings.cutmix and not also and settings.labelled:
         raise LearnError(
-            "--cutmix mixes views of pictures that are learned from without labels, but there are "
+            "--cutmix mixes views of images that are learned from without labels, but there are "
             "none: give some with --also, or use --objective instance"
         )
     device = choose_device(settings.device)
@@ -142,7 +140,7 @@ def train(
     learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device)
     run.mkdir(parents=True, exist_ok=True)
     require_space(run, _CHECKPOINT_BYTES)
-    copies = PictureCache(cache or run / "pictures", side=_copy_side(settings))
+    copies = ImageCache(cache or run / "images", side=_copy_side(settings))
     unfit = copies.fill(
         [sample.path for sample in samples], workers=settings.workers, progress=listener.copying
     )
@@ -160,19 +158,19 @@ def train(
     finished = loop.run(listener.learning, stop)
     model: Model = copy.deepcopy(loop.average.model)
     step = loop.progress.step
-    if loop.judge.able and (run / BEST).exists():
+    if loop.evaluate.able and (run / BEST).exists():
         best = checkpoint.load(run / BEST)
         checkpoint.load_model(model, best, str(run / BEST))
         step = best["step"]
-    return Trained(model.cpu(), step, finished, loop.judge, samples, copies)
+    return Trained(model.cpu(), step, finished, loop.evaluate, samples, copies)
 
 
 def _check_enough(samples: Sequence[Sample], settings: Settings) -> None:
     count = sum(sample.split == "train" for sample in samples)
     if count < settings.batch:
         raise LearnError(
-            f"{count} pictures can be learned from, fewer than one --batch of "
-            f"{settings.batch}: give more pictures or a smaller batch"
+            f"{count} images can be learned from, fewer than one --batch of "
+            f"{settings.batch}: give more images or a smaller batch"
         )
 
 
@@ -189,7 +187,7 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
     if settings.start is not None:
         checkpoint.load_model(model, checkpoint.load(Path(settings.start)), settings.start)
     model.backbone.freeze(settings.freeze)
-    # Local parts learn nothing here: they are fitted in the end.
+    # Local features learn nothing here: they are fitted in the end.
     model.cells.requires_grad_(False)
     objective = instance = None
     if settings.labelled:
@@ -218,7 +216,7 @@ def _loop(
     settings: Settings,
     samples: Sequence[Sample],
     codes: dict[str, int],
-    copies: PictureCache,
+    copies: ImageCache,
     run: Path,
     overlays: Sequence[Path],
 ) -> Loop:
@@ -230,12 +228,12 @@ def _loop(
     mild = Augmentation(side=settings.side, strength=settings.strength / 2, mirror=settings.mirror)
 
     def load(slot: Slot, random: np.random.Generator) -> NDArray[np.uint8]:
-        picture = copies.read(samples[numbers[slot.picture]].path)
-        return (strong if slot.view else mild)(picture, random)
+        image = copies.read(samples[numbers[slot.image]].path)
+        return (strong if slot.view else mild)(image, random)
 
     held = [n for n, sample in enumerate(samples) if sample.split == "validation"]
     known = [n for n in held if settings.labelled and samples[n].label is not None]
-    judge = Judge(
+    evaluate = Evaluator(
         lambda number: copies.read(samples[number].path),
         labelled=known,
         labels=[codes[str(samples[n].label)] for n in known],
@@ -249,7 +247,7 @@ def _loop(
         viewed=_viewed(settings, learning),
         seed=settings.seed,
     )
-    return Loop(learning, settings, plan, load, judge, run)
+    return Loop(learning, settings, plan, load, evaluate, run)
 
 
 def _spread(numbers: list[int]) -> list[int]:

@@ -1,7 +1,7 @@
-"""Do two pictures show the same pixels, once one is laid over the other?
+"""Do two images show the same pixels, once one is laid over the other?
 
-Local parts say that two photos show one thing in one arrangement, and they say it of two photos of
-a burst as well as of copies. Copies are the same to the pixel: here the map of the parts is made
+Local features say that two photos show one thing in one arrangement, and they say it of two
+photos of a burst as well as of copies. Copies are the same to the pixel: here the map of the parts is made
 exact by Gauss-Newton steps on pixels freed from local brightness and contrast (Lucas and Kanade,
 IJCAI 1981, composed as by Baker and Matthews, IJCV 2004), and two things are measured: whether
 the windows then agree, and whether they would agree better some way aside, as whatever has depth
@@ -20,7 +20,7 @@ from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points
 
 SIDE = 128
-"""Square root of the area of the pictures that are compared: what a thumbnail has."""
+"""Square root of the area of the images that are compared: what a thumbnail has."""
 
 _WINDOW = 9
 _WIDE = 17
@@ -33,13 +33,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How well one picture lies on another.
+    """How well one image lies on another.
 
     Attributes:
         correlation: mean of the windows that have texture and that both show, in [-1, 1].
         drift: how far four fifths of them at most lie from where they agree best, in parts of
-            the picture's side; infinite where nothing agrees.
-        covered: part of the first picture that those windows cover.
+            the image's side; infinite where nothing agrees.
+        covered: part of the first image that those windows cover.
     """
 
     correlation: float
@@ -57,16 +57,16 @@ class Alignment:
 # them; docs/decisions.md has the measurements.
 _BIAS, _CORRELATION, _DRIFT = -5.6, 9.9, -7.1
 COPY_FROM = 0.6
-"""The least probability at which two pictures are copies."""
+"""The least probability at which two images are copies."""
 
 LEAST_EXCESS = 3.0
-"""Support beyond chance from which pictures are laid over each other; 1 copy in 90 has less."""
+"""Support beyond chance from which images are laid over each other; 1 copy in 90 has less."""
 
 _NOTHING = Alignment(0.0, float("inf"), 0.0)
 
 
 def align(first: Grey, second: Grey, homography: Points) -> Alignment:
-    """Lay the second picture over the first one, as exactly as can be, and compare.
+    """Lay the second image over the first one, as exactly as can be, and compare.
 
     Args:
         first: ``(h, w)`` float32 grey, about `SIDE` squared pixels; best the one that shows less.
@@ -88,7 +88,7 @@ def align(first: Grey, second: Grey, homography: Points) -> Alignment:
 def settle(
     evidence: Evidence, first: Grey, second: Grey, homography: Points, *, first_on_top: bool
 ) -> Evidence:
-    """Evidence of local parts, corrected by the pixels.
+    """Evidence of local features, corrected by the pixels.
 
     Args:
         evidence: of the pair.
@@ -107,7 +107,7 @@ def settle(
         return replace(
             evidence, same_probability=same, copy_probability=chance, verdict=Verdict.COPY
         )
-    verdict = Verdict.SAME if evidence.verdict is Verdict.COPY else evidence.verdict
+    verdict = Verdict.SAME_OBJECT if evidence.verdict is Verdict.COPY else evidence.verdict
     return replace(evidence, copy_probability=chance, verdict=verdict)
 
 
@@ -166,10 +166,10 @@ def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
     return Alignment(mean, float(np.quantile(aside, 0.8)) / side, covered)
 
 
-def _warped(picture: Grey, homography: Points, shape: tuple[int, ...]) -> tuple[Grey, Mask]:
-    """The picture as seen through the map, bilinear, and where it is seen at all."""
+def _warped(image: Grey, homography: Points, shape: tuple[int, ...]) -> tuple[Grey, Mask]:
+    """The image as seen through the map, bilinear, and where it is seen at all."""
     height, width = shape
-    ends = np.array([picture.shape[1] - 1.0, picture.shape[0] - 1.0, 1.0])
+    ends = np.array([image.shape[1] - 1.0, image.shape[0] - 1.0, 1.0])
     starts = np.array([1 / (width - 1), 1 / (height - 1), 1.0])
     warp = (ends[:, None] * homography * starts).astype(np.float32)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -179,17 +179,17 @@ def _warped(picture: Grey, homography: Points, shape: tuple[int, ...]) -> tuple[
         py = (warp[1, 0] * x + warp[1, 1] * y + warp[1, 2]) / depth
     inside = (px >= 0) & (px <= ends[0]) & (py >= 0) & (py <= ends[1]) & (depth > 0)
     px, py = np.asarray(np.where(inside, px, 0)), np.asarray(np.where(inside, py, 0))
-    left = np.minimum(px.astype(np.intp), picture.shape[1] - 2)
-    top = np.minimum(py.astype(np.intp), picture.shape[0] - 2)
+    left = np.minimum(px.astype(np.intp), image.shape[1] - 2)
+    top = np.minimum(py.astype(np.intp), image.shape[0] - 2)
     fx, fy = px - left, py - top
-    upper = picture[top, left] * (1 - fx) + picture[top, left + 1] * fx
-    lower = picture[top + 1, left] * (1 - fx) + picture[top + 1, left + 1] * fx
+    upper = image[top, left] * (1 - fx) + image[top, left + 1] * fx
+    lower = image[top + 1, left] * (1 - fx) + image[top + 1, left + 1] * fx
     return np.asarray(upper * (1 - fy) + lower * fy, np.float32), inside
 
 
-def _slopes(picture: Grey) -> tuple[Grey, Grey]:
+def _slopes(image: Grey) -> tuple[Grey, Grey]:
     """How it rises downwards and to the right, in grey levels a pixel."""
-    return np.asarray(np.gradient(picture, axis=0)), np.asarray(np.gradient(picture, axis=1))
+    return np.asarray(np.gradient(image, axis=0)), np.asarray(np.gradient(image, axis=1))
 
 
 def _whole(inside: Mask) -> Mask:
@@ -197,11 +197,11 @@ def _whole(inside: Mask) -> Mask:
     return np.asarray(_box(inside.astype(np.float32), _WINDOW) > 0.999)
 
 
-def _flattened(picture: Grey) -> Grey:
+def _flattened(image: Grey) -> Grey:
     """Freed from local brightness and contrast."""
-    mean = _box(picture, _WINDOW)
-    spread = np.sqrt(np.maximum(_box(picture * picture, _WINDOW) - mean * mean, 0))
-    return np.asarray((picture - mean) / (spread + _FLAT), np.float32)
+    mean = _box(image, _WINDOW)
+    spread = np.sqrt(np.maximum(_box(image * image, _WINDOW) - mean * mean, 0))
+    return np.asarray((image - mean) / (spread + _FLAT), np.float32)
 
 
 def _correlation(first: Grey, second: Grey) -> tuple[Grey, Mask]:
@@ -214,20 +214,20 @@ def _correlation(first: Grey, second: Grey) -> tuple[Grey, Mask]:
     return np.asarray(both / np.sqrt((one + 1) * (two + 1)), np.float32), textured
 
 
-def _halved(picture: Grey) -> Grey:
-    height, width = (side // 2 * 2 for side in picture.shape)
-    even = picture[:height, :width]
+def _halved(image: Grey) -> Grey:
+    height, width = (side // 2 * 2 for side in image.shape)
+    even = image[:height, :width]
     return np.asarray(even.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)), np.float32)
 
 
-def _smooth(picture: Grey, window: int) -> Grey:
-    return _box(_box(picture, window), window)
+def _smooth(image: Grey, window: int) -> Grey:
+    return _box(_box(image, window), window)
 
 
-def _box(picture: Grey, window: int) -> Grey:
+def _box(image: Grey, window: int) -> Grey:
     """The mean of each window, at the borders with the nearest pixels."""
     before, after = (window + 1) // 2, window // 2
-    sums = np.pad(picture, (before, after), mode="edge").astype(np.float64)
+    sums = np.pad(image, (before, after), mode="edge").astype(np.float64)
     sums = sums.cumsum(axis=0)
     sums = (sums[window:] - sums[:-window]).cumsum(axis=1)
     return np.asarray((sums[:, window:] - sums[:, :-window]) / window**2, np.float32)

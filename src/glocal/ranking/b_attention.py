@@ -1,4 +1,4 @@
-"""B-Attention: one similarity is one test; two pictures' views of all the others are many."""
+"""B-Attention: one similarity is one test; two images' views of all the others are many."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from glocal.ranking.neighbours import nearest
 def b_attention(
     query: ArrayLike, candidates: ArrayLike, *, neighbours: int = 50, weight: float = 0.3
 ) -> NDArray[np.float32]:
-    """Blend cosine similarity with the agreement of two pictures' similarities to their neighbours.
+    """Blend cosine similarity with the agreement of two images' similarities to their neighbours.
 
-    A vector is a noisy sample of a picture, so a single similarity is a single uncertain test. A
-    picture's similarities to its neighbours are many tests; where two pictures' rows of them point
+    A vector is a noisy sample of an image, so a single similarity is a single uncertain test. An
+    image's similarities to its neighbours are many tests; where two images' rows of them point
     the same way, they are alike. Source: Wang, Zhang, Lin, Wang, Sun, Jin, Robust Graph Structure
     Learning via Multiple Statistical Tests, NeurIPS 2022. The paper learns how the two are put
     together as it trains a graph network; here nothing is trained and the blend is a number.
@@ -23,7 +23,7 @@ def b_attention(
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: how many tests each picture has, not counting itself.
+        neighbours: how many tests each image has, not counting itself.
         weight: of the cosine similarity, from 0 to 1; the agreement has the rest.
 
     Returns:

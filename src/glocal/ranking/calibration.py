@@ -1,7 +1,7 @@
 """From counts to probabilities: what a detector's matches are worth.
 
 Every detector has an entry in ``calibration.json``, fitted by
-``benchmarks/calibrate_second_look.py`` on pairs that the vector confuses.
+``benchmarks/calibrate_verification.py`` on pairs that the vector confuses.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Calibration:
     Attributes:
         settings: for `glocal.ranking.verification.verify`.
         min_strength: weaker parts are left out, in queries and in candidates.
-        floor: support that chance gives two pictures without a match to spare.
+        floor: support that chance gives two images without a match to spare.
         per_match: what each match adds to that.
         order_weight: how much a tenfold excess of support adds to a vector's similarity.
         same: probability of the same object or place.
@@ -53,7 +53,7 @@ class Calibration:
     """
 
     settings: Settings
-    min_strength: float
+    min_score: float
     floor: float
     per_match: float
     order_weight: float
@@ -79,7 +79,7 @@ class Calibration:
             score,
         )
 
-    def judge(self, found: Verification, score: float, *, identical: bool = False) -> Evidence:
+    def evaluate(self, found: Verification, score: float, *, identical: bool = False) -> Evidence:
         """Evidence for a candidate.
 
         Args:
@@ -89,13 +89,13 @@ class Calibration:
         """
         signs = self.signs(found, score)
         same, copied = (1.0, 1.0) if identical else (self.same(signs), self.copy(signs))
-        verdict = Verdict.ALIKE
+        verdict = Verdict.SIMILAR
         if identical:
             verdict = Verdict.IDENTICAL
         elif found.homography is not None and copied >= self.copy_from:
             verdict = Verdict.COPY
         elif found.homography is not None and same >= self.same_from:
-            verdict = Verdict.SAME
+            verdict = Verdict.SAME_OBJECT
         rows = found.homography
         return Evidence(
             found.inliers,
@@ -159,7 +159,7 @@ def _read(entry: dict[str, Any]) -> Calibration:
     )
 
 
-_NUMBERS = ("min_strength", "floor", "per_match", "order_weight", "same_from", "copy_from")
+_NUMBERS = ("min_score", "floor", "per_match", "order_weight", "same_from", "copy_from")
 
 
 def _logistic(entry: dict[str, Any]) -> Logistic:

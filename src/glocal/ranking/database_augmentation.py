@@ -20,7 +20,7 @@ def augment_database(
     Sources: Turcot and Lowe, Better Matching with Fewer Features, ICCV workshops 2009; Arandjelovic
     and Zisserman, Three Things Everyone Should Know to Improve Object Retrieval, CVPR 2012; the
     weights are alpha query expansion's (Radenovic et al. 2019). It compares all vectors with all,
-    so its time grows with the square of the gallery, and an added picture changes its neighbours'
+    so its time grows with the square of the gallery, and an added image changes its neighbours'
     vectors: keep the originals.
 
     Args:

@@ -1,4 +1,4 @@
-"""A verified pair seen from either side, where neither picture is the query."""
+"""A verified pair seen from either side, where neither image is the query."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from glocal.ranking.verification import Verification
 def either_way(
     found: Verification, keypoints: NDArray[np.float32], candidate_size: tuple[int, int]
 ) -> Verification:
-    """The side from which more agrees, whichever picture was taken for the query.
+    """The side from which more agrees, whichever image was taken for the query.
 
-    Of a picture and a crop of it, all that the crop shows agrees with the whole, and little of
+    Of an image and a crop of it, all that the crop shows agrees with the whole, and little of
     what the whole shows agrees with the crop: `Verification.agreement` counts the parts of the
     candidate that lie in the query. The same map and inliers are counted from the other side here,
     without a second estimate.

@@ -1,4 +1,4 @@
-"""Evidence that two pictures show the same thing, as a search's answer holds it."""
+"""Evidence that two images show the same thing, as a search's answer holds it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What two pictures are to each other."""
+    """What two images are to each other."""
 
     IDENTICAL = "identical file"
     COPY = "copy"
-    SAME = "same object or place"
-    ALIKE = "alike"
+    SAME_OBJECT = "same object or place"
+    SIMILAR = "alike"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Evidence:
     """Why a candidate is the thing that was sought, or is not.
 
     Attributes:
-        inliers: matched parts that lie in both pictures as one thing's parts do.
-        matches: parts of the two pictures that choose each other.
+        inliers: matched parts that lie in both images as one thing's parts do.
+        matches: parts of the two images that choose each other.
         coverage: part of the query's area that the inliers cover, in [0, 1].
         same_probability: that both show the same object or place; calibrated on pairs of which
             the vector thought them alike (see `glocal.ranking.calibration`).

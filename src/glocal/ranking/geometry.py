@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 
-_SCALES = (1 / 8, 8.0)  # how much larger or smaller the same thing may be in the other picture
+_SCALES = (1 / 8, 8.0)  # how much larger or smaller the same thing may be in the other image
 _STRETCH = 6.0  # how much the scale may change across what was seen: a steep perspective
 
 
@@ -31,11 +31,11 @@ def spread(points: Points) -> float:
 
 
 def is_plausible(homography: Points, points: Points, seen: Points, tolerance: float) -> bool:
-    """Whether a camera could have taken both pictures of one thing.
+    """Whether a camera could have taken both images of one thing.
 
     Args:
         homography: ``(3, 3)``, from the query to the candidate.
-        points: ``(n, 2)`` of the query which it explains, where both pictures have area 1.
+        points: ``(n, 2)`` of the query which it explains, where both images have area 1.
         seen: ``(n, 2)`` of the candidate.
         tolerance: within which they agree.
 

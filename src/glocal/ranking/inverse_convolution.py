@@ -21,7 +21,7 @@ def spread_apart(
 ) -> NDArray[np.float32]:
     """Subtract from each vector a little of its nearest, weighed by similarity.
 
-    Made for galleries and queries of different kinds (text, drawings, product pictures), whose
+    Made for galleries and queries of different kinds (text, drawings, product images), whose
     vectors lie in cones that few directions tell apart. Where queries are of the gallery's own
     kind it pushes apart what belongs together. Source: Jian and Wang, InvGC: Robust Cross-Modal
     Retrieval by Inverse Graph Convolution, EMNLP 2023, with its LocalAdj (only the nearest share

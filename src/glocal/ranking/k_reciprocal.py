@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking: two pictures are alike if each finds the other, and the same others."""
+"""k-reciprocal re-ranking: two images are alike if each finds the other, and the same others."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def k_reciprocal(
 ) -> NDArray[np.float32]:
     """Blend cosine similarity with the overlap of weighted k-reciprocal neighbour sets.
 
-    Each picture's set holds those that are among its k nearest and have it among theirs, plus the
+    Each image's set holds those that are among its k nearest and have it among theirs, plus the
     half as large sets of members that mostly lie in it already. A member weighs
-    exp(-squared distance); weights are averaged over the nearest few pictures, and two sets are
+    exp(-squared distance); weights are averaged over the nearest few images, and two sets are
     compared by the generalised Jaccard index. Source: Zhong, Zheng, Cao, Li, Re-ranking Person
     Re-identification with k-reciprocal Encoding, CVPR 2017 (there k = 20, 6 and 0.3). Unit vectors
     need none of its scaling of distances.
@@ -32,8 +32,8 @@ def k_reciprocal(
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: size of the nearest-neighbour lists, not counting the picture itself.
-        smoothing: over how many pictures, itself included, the weights are averaged; 1 is none.
+        neighbours: size of the nearest-neighbour lists, not counting the image itself.
+        smoothing: over how many images, itself included, the weights are averaged; 1 is none.
         weight: of the cosine similarity, from 0 to 1; the overlap has the rest.
 
     Returns:
@@ -63,7 +63,7 @@ def k_reciprocal(
 
 
 def _reciprocal(similar: NDArray[np.float32], k: int) -> NDArray[np.bool_]:
-    """Pairs that are among each other's k nearest; each picture is with itself."""
+    """Pairs that are among each other's k nearest; each image is with itself."""
     near = nearest(similar, k + 1)
     pairs: NDArray[np.bool_] = near & near.T
     return pairs

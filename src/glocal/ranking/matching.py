@@ -1,4 +1,4 @@
-"""Which parts of two pictures answer each other: mutual nearest neighbours of descriptors."""
+"""Which parts of two images answer each other: mutual nearest neighbours of descriptors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mutual_nearest(
 
     Args:
         query: ``(m, e)`` descriptors of unit length; ``m`` may be 0.
-        candidate: ``(k, e)`` of another picture.
+        candidate: ``(k, e)`` of another image.
         minimum: pairs less similar than this are left out.
 
     Of equally similar parts the first is chosen, so blank or repeated texture gives few pairs.
@@ -59,7 +59,7 @@ def mutual_nearest(
 
 
 def mutual_score(matches: Matches) -> float:
-    """How much two pictures' parts answer each other, without geometry (Lu et al., SelaVPR, 2024).
+    """How much two images' parts answer each other, without geometry (Lu et al., SelaVPR, 2024).
 
     The similarities of the mutual pairs, added up; SelaVPR counts the pairs. The sum says a little
     more where nearly every part finds some partner.

@@ -1,7 +1,7 @@
-"""MUVERA: a picture's local descriptors as one vector that an ordinary index can search.
+"""MUVERA: an image's local descriptors as one vector that an ordinary index can search.
 
 The similarity of two sets of descriptors is MaxSim: each descriptor of the query finds its best
-match in the document, and the matches are averaged. The rest of a big picture does not count
+match in the document, and the matches are averaged. The rest of a big image does not count
 against a small object in its corner, but MaxSim cannot be indexed. A fixed-dimension encoding can:
 the inner product of a query's and a document's encoding approximates their MaxSim. Search for it,
 then score what was found exactly with `max_similarity`.

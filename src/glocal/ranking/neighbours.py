@@ -12,7 +12,7 @@ TIE = 1e-6
 def nearest(similarities: NDArray[np.float32], k: int) -> NDArray[np.bool_]:
     """Mark the k most similar of each row, and whatever ties with the k-th.
 
-    Counting ties in makes the choice independent of the order of the columns, so equal pictures
+    Counting ties in makes the choice independent of the order of the columns, so equal images
     (bursts, copies, blank ones) are always treated alike.
 
     Args:

@@ -1,7 +1,7 @@
 """The ways to re-rank, by name, of three kinds.
 
 A re-ranking sees a query and its best candidates' vectors only, so that its cost is bounded
-whatever the gallery's size; one by parts sees their local parts instead. A gallery transform is
+whatever the gallery's size; one by parts sees their local features instead. A gallery transform is
 made once over all vectors, before queries; as a re-ranking it is made over the candidates alone.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glocal.encoders import LocalParts
+from glocal.encoders import LocalFeatures
 from glocal.errors import RankingError
 from glocal.ranking.alpha_expansion import alpha_query_expansion
 from glocal.ranking.average_expansion import average_query_expansion
@@ -32,10 +32,10 @@ from glocal.ranking.superglobal import superglobal
 TOP = 400
 """How many candidates are re-ranked by default: the paper of SuperGlobal's number."""
 
-SECOND_LOOK = "dba"
+DEFAULT_RERANKING = "dba"
 """What a second look begins with, if nothing else is asked for."""
 
-SECOND_LOOK_TOP = 200
+DEFAULT_RERANKING_TOP = 200
 """Of how many candidates: 400 take twice as long and make no first answer better."""
 
 NO_RERANKING = "none"
@@ -64,9 +64,9 @@ class Transform(Protocol):
 
 
 class Compare(Protocol):
-    """Scores how well a candidate's local parts answer a query's; it may have none."""
+    """Scores how well a candidate's local features answer a query's; it may have none."""
 
-    def __call__(self, query: LocalParts, candidate: LocalParts, /) -> float:
+    def __call__(self, query: LocalFeatures, candidate: LocalFeatures, /) -> float:
         """Higher is better, comparable within one query."""
         ...
 
@@ -87,8 +87,8 @@ class Reranking:
 
 
 @dataclass(frozen=True, slots=True)
-class PartReranking:
-    """A re-ranking of the best candidates by their local parts.
+class LocalReranking:
+    """A re-ranking of the best candidates by their local features.
 
     Attributes:
         name: by which it is chosen.
@@ -126,12 +126,12 @@ def among_candidates(transform: Transform) -> Rerank:
     return rerank
 
 
-def mutual(query: LocalParts, candidate: LocalParts) -> float:
+def mutual(query: LocalFeatures, candidate: LocalFeatures) -> float:
     """The similarities of the parts that choose each other, added up; no geometry is asked."""
     return mutual_score(mutual_nearest(query.descriptors, candidate.descriptors))
 
 
-def maxsim(query: LocalParts, candidate: LocalParts) -> float:
+def maxsim(query: LocalFeatures, candidate: LocalFeatures) -> float:
     """The mean, over the query's parts, of each one's best similarity."""
     return float(max_similarity(query.descriptors, [candidate.descriptors])[0])
 
@@ -154,12 +154,12 @@ RERANKINGS: Mapping[str, Reranking] = MappingProxyType(
     }
 )
 
-PART_RERANKINGS: Mapping[str, PartReranking] = MappingProxyType(
+LOCAL_RERANKINGS: Mapping[str, LocalReranking] = MappingProxyType(
     {
         each.name: each
         for each in (
-            PartReranking("mutual", "Lu et al., SelaVPR, ICLR 2024", mutual),
-            PartReranking("maxsim", "Khattab and Zaharia, ColBERT, SIGIR 2020", maxsim),
+            LocalReranking("mutual", "Lu et al., SelaVPR, ICLR 2024", mutual),
+            LocalReranking("maxsim", "Khattab and Zaharia, ColBERT, SIGIR 2020", maxsim),
         )
     }
 )
@@ -175,13 +175,13 @@ GALLERY_TRANSFORMS: Mapping[str, GalleryTransform] = MappingProxyType(
 )
 
 
-def find_reranking(name: str) -> Reranking | PartReranking:
+def find_reranking(name: str) -> Reranking | LocalReranking:
     """The re-ranking of that name, by vectors or by parts.
 
     Raises:
         RankingError: there is none.
     """
-    methods: dict[str, Reranking | PartReranking] = {**RERANKINGS, **PART_RERANKINGS}
+    methods: dict[str, Reranking | LocalReranking] = {**RERANKINGS, **LOCAL_RERANKINGS}
     if name not in methods:
         known = ", ".join(methods)
         raise RankingError(

@@ -1,4 +1,4 @@
-"""Spatial verification: do the matched parts of two pictures lie as if they showed one thing?
+"""Spatial verification: do the matched parts of two images lie as if they showed one thing?
 
 Mutual matches are verified with PoseLib's LO-RANSAC (Lebeda, Matas and Chum, BMVC 2012), and the
 simplest map that explains them is kept: similarity, affine, homography (as Philbin et al., CVPR
@@ -25,12 +25,12 @@ from glocal.ranking.geometry import (
 from glocal.ranking.matching import Matches, mutual_nearest
 
 if TYPE_CHECKING:
-    from glocal.encoders import LocalParts
+    from glocal.encoders import LocalFeatures
 
 MAX_MATCHES = 400  # the most similar; more add time and no certainty
 _ITERATIONS = 1000
 _SIMPLER = 0.9  # a simpler map is kept when it explains this much of what the homography does
-_UNIT = 320.0  # pixels of a picture's square root of area, inside PoseLib
+_UNIT = 320.0  # pixels of an image's square root of area, inside PoseLib
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Settings:
     Attributes:
         min_similarity: of a matched pair of descriptors.
         tolerance: how far a point may lie from where the map takes it, as a part of the square
-            root of a picture's area.
+            root of an image's area.
     """
 
     min_similarity: float
@@ -49,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """What geometry says of two pictures.
+    """What geometry says of two images.
 
     Attributes:
         matches: mutual matches.
@@ -75,18 +75,18 @@ class Verification:
 
 
 def verify(
-    query: LocalParts,
-    candidate: LocalParts,
+    query: LocalFeatures,
+    candidate: LocalFeatures,
     query_size: tuple[int, int],
     candidate_size: tuple[int, int],
     settings: Settings,
 ) -> Verification:
-    """Verify that two pictures show one thing.
+    """Verify that two images show one thing.
 
     Args:
         query: its parts, perhaps at several sizes.
         candidate: its parts.
-        query_size: width and height of the upright picture, in any unit.
+        query_size: width and height of the upright image, in any unit.
         candidate_size: of the other one.
         settings: of the detector that found the parts.
 
@@ -128,7 +128,7 @@ def _best(matches: Matches) -> Matches:
 
 
 def _frame(size: tuple[int, int]) -> Points:
-    """Width and height of the picture brought to area 1, so that distances compare."""
+    """Width and height of the image brought to area 1, so that distances compare."""
     width, height = size
     frame: Points = np.array([width, height], np.float64) / np.sqrt(float(width * height))
     return frame

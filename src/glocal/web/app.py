@@ -18,7 +18,7 @@ from glocal.web.problems import answer_with_problems
 from glocal.web.routes import (
     duplicates,
     explanation,
-    pictures,
+    images,
     runs,
     search,
     serving,
@@ -51,7 +51,7 @@ def create_app(
 
     app = FastAPI(
         title="glocal",
-        summary="Find the same thing in your pictures.",
+        summary="Find the same thing in your images.",
         version=__version__,
         openapi_url="/v1/openapi.json",
         docs_url=None,  # its pages load scripts from elsewhere
@@ -61,7 +61,7 @@ def create_app(
     )
     app.state.service = service
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
-    for module in (search, explanation, uploads, pictures, duplicates, runs, serving):
+    for module in (search, explanation, uploads, images, duplicates, runs, serving):
         app.include_router(module.router)
     app.include_router(page_routes())
     answer_with_problems(app)

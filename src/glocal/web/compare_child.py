@@ -19,18 +19,18 @@ from glocal.gallery import DuplicateGroup, Gallery
 from glocal.gallery.browsing import Browser
 from glocal.images import Limits
 from glocal.ranking.evidence import Verdict
-from glocal.web.telling import Teller, be_modest, tell
+from glocal.web.telling import Teller, lower_priority, tell
 
 _WAIT = 60.0
 _MOST_MEMBERS = 1_000
-"""Pictures of a group that are told of; the best ones."""
+"""Images of a group that are told of; the best ones."""
 
 
 def main() -> None:
     """Group a gallery's duplicates: ``GALLERY LEVEL MAX_BYTES MAX_PIXELS``."""
     folder, level, max_bytes, max_pixels = sys.argv[1:]
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    be_modest(10)
+    lower_priority(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     try:
         with Gallery(folder, create=False, timeout=_WAIT, limits=limits, serve=False) as gallery:
@@ -48,9 +48,9 @@ def main() -> None:
 
 
 def told(groups: Iterable[DuplicateGroup], browser: Browser) -> Iterator[dict[str, Any]]:
-    """Groups of files as groups of pictures, each picture by its id, the one to keep first.
+    """Groups of files as groups of images, each image by its id, the one to keep first.
 
-    Of the files of one picture nothing is told: which of them one keeps follows from their paths.
+    Of the files of one image nothing is told: which of them one keeps follows from their paths.
     """
     for group in groups:
         paths = [group.kept, *(other.path for other in group.others)]
@@ -62,7 +62,7 @@ def told(groups: Iterable[DuplicateGroup], browser: Browser) -> Iterator[dict[st
         left_out = 0
         for other in group.others:
             content = ids.get(other.path)
-            # Identical to a file of its own picture, which is told of itself.
+            # Identical to a file of its own image, which is told of itself.
             if content is None or content == kept or other.verdict is Verdict.IDENTICAL:
                 continue
             if len(members) >= _MOST_MEMBERS - 1:
@@ -76,7 +76,7 @@ def told(groups: Iterable[DuplicateGroup], browser: Browser) -> Iterator[dict[st
                     "removable": other.removable,
                 }
         found = {other.verdict for other in group.others} - {Verdict.IDENTICAL}
-        kind = "same" if Verdict.SAME in found else "copy" if found else "identical"
+        kind = "same" if Verdict.SAME_OBJECT in found else "copy" if found else "identical"
         yield {
             "kind": kind,
             "kept": kept.hex,

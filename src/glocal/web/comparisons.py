@@ -1,4 +1,4 @@
-"""Comparing all pictures of the gallery, in a process beside the server; what it found is kept.
+"""Comparing all images of the gallery, in a process beside the server; what it found is kept.
 
 Clients ask again until it is done. However many ask, one process compares, and one comparison of
 each level is kept until the catalogue changes.
@@ -25,7 +25,7 @@ from glocal.web.metrics import Metrics
 from glocal.web.problems import ProblemError, printable
 
 _MOST_BYTES = 32 * 2**20
-"""Of what is kept of one comparison: some 300,000 pictures."""
+"""Of what is kept of one comparison: some 300,000 images."""
 
 _PAGE_BYTES = 2**18
 """Of that on a page, which has fewer groups where they are large."""
@@ -97,7 +97,7 @@ class Comparisons:
 
     Args:
         gallery: its folder.
-        limits: of the pictures that are compared.
+        limits: of the images that are compared.
         state: tells the catalogue's state.
         seconds: that one comparison may take.
         metrics: told how they end.
@@ -214,7 +214,7 @@ class Comparisons:
         if wrong is None:
             return None
         comparison.groups.clear()
-        return printable(f"the pictures could not be compared: {wrong}")
+        return printable(f"the images could not be compared: {wrong}")
 
 
 class _Reading:

@@ -1,8 +1,8 @@
-"""The process that decodes pictures nobody vouches for: it may crash, hang or be killed.
+"""The process that decodes images nobody vouches for: it may crash, hang or be killed.
 
 It reads jobs from standard input and answers on standard output, one at a time. A job is a line of
-JSON, ``{"do": ..., "bytes": n, ...}``, and n bytes of an encoded picture; an answer likewise. What
-goes wrong with a picture is an answer, ``{"error": ...}``; whatever else goes wrong ends the
+JSON, ``{"do": ..., "bytes": n, ...}``, and n bytes of an encoded image; an answer likewise. What
+goes wrong with an image is an answer, ``{"error": ...}``; whatever else goes wrong ends the
 process, which its owner notices.
 """
 
@@ -70,21 +70,21 @@ def _limits(job: dict[str, Any]) -> Limits:
 
 def _pixels(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Upright RGB, for the network."""
-    picture = load(
+    image = load(
         data,
         min_pixels=job["min_pixels"],
         region=tuple(job["region"]) if job["region"] else None,
         limits=_limits(job),
         name=job["name"],
     )
-    facts = picture.facts
+    facts = image.facts
     head = {
-        "shape": picture.array.shape,
+        "shape": image.array.shape,
         "width": facts.width,
         "height": facts.height,
         "format": facts.format,
     }
-    return head, picture.array.tobytes()
+    return head, image.array.tobytes()
 
 
 def _jpeg(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -108,7 +108,7 @@ def _jpeg(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _plain(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The picture as browsers show it, without metadata: pixels untouched where that is possible.
+    """The image as browsers show it, without metadata: pixels untouched where that is possible.
 
     With ``keep``, what browsers can show stays as it is.
     """

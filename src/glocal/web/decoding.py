@@ -1,4 +1,4 @@
-"""Decoding in processes of their own: a picture can end one of them, never the server."""
+"""Decoding in processes of their own: an image can end one of them, never the server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ERRORS = {"QueryError": QueryError}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """A picture as the network takes it, and the size of the whole, upright.
+    """An image as the network takes it, and the size of the whole, upright.
 
     Attributes:
         array: ``(h, w, 3)`` uint8 RGB, perhaps scaled down, perhaps only a region.
@@ -45,11 +45,11 @@ class _DiedError(Exception):
 
 
 class Decoders:
-    """A few processes that decode pictures, each killed and replaced when one takes too long.
+    """A few processes that decode images, each killed and replaced when one takes too long.
 
     Args:
         count: how many.
-        seconds: that one picture may take.
+        seconds: that one image may take.
         limits: of what is decoded.
         metrics: told of killed processes.
     """
@@ -80,10 +80,10 @@ class Decoders:
         region: tuple[float, float, float, float] | None = None,
         name: str | None = None,
     ) -> Decoded:
-        """Decode a picture no smaller than a network needs; see `glocal.images.load`.
+        """Decode an image no smaller than a network needs; see `glocal.images.load`.
 
         Raises:
-            ImageError: it is no picture, too large, takes too long, or ended its process.
+            ImageError: it is no image, too large, takes too long, or ended its process.
             QueryError: the region makes no sense.
         """
         head, body = await self._do("pixels", data, min_pixels=min_pixels, region=region, name=name)
@@ -96,7 +96,7 @@ class Decoders:
         """Make an upright JPEG without metadata.
 
         Args:
-            data: the encoded picture.
+            data: the encoded image.
             side: its longer side at most, in pixels; 0: as large as it is.
             quality: from 1 to 95.
             name: of its file; see `glocal.images.load`.
@@ -108,10 +108,10 @@ class Decoders:
         return body
 
     async def plain(self, data: bytes, *, keep: bool, name: str) -> tuple[bytes, str]:
-        """A picture as browsers show it, and its media type.
+        """An image as browsers show it, and its media type.
 
         Args:
-            data: the encoded picture.
+            data: the encoded image.
             keep: leave its metadata in; otherwise all of it goes but what changes how it looks.
             name: of its file.
 
@@ -142,7 +142,7 @@ class Decoders:
             raise ImageError(f"decoding takes longer than {self._seconds:g} s") from error
         except (_DiedError, OSError, ValueError) as error:
             self._metrics.decoders_killed.inc()
-            raise ImageError("the picture cannot be decoded: it ended its decoder") from error
+            raise ImageError("the image cannot be decoded: it ended its decoder") from error
         finally:
             # Also when the client has left and this job was cancelled in the middle.
             if not sound and process is not None:
@@ -218,4 +218,4 @@ def _environment() -> dict[str, str]:
 
 def file_name(path: Path) -> str:
     """The name of a file as a decoder needs it: for its ending."""
-    return "picture" + path.suffix.encode("ascii", "ignore").decode()
+    return "image" + path.suffix.encode("ascii", "ignore").decode()

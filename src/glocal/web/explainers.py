@@ -1,7 +1,7 @@
 """The explanations that the page draws itself: points that match, and what answers what.
 
-Numbers rather than pictures, so that the page can light a point's counterpart while the cursor
-moves, without asking again. All points are x and y as fractions of the picture, or of the region
+Numbers rather than images, so that the page can light a point's counterpart while the cursor
+moves, without asking again. All points are x and y as fractions of the image, or of the region
 that was looked for.
 """
 
@@ -36,7 +36,7 @@ def matches(pair: Pair) -> Explanation:
 
 
 def similarity(pair: Pair) -> Explanation:
-    """What each pair of the two pictures' regions adds to their score; all together make it.
+    """What each pair of the two images' regions adds to their score; all together make it.
 
     ``table`` has a row for each cell of the query's grid, row by row, and in it a number for each
     cell of the hit's.

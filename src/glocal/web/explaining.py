@@ -29,7 +29,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An answer: a picture, or JSON.
+    """An answer: an image, or JSON.
 
     Attributes:
         body: its bytes.

@@ -47,7 +47,7 @@ def fetch(
     allowed: Callable[[str], bool] = is_public,
     ports: frozenset[int] = frozenset(_PORTS.values()),
 ) -> bytes:
-    """Fetch a picture.
+    """Fetch an image.
 
     Args:
         url: http or https.

@@ -25,7 +25,7 @@ _MOST_SESSIONS = 1_000
 _MOST_FAILURES = 10  # of logging in, in a minute, by all clients together
 _OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/login", "/v1/logout"})
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_READS = frozenset({"/v1/search"})  # a POST because it carries a picture; it changes nothing
+_READS = frozenset({"/v1/search"})  # a POST because it carries an image; it changes nothing
 
 
 class Sessions:

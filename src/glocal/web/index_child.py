@@ -1,6 +1,6 @@
 """The process of an index run that a server started: its progress goes to standard output.
 
-A run has a process of its own so that no picture of a folder can harm the server, that searches
+A run has a process of its own so that no image of a folder can harm the server, that searches
 keep their share of the machine, and that Ctrl-C (SIGINT), which loses nothing, can stop it.
 """
 
@@ -14,7 +14,7 @@ from glocal.errors import GlocalError
 from glocal.gallery import Gallery
 from glocal.gallery.results import IndexReport
 from glocal.images import Limits
-from glocal.web.telling import Teller, be_modest, tell
+from glocal.web.telling import Teller, lower_priority, tell
 
 _WAIT = 600.0
 _MOST_SKIPPED = 1_000
@@ -23,7 +23,7 @@ _MOST_SKIPPED = 1_000
 def main() -> None:
     """Index one path: ``GALLERY PATH MAX_BYTES MAX_PIXELS``."""
     folder, path, max_bytes, max_pixels = sys.argv[1:]
-    be_modest(10)
+    lower_priority(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     teller = Teller("stage", "done", "total", "unchanged", "failed")
     try:

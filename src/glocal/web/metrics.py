@@ -49,11 +49,11 @@ class Metrics:
             "glocal_thumbnails", "Thumbnails served, from the cache or made.", ["from"],
             registry=own,
         )  # fmt: skip
-        self.pictures = Gauge("glocal_pictures", "Pictures in the gallery.", registry=own)
+        self.images = Gauge("glocal_images", "Images in the gallery.", registry=own)
         self.files = Gauge("glocal_files", "Files that hold them.", registry=own)
         self.runs = Gauge("glocal_index_runs", "Index runs waiting or running.", registry=own)
         self.comparisons = Counter(
-            "glocal_comparisons", "Comparisons of all pictures that ended.", ["level", "end"],
+            "glocal_comparisons", "Comparisons of all images that ended.", ["level", "end"],
             registry=own,
         )  # fmt: skip
 

@@ -17,15 +17,15 @@ from glocal.web.problems import ProblemError
 def read_original(
     content: UUID, paths: Iterable[Path], roots: Iterable[Path], limits: Limits
 ) -> tuple[bytes, Path]:
-    """Read a picture of the gallery from the first of its files that still holds it.
+    """Read an image of the gallery from the first of its files that still holds it.
 
     A file is only read where it, all links followed, lies below a folder that was indexed, and is a
     regular file; and what was read is only used when its hash is the one that was indexed. So
-    whatever a path in the catalogue has been made to point to meanwhile, nothing but pictures of
+    whatever a path in the catalogue has been made to point to meanwhile, nothing but images of
     the gallery leaves the server.
 
     Raises:
-        ProblemError: none of the files holds the picture any more.
+        ProblemError: none of the files holds the image any more.
     """
     allowed = [_real(root) for root in roots]
     for path in paths:
@@ -42,7 +42,7 @@ def read_original(
             return data, path
     raise ProblemError(
         410,
-        "the picture's file is gone, has changed since it was indexed, or cannot be reached",
+        "the image's file is gone, has changed since it was indexed, or cannot be reached",
         kind="urn:glocal:gone",
     )
 

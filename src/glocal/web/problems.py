@@ -78,7 +78,7 @@ def printable(text: str) -> str:
 def as_problem(error: GlocalError) -> ProblemError:
     """What one of glocal's own errors means to a client; their text is fit to be shown."""
     if isinstance(error, ImageError):
-        return ProblemError(422, str(error), kind="urn:glocal:picture")
+        return ProblemError(422, str(error), kind="urn:glocal:image")
     if isinstance(error, QueryError):
         return ProblemError(422, str(error), kind="urn:glocal:query")
     _log.warning("%s: %s", type(error).__name__, error)

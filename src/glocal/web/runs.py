@@ -73,7 +73,7 @@ class Runs:
 
     Args:
         gallery: its folder.
-        limits: of the pictures that are indexed.
+        limits: of the images that are indexed.
         folders: below which runs are allowed.
         metrics: told how many there are.
     """

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-PictureId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="names a picture")]
+ImageId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="names an image")]
 SourceId = Annotated[
     str,
     Field(
         pattern="^([0-9a-f]{32}|u-[A-Za-z0-9_-]{22})$",
-        description="a picture of the gallery, or an upload of an earlier search",
+        description="an image of the gallery, or an upload of an earlier search",
     ),
 ]
 MOST_HITS = 1_000
@@ -30,24 +30,24 @@ class Problem(BaseModel):
 
 
 class Question(BaseModel):
-    """A search. The first picture of all is the query; the others show the same thing."""
+    """A search. The first image of all is the query; the others show the same thing."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     query: SourceId | None = Field(
-        None, description="search again with an earlier query, or with a picture of the gallery"
+        None, description="search again with an earlier query, or with an image of the gallery"
     )
-    like: list[SourceId] = Field([], max_length=16, description="pictures of what is sought")
+    like: list[SourceId] = Field([], max_length=16, description="images of what is sought")
     unlike: list[SourceId] = Field(
-        [], max_length=16, alias="not", description="pictures of what is not"
+        [], max_length=16, alias="not", description="images of what is not"
     )
     url: str | None = Field(None, max_length=2_000, description="fetch the query, where allowed")
     region: str | None = Field(
         None,
         max_length=200,
-        description="x,y,w,h of the query, in pixels of the upright picture or as fractions",
+        description="x,y,w,h of the query, in pixels of the upright image or as fractions",
     )
-    where: str | None = Field(None, max_length=10_000, description="a condition on the pictures")
+    where: str | None = Field(None, max_length=10_000, description="a condition on the images")
     limit: int = Field(50, ge=1, le=MOST_HITS)
     offset: int = Field(0, ge=0, le=10_000)
 
@@ -78,10 +78,10 @@ class Position(BaseModel):
     longitude: float
 
 
-class Picture(BaseModel):
-    """A picture of the gallery. Addresses are relative to the server."""
+class GalleryImage(BaseModel):
+    """An image of the gallery. Addresses are relative to the server."""
 
-    id: PictureId
+    id: ImageId
     path: str = Field(description="of its first file that meets the condition")
     name: str = Field(description="the last part of the path")
     copies: int = Field(description="how many files hold it")
@@ -94,24 +94,24 @@ class Picture(BaseModel):
     camera: str | None
     position: Position | None = Field(description="only where the owner shows positions")
     thumbnail: str = Field(description="address without its size: add ?size=")
-    picture: str = Field(description="address of the whole picture")
+    image: str = Field(description="address of the whole image")
 
 
-class PictureDetails(Picture):
-    """A picture with every file that holds it."""
+class GalleryImageDetails(GalleryImage):
+    """An image with every file that holds it."""
 
     paths: list[str]
 
 
-class Pictures(BaseModel):
-    """A page of pictures."""
+class ImagePage(BaseModel):
+    """A page of images."""
 
-    pictures: list[Picture]
+    images: list[GalleryImage]
     total: int | None = Field(description="of the whole list; only on its first page")
     next: str | None = Field(description="cursor of the page that follows")
 
 
-class FoundPicture(Picture):
+class FoundImage(GalleryImage):
     """An answer to a search."""
 
     rank: int
@@ -123,9 +123,9 @@ class Answer(BaseModel):
     """The answers to a search, best first."""
 
     query: SourceId = Field(description="searches again, and asks for explanations")
-    uploads: list[SourceId] = Field(description="of each uploaded picture, in order")
+    uploads: list[SourceId] = Field(description="of each uploaded image, in order")
     model: str
-    hits: list[FoundPicture]
+    hits: list[FoundImage]
     more: bool = Field(description="whether further hits follow")
     timings_ms: dict[str, float]
 
@@ -144,7 +144,7 @@ class Features(BaseModel):
 
     urls: bool
     positions: bool
-    forgetting: bool = Field(description="whether pictures can be forgotten")
+    removing: bool = Field(description="whether images can be forgotten")
     index_runs: bool
     uploads: bool
     explanations: list[str]
@@ -154,10 +154,10 @@ class Features(BaseModel):
 class Bounds(BaseModel):
     """What a client has to keep to."""
 
-    picture_bytes: int
-    picture_pixels: int
+    image_bytes: int
+    image_pixels: int
     body_bytes: int
-    pictures: int
+    images: int
     hits: int
     thumbnail_sizes: list[int]
 
@@ -166,7 +166,7 @@ class Info(BaseModel):
     """What the gallery holds and the server does."""
 
     version: str
-    pictures: int
+    images: int
     files: int
     skipped: int
     in_graph: int
@@ -193,24 +193,24 @@ class FolderFacet(BaseModel):
 
 
 class MonthFacet(BaseModel):
-    """A month, YYYY-MM, and how many pictures were taken in it."""
+    """A month, YYYY-MM, and how many images were taken in it."""
 
     month: str
-    pictures: int
+    images: int
 
 
 class CameraFacet(BaseModel):
-    """A camera and how many pictures it took."""
+    """A camera and how many images it took."""
 
     camera: str
-    pictures: int
+    images: int
 
 
 class PlaceFacet(Position):
-    """Pictures taken close together, and one of them."""
+    """Images taken close together, and one of them."""
 
-    pictures: int
-    id: PictureId
+    images: int
+    id: ImageId
 
 
 class Facets(BaseModel):
@@ -285,9 +285,9 @@ class Runs(BaseModel):
 
 
 class Added(BaseModel):
-    """Pictures that were kept, and the run that makes them part of the gallery."""
+    """Images that were kept, and the run that makes them part of the gallery."""
 
-    pictures: list[PictureId]
+    images: list[ImageId]
     run: Run
 
 
@@ -302,8 +302,8 @@ class Login(BaseModel):
 DuplicateLevel = Literal["identical", "copy", "object"]
 
 
-class DuplicatePicture(PictureDetails):
-    """A picture of a group; `path` is, of the files that hold it, the one to keep."""
+class DuplicateImage(GalleryImageDetails):
+    """An image of a group; `path` is, of the files that hold it, the one to keep."""
 
     verdict: Literal["copy", "same object or place"] | None = Field(
         description="what it is to the first, or to the member it is tied to best; null: the first"
@@ -317,14 +317,14 @@ class DuplicatePicture(PictureDetails):
 
 
 class DuplicateGroup(BaseModel):
-    """The same picture more than once: as files (`paths`), or as pictures that differ."""
+    """The same image more than once: as files (`paths`), or as images that differ."""
 
     kind: Literal["identical", "copy", "same"] = Field(
-        description="the weakest tie in it: its files are the same byte for byte; pictures were "
-        "made of one another; or pictures show the same object or place"
+        description="the weakest tie in it: its files are the same byte for byte; images were "
+        "made of one another; or images show the same object or place"
     )
-    pictures: list[DuplicatePicture] = Field(description="the one to keep first")
-    left_out: int = Field(description="pictures at its end that were too many to list")
+    images: list[DuplicateImage] = Field(description="the one to keep first")
+    left_out: int = Field(description="images at its end that were too many to list")
     bytes_to_free: int = Field(description="of the files that are spare")
 
 

@@ -58,12 +58,12 @@ class Service:
         self.browser = Browser(gallery.catalog_file)
         self.uploads = Uploads(settings.keep_uploads, settings.keep_bytes)
         self.search_turns = Turns("search", settings.searches, settings.waiting, self.metrics)
-        self.picture_turns = Turns(
-            "pictures", 2 * settings.decoders, 8 * settings.waiting, self.metrics
+        self.image_turns = Turns(
+            "images", 2 * settings.decoders, 8 * settings.waiting, self.metrics
         )
         count, seconds = settings.decoders, settings.decode_seconds
         self.upload_decoders = Decoders(count, seconds, settings.limits, self.metrics)
-        # The gallery's own pictures were let in under its own, wider limits.
+        # The gallery's own images were let in under its own, wider limits.
         self.own_limits = Limits()
         self.own_decoders = Decoders(count, 4 * seconds, self.own_limits, self.metrics)
         self.runs = Runs(gallery.folder, self.own_limits, settings.folders, self.metrics)
@@ -121,25 +121,25 @@ class Service:
         if condition is not None and not self.settings.positions and mentions_place(condition):
             raise ProblemError(
                 403,
-                "where pictures were taken is not shown here; its owner can: "
+                "where images were taken is not shown here; its owner can: "
                 "glocal serve --show-positions",
             )
         return condition
 
     def shown(self, name: str) -> Shown:
-        """A picture of the gallery by its id.
+        """An image of the gallery by its id.
 
         Raises:
             ProblemError: there is none.
         """
-        picture = UUID(hex=name)
-        found = self.browser.pictures([picture]).get(picture)
+        image = UUID(hex=name)
+        found = self.browser.images([image]).get(image)
         if found is None:
-            raise ProblemError(404, "the gallery has no such picture", kind="urn:glocal:unknown")
+            raise ProblemError(404, "the gallery has no such image", kind="urn:glocal:unknown")
         return found
 
     def original(self, shown: Shown) -> tuple[bytes, Path]:
-        """A picture's file, and where it was found; see `read_original`."""
+        """An image's file, and where it was found; see `read_original`."""
         return read_original(shown.content.id, shown.paths, self.gallery.roots(), self.own_limits)
 
     def facets(self) -> Facets:
@@ -150,12 +150,12 @@ class Service:
                 self._facets = (state, read_facets(self.browser))
             return self._facets[1]
 
-    def picture(self, shown: Shown, path: Path | None = None) -> schemas.Picture:
-        """A picture as clients see it; `path` is which of its files is meant."""
-        return schemas.Picture(**self.picture_fields(shown, path))
+    def image(self, shown: Shown, path: Path | None = None) -> schemas.GalleryImage:
+        """An image as clients see it; `path` is which of its files is meant."""
+        return schemas.GalleryImage(**self.image_fields(shown, path))
 
-    def picture_fields(self, shown: Shown, path: Path | None = None) -> dict[str, Any]:
-        """The fields of `schemas.Picture`."""
+    def image_fields(self, shown: Shown, path: Path | None = None) -> dict[str, Any]:
+        """The fields of `schemas.Image`."""
         content = shown.content
         meant = path or shown.paths[0]
         return {
@@ -169,8 +169,8 @@ class Service:
             "taken": _moment(content.taken),
             "camera": content.camera,
             "position": self._position(shown),
-            "thumbnail": f"/v1/pictures/{content.id.hex}/thumbnail",
-            "picture": f"/v1/pictures/{content.id.hex}/file",
+            "thumbnail": f"/v1/images/{content.id.hex}/thumbnail",
+            "image": f"/v1/images/{content.id.hex}/file",
         }
 
     def _position(self, shown: Shown) -> schemas.Position | None:
@@ -189,5 +189,5 @@ def _service(request: Request) -> Service:
     return service
 
 
-TheService = Annotated[Service, Depends(_service)]
+ServiceDep = Annotated[Service, Depends(_service)]
 """What a route declares to be given the server's parts."""

@@ -31,21 +31,21 @@ class Settings:
         hosts: names besides this machine's own that requests may be addressed to.
         read_only: whether clients can change nothing.
         folders: below which clients may start index runs.
-        upload_folder: where pictures that clients add are kept; `None`: they cannot.
+        upload_folder: where images that clients add are kept; `None`: they cannot.
         urls: whether a search may name an address to fetch the query from.
-        positions: whether clients learn where pictures were taken, from answers and from files.
-        limits: of uploaded and fetched pictures.
-        most_pictures: uploaded in one request.
+        positions: whether clients learn where images were taken, from answers and from files.
+        limits: of uploaded and fetched images.
+        most_images: uploaded in one request.
         body_bytes: of one request.
         body_seconds: that a request may take to arrive.
-        decode_seconds: that one picture may take to decode.
-        decoders: processes that decode uploads, and as many that decode the gallery's pictures.
+        decode_seconds: that one image may take to decode.
+        decoders: processes that decode uploads, and as many that decode the gallery's images.
         searches: at the same time; as many as `waiting` more wait for their turn.
-        waiting: requests that wait for their turn to search, or for a picture.
+        waiting: requests that wait for their turn to search, or for an image.
         requests: under way at all.
         keep_uploads: uploads kept for a while, so that a search can be refined and explained.
         keep_bytes: of these, together.
-        compare_seconds: that comparing all pictures, for duplicates, may take.
+        compare_seconds: that comparing all images, for duplicates, may take.
         thumbnails: folder of the thumbnails' cache; `None`: the platform's cache folder.
         thumbnail_bytes: how large that may grow.
     """
@@ -61,7 +61,7 @@ class Settings:
     limits: Limits = field(
         default_factory=lambda: Limits(max_bytes=32 * 2**20, max_pixels=80_000_000)
     )
-    most_pictures: int = 16
+    most_images: int = 16
     body_bytes: int = 96 * 2**20
     body_seconds: float = 30.0
     decode_seconds: float = 15.0

@@ -1,7 +1,7 @@
-"""Taking out of a picture's file what is not the picture: position, comments, thumbnails.
+"""Taking out of an image's file what is not the image: position, comments, thumbnails.
 
 No pixel is touched. Of the metadata only what changes how it looks is kept: colour profile and
-orientation. What comes after a picture's end (the second picture of an MPO, say) goes too.
+orientation. What comes after an image's end (the second image of an MPO, say) goes too.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def media_type(data: bytes) -> str | None:
 
 
 def _exif(orientation: int) -> bytes:
-    """A TIFF header and the one entry that says how to hold the picture."""
+    """A TIFF header and the one entry that says how to hold the image."""
     entry = struct.pack(">HHIHH", _ORIENTATION, 3, 1, orientation, 0)
     return b"MM\x00*" + struct.pack(">IH", 8, 1) + entry + struct.pack(">I", 0)
 
@@ -87,7 +87,7 @@ def _jpeg(data: bytes, orientation: int) -> bytes:
 
 
 def _shapes_pixels(marker: int, body: bytes) -> bool:
-    """Whether a JPEG segment changes how the picture looks."""
+    """Whether a JPEG segment changes how the image looks."""
     if marker == 0xE0:
         return body.startswith(b"JFIF\x00")  # JFXX is a thumbnail
     if marker == 0xE2:

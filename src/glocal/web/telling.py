@@ -14,7 +14,7 @@ _EVERY = 0.25
 """Seconds between two reports of progress."""
 
 
-def be_modest(by: int) -> None:
+def lower_priority(by: int) -> None:
     """Leave the processor to others where they want it; `by` is of Unix's niceness."""
     with contextlib.suppress(OSError, AttributeError):  # AttributeError: not on Windows
         os.nice(by)

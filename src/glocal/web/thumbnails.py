@@ -1,4 +1,4 @@
-"""Small versions of pictures, made once and kept in a folder of bounded size."""
+"""Small versions of images, made once and kept in a folder of bounded size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FRESH = 86_400.0  # seconds for which a thumbnail counts as just used
 
 
 class ThumbnailCache:
-    """Thumbnails on disk, by picture and size; those not used for longest make room.
+    """Thumbnails on disk, by image and size; those not used for longest make room.
 
     Args:
         folder: where; made when the first is kept.
@@ -31,9 +31,9 @@ class ThumbnailCache:
         self._lock = threading.Lock()
         self._bytes: int | None = None
 
-    def get(self, picture: UUID, size: int) -> bytes | None:
+    def get(self, image: UUID, size: int) -> bytes | None:
         """A thumbnail, or `None` when it has to be made."""
-        path = self._path(picture, size)
+        path = self._path(image, size)
         try:
             data = path.read_bytes()
             if time.time() - path.stat().st_mtime > _FRESH:
@@ -42,9 +42,9 @@ class ThumbnailCache:
             return None
         return data or None
 
-    def put(self, picture: UUID, size: int, data: bytes) -> None:
+    def put(self, image: UUID, size: int, data: bytes) -> None:
         """Keep a thumbnail; a disk that is full is no reason to fail."""
-        path = self._path(picture, size)
+        path = self._path(image, size)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,14 +61,14 @@ class ThumbnailCache:
             if self._bytes is None or self._bytes > self._most:
                 self._bytes = self._make_room()
 
-    def forget(self, picture: UUID, sizes: Iterable[int]) -> None:
-        """Delete a picture's thumbnails."""
+    def remove(self, image: UUID, sizes: Iterable[int]) -> None:
+        """Delete an image's thumbnails."""
         for size in sizes:
             with contextlib.suppress(OSError):
-                self._path(picture, size).unlink(missing_ok=True)
+                self._path(image, size).unlink(missing_ok=True)
 
-    def _path(self, picture: UUID, size: int) -> Path:
-        name = picture.hex
+    def _path(self, image: UUID, size: int) -> Path:
+        name = image.hex
         return self._folder / name[:2] / f"{name}-{size}.jpg"
 
     def _make_room(self) -> int:

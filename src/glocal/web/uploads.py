@@ -1,4 +1,4 @@
-"""Uploaded pictures, kept for a while so that a search can be refined and explained."""
+"""Uploaded images, kept for a while so that a search can be refined and explained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"u-[A-Za-z0-9_-]{22}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upload:
-    """An encoded picture as it came, and the id the gallery would give it."""
+    """An encoded image as it came, and the id the gallery would give it."""
 
     data: bytes
     content: UUID
@@ -38,7 +38,7 @@ class Uploads:
         self._kept: OrderedDict[str, tuple[Upload, float]] = OrderedDict()
 
     def keep(self, data: bytes) -> str:
-        """Keep a picture and return its name."""
+        """Keep an image and return its name."""
         name = "u-" + secrets.token_urlsafe(16)
         self._kept[name] = (Upload(data, content_id(data)), time.monotonic() + _SECONDS)
         self._bytes += len(data)
@@ -47,7 +47,7 @@ class Uploads:
         return name
 
     def get(self, name: str) -> Upload | None:
-        """A kept picture, or `None`; being asked for keeps it longer."""
+        """A kept image, or `None`; being asked for keeps it longer."""
         now = time.monotonic()
         while self._kept and next(iter(self._kept.values()))[1] < now:
             self._drop(next(iter(self._kept)))

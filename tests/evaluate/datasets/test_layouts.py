@@ -1,4 +1,4 @@
-"""What the readers of data sets make of folders: which pictures, and what they refuse."""
+"""What the readers of data sets make of folders: which images, and what they refuse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from glocal.evaluate.datasets import (
     read_places,
     read_revisited,
 )
-from glocal.evaluate.datasets.listing import pictures_below, read_table
+from glocal.evaluate.datasets.listing import images_below, read_table
 
 
 def is_jpg(name: str) -> bool:
@@ -26,23 +26,23 @@ def is_jpg(name: str) -> bool:
 
 
 def put(*paths: Path) -> None:
-    """Empty files: no reader opens a picture."""
+    """Empty files: no reader opens an image."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
 
 class TestListing:
-    def test_sorted_pictures_only_and_nothing_hidden(self, tmp_path: Path) -> None:
+    def test_sorted_images_only_and_nothing_hidden(self, tmp_path: Path) -> None:
         wanted = [tmp_path / "a" / "x.jpg", tmp_path / "b" / "deep" / "y.jpg", tmp_path / "z.jpg"]
         put(*wanted, tmp_path / "a" / "notes.txt", tmp_path / ".git" / "w.jpg", tmp_path / ".v.jpg")
-        assert pictures_below(tmp_path, is_jpg) == wanted
+        assert images_below(tmp_path, is_jpg) == wanted
 
     def test_links_are_followed_but_not_in_circles(self, tmp_path: Path) -> None:
         put(tmp_path / "elsewhere" / "x.jpg", tmp_path / "data" / "a" / "y.jpg")
         (tmp_path / "data" / "b").symlink_to(tmp_path / "elsewhere")
         (tmp_path / "data" / "a" / "up").symlink_to(tmp_path / "data")
-        assert pictures_below(tmp_path / "data", is_jpg) == [
+        assert images_below(tmp_path / "data", is_jpg) == [
             tmp_path / "data" / "a" / "y.jpg",
             tmp_path / "data" / "b" / "x.jpg",
         ]
@@ -78,19 +78,19 @@ class TestLabelled:
     def test_labels_are_folders_below_the_data(self, tmp_path: Path) -> None:
         put(*(tmp_path / "fruit" / kind / f"{n}.jpg" for kind in ("apple", "pear") for n in "12"))
         put(tmp_path / "distractor" / "0.jpg")
-        trial = read_labelled(tmp_path, is_jpg)
-        assert trial.gallery_labels == ["fruit/apple"] * 2 + ["fruit/pear"] * 2
-        assert trial.queries == trial.gallery[:4]
-        assert trial.gallery[4:] == [Sample(tmp_path / "distractor" / "0.jpg")]
-        assert trial.leave_one_out
-        assert trial.is_right(0, 1)
-        assert not trial.is_right(0, 2)
-        assert not trial.is_right(0, 4)
+        evaluation = read_labelled(tmp_path, is_jpg)
+        assert evaluation.gallery_labels == ["fruit/apple"] * 2 + ["fruit/pear"] * 2
+        assert evaluation.queries == evaluation.gallery[:4]
+        assert evaluation.gallery[4:] == [Sample(tmp_path / "distractor" / "0.jpg")]
+        assert evaluation.leave_one_out
+        assert evaluation.is_right(0, 1)
+        assert not evaluation.is_right(0, 2)
+        assert not evaluation.is_right(0, 4)
 
     def test_paths_of_a_table_are_relative_to_it(self, tmp_path: Path) -> None:
         (tmp_path / "t.csv").write_text("path,label\nx/1.jpg,a\nx/2.jpg,a\n")
-        trial = read_labelled(tmp_path / "t.csv", is_jpg)
-        assert trial.queries == [Sample(tmp_path / "x" / f"{n}.jpg") for n in "12"]
+        evaluation = read_labelled(tmp_path / "t.csv", is_jpg)
+        assert evaluation.queries == [Sample(tmp_path / "x" / f"{n}.jpg") for n in "12"]
 
     @pytest.mark.parametrize(
         ("table", "message"),
@@ -98,8 +98,8 @@ class TestLabelled:
             ("path,label\n1.jpg,a\n./1.jpg,b\n", r"line 3: \./1\.jpg is listed in line 2 too"),
             ("path,label\n1.jpg,\n", "line 2: no label"),
             ("path,label\n,a\n", "line 2: no path"),
-            ("path,label\n1.jpg,distractor\n", "no labelled picture"),
-            ("path,label\n1.jpg,a\n2.jpg,b\n", "no label of .* has two pictures"),
+            ("path,label\n1.jpg,distractor\n", "no labelled image"),
+            ("path,label\n1.jpg,a\n2.jpg,b\n", "no label of .* has two images"),
         ],
     )
     def test_tables_that_make_no_sense(self, tmp_path: Path, table: str, message: str) -> None:
@@ -107,7 +107,7 @@ class TestLabelled:
         with pytest.raises(EvaluationError, match=message):
             read_labelled(tmp_path / "t.csv", is_jpg)
 
-    def test_pictures_without_a_folder_of_their_own(self, tmp_path: Path) -> None:
+    def test_images_without_a_folder_of_their_own(self, tmp_path: Path) -> None:
         put(tmp_path / "a" / "1.jpg", tmp_path / "stray.jpg")
         with pytest.raises(EvaluationError, match=r"stray\.jpg has no label"):
             read_labelled(tmp_path, is_jpg)
@@ -115,9 +115,7 @@ class TestLabelled:
     @pytest.mark.parametrize("folder", ["missing", "empty"])
     def test_no_collection_at_all(self, tmp_path: Path, folder: str) -> None:
         (tmp_path / "empty").mkdir()
-        with pytest.raises(
-            EvaluationError, match="should hold a folder of pictures for each label"
-        ):
+        with pytest.raises(EvaluationError, match="should hold a folder of images for each label"):
             read_labelled(tmp_path / folder, is_jpg)
 
     def test_queries_are_not_in_the_gallery(self, tmp_path: Path) -> None:
@@ -134,14 +132,14 @@ class TestLabelled:
         put(tmp_path / "data" / "a" / "1.jpg", tmp_path / "data" / "a" / "2.jpg")
         put(tmp_path / "more" / "3.jpg", tmp_path / "more" / "in" / "4.jpg")
         more = [tmp_path / "more", tmp_path / "more" / "in"]
-        trial = read_labelled(tmp_path / "data", is_jpg, distractors=more)
-        assert [sample.path.name for sample in trial.gallery] == [
+        evaluation = read_labelled(tmp_path / "data", is_jpg, distractors=more)
+        assert [sample.path.name for sample in evaluation.gallery] == [
             "1.jpg", "2.jpg", "3.jpg", "4.jpg",
         ]  # fmt: skip
         with pytest.raises(EvaluationError, match=r"1\.jpg cannot be a distractor"):
             read_labelled(tmp_path / "data", is_jpg, distractors=[tmp_path / "data"])
         (tmp_path / "none").mkdir()
-        with pytest.raises(EvaluationError, match=r"no picture below .*none"):
+        with pytest.raises(EvaluationError, match=r"no image below .*none"):
             read_labelled(tmp_path / "data", is_jpg, distractors=[tmp_path / "none"])
         with pytest.raises(EvaluationError, match=r"no folder .*gone: it should hold distractors"):
             read_labelled(tmp_path / "data", is_jpg, distractors=[tmp_path / "gone"])
@@ -165,17 +163,17 @@ class TestRevisited:
         data = self.write(tmp_path / "data")
         (data / "jpg").mkdir()
         put(tmp_path / "more" / "d0.jpg")
-        trial = read_revisited(data, is_jpg, distractors=[tmp_path / "more"])
-        assert trial.queries == [Sample(data / "jpg" / "q.jpg", (10.0, 20.0, 100.0, 50.0))]
-        assert [sample.path for sample in trial.gallery] == [
+        evaluation = read_revisited(data, is_jpg, distractors=[tmp_path / "more"])
+        assert evaluation.queries == [Sample(data / "jpg" / "q.jpg", (10.0, 20.0, 100.0, 50.0))]
+        assert [sample.path for sample in evaluation.gallery] == [
             data / "jpg" / "d0.jpg",
             data / "jpg" / "d1.jpg",
             tmp_path / "more" / "d0.jpg",
         ]
-        assert len(trial.truth.database_names) == 3
-        assert [trial.is_right(0, answer) for answer in range(3)] == [True, None, False]
+        assert len(evaluation.truth.database_names) == 3
+        assert [evaluation.is_right(0, answer) for answer in range(3)] == [True, None, False]
 
-    def test_no_box_is_the_whole_picture(self, tmp_path: Path) -> None:
+    def test_no_box_is_the_whole_image(self, tmp_path: Path) -> None:
         data = self.write(tmp_path / "data", boxes=np.full((1, 4), np.nan))
         (data / "jpg").mkdir()
         assert read_revisited(data, is_jpg).queries == [Sample(data / "jpg" / "q.jpg")]
@@ -184,7 +182,7 @@ class TestRevisited:
         with pytest.raises(EvaluationError, match=r"there is no ground truth in .*gnd_\*\.pkl"):
             read_revisited(tmp_path, is_jpg)
         data = self.write(tmp_path / "data")
-        with pytest.raises(EvaluationError, match=r"no folder .*jpg: it should hold the pictures"):
+        with pytest.raises(EvaluationError, match=r"no folder .*jpg: it should hold the images"):
             read_revisited(data, is_jpg)
         (data / "jpg").mkdir()
         self.write(data, boxes=np.array([[10.0, 20.0, 10.0, 70.0]]))
@@ -197,7 +195,7 @@ class TestRevisited:
         self.write(
             data, query_names=(), easy=nothing, hard=nothing, junk=nothing, boxes=np.empty((0, 4))
         )
-        with pytest.raises(EvaluationError, match="no query or no database picture"):
+        with pytest.raises(EvaluationError, match="no query or no database image"):
             read_revisited(data, is_jpg)
 
 
@@ -210,13 +208,13 @@ class TestLandmarks:
         with pytest.raises(EvaluationError, match=r"no folder .*test: it should hold the test"):
             read_landmarks(tmp_path, is_jpg)
         put(tmp_path / "test" / "t.jpg")
-        with pytest.raises(EvaluationError, match="no test picture in its public or private part"):
+        with pytest.raises(EvaluationError, match="no test image in its public or private part"):
             read_landmarks(tmp_path, is_jpg)
         put(tmp_path / "retrieval_solution_v2.csv")
         with pytest.raises(EvaluationError, match="several solutions of retrieval"):
             read_landmarks(tmp_path, is_jpg)
 
-    def test_train_pictures_need_labels(self, tmp_path: Path) -> None:
+    def test_train_images_need_labels(self, tmp_path: Path) -> None:
         put(tmp_path / "train" / "a.jpg", tmp_path / "test" / "t.jpg")
         (tmp_path / "recognition_solution.csv").write_text("id,landmarks,Usage\nt,1,Public\n")
         with pytest.raises(EvaluationError, match=r"neither train\.csv"):
@@ -228,7 +226,7 @@ class TestLandmarks:
         with pytest.raises(EvaluationError, match="line 2: 'one' is no landmark number"):
             read_landmarks(tmp_path, is_jpg)
 
-    def test_two_pictures_of_one_identifier(self, tmp_path: Path) -> None:
+    def test_two_images_of_one_identifier(self, tmp_path: Path) -> None:
         put(tmp_path / "index" / "a.jpg", tmp_path / "test" / "t.jpg", tmp_path / "test/s/t.jpg")
         (tmp_path / "retrieval_solution.csv").write_text("id,images,Usage\nt,a,Public\n")
         with pytest.raises(EvaluationError, match="have one identifier, 't'"):
@@ -250,7 +248,7 @@ class TestCopies:
         with pytest.raises(EvaluationError, match=r"no folder .*queries: it should hold"):
             read_copies(tmp_path, is_jpg)
         (tmp_path / "queries").mkdir()
-        with pytest.raises(EvaluationError, match=r"no picture below .*queries"):
+        with pytest.raises(EvaluationError, match=r"no image below .*queries"):
             read_copies(tmp_path, is_jpg)
 
 
@@ -258,9 +256,9 @@ class TestPlaces:
     def test_names_give_easting_and_northing(self, tmp_path: Path) -> None:
         for side in ("queries", "database"):
             put(tmp_path / side / "@0551234.50@4180000.25@10@S@37.7@-122.4@id@@@@.jpg")
-        trial = read_places(tmp_path, is_jpg)
-        assert trial.coordinates == "utm"
-        assert trial.query_positions.tolist() == [[551234.5, 4180000.25]]
+        evaluation = read_places(tmp_path, is_jpg)
+        assert evaluation.coordinates == "utm"
+        assert evaluation.query_positions.tolist() == [[551234.5, 4180000.25]]
 
     @pytest.mark.parametrize("name", ["plain.jpg", "@12@.jpg", "@east@12@.jpg", "@1@nan@.jpg"])
     def test_names_that_give_none(self, tmp_path: Path, name: str) -> None:

@@ -29,17 +29,17 @@ def photo(side: int = 64) -> Image.Image:
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
 def test_each_step_changes_something_and_keeps_the_size(step):
-    picture = photo()
-    before = picture.tobytes()
+    image = photo()
+    before = image.tobytes()
     changed = 0
     for seed in range(40):
-        view = step(picture, np.random.default_rng(seed), 1.0)
-        assert view.size == picture.size
+        view = step(image, np.random.default_rng(seed), 1.0)
+        assert view.size == image.size
         assert view.mode == "RGB"
         changed += view.tobytes() != before
-        assert view.tobytes() == step(picture, np.random.default_rng(seed), 1.0).tobytes()
+        assert view.tobytes() == step(image, np.random.default_rng(seed), 1.0).tobytes()
     assert changed >= 36
-    assert picture.tobytes() == before
+    assert image.tobytes() == before
 
 
 def test_the_homography_takes_corners_to_corners():
@@ -50,7 +50,7 @@ def test_the_homography_takes_corners_to_corners():
         assert ((a * x + b * y + c) / scale, (d * x + e * y + f) / scale) == pytest.approx(target)
 
 
-def test_windows_keep_to_their_share_of_the_picture():
+def test_windows_keep_to_their_share_of_the_image():
     geometry = Geometry(side=32, tilt=0.0, turn=0.0, upset=0.0, least=0.4)
     rng = np.random.default_rng(0)
     shares = []
@@ -60,7 +60,7 @@ def test_windows_keep_to_their_share_of_the_picture():
         assert (corners <= (200 + 1e-9, 100 + 1e-9)).all()
         wide, high = np.ptp(corners, axis=0)
         shares.append(wide * high / (200 * 100))
-    # A window whose shape does not fit the picture is cut: it may fall below the least share.
+    # A window whose shape does not fit the image is cut: it may fall below the least share.
     assert min(shares) > 0.2
     assert np.mean(shares) > 0.55
     assert max(shares) > 0.9
@@ -98,10 +98,10 @@ def test_noise_has_no_bias_and_the_width_it_should():
     assert 12 < max(spreads) < 18
 
 
-def test_a_picture_in_a_picture_is_whole_and_smaller():
+def test_a_image_in_a_image_is_whole_and_smaller():
     inner, ground = Image.new("RGB", (50, 50), "white"), Image.new("RGB", (9, 30), "black")
     for seed in range(20):
-        page = framing.picture_in_picture(inner, ground, np.random.default_rng(seed), 1.0)
+        page = framing.image_in_image(inner, ground, np.random.default_rng(seed), 1.0)
         white = (np.asarray(page)[:, :, 0] > 128).mean()
         assert page.size == (50, 50)
         assert 0.2 < white < 0.75

@@ -20,7 +20,7 @@ def stickers(tmp_path):
     for number in range(3):
         Image.fromarray(photo(40, 50)[:, :, ::-1]).save(tmp_path / f"{number}.jpg")
         paths.append(tmp_path / f"{number}.jpg")
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
     return [*paths, tmp_path / "broken.jpg"]
 
 
@@ -41,7 +41,7 @@ def test_equal_seeds_give_equal_views_and_others_do_not(stickers, mirror):
     [(1, 1, 3), (1, 5000, 3), (5000, 1, 3), (2, 3, 3), (7, 9), (7, 9, 1), (300, 200, 3)],
 )
 @pytest.mark.parametrize("strength", [0.0, 1.0, 2.0])
-def test_any_picture_gives_a_square_view(shape, strength, stickers):
+def test_any_image_gives_a_square_view(shape, strength, stickers):
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     augment = Augmentation(side=33, strength=strength, mirror=True, overlays=stickers)
     for seed in range(25):
@@ -119,7 +119,7 @@ def test_unreadable_overlays_are_passed_over(tmp_path):
         np.zeros(4, np.uint8),
     ],
 )
-def test_what_is_no_picture_is_named(image):
+def test_what_is_no_image_is_named(image):
     with pytest.raises(LearnError, match="uint8"):
         Augmentation(side=8)(image, np.random.default_rng(0))
 

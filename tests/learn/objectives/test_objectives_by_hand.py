@@ -129,7 +129,7 @@ def adaptive_by_hand(cosines, labels, target):
     own = [row[k] for row, k in zip(cosines, labels, strict=True)]
     place = sorted(range(len(own)), key=lambda i: own[i])[(len(own) - 1) // 2]
     median = own[place]
-    # A picture with cosine 1 beside the median's others has probability 1 - 1e-7.
+    # An image with cosine 1 beside the median's others has probability 1 - 1e-7.
     scale = math.log((1 - 1e-7) / 1e-7 * (1 - target) / target) / (1 - median)
     scale = min(max(scale, 32), 512)
     others = sum(math.exp(scale * c) for k, c in enumerate(cosines[place]) if k != labels[place])

@@ -82,10 +82,10 @@ def test_what_stands_to_the_right_is_seen_on_the_right_and_above_above():
     assert red[:, 0].max() < 20
 
 
-def test_a_picture_is_not_mirrored_on_any_wall():
-    picture = plain(0, 0, 0)
-    picture[:, : TEXEL // 2] = 255
-    scene = Scene(ambient=1.0, textures=[picture])
+def test_a_image_is_not_mirrored_on_any_wall():
+    image = plain(0, 0, 0)
+    image[:, : TEXEL // 2] = 255
+    scene = Scene(ambient=1.0, textures=[image])
     scene.add((0, 0, 0), (4, 4, 4), Face(0))
     for yaw in (0, math.pi / 2, math.pi, -math.pi / 2):
         view = render(scene, Camera((2, 2, 2), yaw), (20, 20))

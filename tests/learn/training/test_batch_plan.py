@@ -10,13 +10,13 @@ from glocal.learn.batches import Plan, Slot, stream
 LABELS = np.array([0] * 9 + [1] * 2 + [-1] * 6 + [2] * 7)
 
 
-def test_an_epoch_has_every_picture_once():
+def test_an_epoch_has_every_image_once():
     plan = Plan(LABELS, labelled=6, viewed=0, seed=1)
     assert plan.epoch_steps == 3
     for epoch in range(2):
         slots = [slot for step in range(3) for slot in plan.batch(3 * epoch + step)]
-        assert sorted(slot.picture for slot in slots) == list(np.flatnonzero(LABELS >= 0))
-        assert all(slot.label == LABELS[slot.picture] and not slot.view for slot in slots)
+        assert sorted(slot.image for slot in slots) == list(np.flatnonzero(LABELS >= 0))
+        assert all(slot.label == LABELS[slot.image] and not slot.view for slot in slots)
 
 
 def test_epochs_differ_and_seeds_repeat():
@@ -45,8 +45,8 @@ def test_views_come_twice_in_the_same_order():
     assert len(slots) == 14
     assert [slot.view for slot in slots] == [False] * 4 + [True] * 10
     assert slots[4:9] == slots[9:]
-    assert all(slot.label == slot.picture for slot in slots[4:])
-    assert len({slot.picture for slot in slots[4:9]}) == 5
+    assert all(slot.label == slot.image for slot in slots[4:])
+    assert len({slot.image for slot in slots[4:9]}) == 5
     assert Plan(LABELS, labelled=4, viewed=5, seed=0).epoch_steps == 5
 
 
@@ -55,7 +55,7 @@ def test_a_stream_begins_anywhere_and_never_depends_on_threads(workers):
     plan = Plan(LABELS, labelled=4, viewed=3, seed=8)
 
     def load(slot: Slot, random):
-        return np.full((2, 2, 3), slot.picture + random.integers(0, 100), np.uint8)
+        return np.full((2, 2, 3), slot.image + random.integers(0, 100), np.uint8)
 
     def take(first, count, threads):
         batches = stream(plan, load, first=first, workers=threads)
@@ -70,11 +70,11 @@ def test_a_stream_begins_anywhere_and_never_depends_on_threads(workers):
         assert one.labelled == other.labelled == 4
     batch = part[0]
     assert batch.images.shape == (10, 2, 2, 3)
-    # Two views of a picture are not the same view.
+    # Two views of an image are not the same view.
     assert not np.array_equal(batch.images[4:7], batch.images[7:])
 
 
-def test_a_picture_that_fails_ends_the_stream():
+def test_a_image_that_fails_ends_the_stream():
     def load(slot, random):
         raise ValueError("spoilt")
 

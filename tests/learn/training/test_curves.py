@@ -8,7 +8,7 @@ from glocal.learn.curves import Curves
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_curves_are_lines_of_json_and_a_picture(tmp_path):
+def test_curves_are_lines_of_json_and_a_image(tmp_path):
     curves = Curves(tmp_path / "curves.jsonl", step=0)
     for step in range(1, 201):
         line = {"step": step, "loss": 1 / step, "loss <views>": 2.0, "lr": 0.1}
@@ -33,6 +33,6 @@ def test_lost_steps_and_torn_lines_leave_no_trace(tmp_path):
     assert [json.loads(line)["loss"] for line in path.read_text().splitlines()] == [3, 9]
 
 
-def test_nothing_yet_is_a_picture_too(tmp_path):
+def test_nothing_yet_is_a_image_too(tmp_path):
     drawn = Curves(tmp_path / "curves.jsonl", step=0).draw()
     assert ET.fromstring(drawn.read_text()).tag == f"{SVG}svg"  # noqa: S314 - our own

@@ -145,10 +145,10 @@ def test_glocal_runs_the_file_and_reads_its_card(files):
     model, whole, _, _, _ = files
     encoder = OnnxEncoder(whole)
     assert encoder.card.everything == CARD
-    picture = random_image(5, 64, 64)[0]
-    found = encoder.encode([picture])[0]
+    image = random_image(5, 64, 64)[0]
+    found = encoder.encode([image])[0]
     with torch.no_grad():
-        expected = EncoderGraph(model)(torch.from_numpy(picture[None]))
+        expected = EncoderGraph(model)(torch.from_numpy(image[None]))
     assert found.vector == pytest.approx(expected[0].numpy(), abs=1e-4)
     assert found.keypoints.shape == (16, 2)
     assert found.descriptors.shape == (16, 6)
@@ -205,15 +205,15 @@ def test_whitening_is_fitted_to_pooled_features():
     with torch.no_grad():
         model.head.power.fill_(2.61)
     random = np.random.default_rng(0)
-    pictures = [colourful(random, n % 6, (64, 64)) for n in range(60)]
+    images = [colourful(random, n % 6, (64, 64)) for n in range(60)]
     samples = [Sample(n) for n in range(60)]
     trained = model.head.whitening.linear.weight.clone()
-    fit_final(model, samples, lambda s: pictures[s.path], side=64, whiten=False)
+    fit_final(model, samples, lambda s: images[s.path], side=64, whiten=False)
     assert torch.equal(model.head.whitening.linear.weight, trained)
     assert model.head.power.item() == pytest.approx(2.61)
-    fit_final(model, samples, lambda s: pictures[s.path], side=64, whiten=True)
+    fit_final(model, samples, lambda s: images[s.path], side=64, whiten=True)
     assert model.head.power.item() == 2.5
-    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         pooled = model.head.pooled(model.backbone(pixels))
         found = model.head.whitening.linear(pooled)
@@ -251,7 +251,7 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
             f"held-out {kind}": round(value, 4) for kind, value in file.figures.items()
         }
         assert set(file.figures) == {"mAP", "mAP labels"}
-        assert everything["trained"]["pictures"] == {"train": 21, "validation": 6}
+        assert everything["trained"]["images"] == {"train": 21, "validation": 6}
         assert everything["trained"]["head"] == "gem"
         assert json.dumps(everything).find(str(tmp_path)) < 0
     image = np.asarray(Image.new("RGB", (40, 50), (200, 30, 90)))

@@ -10,7 +10,7 @@ SIDE = 16
 
 
 def made(labelled=4, viewed=5):
-    """A batch whose pictures are each of one shade: their number in it."""
+    """A batch whose images are each of one shade: their number in it."""
     count = labelled + 2 * viewed
     shades = np.arange(count, dtype=np.uint8)
     images = np.broadcast_to(shades[:, None, None, None], (count, SIDE, SIDE, 3)).copy()
@@ -19,7 +19,7 @@ def made(labelled=4, viewed=5):
     return Batch(images, labels, labelled)
 
 
-def test_mixed_views_show_the_two_pictures_they_are_said_to():
+def test_mixed_views_show_the_two_images_they_are_said_to():
     batch = made()
     mixed = mix(batch, 0.5, np.random.default_rng(3))
     assert np.array_equal(batch.images, made().images)
@@ -33,7 +33,7 @@ def test_mixed_views_show_the_two_pictures_they_are_said_to():
             assert shades == {number}
             continue
         both += 1
-        assert number >= 4, "labelled pictures are left alone"
+        assert number >= 4, "labelled images are left alone"
         assert other != batch.labels[number]
         (laid_over,) = shades - {number}
         assert laid_over >= 4
@@ -50,7 +50,7 @@ def test_the_share_is_that_of_views():
     assert (mix(made(), 1, random).second[4:] >= 0).all()
 
 
-def test_views_of_one_picture_alone_cannot_be_mixed():
+def test_views_of_one_image_alone_cannot_be_mixed():
     alone = mix(made(viewed=1), 1, np.random.default_rng(0))
     assert (alone.second == -1).all()
     assert np.array_equal(alone.images, made(viewed=1).images)
@@ -60,7 +60,7 @@ def test_a_stream_mixes_the_same_views_wherever_it_begins():
     plan = Plan(LABELS, labelled=4, viewed=3, seed=8)
 
     def load(slot, random):
-        return np.full((8, 8, 3), slot.picture + random.integers(0, 100), np.uint8)
+        return np.full((8, 8, 3), slot.image + random.integers(0, 100), np.uint8)
 
     def take(first, count, mixed):
         batches = stream(plan, load, first=first, workers=2, mixed=mixed)

@@ -194,7 +194,7 @@ def test_too_little_memory_is_named(data, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("glocal.learn.loop.Learning.step", full)
-    text = "too little memory for steps of 6 pictures of 32 pixels: give a smaller --batch"
+    text = "too little memory for steps of 6 images of 32 pixels: give a smaller --batch"
     with pytest.raises(LearnError, match=text):
         train(data[0], tiny_settings(), run=tmp_path, listener=Quiet())
 
@@ -215,7 +215,5 @@ def test_mixed_views_are_learned_from(head, data, tmp_path):
 
 
 def test_mixing_needs_views(data, tmp_path):
-    with pytest.raises(
-        LearnError, match=r"--cutmix mixes views of pictures.*give some with --also"
-    ):
+    with pytest.raises(LearnError, match=r"--cutmix mixes views of images.*give some with --also"):
         train(data[0], tiny_settings(cutmix=0.5), run=tmp_path, listener=Quiet())

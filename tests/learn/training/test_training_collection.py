@@ -17,16 +17,16 @@ from glocal.learn.collection import (
 )
 
 
-def picture(path: Path) -> Path:
+def image(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4)).save(path)
     return path
 
 
 def test_folders_are_labels(tmp_path):
-    a, b = picture(tmp_path / "cat" / "deep" / "1.png"), picture(tmp_path / "dog" / "2.jpg")
-    picture(tmp_path / ".hidden" / "3.png")
-    (tmp_path / "cat" / "notes.txt").write_text("no picture")
+    a, b = image(tmp_path / "cat" / "deep" / "1.png"), image(tmp_path / "dog" / "2.jpg")
+    image(tmp_path / ".hidden" / "3.png")
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
     assert read_labelled(tmp_path) == [Sample(a, "cat"), Sample(b, "dog")]
     assert read_unlabelled(tmp_path, 3) == [Sample(a, source=3), Sample(b, source=3)]
 
@@ -51,9 +51,9 @@ def test_what_is_no_data_set_is_named(tmp_path):
         read_labelled(tmp_path / "nothing")
     with pytest.raises(LearnError, match="has no labels"):
         read_labelled(tmp_path)
-    with pytest.raises(LearnError, match="no picture below"):
+    with pytest.raises(LearnError, match="no image below"):
         read_unlabelled(tmp_path, 0)
-    picture(tmp_path / "1.png")
+    image(tmp_path / "1.png")
     with pytest.raises(LearnError, match="use --objective instance"):
         read_labelled(tmp_path)
     table = tmp_path / "t.csv"
@@ -61,11 +61,11 @@ def test_what_is_no_data_set_is_named(tmp_path):
     with pytest.raises(LearnError, match="no column path"):
         read_labelled(table)
     table.write_text("path,label\n")
-    with pytest.raises(LearnError, match="names no picture"):
+    with pytest.raises(LearnError, match="names no image"):
         read_labelled(table)
 
 
-def test_too_few_pictures_of_a_label_are_named():
+def test_too_few_images_of_a_label_are_named():
     with pytest.raises(LearnError, match="only 'a'"):
         check_labels([Sample(Path("1"), "a"), Sample(Path("2"), "a")])
     with pytest.raises(LearnError, match="there is none"):
@@ -73,7 +73,7 @@ def test_too_few_pictures_of_a_label_are_named():
     pairs = [Sample(Path(f"{label}{n}"), label) for label in "ab" for n in range(2)]
     check_labels([*pairs, Sample(Path("9"))])
     alone = [Sample(Path("c"), "c"), Sample(Path("c2"), "c", "validation")]
-    with pytest.raises(LearnError, match=r"1 of 3 labels have one picture to learn from: c\."):
+    with pytest.raises(LearnError, match=r"1 of 3 labels have one image to learn from: c\."):
         check_labels([*pairs, *alone])
 
 
@@ -96,7 +96,7 @@ def test_a_given_split_is_kept():
 
 
 def test_a_file_counts_once(tmp_path):
-    path = picture(tmp_path / "1.png")
+    path = image(tmp_path / "1.png")
     twin = tmp_path / "link.png"
     twin.symlink_to(path)
     assert without_twins([Sample(path, "a"), Sample(twin), Sample(path)]) == [Sample(path, "a")]

@@ -87,13 +87,13 @@ def test_a_training_learns_judges_and_keeps_its_best(uninterrupted):
     assert listener.done_at_start == 0
     steps = lines(run)
     assert [line["step"] for line in steps] == list(range(1, len(listener.steps) + 1))
-    judged = {line["step"]: line["mAP"] for line in steps if "mAP" in line}
-    assert set(judged) == {*range(4, len(steps), 4), len(steps)}
+    evaluated = {line["step"]: line["mAP"] for line in steps if "mAP" in line}
+    assert set(evaluated) == {*range(4, len(steps), 4), len(steps)}
     assert {"loss labels", "loss views", "loss head", "loss", "lr"} <= steps[0].keys()
     for line in steps:
         parts = [line[f"loss {part}"] for part in ("labels", "views", "head")]
         assert line["loss"] == pytest.approx(sum(parts), rel=1e-3)
-    assert trained.step == max(judged, key=lambda step: (judged[step], -step))
+    assert trained.step == max(evaluated, key=lambda step: (evaluated[step], -step))
     assert (run / "curves.svg").stat().st_size > 500
     best = checkpoint.load(run / "best.pt")["model"]
     assert_same(dict(trained.model.state_dict()), dict(best))
@@ -168,13 +168,13 @@ def test_heads_with_a_loss_of_their_own_learn(head, data, tmp_path):
         assert (own[0] > 0) == (head == "delg")
 
 
-def test_pictures_alone_are_learned_from_in_two_views(data, tmp_path):
+def test_images_alone_are_learned_from_in_two_views(data, tmp_path):
     listener = Quiet()
     run_tiny(data[1], tmp_path, objective="instance", listener=listener, check=2, lr=3e-3, epochs=6)
     assert listener.steps[0].keys() == {"loss", "loss views", "loss head", "lr"}
-    judged = [figures for figures in listener.steps if "mAP" in figures]
-    assert judged[0].keys() >= {"mAP copies"}
-    assert "mAP labels" not in judged[0]
+    evaluated = [figures for figures in listener.steps if "mAP" in figures]
+    assert evaluated[0].keys() >= {"mAP copies"}
+    assert "mAP labels" not in evaluated[0]
 
 
 def test_frozen_stages_keep_their_weights(data, tmp_path):
@@ -189,7 +189,7 @@ def test_frozen_stages_keep_their_weights(data, tmp_path):
 
 
 def test_a_training_without_progress_ends_early(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("glocal.learn.judging.Judge.__call__", lambda *_: {"mAP": 0.5})
+    monkeypatch.setattr("glocal.learn.evaluator.Judge.__call__", lambda *_: {"mAP": 0.5})
     listener = Quiet()
     options = {"epochs": 50, "check": 2, "patience": 3, "listener": listener}
     trained = run_tiny(data[0], tmp_path, **options)
@@ -222,7 +222,7 @@ def test_another_training_is_not_gone_on_with(uninterrupted, data, tmp_path):
     run, _, _ = uninterrupted
     with pytest.raises(LearnError, match=r"of another training: lr was 0\.0004, is 0\.1\. Give"):
         run_tiny(data[0], run, also=[data[1]], check=4, lr=0.1)
-    with pytest.raises(LearnError, match="the pictures are not the same"):
+    with pytest.raises(LearnError, match="the images are not the same"):
         run_tiny(data[0], run, also=[make_plain(tmp_path / "more", 3)], check=4)
 
 
@@ -281,7 +281,7 @@ def test_broken_files_are_left_out_and_named(tmp_path):
     assert len(trained.samples) == 23
     for path in sorted((folder / "label1").iterdir())[1:]:
         path.write_bytes(b"")
-    with pytest.raises(LearnError, match=r"one picture to learn from: label1\."):
+    with pytest.raises(LearnError, match=r"one image to learn from: label1\."):
         run_tiny(folder, tmp_path / "run2")
 
 
@@ -315,9 +315,9 @@ def test_mistakes_are_named_before_training(changes, text, data, tmp_path):
     assert listener.steps == []
 
 
-def test_whitening_wants_as_many_pictures_as_numbers(tmp_path):
+def test_whitening_wants_as_many_images_as_numbers(tmp_path):
     folder = make_labelled(tmp_path / "data", labels=2, each=5)
-    with pytest.raises(LearnError, match="10 pictures are too few to whiten 12 numbers"):
+    with pytest.raises(LearnError, match="10 images are too few to whiten 12 numbers"):
         run_tiny(folder, tmp_path / "run", dim=12, final="whitening")
 
 

@@ -60,33 +60,33 @@ def _index(home: Path, *folders: Path) -> None:
 
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    """Ninety pictures in three folders, one of them twice; no test changes it."""
+    """Ninety images in three folders, one of them twice; no test changes it."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
     pytest.importorskip("playwright", reason="playwright is not installed")
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     home = tmp_path_factory.mktemp("page")
-    pictures = home / "pictures"
-    scenes.write(pictures / "town", range(40))
-    scenes.write(pictures / "coast" / "summer", range(40, 70))
-    scenes.write(pictures / "coast", range(70, 90))
-    shutil.copy(pictures / "town" / "scene-005.jpg", pictures / "coast" / "again.jpg")
-    _index(home, pictures)
-    for address in _serve(home, "--show-positions", "--allow-folder", str(pictures)):
-        yield Gallery(pictures, address)
+    images = home / "images"
+    scenes.write(images / "town", range(40))
+    scenes.write(images / "coast" / "summer", range(40, 70))
+    scenes.write(images / "coast", range(70, 90))
+    shutil.copy(images / "town" / "scene-005.jpg", images / "coast" / "again.jpg")
+    _index(home, images)
+    for address in _serve(home, "--show-positions", "--allow-folder", str(images)):
+        yield Gallery(images, address)
 
 
 @pytest.fixture
 def own_gallery(tmp_path: Path, browser: Any) -> Iterator[Gallery]:
-    """A small gallery behind a token, with pictures that are not in it yet."""
-    pictures = tmp_path / "pictures"
-    scenes.write(pictures / "old", range(6))
-    _index(tmp_path, pictures)
-    scenes.write(pictures / "new", range(6, 30))
-    (pictures / "new" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
-    options = ("--allow-folder", str(pictures))
+    """A small gallery behind a token, with images that are not in it yet."""
+    images = tmp_path / "images"
+    scenes.write(images / "old", range(6))
+    _index(tmp_path, images)
+    scenes.write(images / "new", range(6, 30))
+    (images / "new" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    options = ("--allow-folder", str(images))
     for address in _serve(tmp_path, *options, env={"GLOCAL_TOKEN": "a-token-for-the-page-0123"}):
-        yield Gallery(pictures, address)
+        yield Gallery(images, address)
 
 
 @pytest.fixture(scope="session")
@@ -96,16 +96,16 @@ def copies(tmp_path_factory: pytest.TempPathFactory, gallery: Gallery) -> Iterat
     No test changes it.
     """
     home = tmp_path_factory.mktemp("copies")
-    pictures = home / "pictures"
-    scenes.write(pictures, range(10))
-    (pictures / "sent").mkdir()
-    (pictures / "sent" / "crop-003.jpg").write_bytes(scenes.altered(3))
-    scenes.scene(6).save(pictures / "sent" / "again-006.webp", quality=60)
-    shutil.copy(pictures / "sent" / "again-006.webp", pictures / "sent" / "again-006-2.webp")
-    scenes.elsewhere(7).save(pictures / "elsewhere-007.jpg", quality=90)
-    _index(home, pictures)
+    images = home / "images"
+    scenes.write(images, range(10))
+    (images / "sent").mkdir()
+    (images / "sent" / "crop-003.jpg").write_bytes(scenes.altered(3))
+    scenes.scene(6).save(images / "sent" / "again-006.webp", quality=60)
+    shutil.copy(images / "sent" / "again-006.webp", images / "sent" / "again-006-2.webp")
+    scenes.elsewhere(7).save(images / "elsewhere-007.jpg", quality=90)
+    _index(home, images)
     for address in _serve(home):
-        yield Gallery(pictures, address)
+        yield Gallery(images, address)
 
 
 @pytest.fixture(scope="module")

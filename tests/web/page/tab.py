@@ -14,9 +14,9 @@ import scenes
 
 @dataclass
 class Gallery:
-    """A served gallery: where its pictures lie, and where its page is."""
+    """A served gallery: where its images lie, and where its page is."""
 
-    pictures: Path
+    images: Path
     address: str
 
 
@@ -32,14 +32,14 @@ class Tab:
         """Go to a view."""
         self.page.goto(self.address + query)
 
-    def pictures(self) -> Any:
-        """The pictures of the grid, once there are any."""
+    def images(self) -> Any:
+        """The images of the grid, once there are any."""
         self.page.wait_for_selector("li.tile img.there")
         return self.page.locator("li.tile")
 
     def names(self) -> list[str]:
         """Their descriptions."""
-        self.pictures()
+        self.images()
         return [
             str(one)
             for one in self.page.eval_on_selector_all("li.tile img", "l => l.map(i => i.alt)")

@@ -40,7 +40,7 @@ def test_axe_finds_nothing(new_tab: Callable[..., Tab], axe: str, scheme: str, o
         tab.page.wait_for_selector(SEEN[view])
         assert _faults(tab, axe, only) == [], view
     tab.open()
-    tab.pictures()
+    tab.images()
     assert _faults(tab, axe, only) == [], "timeline"
     tab.search(17)
     tab.page.keyboard.press("b")
@@ -59,9 +59,9 @@ def test_axe_finds_nothing(new_tab: Callable[..., Tab], axe: str, scheme: str, o
 def test_everything_by_keyboard(tab: Tab) -> None:
     page = tab.page
     tab.open()
-    tab.pictures()
+    tab.images()
     page.keyboard.press("Tab")
-    assert page.inner_text(":focus") == "Skip to the pictures"
+    assert page.inner_text(":focus") == "Skip to the images"
     page.keyboard.press("g")
     first = page.get_attribute(":focus img", "alt")
     page.keyboard.press("ArrowRight")
@@ -117,7 +117,7 @@ def test_everything_by_keyboard(tab: Tab) -> None:
 
 def test_the_focus_can_be_seen(tab: Tab) -> None:
     tab.open()
-    tab.pictures()
+    tab.images()
     for _ in range(14):
         tab.page.keyboard.press("Tab")
         outline = tab.page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
@@ -151,7 +151,7 @@ def test_no_width_cuts_anything_off(new_tab: Callable[..., Tab], width: int) -> 
 
 def test_light_and_dark_are_a_choice_that_lasts(tab: Tab) -> None:
     tab.open()
-    tab.pictures()
+    tab.images()
     ground = "getComputedStyle(document.body).backgroundColor"
     light = tab.page.evaluate(ground)
     tab.page.keyboard.press("t")

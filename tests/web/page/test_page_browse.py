@@ -7,7 +7,7 @@ from tab import Gallery, Tab
 
 def test_the_timeline_goes_month_by_month(tab: Tab) -> None:
     tab.open()
-    tab.pictures()
+    tab.images()
     titles = tab.page.locator(".section-title").all_inner_texts()
     assert titles[0] == "December 2022"
     assert titles == sorted(titles, key=lambda t: -int(t.split()[1]))
@@ -29,16 +29,16 @@ def test_folders_lead_into_folders(tab: Tab) -> None:
     tab.page.click(".folder:has-text('summer')")
     tab.page.wait_for_selector("h1:has-text('summer')")
     tab.until("document.querySelectorAll('li.tile').length === 30")
-    tab.page.click(".crumbs a:has-text('pictures')")
+    tab.page.click(".crumbs a:has-text('images')")
     tab.page.wait_for_selector(".folder:has-text('town')")
 
 
-def test_the_map_gathers_pictures_and_opens_them(tab: Tab) -> None:
+def test_the_map_gathers_images_and_opens_them(tab: Tab) -> None:
     tab.open("?view=map")
     tab.page.wait_for_selector(".pin")
-    assert "of 90 pictures say where" in tab.page.inner_text(".count")
+    assert "of 90 images say where" in tab.page.inner_text(".count")
     said = tab.page.locator(".badge").all_inner_texts()
-    assert sum(int(one) for one in said) == 67  # three in four of the pictures
+    assert sum(int(one) for one in said) == 67  # three in four of the images
     tab.page.locator(".pin").first.click()
     tab.page.wait_for_selector(".map-list li.tile img.there")
     assert "near=" in tab.page.url
@@ -58,7 +58,7 @@ def test_duplicates_name_every_file(tab: Tab) -> None:
     assert tab.page.locator(".best").all_inner_texts() == ["Keep"]
     assert tab.page.inner_text(".spare") == "Could go"
     assert tab.page.locator(".paths strong").all_inner_texts() == ["again.jpg", "scene-005.jpg"]
-    tab.page.click(".group-picture")
+    tab.page.click(".group-image")
     tab.page.wait_for_selector("dialog .single")
     tab.shot("duplicates")
 

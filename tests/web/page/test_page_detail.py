@@ -8,7 +8,7 @@ def _open_first_hit(tab: Tab, seed: int) -> None:
     tab.search(seed)
     tab.page.locator("li.tile > a").first.click()
     tab.page.wait_for_selector(".match", state="attached")
-    # Lines are drawn again when the pictures between which they run have come.
+    # Lines are drawn again when the images between which they run have come.
     tab.until(
         "[...document.querySelectorAll('dialog img')].every(i => i.complete && i.naturalWidth)"
     )
@@ -22,7 +22,7 @@ def test_query_and_hit_stand_side_by_side_with_lines(tab: Tab) -> None:
     assert tab.page.inner_text("dialog h2") == "scene-017.jpg"
     query, hit = tab.page.locator(".pair-frame").all()
     assert query.bounding_box()["x"] < hit.bounding_box()["x"]
-    # Each line begins in the one picture and ends in the other.
+    # Each line begins in the one image and ends in the other.
     boxes = [one.bounding_box() for one in (query, hit)]
     ends = tab.page.eval_on_selector_all(
         ".match circle",
@@ -92,16 +92,16 @@ def test_from_hit_to_hit(tab: Tab) -> None:
     first = tab.page.inner_text("dialog h2")
     tab.page.keyboard.press("ArrowRight")
     tab.until(f"document.querySelector('dialog h2').textContent !== '{first}'")
-    tab.page.click("[aria-label='Previous picture']")
+    tab.page.click("[aria-label='Previous image']")
     tab.until(f"document.querySelector('dialog h2').textContent === '{first}'")
     tab.page.keyboard.press("Escape")
     tab.until("!document.querySelector('dialog')")
     assert "show=" not in tab.page.url
 
 
-def test_a_picture_alone_leads_to_a_search(tab: Tab) -> None:
+def test_a_image_alone_leads_to_a_search(tab: Tab) -> None:
     tab.open()
-    tab.pictures().nth(2).locator("a").click()
+    tab.images().nth(2).locator("a").click()
     tab.page.wait_for_selector(".single")
     name = tab.page.inner_text("dialog h2")
     tab.page.click("dialog >> text=Find this")

@@ -81,7 +81,7 @@ def test_the_paths_that_could_go_are_copied(copies: Gallery, new_tab: Callable[.
     tab.page.click("text=Copy what could go")
     tab.page.wait_for_selector("text=1 path is on the clipboard.")
     copied = tab.page.evaluate("navigator.clipboard.readText()")
-    assert copied == str(copies.pictures / "sent" / "again-006-2.webp")
+    assert copied == str(copies.images / "sent" / "again-006-2.webp")
 
 
 def test_a_choice_that_is_passed_over_asks_nothing(
@@ -100,7 +100,7 @@ def test_a_choice_that_is_passed_over_asks_nothing(
     assert any("level=object" in one for one in asked)
     assert not any("level=copy" in one for one in asked if "/v1/" in one)
     words = [one.inner_text() for one in tab.page.locator(".group h2").all()]
-    assert "Same thing · 2 pictures" in words
+    assert "Same thing · 2 images" in words
     tab.shot("duplicates-same")
 
 
@@ -141,7 +141,7 @@ def test_without_duplicates_it_says_so(gallery: Gallery, tab: Tab) -> None:
     answer = {"content_type": "application/json", "body": empty}
     tab.page.route("**/v1/duplicates?*", lambda route: route.fulfill(**answer))
     tab.open("?view=duplicates&level=copy")
-    tab.page.wait_for_selector("text=No picture is a copy of another one.")
+    tab.page.wait_for_selector("text=No image is a copy of another one.")
 
 
 def test_the_progress_is_shown(tab: Tab, axe: str) -> None:
@@ -153,7 +153,7 @@ def test_the_progress_is_shown(tab: Tab, axe: str) -> None:
     answer = {"content_type": "application/json", "body": looking}
     tab.page.route("**/v1/duplicates?*", lambda route: route.fulfill(**answer))
     tab.open("?view=duplicates&level=copy")
-    tab.page.wait_for_selector("text=Comparing pictures · 1,500 of 4,000")
+    tab.page.wait_for_selector("text=Comparing images · 1,500 of 4,000")
     assert tab.page.evaluate("document.querySelector('progress').value") == 1500
     assert tab.page.evaluate("document.querySelector('progress').max") == 4000
     assert tab.page.inner_text("#status").strip() == tab.page.inner_text(".count")

@@ -8,7 +8,7 @@ import scenes
 from tab import Gallery, Tab
 
 
-def test_a_dropped_picture_finds_its_original_first(tab: Tab) -> None:
+def test_a_dropped_image_finds_its_original_first(tab: Tab) -> None:
     tab.open()
     tab.search(17)
     assert tab.names()[0].startswith("scene-017.jpg")
@@ -20,15 +20,15 @@ def test_a_dropped_picture_finds_its_original_first(tab: Tab) -> None:
 def test_a_file_of_the_gallery_is_called_identical(tab: Tab, gallery: Gallery) -> None:
     tab.open()
     with tab.page.expect_file_chooser() as chooser:
-        tab.page.click("text=Choose a picture")
-    chooser.value.set_files(gallery.pictures / "town" / "scene-008.jpg")
+        tab.page.click("text=Choose an image")
+    chooser.value.set_files(gallery.images / "town" / "scene-008.jpg")
     tab.page.wait_for_selector(".search .mark.same")
     assert "Identical" in tab.page.locator("li.tile").first.inner_text()
 
 
-def test_a_pasted_picture_is_searched_for(tab: Tab) -> None:
+def test_a_pasted_image_is_searched_for(tab: Tab) -> None:
     tab.open()
-    tab.pictures()
+    tab.images()
     tab.page.evaluate(
         """async (text) => {
           const clipboardData = new DataTransfer();
@@ -42,12 +42,12 @@ def test_a_pasted_picture_is_searched_for(tab: Tab) -> None:
     assert "like=u-" in tab.page.url
 
 
-def test_the_camera_takes_a_picture(new_tab: Callable[..., Tab]) -> None:
+def test_the_camera_takes_a_image(new_tab: Callable[..., Tab]) -> None:
     tab = new_tab(permissions=["camera"])
     tab.open()
     tab.page.click("text=Use the camera")
     tab.until("document.querySelector('dialog video')?.videoWidth > 0")
-    tab.page.click("text=Take the picture")
+    tab.page.click("text=Take the image")
     tab.page.wait_for_selector(".search li.tile img.there")
 
 
@@ -55,7 +55,7 @@ def test_a_box_searches_for_a_part(tab: Tab) -> None:
     tab.open()
     tab.search(17)
     whole = tab.names()
-    # Only the loaded picture gives the frame its size.
+    # Only the loaded image gives the frame its size.
     tab.until("document.querySelector('.asked-frame img').naturalWidth")
     frame = tab.page.locator(".asked-frame").bounding_box()
     tab.page.mouse.move(frame["x"] + frame["width"] * 0.1, frame["y"] + frame["height"] * 0.1)
@@ -81,13 +81,13 @@ def test_a_box_searches_for_a_part(tab: Tab) -> None:
     tab.page.mouse.up()
     tab.until("/region=0.1\\d*,0.1\\d*,0.[67]/.test(location.search)")
 
-    tab.page.click("text=Whole picture")
+    tab.page.click("text=Whole image")
     tab.until("!location.search.includes('region')")
     tab.until("!document.querySelector('.renewing')")
     assert tab.names() == whole
 
 
-def test_pictures_for_and_against(tab: Tab) -> None:
+def test_images_for_and_against(tab: Tab) -> None:
     tab.open()
     tab.search(17)
     second = tab.page.locator("li.tile").nth(1)
@@ -142,12 +142,12 @@ def test_hits_go_on_as_one_scrolls(tab: Tab) -> None:
     tab.page.keyboard.press("End")
     tab.page.mouse.wheel(0, 9000)
     tab.until("document.querySelectorAll('li.tile').length === 90")
-    tab.until("document.querySelector('.count').textContent.startsWith('90 pictures')")
+    tab.until("document.querySelector('.count').textContent.startsWith('90 images')")
 
 
 def test_a_search_is_a_link_and_has_a_way_back(tab: Tab, new_tab: Callable[..., Tab]) -> None:
     tab.open()
-    tab.pictures().nth(4).hover()
+    tab.images().nth(4).hover()
     tab.page.locator("li.tile").nth(4).locator("button[aria-label='Find this']").click()
     tab.page.wait_for_selector(".search .mark.same")
     found = tab.names()
@@ -161,24 +161,24 @@ def test_a_search_is_a_link_and_has_a_way_back(tab: Tab, new_tab: Callable[..., 
     assert tab.names() == found
 
 
-def test_what_is_no_picture_is_answered_with_a_sentence(tab: Tab) -> None:
+def test_what_is_no_image_is_answered_with_a_sentence(tab: Tab) -> None:
     tab.open()
-    tab.pictures()
-    tab.drop(b"no picture at all")
+    tab.images()
+    tab.drop(b"no image at all")
     tab.page.wait_for_selector(".notice.error")
-    assert "picture" in tab.page.inner_text(".notice.error")
+    assert "image" in tab.page.inner_text(".notice.error")
     tab.page.click("[aria-label='Close this message']")
     tab.drop(b"words", kind="text/plain")
-    tab.page.wait_for_selector("text=That is no picture.")
+    tab.page.wait_for_selector("text=That is no image.")
     assert all("Failed to load resource" in error for error in tab.errors)
     tab.errors.clear()
 
 
-def test_a_search_whose_picture_is_gone_says_so(tab: Tab) -> None:
+def test_a_search_whose_image_is_gone_says_so(tab: Tab) -> None:
     tab.open("?like=u-0123456789012345678901")
     tab.page.wait_for_selector(".notice.error")
     assert "no longer kept" in tab.page.inner_text(".notice.error")
-    assert "send the picture again" in tab.page.inner_text(".grid-foot")
+    assert "send the image again" in tab.page.inner_text(".grid-foot")
     tab.errors.clear()
 
 

@@ -13,13 +13,13 @@ from glocal.errors import EvaluationError
 from glocal.evaluate.checks import EMPTY_SLOT
 from glocal.evaluate.copies import evaluate_copies, read_copy_truth
 from glocal.evaluate.csv_rows import read_rows
+from glocal.evaluate.datasets.evaluation import Report, Sample
 from glocal.evaluate.datasets.listing import (
-    PictureTest,
+    ImageTest,
     distractor_samples,
-    pictures_by_name,
+    images_by_name,
     require_folder,
 )
-from glocal.evaluate.datasets.trial import Judgement, Sample
 from glocal.evaluate.nearest import nearest
 
 DEPTH = 10
@@ -32,7 +32,7 @@ _LAYOUT = "queries/, references/ and ground_truth.csv with the columns query_id,
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CopiesTrial:
+class CopiesEvaluation:
     """Queries, of which some are copies of references, under `evaluate_copies`.
 
     What is predicted is fixed here: the `DEPTH` nearest references of each query, and of all
@@ -40,13 +40,13 @@ class CopiesTrial:
     reference is never predicted.
 
     Attributes:
-        queries: see `Trial`.
+        queries: see `Evaluation`.
         query_names: one for each query.
-        gallery: see `Trial`.
+        gallery: see `Evaluation`.
         gallery_names: one for each reference.
         truth: the pairs of names that are copies.
-        leave_one_out: see `Trial`.
-        goodness_name: see `Trial`: the similarity of the nearest right reference, less that of the
+        leave_one_out: see `Evaluation`.
+        goodness_name: see `Evaluation`: the similarity of the nearest right reference, less that of the
             nearest wrong one; each 0 where none was predicted.
     """
 
@@ -58,8 +58,8 @@ class CopiesTrial:
     leave_one_out: bool = False
     goodness_name: str = "margin of the right answer"
 
-    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
-        """See `Trial`."""
+    def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
+        """See `Evaluation`."""
         ranks, scores = nearest(queries, gallery, DEPTH)
         asked, places = np.nonzero(ranks != EMPTY_SLOT)
         answers, sure = ranks[asked, places], scores[asked, places]
@@ -85,25 +85,25 @@ class CopiesTrial:
             "true pairs": result.positives,
             "predictions": result.predictions,
         }
-        return Judgement(figures, counts, nearest_right - nearest_wrong)
+        return Report(figures, counts, nearest_right - nearest_wrong)
 
     def is_right(self, query: int, answer: int) -> bool:
-        """See `Trial`."""
+        """See `Evaluation`."""
         return (self.query_names[query], self.gallery_names[answer]) in self.truth
 
 
 def read_copies(
-    data: Path, is_picture: PictureTest, *, distractors: Sequence[Path] = ()
-) -> CopiesTrial:
+    data: Path, is_image: ImageTest, *, distractors: Sequence[Path] = ()
+) -> CopiesEvaluation:
     """Read a copy detection data set.
 
     Args:
         data: a folder with ``queries/``, ``references/`` and ``ground_truth.csv`` (or one other
-            table with ``ground`` and ``truth`` in its name). Pictures are named by identifier. The
+            table with ``ground`` and ``truth`` in its name). Images are named by identifier. The
             queries are those of the table, if it also lists some without a reference; else it
-            lists only copies, and every picture of ``queries/`` is one.
-        is_picture: see `PictureTest`.
-        distractors: folders of pictures that join the references.
+            lists only copies, and every image of ``queries/`` is one.
+        is_image: see `PictureTest`.
+        distractors: folders of images that join the references.
 
     Raises:
         EvaluationError: the folder has not that layout, or no query is a copy.
@@ -113,10 +113,8 @@ def read_copies(
     if not truth:
         raise EvaluationError(f"{table} names no copy: every reference_id is empty")
     listed = [row for _, row in read_rows(table, ("query_id", "reference_id"))]
-    queries = pictures_by_name(data / "queries", "the queries as QUERY_ID.jpg", is_picture)
-    references = pictures_by_name(
-        data / "references", "the references as REFERENCE_ID.jpg", is_picture
-    )
+    queries = images_by_name(data / "queries", "the queries as QUERY_ID.jpg", is_image)
+    references = images_by_name(data / "references", "the references as REFERENCE_ID.jpg", is_image)
     # What the table names and the folder lacks stays in, to be reported as missing and missed.
     asked = dict.fromkeys(query for query, _ in listed)
     if all(reference for _, reference in listed):
@@ -124,10 +122,10 @@ def read_copies(
     query_samples = [Sample(queries.get(x, data / "queries" / f"{x}.jpg")) for x in asked]
     names = list(dict.fromkeys([*references, *sorted(reference for _, reference in truth)]))
     gallery = [Sample(references.get(x, data / "references" / f"{x}.jpg")) for x in names]
-    rest = distractor_samples(distractors, [*query_samples, *gallery], is_picture)
+    rest = distractor_samples(distractors, [*query_samples, *gallery], is_image)
     # Paths have separators, which identifiers have not: no distractor passes for a reference.
     names += [str(sample.path.absolute()) for sample in rest]
-    return CopiesTrial(query_samples, list(asked), [*gallery, *rest], names, truth)
+    return CopiesEvaluation(query_samples, list(asked), [*gallery, *rest], names, truth)
 
 
 def _truth_file(folder: Path) -> Path:

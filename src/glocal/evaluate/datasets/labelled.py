@@ -12,36 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import EvaluationError
+from glocal.evaluate.datasets.evaluation import Report, Sample
 from glocal.evaluate.datasets.listing import (
-    PictureTest,
+    ImageTest,
     distractor_samples,
-    pictures_below,
+    images_below,
     read_table,
     require_folder,
 )
-from glocal.evaluate.datasets.trial import Judgement, Sample
 from glocal.evaluate.labelled import evaluate_labelled
 
 DISTRACTOR = "distractor"
-"""The label of pictures that are in the gallery, but answer nothing and ask nothing."""
+"""The label of images that are in the gallery, but answer nothing and ask nothing."""
 
-_LAYOUT = "a folder of pictures for each label, or be a table with the columns path and label"
+_LAYOUT = "a folder of images for each label, or be a table with the columns path and label"
 _KS = (1, 5, 10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledTrial:
-    """Labelled pictures under `evaluate_labelled`.
+class LabelledEvaluation:
+    """Labelled images under `evaluate_labelled`.
 
-    An unreadable picture is left out altogether: as a query, and as an answer.
+    An unreadable image is left out altogether: as a query, and as an answer.
 
     Attributes:
-        queries: see `Trial`.
+        queries: see `Evaluation`.
         query_labels: one for each query.
-        gallery: see `Trial`; distractors stand behind all others.
-        gallery_labels: one for each gallery picture that is no distractor.
-        leave_one_out: see `Trial`; the queries are then the gallery without its distractors.
-        goodness_name: see `Trial`.
+        gallery: see `Evaluation`; distractors stand behind all others.
+        gallery_labels: one for each gallery image that is no distractor.
+        leave_one_out: see `Evaluation`; the queries are then the gallery without its distractors.
+        goodness_name: see `Evaluation`.
     """
 
     queries: Sequence[Sample]
@@ -51,8 +51,8 @@ class LabelledTrial:
     leave_one_out: bool
     goodness_name: str = "AP"
 
-    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
-        """See `Trial`; rows that are nan are left out."""
+    def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
+        """See `Evaluation`; rows that are nan are left out."""
         asks, answers = ~np.isnan(queries[:, 0]), ~np.isnan(gallery[:, 0])
         codes = {label: code for code, label in enumerate(dict.fromkeys(self.gallery_labels))}
         # A number of its own makes a distractor nobody's answer.
@@ -74,7 +74,7 @@ class LabelledTrial:
             "R-precision": result.r_precision,
             "MAP@R": result.map_at_r,
         }
-        return Judgement(
+        return Report(
             {"leave-one-out" if self.leave_one_out else "query set": row},
             {
                 "queries": result.queries,
@@ -86,7 +86,7 @@ class LabelledTrial:
         )
 
     def is_right(self, query: int, answer: int) -> bool | None:
-        """See `Trial`."""
+        """See `Evaluation`."""
         if answer >= len(self.gallery_labels):
             return False
         return self.query_labels[query] == self.gallery_labels[answer]
@@ -94,27 +94,27 @@ class LabelledTrial:
 
 def read_labelled(
     data: Path,
-    is_picture: PictureTest,
+    is_image: ImageTest,
     *,
     queries: Path | None = None,
     distractors: Sequence[Path] = (),
-) -> LabelledTrial:
+) -> LabelledEvaluation:
     """Read a labelled collection.
 
     Args:
-        data: a folder, where the label of a picture is the path of its folder relative to
+        data: a folder, where the label of an image is the path of its folder relative to
             ``data``; or a table with the columns ``path`` (relative to the table) and ``label``
-            (also named ``instance``). The label ``distractor`` marks pictures that answer nothing.
-        is_picture: see `PictureTest`.
-        queries: likewise, what to look for in ``data``; without it every labelled picture of
+            (also named ``instance``). The label ``distractor`` marks images that answer nothing.
+        is_image: see `PictureTest`.
+        queries: likewise, what to look for in ``data``; without it every labelled image of
             ``data`` looks for the others (leave-one-out).
-        distractors: folders of pictures that answer nothing.
+        distractors: folders of images that answer nothing.
 
     Raises:
-        EvaluationError: there is no such collection, a picture is listed twice or is both query
+        EvaluationError: there is no such collection, an image is listed twice or is both query
             and gallery, or no query can have a right answer.
     """
-    labelled, unlabelled = _read(data, is_picture)
+    labelled, unlabelled = _read(data, is_image)
     gallery = [Sample(path) for path, _ in labelled]
     labels = [label for _, label in labelled]
     rest = [Sample(path) for path in unlabelled]
@@ -122,11 +122,11 @@ def read_labelled(
         asked, asked_labels = gallery, labels
         if max(Counter(labels).values(), default=0) < 2:
             raise EvaluationError(
-                f"no label of {data} has two pictures, so none can find another; "
+                f"no label of {data} has two images, so none can find another; "
                 "name a query set with --queries"
             )
     else:
-        pairs, _ = _read(queries, is_picture)
+        pairs, _ = _read(queries, is_image)
         asked = [Sample(path) for path, _ in pairs]
         asked_labels = [label for _, label in pairs]
         _refuse_shared(asked, [*gallery, *rest])
@@ -135,22 +135,22 @@ def read_labelled(
                 f"no label of {queries} is one of {data}: "
                 f"the first are {asked_labels[0]!r} and {labels[0]!r}"
             )
-    rest += distractor_samples(distractors, [*asked, *gallery, *rest], is_picture)
-    return LabelledTrial(asked, asked_labels, [*gallery, *rest], labels, queries is None)
+    rest += distractor_samples(distractors, [*asked, *gallery, *rest], is_image)
+    return LabelledEvaluation(asked, asked_labels, [*gallery, *rest], labels, queries is None)
 
 
-def _read(data: Path, is_picture: PictureTest) -> tuple[list[tuple[Path, str]], list[Path]]:
-    """Pictures with their labels, and pictures that are distractors."""
-    pairs = _from_table(data) if data.is_file() else _from_folders(data, is_picture)
+def _read(data: Path, is_image: ImageTest) -> tuple[list[tuple[Path, str]], list[Path]]:
+    """Images with their labels, and images that are distractors."""
+    pairs = _from_table(data) if data.is_file() else _from_folders(data, is_image)
     labelled = [(path, label) for path, label in pairs if label != DISTRACTOR]
     if not labelled:
-        raise EvaluationError(f"{data} has no labelled picture: it should hold {_LAYOUT}")
+        raise EvaluationError(f"{data} has no labelled image: it should hold {_LAYOUT}")
     return labelled, [path for path, label in pairs if label == DISTRACTOR]
 
 
-def _from_folders(data: Path, is_picture: PictureTest) -> list[tuple[Path, str]]:
+def _from_folders(data: Path, is_image: ImageTest) -> list[tuple[Path, str]]:
     pairs = []
-    for path in pictures_below(require_folder(data, _LAYOUT), is_picture):
+    for path in images_below(require_folder(data, _LAYOUT), is_image):
         label = path.parent.relative_to(data).as_posix()
         if label == ".":
             raise EvaluationError(
@@ -167,7 +167,7 @@ def _from_table(table: Path) -> list[tuple[Path, str]]:
         if not name or not label:
             missing = "label" if name else "path"
             raise EvaluationError(
-                f"{table}, line {line}: no {missing}; the label of a picture that shows nothing "
+                f"{table}, line {line}: no {missing}; the label of an image that shows nothing "
                 f"to find is {DISTRACTOR!r}"
             )
         path = table.parent / name
@@ -184,5 +184,5 @@ def _refuse_shared(queries: Sequence[Sample], gallery: Sequence[Sample]) -> None
         if os.path.abspath(sample.path) in places:
             raise EvaluationError(
                 f"{sample.path} is a query and in the gallery, and would find itself; keep the "
-                "sets apart, or leave --queries out to let each picture look for the others"
+                "sets apart, or leave --queries out to let each image look for the others"
             )

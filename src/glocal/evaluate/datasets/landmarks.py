@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from glocal.errors import EvaluationError
 from glocal.evaluate.checks import EMPTY_SLOT
 from glocal.evaluate.csv_rows import read_rows
+from glocal.evaluate.datasets.evaluation import Report, Sample
 from glocal.evaluate.datasets.listing import (
-    PictureTest,
-    pictures_by_name,
+    ImageTest,
+    images_by_name,
     read_table,
     require_folder,
 )
-from glocal.evaluate.datasets.trial import Judgement, Sample
 from glocal.evaluate.landmarks import (
     DEPTH,
     Answer,
@@ -32,28 +32,28 @@ from glocal.evaluate.nearest import nearest
 from glocal.evaluate.ranking_metrics import average_precision
 
 NEIGHBOURS = 5
-"""How many train pictures vote on the landmark of a test picture."""
+"""How many train images vote on the landmark of a test image."""
 
 _LAYOUT = (
     "test/ with retrieval_solution*.csv and index/ (retrieval), or with recognition_solution*.csv, "
-    "train/ and train.csv (recognition); pictures as A/B/C/ABC....jpg"
+    "train/ and train.csv (recognition); images as A/B/C/ABC....jpg"
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RetrievalTrial:
-    """Test pictures looked for in the index, under `evaluate_landmark_retrieval`.
+class RetrievalEvaluation:
+    """Test images looked for in the index, under `evaluate_landmark_retrieval`.
 
-    An unreadable test picture finds nothing, an unreadable index picture is never found.
+    An unreadable test image finds nothing, an unreadable index image is never found.
 
     Attributes:
-        queries: see `Trial`.
+        queries: see `Evaluation`.
         query_names: identifiers of the queries.
-        gallery: see `Trial`.
-        gallery_names: identifiers of the index pictures.
+        gallery: see `Evaluation`.
+        gallery_names: identifiers of the index images.
         solution: the right answers.
-        leave_one_out: see `Trial`.
-        goodness_name: see `Trial`.
+        leave_one_out: see `Evaluation`.
+        goodness_name: see `Evaluation`.
     """
 
     queries: Sequence[Sample]
@@ -64,8 +64,8 @@ class RetrievalTrial:
     leave_one_out: bool = False
     goodness_name: str = f"AP@{DEPTH}"
 
-    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
-        """See `Trial`."""
+    def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
+        """See `Evaluation`."""
         ranks, _ = nearest(queries, gallery, DEPTH)
         predictions = {}
         goodness = np.empty(len(queries))
@@ -77,30 +77,30 @@ class RetrievalTrial:
             goodness[query] = average_precision(relevant, total=min(len(right), DEPTH))
         figures = evaluate_landmark_retrieval(predictions, self.solution)
         counts = {"retrieval queries": len(queries), "index": len(gallery)}
-        return Judgement({f"retrieval mAP@{DEPTH}": figures}, counts, goodness)
+        return Report({f"retrieval mAP@{DEPTH}": figures}, counts, goodness)
 
     def is_right(self, query: int, answer: int) -> bool:
-        """See `Trial`."""
+        """See `Evaluation`."""
         right = _answers(self.solution, self.query_names[query])
         return self.gallery_names[answer] in right
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RecognitionTrial:
-    """Test pictures named by their nearest train pictures, under `evaluate_landmark_recognition`.
+class RecognitionEvaluation:
+    """Test images named by their nearest train images, under `evaluate_landmark_recognition`.
 
-    The `NEIGHBOURS` nearest train pictures vote for their landmarks, each with its similarity if
+    The `NEIGHBOURS` nearest train images vote for their landmarks, each with its similarity if
     that is above 0. The landmark with the largest sum is predicted, and the sum is its score. An
-    unreadable test picture is named nothing, an unreadable train picture does not vote.
+    unreadable test image is named nothing, an unreadable train image does not vote.
 
     Attributes:
-        queries: see `Trial`.
+        queries: see `Evaluation`.
         query_names: identifiers of the queries.
-        gallery: see `Trial`.
-        landmarks: ``(n,)`` int64, of the train pictures.
+        gallery: see `Evaluation`.
+        landmarks: ``(n,)`` int64, of the train images.
         solution: the right answers.
-        leave_one_out: see `Trial`.
-        goodness_name: see `Trial`: the score of the prediction, negative if it is wrong.
+        leave_one_out: see `Evaluation`.
+        goodness_name: see `Evaluation`: the score of the prediction, negative if it is wrong.
     """
 
     queries: Sequence[Sample]
@@ -111,8 +111,8 @@ class RecognitionTrial:
     leave_one_out: bool = False
     goodness_name: str = "score, negative if wrong"
 
-    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
-        """See `Trial`."""
+    def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
+        """See `Evaluation`."""
         ranks, scores = nearest(queries, gallery, NEIGHBOURS)
         predictions = {}
         goodness = np.zeros(len(queries))
@@ -126,23 +126,25 @@ class RecognitionTrial:
             goodness[query] = prediction[1] if right else -prediction[1]
         figures = evaluate_landmark_recognition(predictions, self.solution)
         counts = {"recognition queries": len(queries), "train": len(gallery)}
-        return Judgement({"recognition GAP": figures}, counts, goodness)
+        return Report({"recognition GAP": figures}, counts, goodness)
 
     def is_right(self, query: int, answer: int) -> bool:
-        """See `Trial`."""
+        """See `Evaluation`."""
         right = _answers(self.solution, self.query_names[query])
         return int(self.landmarks[answer]) in right
 
 
-def read_landmarks(data: Path, is_picture: PictureTest) -> list[RetrievalTrial | RecognitionTrial]:
+def read_landmarks(
+    data: Path, is_image: ImageTest
+) -> list[RetrievalEvaluation | RecognitionEvaluation]:
     """Read Google Landmarks v2, or a part of it.
 
     Args:
         data: a folder with ``test/`` and what one task or both need: ``retrieval_solution*.csv``
             and ``index/``; ``recognition_solution*.csv``, ``train/`` and ``train.csv`` (or, where
-            that is absent, ``train_clean.csv``). A train picture that is not there or not in the
-            table is left out; test pictures and right answers that are not there are missed.
-        is_picture: see `PictureTest`.
+            that is absent, ``train_clean.csv``). A train image that is not there or not in the
+            table is left out; test images and right answers that are not there are missed.
+        is_image: see `PictureTest`.
 
     Returns:
         One trial for each task whose files are there, retrieval first.
@@ -155,24 +157,24 @@ def read_landmarks(data: Path, is_picture: PictureTest) -> list[RetrievalTrial |
     recognition = _solution_file(data, "recognition") if (data / "train").is_dir() else None
     if retrieval is None and recognition is None:
         raise EvaluationError(f"{data} has the files of neither task: it should hold {_LAYOUT}")
-    test = pictures_by_name(data / "test", "the test pictures", is_picture)
-    trials: list[RetrievalTrial | RecognitionTrial] = []
+    test = images_by_name(data / "test", "the test images", is_image)
+    evaluations: list[RetrievalEvaluation | RecognitionEvaluation] = []
     if retrieval is not None:
-        trials.append(_retrieval(data, retrieval, test, is_picture))
+        evaluations.append(_retrieval(data, retrieval, test, is_image))
     if recognition is not None:
-        trials.append(_recognition(data, recognition, test, is_picture))
-    return trials
+        evaluations.append(_recognition(data, recognition, test, is_image))
+    return evaluations
 
 
 def _retrieval(
-    data: Path, table: Path, test: Mapping[str, Path], is_picture: PictureTest
-) -> RetrievalTrial:
+    data: Path, table: Path, test: Mapping[str, Path], is_image: ImageTest
+) -> RetrievalEvaluation:
     solution = read_retrieval_solution(table)
-    index = pictures_by_name(data / "index", "the index pictures", is_picture)
+    index = images_by_name(data / "index", "the index images", is_image)
     answers = {name for part in _parts(solution) for right in part.values() for name in right}
     asked = _asked(solution, table)
     names = [*index, *sorted(answers - index.keys())]
-    return RetrievalTrial(
+    return RetrievalEvaluation(
         _samples(asked, test, data / "test"),
         asked,
         _samples(names, index, data / "index"),
@@ -182,19 +184,19 @@ def _retrieval(
 
 
 def _recognition(
-    data: Path, table: Path, test: Mapping[str, Path], is_picture: PictureTest
-) -> RecognitionTrial:
+    data: Path, table: Path, test: Mapping[str, Path], is_image: ImageTest
+) -> RecognitionEvaluation:
     solution = read_recognition_solution(table)
     labels = _train_labels(data)
-    train = pictures_by_name(data / "train", "the train pictures", is_picture)
+    train = images_by_name(data / "train", "the train images", is_image)
     names = [name for name in train if name in labels]
     if not names:
         raise EvaluationError(
-            f"no picture of {data / 'train'} is in the table of train pictures: "
+            f"no image of {data / 'train'} is in the table of train images: "
             f"the first are {next(iter(train))!r} there and {next(iter(labels), None)!r} in it"
         )
     asked = _asked(solution, table)
-    return RecognitionTrial(
+    return RecognitionEvaluation(
         _samples(asked, test, data / "test"),
         asked,
         _samples(names, train, data / "train"),
@@ -222,7 +224,7 @@ def _train_labels(data: Path) -> dict[str, int]:
     if not clean.is_file():
         raise EvaluationError(
             f"{data} has train/, but neither train.csv (columns id, landmark_id) nor "
-            "train_clean.csv (columns landmark_id, images), which say what its pictures show"
+            "train_clean.csv (columns landmark_id, images), which say what its images show"
         )
     return {
         name: _landmark(label, clean, line)
@@ -248,12 +250,12 @@ def _solution_file(data: Path, task: str) -> Path | None:
 def _asked(solution: LandmarkSolution[str] | LandmarkSolution[int], table: Path) -> list[str]:
     asked = [*solution.public, *solution.private]
     if not asked:
-        raise EvaluationError(f"{table} has no test picture in its public or private part")
+        raise EvaluationError(f"{table} has no test image in its public or private part")
     return asked
 
 
 def _samples(names: Iterable[str], there: Mapping[str, Path], folder: Path) -> list[Sample]:
-    """Where the pictures lie; one that is not there, where it should."""
+    """Where the images lie; one that is not there, where it should."""
     return [Sample(there.get(name) or folder.joinpath(*name[:3], f"{name}.jpg")) for name in names]
 
 

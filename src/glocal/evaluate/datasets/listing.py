@@ -1,4 +1,4 @@
-"""Which pictures lie below a folder of a data set, and its tables."""
+"""Which images lie below a folder of a data set, and its tables."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from glocal.errors import EvaluationError
-from glocal.evaluate.datasets.trial import Sample
+from glocal.evaluate.datasets.evaluation import Sample
 
-PictureTest = Callable[[str], bool]
-"""Tells by its name whether a file is a picture; the readers of data sets open none."""
+ImageTest = Callable[[str], bool]
+"""Tells by its name whether a file is an image; the readers of data sets open none."""
 
 
 def require_folder(folder: Path, holds: str) -> Path:
@@ -26,8 +26,8 @@ def require_folder(folder: Path, holds: str) -> Path:
     return folder
 
 
-def pictures_below(folder: Path, is_picture: PictureTest) -> list[Path]:
-    """Every picture file below a folder, sorted by path; hidden files and folders are passed over.
+def images_below(folder: Path, is_image: ImageTest) -> list[Path]:
+    """Every image file below a folder, sorted by path; hidden files and folders are passed over.
 
     Links to folders are followed, as data sets are often put together from them; each folder is
     entered once.
@@ -44,55 +44,53 @@ def pictures_below(folder: Path, is_picture: PictureTest) -> list[Path]:
             continue
         entered.add((state.st_dev, state.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(top, name) for name in files if not name.startswith(".") and is_picture(name)
-        ]
+        found += [Path(top, name) for name in files if not name.startswith(".") and is_image(name)]
     return sorted(found)
 
 
-def pictures_by_name(folder: Path, holds: str, is_picture: PictureTest) -> dict[str, Path]:
-    """The pictures below a folder by their names without suffix: the identifiers of tables.
+def images_by_name(folder: Path, holds: str, is_image: ImageTest) -> dict[str, Path]:
+    """The images below a folder by their names without suffix: the identifiers of tables.
 
     Raises:
-        EvaluationError: no folder, no picture, or two pictures of one name.
+        EvaluationError: no folder, no image, or two images of one name.
     """
     named: dict[str, Path] = {}
-    for path in pictures_below(require_folder(folder, holds), is_picture):
+    for path in images_below(require_folder(folder, holds), is_image):
         if path.stem in named:
             raise EvaluationError(
                 f"{named[path.stem]} and {path} have one identifier, {path.stem!r}; keep one"
             )
         named[path.stem] = path
     if not named:
-        raise EvaluationError(f"there is no picture below {folder}: it should hold {holds}")
+        raise EvaluationError(f"there is no image below {folder}: it should hold {holds}")
     return named
 
 
 def distractor_samples(
-    folders: Iterable[Path], taken: Sequence[Sample], is_picture: PictureTest
+    folders: Iterable[Path], taken: Sequence[Sample], is_image: ImageTest
 ) -> list[Sample]:
-    """Pictures that answer no query, from folders given beside the data set.
+    """Images that answer no query, from folders given beside the data set.
 
     Args:
-        folders: looked through with all below them; a picture in two of them counts once.
-        taken: the pictures of the data set itself.
-        is_picture: see `PictureTest`.
+        folders: looked through with all below them; an image in two of them counts once.
+        taken: the images of the data set itself.
+        is_image: see `PictureTest`.
 
     Raises:
-        EvaluationError: a folder is missing or without a picture, or one of its pictures is of
+        EvaluationError: a folder is missing or without an image, or one of its images is of
             the data set.
     """
     theirs = {os.path.abspath(sample.path) for sample in taken}
     found: dict[str, Sample] = {}
     for folder in folders:
-        paths = pictures_below(require_folder(folder, "distractors"), is_picture)
+        paths = images_below(require_folder(folder, "distractors"), is_image)
         if not paths:
-            raise EvaluationError(f"there is no picture below {folder} to be a distractor")
+            raise EvaluationError(f"there is no image below {folder} to be a distractor")
         for path in paths:
             place = os.path.abspath(path)
             if place in theirs:
                 raise EvaluationError(
-                    f"{path} cannot be a distractor: it is one of the data set's own pictures"
+                    f"{path} cannot be a distractor: it is one of the data set's own images"
                 )
             found.setdefault(place, Sample(path))
     return list(found.values())

@@ -1,4 +1,4 @@
-"""Place recognition: pictures whose names or tables say where they were taken."""
+"""Place recognition: images whose names or tables say where they were taken."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import EvaluationError
+from glocal.evaluate.datasets.evaluation import Report, Sample
 from glocal.evaluate.datasets.listing import (
-    PictureTest,
-    pictures_below,
+    ImageTest,
+    images_below,
     read_table,
     require_folder,
 )
-from glocal.evaluate.datasets.trial import Judgement, Sample
 from glocal.evaluate.nearest import nearest
 from glocal.evaluate.places import Coordinates, evaluate_places, metres_between
 
@@ -26,25 +26,25 @@ RADIUS = 25.0
 
 _KS = (1, 5, 10, 20)
 _LAYOUT = (
-    "queries/ and database/ with pictures named @EASTING@NORTHING@...@.jpg (UTM, metres), or "
+    "queries/ and database/ with images named @EASTING@NORTHING@...@.jpg (UTM, metres), or "
     "queries.csv and database.csv with the columns path,latitude,longitude"
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PlacesTrial:
-    """Pictures with their places under `evaluate_places`.
+class PlacesEvaluation:
+    """Images with their places under `evaluate_places`.
 
-    An unreadable query counts as missed, an unreadable database picture is never found.
+    An unreadable query counts as missed, an unreadable database image is never found.
 
     Attributes:
-        queries: see `Trial`.
+        queries: see `Evaluation`.
         query_positions: ``(q, 2)`` float64, see `evaluate_places`.
-        gallery: see `Trial`.
+        gallery: see `Evaluation`.
         gallery_positions: ``(n, 2)`` float64.
         coordinates: ``"utm"`` or ``"latlon"``.
-        leave_one_out: see `Trial`.
-        goodness_name: see `Trial`.
+        leave_one_out: see `Evaluation`.
+        goodness_name: see `Evaluation`.
     """
 
     queries: Sequence[Sample]
@@ -55,8 +55,8 @@ class PlacesTrial:
     leave_one_out: bool = False
     goodness_name: str = "1 / rank of the first right answer"
 
-    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
-        """See `Trial`."""
+    def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
+        """See `Evaluation`."""
         ranks, _ = nearest(queries, gallery, max(_KS))
         result = evaluate_places(
             ranks,
@@ -68,7 +68,7 @@ class PlacesTrial:
         )
         first = result.first_right_rank.astype(np.float64)
         goodness = np.where(first > 0, 1 / np.maximum(first, 1), np.where(first == 0, 0.0, np.nan))
-        return Judgement(
+        return Report(
             {f"within {RADIUS:g} m": {f"recall@{k}": v for k, v in result.recall_at.items()}},
             {
                 "queries": result.queries,
@@ -79,50 +79,50 @@ class PlacesTrial:
         )
 
     def is_right(self, query: int, answer: int) -> bool:
-        """See `Trial`."""
+        """See `Evaluation`."""
         between = metres_between(
             self.query_positions[query], self.gallery_positions[answer], self.coordinates
         )
         return bool(between <= RADIUS)
 
 
-def read_places(data: Path, is_picture: PictureTest) -> PlacesTrial:
+def read_places(data: Path, is_image: ImageTest) -> PlacesEvaluation:
     """Read a place recognition data set.
 
     Args:
-        data: a folder with ``queries/`` and ``database/``, whose pictures are named
+        data: a folder with ``queries/`` and ``database/``, whose images are named
             ``@EASTING@NORTHING@...@.jpg`` with all coordinates of one UTM zone; where there is
             ``queries.csv`` or ``database.csv`` (paths relative to it, degrees), that is taken
             instead of the folder.
-        is_picture: see `PictureTest`.
+        is_image: see `PictureTest`.
 
     Raises:
         EvaluationError: the folder has not that layout, a place cannot be read, the two sides
             have different coordinates, or there is more than one zone.
     """
     require_folder(data, _LAYOUT)
-    queries, query_positions, kind = _side(data, "queries", is_picture)
-    gallery, gallery_positions, gallery_kind = _side(data, "database", is_picture)
+    queries, query_positions, kind = _side(data, "queries", is_image)
+    gallery, gallery_positions, gallery_kind = _side(data, "database", is_image)
     if kind != gallery_kind:
         raise EvaluationError(
             f"the queries of {data} have places in {kind}, its database in {gallery_kind}: "
             "distances need both in one"
         )
     coordinates: Coordinates = "latlon" if kind == "degrees" else "utm"
-    return PlacesTrial(queries, query_positions, gallery, gallery_positions, coordinates)
+    return PlacesEvaluation(queries, query_positions, gallery, gallery_positions, coordinates)
 
 
 def _side(
-    data: Path, name: str, is_picture: PictureTest
+    data: Path, name: str, is_image: ImageTest
 ) -> tuple[list[Sample], NDArray[np.float64], str]:
-    """Pictures of one side, their positions, and what these are in."""
+    """Images of one side, their positions, and what these are in."""
     table = data / f"{name}.csv"
     if table.is_file():
         samples, positions = _from_table(table)
         kind = "degrees"
     else:
         folder = require_folder(data / name, f"{name}; {data} should hold {_LAYOUT}")
-        samples, positions, kind = _from_names(folder, is_picture)
+        samples, positions, kind = _from_names(folder, is_image)
     if not samples:
         raise EvaluationError(f"there are no {name} in {data}: it should hold {_LAYOUT}")
     return samples, np.asarray(positions, dtype=np.float64), kind
@@ -144,11 +144,11 @@ def _from_table(table: Path) -> tuple[list[Sample], list[tuple[float, float]]]:
 
 
 def _from_names(
-    folder: Path, is_picture: PictureTest
+    folder: Path, is_image: ImageTest
 ) -> tuple[list[Sample], list[tuple[float, float]], str]:
     samples, positions = [], []
     zones: dict[str, Path] = {}
-    for path in pictures_below(folder, is_picture):
+    for path in images_below(folder, is_image):
         _, *fields = path.name.split("@")
         place = (_number(fields[0]), _number(fields[1])) if len(fields) > 2 else (math.nan,) * 2
         if not (math.isfinite(place[0]) and math.isfinite(place[1])):

@@ -10,28 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import EvaluationError
-from glocal.evaluate.datasets.listing import PictureTest, distractor_samples, require_folder
-from glocal.evaluate.datasets.trial import Judgement, Sample
+from glocal.evaluate.datasets.evaluation import Report, Sample
+from glocal.evaluate.datasets.listing import ImageTest, distractor_samples, require_folder
 from glocal.evaluate.ground_truth import GroundTruth, read_ground_truth
 from glocal.evaluate.nearest import nearest
 from glocal.evaluate.revisited import evaluate_revisited
 
-_LAYOUT = "a ground truth gnd_*.pkl or gnd_*.json, and the pictures as jpg/NAME.jpg"
+_LAYOUT = "a ground truth gnd_*.pkl or gnd_*.json, and the images as jpg/NAME.jpg"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RevisitedTrial:
+class RevisitedEvaluation:
     """Queries cropped to their boxes under `evaluate_revisited`.
 
-    An unreadable query finds nothing, an unreadable database picture is never found.
+    An unreadable query finds nothing, an unreadable database image is never found.
 
     Attributes:
-        queries: see `Trial`.
-        gallery: see `Trial`; distractors stand behind the database.
+        queries: see `Evaluation`.
+        gallery: see `Evaluation`; distractors stand behind the database.
         truth: with the distractors in its database.
         distractors: how many there are.
-        leave_one_out: see `Trial`.
-        goodness_name: see `Trial`.
+        leave_one_out: see `Evaluation`.
+        goodness_name: see `Evaluation`.
     """
 
     queries: Sequence[Sample]
@@ -41,8 +41,8 @@ class RevisitedTrial:
     leave_one_out: bool = False
     goodness_name: str = "AP (medium)"
 
-    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
-        """See `Trial`."""
+    def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
+        """See `Evaluation`."""
         ranks, _ = nearest(queries, gallery, len(gallery))
         results = evaluate_revisited(ranks, self.truth)
         figures = {
@@ -54,25 +54,25 @@ class RevisitedTrial:
         }
         counts = {f"{setup} queries": result.queries for setup, result in results.items()}
         counts |= {"gallery": len(gallery), "distractors": self.distractors}
-        return Judgement(figures, counts, results["medium"].per_query_ap)
+        return Report(figures, counts, results["medium"].per_query_ap)
 
     def is_right(self, query: int, answer: int) -> bool | None:
-        """See `Trial`: easy and hard are right, as in the medium setup; junk does not count."""
+        """See `Evaluation`: easy and hard are right, as in the medium setup; junk does not count."""
         if answer in self.truth.junk[query]:
             return None
         return answer in self.truth.easy[query] or answer in self.truth.hard[query]
 
 
 def read_revisited(
-    data: Path, is_picture: PictureTest, *, distractors: Sequence[Path] = ()
-) -> RevisitedTrial:
+    data: Path, is_image: ImageTest, *, distractors: Sequence[Path] = ()
+) -> RevisitedEvaluation:
     """Read a data set of the revisited protocol.
 
     Args:
         data: the folder with the ground truth and ``jpg/``; or the ground truth's file, beside
             which ``jpg/`` lies.
-        is_picture: see `PictureTest`.
-        distractors: folders of pictures that answer nothing, such as R1M.
+        is_image: see `PictureTest`.
+        distractors: folders of images that answer nothing, such as R1M.
 
     Raises:
         EvaluationError: the folder has not that layout, or its ground truth cannot be read.
@@ -80,16 +80,16 @@ def read_revisited(
     file = data if data.is_file() else _ground_truth_file(require_folder(data, _LAYOUT))
     truth = read_ground_truth(file)
     if not truth.query_names or not truth.database_names:
-        raise EvaluationError(f"{file} has no query or no database picture")
-    pictures = require_folder(file.parent / "jpg", "the pictures as NAME.jpg")
-    gallery = [Sample(_picture(pictures, name)) for name in truth.database_names]
+        raise EvaluationError(f"{file} has no query or no database image")
+    images = require_folder(file.parent / "jpg", "the images as NAME.jpg")
+    gallery = [Sample(_image(images, name)) for name in truth.database_names]
     queries = [
-        Sample(_picture(pictures, name), _region(box, f"the box of query {name!r} in {file}"))
+        Sample(_image(images, name), _region(box, f"the box of query {name!r} in {file}"))
         for name, box in zip(truth.query_names, truth.boxes, strict=True)
     ]
-    rest = distractor_samples(distractors, [*queries, *gallery], is_picture)
+    rest = distractor_samples(distractors, [*queries, *gallery], is_image)
     names = (*truth.database_names, *(str(sample.path) for sample in rest))
-    return RevisitedTrial(
+    return RevisitedEvaluation(
         queries, [*gallery, *rest], replace(truth, database_names=names), len(rest)
     )
 
@@ -106,10 +106,10 @@ def _ground_truth_file(folder: Path) -> Path:
     return found[0]
 
 
-def _picture(folder: Path, name: str) -> Path:
+def _image(folder: Path, name: str) -> Path:
     path = folder / f"{name}.jpg"
     if path.parent != folder:
-        raise EvaluationError(f"the ground truth names a picture {name!r}, which is no plain name")
+        raise EvaluationError(f"the ground truth names an image {name!r}, which is no plain name")
     return path
 
 

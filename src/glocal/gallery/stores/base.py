@@ -24,7 +24,7 @@ class Store(Protocol):
         ...
 
     def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
-        """Replace the folders of pictures; ids that are not there are passed over."""
+        """Replace the folders of images; ids that are not there are passed over."""
         ...
 
     def delete(self, ids: Sequence[UUID]) -> None:

@@ -154,7 +154,7 @@ class EdgeStore:
     ) -> list[Match]:
         """See `Store.search`."""
         # The graph was not built for conditions: walking it, a narrow one loses most of its answers
-        # (0.02 of ten for one year of 100,000 pictures). Their indexes make an exact search quick.
+        # (0.02 of ten for one year of 100,000 images). Their indexes make an exact search quick.
         exact = exact or where is not None
         request = edge.QueryRequest(
             limit=limit,

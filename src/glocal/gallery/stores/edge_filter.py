@@ -1,4 +1,4 @@
-"""Attributes and conditions in Qdrant's terms; keys are short, being stored with each picture."""
+"""Attributes and conditions in Qdrant's terms; keys are short, being stored with each image."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from glocal.gallery.records import Attributes
 _PLAIN: dict[str, Any] = {"enable_hnsw": False, "memory": edge.Memory.Cold}
 _KEYS = {"taken": "t", "width": "w", "height": "h", "bytes": "b"}
 
-# Width, height and bytes have no index: 78 bytes a picture each, for filters that are rare and
-# take 80 ms over 100,000 pictures without one. None of the indexes shapes the graph (enable_hnsw),
+# Width, height and bytes have no index: 78 bytes an image each, for filters that are rare and
+# take 80 ms over 100,000 images without one. None of the indexes shapes the graph (enable_hnsw),
 # which would make its building 2.5 times as long. They stay on disk until they are asked (Cold):
 # in memory they would take three quarters of the time to open a store.
 INDEXES: dict[str, Callable[[], Any]] = {
@@ -50,7 +50,7 @@ def payload(attributes: Attributes) -> dict[str, Any]:
 
 
 def folders_payload(folders: tuple[int, ...]) -> dict[str, Any]:
-    """The part of the payload that changes when copies of a picture come and go."""
+    """The part of the payload that changes when copies of an image come and go."""
     return {"f": sorted(folders)}
 
 

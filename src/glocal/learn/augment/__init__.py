@@ -1,4 +1,4 @@
-"""Altered views of a picture, to learn from: fast, on the CPU, the same for the same generator.
+"""Altered views of an image, to learn from: fast, on the CPU, the same for the same generator.
 
 Pillow, numpy and simplejpeg alone; torch is not needed.
 """

@@ -1,4 +1,4 @@
-"""The chain of alterations that makes one view of a picture."""
+"""The chain of alterations that makes one view of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Step = Callable[[Image.Image, np.random.Generator, float], Image.Image]
 
 
 class Augmentation:
-    """Makes random views of pictures, as second photos and passed-on copies of them look.
+    """Makes random views of images, as second photos and passed-on copies of them look.
 
     In the manner of Pizzi et al., A Self-Supervised Descriptor for Image Copy Detection (2022),
     but with mild crops, strong perspective and, unless asked for, no mirroring: mirrored and
@@ -27,7 +27,7 @@ class Augmentation:
         side: of the square views, in pixels.
         strength: scales how far and how often everything changes; 0 only resizes.
         mirror: whether every second view is mirrored.
-        overlays: photos that may be pasted on, or lie under, a picture; without any, none is.
+        overlays: photos that may be pasted on, or lie under, an image; without any, none is.
 
     Raises:
         LearnError: side or strength make no sense.
@@ -51,7 +51,7 @@ class Augmentation:
         self._steps = self._chain()
 
     def _chain(self) -> tuple[tuple[float, Step], ...]:
-        """How often, and what; in the order in which it befalls a picture."""
+        """How often, and what; in the order in which it befalls an image."""
         steps: list[tuple[float, Step]] = [(0.25, lighting.lit_unevenly)]
         if self._overlays:
             steps += [
@@ -83,23 +83,23 @@ class Augmentation:
         Raises:
             LearnError: the image is none.
         """
-        picture = self._geometry(_picture(image), rng, self.strength)
+        picture = self._geometry(_image(image), rng, self.strength)
         for share, step in self._steps:
             if rng.random() < share * self.strength:
                 picture = step(picture, rng, self.strength)
         return np.asarray(picture)
 
     def _on_another(
-        self, picture: Image.Image, rng: np.random.Generator, strength: float
+        self, image: Image.Image, rng: np.random.Generator, strength: float
     ) -> Image.Image:
         path = self._overlays[int(rng.integers(len(self._overlays)))]
-        ground = overlays.opened(path, picture.size)
+        ground = overlays.opened(path, image.size)
         if ground is None:
-            return picture
-        return framing.picture_in_picture(picture, ground, rng, strength)
+            return image
+        return framing.image_in_image(image, ground, rng, strength)
 
 
-def _picture(image: NDArray[np.uint8]) -> Image.Image:
+def _image(image: NDArray[np.uint8]) -> Image.Image:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     grey = image.ndim == 2

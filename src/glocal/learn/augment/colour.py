@@ -14,8 +14,8 @@ _AXIS = np.full((3, 3), 1 / 3)
 _CROSS = np.array([(0, -1, 1), (1, 0, -1), (-1, 1, 0)]) / math.sqrt(3)
 
 
-def recoloured(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """Other light on an RGB picture, by another camera."""
+def recoloured(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """Other light on an RGB image, by another camera."""
     matrix = saturation(1 + strength * rng.uniform(-0.5, 0.5))
     if rng.random() < 0.1 * strength:
         matrix = saturation(0.0)
@@ -28,10 +28,10 @@ def recoloured(picture: Image.Image, rng: np.random.Generator, strength: float) 
     matrix = contrast * light * matrix
     shift = 128 * (1 - contrast) * light
     numbers = np.concatenate([matrix, np.full((3, 1), shift)], axis=1).ravel()
-    picture = picture.convert("RGB", tuple(numbers.tolist()))
+    image = image.convert("RGB", tuple(numbers.tolist()))
     if rng.random() < 0.5:
-        picture = picture.point(gamma(math.exp(strength * rng.uniform(-0.5, 0.5))))
-    return picture
+        image = image.point(gamma(math.exp(strength * rng.uniform(-0.5, 0.5))))
+    return image
 
 
 def saturation(amount: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""CutMix: a rectangle of one view laid over another; the mixture shows both pictures."""
+"""CutMix: a rectangle of one view laid over another; the mixture shows both images."""
 
 from __future__ import annotations
 

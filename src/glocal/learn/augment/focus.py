@@ -6,34 +6,34 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 
-def refocused(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture blurred, shaken, shrunk and enlarged again, or sharpened too much."""
+def refocused(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image blurred, shaken, shrunk and enlarged again, or sharpened too much."""
     way = rng.random()
     if way < 0.4:
         # Three boxes would come closer to a Gaussian; learning does not see the difference.
-        return picture.filter(ImageFilter.BoxBlur(strength * rng.uniform(0.3, 2.2)))
+        return image.filter(ImageFilter.BoxBlur(strength * rng.uniform(0.3, 2.2)))
     if way < 0.55:
-        return shaken(picture, strength * rng.uniform(2, 7), rng)
+        return shaken(image, strength * rng.uniform(2, 7), rng)
     if way < 0.85:
         smaller = 1 / (1 + strength * rng.uniform(0.2, 2.2))
         size = (
-            max(1, round(picture.width * smaller)),
-            max(1, round(picture.height * smaller)),
+            max(1, round(image.width * smaller)),
+            max(1, round(image.height * smaller)),
         )
         back = Image.Resampling.BILINEAR if rng.random() < 0.8 else Image.Resampling.NEAREST
-        return picture.resize(size, Image.Resampling.BOX).resize(picture.size, back)
-    return picture.filter(ImageFilter.UnsharpMask(1.5, int(strength * rng.uniform(60, 250)), 0))
+        return image.resize(size, Image.Resampling.BOX).resize(image.size, back)
+    return image.filter(ImageFilter.UnsharpMask(1.5, int(strength * rng.uniform(60, 250)), 0))
 
 
-def shaken(picture: Image.Image, length: float, rng: np.random.Generator) -> Image.Image:
+def shaken(image: Image.Image, length: float, rng: np.random.Generator) -> Image.Image:
     """A blur along a level or an upright line of a length in pixels."""
     box = (length / 2, 0.0) if rng.random() < 0.5 else (0.0, length / 2)
-    return picture.filter(ImageFilter.BoxBlur(box))
+    return image.filter(ImageFilter.BoxBlur(box))
 
 
-def noisy(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture with the noise of a sensor: triangular, in grey or in colour."""
-    pixels = np.asarray(picture)
+def noisy(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image with the noise of a sensor: triangular, in grey or in colour."""
+    pixels = np.asarray(image)
     depth = 3 if rng.random() < 0.5 else 1
     drawn = rng.integers(0, 256, (2, *pixels.shape[:2], depth), np.uint8)
     # The sum of two even distributions over a byte has a standard deviation of 104.

@@ -1,4 +1,4 @@
-"""Where pictures end up: on a phone's screen, in a frame, small on a page or on another picture."""
+"""Where images end up: on a phone's screen, in a frame, small on a page or on another image."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from PIL import Image, ImageDraw
 from glocal.learn.augment.overlays import colour, font, text
 
 
-def screenshot(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture between the bars of an application, of the same size as before."""
-    width, height = picture.size
+def screenshot(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image between the bars of an application, of the same size as before."""
+    width, height = image.size
     top, bottom = (int(height * strength * rng.uniform(0.03, 0.2)) for _ in range(2))
     side = int(width * strength * rng.uniform(0, 0.12)) if rng.random() < 0.5 else 0
     night = rng.random() < 0.5
     ground = (20, 20, 22) if night else (248, 248, 248)
     ink = (230, 230, 230) if night else (30, 30, 34)
-    screen = Image.new("RGB", picture.size, ground)
+    screen = Image.new("RGB", image.size, ground)
     inner = (max(1, width - 2 * side), max(1, height - top - bottom))
-    screen.paste(picture.resize(inner, Image.Resampling.BILINEAR), (side, top))
+    screen.paste(image.resize(inner, Image.Resampling.BILINEAR), (side, top))
     pen = ImageDraw.Draw(screen)
     if top >= 10:
         pen.text((0.04 * width, 0.2 * top), text(rng, 12), ink, font(int(0.55 * top)))
@@ -29,12 +29,12 @@ def screenshot(picture: Image.Image, rng: np.random.Generator, strength: float) 
     return screen
 
 
-def framed(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture in a border, plain or rounded as a phone's, of the same size as before."""
-    width, height = picture.size
+def framed(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image in a border, plain or rounded as a phone's, of the same size as before."""
+    width, height = image.size
     rim = max(1, int(min(width, height) * strength * rng.uniform(0.02, 0.14)))
-    border = Image.new("RGB", picture.size, colour(rng))
-    inner = picture.resize((max(1, width - 2 * rim), max(1, height - 2 * rim)))
+    border = Image.new("RGB", image.size, colour(rng))
+    inner = image.resize((max(1, width - 2 * rim), max(1, height - 2 * rim)))
     if rng.random() < 0.4:
         mask = Image.new("L", inner.size)
         round_by = min(inner.size) * rng.uniform(0.03, 0.16)
@@ -48,17 +48,17 @@ def framed(picture: Image.Image, rng: np.random.Generator, strength: float) -> I
     return border
 
 
-def picture_in_picture(
-    picture: Image.Image, ground: Image.Image, rng: np.random.Generator, strength: float
+def image_in_image(
+    image: Image.Image, ground: Image.Image, rng: np.random.Generator, strength: float
 ) -> Image.Image:
-    """An RGB picture, smaller, anywhere on another of any size; as large as before."""
-    width, height = picture.size
+    """An RGB image, smaller, anywhere on another of any size; as large as before."""
+    width, height = image.size
     size = 1 - min(0.9, strength * rng.uniform(0.15, 0.5))
     inner = (max(1, round(width * size)), max(1, round(height * size)))
-    page = ground.resize(picture.size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    page = ground.resize(image.size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     place = (
         int(rng.integers(0, width - inner[0] + 1)),
         int(rng.integers(0, height - inner[1] + 1)),
     )
-    page.paste(picture.resize(inner, Image.Resampling.BILINEAR), place)
+    page.paste(image.resize(inner, Image.Resampling.BILINEAR), place)
     return page

@@ -1,4 +1,4 @@
-"""Crop, turn, tilt and mirror: one homography, so that a picture is resampled only once."""
+"""Crop, turn, tilt and mirror: one homography, so that an image is resampled only once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from PIL import Image
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Ranges of a random view of a picture.
+    """Ranges of a random view of an image.
 
     Crops are mild and perspective is strong: what a second photo of a place or a thing on a wall
     looks like, rather than a detail of it.
 
     Attributes:
         side: of the square view, in pixels.
-        least: smallest share of the picture's area in view.
+        least: smallest share of the image's area in view.
         stretch: largest logarithm of the change of width to height.
         turn: standard deviation of the turn, in radians.
         tilt: how far each corner moves, as a share of the window's side.
@@ -36,18 +36,18 @@ class Geometry:
     mirror: bool = False
 
     def __call__(
-        self, picture: Image.Image, rng: np.random.Generator, strength: float
+        self, image: Image.Image, rng: np.random.Generator, strength: float
     ) -> Image.Image:
-        """A square view of an RGB picture of any size; strength 0 shows all of it, upright."""
-        corners = self.window(picture.size, rng, strength)
-        # Bilinear samples skip pixels of a picture that is far larger than the view.
+        """A square view of an RGB image of any size; strength 0 shows all of it, upright."""
+        corners = self.window(image.size, rng, strength)
+        # Bilinear samples skip pixels of an image that is far larger than the view.
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max()
         coarser = int(longest // (1.5 * self.side))
         if coarser > 1:
-            picture = picture.reduce(coarser)
+            image = image.reduce(coarser)
             corners = corners / coarser
         ground = tuple(int(value) for value in rng.integers(0, 256, 3))
-        return picture.transform(
+        return image.transform(
             (self.side, self.side),
             Image.Transform.PERSPECTIVE,
             tuple(homography(self.side, corners)),
@@ -58,11 +58,11 @@ class Geometry:
     def window(
         self, size: tuple[int, int], rng: np.random.Generator, strength: float
     ) -> NDArray[np.float64]:
-        """The ``(4, 2)`` points of a picture that become the view's corners, clockwise from top
+        """The ``(4, 2)`` points of an image that become the view's corners, clockwise from top
         left; a few of them may lie outside of it."""
         width, height = size
         share = 1 - min(0.95, strength * (1 - self.least)) * rng.random() ** 1.5
-        # Between a square out of a long picture and all of it pressed into a square.
+        # Between a square out of a long image and all of it pressed into a square.
         ratio = math.log(width / height) * (1 - min(1.0, strength) * rng.random())
         ratio += strength * self.stretch * rng.uniform(-1, 1)
         wide = min(width, math.sqrt(share * width * height * math.exp(ratio)))
@@ -85,11 +85,11 @@ class Geometry:
 
 
 def homography(side: int, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The eight numbers by which Pillow finds each point of a square view in the picture.
+    """The eight numbers by which Pillow finds each point of a square view in the image.
 
     Args:
         side: of the view, in pixels.
-        corners: ``(4, 2)`` points of the picture for the view's corners, clockwise from top left.
+        corners: ``(4, 2)`` points of the image for the view's corners, clockwise from top left.
 
     Returns:
         ``(8,)``; where the corners lie on one line, the best that can be done.

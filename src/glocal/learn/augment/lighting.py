@@ -1,4 +1,4 @@
-"""Light that is uneven over a picture: a lamp or window at one side, a reflection, a shadow."""
+"""Light that is uneven over an image: a lamp or window at one side, a reflection, a shadow."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 
-def lit_unevenly(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture under a soft field of light, or with a bright or dark spot."""
+def lit_unevenly(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image under a soft field of light, or with a bright or dark spot."""
     if rng.random() < 0.6:
         field = 1 + strength * rng.uniform(-0.55, 0.3, (2, 2))
     else:
@@ -16,6 +16,6 @@ def lit_unevenly(picture: Image.Image, rng: np.random.Generator, strength: float
         field[row, column] += strength * rng.uniform(-0.6, 0.9)
     # 128 stands for light as it was, so that a byte can make it lighter too.
     coarse = Image.fromarray(np.clip(128 * field, 0, 255).astype(np.uint8))
-    light = np.asarray(coarse.resize(picture.size, Image.Resampling.BICUBIC), np.uint16)
-    pixels = np.asarray(picture, np.uint16) * light[:, :, None] >> 7
+    light = np.asarray(coarse.resize(image.size, Image.Resampling.BICUBIC), np.uint16)
+    pixels = np.asarray(image, np.uint16) * light[:, :, None] >> 7
     return Image.fromarray(np.minimum(pixels, 255).astype(np.uint8))

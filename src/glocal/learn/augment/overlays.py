@@ -1,4 +1,4 @@
-"""What people lay over pictures: words, stickers, other photos."""
+"""What people lay over images: words, stickers, other photos."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def text(rng: np.random.Generator, most: int) -> str:
     return "".join(_LETTERS[i] for i in rng.integers(0, len(_LETTERS), count))
 
 
-def written_on(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture with a few lines of words on it, with or without a plain ground."""
-    drawn = picture.copy()
+def written_on(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image with a few lines of words on it, with or without a plain ground."""
+    drawn = image.copy()
     pen = ImageDraw.Draw(drawn, "RGBA")
-    width, height = picture.size
+    width, height = image.size
     for _ in range(int(rng.integers(1, 3))):
         size = max(6, int(height * rng.uniform(0.05, 0.05 + 0.11 * strength)))
         words = "\n".join(text(rng, 22) for _ in range(int(rng.integers(1, 3))))
@@ -44,20 +44,20 @@ def written_on(picture: Image.Image, rng: np.random.Generator, strength: float) 
     return drawn
 
 
-def stickered(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture with faces, hearts, stars, arrows and blots stuck on."""
-    drawn = picture.copy()
+def stickered(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image with faces, hearts, stars, arrows and blots stuck on."""
+    drawn = image.copy()
     pen = ImageDraw.Draw(drawn, "RGBA")
     for _ in range(int(rng.integers(1, 4))):
-        radius = max(2.0, min(picture.size) * rng.uniform(0.04, 0.04 + 0.12 * strength))
-        x, y = rng.random(2) * picture.size
+        radius = max(2.0, min(image.size) * rng.uniform(0.04, 0.04 + 0.12 * strength))
+        x, y = rng.random(2) * image.size
         paint = (*colour(rng), int(rng.integers(180, 256)))
         _STICKERS[int(rng.integers(len(_STICKERS)))](pen, x, y, radius, paint)
     return drawn
 
 
 class PastedPhotos:
-    """Lays a part of another photo over a corner of the picture.
+    """Lays a part of another photo over a corner of the image.
 
     Args:
         photos: files to choose from; one that cannot be read is passed over.
@@ -67,18 +67,18 @@ class PastedPhotos:
         self._photos = tuple(photos)
 
     def __call__(
-        self, picture: Image.Image, rng: np.random.Generator, strength: float
+        self, image: Image.Image, rng: np.random.Generator, strength: float
     ) -> Image.Image:
-        """An RGB picture, partly covered; unchanged where there are no photos."""
+        """An RGB image, partly covered; unchanged where there are no photos."""
         if not self._photos:
-            return picture
-        width, height = picture.size
+            return image
+        width, height = image.size
         share = rng.uniform(0.15, 0.2 + 0.3 * strength, 2)
         size = (max(1, round(width * share[0])), max(1, round(height * share[1])))
         other = opened(self._photos[int(rng.integers(len(self._photos)))], size)
         if other is None:
-            return picture
-        covered = picture.copy()
+            return image
+        covered = image.copy()
         place = (
             int(rng.integers(-size[0] // 4, width - size[0] // 2 + 1)),
             int(rng.integers(-size[1] // 4, height - size[1] // 2 + 1)),
@@ -93,7 +93,7 @@ class PastedPhotos:
 
 
 def opened(path: Path, size: tuple[int, int]) -> Image.Image | None:
-    """A file's picture in RGB, pressed into a size; None if it cannot be read."""
+    """A file's image in RGB, pressed into a size; None if it cannot be read."""
     try:
         with Image.open(path) as file:
             file.draft("RGB", (2 * size[0], 2 * size[1]))

@@ -1,4 +1,4 @@
-"""JPEG, as pictures are passed on."""
+"""JPEG, as images are passed on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import simplejpeg
 from PIL import Image
 
 
-def recoded(picture: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB picture saved as a JPEG and read again; quality falls to 20 at strength 1."""
+def recoded(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+    """An RGB image saved as a JPEG and read again; quality falls to 20 at strength 1."""
     worst = max(5, round(95 - 75 * strength))
     quality = int(rng.integers(worst, 96))
-    coded = simplejpeg.encode_jpeg(np.asarray(picture), quality=quality, colorsubsampling="420")
+    coded = simplejpeg.encode_jpeg(np.asarray(image), quality=quality, colorsubsampling="420")
     return Image.fromarray(simplejpeg.decode_jpeg(coded, fastdct=True, fastupsample=True))

@@ -1,1 +1,1 @@
-"""Backbones, one family a file: pictures to feature maps."""
+"""Backbones, one family a file: images to feature maps."""

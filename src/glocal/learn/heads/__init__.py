@@ -1,1 +1,1 @@
-"""Heads, one a file: feature maps to one vector and local parts."""
+"""Heads, one a file: feature maps to one vector and local features."""

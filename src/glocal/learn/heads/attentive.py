@@ -37,7 +37,7 @@ class Attentive(nn.Module):
     """Attention over cells and an autoencoder of their features.
 
     Attention comes from two 1x1 convolutions and a softplus and is trained by the labels of whole
-    pictures: the mean of the features it weights has to tell them apart (Noh et al., 2017). The
+    images: the mean of the features it weights has to tell them apart (Noh et al., 2017). The
     autoencoder is one linear layer to few numbers and one back (Cao, Araujo and Sim, 2020). Neither
     sends a gradient into the backbone.
 
@@ -45,13 +45,13 @@ class Attentive(nn.Module):
     the rebuilt and sums the given. Where the papers leave room: the error of the autoencoder is
     relative to the square of the map, so that its weight does not depend on the trunk; the decoder
     ends without a rectifier, because a map taken before an activation has negative values; without
-    classes, pictures of the same label within a batch have to find each other, as in
+    classes, images of the same label within a batch have to find each other, as in
     `InstanceDiscrimination`, instead of a classifier.
 
     Args:
         level: of the map.
         dim: length of the descriptors.
-        count: of local parts a picture keeps.
+        count: of local features an image keeps.
         hidden: width between the two convolutions of the attention.
         classes: of the labels, for a classifier as in the papers; 0 for none.
         rebuild_weight: of the autoencoder's error in the loss.

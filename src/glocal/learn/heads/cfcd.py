@@ -1,4 +1,4 @@
-"""CFCD: a plain vector that learns from matched local parts."""
+"""CFCD: a plain vector that learns from matched local features."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Cfcd(Head):
     of the training also with triplets of local descriptors, the cells of the same map, whose
     gradient puts fine distinctions into the map that the vector is pooled from.
 
-    For an anchor and another picture of its label, cells match when each is the other's nearest,
-    the nearest is clearly nearer than the next (ratio), and the other picture's cell is prominent:
-    in the upper half of that picture by attention, the sum of the activations. Hard negatives are
-    the pictures of other labels whose vectors are most like the anchor's; of each, the cell nearest
+    For an anchor and another image of its label, cells match when each is the other's nearest,
+    the nearest is clearly nearer than the next (ratio), and the other image's cell is prominent:
+    in the upper half of that image by attention, the sum of the activations. Hard negatives are
+    the images of other labels whose vectors are most like the anchor's; of each, the cell nearest
     to the anchor's is to be pushed away.
 
     The authors draw such tuples from all the training data, one positive and six negatives to an
     anchor, with a second run of training for the fine part. Here they are drawn within the batch,
-    each picture with a partner being an anchor once (its partner is the next of its label), and the
+    each image with a partner being an anchor once (its partner is the next of its label), and the
     fine part is the second half of one run. As there, costs are summed over a tuple's matches and
     negatives; here, then averaged over anchors.
 
@@ -103,7 +103,7 @@ class Cfcd(Head):
 
 
 def hard_tuples(vectors: Tensor, labels: Tensor, negatives: int) -> list[tuple[int, int, Tensor]]:
-    """Anchors with a picture of the same label and the hardest of other labels.
+    """Anchors with an image of the same label and the hardest of other labels.
 
     Args:
         vectors: ``(b, d)``, unit rows.
@@ -132,16 +132,16 @@ def hard_tuples(vectors: Tensor, labels: Tensor, negatives: int) -> list[tuple[i
 def match_cells(
     anchor: Tensor, positive: Tensor, attention: Tensor, ratio: float
 ) -> tuple[Tensor, Tensor]:
-    """Cells of two pictures that match and are prominent in the second.
+    """Cells of two images that match and are prominent in the second.
 
     Args:
         anchor: ``(n, d)``, unit rows.
         positive: ``(m, d)``, unit rows.
-        attention: ``(m,)`` of the second picture.
+        attention: ``(m,)`` of the second image.
         ratio: that a distance may have of the distance to the next nearest cell of the anchor.
 
     Returns:
-        Places in the first and in the second picture, alike in number.
+        Places in the first and in the second image, alike in number.
     """
     distances = (2 - 2 * anchor @ positive.T).clamp(min=0).sqrt()
     nearest = distances.argmin(dim=0)

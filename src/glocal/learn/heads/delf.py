@@ -20,14 +20,14 @@ class Delf(Head):
     The vector is the mean of the unit features of the map before the coarsest, weighted by
     attention, whitened. The backbone learns nothing from it: DELF trains attention on features that
     stand. Attention learns from its own loss alone, the whitening from the objective on the vector:
-    an objective that also spreads vectors would have attention look where pictures differ by
+    an objective that also spreads vectors would have attention look where images differ by
     chance.
 
     Args:
         levels: of the backbone's maps; the last but one is used, or the only one.
         dim: length of the vector.
         local_dim: length of the descriptors.
-        count: of local parts a picture keeps.
+        count: of local features an image keeps.
         classes: of the labels; 0 trains the attention within batches instead.
     """
 
@@ -69,5 +69,5 @@ def local_level(levels: Sequence[Level]) -> Level:
         LearnError: there are no levels.
     """
     if not levels:
-        raise LearnError("a backbone without feature maps has no local parts")
+        raise LearnError("a backbone without feature maps has no local features")
     return levels[-2] if len(levels) > 1 else levels[-1]

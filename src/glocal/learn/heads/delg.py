@@ -1,4 +1,4 @@
-"""DELG: a global vector and attentive local parts from one network."""
+"""DELG: a global vector and attentive local features from one network."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from glocal.learn.heads.gem import Gem
 class Delg(Head):
     """GeM of the coarsest map, whitened, beside attentive local features (Cao et al., 2020).
 
-    The objective on the vector trains the backbone; the local parts learn on what they are given
+    The objective on the vector trains the backbone; the local features learn on what they are given
     and send no gradient into it, which the paper found to be needed.
 
     Args:
         levels: of the backbone's maps.
         dim: length of the vector.
         local_dim: length of the descriptors.
-        count: of local parts a picture keeps.
+        count: of local features an image keeps.
         classes: of the labels; 0 trains the attention within batches instead.
         power: of GeM; the paper keeps it at 3.
     """

@@ -15,14 +15,14 @@ from glocal.learn.heads.gem import generalised_mean
 
 
 def orthogonal_part(local: Tensor, whole: Tensor) -> Tensor:
-    """Take from each cell what points along the picture's vector.
+    """Take from each cell what points along the image's vector.
 
     Args:
         local: ``(b, c, h, w)``.
         whole: ``(b, c)``.
 
     Returns:
-        ``(b, c, h, w)``; every cell is orthogonal to its picture's `whole`.
+        ``(b, c, h, w)``; every cell is orthogonal to its image's `whole`.
     """
     axis = functional.normalize(whole, dim=-1)[:, :, None, None]
     return local - (local * axis).sum(dim=1, keepdim=True) * axis

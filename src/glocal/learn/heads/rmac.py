@@ -53,7 +53,7 @@ class Rmac(Pooled):
 
     Each region's maxima are scaled to unit length, whitened and scaled again before they are
     summed. Which regions there are depends on the shape of the map, so an ONNX graph of it fits
-    one size of picture.
+    one size of image.
 
     Args:
         levels: of the backbone's maps; the last is pooled.

@@ -9,7 +9,7 @@ from glocal.learn.receptive import picked_centres
 
 
 def pick_strongest(
-    level: Level, features: Tensor, strengths: Tensor, count: int
+    level: Level, features: Tensor, scores: Tensor, count: int
 ) -> tuple[Local, Tensor]:
     """The strongest cells, strongest first, or all where a map has fewer.
 
@@ -20,10 +20,10 @@ def pick_strongest(
         count: of cells.
 
     Returns:
-        The local parts, and the places ``(b, m)`` of their cells, counted row by row.
+        The local features, and the places ``(b, m)`` of their cells, counted row by row.
     """
     # Sorting and cutting, unlike picking the best k, leaves the number open in an ONNX graph.
-    ordered, places = strengths.flatten(1).sort(dim=1, descending=True)
+    ordered, places = scores.flatten(1).sort(dim=1, descending=True)
     ordered, places = ordered[:, :count], places[:, :count]
     flat = features.flatten(2)
     index = places[:, None, :].expand(-1, flat.shape[1], -1)

@@ -98,7 +98,7 @@ def _reflected(length: int, half: int, device: torch.device) -> Tensor:
 
 
 def pool_scales(vectors: Tensor, *, power: float | None = None) -> Tensor:
-    """Scale-GeM: one vector from those of a picture at several scales.
+    """Scale-GeM: one vector from those of an image at several scales.
 
     Args:
         vectors: ``(s, b, d)``, one row of vectors for each scale.

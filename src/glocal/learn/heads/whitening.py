@@ -55,8 +55,8 @@ class Whitening(nn.Module):
     def fit_pairs(self, vectors: Tensor, labels: Tensor) -> None:
         """Discriminative whitening from matching pairs.
 
-        The differences of pictures of one label become white; then come the directions in which
-        pictures of different labels differ most (Mikolajczyk and Matas, Improving Descriptors for
+        The differences of images of one label become white; then come the directions in which
+        images of different labels differ most (Mikolajczyk and Matas, Improving Descriptors for
         Fast Tree Matching, 2007; used for pooled features by Radenović, Tolias and Chum, 2019).
         All pairs count alike. The covariance of matching pairs is shrunk a thousandth towards a
         round one, which the papers leave open.

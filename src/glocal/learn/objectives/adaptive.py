@@ -11,35 +11,35 @@ from torch.nn import functional
 
 from glocal.learn.contracts import Objective
 
-_SURE = 1 - 1e-7  # the probability a perfect picture shall reach
+_SURE = 1 - 1e-7  # the probability a perfect image shall reach
 
 
 class AdaptiveSoftmax(Objective):
     """Softmax over cosines with scale and margin set anew for every batch (Zhu et al., 2023).
 
     With cosine ``c`` to the own class, scale ``s``, margin ``m`` and ``B`` the sum of
-    ``exp(s c')`` over other classes, a picture has the probability
+    ``exp(s c')`` over other classes, an image has the probability
 
         P = exp(s (c - m)) / (exp(s (c - m)) + B).
 
-    Take the picture of the batch whose ``c`` is the median ``M``. Two demands settle both numbers:
+    Take the image of the batch whose ``c`` is the median ``M``. Two demands settle both numbers:
     it has the probability ``median_probability`` a, and one with ``c = 1`` beside the same ``B``
     has that of ``1 - 1e-7``:
 
         m = M - log(B a / (1 - a)) / s
         s = log((1 - 1e-7) / 1e-7 (1 - a) / a) / (1 - M)
 
-    As ``M`` grows in training, so do both, and the median picture is never at its ease. No gradient
+    As ``M`` grows in training, so do both, and the median image is never at its ease. No gradient
     flows through them. The scale is at least 32 and the margin at least 0, as in the authors' code;
-    of an even number of pictures, the lower of the two in the middle is the median's. Evaluation
+    of an even number of images, the lower of the two in the middle is the median's. Evaluation
     has no margin.
 
     Args:
         dim: length of the vectors.
         classes: of the labels.
-        median_probability: of the median picture; 0.02 is the authors' for landmarks.
+        median_probability: of the median image; 0.02 is the authors' for landmarks.
         least_scale: that the scale never goes below.
-        most_scale: that it never goes above. Not the authors': with few classes and pictures the
+        most_scale: that it never goes above. Not the authors': with few classes and images the
             median comes so near to 1 that the loss would be all noise.
     """
 

@@ -11,9 +11,9 @@ from glocal.learn.contracts import Objective
 
 
 class InstanceDiscrimination(Objective):
-    """Find the other views of the same picture, and keep different pictures apart.
+    """Find the other views of the same image, and keep different images apart.
 
-    Labels say which picture a view was made of; a batch has two or more views of each. Following
+    Labels say which image a view was made of; a batch has two or more views of each. Following
     Pizzi et al. (2022), with unit vectors ``z``, ``P(i)`` the other views that
     share content with ``i`` and ``N(i)`` those that share none:
 
@@ -24,7 +24,7 @@ class InstanceDiscrimination(Objective):
 
     The second term (after Sablayrolles et al., Spreading vectors for similarity search, 2019) is
     the Kozachenko-Leonenko estimate of entropy: it makes distances comparable all over the space. A
-    view mixed from several pictures carries all their labels, and shares content with every view
+    view mixed from several images carries all their labels, and shares content with every view
     that carries one of them. Views without another one, and without any stranger, count for nothing
     in the term that needs them, where the authors' code would divide by zero.
 

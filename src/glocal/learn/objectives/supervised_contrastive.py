@@ -1,4 +1,4 @@
-"""Supervised contrastive: each picture tells its fellows from all others of the batch."""
+"""Supervised contrastive: each image tells its fellows from all others of the batch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from glocal.learn.contracts import Objective
 
 
 class SupervisedContrastive(Objective):
-    """InfoNCE with every picture of the label as a positive (Khosla et al., 2020).
+    """InfoNCE with every image of the label as a positive (Khosla et al., 2020).
 
-    It has no weights of its own for classes, so it suits many labels with a few pictures each:
+    It has no weights of its own for classes, so it suits many labels with a few images each:
     views of a place, photos of a product.
 
     Args:

@@ -1,6 +1,6 @@
 """Rendered places: rooms, corridors and streets of boxes, seen by a camera from many positions.
 
-They give what collections of single pictures lack: second views of one place, with parallax, among
+They give what collections of single images lack: second views of one place, with parallax, among
 views of places that look much like it. numpy and Pillow alone.
 """
 

@@ -81,7 +81,7 @@ class Camera:
     field_of_view: float = math.radians(65)
 
     def axes(self) -> Floats:
-        """``(3, 3)`` unit vectors: ahead, to the right, and up in the picture."""
+        """``(3, 3)`` unit vectors: ahead, to the right, and up in the image."""
         flat = np.array([math.cos(self.yaw), math.sin(self.yaw), 0.0])
         side = np.array([math.sin(self.yaw), -math.cos(self.yaw), 0.0])
         rise = np.array([0.0, 0.0, 1.0])
@@ -255,7 +255,7 @@ def _light(scene: Scene, box: int, side: int, points: Floats) -> Floats:
 
 
 def _sky(texture: NDArray[np.uint8], rays: Floats) -> Floats:
-    """A picture bent around the horizon twice, its lower edge at the ground."""
+    """An image bent around the horizon twice, its lower edge at the ground."""
     yaw = np.arctan2(rays[:, 1], rays[:, 0]) / math.pi * TEXEL
     # Back and forth, so that there is no seam.
     yaw = np.abs((yaw % (2 * TEXEL)) - TEXEL)

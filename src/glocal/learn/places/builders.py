@@ -1,4 +1,4 @@
-"""Random scenes: rooms, corridors and streets, decorated with textures and pictures."""
+"""Random scenes: rooms, corridors and streets, decorated with textures and images."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class _Store:
         self,
         scene: Scene,
         textures: Sequence[Pixels],
-        pictures: Sequence[Pixels],
+        images: Sequence[Pixels],
         rng: np.random.Generator,
     ) -> None:
         self.scene, self.rng = scene, rng
-        self._textures, self._pictures = textures, pictures
+        self._textures, self._images = textures, images
 
     def _added(self, texture: Pixels) -> int:
         self.scene.textures.append(texture)
         return len(self.scene.textures) - 1
 
-    def picture(self) -> int:
-        """Any picture, now and then in a frame."""
-        chosen = self._pictures[int(self.rng.integers(len(self._pictures)))]
+    def image(self) -> int:
+        """Any image, now and then in a frame."""
+        chosen = self._images[int(self.rng.integers(len(self._images)))]
         if self.rng.random() < 0.5:
             framed = chosen.copy()
             rim = int(self.rng.integers(5, 16))
@@ -148,7 +148,7 @@ def _hung(
 
 
 def _decorate(store: _Store, wall: int, every: float) -> None:
-    """Doors, pictures and notices along a wall, about so many metres apart."""
+    """Doors, images and notices along a wall, about so many metres apart."""
     scene, rng = store.scene, store.rng
     along = 1 if wall < 2 else 0
     start, end = float(scene.lows[0][along]), float(scene.highs[0][along])
@@ -162,7 +162,7 @@ def _decorate(store: _Store, wall: int, every: float) -> None:
             wide = min(end - at, float(np.exp(rng.normal(-0.1, 0.5))))
             tall = min(height - 0.5, wide * rng.uniform(0.6, 1.5))
             low = rng.uniform(0.25, max(0.3, height - tall - 0.15))
-            number = store.picture() if rng.random() < 0.7 else store.texture()
+            number = store.image() if rng.random() < 0.7 else store.texture()
             _hung(store, (at, low), (at + wide, low + tall), wall, number)
         at += wide + rng.uniform(0.15, 2 * every)
 
@@ -185,20 +185,20 @@ def _furnish(store: _Store, count: int, margin: float) -> None:
             y = (y, y, float(low[1]), float(high[1] - deep))[side]
         way = rng.random()
         face = Face(store.texture()) if way < 0.5 else (
-            Face(store.picture()) if way < 0.7 else Face(store.paint((30, 220))))  # fmt: skip
+            Face(store.image()) if way < 0.7 else Face(store.paint((30, 220))))  # fmt: skip
         scene.add((x, y, 0.0), (x + wide, y + deep, float(tall)), face)
 
 
-def room(textures: Sequence[Pixels], pictures: Sequence[Pixels], rng: np.random.Generator) -> Scene:
-    """A furnished room of 3 to 9 metres, with pictures on its walls.
+def room(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Generator) -> Scene:
+    """A furnished room of 3 to 9 metres, with images on its walls.
 
     Args:
         textures: ``(256, 256, 3)`` uint8 each, for surfaces.
-        pictures: likewise, to hang on walls.
+        images: likewise, to hang on walls.
         rng: decides on everything.
     """
     scene = Scene(ambient=float(rng.uniform(0.3, 0.75)))
-    store = _Store(scene, textures, pictures, rng)
+    store = _Store(scene, textures, images, rng)
     size = (*rng.uniform(3, 9, 2), rng.uniform(2.3, 3.8))
     wall = store.surface(0.55)
     walls = [wall if rng.random() < 0.75 else store.surface(0.4) for _ in range(4)]
@@ -211,14 +211,14 @@ def room(textures: Sequence[Pixels], pictures: Sequence[Pixels], rng: np.random.
 
 
 def corridor(
-    textures: Sequence[Pixels], pictures: Sequence[Pixels], rng: np.random.Generator
+    textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Generator
 ) -> Scene:
     """A passage of 12 to 40 metres along x, of one look, with doors and notices.
 
     Takes the arguments of `room`.
     """
     scene = Scene(ambient=float(rng.uniform(0.35, 0.8)))
-    store = _Store(scene, textures, pictures, rng)
+    store = _Store(scene, textures, images, rng)
     size = (rng.uniform(12, 40), rng.uniform(1.6, 3.6), rng.uniform(2.3, 3.4))
     side = store.surface(0.75)
     end = side if rng.random() < 0.5 else store.surface(0.5)
@@ -232,15 +232,13 @@ def corridor(
     return scene
 
 
-def street(
-    textures: Sequence[Pixels], pictures: Sequence[Pixels], rng: np.random.Generator
-) -> Scene:
+def street(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Generator) -> Scene:
     """A street of 40 to 90 metres along x between houses, under a sky.
 
     Takes the arguments of `room`.
     """
     scene = Scene(ambient=float(rng.uniform(0.65, 0.95)))
-    store = _Store(scene, textures, pictures, rng)
+    store = _Store(scene, textures, images, rng)
     length, width = rng.uniform(40, 90), rng.uniform(7, 16)
     ground = store.surface(0.4)
     depth = 12.0
@@ -261,7 +259,7 @@ def street(
                 x, size = rng.uniform(at, at + wide - 1), rng.uniform(0.6, 2.4)
                 front = y[1] if near else y[0] - 0.08
                 low = rng.uniform(0, 2.2)
-                sign = store.picture() if rng.random() < 0.6 else store.door()
+                sign = store.image() if rng.random() < 0.6 else store.door()
                 scene.add((x, front, low), (x + size, front + 0.08, low + size), Face(sign))
             at += wide + (rng.uniform(1, 7) if rng.random() < 0.5 else 0)
     for _ in range(int(length / 8)):

@@ -88,15 +88,15 @@ export function thumbnailOf(id, pixels) {
   const wanted = pixels * Math.min(devicePixelRatio || 1, 2) * 0.95;
   const size = SIZES.find((one) => one >= wanted) ?? SIZES.at(-1);
   // What was sent with a search is kept elsewhere, and for a while only.
-  const where = isUpload(id) ? "uploads" : "pictures";
+  const where = isUpload(id) ? "uploads" : "images";
   return address(`${where}/${encodeURIComponent(id)}/thumbnail`, { size });
 }
 
-/** Whether an id names a picture that was sent with a search. */
+/** Whether an id names an image that was sent with a search. */
 export const isUpload = (id) => id.startsWith("u-");
 
-/** The address of the picture itself. */
-export const pictureOf = (id) => address(`pictures/${encodeURIComponent(id)}/file`);
+/** The address of the image itself. */
+export const imageOf = (id) => address(`images/${encodeURIComponent(id)}/file`);
 
 /** Whether an error only says that nobody waits for the answer any more. */
 export const isAborted = (error) => error.name === "AbortError";

@@ -10,7 +10,7 @@ import { IndexView } from "./indexing.js";
 import { SearchView } from "./search.js";
 import { listenForKeys, shortcut, showShortcuts } from "./shortcuts.js";
 import { afresh, go, linkTo, onState, readState, unfiltered, viewKey, viewOf } from "./state.js";
-import { acceptDropsAndPastes, choose, takePicture, useId } from "./uploads.js";
+import { acceptDropsAndPastes, choose, takeImage, useId } from "./uploads.js";
 
 const VIEWS = {
   timeline: { title: "Timeline", draw: "timeline", make: TimelineView },
@@ -30,7 +30,7 @@ const kept = new Map();
 let current = null;
 
 const detail = new Detail(() => {
-  const ids = current?.view.grid?.pictures?.map((one) => one.id) ?? [];
+  const ids = current?.view.grid?.images?.map((one) => one.id) ?? [];
   return { ids, hit: (id) => current?.view.hit?.(id) };
 });
 
@@ -97,10 +97,10 @@ function drawTools() {
     nextTheme,
   );
   document.getElementById("tools").replaceChildren(
-    button("Search with a picture", { draw: "search", class: "primary small call" }, () =>
+    button("Search with an image", { draw: "search", class: "primary small call" }, () =>
       choose(),
     ),
-    button("Use the camera", { draw: "camera", quiet: true, class: "plain" }, () => takePicture()),
+    button("Use the camera", { draw: "camera", quiet: true, class: "plain" }, () => takeImage()),
     theme,
     button("Keyboard shortcuts", { draw: "help", quiet: true, class: "plain" }, showShortcuts),
   );
@@ -165,23 +165,23 @@ function askForToken() {
   return unlocking;
 }
 
-/** The picture that has the focus, or that the dialog shows. */
+/** The image that has the focus, or that the dialog shows. */
 const focused = () => document.activeElement?.closest?.("li.tile")?.dataset.id ?? readState().show;
 
 function withFocused(role) {
   const id = focused();
   if (id) useId(id, role);
-  else notice("Go to a picture first: the arrow keys move from one to the next.");
+  else notice("Go to an image first: the arrow keys move from one to the next.");
 }
 
 function defineKeys() {
-  shortcut("o", "choose a picture to search with", () => choose());
-  shortcut("c", "use the camera", () => takePicture());
-  shortcut("s", "search with the picture in focus", () => withFocused("query"), { inDialog: true });
-  shortcut("+", "also like the picture in focus", () => withFocused("like"), { inDialog: true });
-  shortcut("-", "not like the picture in focus", () => withFocused("not"), { inDialog: true });
+  shortcut("o", "choose an image to search with", () => choose());
+  shortcut("c", "use the camera", () => takeImage());
+  shortcut("s", "search with the image in focus", () => withFocused("query"), { inDialog: true });
+  shortcut("+", "also like the image in focus", () => withFocused("like"), { inDialog: true });
+  shortcut("-", "not like the image in focus", () => withFocused("not"), { inDialog: true });
   shortcut("b", "draw a box around a part", () => current?.view.drawBox?.());
-  shortcut("g", "go to the pictures", () =>
+  shortcut("g", "go to the images", () =>
     document.querySelector("li.tile a[tabindex='0']")?.focus(),
   );
   shortcut("f", "go to the filters", () => document.querySelector(".filter-bar button")?.focus());
@@ -190,7 +190,7 @@ function defineKeys() {
   Object.entries(VIEWS).forEach(([name, { title }], at) => {
     shortcut(
       String(at + 1),
-      title.toLowerCase() === "add" ? "add pictures" : title.toLowerCase(),
+      title.toLowerCase() === "add" ? "add images" : title.toLowerCase(),
       () => go({ ...afresh, ...unfiltered, view: name === "timeline" ? null : name }),
     );
   });

@@ -7,22 +7,22 @@ import { facets, info, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { conditionOf, go, linkTo, readNear } from "./state.js";
 import { tileActions } from "./search.js";
-import { choose, takePicture } from "./uploads.js";
+import { choose, takeImage } from "./uploads.js";
 import { count, folderOf, monthOf, nameOf, number, placeOf, shortMonthOf } from "./words.js";
 import { WorldMap } from "./worldmap.js";
 
 const PAGE = 120;
 
-/** An endless grid of the pictures that meet a condition. */
-function pictureGrid(condition, { order = "taken", section, loaded } = {}) {
+/** An endless grid of the images that meet a condition. */
+function imageGrid(condition, { order = "taken", section, loaded } = {}) {
   return new Grid({
-    label: "Pictures",
+    label: "Images",
     load: async (cursor, signal) => {
-      const page = await ask("pictures", {
+      const page = await ask("images", {
         params: { cursor, limit: PAGE, where: condition, order },
         signal,
       });
-      page.pictures.forEach(remember);
+      page.images.forEach(remember);
       return page;
     },
     link: (one) => linkTo({ show: one.id }),
@@ -54,18 +54,18 @@ function nothing(text) {
   return el("p", { class: "empty" }, text);
 }
 
-/** All pictures, the newest first, month by month. */
+/** All images, the newest first, month by month. */
 export class TimelineView extends GridView {
   constructor(state) {
     super();
     const filtered = conditionOf(state);
     this.count = el("p", { class: "count" });
     this.rail = el("nav", { class: "rail", "aria-label": "Years and months" });
-    this.grid = pictureGrid(conditionOf(state, state.at ? `taken <= ${state.at}` : ""), {
+    this.grid = imageGrid(conditionOf(state, state.at ? `taken <= ${state.at}` : ""), {
       section: byMonth,
       loaded: ({ shown, page }) => {
-        if (page.total != null) this.count.textContent = count(page.total, "picture");
-        announce(`${count(shown, "picture")} shown`);
+        if (page.total != null) this.count.textContent = count(page.total, "image");
+        announce(`${count(shown, "image")} shown`);
         if (!shown) this.none(filtered);
       },
     });
@@ -95,12 +95,12 @@ export class TimelineView extends GridView {
   none(filtered) {
     this.grid.foot.replaceChildren(
       filtered
-        ? nothing("No picture meets the filters. Take one away to see more.")
+        ? nothing("No image meets the filters. Take one away to see more.")
         : el(
             "div",
             { class: "empty" },
-            el("p", {}, "There are no pictures yet."),
-            el("a", { class: "button primary", href: linkTo({ view: "index" }) }, "Add pictures"),
+            el("p", {}, "There are no images yet."),
+            el("a", { class: "button primary", href: linkTo({ view: "index" }) }, "Add images"),
           ),
     );
   }
@@ -108,24 +108,24 @@ export class TimelineView extends GridView {
   async drawRail(state) {
     const { months: known } = await facets();
     const years = new Map();
-    for (const { month, pictures } of [...known].reverse()) {
+    for (const { month, images } of [...known].reverse()) {
       const year = month.slice(0, 4);
       if (!years.has(year)) years.set(year, []);
-      years.get(year).push({ month, pictures });
+      years.get(year).push({ month, images });
     }
-    const most = Math.max(...known.map((one) => one.pictures), 1);
+    const most = Math.max(...known.map((one) => one.images), 1);
     // Few years are worth their months; many would make a list longer than the screen.
     const monthly = years.size <= 2;
     const here = (at) => (state.at === at ? "true" : null);
     for (const [year, months] of [...years].reverse()) {
-      const all = months.reduce((sum, one) => sum + one.pictures, 0);
+      const all = months.reduce((sum, one) => sum + one.images, 0);
       const bars = el(
         "span",
         { class: "bars", "aria-hidden": "true" },
         [...Array(12).keys()].map((at) => {
           const found = months.find((one) => Number(one.month.slice(5)) === at + 1);
           return el("span", {
-            style: { height: found ? `${15 + (85 * found.pictures) / most}%` : "0" },
+            style: { height: found ? `${15 + (85 * found.images) / most}%` : "0" },
           });
         }),
       );
@@ -135,14 +135,14 @@ export class TimelineView extends GridView {
           {
             href: linkTo({ at: year }),
             "aria-current": here(year),
-            "aria-label": `${year}, ${count(all, "picture")}`,
+            "aria-label": `${year}, ${count(all, "image")}`,
           },
           el("span", {}, year),
           bars,
         ),
       );
       if (monthly) {
-        for (const { month, pictures } of [...months].reverse()) {
+        for (const { month, images } of [...months].reverse()) {
           this.rail.append(
             el(
               "a",
@@ -150,10 +150,10 @@ export class TimelineView extends GridView {
                 class: "month",
                 href: linkTo({ at: month }),
                 "aria-current": here(month),
-                "aria-label": `${monthOf(month)}, ${count(pictures, "picture")}`,
+                "aria-label": `${monthOf(month)}, ${count(images, "image")}`,
               },
               el("span", {}, shortMonthOf(month)),
-              el("span", { class: "tally" }, number(pictures)),
+              el("span", { class: "tally" }, number(images)),
             ),
           );
         }
@@ -164,9 +164,9 @@ export class TimelineView extends GridView {
 
 /** The invitation to search. */
 function hero() {
-  const size = el("span", {}, "your pictures");
+  const size = el("span", {}, "your images");
   info()
-    .then(({ pictures }) => (size.textContent = count(pictures, "picture")))
+    .then(({ images }) => (size.textContent = count(images, "image")))
     .catch(() => {});
   return el(
     "section",
@@ -175,15 +175,15 @@ function hero() {
     el(
       "p",
       {},
-      "Drop a picture anywhere on this page, paste one, or begin with one of ",
+      "Drop an image anywhere on this page, paste one, or begin with one of ",
       size,
       ".",
     ),
     el(
       "div",
       { class: "row" },
-      button("Choose a picture", { draw: "upload", class: "primary" }, () => choose()),
-      button("Use the camera", { draw: "camera", class: "soft" }, () => takePicture()),
+      button("Choose an image", { draw: "upload", class: "primary" }, () => choose()),
+      button("Use the camera", { draw: "camera", class: "soft" }, () => takeImage()),
     ),
   );
 }
@@ -251,9 +251,9 @@ export class FoldersView extends GridView {
         : "",
     );
     if (!here) return;
-    this.grid = pictureGrid(conditionOf({ ...state, folder: here }), {
+    this.grid = imageGrid(conditionOf({ ...state, folder: here }), {
       order: "path",
-      loaded: ({ shown }) => announce(`${count(shown, "picture")} shown`),
+      loaded: ({ shown }) => announce(`${count(shown, "image")} shown`),
     });
     this.element.append(this.grid.element);
   }
@@ -264,10 +264,10 @@ export class FoldersView extends GridView {
       async ([seen]) => {
         if (!seen.isIntersecting) return;
         watcher.disconnect();
-        const page = await ask("pictures", {
+        const page = await ask("images", {
           params: { limit: 3, where: conditionOf({ folder: path }) },
         }).catch(() => null);
-        for (const one of page?.pictures ?? [])
+        for (const one of page?.images ?? [])
           cover.append(el("img", { src: thumbnailOf(one.id, 240), alt: "", loading: "lazy" }));
       },
       { rootMargin: "300px" },
@@ -297,8 +297,8 @@ export class MapView extends GridView {
   }
 
   async draw(state) {
-    const [{ places }, { pictures }] = await Promise.all([facets(), info()]);
-    const located = places.reduce((sum, one) => sum + one.pictures, 0);
+    const [{ places }, { images }] = await Promise.all([facets(), info()]);
+    const located = places.reduce((sum, one) => sum + one.images, 0);
     const head = el(
       "div",
       { class: "found-head" },
@@ -309,7 +309,7 @@ export class MapView extends GridView {
         el(
           "p",
           { class: "count" },
-          `${number(located)} of ${count(pictures, "picture")} say where they were taken`,
+          `${number(located)} of ${count(images, "image")} say where they were taken`,
         ),
       ),
     );
@@ -317,7 +317,7 @@ export class MapView extends GridView {
       this.element.replaceChildren(
         head,
         nothing(
-          "No picture of this gallery says where it was taken, or the server keeps it to itself.",
+          "No image of this gallery says where it was taken, or the server keeps it to itself.",
         ),
       );
       return;
@@ -358,9 +358,9 @@ export class MapView extends GridView {
       `Around ${placeOf(near.latitude, near.longitude, near.km < 10 ? 3 : 1)}`,
     );
     const tally = el("span", { class: "tally" });
-    this.grid = pictureGrid(conditionOf(state), {
+    this.grid = imageGrid(conditionOf(state), {
       loaded: ({ shown, page }) => {
-        tally.textContent = ` · ${count(page.total ?? shown, "picture")} within ${near.km} km`;
+        tally.textContent = ` · ${count(page.total ?? shown, "image")} within ${near.km} km`;
         announce(heading.textContent);
       },
     });

@@ -1,8 +1,8 @@
-// One picture close by: alone, or side by side with what it was found with.
+// One image close by: alone, or side by side with what it was found with.
 
-import { pictureOf, thumbnailOf } from "./api.js";
+import { imageOf, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice, openDialog } from "./elements.js";
-import { info, picture } from "./gallery.js";
+import { info, image } from "./gallery.js";
 import { Pair } from "./pair.js";
 import { go, readState } from "./state.js";
 import { useId } from "./uploads.js";
@@ -10,7 +10,7 @@ import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } f
 
 const wanted = { lines: true, heat: false };
 
-/** The dialog over a view: which picture it shows stands in the address. */
+/** The dialog over a view: which image it shows stands in the address. */
 export class Detail {
   /** @param {() => {ids: string[], hit: (id) => object | undefined}} around what stands beside it */
   constructor(around) {
@@ -39,7 +39,7 @@ export class Detail {
     this.tools = el("div", { class: "row detail-tools" });
     this.opener = document.activeElement;
     this.dialog = openDialog(
-      "Picture",
+      "Image",
       el("div", { class: "detail-body" }, this.stage, el("footer", {}, this.facts, this.tools)),
       {
         name: "detail",
@@ -60,7 +60,7 @@ export class Detail {
   async fill(state) {
     const asked = state.beside ?? state.like[0];
     const hit = this.around().hit(state.show);
-    const one = hit ?? (await picture(state.show));
+    const one = hit ?? (await image(state.show));
     const query = asked && asked !== state.show ? await queryOf(asked) : null;
     if (readState().show !== state.show || !this.dialog) return; // one went on meanwhile
     this.pair?.close();
@@ -87,7 +87,7 @@ export class Detail {
   original(one) {
     return el(
       "a",
-      { class: "button soft", href: pictureOf(one.id), target: "_blank", rel: "noopener" },
+      { class: "button soft", href: imageOf(one.id), target: "_blank", rel: "noopener" },
       icon("open"),
       el("span", {}, "Original"),
     );
@@ -133,7 +133,7 @@ export class Detail {
       if (this.pair !== pair) return;
       this.tools.querySelector("[data-toggle=lines]").hidden = told.matches === null;
       this.tools.querySelector("[data-toggle=heat]").hidden = !told.heat;
-      // The list may have come only after the picture.
+      // The list may have come only after the image.
       const scored = hit ?? this.around().hit(one.id);
       const evidence = told.evidence ?? scored?.evidence;
       const judged = evidence ? verdictOf({ score: scored?.score ?? 0, evidence }) : null;
@@ -190,8 +190,8 @@ export class Detail {
       id && button(words, { draw, quiet: true, class: `step ${draw}` }, () => this.step(id));
     this.stage.append(
       ...[
-        step(this.steps.before, "left", "Previous picture"),
-        step(this.steps.after, "right", "Next picture"),
+        step(this.steps.before, "left", "Previous image"),
+        step(this.steps.after, "right", "Next image"),
       ].filter(Boolean),
     );
   }
@@ -224,9 +224,9 @@ export class Detail {
 /** What is known of the query; that it can be shown is enough. */
 async function queryOf(id) {
   try {
-    return await picture(id);
+    return await image(id);
   } catch {
-    return { id, path: "Your picture" };
+    return { id, path: "Your image" };
   }
 }
 

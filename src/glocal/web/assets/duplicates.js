@@ -1,4 +1,4 @@
-// Copies: groups of files and pictures of which one is enough, for people who want to keep one.
+// Copies: groups of files and images of which one is enough, for people who want to keep one.
 
 import { ask, isAborted, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice } from "./elements.js";
@@ -16,18 +16,18 @@ import {
 } from "./words.js";
 
 const LEVELS = {
-  identical: ["Identical files", "No two files hold the same picture."],
-  copy: ["Copies", "No picture is a copy of another one."],
-  object: ["Same thing", "No two pictures show the same thing."],
+  identical: ["Identical files", "No two files hold the same image."],
+  copy: ["Copies", "No image is a copy of another one."],
+  object: ["Same thing", "No two images show the same thing."],
 };
 const KINDS = {
-  identical: ["Identical", "The same picture, byte for byte, in several files."],
-  copy: ["Copies", "One picture, saved in several ways."],
-  same: ["Same thing", "Pictures of the same object or place."],
+  identical: ["Identical", "The same image, byte for byte, in several files."],
+  copy: ["Copies", "One image, saved in several ways."],
+  same: ["Same thing", "Images of the same object or place."],
 };
 const STAGES = {
-  neighbours: "Looking for pictures that are alike",
-  verify: "Comparing pictures",
+  neighbours: "Looking for images that are alike",
+  verify: "Comparing images",
 };
 const AGAIN = 700;
 // Arrow keys pass over a choice on the way to the next; that should set nothing going.
@@ -38,7 +38,7 @@ const levelOf = (state) => (LEVELS[state.level] ? state.level : "identical");
 export class DuplicatesView {
   constructor(state) {
     this.count = el("p", { class: "count" }, "Looking…");
-    this.bar = el("progress", { "aria-label": "Comparing pictures", hidden: true });
+    this.bar = el("progress", { "aria-label": "Comparing images", hidden: true });
     this.list = el("div", { class: "groups" });
     this.foot = el("div", { class: "grid-foot" });
     this.level = levelOf(state);
@@ -132,7 +132,7 @@ export class DuplicatesView {
     }
   }
 
-  /** All pictures are being compared: say how far it is, and ask again. */
+  /** All images are being compared: say how far it is, and ask again. */
   look(progress) {
     const { stage, done, total } = progress ?? {};
     this.bar.hidden = false;
@@ -141,7 +141,7 @@ export class DuplicatesView {
       this.bar.value = done;
     } else this.bar.removeAttribute("value");
     const far = total ? `${number(done)} of ${number(total)}` : "";
-    const words = STAGES[stage] ?? "Waiting to compare pictures";
+    const words = STAGES[stage] ?? "Waiting to compare images";
     this.count.textContent = [words, far].filter(Boolean).join(" · ");
     // Now and then is enough for ears.
     if (Date.now() - this.said > 5000) {
@@ -173,16 +173,16 @@ export class DuplicatesView {
     if (page.next) this.watcher.observe(this.foot);
   }
 
-  group({ kind, pictures, left_out: left, bytes_to_free: freed }) {
-    pictures.forEach(remember);
+  group({ kind, images, left_out: left, bytes_to_free: freed }) {
+    images.forEach(remember);
     const [title, words] = KINDS[kind];
-    const paths = pictures.flatMap((one) => one.paths);
-    const spare = pictures.flatMap((one) => one.spare);
-    const heading = `${title} · ${count(paths.length + left, kind === "same" ? "picture" : "file")}`;
+    const paths = images.flatMap((one) => one.paths);
+    const spare = images.flatMap((one) => one.spare);
+    const heading = `${title} · ${count(paths.length + left, kind === "same" ? "image" : "file")}`;
     const told = [
       words,
       freed ? `Could free ${bytesOf(freed)}.` : "",
-      left ? `${count(left, "more picture")} not shown.` : "",
+      left ? `${count(left, "more image")} not shown.` : "",
     ];
     return el(
       "article",
@@ -206,7 +206,7 @@ export class DuplicatesView {
       el(
         "ul",
         { class: "copies" },
-        pictures.map((one) => member(one, pictures[0])),
+        images.map((one) => member(one, images[0])),
       ),
     );
   }
@@ -222,7 +222,7 @@ export class DuplicatesView {
   }
 }
 
-/** A picture of a group, its files, and what it is to the one to keep. */
+/** An image of a group, its files, and what it is to the one to keep. */
 function member(one, first) {
   const link = linkTo({ show: one.id, beside: one === first ? null : first.id });
   return el(
@@ -230,7 +230,7 @@ function member(one, first) {
     {},
     el(
       "a",
-      { class: "group-picture", href: link },
+      { class: "group-image", href: link },
       el("img", { src: thumbnailOf(one.id, 300), alt: alternativeOf(one), loading: "lazy" }),
     ),
     el(

@@ -206,10 +206,10 @@ function folderPanel({ folders }, state, choose) {
 }
 
 function cameraPanel({ cameras }, state, choose) {
-  const rows = cameras.map(({ camera, pictures }) => ({
+  const rows = cameras.map(({ camera, images }) => ({
     value: camera,
     words: camera,
-    count: pictures,
+    count: images,
     depth: 0,
   }));
   return pickList("Find a camera", rows, state.camera, (camera) => choose({ camera }));

@@ -14,7 +14,7 @@ export function info() {
   return facts;
 }
 
-/** Folders, months, cameras and positions, with how many pictures each has. */
+/** Folders, months, cameras and positions, with how many images each has. */
 export function facets() {
   counted ??= ask("facets").catch((error) => {
     counted = null;
@@ -28,18 +28,18 @@ export function changed() {
   facts = counted = null;
 }
 
-const pictures = new Map();
+const images = new Map();
 
-/** What is known of a picture, asked once. */
-export async function picture(id) {
-  if (isUpload(id)) return { id, path: "Your picture" };
-  if (!pictures.has(id)) remember(await ask(`pictures/${encodeURIComponent(id)}`));
-  return pictures.get(id);
+/** What is known of an image, asked once. */
+export async function image(id) {
+  if (isUpload(id)) return { id, path: "Your image" };
+  if (!images.has(id)) remember(await ask(`images/${encodeURIComponent(id)}`));
+  return images.get(id);
 }
 
-/** Keep what another answer told of a picture. */
+/** Keep what another answer told of an image. */
 export function remember(one) {
-  if (pictures.size > 20000) pictures.clear();
-  pictures.set(one.id, one);
+  if (images.size > 20000) images.clear();
+  images.set(one.id, one);
   return one;
 }

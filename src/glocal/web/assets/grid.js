@@ -1,4 +1,4 @@
-// Pictures in justified rows that go on as one scrolls: nothing is cropped, and no row has a gap.
+// Images in justified rows that go on as one scrolls: nothing is cropped, and no row has a gap.
 
 import { isAborted, Problem, thumbnailOf } from "./api.js";
 import { button, el } from "./elements.js";
@@ -6,15 +6,15 @@ import { alternativeOf } from "./words.js";
 
 const GAP = 6;
 
-/** Break pictures into rows.
+/** Break images into rows.
  *
- * Rows get the height at which they fill the width, as near to `target` as whole pictures allow;
- * only the last row, which more pictures may follow, keeps the target height.
+ * Rows get the height at which they fill the width, as near to `target` as whole images allow;
+ * only the last row, which more images may follow, keeps the target height.
  *
- * @param {number[]} aspects width / height of each picture
+ * @param {number[]} aspects width / height of each image
  * @param {number} width to fill, in pixels
  * @param {number} target height of a row, in pixels
- * @param {number} gap between pictures, in pixels
+ * @param {number} gap between images, in pixels
  * @returns {{start: number, widths: number[], height: number, full: boolean}[]}
  */
 export function justify(aspects, width, target, gap) {
@@ -24,7 +24,7 @@ export function justify(aspects, width, target, gap) {
   const close = (end, full) => {
     const room = width - gap * (end - start - 1);
     const height = full ? room / sum : Math.min(target, room / sum);
-    // Whole pixels, with what is left over in the last picture: a row never wraps for a fraction.
+    // Whole pixels, with what is left over in the last image: a row never wraps for a fraction.
     const widths = aspects
       .slice(start, end)
       .map((aspect) => Math.max(1, Math.floor(aspect * height)));
@@ -53,11 +53,11 @@ export function justify(aspects, width, target, gap) {
 /** An endless grid.
  *
  * @param {object} options
- * @param {(cursor, signal) => Promise<{pictures: object[], next: any}>} options.load one more page
- * @param {(picture) => HTMLElement | string} options.link where a picture leads
- * @param {(picture) => Node | null} [options.mark] drawn over a picture
- * @param {(picture) => Node[]} [options.actions] buttons over a picture
- * @param {(picture) => {key: string, title: string} | null} [options.section] pictures with one key
+ * @param {(cursor, signal) => Promise<{images: object[], next: any}>} options.load one more page
+ * @param {(image) => HTMLElement | string} options.link where an image leads
+ * @param {(image) => Node | null} [options.mark] drawn over an image
+ * @param {(image) => Node[]} [options.actions] buttons over an image
+ * @param {(image) => {key: string, title: string} | null} [options.section] images with one key
  *   stand together below its title
  * @param {(state: {shown: number, ended: boolean}) => void} [options.loaded] after each page
  * @param {string} options.label what the list is called
@@ -82,7 +82,7 @@ export class Grid {
   /** Forget everything and load from the beginning. */
   reset() {
     this.stop();
-    this.pictures = [];
+    this.images = [];
     this.sections = [];
     this.cursor = null;
     this.ended = false;
@@ -116,9 +116,9 @@ export class Grid {
       this.fresh = false;
       this.cursor = page.next;
       this.ended = page.next === null || page.next === undefined;
-      this.add(page.pictures);
+      this.add(page.images);
       this.foot.replaceChildren();
-      this.options.loaded?.({ shown: this.pictures.length, ended: this.ended, page });
+      this.options.loaded?.({ shown: this.images.length, ended: this.ended, page });
     } catch (error) {
       if (isAborted(error) || this.aborting !== aborting) return;
       if (this.fresh) this.lists.replaceChildren();
@@ -145,60 +145,60 @@ export class Grid {
     if (entries.some((entry) => entry.isIntersecting)) this.more();
   }
 
-  add(pictures) {
+  add(images) {
     const touched = new Set();
-    for (const picture of pictures) {
-      const belongs = this.options.section?.(picture) ?? { key: "", title: "" };
+    for (const image of images) {
+      const belongs = this.options.section?.(image) ?? { key: "", title: "" };
       let section = this.sections.at(-1);
       if (!section || section.key !== belongs.key) section = this.open(belongs);
-      const tile = this.tile(picture);
-      section.pictures.push(picture);
+      const tile = this.tile(image);
+      section.images.push(image);
       section.tiles.push(tile);
       section.list.append(tile.item);
-      this.pictures.push(picture);
+      this.images.push(image);
       touched.add(section);
     }
     for (const section of touched) this.lay(section, section.settled);
-    if (!this.current && this.pictures.length) this.makeCurrent(this.sections[0].tiles[0].item);
+    if (!this.current && this.images.length) this.makeCurrent(this.sections[0].tiles[0].item);
   }
 
   open({ key, title }) {
     const list = el("ul", { class: "tiles", "aria-label": title || this.options.label });
     const heading = title ? el("h2", { class: "section-title" }, title) : null;
-    const section = { key, list, pictures: [], tiles: [], settled: 0 };
+    const section = { key, list, images: [], tiles: [], settled: 0 };
     this.lists.append(el("section", { class: "grid-section" }, heading, list));
     this.sections.push(section);
     return section;
   }
 
-  tile(picture) {
-    const image = el("img", {
-      alt: alternativeOf(picture),
+  tile(image) {
+    const img = el("img", {
+      alt: alternativeOf(image),
       decoding: "async",
       loading: "lazy",
       draggable: "false",
     });
-    image.addEventListener("load", () => image.classList.add("there"));
-    image.addEventListener("error", () => item.classList.add("gone"));
+    img.addEventListener("load", () => img.classList.add("there"));
+    img.addEventListener("error", () => item.classList.add("gone"));
     const link = el(
       "a",
-      { href: this.options.link(picture), draggable: "true", tabindex: "-1" },
-      image,
-      this.options.mark?.(picture),
+      { href: this.options.link(image), draggable: "true", tabindex: "-1" },
+      img,
+      this.options.mark?.(image),
     );
     link.addEventListener("dragstart", (event) =>
-      event.dataTransfer.setData("application/x-glocal", picture.id),
+      event.dataTransfer.setData("application/x-glocal", image.id),
     );
-    const actions = this.options.actions?.(picture) ?? [];
+    const actions = this.options.actions?.(image) ?? [];
     for (const action of actions) action.tabIndex = -1;
     const item = el(
       "li",
-      { class: "tile", "data-id": picture.id },
+      { class: "tile", "data-id": image.id },
       link,
       actions.length ? el("div", { class: "tile-actions" }, actions) : null,
     );
-    item.picture = picture;
-    return { item, image, size: 0 };
+    item.image = image;
+    return { item, img, size: 0 };
   }
 
   lay(section, from = 0) {
@@ -207,8 +207,8 @@ export class Grid {
     const gap = width < 600 ? 3 : GAP;
     const target = width < 600 ? 128 : Math.min(250, 150 + width / 14);
     section.list.style.gap = `${gap}px`;
-    // A picture of unheard-of shape is shown whole, but takes no more room than a strip would.
-    const aspects = section.pictures
+    // An image of unheard-of shape is shown whole, but takes no more room than a strip would.
+    const aspects = section.images
       .slice(from)
       .map((p) => Math.min(4, Math.max(0.4, (p.width || 4) / (p.height || 3))));
     for (const row of justify(aspects, width, target, gap)) {
@@ -220,7 +220,7 @@ export class Grid {
         const pixels = Math.max(wide, row.height);
         if (pixels <= tile.size) return;
         tile.size = pixels;
-        tile.image.src = thumbnailOf(tile.item.picture.id, pixels);
+        tile.img.src = thumbnailOf(tile.item.image.id, pixels);
       });
     }
   }
@@ -235,7 +235,7 @@ export class Grid {
     }
   }
 
-  // One picture at a time can be reached by Tab; the arrow keys go from picture to picture.
+  // One image at a time can be reached by Tab; the arrow keys go from image to image.
 
   focused(event) {
     const item = event.target.closest("li.tile");
@@ -269,7 +269,7 @@ export class Grid {
   }
 }
 
-/** The picture in the next row, or the one before, that stands nearest below or above. */
+/** The image in the next row, or the one before, that stands nearest below or above. */
 function besides(items, from, step) {
   const here = items[from].getBoundingClientRect();
   const middle = here.left + here.width / 2;

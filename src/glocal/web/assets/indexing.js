@@ -1,4 +1,4 @@
-// Adding pictures: what the gallery holds, and an index run as it happens.
+// Adding images: what the gallery holds, and an index run as it happens.
 
 import { address, ask } from "./api.js";
 import { announce, button, el, notice } from "./elements.js";
@@ -11,8 +11,8 @@ const ENDED = {
   cancelled: "stopped; what was added stays",
 };
 const STAGES = {
-  scan: "Looking for pictures",
-  encode: "Reading pictures",
+  scan: "Looking for images",
+  encode: "Reading images",
   graph: "Building the index",
 };
 const underWay = (run) => run.state === "waiting" || run.state === "running";
@@ -28,7 +28,7 @@ export class IndexView {
       el(
         "div",
         { class: "found-head" },
-        el("div", {}, el("h1", { class: "view-title" }, "Add pictures")),
+        el("div", {}, el("h1", { class: "view-title" }, "Add images")),
       ),
       this.facts,
       this.runs,
@@ -54,7 +54,7 @@ export class IndexView {
       const fact = (words, value) => el("div", {}, el("dt", {}, words), el("dd", {}, value));
       const model = told.model.name;
       this.facts.replaceChildren(
-        fact("Pictures", number(told.pictures)),
+        fact("Images", number(told.images)),
         told.files ? fact("Files", number(told.files)) : "",
         fact("Model", model),
       );
@@ -101,7 +101,7 @@ export class IndexView {
     this.run = run;
     this.title = el("h2", {}, `Indexing ${nameOf(run.folder)}`);
     this.bar = el("progress", { "aria-label": `Indexing ${run.folder}` });
-    this.line = el("p", { class: "count" }, "Looking for pictures…");
+    this.line = el("p", { class: "count" }, "Looking for images…");
     this.failures = el("ul", { class: "failures" });
     this.stop = button("Stop", { class: "soft small" }, () =>
       ask(`index-runs/${run.id}`, { method: "DELETE" }).catch((error) =>
@@ -156,7 +156,7 @@ export class IndexView {
       total ? `${number(done)} of ${number(total)}` : done ? number(done) : "",
       unchanged ? `${number(unchanged)} unchanged` : "",
       failed ? `${number(failed)} skipped` : "",
-      telling ? `${Math.round(rate)} pictures/s` : "",
+      telling ? `${Math.round(rate)} images/s` : "",
       telling && total ? `${timeOf((total - done) / rate)} left` : "",
     ];
     this.line.textContent = parts.filter(Boolean).join(" · ");

@@ -1,4 +1,4 @@
-// Two pictures side by side with the proof between them: lines, heat, and the point under the cursor.
+// Two images side by side with the proof between them: lines, heat, and the point under the cursor.
 
 import { ask, Problem, thumbnailOf } from "./api.js";
 import { announce, el, svg } from "./elements.js";
@@ -18,7 +18,7 @@ const other = (side) => (side === "query" ? "hit" : "query");
  */
 export class Pair {
   constructor(query, hit, region) {
-    this.pictures = { query, hit };
+    this.images = { query, hit };
     this.region = region;
     this.lit = null;
     this.lines = svg("svg", { class: "pair-lines", "aria-hidden": "true" });
@@ -37,8 +37,8 @@ export class Pair {
   }
 
   frame(side) {
-    const picture = this.pictures[side];
-    const image = el("img", { src: thumbnailOf(picture.id, 640), alt: "", draggable: "false" });
+    const image = this.images[side];
+    const img = el("img", { src: thumbnailOf(image.id, 640), alt: "", draggable: "false" });
     const canvas = el("canvas", { class: "heat", width: 1, height: 1 });
     const box = side === "query" && this.region ? el("div", { class: "pair-region" }) : null;
     const role = side === "query" ? "Looked for" : "Found";
@@ -48,9 +48,9 @@ export class Pair {
         class: "pair-frame",
         tabindex: "0",
         role: "img",
-        "aria-label": `${role}: ${picture.words}. The arrow keys move a point; its counterpart lights up in the other picture.`,
+        "aria-label": `${role}: ${image.words}. The arrow keys move a point; its counterpart lights up in the other image.`,
       },
-      image,
+      img,
       canvas,
       box,
     );
@@ -65,22 +65,22 @@ export class Pair {
         Object.assign(one.style, { left: x, top: y, width: w, height: h });
     }
     const full = new Image();
-    full.onload = () => (image.src = full.src);
-    full.src = thumbnailOf(picture.id, 1280);
-    image.addEventListener("load", () => this.measured(side, image));
+    full.onload = () => (img.src = full.src);
+    full.src = thumbnailOf(image.id, 1280);
+    img.addEventListener("load", () => this.measured(side, img));
     return {
       figure: el("figure", { class: `pair-side ${side}` }, room, el("figcaption", {}, role)),
       room,
-      image,
+      img,
       canvas,
     };
   }
 
-  measured(side, image) {
-    const picture = this.pictures[side];
-    if (picture.width && picture.height) return;
-    picture.width = image.naturalWidth;
-    picture.height = image.naturalHeight;
+  measured(side, img) {
+    const image = this.images[side];
+    if (image.width && image.height) return;
+    image.width = img.naturalWidth;
+    image.height = img.naturalHeight;
     this.lay();
   }
 
@@ -92,7 +92,7 @@ export class Pair {
    */
   async explain(kinds) {
     const region = this.region?.map((n) => n.toFixed(4)).join(",");
-    const { query, hit } = this.pictures;
+    const { query, hit } = this.images;
     const fetched = (kind) =>
       kinds.includes(kind)
         ? ask("explanation", {
@@ -152,7 +152,7 @@ export class Pair {
     const { clientWidth: width, clientHeight: height } = this.element;
     if (!width || !height) return;
     const [a, b] = SIDES.map(
-      (side) => (this.pictures[side].width || 4) / (this.pictures[side].height || 3),
+      (side) => (this.images[side].width || 4) / (this.images[side].height || 3),
     );
     const stacked = width < 640 || (width < 900 && a + b > 3.2);
     this.element.classList.toggle("stacked", stacked);
@@ -175,7 +175,7 @@ export class Pair {
     this.draw();
   }
 
-  /** Where a point of a picture lies on the drawing, in pixels. */
+  /** Where a point of an image lies on the drawing, in pixels. */
   place(side, [x, y]) {
     const room = this.frames[side].room.getBoundingClientRect();
     const origin = this.element.getBoundingClientRect();
@@ -213,7 +213,7 @@ export class Pair {
     this.lines.replaceChildren(...drawn, ...points);
   }
 
-  /** Paint what every cell of each picture adds to the score, or what answers a point. */
+  /** Paint what every cell of each image adds to the score, or what answers a point. */
   warm(side = null, from = null) {
     const told = this.similarity;
     if (!told) return;
@@ -251,7 +251,7 @@ export class Pair {
     );
   }
 
-  /** Light the counterpart of a point: of a match nearby, through the map from picture to picture,
+  /** Light the counterpart of a point: of a match nearby, through the map from image to image,
    * or, when nothing agrees there, the place the model finds most alike. */
   light(side, from, aloud = false) {
     if (!side) {
@@ -324,13 +324,13 @@ function inverse([[a, b, c], [d, e, f], [g, h, i]]) {
   return rows.map((row) => row.map((n) => n * sign));
 }
 
-/** What each cell of a picture adds to the score. */
+/** What each cell of an image adds to the score. */
 function sums({ table }, side) {
   if (side === "query") return table.map((row) => row.reduce((a, b) => a + b, 0));
   return table[0].map((_, at) => table.reduce((sum, row) => sum + row[at], 0));
 }
 
-/** What each cell of the other picture adds to the score together with the cell at a point. */
+/** What each cell of the other image adds to the score together with the cell at a point. */
 function answers({ table, ...grids }, side, [x, y]) {
   const { rows, columns } = grids[side];
   const cell =
@@ -346,7 +346,7 @@ function paint(canvas, { columns, rows }, values) {
   canvas.height = rows;
   const most = Math.max(...values, 1e-9);
   const context = canvas.getContext("2d");
-  const image = context.createImageData(columns, rows);
+  const img = context.createImageData(columns, rows);
   values.forEach((value, at) => {
     const v = Math.max(0, value / most);
     const colour = [
@@ -355,10 +355,10 @@ function paint(canvas, { columns, rows }, values) {
       20 + 130 * v ** 4,
       225 * Math.min(1, v * 1.25),
     ];
-    image.data.set(
+    img.data.set(
       colour.map((part) => Math.min(255, part)),
       at * 4,
     );
   });
-  context.putImageData(image, 0, 0);
+  context.putImageData(img, 0, 0);
 }

@@ -1,4 +1,4 @@
-// The box around a part of a picture: drawn with a pointer or moved with the arrow keys.
+// The box around a part of an image: drawn with a pointer or moved with the arrow keys.
 
 import { announce, el } from "./elements.js";
 import { percent } from "./words.js";
@@ -13,9 +13,9 @@ function wordsOf([x, y, w, h]) {
   return `from ${percent(x)} across and ${percent(y)} down, ${percent(w)} wide and ${percent(h)} high`;
 }
 
-/** Lets a box be drawn on a picture.
+/** Lets a box be drawn on an image.
  *
- * @param {HTMLElement} frame exactly covers the picture
+ * @param {HTMLElement} frame exactly covers the image
  * @param {(region: number[] | null) => void} changed x, y, width and height as fractions, once the
  *   hand or the keys rest
  */
@@ -75,7 +75,7 @@ export class RegionBox {
       event.preventDefault();
       this.show(null);
       this.changed(null);
-      announce("The box is gone: the whole picture is looked for.");
+      announce("The box is gone: the whole image is looked for.");
       return;
     }
     const step = 0.02;

@@ -3,14 +3,14 @@
 import { ask, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice } from "./elements.js";
 import { filterBar } from "./filters.js";
-import { picture, remember } from "./gallery.js";
+import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
 import { conditionOf, go, linkTo, readState } from "./state.js";
 import { choose, firstPage, PAGE, useId } from "./uploads.js";
 import { alternativeOf, count, percent, verdictOf } from "./words.js";
 
-/** The buttons over a picture. */
+/** The buttons over an image. */
 export function tileActions(one) {
   const searching = readState().like.length > 0;
   const act = (draw, words, role) =>
@@ -72,7 +72,7 @@ export class SearchView {
     this.drawFilters();
   }
 
-  /** Another search, as a change of this one: the picture stays, the hits are new. */
+  /** Another search, as a change of this one: the image stays, the hits are new. */
   update(state) {
     const before = this.state;
     this.state = state;
@@ -119,20 +119,20 @@ export class SearchView {
     answer.hits.forEach(remember);
     this.hits.push(...answer.hits);
     const next = answer.more ? offset + PAGE : null;
-    return { pictures: answer.hits, next, timings: answer.timings_ms };
+    return { images: answer.hits, next, timings: answer.timings_ms };
   }
 
   counted(shown, ended, page) {
     const took = Object.values(page.timings ?? {}).reduce((a, b) => a + b, 0);
-    if (took && shown === page.pictures.length) this.took = took;
+    if (took && shown === page.images.length) this.took = took;
     const same = this.hits.filter((hit) => verdictOf(hit).kind === "same").length;
     const time = this.took ? `${Math.max(1, Math.round(this.took))} ms` : "";
-    const how = ended ? count(shown, "picture") : `The best ${shown}`;
+    const how = ended ? count(shown, "image") : `The best ${shown}`;
     const parts = [how, same ? `${same} proven the same` : "", time].filter(Boolean);
     this.count.textContent = shown ? parts.join(" · ") : "Nothing was found.";
     if (!shown)
       this.grid.foot.replaceChildren(
-        el("p", { class: "empty" }, "No picture meets the filters. Take one away to see more."),
+        el("p", { class: "empty" }, "No image meets the filters. Take one away to see more."),
       );
     announce(this.count.textContent);
   }
@@ -144,30 +144,30 @@ export class SearchView {
   drawSide() {
     const [first, ...more] = this.state.like;
     const frame = el("div", { class: "asked-frame" });
-    const image = el("img", {
-      alt: "The picture that is looked for",
+    const img = el("img", {
+      alt: "The image that is looked for",
       src: thumbnailOf(first, 640),
       draggable: "false",
     });
-    image.addEventListener(
+    img.addEventListener(
       "error",
       () => {
         frame.classList.add("gone");
-        notice("The picture that was looked for is no longer kept here. Drop it once more.", {
+        notice("The image that was looked for is no longer kept here. Drop it once more.", {
           error: true,
         });
       },
       { once: true },
     );
-    frame.append(image);
+    frame.append(img);
     this.box = new RegionBox(frame, (region) =>
       go({ region }, { replace: Boolean(this.state.region && region) }),
     );
     this.box.show(this.state.region);
-    picture(first)
-      .then((one) => (image.alt = `Looked for: ${alternativeOf(one)}`))
+    image(first)
+      .then((one) => (img.alt = `Looked for: ${alternativeOf(one)}`))
       .catch(() => {});
-    this.whole = button("Whole picture", { class: "soft small", draw: "close" }, () =>
+    this.whole = button("Whole image", { class: "soft small", draw: "close" }, () =>
       go({ region: null }),
     );
     this.whole.hidden = !this.state.region;
@@ -228,8 +228,8 @@ export class SearchView {
           {},
           button(
             role === "like"
-              ? "Add a picture of what is looked for"
-              : "Add a picture of what is not looked for",
+              ? "Add an image of what is looked for"
+              : "Add an image of what is not looked for",
             { draw: role === "like" ? "plus" : "minus", quiet: true, class: "add" },
             () => choose(role),
           ),

@@ -38,11 +38,11 @@ export function listenForKeys() {
 }
 
 const FIXED = [
-  ["Ctrl V", "search with the picture on the clipboard"],
-  ["← → ↑ ↓", "go from picture to picture; move the box, the map, or the point in a comparison"],
+  ["Ctrl V", "search with the image on the clipboard"],
+  ["← → ↑ ↓", "go from image to image; move the box, the map, or the point in a comparison"],
   ["Shift ← → ↑ ↓", "change the box’s size"],
   ["Delete", "remove the box"],
-  ["Enter", "open the picture"],
+  ["Enter", "open the image"],
   ["Esc", "close what is open"],
 ];
 

@@ -1,5 +1,5 @@
-// Pictures from outside: dropped, pasted, chosen or taken. The server keeps each for a while under
-// an id of its own, and from then on it is a picture like any other.
+// Images from outside: dropped, pasted, chosen or taken. The server keeps each for a while under
+// an id of its own, and from then on it is an image like any other.
 
 import { ask } from "./api.js";
 import { announce, button, el, notice, openDialog } from "./elements.js";
@@ -19,7 +19,7 @@ export function firstPage(id, condition) {
 
 async function upload(file, limit, condition) {
   const form = new FormData();
-  form.append("image", file, file.name || "picture");
+  form.append("image", file, file.name || "image");
   form.append("limit", String(limit));
   if (condition) form.append("where", condition);
   const answer = await ask("search", { method: "POST", form });
@@ -27,7 +27,7 @@ async function upload(file, limit, condition) {
   return answer;
 }
 
-/** Search with picture files, or add them to the search.
+/** Search with image files, or add them to the search.
  *
  * @param {Iterable<File>} files
  * @param {"query" | "like" | "not"} role of the first; any more are added as further examples
@@ -35,7 +35,7 @@ async function upload(file, limit, condition) {
 export async function use(files, role = "query") {
   const wanted = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
   if (!wanted.length) {
-    notice("That is no picture.", { error: true });
+    notice("That is no image.", { error: true });
     return;
   }
   try {
@@ -61,7 +61,7 @@ async function useOne(file, role) {
   addExample(answer.query, role);
 }
 
-/** Search with a picture that the server knows, or add it to the search. */
+/** Search with an image that the server knows, or add it to the search. */
 export function useId(id, role = "query") {
   if (role === "query" || !readState().like.length) go({ ...afresh, like: [id] });
   else addExample(id, role);
@@ -71,7 +71,7 @@ function addExample(id, role) {
   const state = readState();
   const [list, rest] = role === "like" ? ["like", "not"] : ["not", "like"];
   if (rest === "like" && state.like[0] === id) {
-    notice("That is the picture that is looked for; it cannot stand against itself.");
+    notice("That is the image that is looked for; it cannot stand against itself.");
     return;
   }
   go({
@@ -89,8 +89,8 @@ export function choose(role = "query") {
   input.click();
 }
 
-/** Let a person take a picture with the camera. */
-export async function takePicture(role = "query") {
+/** Let a person take an image with the camera. */
+export async function takeImage(role = "query") {
   if (!navigator.mediaDevices?.getUserMedia) {
     notice("The browser gives no camera to this page; over a network it does so only with https.", {
       error: true,
@@ -116,14 +116,14 @@ export async function takePicture(role = "query") {
   });
   video.muted = true;
   video.srcObject = stream;
-  const take = button("Take the picture", { draw: "camera", class: "primary" }, async () => {
+  const take = button("Take the image", { draw: "camera", class: "primary" }, async () => {
     const canvas = el("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d").drawImage(video, 0, 0);
     const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
     dialog.close();
     if (blob) use([new File([blob], "camera.jpg", { type: "image/jpeg" })], role);
   });
-  const dialog = openDialog("Take a picture", el("div", { class: "taking" }, video, take), {
+  const dialog = openDialog("Take an image", el("div", { class: "taking" }, video, take), {
     name: "camera",
     closed: () => stream.getTracks().forEach((track) => track.stop()),
   });

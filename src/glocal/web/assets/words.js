@@ -22,7 +22,7 @@ const MOMENT = new Intl.DateTimeFormat("en", {
 /** 12345 as "12,345". */
 export const number = (value) => NUMBER.format(value);
 
-/** "1 picture", "2,000 pictures". */
+/** "1 image", "2,000 images". */
 export const count = (value, noun, nouns = `${noun}s`) =>
   `${number(value)} ${value === 1 ? noun : nouns}`;
 
@@ -62,9 +62,9 @@ export function timeOf(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** What a picture is, for those who do not see it. */
-export function alternativeOf(picture) {
-  return picture.taken ? `${nameOf(picture.path)}, ${dayOf(picture.taken)}` : nameOf(picture.path);
+/** What an image is, for those who do not see it. */
+export function alternativeOf(image) {
+  return image.taken ? `${nameOf(image.path)}, ${dayOf(image.taken)}` : nameOf(image.path);
 }
 
 /** What the second look found: `{kind, words, sure}`; `kind` is "same", "maybe" or "alike". */

@@ -58,7 +58,7 @@ export function cluster(points, cell) {
 /** The map.
  *
  * @param {object} options
- * @param {{id: string, latitude: number, longitude: number, pictures: number}[]} options.places of pictures
+ * @param {{id: string, latitude: number, longitude: number, images: number}[]} options.places of images
  * @param {(place: {latitude, longitude}) => void} [options.pick] a point was chosen
  * @param {(members: object[], center: {latitude, longitude}) => void} [options.open] a cluster that
  *   zooming would not take apart, or any with thumbnails, was chosen
@@ -262,8 +262,8 @@ export class WorldMap {
 
   pin({ x, y, members }) {
     const center = { latitude: mean(members, "latitude"), longitude: mean(members, "longitude") };
-    const pictures = members.reduce((sum, one) => sum + one.pictures, 0);
-    const words = `${count(pictures, "picture")} near ${placeOf(center.latitude, center.longitude, 2)}`;
+    const images = members.reduce((sum, one) => sum + one.images, 0);
+    const words = `${count(images, "image")} near ${placeOf(center.latitude, center.longitude, 2)}`;
     const style = { left: `${x}px`, top: `${y}px` };
     if (this.pick) return el("span", { class: "dot", style, title: words });
     return el(
@@ -278,7 +278,7 @@ export class WorldMap {
         onclick: () => this.open(members, center),
       },
       el("img", { src: thumbnailOf(members[0].id, 80), alt: "", loading: "lazy" }),
-      pictures > 1 ? el("span", { class: "badge" }, number(pictures)) : null,
+      images > 1 ? el("span", { class: "badge" }, number(images)) : null,
     );
   }
 
@@ -365,8 +365,8 @@ export class WorldMap {
   }
 }
 
-/** Where the pictures of some places lie on average. */
+/** Where the images of some places lie on average. */
 function mean(members, name) {
-  const pictures = members.reduce((sum, one) => sum + one.pictures, 0);
-  return members.reduce((sum, one) => sum + one[name] * one.pictures, 0) / pictures;
+  const images = members.reduce((sum, one) => sum + one.images, 0);
+  return members.reduce((sum, one) => sum + one[name] * one.images, 0) / images;
 }

@@ -1,4 +1,4 @@
-"""`GET /v1/duplicates`: pictures that the gallery has more than once."""
+"""`GET /v1/duplicates`: images that the gallery has more than once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from glocal.gallery.browsing import Shown
 from glocal.gallery.duplicates import Level, best_path
 from glocal.web.comparisons import Comparison
 from glocal.web.problems import documented, printable
-from glocal.web.schemas import DuplicateGroup, DuplicateLevel, DuplicatePicture, Duplicates
-from glocal.web.service import Service, TheService
+from glocal.web.schemas import DuplicateGroup, DuplicateImage, DuplicateLevel, Duplicates
+from glocal.web.service import Service, ServiceDep
 
-router = APIRouter(tags=["pictures"])
+router = APIRouter(tags=["images"])
 
 Cursor = Annotated[
     str, Query(pattern="^([0-9a-f]{32}|[0-9a-f]{16}-[0-9]{1,9})$", description="`next` of a page")
@@ -26,16 +26,16 @@ _FIRST = {"verdict": None, "same_probability": 1.0, "copy_probability": 1.0, "re
 
 @router.get("/v1/duplicates", responses=documented(410))
 async def duplicates(
-    service: TheService,
+    service: ServiceDep,
     level: DuplicateLevel = "identical",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Cursor | None = None,
 ) -> Duplicates:
-    """Groups of the same picture.
+    """Groups of the same image.
 
     Of level `identical` files that are the same byte for byte, at once; of level `copy` edited,
-    cropped and re-encoded pictures too; of level `object` other pictures of the same thing too.
-    For these two all pictures are compared, which takes seconds to minutes: while `state` is
+    cropped and re-encoded images too; of level `object` other images of the same thing too.
+    For these two all images are compared, which takes seconds to minutes: while `state` is
     `looking`, ask again. What was found is kept until the gallery changes.
     """
     if level == "identical":
@@ -65,15 +65,15 @@ def _identical(service: Service, limit: int, cursor: str | None) -> Duplicates:
         raise QueryError("the cursor is none of this list's: begin again without one")
     after = None if cursor is None else UUID(hex=cursor)
     ids = service.browser.copies(limit + 1, after)
-    found = service.browser.pictures(ids[:limit])
+    found = service.browser.images(ids[:limit])
     groups = []
     for one in ids[:limit]:
         if one in found:
-            first = _picture(service, found[one], _FIRST)
+            first = _image(service, found[one], _FIRST)
             groups.append(
                 DuplicateGroup(
                     kind="identical",
-                    pictures=[first],
+                    images=[first],
                     left_out=0,
                     bytes_to_free=first.bytes * len(first.spare),
                 )
@@ -108,22 +108,22 @@ def _compared(service: Service, comparison: Comparison, offset: int, limit: int)
 
 
 def _groups(service: Service, told: Iterable[dict[str, Any]]) -> list[DuplicateGroup]:
-    """Groups with what the catalogue knows of their pictures; some may be gone since."""
+    """Groups with what the catalogue knows of their images; some may be gone since."""
     members = [[{**_FIRST, "id": one["kept"]}, *one["others"]] for one in told]
     ids = [[UUID(hex=member["id"]) for member in group] for group in members]
-    found = service.browser.pictures(one for group in ids for one in group)
+    found = service.browser.images(one for group in ids for one in group)
     groups = []
     for one, facts, names in zip(told, members, ids, strict=True):
-        pictures = [
-            _picture(service, found[name], fact)
+        images = [
+            _image(service, found[name], fact)
             for name, fact in zip(names, facts, strict=True)
             if name in found
         ]
-        if names[0] in found and (len(pictures) > 1 or one["kind"] == "identical"):
+        if names[0] in found and (len(images) > 1 or one["kind"] == "identical"):
             groups.append(
                 DuplicateGroup(
                     kind=one["kind"],
-                    pictures=pictures,
+                    images=images,
                     left_out=one["left_out"],
                     bytes_to_free=one["bytes_to_free"],
                 )
@@ -131,13 +131,13 @@ def _groups(service: Service, told: Iterable[dict[str, Any]]) -> list[DuplicateG
     return groups
 
 
-def _picture(service: Service, shown: Shown, facts: dict[str, Any]) -> DuplicatePicture:
-    """A picture and what speaks for its tie; of its files one stays, if it cannot go itself."""
+def _image(service: Service, shown: Shown, facts: dict[str, Any]) -> DuplicateImage:
+    """An image and what speaks for its tie; of its files one stays, if it cannot go itself."""
     kept = best_path(shown.paths)
     spare = [path for path in shown.paths if facts["removable"] or path != kept]
     tie = {name: facts[name] for name in _FIRST}
-    return DuplicatePicture(
-        **service.picture_fields(shown, kept),
+    return DuplicateImage(
+        **service.image_fields(shown, kept),
         **tie,
         paths=[printable(str(path)) for path in shown.paths],
         spare=[printable(str(path)) for path in spare],

@@ -1,4 +1,4 @@
-"""`GET /v1/explanation`: why a picture matches a query."""
+"""`GET /v1/explanation`: why an image matches a query."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from glocal.web.bounds import while_there
 from glocal.web.explaining import Explanation, Pair
 from glocal.web.problems import ProblemError, documented
 from glocal.web.routes.search import find_source
-from glocal.web.schemas import PictureId, Question, SourceId
-from glocal.web.service import Service, TheService
+from glocal.web.schemas import ImageId, Question, SourceId
+from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["search"])
 
-_PIXELS = 1_000_000  # what both pictures are decoded to at least, if they are that large
+_PIXELS = 1_000_000  # what both images are decoded to at least, if they are that large
 _ANY: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "an image, or numbers as JSON",
@@ -31,9 +31,9 @@ _ANY: dict[int | str, dict[str, Any]] = {
 @router.get("/v1/explanation", response_class=Response, responses={**documented(404, 410), **_ANY})
 async def explanation(
     request: Request,
-    service: TheService,
+    service: ServiceDep,
     query: Annotated[SourceId, Query()],
-    hit: Annotated[PictureId, Query()],
+    hit: Annotated[ImageId, Query()],
     kind: Annotated[str, Query(max_length=50)],
     region: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
@@ -52,15 +52,15 @@ async def _explain(
         box = Question.model_construct(region=region).box()
     except ValueError as error:
         raise QueryError(str(error)) from error
-    async with service.picture_turns.turn():
-        pictures = []
+    async with service.image_turns.turn():
+        images = []
         for name, part in ((query, box), (hit, None)):
             source = await find_source(service, name)
             decoders = service.upload_decoders if source.file is None else service.own_decoders
-            pictures.append(
+            images.append(
                 await decoders.pixels(
                     source.data, min_pixels=_PIXELS, region=part, name=source.file
                 )
             )
-        pair = Pair(service.gallery, pictures[0].array, pictures[1].array)
+        pair = Pair(service.gallery, images[0].array, images[1].array)
         return await service.thread(lambda: service.explainers[kind](pair))

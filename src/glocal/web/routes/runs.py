@@ -1,4 +1,4 @@
-"""`/v1/index-runs`, and adding pictures."""
+"""`/v1/index-runs`, and adding images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from glocal.errors import GlocalError
 from glocal.gallery.indexing import content_id
 from glocal.images.formats import detect
 from glocal.web import schemas
-from glocal.web.asking import read_form
 from glocal.web.bounds import while_there
+from glocal.web.forms import read_form
 from glocal.web.problems import ProblemError, documented
 from glocal.web.runs import Run
-from glocal.web.service import Service, TheService
+from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["index runs"])
 
@@ -41,7 +41,7 @@ _ENDINGS = {
 
 
 @router.post("/v1/index-runs", status_code=202, responses=documented())
-async def begin(service: TheService, asked: schemas.RunRequest, response: Response) -> schemas.Run:
+async def begin(service: ServiceDep, asked: schemas.RunRequest, response: Response) -> schemas.Run:
     """Index a folder that the server's owner allowed: add, re-read and forget what changed."""
     folder = await service.thread(lambda: service.runs.allowed(asked.folder))
     run = service.runs.add(folder)
@@ -50,19 +50,19 @@ async def begin(service: TheService, asked: schemas.RunRequest, response: Respon
 
 
 @router.get("/v1/index-runs", responses=documented())
-async def runs(service: TheService) -> schemas.Runs:
+async def runs(service: ServiceDep) -> schemas.Runs:
     """The index runs of this server, the latest first."""
     return schemas.Runs(runs=[run.shown() for run in service.runs.all()])
 
 
 @router.get("/v1/index-runs/{id}", responses=documented(404))
-async def run(service: TheService, id: RunId) -> schemas.Run:  # noqa: A002
+async def run(service: ServiceDep, id: RunId) -> schemas.Run:  # noqa: A002
     """How an index run is doing."""
     return service.runs.get(id).shown()
 
 
 @router.delete("/v1/index-runs/{id}", responses=documented(404))
-async def cancel(service: TheService, id: RunId) -> schemas.Run:  # noqa: A002
+async def cancel(service: ServiceDep, id: RunId) -> schemas.Run:  # noqa: A002
     """Stop an index run; what it has done so far is kept."""
     found = service.runs.get(id)
     service.runs.cancel(found)
@@ -80,7 +80,7 @@ async def cancel(service: TheService, id: RunId) -> schemas.Run:  # noqa: A002
         },
     },
 )
-async def events(service: TheService, id: RunId) -> StreamingResponse:  # noqa: A002
+async def events(service: ServiceDep, id: RunId) -> StreamingResponse:  # noqa: A002
     """Follow an index run."""
     found = service.runs.get(id)
     return StreamingResponse(
@@ -113,7 +113,7 @@ async def _events(service: Service, run: Run) -> AsyncIterator[str]:
 
 
 @router.post(
-    "/v1/pictures",
+    "/v1/images",
     status_code=202,
     responses=documented(415),
     openapi_extra={
@@ -138,43 +138,43 @@ async def _events(service: Service, run: Run) -> AsyncIterator[str]:
         }
     },
 )
-async def add(request: Request, service: TheService) -> schemas.Added:
-    """Add pictures: they are kept in the folder that the owner set aside, and indexed there."""
+async def add(request: Request, service: ServiceDep) -> schemas.Added:
+    """Add images: they are kept in the folder that the owner set aside, and indexed there."""
     folder = service.settings.upload_folder
     if folder is None:
         raise ProblemError(
             403,
-            "this server takes no pictures; its owner can set a folder aside: "
+            "this server takes no images; its owner can set a folder aside: "
             "glocal serve --upload-folder DIR",
         )
     files: list[bytes] = []
     for name, value in await read_form(request, service.settings):
         if name != "image" or not isinstance(value, bytes):
-            raise ProblemError(422, "send pictures as files named image")
+            raise ProblemError(422, "send images as files named image")
         files.append(value)
     if not files:
         raise ProblemError(422, "there is no file named image")
     await while_there(request, _check(service, files))
     names = [await service.thread(partial(_keep, folder, data)) for data in files]
-    return schemas.Added(pictures=names, run=service.runs.add(folder).shown())
+    return schemas.Added(images=names, run=service.runs.add(folder).shown())
 
 
 async def _check(service: Service, files: list[bytes]) -> None:
-    """Decode every picture where it can do no harm, before any is kept."""
+    """Decode every image where it can do no harm, before any is kept."""
     async with service.search_turns.turn():
         for number, data in enumerate(files):
             if detect(data) not in _ENDINGS:
-                raise ProblemError(422, f"file {number + 1}: not a picture that can be kept")
+                raise ProblemError(422, f"file {number + 1}: not an image that can be kept")
             try:
                 await service.upload_decoders.pixels(data, min_pixels=1)
             except GlocalError as error:
                 raise ProblemError(
-                    422, f"file {number + 1}: {error}", kind="urn:glocal:picture"
+                    422, f"file {number + 1}: {error}", kind="urn:glocal:image"
                 ) from error
 
 
 def _keep(folder: Path, data: bytes) -> str:
-    """Write a picture under a name made of its content alone; the client's name is not used."""
+    """Write an image under a name made of its content alone; the client's name is not used."""
     name = content_id(data).hex
     path = folder / f"{name}{_ENDINGS[detect(data) or 'JPEG']}"
     if not path.exists():
@@ -184,5 +184,5 @@ def _keep(folder: Path, data: bytes) -> str:
             fresh.replace(path)
         except OSError as error:
             fresh.unlink(missing_ok=True)
-            raise ProblemError(507, "the picture cannot be kept on the server's disk") from error
+            raise ProblemError(507, "the image cannot be kept on the server's disk") from error
     return name

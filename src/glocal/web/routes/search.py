@@ -17,13 +17,13 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.indexing import content_id
 from glocal.gallery.results import plain
 from glocal.ranking.evidence import Verdict
-from glocal.web.asking import Asked, read_question
 from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
 from glocal.web.fetching import fetch
+from glocal.web.forms import Asked, read_question
 from glocal.web.problems import ProblemError, documented
-from glocal.web.schemas import Answer, FoundPicture, Question
-from glocal.web.service import Service, TheService
+from glocal.web.schemas import Answer, FoundImage, Question
+from glocal.web.service import Service, ServiceDep
 from glocal.web.uploads import is_upload
 
 router = APIRouter(tags=["search"])
@@ -41,7 +41,7 @@ def _form_schema() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """A picture of a search: its name for later, its file, and what the gallery would call it."""
+    """An image of a search: its name for later, its file, and what the gallery would call it."""
 
     name: str
     data: bytes
@@ -63,11 +63,11 @@ class Source:
         }
     },
 )
-async def search(request: Request, service: TheService) -> Answer:
+async def search(request: Request, service: ServiceDep) -> Answer:
     """Find the same thing as in the query.
 
     The query is the first of these that is given: `query`, the first `image`, `url`, the first of
-    `like`. The other pictures for it are more examples of what is sought; `region` is of the query.
+    `like`. The other images for it are more examples of what is sought; `region` is of the query.
     """
     asked = await read_question(request, service.settings)
     return await while_there(request, _search(service, asked))
@@ -86,7 +86,7 @@ async def _search(service: Service, asked: Asked) -> Answer:
     if not wanted:
         raise ProblemError(
             422,
-            "a search needs a picture: image, query, like or url",
+            "a search needs an image: image, query, like or url",
             kind="urn:glocal:no-query",
         )
     unwanted = against + [await find_source(service, name) for name in question.unlike]
@@ -94,9 +94,9 @@ async def _search(service: Service, asked: Asked) -> Answer:
     async with service.search_turns.turn() as clock["queue"]:
         began = time.perf_counter()
         area = service.gallery.encoder.card.area
-        pictures = await _decode_all(service, [*wanted, *unwanted], area, region)
+        images = await _decode_all(service, [*wanted, *unwanted], area, region)
         clock["decode"] = time.perf_counter() - began
-        arrays = [picture.array for picture in pictures]
+        arrays = [image.array for image in images]
         result = await service.thread(
             lambda: _distinct(service, arrays, len(wanted), question, condition)
         )
@@ -119,7 +119,7 @@ async def _search(service: Service, asked: Asked) -> Answer:
 
 
 async def _wanted(service: Service, question: Question, uploads: list[Source]) -> list[Source]:
-    """The pictures of what is sought, the query first."""
+    """The images of what is sought, the query first."""
     first = [] if question.query is None else [await find_source(service, question.query)]
     fetched = [] if question.url is None else [await _fetch(service, question.url)]
     liked = [await find_source(service, name) for name in question.like]
@@ -131,7 +131,7 @@ def _keep(service: Service, data: bytes) -> Source:
 
 
 async def find_source(service: Service, name: str) -> Source:
-    """An upload or a picture of the gallery, by the name that clients know it by.
+    """An upload or an image of the gallery, by the name that clients know it by.
 
     Raises:
         ProblemError: there is none, or its file is gone.
@@ -141,7 +141,7 @@ async def find_source(service: Service, name: str) -> Source:
         if upload is None:
             raise ProblemError(
                 404,
-                "that upload is no longer kept; send the picture again",
+                "that upload is no longer kept; send the image again",
                 kind="urn:glocal:expired",
             )
         return Source(name, upload.data, upload.content)
@@ -186,18 +186,18 @@ async def _decode_all(
 def _distinct(
     service: Service,
     arrays: list[Any],
-    sought: int,
+    positive: int,
     question: Question,
     condition: Condition | None,
 ) -> SearchResult:
-    """Search until there are enough different pictures; each file of a copy is a hit of its own."""
+    """Search until there are enough different images; each file of a copy is a hit of its own."""
     needed = min(question.offset + question.limit + 1, _MOST)
     ask = needed
     while True:
         result = service.gallery.search(
             arrays[0],
-            like=arrays[1:sought],
-            unlike=arrays[sought:],
+            like=arrays[1:positive],
+            unlike=arrays[positive:],
             where=condition,
             limit=ask,
         )
@@ -209,24 +209,24 @@ def _distinct(
 
 def _answer(
     service: Service, result: SearchResult, question: Question, identical: UUID | None
-) -> tuple[list[FoundPicture], bool]:
-    """The page of pictures that was asked for, each once, and whether more follow."""
+) -> tuple[list[FoundImage], bool]:
+    """The page of images that was asked for, each once, and whether more follow."""
     known = service.browser.contents_of(hit.path for hit in result.hits)
     best: dict[UUID, Any] = {}
     for hit in result.hits:
         if hit.path in known:
             best.setdefault(known[hit.path], hit)
     chosen = list(best.items())[question.offset : question.offset + question.limit]
-    shown = service.browser.pictures(content for content, _ in chosen)
+    shown = service.browser.images(content for content, _ in chosen)
     hits = []
     for place, (content, hit) in enumerate(chosen):
         if content in shown:  # else it was forgotten in this very moment
             evidence = plain(hit.evidence)
             if content == identical:
                 evidence["verdict"] = str(Verdict.IDENTICAL)
-            fields = service.picture_fields(shown[content], hit.path)
+            fields = service.image_fields(shown[content], hit.path)
             hits.append(
-                FoundPicture(
+                FoundImage(
                     **fields,
                     rank=question.offset + place + 1,
                     score=hit.score,

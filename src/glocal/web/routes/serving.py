@@ -8,7 +8,7 @@ from glocal import __version__
 from glocal.web.guard import COOKIE
 from glocal.web.problems import ProblemError, documented, printable
 from glocal.web.schemas import MOST_HITS, Bounds, Features, Health, Info, Login, Model
-from glocal.web.service import TheService
+from glocal.web.service import ServiceDep
 from glocal.web.settings import ThumbnailSize
 
 router = APIRouter(tags=["server"])
@@ -21,7 +21,7 @@ async def health() -> Health:
 
 
 @router.get("/v1/ready", responses=documented(503))
-async def ready(service: TheService) -> Health:
+async def ready(service: ServiceDep) -> Health:
     """Whether the server takes requests: not while it ends."""
     if service.draining:
         raise ProblemError(503, "the server is ending", headers={"Retry-After": "5"})
@@ -36,16 +36,16 @@ async def ready(service: TheService) -> Health:
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-async def metrics(service: TheService) -> Response:
+async def metrics(service: ServiceDep) -> Response:
     """Counters and timings, as Prometheus reads them."""
     counts = await service.thread(service.browser.counts)
-    service.metrics.pictures.set(counts.pictures)
+    service.metrics.images.set(counts.images)
     service.metrics.files.set(counts.files)
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/v1/info", responses=documented())
-async def info(service: TheService) -> Info:
+async def info(service: ServiceDep) -> Info:
     """What the gallery holds and what this server does."""
     settings, gallery = service.settings, service.gallery
     counts = await service.thread(service.browser.counts)
@@ -53,7 +53,7 @@ async def info(service: TheService) -> Info:
     model = gallery.model
     return Info(
         version=__version__,
-        pictures=counts.pictures,
+        images=counts.images,
         files=counts.files,
         skipped=counts.skipped,
         in_graph=in_graph,
@@ -63,17 +63,17 @@ async def info(service: TheService) -> Info:
         features=Features(
             urls=settings.urls,
             positions=settings.positions,
-            forgetting=not settings.read_only,
+            removing=not settings.read_only,
             index_runs=bool(settings.folders) and not settings.read_only,
             uploads=settings.upload_folder is not None and not settings.read_only,
             explanations=sorted(service.explainers),
             login=settings.token is not None,
         ),
         limits=Bounds(
-            picture_bytes=settings.limits.max_bytes,
-            picture_pixels=settings.limits.max_pixels,
+            image_bytes=settings.limits.max_bytes,
+            image_pixels=settings.limits.max_pixels,
             body_bytes=settings.body_bytes,
-            pictures=settings.most_pictures,
+            images=settings.most_images,
             hits=MOST_HITS,
             thumbnail_sizes=[int(size) for size in ThumbnailSize],
         ),
@@ -81,7 +81,7 @@ async def info(service: TheService) -> Info:
 
 
 @router.post("/v1/login", status_code=204, responses=documented())
-async def login(service: TheService, asked: Login, request: Request) -> Response:
+async def login(service: ServiceDep, asked: Login, request: Request) -> Response:
     """Exchange the server's token for a cookie that scripts cannot read."""
     if service.settings.token is None:
         return Response(status_code=204)  # nobody needs one
@@ -98,7 +98,7 @@ async def login(service: TheService, asked: Login, request: Request) -> Response
 
 
 @router.post("/v1/logout", status_code=204, responses=documented())
-async def logout(service: TheService, request: Request) -> Response:
+async def logout(service: ServiceDep, request: Request) -> Response:
     """End the session of the page's cookie."""
     service.sessions.close(request.cookies.get(COOKIE, ""))
     answer = Response(status_code=204)

@@ -1,4 +1,4 @@
-"""`/v1/uploads`: pictures that were sent with a search, shown for as long as they are kept."""
+"""`/v1/uploads`: images that were sent with a search, shown for as long as they are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from glocal.web.bounds import while_there
 from glocal.web.problems import documented
 from glocal.web.routes.search import find_source
-from glocal.web.service import Service, TheService
+from glocal.web.service import Service, ServiceDep
 from glocal.web.settings import ThumbnailSize
 
 router = APIRouter(tags=["search"])
@@ -27,7 +27,7 @@ _IMAGE: dict[int | str, dict[str, Any]] = {
 )
 async def upload(
     request: Request,
-    service: TheService,
+    service: ServiceDep,
     id: UploadId,  # noqa: A002
     size: ThumbnailSize = ThumbnailSize.MEDIUM,
 ) -> Response:
@@ -39,6 +39,6 @@ async def upload(
 
 
 async def _thumbnail(service: Service, name: str, size: int) -> bytes:
-    async with service.picture_turns.turn():
+    async with service.image_turns.turn():
         source = await find_source(service, name)
         return await service.upload_decoders.jpeg(source.data, side=size, name=source.file)

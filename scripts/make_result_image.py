@@ -1,7 +1,7 @@
 """Make docs/result.png again: the demo's searches for one photograph, as Chromium shows them.
 
 pip install -e '.[demo]' && apt-get install chromium
-python scripts/make_result_picture.py
+python scripts/make_result_image.py
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from glocal.cli.sheets import sheet_row
 from glocal.explain.sheet import write_sheet
 from glocal.gallery import Gallery
 
-PICTURE = Path(__file__).resolve().parent.parent / "docs" / "result.png"
+IMAGE = Path(__file__).resolve().parent.parent / "docs" / "result.png"
 SHOWN = "motorcycle"  # has a true second view beside its altered copies
 CHANGES = ("off a wall", "dark", "small and coarse", "collage", "second view")
 WIDTH, HEIGHT = 1120, 1500
 
 
 def main() -> None:
-    """Index, search, write the sheet, take its picture."""
+    """Index, search, write the sheet, take its image."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = gather(folder / "photos")
@@ -44,10 +44,10 @@ def main() -> None:
         write_sheet(folder / "sheet.html", rows, title="glocal: find the same thing")
         browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         where = [f"--user-data-dir={folder}/browser", f"--window-size={WIDTH},{HEIGHT}"]
-        page = [f"--screenshot={PICTURE}", f"file://{folder}/sheet.html"]
+        page = [f"--screenshot={IMAGE}", f"file://{folder}/sheet.html"]
         subprocess.run([*browser, *where, *page], check=True, capture_output=True)
-    with Image.open(PICTURE) as shot:
-        shot.convert("RGB").quantize(256).save(PICTURE, optimize=True)
+    with Image.open(IMAGE) as shot:
+        shot.convert("RGB").quantize(256).save(IMAGE, optimize=True)
 
 
 if __name__ == "__main__":

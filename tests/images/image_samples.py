@@ -1,4 +1,4 @@
-"""Pictures made in code: a pattern no orientation leaves alone, in every format and mode."""
+"""Images made in code: a pattern no orientation leaves alone, in every format and mode."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def exif_of(orientation: int) -> Image.Exif:
 def turned(upright: np.ndarray, orientation: int) -> np.ndarray:
     """What a camera stores of ``upright`` with this EXIF orientation, by the standard's words.
 
-    The tag says which side of the upright picture the stored row 0 and column 0 are.
+    The tag says which side of the upright image the stored row 0 and column 0 are.
     """
     stored = upright
     rows_are_columns = orientation >= 5

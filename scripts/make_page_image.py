@@ -1,7 +1,7 @@
 """Make docs/page.png again: the page with the demo's photographs, as Chromium shows it.
 
 pip install -e '.[demo,serve]' playwright && apt-get install chromium fonts-inter
-python scripts/make_page_picture.py
+python scripts/make_page_image.py
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from playwright.sync_api import Page, sync_playwright
 from glocal.cli.demo_photos import alter, gather
 from glocal.gallery import Gallery
 
-PICTURE = Path(__file__).resolve().parent.parent / "docs" / "page.png"
+IMAGE = Path(__file__).resolve().parent.parent / "docs" / "page.png"
 SHOWN, CHANGE = "motorcycle", "off a wall"
 SIZE = {"width": 1280, "height": 760}
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 
 
 def main() -> None:
-    """Index, serve, search in the page, take its pictures and put them below one another."""
+    """Index, serve, search in the page, take its images and put them below one another."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = gather(folder / "photos")
@@ -34,7 +34,7 @@ def main() -> None:
         chosen = next(a.path for a in altered if (a.original.stem, a.change) == (SHOWN, CHANGE))
         query = chosen.rename(folder / "query.jpg")
         for collage in (a.path for a in altered if a.change == "collage"):
-            collage.unlink()  # a busy picture among clear ones
+            collage.unlink()  # a busy image among clear ones
         with Gallery(folder / "gallery") as gallery:
             gallery.add(folder / "photos", folder / "altered")
         command = [sys.executable, "-m", "glocal", "serve", "--port", "0"]
@@ -45,7 +45,7 @@ def main() -> None:
                 shots = _take(re.findall(r"http://\S+", said)[0], query, folder)
             finally:
                 server.terminate()
-        _join(shots).quantize(256).save(PICTURE, optimize=True)
+        _join(shots).quantize(256).save(IMAGE, optimize=True)
 
 
 def _take(address: str, query: Path, folder: Path) -> list[Path]:
@@ -56,7 +56,7 @@ def _take(address: str, query: Path, folder: Path) -> list[Path]:
         page.set_default_timeout(120_000)
         page.goto(address)
         with page.expect_file_chooser() as chooser:
-            page.click("text=Choose a picture")
+            page.click("text=Choose an image")
         chooser.value.set_files(query)
         page.wait_for_selector(".search li.tile img.there")
         _settled(page)
@@ -70,7 +70,7 @@ def _take(address: str, query: Path, folder: Path) -> list[Path]:
 
 
 def _settled(page: Page) -> None:
-    """Wait for every picture in sight."""
+    """Wait for every image in sight."""
     page.wait_for_load_state("networkidle")
     page.mouse.move(5, 400)
     page.wait_for_timeout(500)

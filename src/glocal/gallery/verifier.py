@@ -1,4 +1,4 @@
-"""The second look: a search's best matches, verified by their local parts and ordered anew."""
+"""The second look: a search's best matches, verified by their local features and ordered anew."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import QUERY_SCALES, Detector, LocalParts, parts_at_sizes
+from glocal.encoders import QUERY_SCALES, Detector, LocalFeatures, detect_at_scales
 from glocal.gallery.catalog import Catalog, Content
-from glocal.gallery.deep import DEEP_SCALES, deepest
-from glocal.gallery.parts import small_picture, unpack
+from glocal.gallery.packed_features import small_image, unpack
 from glocal.gallery.records import Match
+from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
 from glocal.gallery.thumbnails import from_jpeg, shrink
 from glocal.ranking.alignment import LEAST_EXCESS, settle
 from glocal.ranking.calibration import Calibration
@@ -32,7 +32,7 @@ milliseconds each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Verified:
     """What a second look at a match found.
 
     Attributes:
@@ -45,31 +45,35 @@ class Seen:
 
 
 def closer(
-    seen: Seen, asked: NDArray[np.float32], query: LocalParts, packed: bytes, size: tuple[int, int]
-) -> Seen:
-    """What was seen, corrected by the pixels of the small picture that the gallery keeps.
+    seen: Verified,
+    asked: NDArray[np.float32],
+    query: LocalFeatures,
+    packed: bytes,
+    size: tuple[int, int],
+) -> Verified:
+    """What was seen, corrected by the pixels of the small image that the gallery keeps.
 
     Args:
         seen: of a match.
         asked: the query, small and grey.
         query: its parts.
-        packed: the match's parts, and its small picture if there is one.
+        packed: the match's parts, and its small image if there is one.
         size: width and height of the match.
     """
-    found, small = seen.verification, from_jpeg(small_picture(packed))
+    found, small = seen.verification, from_jpeg(small_image(packed))
     if found.homography is None or small is None:
         return seen
     on_top = either_way(found, query.keypoints, size) is found
     evidence = settle(seen.evidence, asked, small, found.homography, first_on_top=on_top)
-    return Seen(evidence, found)
+    return Verified(evidence, found)
 
 
 @dataclass(frozen=True, slots=True)
-class SecondLook:
+class Verifier:
     """Looks again at the best matches of a search.
 
     Args:
-        catalog: the gallery's, which has every picture's local parts and size.
+        catalog: the gallery's, which has every image's local features and size.
         detector: that found these parts.
         calibration: of that detector.
     """
@@ -86,8 +90,8 @@ class SecondLook:
         *,
         rough: Sequence[float],
         scales: Sequence[float] = QUERY_SCALES,
-        passed: LocalParts | None = None,
-    ) -> tuple[list[Match], dict[UUID, Seen]]:
+        passed: LocalFeatures | None = None,
+    ) -> tuple[list[Match], dict[UUID, Verified]]:
         """Verify the best matches and put them in order of all that is known.
 
         Args:
@@ -99,16 +103,16 @@ class SecondLook:
             passed: the query's parts that the encoder found when it made the vector.
 
         Returns:
-            all matches in their new order, and what was seen of those that have local parts.
+            all matches in their new order, and what was seen of those that have local features.
         """
         best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
-        stored = self.catalog.parts(match.id for match in best)
+        stored = self.catalog.local_features(match.id for match in best)
         facts = self.catalog.contents(stored)
         query = None
         if stored:
-            query = self._strong(parts_at_sizes(self.detector, image, scales, passed=passed))
+            query = self._strong(detect_at_scales(self.detector, image, scales, passed=passed))
         size = (image.shape[1], image.shape[0])
-        seen: dict[UUID, Seen] = {}
+        seen: dict[UUID, Verified] = {}
         for match in best:
             if query is None or match.id not in facts:
                 continue
@@ -120,8 +124,8 @@ class SecondLook:
                 (content.width, content.height),
                 self.calibration.settings,
             )
-            evidence = self.calibration.judge(found, match.score, identical=match.id == identity)
-            seen[match.id] = Seen(evidence, found)
+            evidence = self.calibration.evaluate(found, match.score, identical=match.id == identity)
+            seen[match.id] = Verified(evidence, found)
         ordered = self._ordered(best, rough, seen)
         if query is not None:
             self._look_closer(image, query, ordered, stored, facts, seen)
@@ -130,18 +134,18 @@ class SecondLook:
     def _look_closer(
         self,
         image: NDArray[np.uint8],
-        query: LocalParts,
+        query: LocalFeatures,
         ordered: Sequence[Match],
         stored: Mapping[UUID, bytes],
         facts: Mapping[UUID, Content],
-        seen: dict[UUID, Seen],
+        seen: dict[UUID, Verified],
     ) -> None:
-        """Lay the first pictures whose parts agree, and say no more, over the query: copies?"""
+        """Lay the first images whose parts agree, and say no more, over the query: copies?"""
         open_questions = (
             match.id
             for match in ordered
             if match.id in seen
-            and seen[match.id].evidence.verdict in (Verdict.SAME, Verdict.ALIKE)
+            and seen[match.id].evidence.verdict in (Verdict.SAME_OBJECT, Verdict.SIMILAR)
             and self.calibration.excess(seen[match.id].verification) >= LEAST_EXCESS
         )
         asked = shrink(image).astype(np.float32)
@@ -152,27 +156,27 @@ class SecondLook:
     def compared(
         self, compare: Compare, image: NDArray[np.uint8], matches: Sequence[Match]
     ) -> dict[UUID, float]:
-        """Score those of the matches that have local parts by a `PartReranking`."""
+        """Score those of the matches that have local features by a `LocalReranking`."""
         query = self._strong(self.detector.detect(image))
-        stored = self.catalog.parts(match.id for match in matches)
+        stored = self.catalog.local_features(match.id for match in matches)
         return {i: compare(query, self._strong(unpack(parts))) for i, parts in stored.items()}
 
-    def deepest(
+    def find_small_objects(
         self,
         image: NDArray[np.uint8],
         count: int,
         allowed: Callable[[list[UUID]], set[UUID]],
     ) -> list[Match]:
-        """The pictures whose parts answer the query's best; see `glocal.gallery.deep`."""
-        looks = [self._strong(self.detector.detect(image, scale=s)) for s in DEEP_SCALES]
-        strength = self.calibration.min_strength
-        return deepest(self.catalog, looks, count, strength, allowed)
+        """The images whose parts answer the query's best; see `glocal.gallery.small_objects`."""
+        looks = [self._strong(self.detector.detect(image, scale=s)) for s in SMALL_OBJECT_SCALES]
+        strength = self.calibration.min_score
+        return find_small_objects(self.catalog, looks, count, strength, allowed)
 
-    def _strong(self, parts: LocalParts) -> LocalParts:
-        return parts.stronger_than(self.calibration.min_strength)
+    def _strong(self, parts: LocalFeatures) -> LocalFeatures:
+        return parts.scored_above(self.calibration.min_score)
 
     def _ordered(
-        self, best: list[Match], rough: Sequence[float], seen: dict[UUID, Seen]
+        self, best: list[Match], rough: Sequence[float], seen: dict[UUID, Verified]
     ) -> list[Match]:
         """By score and evidence; the file itself comes first."""
         excess = [

@@ -1,9 +1,9 @@
 """What verifying the best 50 candidates changes: recall@1, mAP, verdicts and milliseconds.
 
-    python benchmarks/second_look.py --pictures FOLDER... [--views FOLDER...] [--street FOLDER]
+    python benchmarks/verification.py --images FOLDER... [--views FOLDER...] [--street FOLDER]
         [--detector own|xfeat|sift] [--rank NAME]
 
-The folders are described in `look_sets`; what is not named or not there is left out. "1" are the
+The folders are described in `verification_sets`; what is not named or not there is left out. "1" are the
 originals that calibration has not seen, "0" those it was fitted on.
 """
 
@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate_second_look import DETECTORS, STARTS
+from calibrate_verification import DETECTORS, STARTS
 from glocal.encoders import load_encoder
 from glocal.ranking.calibration import FILE, Calibration, calibrations
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.registry import RERANKINGS
-from look_pairs import Pairs, index, recall_and_map, verify_set
-from look_sets import (
+from verification_pairs import Pairs, index, recall_and_map, verify_set
+from verification_sets import (
     DATA,
+    Images,
     LookSet,
-    Pictures,
     copies,
     objects,
     products,
@@ -35,28 +35,28 @@ from look_sets import (
 )
 
 
-def every_set(pictures: Pictures, options: argparse.Namespace) -> list[LookSet]:
+def every_set(images: Images, options: argparse.Namespace) -> list[LookSet]:
     made = []
-    walls = wallpapers(options.pictures or [])
+    walls = wallpapers(options.images or [])
     if (DATA / "grocery").is_dir():
         for half in (0, 1):
-            made.append(copies(pictures, walls, half))
+            made.append(copies(images, walls, half))
             if walls:
-                made.append(objects(pictures, walls, half))
-        made += [products(pictures, "train", 4), products(pictures, "test", 3)]
+                made.append(objects(images, walls, half))
+        made += [products(images, "train", 4), products(images, "test", 3)]
         if options.views:
-            made.append(views(pictures, options.views))
+            made.append(views(images, options.views))
         if options.street:
-            made.append(street(pictures, options.street))
+            made.append(street(images, options.street))
         if (DATA / "scenes").is_dir():
-            made += [scenes(pictures), scenes(pictures, court=True)]
+            made += [scenes(images), scenes(images, court=True)]
     return made
 
 
-def judged(pairs: Pairs, calibration: Calibration) -> list[list[Evidence]]:
+def evaluated(pairs: Pairs, calibration: Calibration) -> list[list[Evidence]]:
     return [
         [
-            closer.get(place) or calibration.judge(found, score)
+            closer.get(place) or calibration.evaluate(found, score)
             for place, (found, score) in enumerate(zip(row, scores, strict=True))
         ]
         for row, scores, closer in zip(pairs.found, pairs.score.tolist(), pairs.closer, strict=True)
@@ -64,7 +64,7 @@ def judged(pairs: Pairs, calibration: Calibration) -> list[list[Evidence]]:
 
 
 def is_same(evidence: list[list[Evidence]], *, copies_only: bool) -> NDArray[np.bool_]:
-    meant = {Verdict.COPY} if copies_only else {Verdict.COPY, Verdict.SAME}
+    meant = {Verdict.COPY} if copies_only else {Verdict.COPY, Verdict.SAME_OBJECT}
     return np.array([[one.verdict in meant for one in row] for row in evidence])
 
 
@@ -77,7 +77,7 @@ def report(made: LookSet, pairs: Pairs, calibration: Calibration) -> str:
     excess = np.array([[calibration.excess(found) for found in row] for row in pairs.found])
     before = recall_and_map(pairs, pairs.rough)
     after = recall_and_map(pairs, calibration.combine(pairs.rough, excess))
-    evidence = judged(pairs, calibration)
+    evidence = evaluated(pairs, calibration)
     same = is_same(evidence, copies_only=False)
     copied = is_same(evidence, copies_only=True)
     chance = np.array([[one.same_probability for one in row] for row in evidence])
@@ -105,7 +105,7 @@ def _precision_recall(said: NDArray[np.bool_], right: NDArray[np.bool_]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, nargs="+", help="wallpapers")
+    parser.add_argument("--images", type=Path, nargs="+", help="wallpapers")
     parser.add_argument("--views", type=Path, nargs="+")
     parser.add_argument("--street", type=Path)
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
@@ -117,10 +117,10 @@ def main() -> None:
     make, scales = DETECTORS[options.detector]
     detector = make(encoder)
     calibration = calibrations(options.calibration).get(detector.name, STARTS[options.detector])
-    pictures = Pictures()
-    made = every_set(pictures, options)
-    known = index(pictures, encoder, None if options.detector == "own" else detector)
-    print(f"{max(map(len, known.packed))} bytes of parts a picture at most")
+    images = Images()
+    made = every_set(images, options)
+    known = index(images, encoder, None if options.detector == "own" else detector)
+    print(f"{max(map(len, known.packed))} bytes of parts an image at most")
     print(
         "| set | queries | before R@1 / mAP | verified | best 50 hold it | true above 99 % of "
         "false: vector | probability | same: precision / recall | copy | absent answered % | "
@@ -128,7 +128,7 @@ def main() -> None:
     )
     print("| --- |" + " ---: |" * 10)
     for one in made:
-        pairs = verify_set(one, pictures, known, detector, calibration, scales, rerank)
+        pairs = verify_set(one, images, known, detector, calibration, scales, rerank)
         print(report(one, pairs, calibration), flush=True)
 
 

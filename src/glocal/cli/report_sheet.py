@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from glocal.cli.vectors import Vectors
 from glocal.errors import ImageError, QueryError
 from glocal.evaluate.checks import EMPTY_SLOT
-from glocal.evaluate.datasets import Judgement, Sample, Trial
+from glocal.evaluate.datasets import Evaluation, Report, Sample
 from glocal.evaluate.nearest import nearest
 from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
 from glocal.images import Limits, load
@@ -25,24 +25,24 @@ _SIDE = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Evaluated:
     """A trial, the vectors it was judged by, and the verdict."""
 
-    trial: Trial
+    evaluation: Evaluation
     queries: Vectors
     gallery: Vectors
-    judgement: Judgement
+    report: Report
 
 
-def write_trial_sheet(
-    target: Path, judged: list[Judged], *, title: str, summary: str, limits: Limits
+def write_report_sheet(
+    target: Path, evaluated: list[Evaluated], *, title: str, summary: str, limits: Limits
 ) -> None:
     """Write one sheet: of each trial first the worst queries, then the best.
 
     Raises:
         OSError: the file cannot be written.
     """
-    rows = [row for one in judged for row in _rows(one, limits)]
+    rows = [row for one in evaluated for row in _rows(one, limits)]
     write_sheet(target, rows, title=title, summary=summary)
 
 
@@ -58,39 +58,40 @@ def chosen(goodness: NDArray[np.float64]) -> tuple[list[int], list[int]]:
     return worst.tolist(), best.tolist()
 
 
-def _rows(judged: Judged, limits: Limits) -> Iterator[SheetRow]:
-    for word, queries in zip(("Worst", "Best"), chosen(judged.judgement.goodness), strict=True):
+def _rows(evaluated: Evaluated, limits: Limits) -> Iterator[SheetRow]:
+    for word, queries in zip(("Worst", "Best"), chosen(evaluated.report.goodness), strict=True):
         for place, query in enumerate(queries, start=1):
-            yield _row(judged, query, f"{word} {place}", limits)
+            yield _row(evaluated, query, f"{word} {place}", limits)
 
 
-def _row(judged: Judged, query: int, heading: str, limits: Limits) -> SheetRow:
-    trial = judged.trial
-    ranks, scores = nearest(judged.queries[[query]], judged.gallery, len(judged.gallery))
-    itself = query if trial.leave_one_out else EMPTY_SLOT
+def _row(evaluated: Evaluated, query: int, heading: str, limits: Limits) -> SheetRow:
+    evaluation = evaluated.evaluation
+    ranks, scores = nearest(evaluated.queries[[query]], evaluated.gallery, len(evaluated.gallery))
+    itself = query if evaluation.leave_one_out else EMPTY_SLOT
     listed = [
         (answer, score)
         for answer, score in zip(ranks[0].tolist(), scores[0].tolist(), strict=True)
         if answer not in (itself, EMPTY_SLOT)
     ]
-    sample = trial.queries[query]
+    sample = evaluation.queries[query]
     hits = [
         SheetHit(
-            path=str(trial.gallery[answer].path),
+            path=str(evaluation.gallery[answer].path),
             score=score,
-            thumbnail=_small(trial.gallery[answer], limits),
-            correct=trial.is_right(query, answer),
+            thumbnail=_small(evaluation.gallery[answer], limits),
+            correct=evaluation.is_right(query, answer),
         )
         for answer, score in listed[:_HITS]
     ]
-    note = f"{trial.goodness_name} {judged.judgement.goodness[query]:.3f}"
+    note = f"{evaluation.goodness_name} {evaluated.report.goodness[query]:.3f}"
     first = next(
-        (rank for rank, (answer, _) in enumerate(listed, 1) if trial.is_right(query, answer)), None
+        (rank for rank, (answer, _) in enumerate(listed, 1) if evaluation.is_right(query, answer)),
+        None,
     )
     if first is None:
         note += "; there is no right answer"
     elif first > 1:
-        path = trial.gallery[listed[first - 1][0]].path
+        path = evaluation.gallery[listed[first - 1][0]].path
         note += f"; the first right answer is {path.name} at rank {first}"
     note = f"in {sample.path.parent.name}; {note}"
     return SheetRow(f"{heading}: {sample.path.name}", _small(sample, limits), hits, note)
@@ -98,7 +99,7 @@ def _row(judged: Judged, query: int, heading: str, limits: Limits) -> SheetRow:
 
 def _small(sample: Sample, limits: Limits) -> bytes | None:
     try:
-        picture = load(sample.path, min_side=_SIDE, region=sample.region, limits=limits)
-        return thumbnail(picture.array, _SIDE)
+        image = load(sample.path, min_side=_SIDE, region=sample.region, limits=limits)
+        return thumbnail(image.array, _SIDE)
     except (ImageError, QueryError):
         return None

@@ -1,4 +1,4 @@
-"""Local parts for pictures that have none: of older galleries, or after a change of detector."""
+"""Local features for images that have none: of older galleries, or after a change of detector."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from uuid import UUID
 
 from glocal.encoders import Detector, Encoder
 from glocal.errors import ImageError
-from glocal.gallery import parts
+from glocal.gallery import packed_features
 from glocal.gallery.ahead import as_finished
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.indexing import BATCH, Progress, content_id, describe
 from glocal.images import Limits, read_bytes
 
 
-def complete_parts(
+def add_local_features(
     catalog: Catalog,
     encoder: Encoder,
     detector: Detector | None,
     limits: Limits,
     listen: Callable[[Progress], None],
 ) -> int:
-    """Read pictures without local parts again and keep their parts; vectors stay as they are.
+    """Read images without local features again and keep their parts; vectors stay as they are.
 
-    A picture of which no file is readable and unchanged any more is left without. What was done
+    An image of which no file is readable and unchanged any more is left without. What was done
     when a run is stopped is kept.
 
     Returns:
-        How many pictures were given parts.
+        How many images were given parts.
     """
 
-    def find(picture: tuple[UUID, list[Path]]) -> tuple[UUID, bytes | None]:
-        content, paths = picture
+    def find(image: tuple[UUID, list[Path]]) -> tuple[UUID, bytes | None]:
+        content, paths = image
         for path in paths:
             try:
                 data = read_bytes(path, limits)
                 if content_id(data) == content:
                     _, features, small = describe(data, encoder, detector, limits, name=path)
-                    return content, parts.pack(features.parts, small)
+                    return content, packed_features.pack(features.local, small)
             except ImageError:
                 continue
         return content, None
 
-    missing = catalog.without_parts()
+    missing = catalog.without_local_features()
     found: list[tuple[UUID, bytes]] = []
     done = 0
     results = as_finished(find, _with_files(catalog, missing))

@@ -1,4 +1,4 @@
-"""The pictures by which model_settings.py and local_settings.py compare settings.
+"""The images by which model_settings.py and local_settings.py compare settings.
 
 Nothing to run by itself. Groceries come from the Grocery Store dataset; what is no grocery are
 photos of monuments in a Debian package that no fit has seen.
@@ -36,7 +36,7 @@ Labelled = tuple[list[Path], Labels]
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class Images:
     """Everything to encode, with its labels.
 
     Attributes:
@@ -63,8 +63,8 @@ class Pictures:
         return [*self.held_out[0], *self.monuments]
 
 
-def read_pictures(data: Path, walls: list[Path], monuments: Path, step: int) -> Pictures:
-    """Find, decode and alter the pictures.
+def read_images(data: Path, walls: list[Path], monuments: Path, step: int) -> Images:
+    """Find, decode and alter the images.
 
     Args:
         data: with the folders ``grocery`` and ``scenes``.
@@ -81,7 +81,7 @@ def read_pictures(data: Path, walls: list[Path], monuments: Path, step: int) -> 
     photos = list(_packed_photos(resources.read_bytes()))
     originals: list[Path | Pixels] = [*held_out[0], *photos]
     test = grocery_split(grocery, "test")
-    return Pictures(
+    return Images(
         fitted=_chosen(train, [number for number in numbers if number % HELD_OUT]),
         held_out=held_out,
         monuments=photos,

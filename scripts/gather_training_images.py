@@ -1,11 +1,11 @@
-"""Gather freely licensed pictures out of Debian's packages, to train and to judge models with.
+"""Gather freely licensed images out of Debian's packages, to train and to judge models with.
 
-    python scripts/gather_training_pictures.py FOLDER [--packages LIST.csv] [--only NAME ...]
+    python scripts/gather_training_images.py FOLDER [--packages LIST.csv] [--only NAME ...]
 
 Runs on Debian or a relative of it, as anyone: nothing is installed. Each package of the list
-(``training_packages.csv`` beside this file: package, licence of its pictures, use, limit) is
-downloaded, unpacked aside and searched for pictures, also inside the archives that games keep
-theirs in. Kept are pictures with something on them, each once, as JPEGs of at most 384 pixels.
+(``training_packages.csv`` beside this file: package, licence of its images, use, limit) is
+downloaded, unpacked aside and searched for images, also inside the archives that games keep
+theirs in. Kept are images with something on them, each once, as JPEGs of at most 384 pixels.
 
 In FOLDER afterwards: ``train/PACKAGE/*.jpg`` and ``judge/PACKAGE/*.jpg`` (kept aside, and gathered
 first, so that nothing of it is trained on), ``manifest.csv`` (path, package, version, licence,
@@ -35,7 +35,7 @@ SIDE = 384
 _KINDS = {".jpg", ".jpeg", ".png", ".webp", ".tga", ".bmp", ".pgm", ".ppm", ".dds"}
 _ARCHIVES = {".pk3", ".pk4", ".zip", ".jar", ".sh3f"}
 _CARVED = {".rcc", ".edj"}
-# Maps of light, relief and masks that go with a texture: no pictures of anything.
+# Maps of light, relief and masks that go with a texture: no images of anything.
 _RELIEF = re.compile(
     r"(norm(al)?s?|_nm|_n|_local|bump|height|depth|gloss|spec(ular)?|_s|_h|glow|luma|mask|alpha"
     r"|_nrm|lightmap|reflect|font|cursor|crosshair|_ao|_emit|roughness|metal(ness)?_?map)\d*$",
@@ -52,22 +52,22 @@ class Package:
     limit: int
 
 
-class Seen:
-    """Knows every picture kept so far by its coarse look: 12 x 12 grey fields."""
+class Verified:
+    """Knows every image kept so far by its coarse look: 12 x 12 grey fields."""
 
     def __init__(self) -> None:
         self._looks = np.empty((1024, 144), np.float32)
         self._count = 0
 
-    def is_new(self, picture: Image.Image) -> bool:
-        """Whether nothing like it was there; then it is remembered. Blank pictures never are."""
-        tiny = picture.convert("L").resize((12, 12), Image.Resampling.BOX)
+    def is_new(self, image: Image.Image) -> bool:
+        """Whether nothing like it was there; then it is remembered. Blank images never are."""
+        tiny = image.convert("L").resize((12, 12), Image.Resampling.BOX)
         look = np.asarray(tiny, np.float32).ravel()
         look -= look.mean()
         length = float(np.linalg.norm(look))
         if length < 12:
             # Even patterns all look alike this coarsely; they differ in grain and colour.
-            return self._grainy(picture)
+            return self._grainy(image)
         look /= length
         known = self._looks[: self._count]
         if self._count and float((known @ look).max()) > 0.97:
@@ -79,12 +79,12 @@ class Seen:
         return True
 
     @staticmethod
-    def _grainy(picture: Image.Image) -> bool:
-        return float(np.asarray(picture, np.float32).std(axis=(0, 1)).mean()) > 14
+    def _grainy(image: Image.Image) -> bool:
+        return float(np.asarray(image, np.float32).std(axis=(0, 1)).mean()) > 14
 
 
-def pictures_in(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Every picture file below a folder, also inside archives, with a name that tells where."""
+def images_in(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Every image file below a folder, also inside archives, with a name that tells where."""
     for path in sorted(root.rglob("*")):
         if path.is_symlink() or not path.is_file():
             continue
@@ -119,7 +119,7 @@ def _carved(data: bytes) -> Iterator[bytes]:
 
 
 def fit_to_learn(data: bytes, name: str) -> Image.Image | None:
-    """The picture at no more than 384 pixels; None if it is none, tiny, blank or a relief map."""
+    """The image at no more than 384 pixels; None if it is none, tiny, blank or a relief map."""
     stem = Path(name.rpartition("!")[2]).stem
     if len(data) < 1500 or _RELIEF.search(stem):
         return None
@@ -130,20 +130,20 @@ def fit_to_learn(data: bytes, name: str) -> Image.Image | None:
             if file.width * file.height > 100_000_000:
                 return None
             file.draft("RGB", (2 * SIDE, 2 * SIDE))
-            picture = _opaque(file, hashlib.sha256(data).digest())
+            image = _opaque(file, hashlib.sha256(data).digest())
     except (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError):
         return None
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    pixels = np.asarray(picture, np.float32)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    pixels = np.asarray(image, np.float32)
     mean, spread = pixels.mean(axis=(0, 1)), pixels.std(axis=(0, 1))
     bluish = abs(mean[0] - 128) < 14 and abs(mean[1] - 128) < 14 and mean[2] > 200
     if bluish or spread.mean() < 7 or _one_coloured(pixels) > 0.93:
         return None
-    return picture
+    return image
 
 
 def _opaque(file: Image.Image, seed: bytes) -> Image.Image:
-    """RGB, with a plain ground, different from picture to picture, where it was transparent."""
+    """RGB, with a plain ground, different from image to image, where it was transparent."""
     if file.mode in {"RGBA", "LA", "PA"} or "transparency" in file.info:
         whole = file.convert("RGBA")
         box = whole.getchannel("A").point(lambda alpha: 255 * (alpha > 16)).getbbox()
@@ -157,7 +157,7 @@ def _opaque(file: Image.Image, seed: bytes) -> Image.Image:
 
 
 def _one_coloured(pixels: NDArray[np.float32]) -> float:
-    """The share of the picture that its commonest colour covers."""
+    """The share of the image that its commonest colour covers."""
     coarse = (pixels[::2, ::2] // 16).astype(np.int64) @ np.array([256, 16, 1])
     return float(np.bincount(coarse.ravel()).max() / coarse.size)
 
@@ -170,8 +170,8 @@ def fetch(package: Package, debs: Path) -> Path:
     return found[-1]
 
 
-def gather(package: Package, deb: Path, folder: Path, seen: Seen) -> list[dict[str, str]]:
-    """Take a package's pictures into the folder; the manifest's rows of them."""
+def gather(package: Package, deb: Path, folder: Path, seen: Verified) -> list[dict[str, str]]:
+    """Take a package's images into the folder; the manifest's rows of them."""
     version = subprocess.run(
         ["dpkg-deb", "-f", deb, "Version"], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -180,15 +180,15 @@ def gather(package: Package, deb: Path, folder: Path, seen: Seen) -> list[dict[s
         subprocess.run(["dpkg", "-x", deb, room], check=True)
         _keep_copyright(Path(room), package, folder)
         kept = []
-        for source, data in pictures_in(Path(room)):
-            picture = fit_to_learn(data, source)
-            if picture is not None and seen.is_new(picture):
-                kept.append((source, picture))
+        for source, data in images_in(Path(room)):
+            image = fit_to_learn(data, source)
+            if image is not None and seen.is_new(image):
+                kept.append((source, image))
         step = max(1.0, len(kept) / package.limit)
         for number in range(min(len(kept), package.limit)):
-            source, picture = kept[int(number * step)]
+            source, image = kept[int(number * step)]
             file = io.BytesIO()
-            picture.save(file, "JPEG", quality=90)
+            image.save(file, "JPEG", quality=90)
             digest = hashlib.sha256(file.getvalue()).hexdigest()
             stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).stem)[-40:]
             path = Path(package.use, package.name, f"{stem}-{digest[:8]}.jpg")
@@ -246,14 +246,14 @@ def main() -> None:
     debs: Path = options.debs or folder / "debs"
     folder.mkdir(parents=True, exist_ok=True)
     debs.mkdir(parents=True, exist_ok=True)
-    manifest, seen, done = folder / "manifest.csv", Seen(), set()
+    manifest, seen, done = folder / "manifest.csv", Verified(), set()
     fields = ["path", "package", "version", "licence", "sha256", "source", "use"]
     if manifest.exists():
         with manifest.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 done.add(row["package"])
-                with Image.open(folder / row["path"]) as picture:
-                    seen.is_new(picture)
+                with Image.open(folder / row["path"]) as image:
+                    seen.is_new(image)
     else:
         manifest.write_text(",".join(fields) + "\n", encoding="utf-8")
     for package in packages(options.packages):
@@ -262,7 +262,7 @@ def main() -> None:
         rows = gather(package, fetch(package, debs), folder, seen)
         with manifest.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, fields, lineterminator="\n").writerows(rows)
-        print(f"{package.name}: {len(rows)} pictures", flush=True)
+        print(f"{package.name}: {len(rows)} images", flush=True)
 
 
 if __name__ == "__main__":

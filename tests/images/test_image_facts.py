@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_samples import encode, pattern, sample
+from image_samples import encode, pattern, sample
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
@@ -153,18 +153,18 @@ def directory(*entries: tuple[int, int, int, int], following: int = 0) -> bytes:
         b"II*\x00\x08\x00\x00\x00\xff\xff" + b"\x0f\x01\x02\x00" * 100,
     ],
 )
-def test_hostile_exif_never_fails_the_picture(block: bytes) -> None:
-    picture = load(jpeg_with(block))
-    assert picture.array.shape == (96, 128, 3)
-    assert picture.facts.taken is None
-    assert picture.facts.latitude is None
-    camera = picture.facts.camera
+def test_hostile_exif_never_fails_the_image(block: bytes) -> None:
+    image = load(jpeg_with(block))
+    assert image.array.shape == (96, 128, 3)
+    assert image.facts.taken is None
+    assert image.facts.latitude is None
+    camera = image.facts.camera
     assert camera is None or camera.isprintable()
 
 
 @given(st.binary(max_size=400))
 @settings(deadline=None, max_examples=150)
-def test_any_exif_block_gives_a_picture(block: bytes) -> None:
+def test_any_exif_block_gives_a_image(block: bytes) -> None:
     assert load(jpeg_with(b"II*\x00\x08\x00\x00\x00" + block)).array.size == 96 * 128 * 3
 
 

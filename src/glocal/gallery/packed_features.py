@@ -1,6 +1,6 @@
-"""Local parts as the gallery keeps them: about 6 bytes a part besides one byte a dimension.
+"""Local features as the gallery keeps them: about 6 bytes a part besides one byte a dimension.
 
-Behind them may stand a small grey picture, see `glocal.gallery.thumbnails`.
+Behind them may stand a small grey image, see `glocal.gallery.thumbnails`.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ import struct
 
 import numpy as np
 
-from glocal.encoders import LocalParts
+from glocal.encoders import LocalFeatures
 from glocal.errors import GalleryDamagedError
 
 MOST_BYTES = 16 * 1024
-"""Of a picture's parts; a small picture that would be more is left out."""
+"""Of an image's parts; a small image that would be more is left out."""
 
 _HEADER = struct.Struct("<BHH")  # version, parts, dimensions
-_VERSIONS = (1, 2)  # in the second a small picture may follow
+_VERSIONS = (1, 2)  # in the second a small image may follow
 
 
-def pack(parts: LocalParts, small: bytes = b"") -> bytes:
+def pack(parts: LocalFeatures, small: bytes = b"") -> bytes:
     """Keypoints as 16-bit fractions, strengths as float16, descriptors as signed bytes.
 
     Args:
-        parts: of a picture.
-        small: the picture itself, small and grey, as JPEG.
+        parts: of an image.
+        small: the image itself, small and grey, as JPEG.
     """
     count, dim = parts.descriptors.shape
     points = np.rint(np.clip(parts.keypoints, 0, 1) * 65_535).astype("<u2")
@@ -33,14 +33,14 @@ def pack(parts: LocalParts, small: bytes = b"") -> bytes:
         (
             _HEADER.pack(_VERSIONS[-1], count, dim),
             points.tobytes(),
-            parts.strengths.astype("<f2").tobytes(),
+            parts.scores.astype("<f2").tobytes(),
             descriptors.tobytes(),
         )
     )
     return packed + small if len(packed) + len(small) <= MOST_BYTES else packed
 
 
-def unpack(packed: bytes) -> LocalParts:
+def unpack(packed: bytes) -> LocalFeatures:
     """The reverse of `pack`; descriptors are unit length again.
 
     Raises:
@@ -49,18 +49,18 @@ def unpack(packed: bytes) -> LocalParts:
     count, dim, _ = _layout(packed)
     at = _HEADER.size
     points = np.frombuffer(packed, "<u2", 2 * count, at).reshape(count, 2)
-    strengths = np.frombuffer(packed, "<f2", count, at + 4 * count)
+    scores = np.frombuffer(packed, "<f2", count, at + 4 * count)
     raw = np.frombuffer(packed, np.int8, count * dim, at + 6 * count).reshape(count, dim)
     descriptors = raw.astype(np.float32)
     descriptors /= np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-12)
-    return LocalParts(
+    return LocalFeatures(
         points.astype(np.float32) / np.float32(65_535),
         descriptors,
-        strengths.astype(np.float32),
+        scores.astype(np.float32),
     )
 
 
-def small_picture(packed: bytes) -> bytes:
+def small_image(packed: bytes) -> bytes:
     """The JPEG behind the parts, or nothing.
 
     Raises:
@@ -76,4 +76,4 @@ def _layout(packed: bytes) -> tuple[int, int, int]:
         end = _HEADER.size + count * (6 + dim)
         if version in _VERSIONS and (len(packed) == end or (version > 1 and len(packed) > end)):
             return count, dim, end
-    raise GalleryDamagedError("local parts in the catalogue cannot be read; run: glocal check")
+    raise GalleryDamagedError("local features in the catalogue cannot be read; run: glocal check")

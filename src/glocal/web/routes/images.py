@@ -1,4 +1,4 @@
-"""`/v1/pictures` and `/v1/facets`: looking through the gallery, its files, forgetting them."""
+"""`/v1/images` and `/v1/facets`: looking through the gallery, its files, forgetting them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from glocal.web.schemas import (
     CameraFacet,
     Facets,
     FolderFacet,
+    GalleryImageDetails,
+    ImageId,
+    ImagePage,
     MonthFacet,
-    PictureDetails,
-    PictureId,
-    Pictures,
     PlaceFacet,
     Removed,
 )
-from glocal.web.service import Service, TheService
+from glocal.web.service import Service, ServiceDep
 from glocal.web.settings import ThumbnailSize
 
-router = APIRouter(tags=["pictures"])
+router = APIRouter(tags=["images"])
 
 _IMMUTABLE = "private, max-age=31536000, immutable"
 _IMAGE: dict[int | str, dict[str, Any]] = {
@@ -32,28 +32,28 @@ _IMAGE: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/v1/pictures", responses=documented())
-async def pictures(
-    service: TheService,
+@router.get("/v1/images", responses=documented())
+async def images(
+    service: ServiceDep,
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     cursor: Annotated[str | None, Query(max_length=20_000)] = None,
     where: Annotated[str | None, Query(max_length=10_000)] = None,
     order: Literal["taken", "path"] = "taken",
-) -> Pictures:
+) -> ImagePage:
     """Browse the gallery: the latest first, or by path.
 
-    `next` of an answer is the `cursor` of the page that follows; `offset` leaves pictures out from
+    `next` of an answer is the `cursor` of the page that follows; `offset` leaves images out from
     there, or from the beginning.
     """
 
-    def look() -> Pictures:
+    def look() -> ImagePage:
         condition = service.condition(where)
         page = service.browser.page(
             limit=limit, order=order, where=condition, cursor=cursor, offset=offset
         )
-        return Pictures(
-            pictures=[service.picture(one) for one in page.pictures],
+        return ImagePage(
+            images=[service.image(one) for one in page.images],
             total=service.browser.count(condition) if cursor is None else None,
             next=page.following,
         )
@@ -61,22 +61,22 @@ async def pictures(
     return await service.thread(look)
 
 
-@router.get("/v1/pictures/{id}", responses=documented(404))
-async def picture(service: TheService, id: PictureId) -> PictureDetails:  # noqa: A002
-    """What is known of a picture."""
+@router.get("/v1/images/{id}", responses=documented(404))
+async def image(service: ServiceDep, id: ImageId) -> GalleryImageDetails:  # noqa: A002
+    """What is known of an image."""
 
-    def look() -> PictureDetails:
+    def look() -> GalleryImageDetails:
         shown = service.shown(id)
-        return PictureDetails(
-            **service.picture_fields(shown), paths=[printable(str(p)) for p in shown.paths]
+        return GalleryImageDetails(
+            **service.image_fields(shown), paths=[printable(str(p)) for p in shown.paths]
         )
 
     return await service.thread(look)
 
 
-@router.delete("/v1/pictures/{id}", responses=documented(404, 409))
-async def forget(service: TheService, id: PictureId) -> Removed:  # noqa: A002
-    """Forget a picture: every file that holds it. Nothing on disk is touched.
+@router.delete("/v1/images/{id}", responses=documented(404, 409))
+async def remove(service: ServiceDep, id: ImageId) -> Removed:  # noqa: A002
+    """Forget an image: every file that holds it. Nothing on disk is touched.
 
     An index run over a file's folder brings it back.
     """
@@ -84,19 +84,19 @@ async def forget(service: TheService, id: PictureId) -> Removed:  # noqa: A002
     def remove() -> Removed:
         shown = service.shown(id)
         removed = service.gallery.remove(*shown.paths)
-        service.thumbnails.forget(shown.content.id, ThumbnailSize)
+        service.thumbnails.remove(shown.content.id, ThumbnailSize)
         return Removed(removed=removed)
 
     return await service.thread(remove)
 
 
 @router.get(
-    "/v1/pictures/{id}/file",
+    "/v1/images/{id}/file",
     response_class=Response,
     responses={**documented(404, 410), **_IMAGE, 304: {"description": "unchanged"}},
 )
-async def file(request: Request, service: TheService, id: PictureId) -> Response:  # noqa: A002
-    """The picture itself, without its metadata unless the owner shows positions.
+async def file(request: Request, service: ServiceDep, id: ImageId) -> Response:  # noqa: A002
+    """The image itself, without its metadata unless the owner shows positions.
 
     JPEG, PNG and WebP keep every pixel; what browsers cannot show comes as JPEG.
     """
@@ -106,7 +106,7 @@ async def file(request: Request, service: TheService, id: PictureId) -> Response
         return _unchanged(tag)
 
     async def make() -> tuple[bytes, str]:
-        async with service.picture_turns.turn():
+        async with service.image_turns.turn():
             data, path = await service.thread(lambda: service.original(service.shown(id)))
             return await service.own_decoders.plain(
                 data, keep=service.settings.positions, name=file_name(path)
@@ -117,17 +117,17 @@ async def file(request: Request, service: TheService, id: PictureId) -> Response
 
 
 @router.get(
-    "/v1/pictures/{id}/thumbnail",
+    "/v1/images/{id}/thumbnail",
     response_class=Response,
     responses={**documented(404, 410), **_IMAGE, 304: {"description": "unchanged"}},
 )
 async def thumbnail(
     request: Request,
-    service: TheService,
-    id: PictureId,  # noqa: A002
+    service: ServiceDep,
+    id: ImageId,  # noqa: A002
     size: ThumbnailSize = ThumbnailSize.MEDIUM,
 ) -> Response:
-    """A small version of a picture: `size` is the most its longer side has, in pixels."""
+    """A small version of an image: `size` is the most its longer side has, in pixels."""
     tag = f'"{id}-{int(size)}"'
     if _has(request, tag):
         await service.thread(lambda: service.shown(id))
@@ -143,7 +143,7 @@ async def _thumbnail(service: Service, name: str, size: int) -> bytes:
     service.metrics.thumbnails.labels("made" if kept is None else "cache").inc()
     if kept is not None:
         return kept
-    async with service.picture_turns.turn():
+    async with service.image_turns.turn():
         data, path = await service.thread(lambda: service.original(shown))
         made = await service.own_decoders.jpeg(data, side=size, name=file_name(path))
     await service.thread(lambda: service.thumbnails.put(content, size, made))
@@ -151,7 +151,7 @@ async def _thumbnail(service: Service, name: str, size: int) -> bytes:
 
 
 @router.get("/v1/facets", responses=documented())
-async def facets(service: TheService) -> Facets:
+async def facets(service: ServiceDep) -> Facets:
     """What there is to filter by: folders, months, cameras, places."""
 
     def look() -> Facets:
@@ -166,14 +166,14 @@ async def facets(service: TheService) -> Facets:
                 )
                 for one in found.folders
             ],
-            months=[MonthFacet(month=month, pictures=count) for month, count in found.months],
+            months=[MonthFacet(month=month, images=count) for month, count in found.months],
             undated=found.undated,
-            cameras=[CameraFacet(camera=name, pictures=count) for name, count in found.cameras],
+            cameras=[CameraFacet(camera=name, images=count) for name, count in found.cameras],
             places=[
                 PlaceFacet(
                     latitude=one.latitude,
                     longitude=one.longitude,
-                    pictures=one.pictures,
+                    images=one.images,
                     id=one.example.hex,
                 )
                 for one in found.places
@@ -186,7 +186,7 @@ async def facets(service: TheService) -> Facets:
 
 
 def _has(request: Request, tag: str) -> bool:
-    """Whether the client has this very picture; what it is never changes under its id."""
+    """Whether the client has this very image; what it is never changes under its id."""
     said = request.headers.get("if-none-match", "")
     return said == "*" or tag in (one.strip().removeprefix("W/") for one in said.split(","))
 

@@ -1,8 +1,8 @@
-"""Pictures, queries and truths on which the second look is chosen, calibrated and judged.
+"""Images, queries and truths on which the second look is chosen, calibrated and judged.
 
 Beside the Grocery Store dataset and the scenes in ``../shared/data`` it takes two kinds of folders:
 
-* wallpapers: any folders of large pictures. Ours are Debian 12's ukui-wallpapers,
+* wallpapers: any folders of large images. Ours are Debian 12's ukui-wallpapers,
   lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04, mate-backgrounds,
   gnome-backgrounds and plasma-workspace-wallpapers, each unpacked with
   ``apt-get download NAME && dpkg -x NAME*.deb FOLDER``;
@@ -39,9 +39,9 @@ COURT = frozenset({"castle_ettlingen", "entry_ettlingen", "fountain_ettlingen"})
 
 @dataclass(frozen=True)
 class LookSet:
-    """Queries among a gallery; all are numbers of a `Pictures`.
+    """Queries among a gallery; all are numbers of a `Images`.
 
-    ``junk`` holds, for each query, pictures of which nobody can say whether they are right: other
+    ``junk`` holds, for each query, images of which nobody can say whether they are right: other
     photos of the crate that a copy was made of. They are left out of that query's ranking.
     """
 
@@ -53,8 +53,8 @@ class LookSet:
 
 
 @dataclass
-class Pictures:
-    """Every picture once, by number."""
+class Images:
+    """Every image once, by number."""
 
     sources: list[Source] = field(default_factory=list)
     _numbers: dict[Source, int] = field(default_factory=dict)
@@ -77,9 +77,9 @@ def grocery(split: str) -> list[tuple[Path, str]]:
 
 
 def small(path: Path, side: int) -> Image.Image:
-    picture = Image.fromarray(load(path, min_side=side).array)
-    picture.thumbnail((side, side), Image.Resampling.BICUBIC)
-    return picture
+    image = Image.fromarray(load(path, min_side=side).array)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC)
+    return image
 
 
 def _theme(path: Path) -> str:
@@ -90,7 +90,7 @@ def _theme(path: Path) -> str:
 
 
 def wallpapers(folders: Sequence[Path]) -> list[Path]:
-    """Large pictures with something on them, one of each theme."""
+    """Large images with something on them, one of each theme."""
     kept: list[Path] = []
     themes: set[str] = set()
     known: list[NDArray[np.float32]] = []
@@ -113,7 +113,7 @@ def wallpapers(folders: Sequence[Path]) -> list[Path]:
     return kept
 
 
-def copies(pictures: Pictures, walls: Sequence[Path], half: int) -> LookSet:
+def copies(images: Images, walls: Sequence[Path], half: int) -> LookSet:
     """Re-shot copies of photos and wallpapers; the halves share no original."""
     train = grocery("train")
     labels = dict(train)
@@ -121,13 +121,13 @@ def copies(pictures: Pictures, walls: Sequence[Path], half: int) -> LookSet:
     others = [small(path, 400) for path, _ in train[5:400:40]]
     changes: dict[str, Callable[[Image.Image, np.random.Generator], bytes]] = {
         **demo_reshoot.CHANGES,
-        "collage": lambda picture, rng: demo_reshoot.collage(
-            picture, [others[i] for i in rng.permutation(len(others))[:3]], rng
+        "collage": lambda image, rng: demo_reshoot.collage(
+            image, [others[i] for i in rng.permutation(len(others))[:3]], rng
         ),
     }
     rng = np.random.default_rng(half)
     made = LookSet(f"copies {half}", [], [], [], [])
-    made.gallery.extend(pictures.add_all([*labels, *walls]))
+    made.gallery.extend(images.add_all([*labels, *walls]))
     for number, path in enumerate(originals):
         for change in (
             list(changes.values())[number % 7 :: 4]
@@ -136,82 +136,82 @@ def copies(pictures: Pictures, walls: Sequence[Path], half: int) -> LookSet:
         ):
             copy = change(small(path, 1024), rng)
             same = [p for p, label in labels.items() if label == labels.get(path) and p != path]
-            made.queries.append(pictures.add(copy))
-            made.truth.append({pictures.add(path)})
-            made.junk.append(set(pictures.add_all(same)))
+            made.queries.append(images.add(copy))
+            made.truth.append({images.add(path)})
+            made.junk.append(set(images.add_all(same)))
     return made
 
 
-def objects(pictures: Pictures, walls: Sequence[Path], half: int) -> LookSet:
-    """Pictures of flat things that stand, small and a little askew, in large pictures."""
+def objects(images: Images, walls: Sequence[Path], half: int) -> LookSet:
+    """Images of flat things that stand, small and a little askew, in large images."""
     train = grocery("train")
     labels = dict(train)
     mine, scenes = list(walls[half::2]), list(walls[1 - half :: 2])
     things = mine[::2] + [path for path, _ in train[::11][half::6]]
     rng = np.random.default_rng(10 + half)
     made = LookSet(f"small objects {half}", [], [], [], [])
-    made.gallery.extend(pictures.add_all(labels))
+    made.gallery.extend(images.add_all(labels))
     for number, path in enumerate(things):
         thing, scene = small(path, 512), small(scenes[number % len(scenes)], 1600)
         scene = _stood_in(thing, scene, (0.04, 0.07, 0.12)[number % 3], rng)
-        found = pictures.add(_jpeg(scene, 90))
+        found = images.add(_jpeg(scene, 90))
         width, height = thing.size
         box = tuple(int(v) for v in (0.05 * width, 0.05 * height, 0.93 * width, 0.95 * height))
         same = [p for p, label in labels.items() if label == labels.get(path)]
-        made.queries.append(pictures.add(_jpeg(thing.crop(box), 80)))
+        made.queries.append(images.add(_jpeg(thing.crop(box), 80)))
         made.gallery.append(found)
         made.truth.append({found})
-        made.junk.append(set(pictures.add_all(same)))
+        made.junk.append(set(images.add_all(same)))
     return made
 
 
-def products(pictures: Pictures, split: str, every: int) -> LookSet:
+def products(images: Images, split: str, every: int) -> LookSet:
     """Cartons held in a hand before shop shelves: the same product on other photos."""
     listing = json.loads((DATA / "grocery" / "packages_sku.json").read_text(encoding="utf-8"))
     by_sku: dict[str, set[int]] = {}
     for row in listing["photos"]:
         if row["split"] == split:
-            number = pictures.add(DATA / "grocery" / "dataset" / row["path"])
+            number = images.add(DATA / "grocery" / "dataset" / row["path"])
             by_sku.setdefault(row["sku"], set()).add(number)
     pairs = sorted((n, sku) for sku, numbers in by_sku.items() for n in numbers)[::every]
-    gallery = pictures.add_all(path for path, _ in grocery(split))
+    gallery = images.add_all(path for path, _ in grocery(split))
     truth = [by_sku[sku] - {number} for number, sku in pairs]
     return LookSet(
         f"products {split}", [n for n, _ in pairs], gallery, truth, [set() for _ in pairs]
     )
 
 
-def views(pictures: Pictures, folders: Sequence[Path]) -> LookSet:
+def views(images: Images, folders: Sequence[Path]) -> LookSet:
     """Real photos of one thing each from many sides, among groceries."""
     groups = [
-        pictures.add_all(p for p in sorted(f.iterdir()) if p.suffix.lower() in _KINDS)
+        images.add_all(p for p in sorted(f.iterdir()) if p.suffix.lower() in _KINDS)
         for f in folders
     ]
     queries = [number for group in groups for number in group]
-    gallery = pictures.add_all(path for path, _ in grocery("train")) + queries
+    gallery = images.add_all(path for path, _ in grocery("train")) + queries
     truth = [set(group) - {number} for group in groups for number in group]
     return LookSet("views", queries, gallery, truth, [set() for _ in queries])
 
 
-def street(pictures: Pictures, folder: Path) -> LookSet:
+def street(images: Images, folder: Path) -> LookSet:
     """A walk along a street: right are only the frames just before and just after."""
-    walk = pictures.add_all(p for p in sorted(folder.iterdir()) if p.suffix.lower() in _KINDS)
-    gallery = pictures.add_all(path for path, _ in grocery("train")) + walk
+    walk = images.add_all(p for p in sorted(folder.iterdir()) if p.suffix.lower() in _KINDS)
+    gallery = images.add_all(path for path, _ in grocery("train")) + walk
     steps = range(len(walk))
     near = [{walk[j] for j in steps if abs(i - j) == 1} for i in steps]
     return LookSet("street", walk, gallery, near, [set() for _ in steps])
 
 
-def scenes(pictures: Pictures, *, court: bool = False) -> LookSet:
+def scenes(images: Images, *, court: bool = False) -> LookSet:
     """The scenes among Grocery's test photos.
 
     Three of their labels (`COURT`) are views of one castle's court, and many photos of one show
     what another is named after. With ``court`` they are not held against one another: of a query
-    with one of these labels the pictures of the other two are neither right nor wrong.
+    with one of these labels the images of the other two are neither right nor wrong.
     """
     with (DATA / "scenes" / "labels.csv").open(encoding="utf-8") as file:
         rows = [(row["path"], row["instance"]) for row in csv.DictReader(file)]
-    numbers = pictures.add_all(DATA / "scenes" / path for path, _ in rows)
+    numbers = images.add_all(DATA / "scenes" / path for path, _ in rows)
     labels = dict(zip(numbers, (label for _, label in rows), strict=True))
     queries = [number for number in numbers if labels[number] != "distractor"]
     truth = [{n for n in numbers if labels[n] == labels[query]} - {query} for query in queries]
@@ -220,7 +220,7 @@ def scenes(pictures: Pictures, *, court: bool = False) -> LookSet:
         in_court - found if query in in_court else set()
         for query, found in zip(queries, truth, strict=True)
     ]
-    gallery = pictures.add_all(path for path, _ in grocery("test")) + numbers
+    gallery = images.add_all(path for path, _ in grocery("test")) + numbers
     return LookSet("scenes, one court" if court else "scenes", queries, gallery, truth, junk)
 
 
@@ -244,7 +244,7 @@ def _stood_in(
     return scene
 
 
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
+def _jpeg(image: Image.Image, quality: int) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=quality)
+    image.save(file, "JPEG", quality=quality)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Local parts of a picture, whoever detects them, and a query's parts at several sizes."""
+"""Local features of an image, whoever detects them, and a query's parts at several sizes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders.features import LocalParts
+from glocal.encoders.features import LocalFeatures
 from glocal.encoders.onnx import OnnxEncoder
 
 QUERY_SCALES = (1.0, 0.7, 0.55, 0.4)
 """Sides of the query's input, as parts of the usual one.
 
-A thing that fills the query is often smaller in the picture it is looked for in. Networks see
+A thing that fills the query is often smaller in the image it is looked for in. Networks see
 detail at one size only, so the query is looked at again as it would be there; the gallery's
-pictures are not, and take no more room or time.
+images are not, and take no more room or time.
 """
 
 
 class Detector(Protocol):
-    """Finds local parts; safe to call from many threads at once."""
+    """Finds local features; safe to call from many threads at once."""
 
     @property
     def name(self) -> str:
@@ -30,18 +30,18 @@ class Detector(Protocol):
 
     @property
     def area(self) -> int:
-        """Pixels a picture should have at least, or it is enlarged."""
+        """Pixels an image should have at least, or it is enlarged."""
         ...
 
-    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
-        """Parts of a picture, ``(h, w, 3)`` uint8 RGB upright, looked at ``scale`` times as large.
+    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalFeatures:
+        """Parts of an image, ``(h, w, 3)`` uint8 RGB upright, looked at ``scale`` times as large.
 
-        Whatever its size, a picture is first brought to the size the detector wants.
+        Whatever its size, an image is first brought to the size the detector wants.
         """
         ...
 
 
-class EncoderParts:
+class EncoderDetector:
     """The encoder's own parts, from the forward pass that makes the vector."""
 
     def __init__(self, encoder: OnnxEncoder) -> None:
@@ -49,19 +49,19 @@ class EncoderParts:
         self.area = encoder.card.area
         self.name = f"{encoder.card.name} v{encoder.card.version}"
 
-    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalParts:
+    def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalFeatures:
         """See `Detector`."""
         (features,) = self._encoder.encode([image], scale=scale)
-        return features.parts
+        return features.local
 
 
-def parts_at_sizes(
+def detect_at_scales(
     detector: Detector,
     image: NDArray[np.uint8],
     scales: Sequence[float] = QUERY_SCALES,
     *,
-    passed: LocalParts | None = None,
-) -> LocalParts:
+    passed: LocalFeatures | None = None,
+) -> LocalFeatures:
     """A query's parts, looked at in several sizes and taken together.
 
     Args:
@@ -71,7 +71,7 @@ def parts_at_sizes(
         passed: what an encoder found at scale 1 when it made the query's vector; its own
             detector need not look again.
     """
-    known = passed if isinstance(detector, EncoderParts) else None
+    known = passed if isinstance(detector, EncoderDetector) else None
     return together(
         [
             known if known is not None and scale == 1 else detector.detect(image, scale=scale)
@@ -80,10 +80,10 @@ def parts_at_sizes(
     )
 
 
-def together(found: Sequence[LocalParts]) -> LocalParts:
-    """The parts of one picture from several looks at it."""
-    return LocalParts(
+def together(found: Sequence[LocalFeatures]) -> LocalFeatures:
+    """The parts of one image from several looks at it."""
+    return LocalFeatures(
         np.concatenate([parts.keypoints for parts in found]),
         np.concatenate([parts.descriptors for parts in found]),
-        np.concatenate([parts.strengths for parts in found]),
+        np.concatenate([parts.scores for parts in found]),
     )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from glocal.errors import DiskFullError, ImageError
 from glocal.learn import cache as cache_module
-from glocal.learn.cache import PictureCache, require_space
+from glocal.learn.cache import ImageCache, require_space
 
 
 def smooth(width, height, seed=0):
@@ -24,12 +24,12 @@ def files(tmp_path):
     for number, size in enumerate([(200, 100), (60, 50), (1000, 100), (10, 10)]):
         paths.append(tmp_path / f"{number}.png")
         smooth(*size, seed=number).save(paths[-1])
-    (tmp_path / "4.jpg").write_bytes(b"no picture at all")
+    (tmp_path / "4.jpg").write_bytes(b"no image at all")
     return [*paths, tmp_path / "4.jpg", tmp_path / "5.png"]
 
 
 def test_copies_are_small_and_alike(tmp_path, files):
-    cache = PictureCache(tmp_path / "cache", side=80)
+    cache = ImageCache(tmp_path / "cache", side=80)
     heard = []
     unfit = cache.fill(files, workers=2, progress=lambda *counts: heard.append(counts))
     assert heard == [(6, 6)]
@@ -50,7 +50,7 @@ def test_copies_are_small_and_alike(tmp_path, files):
 
 
 def test_a_second_run_copies_what_changed(tmp_path, files, monkeypatch):
-    PictureCache(tmp_path / "cache", side=80).fill(files, workers=1)
+    ImageCache(tmp_path / "cache", side=80).fill(files, workers=1)
     read = []
     real = cache_module.load
 
@@ -59,7 +59,7 @@ def test_a_second_run_copies_what_changed(tmp_path, files, monkeypatch):
         return real(path, **how)
 
     monkeypatch.setattr(cache_module, "load", spy)
-    again = PictureCache(tmp_path / "cache", side=80)
+    again = ImageCache(tmp_path / "cache", side=80)
     assert set(again.fill(files, workers=1)) == set(files[3:])
     assert read == []
     smooth(90, 300, seed=9).save(files[0])
@@ -71,25 +71,25 @@ def test_a_second_run_copies_what_changed(tmp_path, files, monkeypatch):
 @pytest.mark.parametrize("torn", ["index", "pack", "both"])
 def test_a_kill_costs_the_last_copies_only(tmp_path, files, torn):
     folder = tmp_path / "cache"
-    PictureCache(folder, side=80).fill(files[:3], workers=1)
-    pack, index = folder / "pictures-80.pack", folder / "pictures-80.jsonl"
+    ImageCache(folder, side=80).fill(files[:3], workers=1)
+    pack, index = folder / "images-80.pack", folder / "images-80.jsonl"
     if torn != "pack":
         os.truncate(index, index.stat().st_size - 5)
     if torn != "index":
         os.truncate(pack, pack.stat().st_size - 5)
-    cache = PictureCache(folder, side=80)
+    cache = ImageCache(folder, side=80)
     assert cache.read(files[1]).shape == (50, 60, 3)
     with pytest.raises(ImageError):
         cache.read(files[2])
     assert cache.fill(files[:3], workers=1) == {}
-    for opened in (cache, PictureCache(folder, side=80)):
+    for opened in (cache, ImageCache(folder, side=80)):
         assert [opened.read(path).shape[0] for path in files[:3]] == [80, 50, 80]
     entries = [json.loads(line) for line in index.read_text().splitlines()]
     assert sum(entry["bytes"] for entry in entries) == pack.stat().st_size
 
 
 def test_threads_read_side_by_side(tmp_path, files):
-    cache = PictureCache(tmp_path / "cache", side=80)
+    cache = ImageCache(tmp_path / "cache", side=80)
     cache.fill(files, workers=2)
     expected = [cache.read(path) for path in files[:3]]
     with ThreadPoolExecutor(4) as pool:
@@ -105,12 +105,12 @@ def test_a_full_disk_is_named_beforehand(tmp_path):
 
 
 def test_a_disk_that_fills_up_is_named_and_gone_on_from(tmp_path, files, monkeypatch):
-    cache = PictureCache(tmp_path / "copies", side=50)
+    cache = ImageCache(tmp_path / "copies", side=50)
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_copy", lambda path: Unwritable(b"much"))
         with pytest.raises(DiskFullError, match=r"0\.png cannot be written.*No space.*--cache"):
             cache.fill(files[:3], workers=1)
-    again = PictureCache(tmp_path / "copies", side=50)
+    again = ImageCache(tmp_path / "copies", side=50)
     assert again.fill(files[:3], workers=1) == {}
     assert min(again.read(files[0]).shape[:2]) == 50
 

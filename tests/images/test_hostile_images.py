@@ -9,11 +9,11 @@ import zlib
 
 import numpy as np
 import pytest
-from picture_samples import DATA, FORMATS, encode, exif_of, pattern, sample
+from image_samples import DATA, FORMATS, encode, exif_of, pattern, sample
 from PIL import Image, WebPImagePlugin
 
 from glocal.errors import GlocalError, ImageError
-from glocal.images import Limits, Picture, load
+from glocal.images import Limits, LoadedImage, load
 from glocal.images.faults import as_image_error
 from glocal.images.jpeg import count_scans
 
@@ -108,7 +108,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     ],
     ids=["zTXt", "iCCP", "iTXt", "raw-exif", "eXIf"],
 )
-def test_bombs_in_png_chunks_give_the_picture_or_an_error(extra: bytes) -> None:
+def test_bombs_in_png_chunks_give_the_image_or_an_error(extra: bytes) -> None:
     data = sample("PNG")
     if extra[4:8] in (b"zTXt", b"iTXt", b"iCCP"):
         with pytest.raises(ImageError, match=r"damaged PNG: Decompressed data too large"):
@@ -147,7 +147,7 @@ def test_the_callers_own_pillow_limit_is_neither_used_nor_changed(
 
 @pytest.mark.parametrize("name", ["EPS", "PDF", "ICNS", "PCX", "SGI", "TGA", "ICO", "JPEG2000"])
 def test_formats_outside_the_list_are_not_opened(name: str) -> None:
-    with pytest.raises(ImageError, match="not a picture"):
+    with pytest.raises(ImageError, match="not an image"):
         load(encode(pattern(), name))
 
 
@@ -291,43 +291,43 @@ def with_checksums(data: bytes) -> bytes:
 
 
 def fuzz(format_name: str, count: int, seed: int) -> dict[str, int]:
-    """Load ``count`` mutations; return how many were pictures and how many were refused."""
+    """Load ``count`` mutations; return how many were images and how many were refused."""
     bases = fuzz_bases()
     others = [data for datas in bases.values() for data in datas]
     rng = np.random.default_rng([seed, FORMATS.index(format_name)])
-    outcome = {"pictures": 0, "refused": 0}
+    outcome = {"images": 0, "refused": 0}
     for number in range(count):
         data = mutated(bases[format_name][number % len(bases[format_name])], others, rng)
         min_side = [None, 1, 10][number % 3]
         began = time.monotonic()
         try:
-            picture = load(data, min_side=min_side, limits=SMALL)
+            image = load(data, min_side=min_side, limits=SMALL)
         except GlocalError as error:
             outcome["refused"] += 1
             said = str(error)
             assert 0 < len(said) < 200, said
             assert "object at" not in said, said
         else:
-            outcome["pictures"] += 1
-            assert isinstance(picture, Picture)
-            assert picture.array.dtype == np.uint8
-            assert picture.array.ndim == 3
-            assert picture.array.shape[2] == 3
-            assert min(picture.array.shape) >= 1
-            full = (picture.facts.height, picture.facts.width)
-            assert picture.array.shape[0] <= full[0]
-            assert picture.array.shape[1] <= full[1]
+            outcome["images"] += 1
+            assert isinstance(image, LoadedImage)
+            assert image.array.dtype == np.uint8
+            assert image.array.ndim == 3
+            assert image.array.shape[2] == 3
+            assert min(image.array.shape) >= 1
+            full = (image.facts.height, image.facts.width)
+            assert image.array.shape[0] <= full[0]
+            assert image.array.shape[1] <= full[1]
             least = min(*full) if min_side is None else min(min_side, *full)
-            assert min(picture.array.shape[:2]) >= least
+            assert min(image.array.shape[:2]) >= least
         assert time.monotonic() - began < 20, f"number {number} took too long"
     return outcome
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_mutated_files_give_a_picture_or_an_image_error(format_name: str) -> None:
+def test_mutated_files_give_a_image_or_an_image_error(format_name: str) -> None:
     outcome = fuzz(format_name, 300, seed=1)
     assert outcome["refused"] > 30
-    assert outcome["pictures"] > 3
+    assert outcome["images"] > 3
 
 
 @pytest.mark.slow

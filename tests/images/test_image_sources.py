@@ -6,10 +6,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from picture_samples import sample
+from image_samples import sample
 
 from glocal.errors import ImageError, ImageMissingError
-from glocal.images import Limits, is_picture_name, load, read_bytes
+from glocal.images import Limits, has_image_suffix, load, read_bytes
 from glocal.images import formats as formats_module
 from glocal.images import sources as sources_module
 
@@ -29,7 +29,7 @@ def test_missing_is_its_own_error(tmp_path: Path) -> None:
         with pytest.raises(ImageMissingError, match=r"(?m)^no such file$") as caught:
             load(path)
         assert isinstance(caught.value, FileNotFoundError)
-        assert caught.value.__notes__ == [f"picture: {path}"]
+        assert caught.value.__notes__ == [f"image: {path}"]
     (tmp_path / "file").touch()
     with pytest.raises(ImageMissingError):
         load(tmp_path / "file" / "photo.jpg")
@@ -145,11 +145,11 @@ def test_streams() -> None:
         load(closed)
 
 
-def test_picture_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_names(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.jpg", "A.JPEG", "b.HeIc", "x.tar.png", Path("d") / "e.avif"):
-        assert is_picture_name(name), name
+        assert has_image_suffix(name), name
     for name in ("jpg", ".jpg", "a.txt", "a.jpg.part", "a.svg", "a.pdf", "", "a."):
-        assert not is_picture_name(name), name
+        assert not has_image_suffix(name), name
     for installed in (True, False):
         monkeypatch.setattr(formats_module, "_reads_raw", lambda answer=installed: answer)
-        assert is_picture_name("a.CR2") is installed
+        assert has_image_suffix("a.CR2") is installed

@@ -1,9 +1,9 @@
-"""Small things in big pictures: by one vector, by the second look, by MUVERA and by MaxSim.
+"""Small things in big images: by one vector, by the second look, by MUVERA and by MaxSim.
 
-    python benchmarks/deep_search.py --pictures FOLDER... [--half 1]
+    python benchmarks/small_objects.py --images FOLDER... [--half 1]
 
 Flat things stand small and a little askew in wallpapers, among Grocery's training photos; see
-`look_sets`. Settings were chosen on half 0, half 1 reports.
+`verification_sets`. Settings were chosen on half 0, half 1 reports.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import EncoderParts, LocalParts, load_encoder, parts_at_sizes
-from glocal.encoders.local_parts import QUERY_SCALES
-from glocal.gallery.deep import DEEP_SCALES
-from glocal.gallery.second_look import VERIFIED
+from glocal.encoders import EncoderDetector, LocalFeatures, detect_at_scales, load_encoder
+from glocal.encoders.local_features import QUERY_SCALES
+from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
+from glocal.gallery.verifier import VERIFIED
 from glocal.images import load
 from glocal.ranking.calibration import Calibration, calibrations
 from glocal.ranking.muvera import FixedEncoding, max_similarities
 from glocal.ranking.verification import verify
-from look_pairs import Known, index
-from look_sets import Pictures, objects, wallpapers
+from verification_pairs import Known, index
+from verification_sets import Images, objects, wallpapers
 
 Order = NDArray[np.intp]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="wallpapers")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="wallpapers")
     parser.add_argument("--half", type=int, choices=(0, 1), default=1)
-    parser.add_argument("--scales", type=float, nargs="+", default=DEEP_SCALES)
+    parser.add_argument("--scales", type=float, nargs="+", default=SMALL_OBJECT_SCALES)
     options = parser.parse_args()
     encoder = load_encoder()
-    detector = EncoderParts(encoder)
+    detector = EncoderDetector(encoder)
     calibration = calibrations()[detector.name]
-    pictures = Pictures()
-    made = objects(pictures, wallpapers(options.pictures), options.half)
-    known = index(pictures, encoder)
+    images = Images()
+    made = objects(images, wallpapers(options.images), options.half)
+    known = index(images, encoder)
     gallery = np.array(list(dict.fromkeys(made.gallery)))
     local = [known.parts(number, calibration).descriptors for number in gallery]
     encoding = FixedEncoding(local[0].shape[1])
@@ -48,12 +48,12 @@ def main() -> None:
     places: dict[str, list[int]] = {}
     spent: dict[str, float] = {}
     for query, truth, junk in zip(made.queries, made.truth, made.junk, strict=True):
-        image = load(pictures.sources[query], min_side=320).array
+        image = load(images.sources[query], min_side=320).array
         right = np.isin(gallery, list(truth))
         allowed = ~np.isin(gallery, [*junk, query])
         vector = np.where(allowed, known.vectors[gallery] @ known.vectors[query], -2)
         looks = [
-            detector.detect(image, scale=scale).stronger_than(calibration.min_strength)
+            detector.detect(image, scale=scale).scored_above(calibration.min_score)
             for scale in options.scales
         ]
         started = time.perf_counter()
@@ -62,14 +62,14 @@ def main() -> None:
         fixed = np.max([encoded @ encoding.encode_query(x.descriptors) for x in looks], axis=0)
         by_vector, by_parts = np.argsort(-vector), np.argsort(-np.where(allowed, maxsim, -2))
         by_code = np.argsort(-np.where(allowed, fixed, -2))
-        query_parts = parts_at_sizes(detector, image, QUERY_SCALES)
-        deep_parts = parts_at_sizes(detector, image, (*QUERY_SCALES, min(options.scales)))
+        query_features = detect_at_scales(detector, image, QUERY_SCALES)
+        deep_parts = detect_at_scales(detector, image, (*QUERY_SCALES, min(options.scales)))
         orders = {
             "vector": by_vector,
             "MUVERA": by_code,
             "MaxSim of all": by_parts,
             "vector, verified": verified(
-                query_parts,
+                query_features,
                 by_vector[:VERIFIED],
                 vector,
                 gallery,
@@ -84,8 +84,8 @@ def main() -> None:
         for name, order in orders.items():
             hit = np.flatnonzero(right[order])
             places.setdefault(name, []).append(int(hit[0]) if len(hit) else len(gallery))
-    print(f"{len(made.queries)} queries, {len(gallery)} pictures, sizes {options.scales}")
-    print("| way | R@1 | in the first 50 | ms a thousand pictures |\n| --- | ---: | ---: | ---: |")
+    print(f"{len(made.queries)} queries, {len(gallery)} images, sizes {options.scales}")
+    print("| way | R@1 | in the first 50 | ms a thousand images |\n| --- | ---: | ---: | ---: |")
     for name, found in places.items():
         first, fifty = (100 * np.mean(np.array(found) < n) for n in (1, 50))
         ms = 1e6 * spent[name] / len(made.queries) / len(gallery) if name in spent else 0.0
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def verified(
-    query: LocalParts,
+    query: LocalFeatures,
     numbers: Order,
     vector: NDArray[np.float32],
     gallery: Order,
@@ -101,15 +101,15 @@ def verified(
     size: tuple[int, int],
     calibration: Calibration,
 ) -> Order:
-    query = query.stronger_than(calibration.min_strength)
+    query = query.scored_above(calibration.min_score)
     excess = []
     for number in numbers:
-        picture = int(gallery[number])
+        image = int(gallery[number])
         found = verify(
             query,
-            known.parts(picture, calibration),
+            known.parts(image, calibration),
             size,
-            known.sizes[picture],
+            known.sizes[image],
             calibration.settings,
         )
         excess.append(calibration.excess(found))

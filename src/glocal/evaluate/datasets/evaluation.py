@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture of a data set.
+    """One image of a data set.
 
     Attributes:
-        path: of its file, which may turn out to be missing or no picture.
-        region: x, y, width, height in pixels of the upright picture, where only that part counts.
+        path: of its file, which may turn out to be missing or no image.
+        region: x, y, width, height in pixels of the upright image, where only that part counts.
     """
 
     path: Path
@@ -25,7 +25,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
+class Report:
     """What a protocol says of a model's vectors.
 
     Attributes:
@@ -41,7 +41,7 @@ class Judgement:
     goodness: NDArray[np.float64]
 
 
-class Trial(Protocol):
+class Evaluation(Protocol):
     """A data set under a protocol."""
 
     @property
@@ -64,11 +64,11 @@ class Trial(Protocol):
         """What the goodness of a query is."""
         ...
 
-    def judge(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Judgement:
+    def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
         """Judge vectors.
 
         Args:
-            queries: ``(q, d)`` rows of unit length; of nan where a picture could not be read.
+            queries: ``(q, d)`` rows of unit length; of nan where an image could not be read.
             gallery: ``(n, d)`` likewise.
         """
         ...

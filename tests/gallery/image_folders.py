@@ -1,4 +1,4 @@
-"""Folders of small pictures that no two are alike, made in a moment."""
+"""Folders of small images that no two are alike, made in a moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def pixels(seed: int, width: int = 32, height: int = 24) -> np.ndarray:
     return np.kron(blocks, np.ones((8, 8, 1), np.uint8))
 
 
-def picture(
+def image(
     seed: int,
     kind: str = "JPEG",
     *,
@@ -24,7 +24,7 @@ def picture(
     taken: str | None = None,
     camera: str | None = None,
 ) -> bytes:
-    """An encoded picture; the same arguments give the same bytes."""
+    """An encoded image; the same arguments give the same bytes."""
     exif = Image.Exif()
     if camera:
         exif[0x0110] = camera
@@ -36,13 +36,13 @@ def picture(
     return file.getvalue()
 
 
-def write_pictures(folder: Path, count: int, first: int = 0) -> list[Path]:
-    """Write pictures with the seeds from `first` on, every third one a PNG."""
+def write_images(folder: Path, count: int, first: int = 0) -> list[Path]:
+    """Write images with the seeds from `first` on, every third one a PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for seed in range(first, first + count):
         kind, ending = ("PNG", ".png") if seed % 3 == 0 else ("JPEG", ".jpg")
         path = folder / f"p{seed:04d}{ending}"
-        path.write_bytes(picture(seed, kind))
+        path.write_bytes(image(seed, kind))
         paths.append(path)
     return paths

@@ -1,4 +1,4 @@
-"""How good a model is while it is trained: retrieval on pictures held out."""
+"""How good a model is while it is trained: retrieval on images held out."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def input_card(side: int, everything: dict[str, Any] | None = None) -> Card:
     return Card("being trained", 1, "", 1, side * side, 32, 4.0, everything or {})
 
 
-def model_pictures(pictures: Iterable[Pixels], side: int, device: torch.device) -> Iterable[Any]:
-    """Pictures ``(h, w, 3)`` as a model takes them, one at a time, each of its own shape."""
+def model_images(images: Iterable[Pixels], side: int, device: torch.device) -> Iterable[Any]:
+    """Images ``(h, w, 3)`` as a model takes them, one at a time, each of its own shape."""
     card = input_card(side)
-    for picture in pictures:
-        pixels = torch.from_numpy(np.array(fit(picture, card)))  # torch wants to be able to write
+    for image in images:
+        pixels = torch.from_numpy(np.array(fit(image, card)))  # torch wants to be able to write
         yield pixels.to(device).permute(0, 3, 1, 2).float() / 255
 
 
 @torch.no_grad()
 def vectors_of(
-    model: Model, pictures: Iterable[Pixels], *, side: int, pooled: bool
+    model: Model, images: Iterable[Pixels], *, side: int, pooled: bool
 ) -> NDArray[np.float32]:
-    """Vectors ``(n, d)`` of pictures as the finished model would see them.
+    """Vectors ``(n, d)`` of images as the finished model would see them.
 
     Args:
         model: in evaluation mode.
-        pictures: ``(h, w, 3)`` uint8.
+        images: ``(h, w, 3)`` uint8.
         side: of the finished model's input.
         pooled: give the features before the head's last map, where it has such.
     """
     device = next(model.parameters()).device
     head = model.head
     found = []
-    for image in model_pictures(pictures, side, device):
+    for image in model_images(images, side, device):
         maps = model.backbone(image)
         before = head.pooled(maps) if pooled and isinstance(head, Pooled) else None
         vector: Tensor = head(maps).vector if before is None else before
@@ -58,14 +58,14 @@ def vectors_of(
     return np.stack(found)
 
 
-class Judge:
-    """Retrieval on held-out pictures, with labels, by altered copies, or both.
+class Evaluator:
+    """Retrieval on held-out images, with labels, by altered copies, or both.
 
     Args:
-        read: makes a picture of its number.
-        labelled: numbers of held-out pictures with labels.
+        read: makes an image of its number.
+        labelled: numbers of held-out images with labels.
         labels: of these.
-        copied: numbers of held-out pictures that are to be found by an altered copy.
+        copied: numbers of held-out images that are to be found by an altered copy.
         alter: makes the copies, always the same ones.
         seed: of the copies.
     """
@@ -92,7 +92,7 @@ class Judge:
         """Mean average precision of each kind, and ``mAP``, their mean.
 
         Args:
-            encode: makes vectors ``(n, d)`` of pictures.
+            encode: makes vectors ``(n, d)`` of images.
         """
         figures = {}
         if len(self.labelled):

@@ -1,4 +1,4 @@
-"""Encodes the pictures of `look_sets` and verifies each query's best candidates."""
+"""Encodes the images of `verification_sets` and verifies each query's best candidates."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import LocalParts, OnnxEncoder, parts_at_sizes
-from glocal.encoders.local_parts import QUERY_SCALES, Detector
-from glocal.gallery.parts import pack, unpack
-from glocal.gallery.second_look import CLOSER, VERIFIED, Seen, closer
+from glocal.encoders import LocalFeatures, OnnxEncoder, detect_at_scales
+from glocal.encoders.local_features import QUERY_SCALES, Detector
+from glocal.gallery.packed_features import pack, unpack
 from glocal.gallery.thumbnails import shrink, to_jpeg
+from glocal.gallery.verifier import CLOSER, VERIFIED, Verified, closer
 from glocal.images import load
 from glocal.ranking.alignment import LEAST_EXCESS
 from glocal.ranking.calibration import Calibration
@@ -21,33 +21,33 @@ from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.registry import TOP as RERANKED
 from glocal.ranking.registry import Rerank
 from glocal.ranking.verification import Verification, verify
-from look_sets import LookSet, Pictures
+from verification_sets import Images, LookSet
 
 TOP = VERIFIED
 
 
 @dataclass
 class Known:
-    """What a gallery would hold of every picture; parts as packed bytes."""
+    """What a gallery would hold of every image; parts as packed bytes."""
 
     vectors: NDArray[np.float32]
     sizes: list[tuple[int, int]]
     packed: list[bytes]
 
-    def parts(self, number: int, calibration: Calibration) -> LocalParts:
-        return unpack(self.packed[number]).stronger_than(calibration.min_strength)
+    def parts(self, number: int, calibration: Calibration) -> LocalFeatures:
+        return unpack(self.packed[number]).scored_above(calibration.min_score)
 
 
-def index(pictures: Pictures, encoder: OnnxEncoder, detector: Detector | None = None) -> Known:
-    """Every picture's vector and parts; by default the encoder's own."""
-    known = Known(np.empty((len(pictures.sources), encoder.dim), np.float32), [], [])
-    for number, source in enumerate(pictures.sources):
-        picture = load(source, min_side=416 if detector else 320)
-        (features,) = encoder.encode([picture.array])
+def index(images: Images, encoder: OnnxEncoder, detector: Detector | None = None) -> Known:
+    """Every image's vector and parts; by default the encoder's own."""
+    known = Known(np.empty((len(images.sources), encoder.dim), np.float32), [], [])
+    for number, source in enumerate(images.sources):
+        image = load(source, min_side=416 if detector else 320)
+        (features,) = encoder.encode([image.array])
         known.vectors[number] = features.vector
-        known.sizes.append((picture.facts.width, picture.facts.height))
-        parts = detector.detect(picture.array) if detector else features.parts
-        known.packed.append(pack(parts, to_jpeg(shrink(picture.array))))
+        known.sizes.append((image.facts.width, image.facts.height))
+        parts = detector.detect(image.array) if detector else features.local
+        known.packed.append(pack(parts, to_jpeg(shrink(image.array))))
     return known
 
 
@@ -71,7 +71,7 @@ class Pairs:
 
 def verify_set(
     made: LookSet,
-    pictures: Pictures,
+    images: Images,
     known: Known,
     detector: Detector,
     calibration: Calibration,
@@ -91,9 +91,9 @@ def verify_set(
             again = rerank(known.vectors[query], known.vectors[allowed[top]])
             order[:RERANKED] = top[np.argsort(-again, kind="stable")]
         best = allowed[order[:TOP]]
-        image = load(pictures.sources[query], min_side=416).array
+        image = load(images.sources[query], min_side=416).array
         started = time.perf_counter()
-        parts = parts_at_sizes(detector, image, scales).stronger_than(calibration.min_strength)
+        parts = detect_at_scales(detector, image, scales).scored_above(calibration.min_score)
         spent["parts"] += time.perf_counter() - started
         started = time.perf_counter()
         found.append(
@@ -115,8 +115,8 @@ def verify_set(
         seen = {}
         excess = np.array([calibration.excess(one) for one in found[-1]])
         for place in np.argsort(-calibration.combine(rough[-1], excess), kind="stable"):
-            first = Seen(
-                calibration.judge(found[-1][place], float(score[-1][place])), found[-1][place]
+            first = Verified(
+                calibration.evaluate(found[-1][place], float(score[-1][place])), found[-1][place]
             )
             if (
                 len(seen) < CLOSER

@@ -1,4 +1,4 @@
-"""The second look as a search's user meets it: with the bundled model, on pictures made here."""
+"""The second look as a search's user meets it: with the bundled model, on images made here."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from glocal.cli.demo_photos import gather
 from glocal.encoders import load_encoder
 from glocal.errors import ModelError, ModelMismatchError, QueryError, RankingError
 from glocal.gallery import Gallery
-from glocal.gallery.parts import pack
-from glocal.ranking.registry import PART_RERANKINGS, RERANKINGS
+from glocal.gallery.packed_features import pack
+from glocal.ranking.registry import LOCAL_RERANKINGS, RERANKINGS
 
 FIELDS = {
     "inliers",
@@ -31,17 +31,17 @@ FIELDS = {
 def busy(seed: int, height: int = 300, width: int = 400) -> np.ndarray:
     """Blocks of many sizes, none like another."""
     rng = np.random.default_rng(seed)
-    picture = np.full((height, width, 3), rng.integers(60, 190, 3), np.uint8)
+    image = np.full((height, width, 3), rng.integers(60, 190, 3), np.uint8)
     for _ in range(150):
         x, y = rng.integers(0, width), rng.integers(0, height)
         w, h = rng.integers(4, 60, 2)
-        picture[y : y + h, x : x + w] = rng.integers(0, 255, 3)
-    return picture
+        image[y : y + h, x : x + w] = rng.integers(0, 255, 3)
+    return image
 
 
-def save(path: Path, picture: np.ndarray) -> Path:
+def save(path: Path, image: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, quality=92)
+    Image.fromarray(image).save(path, quality=92)
     return path
 
 
@@ -61,7 +61,7 @@ def gallery(photos: Path, tmp_path: Path) -> Iterator[Gallery]:
 
 
 def cropped(seed: int) -> np.ndarray:
-    """The middle of a picture, darker."""
+    """The middle of an image, darker."""
     return (busy(seed)[40:260, 60:350] * 0.8).astype(np.uint8)
 
 
@@ -114,18 +114,18 @@ def test_a_blank_query_is_a_query(gallery: Gallery, grey: int) -> None:
     assert all(hit.evidence["homography"] is None for hit in result)
 
 
-def test_pictures_without_parts_are_found_and_can_be_given_some(
+def test_images_without_parts_are_found_and_can_be_given_some(
     gallery: Gallery, photos: Path
 ) -> None:
     before = gallery.search(cropped(3))
     with sqlite3.connect(gallery.folder / "catalog.sqlite") as catalog:
         catalog.execute("DELETE FROM parts")
     catalog.close()
-    assert gallery.info().without_parts == 12
+    assert gallery.info().without_local_features == 12
     assert {hit.path for hit in gallery.search(cropped(3), limit=12)} == set(photos.iterdir())
     assert all(hit.evidence == {} for hit in gallery.search(cropped(3)))
     assert gallery.complete() == 12
-    assert gallery.info().without_parts == 0
+    assert gallery.info().without_local_features == 0
     assert gallery.search(cropped(3)).hits == before.hits
     assert gallery.complete() == 0
 
@@ -138,7 +138,7 @@ def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos:
     catalog.close()
     save(path, busy(51))
     assert gallery.complete() == 12
-    assert gallery.info().without_parts == 1
+    assert gallery.info().without_local_features == 1
 
 
 def test_another_detector(gallery: Gallery, photos: Path, tmp_path: Path) -> None:
@@ -165,10 +165,10 @@ def test_stored_parts_are_the_encoders(gallery: Gallery, photos: Path) -> None:
     from glocal.images import load
 
     encoder = load_encoder()
-    picture = load(photos / "02.jpg", min_pixels=encoder.card.area)
-    (features,) = encoder.encode([picture.array])
+    image = load(photos / "02.jpg", min_pixels=encoder.card.area)
+    (features,) = encoder.encode([image.array])
     stored = gallery.features(photos / "02.jpg")
-    assert pack(stored.parts) == pack(features.parts)
+    assert pack(stored.local) == pack(features.local)
 
 
 @pytest.mark.parametrize("name", RERANKINGS)
@@ -183,12 +183,12 @@ def test_rerankings_keep_what_was_found(gallery: Gallery, photos: Path, name: st
     assert all(hit.score == scores[hit.path] for hit in plain)
 
 
-@pytest.mark.parametrize("name", PART_RERANKINGS)
+@pytest.mark.parametrize("name", LOCAL_RERANKINGS)
 def test_rerankings_by_parts(gallery: Gallery, photos: Path, name: str) -> None:
     result = gallery.search(cropped(3), limit=12, rank=name)
     assert {hit.path for hit in result} == set(photos.iterdir())
     assert result.hits[0].path.name == "03.jpg"
-    with pytest.raises(QueryError, match=f"{name} compares local parts: it needs --verify"):
+    with pytest.raises(QueryError, match=f"{name} compares local features: it needs --verify"):
         gallery.search(cropped(3), rank=name, verify=False)
 
 
@@ -199,7 +199,7 @@ def test_neighbours_come_before_a_verification_unless_it_is_deep(gallery: Galler
 
     assert stages() == {"rerank", "verify"}
     assert stages(rank="none") == {"verify"}
-    assert stages(deep=True) == {"verify"}
+    assert stages(small_objects=True) == {"verify"}
     assert stages(verify=False) == set()
     assert stages(verify=False, rank="dba") == {"rerank"}
 
@@ -230,15 +230,15 @@ def test_a_deep_search_finds_what_is_small(crowd: tuple[Path, Path], tmp_path: P
     query, street = crowd
     with Gallery(tmp_path / "gallery") as gallery:
         gallery.add(street.parent.parent)
-        best, *_ = result = gallery.search(query, deep=True).hits
+        best, *_ = result = gallery.search(query, small_objects=True).hits
         assert best.path == street
         assert best.evidence["inliers"] >= 8
         middle = np.array(best.evidence["homography"]) @ [0.5, 0.5, 1]
         assert middle[:2] / middle[2] == pytest.approx([1010 / 1200, 660 / 800], abs=0.05)
         assert [hit.rank for hit in result] == list(range(1, 11))
-        everything = gallery.search(query, deep=True, limit=1000)
+        everything = gallery.search(query, small_objects=True, limit=1000)
         assert len({hit.path for hit in everything}) == len(everything) == gallery.info().files
-        places = gallery.search(query, deep=True, where=f"folder = {street.parent}")
+        places = gallery.search(query, small_objects=True, where=f"folder = {street.parent}")
         assert {hit.path for hit in places} == set(street.parent.iterdir())
         with pytest.raises(QueryError, match="needs --verify"):
-            gallery.search(query, deep=True, verify=False)
+            gallery.search(query, small_objects=True, verify=False)

@@ -1,11 +1,11 @@
 """Fit src/glocal/ranking/calibration.json again: what a detector's matches are worth.
 
-    python benchmarks/calibrate_second_look.py --pictures FOLDER... [--detector NAME]
+    python benchmarks/calibrate_verification.py --images FOLDER... [--detector NAME]
 
-FOLDER: unpacked wallpapers, see `look_sets`. Fitted on re-shot copies and on cartons of Grocery's
+FOLDER: unpacked wallpapers, see `verification_sets`. Fitted on re-shot copies and on cartons of Grocery's
 training photos, each query with its 50 best candidates by vector: pairs that the vector confuses.
 The other half of the originals, Grocery's test photos, real views and the scenes have no part in
-it; ``benchmarks/second_look.py`` judges by those.
+it; ``benchmarks/verification.py`` judges by those.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import Detector, EncoderParts, OnnxEncoder, load_encoder
-from glocal.encoders.local_parts import QUERY_SCALES
+from glocal.encoders import Detector, EncoderDetector, OnnxEncoder, load_encoder
+from glocal.encoders.local_features import QUERY_SCALES
 from glocal.encoders.sift import Sift
 from glocal.encoders.xfeat import XFeat
 from glocal.ranking.calibration import FILE, Calibration, Logistic, write_calibration
 from glocal.ranking.verification import Settings
-from look_pairs import Known, Pairs, index, verify_set
-from look_sets import LookSet, Pictures, copies, products, wallpapers
+from verification_pairs import Known, Pairs, index, verify_set
+from verification_sets import Images, LookSet, copies, products, wallpapers
 
 Array = NDArray[np.float64]
 ABSENT = 0.005  # of queries without an answer, those that may be given one: half of what is allowed
 COPY_PRECISION = 0.99
 _UNFITTED = Logistic(0.0, (0.0,) * 5)
 
-# Chosen by hand on the sets of `look_sets`; docs/decisions.md has the measurements.
+# Chosen by hand on the sets of `verification_sets`; docs/decisions.md has the measurements.
 STARTS: dict[str, Calibration] = {
     "own": Calibration(
         Settings(min_similarity=0.5, tolerance=14 / 320),
-        min_strength=30.0,  # a blank picture's borders give up to 28, photos from 42 on
+        min_score=30.0,  # a blank image's borders give up to 28, photos from 42 on
         floor=2.0,
         per_match=0.1,
         order_weight=0.3,
@@ -46,12 +46,10 @@ STARTS: dict[str, Calibration] = {
         copy_from=1.0,
     ),
 }
-STARTS["xfeat"] = replace(
-    STARTS["own"], settings=Settings(0.7, 5 / 320), min_strength=0.01, floor=4.0
-)
-STARTS["sift"] = replace(STARTS["own"], settings=Settings(0.8, 4 / 320), min_strength=0.0)
+STARTS["xfeat"] = replace(STARTS["own"], settings=Settings(0.7, 5 / 320), min_score=0.01, floor=4.0)
+STARTS["sift"] = replace(STARTS["own"], settings=Settings(0.8, 4 / 320), min_score=0.0)
 DETECTORS: dict[str, tuple[Callable[[OnnxEncoder], Detector], tuple[float, ...]]] = {
-    "own": (EncoderParts, QUERY_SCALES),
+    "own": (EncoderDetector, QUERY_SCALES),
     "xfeat": (lambda _: XFeat(), (1.0, 0.7, 0.5, 0.35, 0.25)),
     "sift": (lambda _: Sift(), (1.0,)),
 }
@@ -140,23 +138,21 @@ def gather(
     encoder = load_encoder()
     make, scales = DETECTORS[name]
     detector = make(encoder)
-    pictures = Pictures()
-    sets = [copies(pictures, walls, 0), products(pictures, "train", 4)]
-    known = index(pictures, encoder, None if name == "own" else detector)
-    pairs = [(s, verify_set(s, pictures, known, detector, start, scales)) for s in sets]
+    images = Images()
+    sets = [copies(images, walls, 0), products(images, "train", 4)]
+    known = index(images, encoder, None if name == "own" else detector)
+    pairs = [(s, verify_set(s, images, known, detector, start, scales)) for s in sets]
     return detector.name, pairs, known
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="wallpapers")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="wallpapers")
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
     parser.add_argument("--output", type=Path, default=FILE)
     options = parser.parse_args()
     start = STARTS[options.detector]
-    name, ((_, made), (_, cartons)), _ = gather(
-        options.detector, wallpapers(options.pictures), start
-    )
+    name, ((_, made), (_, cartons)), _ = gather(options.detector, wallpapers(options.images), start)
     calibration = calibrate(start, made, cartons)
     write_calibration(options.output, name, calibration)
     print(name, calibration)

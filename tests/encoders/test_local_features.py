@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glocal.encoders import EncoderParts, LocalParts, load_encoder, parts_at_sizes
+from glocal.encoders import EncoderDetector, LocalFeatures, detect_at_scales, load_encoder
 from glocal.encoders.sift import Sift
 from glocal.encoders.xfeat import XFeat
 from glocal.errors import ModelError
-from glocal.gallery.parts import pack, unpack
+from glocal.gallery.packed_features import pack, unpack
 from glocal.ranking.calibration import calibration_for
 from glocal.ranking.verification import Settings, verify
 
 
 def detectors():
-    yield "own", lambda: EncoderParts(load_encoder())
+    yield "own", lambda: EncoderDetector(load_encoder())
     yield "xfeat", XFeat
     yield "sift", lambda: pytest.importorskip("cv2") and Sift()
 
@@ -27,22 +27,22 @@ def detector(request):
 def busy(seed: int, height: int = 300, width: int = 400) -> np.ndarray:
     """Blocks and dots of many sizes, none like another."""
     rng = np.random.default_rng(seed)
-    picture = np.full((height, width, 3), rng.integers(60, 190, 3), np.uint8)
+    image = np.full((height, width, 3), rng.integers(60, 190, 3), np.uint8)
     for _ in range(150):
         x, y = rng.integers(0, width), rng.integers(0, height)
         w, h = rng.integers(4, 60, 2)
-        picture[y : y + h, x : x + w] = rng.integers(0, 255, 3)
-    return picture
+        image[y : y + h, x : x + w] = rng.integers(0, 255, 3)
+    return image
 
 
 def test_parts_are_sound_and_fit_into_sixteen_kilobytes(detector):
     parts = detector.detect(busy(0))
     assert len(parts) > 50
-    assert parts.keypoints.dtype == parts.descriptors.dtype == parts.strengths.dtype == np.float32
+    assert parts.keypoints.dtype == parts.descriptors.dtype == parts.scores.dtype == np.float32
     assert parts.keypoints.min() >= 0
     assert parts.keypoints.max() <= 1
     np.testing.assert_allclose(np.linalg.norm(parts.descriptors, axis=1), 1, atol=1e-3)
-    assert np.all(np.diff(parts.strengths) <= 0)
+    assert np.all(np.diff(parts.scores) <= 0)
     packed = pack(parts)
     assert len(packed) <= 16 * 1024
     back = unpack(packed)
@@ -52,12 +52,12 @@ def test_parts_are_sound_and_fit_into_sixteen_kilobytes(detector):
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (40, 40)])
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_tiny_and_blank_pictures_are_pictures(detector, shape, grey):
+def test_tiny_and_blank_images_are_images(detector, shape, grey):
     parts = detector.detect(np.full((*shape, 3), grey, np.uint8))
     assert np.isfinite(parts.descriptors).all()
     calibration = calibration_for(detector.name)
     if calibration is not None:
-        assert len(parts.stronger_than(calibration.min_strength)) == 0
+        assert len(parts.scored_above(calibration.min_score)) == 0
 
 
 def photo(name: str, width: int, height: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_the_same_thing_small_in_a_corner_is_verified(detector):
     scene[60:210, 500:700] = thing[::2, ::2]
     calibration = calibration_for(detector.name)
     settings = calibration.settings if calibration else Settings(0.7, 0.03)
-    query = parts_at_sizes(detector, thing)
+    query = detect_at_scales(detector, thing)
     found = verify(query, detector.detect(scene), (400, 300), (800, 600), settings)
     assert found.homography is not None
     middle = found.homography @ [0.5, 0.5, 1]
@@ -83,19 +83,19 @@ def test_the_same_thing_small_in_a_corner_is_verified(detector):
 
 
 def test_several_sizes_are_the_single_ones_together(detector):
-    picture = busy(4)
-    together = parts_at_sizes(detector, picture, (1.0, 0.5))
-    one, half = detector.detect(picture), detector.detect(picture, scale=0.5)
+    image = busy(4)
+    together = detect_at_scales(detector, image, (1.0, 0.5))
+    one, half = detector.detect(image), detector.detect(image, scale=0.5)
     assert len(together) == len(one) + len(half)
     np.testing.assert_array_equal(together.descriptors[: len(one)], one.descriptors)
     np.testing.assert_array_equal(together.keypoints[len(one) :], half.keypoints)
 
 
 def test_weak_parts_are_left_out():
-    strengths = np.array([3, 2, 1], np.float32)
-    parts = LocalParts(np.zeros((3, 2), np.float32), np.eye(3, dtype=np.float32), strengths)
-    assert parts.stronger_than(2).strengths.tolist() == [3]
-    assert len(parts.stronger_than(9)) == 0
+    scores = np.array([3, 2, 1], np.float32)
+    parts = LocalFeatures(np.zeros((3, 2), np.float32), np.eye(3, dtype=np.float32), scores)
+    assert parts.scored_above(2).scores.tolist() == [3]
+    assert len(parts.scored_above(9)) == 0
 
 
 def test_a_model_that_is_no_detector_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Reading a search out of a request: a form with pictures, or JSON."""
+"""Reading a search out of a request: a form with images, or JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FILES = frozenset({"image", "against"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """A search as it came: the fields, and the uploaded pictures for and against."""
+    """A search as it came: the fields, and the uploaded images for and against."""
 
     question: Question
     images: tuple[bytes, ...]
@@ -63,17 +63,17 @@ async def read_form(request: Request, settings: Settings) -> list[tuple[str, str
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
-        raise ProblemError(415, "send multipart/form-data with pictures, or application/json")
+        raise ProblemError(415, "send multipart/form-data with images, or application/json")
     most = settings.limits.max_bytes
     try:
         async with request.form(
-            max_files=settings.most_pictures, max_fields=100, max_part_size=_JSON_BYTES
+            max_files=settings.most_images, max_fields=100, max_part_size=_JSON_BYTES
         ) as form:
             parts: list[tuple[str, str | bytes]] = []
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
                     if (value.size or 0) > most:
-                        raise ProblemError(413, f"a picture may have {most / 2**20:.0f} MiB")
+                        raise ProblemError(413, f"an image may have {most / 2**20:.0f} MiB")
                     parts.append((name, await value.read()))
                 else:
                     parts.append((name, value))

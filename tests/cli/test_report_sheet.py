@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glocal.cli.trial_sheet import SHOWN, chosen
+from glocal.cli.report_sheet import SHOWN, chosen
 
 
 def test_few_queries_are_shown_once() -> None:
