@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
+from glocal.encoders.hashes import file_sha256 as file_sha256
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.errors import MissingExtraError, ModelError
 
@@ -73,19 +73,6 @@ def _download(repository: str, file: str, revision: str | None) -> Path:
     except Exception as error:  # network, names, disk: its errors share no base
         reason = str(error).strip().splitlines()[0][:300]
         raise ModelError(f"model {repository} ({file}) cannot be fetched: {reason}") from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror}") from error
 
 
 def load_encoder(

@@ -77,14 +77,14 @@ class Model(nn.Module):
 class EncoderGraph(nn.Module):
     """A model with the inputs and outputs of glocal's ONNX files.
 
-    Pixels go in as they are decoded, ``image`` uint8 ``(1, H, W, 3)`` RGB; out come ``vector``
-    ``(d,)``, ``keypoints`` ``(m, 2)``, ``descriptors`` ``(m, e)`` and ``strengths`` ``(m,)``, all
-    float32, in the order of `OUTPUTS`. Where the head can tell what each place of the image
-    adds to the vector, ``contributions`` ``(h, w, d)`` follow, whose sum is the vector.
+    The input is an image as it is decoded: ``image`` uint8 ``(1, H, W, 3)`` RGB. The outputs are
+    ``vector`` ``(d,)``, ``keypoints`` ``(m, 2)``, ``descriptors`` ``(m, e)`` and ``scores``
+    ``(m,)``, all float32, in the order of `OUTPUTS`. Where the head can tell what each cell of the
+    feature map adds to the vector, ``contributions`` ``(h, w, d)`` follow, whose sum is the vector.
     """
 
     INPUT = "image"
-    OUTPUTS = ("vector", "keypoints", "descriptors", "strengths")
+    OUTPUTS = ("vector", "keypoints", "descriptors", "scores")
     CONTRIBUTIONS = "contributions"
 
     def __init__(self, model: Model) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch import nn  # noqa: E402
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models  # noqa: E402
 from glocal.errors import DiskFullError, LearnError, ModelError  # noqa: E402
 from glocal.learn.collection import Sample  # noqa: E402
-from glocal.learn.delivery import deliver, half_path  # noqa: E402
+from glocal.learn.delivery import deliver, half_path, name_space  # noqa: E402
 from glocal.learn.export import compare, export, fold_norms, halve, write_model  # noqa: E402
 from glocal.learn.finishing import choose_fitting, fit_final  # noqa: E402
 from glocal.learn.model import EncoderGraph, build_model  # noqa: E402
@@ -33,7 +34,7 @@ from glocal.learn.training import train  # noqa: E402
 
 register_tiny()
 CARD = {
-    "name": "trial", "version": 1, "licence": "MIT", "dim": 8,
+    "name": "sample", "version": 1, "licence": "MIT", "dim": 8,
     "input": {"area": 64 * 64, "multiple": 32, "max_aspect": 4.0},
 }  # fmt: skip
 SHAPES = [(64, 64), (96, 160), (32, 128)]
@@ -57,6 +58,11 @@ def session(path):
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
+def run_file(run, image, *, contributions=True):
+    """All outputs for an image."""
+    return run.run(None, {"image": image, "with_contributions": np.array(contributions)})
+
+
 def random_image(seed, height, width):
     return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
 
@@ -65,7 +71,7 @@ def random_image(seed, height, width):
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     model = lively_model()
-    whole, half = folder / "trial.onnx", folder / "trial-half.onnx"
+    whole, half = folder / "sample.onnx", folder / "sample-half.onnx"
     return model, whole, half, export(model, CARD, whole), export(model, CARD, half, half=True)
 
 
@@ -80,7 +86,7 @@ def test_the_file_agrees_with_the_model_at_any_shape(files):
         assert [output.name for output in run.get_outputs()] == list(graph.outputs)
         for seed, shape in enumerate(SHAPES):
             image = random_image(seed, *shape)
-            found = run.run(None, {"image": image})
+            found = run_file(run, image)
             with torch.no_grad():
                 expected = [output.numpy() for output in graph(torch.from_numpy(image))]
             assert [x.shape for x in found] == [x.shape for x in expected]
@@ -89,6 +95,41 @@ def test_the_file_agrees_with_the_model_at_any_shape(files):
             assert found[3] == pytest.approx(expected[3], abs=tolerance * float(expected[3].max()))
             assert found[4] == pytest.approx(expected[4], abs=tolerance)
             assert found[4].sum(axis=(0, 1)) == pytest.approx(found[0], abs=1e-5)
+
+
+def test_contributions_are_computed_only_when_asked_for(files):
+    _, whole, half, _, _ = files
+    for path in (whole, half):
+        run = session(path)
+        assert [value.name for value in run.get_inputs()] == ["image"]
+        image = random_image(7, 64, 96)
+        asked, unasked = (run_file(run, image, contributions=asked) for asked in (True, False))
+        for one, other in zip(asked[:4], unasked[:4], strict=True):
+            assert np.array_equal(one, other)
+        assert asked[4].shape == (2, 3, 8)
+        assert unasked[4].size == run.run(["contributions"], {"image": image})[0].size == 0
+        grid = OnnxEncoder(path).contributions(image[0])
+        assert grid.sum(axis=(0, 1)) == pytest.approx(
+            OnnxEncoder(path).encode([image[0]])[0].vector, abs=1e-5
+        )
+
+
+def test_only_what_contributions_alone_need_becomes_optional(files):
+    """The obvious way: what the other outputs need, and what that needs, until nothing is added."""
+    graph = onnx.load(str(files[1])).graph
+    (choice,) = (node for node in graph.node if node.op_type == "If")
+    outside = [node for node in graph.node if node is not choice]
+    needed = {value.name for value in graph.output} - {"contributions"}
+    while True:
+        makers = [node for node in outside if needed & set(node.output)]
+        more = needed | {name for node in makers for name in node.input}
+        if more == needed:
+            break
+        needed = more
+    assert len(makers) == len(outside)
+    inside = next(a.g for a in choice.attribute if a.name == "then_branch").node
+    assert len(inside) > 3
+    assert needed.isdisjoint(name for node in inside for name in node.output)
 
 
 def test_a_file_tells_nothing_of_the_machine_it_was_made_on(files):
@@ -244,6 +285,7 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
         card = OnnxEncoder(file.path).card
         assert (card.name, card.dim, card.licence) == (file.path.stem, 8, "MIT")
         assert (card.area, card.multiple) == (64 * 64, 32)
+        assert re.fullmatch(r"mine-v1-[0-9a-f]{8}", card.space)
         everything = card.everything
         assert everything["local"] == {"dim": 12, "count": 128, "stride": 16}
         assert everything["training_data"] == ["colours: 27"]
@@ -255,8 +297,33 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
         assert everything["trained"]["head"] == "gem"
         assert json.dumps(everything).find(str(tmp_path)) < 0
     image = np.asarray(Image.new("RGB", (40, 50), (200, 30, 90)))
-    one, other = (OnnxEncoder(file.path).encode([image])[0].vector for file in found)
-    assert float(one @ other) > 0.999
+    one, other = (OnnxEncoder(file.path) for file in found)
+    assert float(one.encode([image])[0].vector @ other.encode([image])[0].vector) > 0.999
+    assert one.space == other.space
+
+
+def test_a_gallery_of_one_file_is_searched_with_its_twin(files):
+    model, whole, half, _, _ = files
+    random = np.random.default_rng(3)
+    images = [colourful(random, hue, (64, 64)) for hue in range(6) for _ in range(3)]
+    stored, asked = (
+        np.stack([OnnxEncoder(path).encode([image])[0].vector for image in images])
+        for path in (whole, half)
+    )
+    similarity = asked @ stored.T
+    assert similarity.diagonal().min() > 0.999
+    assert similarity.argmax(axis=1).tolist() == list(range(len(images)))
+    order = np.argsort(-similarity, axis=1)[:, :3]
+    assert np.array_equal(np.sort(order), np.sort(np.argsort(-(stored @ stored.T), axis=1)[:, :3]))
+
+
+def test_each_training_has_a_space_of_its_own():
+    model, other = lively_model(), lively_model()
+    space = name_space(model, "mine")
+    assert space == name_space(other, "mine") != name_space(model, "yours")
+    with torch.no_grad():
+        other.head.whitening.linear.weight[0, 0] += 1e-6
+    assert name_space(other, "mine") != space
 
 
 def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
@@ -268,7 +335,7 @@ def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(DiskFullError, match=r"m\.onnx cannot be written.*what was trained is kept"):
+    with pytest.raises(DiskFullError, match=r"m\.onnx cannot be written.*the training is kept"):
         write_model(path, b"after")
     assert path.read_bytes() == b"before"
     assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
