@@ -194,7 +194,7 @@ def test_too_little_memory_is_named(data, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("glocal.learn.loop.Learning.step", full)
-    text = "too little memory for steps of 6 images of 32 pixels: give a smaller --batch"
+    text = "too little memory for steps of 6 images of 32 pixels; use a smaller --batch"
     with pytest.raises(LearnError, match=text):
         train(data[0], tiny_settings(), run=tmp_path, listener=Quiet())
 
