@@ -76,7 +76,7 @@ class OnnxEncoder:
             )
         self._card = Card.read(text, str(path))
         outputs = [output.name for output in session.get_outputs()]
-        inputs = [(i.name, i.type) for i in session.get_inputs()]
+        inputs = [(value.name, value.type) for value in session.get_inputs()]
         self._features = [name for name in outputs if name != _CONTRIBUTIONS]
         if [_OLD_NAMES.get(name, name) for name in self._features] != _OUTPUTS or inputs != [
             ("image", "tensor(uint8)")
@@ -86,8 +86,10 @@ class OnnxEncoder:
                 f"and {_OUTPUTS}, and can use {_CONTRIBUTIONS}; export the model again"
             )
         self._can_explain = _CONTRIBUTIONS in outputs
-        optional = [i.name for i in session.get_overridable_initializers()]
-        self._explain = {_WITH_CONTRIBUTIONS: np.array(True)} if _WITH_CONTRIBUTIONS in optional else {}
+        optional = [value.name for value in session.get_overridable_initializers()]
+        self._explain = (
+            {_WITH_CONTRIBUTIONS: np.array(True)} if _WITH_CONTRIBUTIONS in optional else {}
+        )
         self.path = path
 
     @property

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from glocal.encoders.hashes import file_sha256 as file_sha256
+from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.errors import MissingExtraError, ModelError
+
+__all__ = ["DEFAULT_MODEL", "bundled_models", "file_sha256", "find_model", "load_encoder"]
 
 DEFAULT_MODEL = "glocal-lite0"
 _BUNDLED = Path(__file__).parent / "models"

@@ -1,5 +1,5 @@
-"""Train models of one's own: backbones, heads and objectives that fit together.
+"""Train your own models from backbones, heads and objectives that fit together.
 
-Only this package uses torch, and only its modules that build networks do: listing the parts
-(`glocal.learn.registry`) costs nothing.
+Only this package uses torch, and only in the modules that build networks: listing the parts
+(`glocal.learn.registry`) imports none of it.
 """

@@ -211,7 +211,9 @@ def _trace(graph: EncoderGraph) -> Any:
     finally:
         log.setLevel(before)
     if program is None:
-        raise LearnError("torch exported no ONNX program for this model; train with another head or backbone")
+        raise LearnError(
+            "torch exported no ONNX program for this model; train with another head or backbone"
+        )
     proto = program.model_proto  # a new one each time the attribute is read
     drop_origin(proto)
     make_contributions_optional(proto)

@@ -313,8 +313,8 @@ class Loop:
             misfits.append("the images are not the same")
         if misfits:
             raise LearnError(
-                f"{where} belongs to another training: {'; '.join(misfits)}. Use the same options to "
-                "resume it, or another --run to start a new one"
+                f"{where} belongs to another training: {'; '.join(misfits)}. Use the same options "
+                "to resume it, or another --run to start a new one"
             )
         learning = self.learning
         checkpoint.load_model(learning.model, state, str(where))

@@ -131,8 +131,10 @@ def train(
     check_head(settings)
     settings = settings.with_options_read()
     if also and not settings.self_weight:
-        raise LearnError("--also gives images to learn from without labels, but --self-weight is 0; raise it, "
-            "or leave --also out")
+        raise LearnError(
+            "--also gives images to learn from without labels, but --self-weight is 0; raise it, "
+            "or leave --also out"
+        )
     if settings.cutmix and not also and settings.labelled:
         raise LearnError(
             "--cutmix mixes views of images without labels, but there are none; add some with "

@@ -303,7 +303,7 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
 
 
 def test_a_gallery_of_one_file_is_searched_with_its_twin(files):
-    model, whole, half, _, _ = files
+    _, whole, half, _, _ = files
     random = np.random.default_rng(3)
     images = [colourful(random, hue, (64, 64)) for hue in range(6) for _ in range(3)]
     stored, asked = (

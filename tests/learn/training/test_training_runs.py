@@ -210,7 +210,7 @@ def test_a_training_starts_from_the_checkpoint_of_another(uninterrupted, data, t
         expected["head.whitening.linear.weight"],
         atol=1e-6,
     )
-    with pytest.raises(LearnError, match=r"best\.pt is of another model: its head.* --dim 8"):
+    with pytest.raises(LearnError, match=r"best\.pt belongs to another model: its head.* --dim 8"):
         run_tiny(data[0], tmp_path / "2", start=start, dim=7)
     with pytest.raises(LearnError, match=r"another model: it (lacks|also has) .*--head gem"):
         run_tiny(data[0], tmp_path / "3", start=start, head="cfcd")
@@ -220,7 +220,9 @@ def test_a_training_starts_from_the_checkpoint_of_another(uninterrupted, data, t
 
 def test_a_checkpoint_of_another_training_is_not_resumed(uninterrupted, data, tmp_path):
     run, _, _ = uninterrupted
-    with pytest.raises(LearnError, match=r"belongs to another training: lr was 0\.0004, is 0\.1\. Use"):
+    with pytest.raises(
+        LearnError, match=r"belongs to another training: lr was 0\.0004, is 0\.1\. Use"
+    ):
         run_tiny(data[0], run, also=[data[1]], check=4, lr=0.1)
     with pytest.raises(LearnError, match="the images are not the same"):
         run_tiny(data[0], run, also=[make_plain(tmp_path / "more", 3)], check=4)
@@ -235,7 +237,7 @@ def test_a_damaged_checkpoint_is_named(content, data, tmp_path):
 
 def test_a_file_that_is_no_checkpoint_is_refused(data, tmp_path):
     torch.save({"weights": torch.zeros(2)}, tmp_path / "last.pt")
-    with pytest.raises(LearnError, match="no checkpoint of glocal's trainer"):
+    with pytest.raises(LearnError, match="not a checkpoint of glocal's trainer"):
         run_tiny(data[0], tmp_path)
 
 
@@ -256,7 +258,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(data, tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(DiskFullError, match=r"last\.pt cannot be written.*the one before it"):
+    with pytest.raises(DiskFullError, match=r"last\.pt cannot be written.*the previous one"):
         run_tiny(data[0], tmp_path, stop=lambda: True)
     assert (tmp_path / "last.pt").read_bytes() == before
     assert not list(tmp_path.glob("*.partial"))
@@ -304,7 +306,7 @@ def test_broken_files_are_skipped_and_reported(tmp_path):
         ({"average": 1.0}, "--average"),
         ({"device": "abacus"}, "no device 'abacus'"),
         ({"freeze": 4}, "has 3 stages"),
-        ({"strength": 3.0}, "strength of augmentation"),
+        ({"strength": 3.0}, "strength of augmentation has to be"),
         ({"weights": "none", "start": "nowhere.pt"}, "no checkpoint nowhere"),
     ],
 )
@@ -317,7 +319,7 @@ def test_mistakes_are_reported_before_training(changes, text, data, tmp_path):
 
 def test_whitening_needs_as_many_images_as_dimensions(tmp_path):
     folder = make_labelled(tmp_path / "data", labels=2, each=5)
-    with pytest.raises(LearnError, match="10 images are too few to whiten 12 numbers"):
+    with pytest.raises(LearnError, match="10 images are too few to whiten 12 dimensions"):
         run_tiny(folder, tmp_path / "run", dim=12, final="whitening")
 
 
