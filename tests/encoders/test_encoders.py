@@ -32,7 +32,9 @@ def image(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_features_keep_their_contract(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
+def test_features_have_the_promised_shapes_and_types(
+    encoder: OnnxEncoder, shape: tuple[int, int]
+) -> None:
     (features,) = encoder.encode([image(shape)])
     count, width = features.descriptors.shape
     assert features.vector.shape == (encoder.dim,)

@@ -67,7 +67,7 @@ def problems(draw):
 
 @settings(deadline=None)
 @given(problems())
-def test_it_equals_the_loop(problem):
+def test_result_equals_the_slow_loop(problem):
     size, queries, ranks = problem
     ks = (1, 3, 10)
     results = evaluate_revisited(ranks, truth_of(size, queries), ks=ks)
@@ -94,7 +94,7 @@ def test_it_equals_the_loop(problem):
             assert result.mean_precision_at[k] == pytest.approx(mean)
 
 
-def test_by_hand():
+def test_result_equals_a_calculation_by_hand():
     # database 0..5: 0 easy, 1 hard, 2 junk, the others negative; ranked 2 3 0 4 1 5
     truth = truth_of(6, [{"easy": {0}, "hard": {1}, "junk": {2}}])
     results = evaluate_revisited([[2, 3, 0, 4, 1, 5]], truth, ks=(1, 2, 10))
@@ -161,7 +161,7 @@ TRUTH = truth_of(3, [{"easy": {0}, "hard": set(), "junk": set()}] * 2)
         ([0, 1, 2], "whole numbers"),
     ],
 )
-def test_ranks_that_do_not_fit_are_refused(ranks, says):
+def test_invalid_ranks_are_refused(ranks, says):
     with pytest.raises(EvaluationError, match=says):
         evaluate_revisited(ranks, TRUTH)
     with pytest.raises(EvaluationError, match="no cut-off"):

@@ -28,7 +28,7 @@ def tiny_model(head, **options):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_a_model_gives_what_encoders_need(head):
+def test_a_model_has_all_outputs_of_an_encoder(head):
     model = tiny_model(head)
     graph = EncoderGraph(model)
     for height, width in SIZES:
@@ -121,7 +121,7 @@ def test_onnx_agrees_with_torch_at_any_size(head, free_heads):
 
 
 @pytest.mark.parametrize("head", [name for name, made in HEADS.items() if made.fixed_size])
-def test_onnx_agrees_with_torch_at_its_size(head):
+def test_onnx_agrees_with_torch_at_the_traced_size(head):
     graph = EncoderGraph(tiny_model(head))
     image = torch.randint(0, 256, (1, 96, 128, 3), dtype=torch.uint8)
     session = exported(graph, image, dynamic=False)
@@ -164,7 +164,7 @@ def test_the_largest_model_stays_small(head):
     assert sum(p.numel() for p in model.parameters()) < 6_000_000
 
 
-def test_wrong_names_and_options_are_named():
+def test_wrong_names_and_options_are_refused():
     with pytest.raises(LearnError, match="did you mean 'efficientnet-lite0'"):
         build_model(backbone="efficientnet-lit0", head="gem")
     with pytest.raises(LearnError, match=r"the head gem cannot be made of .*sharp"):

@@ -75,8 +75,8 @@ def load_model(model: torch.nn.Module, state: dict[str, Any], where: str) -> Non
             raise LearnError(f"{where} belongs to another model: it {side} {name}; {_parts(state)}")
         if own[name].shape != theirs[name].shape:
             raise LearnError(
-                f"{where} belongs to another model: its {name} is {tuple(theirs[name].shape)}, here "
-                f"it is {tuple(own[name].shape)}; {_parts(state)}"
+                f"{where} belongs to another model: its {name} is {tuple(theirs[name].shape)}, "
+                f"here it is {tuple(own[name].shape)}; {_parts(state)}"
             )
     model.load_state_dict(theirs)
 

@@ -43,7 +43,7 @@ def test_levels_go_from_fine_to_coarse(backbone):
     assert backbone.multiple == strides[-1]
 
 
-def test_cells_look_where_they_say(backbone):
+def test_receptive_fields_are_where_the_levels_say(backbone):
     assert measured_offsets(backbone) == [level.offset for level in backbone.levels]
 
 
@@ -59,7 +59,7 @@ def test_every_weight_learns(backbone):
     assert all(p.grad.isfinite().all() for p in backbone.parameters())
 
 
-def test_flat_images_are_images(backbone):
+def test_flat_images_give_finite_maps(backbone):
     for grey in (0.0, 0.5, 1.0):
         maps = backbone.eval()(torch.full((1, 3, 64, 64), grey))
         assert all(feature_map.isfinite().all() for feature_map in maps)
@@ -86,7 +86,7 @@ def test_frozen_stages_stay_as_they_are(backbone):
         backbone.freeze(stages + 1)
 
 
-def test_misfit_images_are_named(backbone):
+def test_images_of_a_wrong_shape_are_refused(backbone):
     with pytest.raises(LearnError, match=r"64x33 pixels does not fit.*multiples of 32"):
         backbone(torch.rand(1, 3, 33, 64))
     with pytest.raises(LearnError, match=r"takes \(b, 3, h, w\) float, not \(1, 1, 64, 64\)"):
@@ -95,7 +95,7 @@ def test_misfit_images_are_named(backbone):
         backbone(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 
 
-def test_part_of_a_backbone_freezes():
+def test_the_first_stages_can_be_frozen():
     tiny = Tiny()
     tiny.freeze(1)
     learns = [all(p.requires_grad for p in stage.parameters()) for stage in tiny.stages]
@@ -116,7 +116,7 @@ def test_the_effective_centre_follows_the_weights():
     assert effective_offsets(tiny, torch.rand(2, 3, 96, 96), probes=2) == pytest.approx([0.5] * 3)
 
 
-def test_timm_says_what_it_needs():
+def test_errors_of_timm_say_what_is_missing():
     if find_spec("timm") is not None:
         pytest.skip("timm is installed")
     with pytest.raises(MissingExtraError, match="pip install timm"):

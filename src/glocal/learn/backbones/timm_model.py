@@ -49,7 +49,7 @@ class TimmBackbone(Backbone):
         strides = list(network.feature_info.reduction())
         if not set(_WANTED) <= set(strides):
             raise LearnError(
-                f"{model} has feature maps at strides {strides}, but needs {_WANTED}; use another model"
+                f"{model} has feature maps at strides {strides}, not {_WANTED}; use another model"
             )
         picks = [strides.index(stride) for stride in _WANTED]
         widths = [network.feature_info.channels()[pick] for pick in picks]

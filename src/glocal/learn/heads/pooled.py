@@ -50,7 +50,7 @@ class Pooled(Head):
         return Output(pooled if self.whitening is None else self.whitening(pooled))
 
     def shares(self, feature_map: Tensor) -> Tensor:
-        """Contribution of each cell to the result of `pool`: ``(b, c, h, w)``; additive heads only."""
+        """Contribution of each cell to `pool`'s result: ``(b, c, h, w)``; additive heads only."""
         raise NotImplementedError(f"{type(self).__name__} is not a sum over cells")
 
     def contributions(self, maps: Sequence[Tensor]) -> Tensor:
