@@ -167,13 +167,13 @@ def test_the_largest_model_stays_small(head):
 def test_wrong_names_and_options_are_refused():
     with pytest.raises(LearnError, match="did you mean 'efficientnet-lite0'"):
         build_model(backbone="efficientnet-lit0", head="gem")
-    with pytest.raises(LearnError, match=r"the head gem cannot be made of .*sharp"):
+    with pytest.raises(LearnError, match=r"the head gem cannot be built with .*sharp"):
         build_model(
             backbone="efficientnet-lite0", head="gem", weights="none", head_options={"sharp": 1}
         )
-    with pytest.raises(LearnError, match="only timm takes a model's name"):
+    with pytest.raises(LearnError, match="only timm takes the name of a model"):
         build_model(backbone="efficientnet-lite0:b", head="gem")
-    with pytest.raises(LearnError, match="only timm takes a model's name"):
+    with pytest.raises(LearnError, match="only timm takes the name of a model"):
         build_model(backbone="timm", head="gem")
     with pytest.raises(ModelError, match=r"no file of weights .*nothing\.pth"):
         build_model(backbone="efficientnet-lite0", head="gem", weights="nothing.pth")

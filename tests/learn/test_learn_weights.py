@@ -71,7 +71,7 @@ def test_an_efficientnet_reads_a_file(tmp_path):
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"theirs has 2 tensors, the network \d+"):
+    with pytest.raises(ModelError, match=r"theirs has 2 tensors, but the network has \d+"):
         load_in_order(Tiny(), {"a": torch.zeros(1), "b": torch.zeros(1)}, "theirs")
     wide = Tiny(widths=(8, 12, 20)).state_dict()
     with pytest.raises(ModelError, match=r"theirs belongs to another network: its .* is \(20, 12"):

@@ -98,5 +98,5 @@ def test_both_maps_matter_and_both_learn():
 
 
 def test_it_needs_two_maps():
-    with pytest.raises(LearnError, match="fuses two maps"):
+    with pytest.raises(LearnError, match="fuses two feature maps"):
         Dolg(LEVELS[2:])

@@ -180,7 +180,7 @@ def test_superglobal_takes_the_whitening_of_a_trained_head(feature_map):
 
 
 def test_an_even_window_is_refused():
-    with pytest.raises(LearnError, match="4 should be odd"):
+    with pytest.raises(LearnError, match="has to be odd, not 4"):
         SuperGlobal(LEVELS, window=4)
 
 

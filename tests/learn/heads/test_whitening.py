@@ -90,9 +90,9 @@ def test_vectors_that_cannot_be_fitted_are_refused(correlated):
         Whitening(5, 3).fit_components(correlated)
     with pytest.raises(LearnError, match="keep at most 6"):
         Whitening(6, 7).fit_components(correlated)
-    with pytest.raises(LearnError, match="same and other labels"):
+    with pytest.raises(LearnError, match="of one label and of different labels"):
         Whitening(6, 3).fit_pairs(correlated, torch.arange(200))
-    with pytest.raises(LearnError, match="same and other labels"):
+    with pytest.raises(LearnError, match="of one label and of different labels"):
         Whitening(6, 3).fit_pairs(correlated, torch.zeros(200, dtype=torch.long))
 
 

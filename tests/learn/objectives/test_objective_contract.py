@@ -115,7 +115,7 @@ def test_wrong_shapes_and_labels_are_refused(objective, vectors):
 
 
 def test_an_unknown_option_is_refused(name):
-    with pytest.raises(LearnError, match=f"the objective {name} cannot be made of .*sharpness"):
+    with pytest.raises(LearnError, match=f"the objective {name} cannot be built with .*sharpness"):
         build_objective(name, dim=DIM, classes=CLASSES, sharpness=1)
 
 
