@@ -69,7 +69,7 @@ def exported(module, image, dynamic):
     quiet.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter's own making
+            warnings.simplefilter("ignore")  # the exporter warns about its own code
             program = torch.onnx.export(
                 module.eval(), (image,), dynamo=True, dynamic_shapes=shapes,
                 input_names=["image"], opset_version=18, verbose=False,
@@ -95,7 +95,7 @@ def free_heads():
 
 
 def compare(expected, found):
-    """The same numbers; cells of nearly the same strength may change places."""
+    """Assert equal outputs; cells with nearly equal scores may change places."""
     for ours, theirs in zip(expected, found, strict=True):
         assert ours.shape == theirs.shape
     vector, keypoints, descriptors, scores = (o.numpy() for o in expected)

@@ -108,8 +108,8 @@ def name_space(model: Model, name: str) -> str:
     """Name the space of a finished model's vectors: another training gives another name.
 
     Args:
-        model: with all that is fitted after training.
-        name: of the model.
+        model: finished model, after all fitting.
+        name: name of the model.
 
     Returns:
         ``NAME-vVERSION-HASH``, where the hash is of all weights.

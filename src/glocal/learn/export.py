@@ -33,7 +33,7 @@ def trace(model: Model) -> Any:
     """Make the ONNX graph of a model: a ``ModelProto`` without a card.
 
     Args:
-        model: on the CPU; it is not changed.
+        model: model on the CPU; it is not changed.
 
     Raises:
         LearnError: the head's graph would fit images of one size only.
@@ -59,7 +59,7 @@ def export(
     """Write a model to the file that glocal runs.
 
     Args:
-        model: on the CPU.
+        model: model on the CPU.
         card: the whole card; see `glocal.encoders.card.Card`.
         path: file to write, which is replaced in one step.
         half: store weights in half precision, for a file of half the size.
@@ -150,7 +150,7 @@ def compare(model: Model, data: bytes) -> float:
     contributions are from adding up to the vector.
 
     Args:
-        model: on the CPU.
+        model: model on the CPU.
         data: content of the file.
     """
     import onnxruntime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -22,7 +24,7 @@ def moving_average(model: Model, decay: float) -> AveragedModel:
         The copy, in evaluation mode; `AveragedModel.update_parameters` after each step.
     """
 
-    def follow(averages: list[Tensor], values: list[Tensor], steps: Tensor | int) -> None:
+    def follow(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
         step = int(steps) + 1
         keep = min(decay, step / (step + 10))
         for average, value in zip(averages, values, strict=True):

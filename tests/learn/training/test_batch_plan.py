@@ -22,7 +22,7 @@ def test_an_epoch_uses_every_image_once():
 def test_epochs_differ_and_equal_seeds_repeat():
     plan, same = (Plan(LABELS, labelled=6, viewed=4, seed=1) for _ in range(2))
     batches = [plan.batch(step) for step in range(12)]
-    # Any step can be asked for without those before it.
+    # Any step can be read without the steps before it.
     assert [same.batch(step) for step in reversed(range(12))] == batches[::-1]
     assert batches[0] != batches[3]
     assert Plan(LABELS, labelled=6, viewed=4, seed=2).batch(0) != batches[0]
@@ -37,7 +37,7 @@ def test_every_labelled_image_has_a_partner_in_its_batch():
         total += len(counts)
         alone += sum(count == 1 for count in counts.values())
         assert len(counts) >= 2
-    assert alone < 0.25 * total  # only where a batch's end cuts a group
+    assert alone < 0.25 * total  # only if the end of a batch cuts a group
 
 
 def test_views_come_twice_in_the_same_order():

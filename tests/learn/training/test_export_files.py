@@ -41,7 +41,7 @@ SHAPES = [(64, 64), (96, 160), (32, 128)]
 
 
 def lively_model(head="gem", **options):
-    """A model whose statistics and biases are none of the plain ones it is made with."""
+    """A model with statistics and biases unlike those of a new model."""
     torch.manual_seed(0)
     model = build_model(backbone="tiny", head=head, dim=8, local_dim=6, **options)
     for module in model.modules():
@@ -115,7 +115,7 @@ def test_contributions_are_computed_only_on_request(files):
 
 
 def test_only_what_contributions_alone_need_becomes_optional(files):
-    """The obvious way: what the other outputs need, and what that needs, until nothing is added."""
+    """The slow way: collect what the other outputs need, until nothing is added."""
     graph = onnx.load(str(files[1])).graph
     (choice,) = (node for node in graph.node if node.op_type == "If")
     outside = [node for node in graph.node if node is not choice]
@@ -263,7 +263,7 @@ def test_whitening_is_fitted_to_pooled_features():
     spread = covariance.diagonal()
     assert (covariance - torch.diag(spread)).abs().max() < 1e-3 * spread.max()
     plain = torch.linalg.eigvalsh(torch.cov(pooled.T)).flip(0)[:8]
-    # Halfway to even.
+    # Halfway to equal variances.
     assert torch.allclose((spread / spread[0]).sqrt(), (plain / plain[0]).pow(0.25), atol=1e-3)
 
 
@@ -274,7 +274,7 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
     output = tmp_path / "mine.onnx"
     before = trained.model.cells.level.offset
     found = deliver(trained, settings, output, licence="MIT", training_data=["colours: 27"])
-    # Keypoints lie where the trained trunk looks.
+    # Keypoints lie at the centres of the trained receptive fields.
     assert before == TrainableTiny().levels[1].offset
     assert 0 < abs(before - trained.model.cells.level.offset) < 16
     assert [file.path for file in found] == [output, half_path(output)]

@@ -10,7 +10,7 @@ SIDE = 16
 
 
 def made(labelled=4, viewed=5):
-    """A batch whose images are each of one shade: their number in it."""
+    """A batch of plain images whose shade is their number in it."""
     count = labelled + 2 * viewed
     shades = np.arange(count, dtype=np.uint8)
     images = np.broadcast_to(shades[:, None, None, None], (count, SIDE, SIDE, 3)).copy()

@@ -1,4 +1,4 @@
-"""Devices and precision; what a GPU does in half precision, a CPU does here."""
+"""Devices and precision; a CPU stands in for a GPU in half precision."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def test_a_step_in_half_precision_is_close_to_one_in_single(precision, head):
     assert half.scaler.is_enabled() == (precision == "float16")
     half.model.load_state_dict(whole.model.state_dict())
     half.objective.load_state_dict(whole.objective.state_dict())
-    if precision == "float16":  # the usual first factor is too large, and steps would be left out
+    if (
+        precision == "float16"
+    ):  # the default first factor is too large, so that steps would be skipped
         half.scaler = torch.amp.GradScaler("cpu", init_scale=64)
     seen = []
     half.model.backbone.stages[0].register_forward_hook(lambda *given: seen.append(given[2].dtype))
@@ -120,7 +122,7 @@ def test_a_step_in_half_precision_is_close_to_one_in_single(precision, head):
     assert both
     for _, other in both:
         assert other.dtype == other.grad.dtype == torch.float32
-    # Gradients have to be of their true length before they are clipped.
+    # Gradients have to be unscaled before they are clipped.
     lengths = [torch.stack([pair[side].grad.norm() for pair in both]).norm() for side in (0, 1)]
     assert lengths[1] == pytest.approx(float(lengths[0]), rel=0.1)
 
@@ -162,7 +164,7 @@ def test_a_training_in_half_precision_resumes_bit_for_bit(precision, data, tmp_p
     state = checkpoint.load(tmp_path / "parts" / "last.pt")
     assert ("scaler" in state) == (precision == "float16")
     if precision == "float16":
-        assert state["scaler"]["scale"] < 65536  # it has learned from its first step
+        assert state["scaler"]["scale"] < 65536  # lowered after the first step
     assert first + run(tmp_path / "parts") == straight
 
 

@@ -161,7 +161,7 @@ def test_heads_with_a_loss_of_their_own_learn(head, data, tmp_path):
     options = {"head": head, "batch": 12, "epochs": 3, "check": 100, "lr": 1e-3}
     run_tiny(data[0], tmp_path, listener=listener, also=[data[1]], **options)
     own = [figures["loss head"] for figures in listener.steps]
-    if head == "cfcd":  # its own part comes with the second half
+    if head == "cfcd":  # the fine stage is the second half
         assert own[0] == 0
         assert len({figure > 0 for figure in own}) == 2
     else:
