@@ -34,7 +34,7 @@ def as_arrays(published):
 
 
 def as_matlab(published):
-    """What one gets from the published .mat file: rows of floats, arrays of names."""
+    """The structure of the published .mat file: rows of floats, arrays of names."""
     gnd = [
         {key: np.array([value], dtype=np.float64) for key, value in entry.items()}
         for entry in published["gnd"]

@@ -118,7 +118,7 @@ def test_result_equals_a_calculation_by_hand():
 
 @pytest.mark.parametrize("order", ["right first", "right last"])
 def test_collapsed_vectors_score_lowest_in_any_order(order):
-    """All vectors equal: a matrix product rounds them differently, a judge must not notice."""
+    """All vectors are equal: rounding in matrix products must not change the result."""
     rng = np.random.default_rng(0)
     point = rng.normal(size=256)
     vectors = np.tile((point / np.linalg.norm(point)).astype(np.float32), (1003, 1))

@@ -1,4 +1,4 @@
-"""Pickles are read as data: what is plain comes back, and nothing else is ever run."""
+"""Pickles are read as data: plain values are restored, and nothing is ever run."""
 
 from __future__ import annotations
 

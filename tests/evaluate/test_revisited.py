@@ -28,7 +28,7 @@ def truth_of(size, queries):
 
 
 def slow_query(ranked, right, ignored, ks):
-    """Take the ignored out one by one, then walk down the list and add up trapezoids."""
+    """Remove ignored images one by one, then walk down the list and add up trapezoids."""
     if not right:
         return math.nan, [math.nan] * len(ks)
     kept = [image for image in ranked if image not in ignored]
@@ -100,7 +100,7 @@ def test_result_equals_a_calculation_by_hand():
     results = evaluate_revisited([[2, 3, 0, 4, 1, 5]], truth, ks=(1, 2, 10))
     # easy: 2 and 1 are taken out, leaving 3 [0] 4 5: right at rank 2; trapezoid (0/1 + 1/2) / 2
     assert results["easy"].mean_ap == pytest.approx(0.25)
-    # the last right answer is at rank 2, so P@10 looks at 2: one of them
+    # the last right answer is at rank 2, so P@10 counts 2 images: one is right
     assert results["easy"].mean_precision_at == pytest.approx({1: 0.0, 2: 0.5, 10: 0.5})
     # medium: 2 is taken out, leaving 3 [0] 4 [1] 5: right at ranks 2 and 4
     # ((0/1 + 1/2) / 2 + (1/3 + 2/4) / 2) / 2

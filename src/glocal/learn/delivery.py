@@ -168,7 +168,7 @@ def local_dim(local: Cells | Attentive) -> int:
 
 def evaluate_file(evaluate: Evaluator, path: Path) -> dict[str, float]:
     """Measure retrieval with a model file on held-out images; empty if there are none."""
-    if not evaluate.able:
+    if not evaluate.has_images:
         return {}
     encoder = OnnxEncoder(path)
 

@@ -84,7 +84,7 @@ class Evaluator:
         self.labelled, self.labels, self.copied = labelled, labels, copied
 
     @property
-    def able(self) -> bool:
+    def has_images(self) -> bool:
         """Whether there are held-out images to evaluate on."""
         return bool(len(self.labelled) or len(self.copied))
 

@@ -138,7 +138,7 @@ class Learning:
         return {name: float(part.detach()) for name, part in ({"loss": loss} | parts).items()}
 
 
-Hear = Callable[[float, dict[str, float]], None]
+OnStep = Callable[[float, dict[str, float]], None]
 """Called with the part of the training that is done, in [0, 1], and the figures of the step."""
 
 
@@ -191,11 +191,11 @@ class Loop:
         """Whether it is time for early stopping: evaluations have stopped improving."""
         return 0 < self.settings.patience <= self.progress.since
 
-    def run(self, hear: Hear, stop: Callable[[], bool]) -> bool:
+    def run(self, on_step: OnStep, stop: Callable[[], bool]) -> bool:
         """Train.
 
         Args:
-            hear: called after every step.
+            on_step: called after every step.
             stop: called after every step; when it returns True, a checkpoint is written and the
                 training stops.
 
@@ -222,7 +222,7 @@ class Loop:
                 now = time.monotonic()
                 self.progress.seconds, started = self.progress.seconds + now - started, now
                 ended = self.done >= 1
-                if self.evaluate.able and (ended or self.progress.step % self.check == 0):
+                if self.evaluate.has_images and (ended or self.progress.step % self.check == 0):
                     figures |= self._evaluate()
                     saved = now - _SAVE_SECONDS  # an evaluation is worth a checkpoint
                     started = time.monotonic()
@@ -230,7 +230,7 @@ class Loop:
                     {"step": self.progress.step, "seconds": round(self.progress.seconds, 1)}
                     | {name: float(f"{value:.5g}") for name, value in figures.items()}
                 )
-                hear(self.done, figures)
+                on_step(self.done, figures)
                 stopping = stop()
                 ended = ended or self.should_stop
                 if ended or stopping or time.monotonic() - saved >= _SAVE_SECONDS:

@@ -166,7 +166,7 @@ def train(
     finished = loop.run(listener.learning, stop)
     model: Model = copy.deepcopy(loop.averaged_model)
     step = loop.progress.step
-    if loop.evaluate.able and (run / BEST).exists():
+    if loop.evaluate.has_images and (run / BEST).exists():
         best = checkpoint.load(run / BEST)
         checkpoint.load_model(model, best, str(run / BEST))
         step = best["step"]

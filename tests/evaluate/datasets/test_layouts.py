@@ -1,4 +1,4 @@
-"""What the readers of data sets make of folders: which images, and what they refuse."""
+"""The readers of data sets: the images they list, and the layouts they refuse."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from glocal.learn.augment import Augmentation
 
 
 def photo(height: int, width: int) -> np.ndarray:
-    """Smooth patches, so that views of it resemble it."""
+    """Smooth patches, so that views are similar to the image."""
     patches = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
     return np.asarray(Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC))
 

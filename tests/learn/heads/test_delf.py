@@ -110,7 +110,7 @@ def test_local_features_send_no_gradient_into_the_backbone(made, classes):
 
 @pytest.mark.parametrize("classes", [0, 4])
 def test_attention_learns_from_labels_where_to_look(classes):
-    # One cell of each map tells the label, the others are noise of the same strength.
+    # One cell of each feature map depends on the label, the others are noise as large.
     random = torch.Generator().manual_seed(3)
     width, telling = 12, torch.randn(4, 12, generator=random)
     attentive = Attentive(Level(16, width, 15.5), dim=6, count=4, hidden=16, classes=classes)
@@ -133,7 +133,7 @@ def test_attention_learns_from_labels_where_to_look(classes):
     x, _ = batch()
     attention = attentive(x).attention
     elsewhere = (attention.sum(dim=(1, 2)) - attention[:, 1, 2]) / 8
-    # A classifier may tell one label by there being nothing to look at.
+    # A classifier may recognise one label by the absence of the others.
     expected = 0.7 if classes else 0.9
     assert (attention[:, 1, 2] > 2 * elsewhere).float().mean() > expected
 

@@ -31,7 +31,7 @@ def test_the_orthogonal_part_is_orthogonal_at_every_position(seed, channels, sca
                 cell, axis = apart[b, :, row, column].double(), whole[b].double()
                 size = local[b, :, row, column].double().norm() * axis.norm()
                 assert abs(float(cell @ axis / size)) < 1e-5
-                # What was taken away points along the vector: by the published formula.
+                # The removed component points along the vector: by the published formula.
                 f = local[b, :, row, column].double()
                 along = (f @ axis) / (axis @ axis) * axis
                 assert torch.allclose(f - cell, along, atol=1e-5 * scale * channels)

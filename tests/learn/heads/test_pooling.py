@@ -83,7 +83,7 @@ def test_a_large_power_is_the_maximum_and_one_the_average(feature_map):
 
 @pytest.mark.parametrize("made", [Average, Maximum, Gem, Rmac, SuperGlobal])
 def test_half_precision_maps_are_pooled_in_single_precision(made, feature_map):
-    half = (feature_map * 1000).half()  # a power of which half precision cannot hold
+    half = (feature_map * 1000).half()  # whose powers exceed half precision
     head = made(LEVELS, dim=3).eval()
     assert torch.equal(head([half]).vector, head([half.float()]).vector)
 

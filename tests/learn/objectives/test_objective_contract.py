@@ -73,7 +73,7 @@ def test_gradient_descent_groups_vectors_by_label(objective):
         loss.backward()
         optimiser.step()
     assert gap() > max(before, 0.6)
-    # The adaptive one raises its demands as it goes.
+    # The adaptive softmax gets harder during training.
     assert loss.item() < first or type(objective).__name__ == "AdaptiveSoftmax"
 
 

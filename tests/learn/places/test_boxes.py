@@ -23,7 +23,7 @@ def cube_room(*boxes: tuple[tuple[float, float, float], tuple[float, float, floa
 
 
 def slow_nearest(scene: Scene, camera: Camera, size: tuple[int, int]) -> list[tuple[float, int]]:
-    """Ray by ray, plane by plane."""
+    """The slow way: ray by ray, plane by plane."""
     found = []
     origin = np.array(camera.position)
     for ray in camera.rays(size).reshape(-1, 3).astype(float):
@@ -69,7 +69,7 @@ def test_rays_hit_what_a_slow_search_finds(seed):
 )  # fmt: skip
 def test_each_wall_is_where_it_should_be(yaw, pitch, shade):
     view = render(cube_room(), Camera((5, 4, 1.5), yaw, pitch), (9, 7))
-    # Light depends on the way a wall faces, by up to a fifth.
+    # Light depends on the direction of a wall, by up to a fifth.
     assert shade * 0.75 <= view[3, 4, 0] <= shade
 
 
