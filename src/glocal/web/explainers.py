@@ -1,8 +1,8 @@
-"""The explanations that the page draws itself: points that match, and what answers what.
+"""The explanations that the page draws: matching points, and the similarity of regions.
 
-Numbers rather than images, so that the page can light a point's counterpart while the cursor
-moves, without asking again. All points are x and y as fractions of the image, or of the region
-that was looked for.
+They are numbers rather than images, so that the page can highlight the counterpart of a point while
+the cursor moves, without another request. All points are x and y as fractions of the image or, in
+the query, of the region that was searched for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glocal.web.explaining import Explainer, Explanation, Pair
 
 
 def matches(pair: Pair) -> Explanation:
-    """The points that geometry verifies, and the evidence for the pair, as a search has it."""
+    """The matches that agree with one homography, and the evidence as a search has it."""
     encoder = pair.gallery.encoder
     query, hit = (features.vector for features in encoder.encode([pair.query, pair.hit]))
     score = min(float(query @ hit), 1.0)
@@ -36,13 +36,13 @@ def matches(pair: Pair) -> Explanation:
 
 
 def similarity(pair: Pair) -> Explanation:
-    """What each pair of the two images' regions adds to their score; all together make it.
+    """What each pair of regions contributes to the score of two images; the sum is the score.
 
-    ``table`` has a row for each cell of the query's grid, row by row, and in it a number for each
-    cell of the hit's.
+    ``table`` has a row for each cell of the query's grid and, in it, a number for each cell of the
+    hit's grid; the cells of both are in row-major order.
 
     Raises:
-        ModelError: the gallery's model cannot tell.
+        ModelError: the gallery's model has no contributions.
     """
     encoder = pair.gallery.encoder
     query, hit = encoder.contributions(pair.query), encoder.contributions(pair.hit)
