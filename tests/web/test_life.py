@@ -63,7 +63,7 @@ def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> 
     server.stop(signal.SIGKILL)
     run_glocal("check", home=own_home)
     again = start(own_home)
-    assert again.client().info()["images"] == 10
+    assert again.client().info().images == 10
 
 
 def test_no_process_is_left_over(own_home: Path, start: Callable[..., Server]) -> None:
