@@ -70,7 +70,7 @@ def test_everything_by_keyboard(tab: Tab) -> None:
     page.keyboard.press("ArrowLeft")
     assert page.get_attribute(":focus img", "alt") == first
     page.keyboard.press("s")
-    page.wait_for_selector(".search .mark.same")
+    page.wait_for_selector(".search .mark.matching")
 
     page.keyboard.press("b")
     tab.until("/region=0.25/.test(location.search)")
@@ -78,7 +78,7 @@ def test_everything_by_keyboard(tab: Tab) -> None:
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowDown")
     tab.until("location.search.includes('region=0.310,0.250,0.500,0.520')")
-    assert "across" in page.inner_text("#status") or "best" in page.inner_text("#status")
+    assert "across" in page.inner_text("#status") or "matches" in page.inner_text("#status").lower()
     page.keyboard.press("Delete")
     tab.until("!location.search.includes('region')")
     tab.until("!document.querySelector('.renewing')")
@@ -86,7 +86,7 @@ def test_everything_by_keyboard(tab: Tab) -> None:
     page.keyboard.press("g")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("-")
-    page.wait_for_selector(".examples.not img")
+    page.wait_for_selector(".examples.unlike img")
     tab.until("!document.querySelector('.renewing')")
     page.keyboard.press("g")
     page.keyboard.press("Enter")
