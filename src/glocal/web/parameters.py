@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from glocal.web.guard import OWN_HEADER
+from glocal.web import guard
 from glocal.web.problems import ProblemError
 
 
@@ -32,9 +32,9 @@ def _own_header(
     _: Annotated[
         str,
         Header(
-            alias=OWN_HEADER,
+            alias=guard.OWN_HEADER,
             description="Any value. Protects against requests that other sites' pages send; not "
-            "needed with a bearer token, nor from the server's own page.",
+            "needed for searches, with a bearer token, or from the server's own page.",
         ),
     ] = "1",
 ) -> None:
@@ -42,4 +42,6 @@ def _own_header(
 
 
 KNOWN_PARAMETERS = Depends(_check_names)
-CHANGES = Depends(_own_header)
+OWN_HEADER = Depends(_own_header)
+"""For operations that change something; on searches it is only described, since some generators
+(openapi-python-client 0.29) need an optional parameter beside two kinds of bodies."""

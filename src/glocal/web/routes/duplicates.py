@@ -23,7 +23,7 @@ from glocal.web.service import Service, ServiceDep
 router = APIRouter(tags=["images"])
 
 Cursor = Annotated[
-    str,
+    str | None,
     Query(
         pattern="^([0-9a-f]{32}|[0-9a-f]{16}-[0-9]{1,9})$",
         description="`next` of the page before.",
@@ -40,7 +40,7 @@ async def list_duplicates(
     limit: Annotated[
         int, Query(ge=1, le=200, description="How many groups to return at most.")
     ] = 50,
-    cursor: Cursor | None = None,
+    cursor: Cursor = None,
 ) -> DuplicatesPage:
     """List groups of duplicates.
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from glocal.gallery.browsing import MOST_ON_A_PAGE
 from glocal.web.bounds import while_there
 from glocal.web.decoding import file_name
-from glocal.web.parameters import CHANGES
+from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import documented, printable, printable_path
 from glocal.web.results import CameraFacet, Facets, FolderFacet, MonthFacet, PlaceFacet
 from glocal.web.schemas import (
@@ -83,7 +83,7 @@ async def get_image(service: ServiceDep, id: ImageId) -> GalleryImage:  # noqa: 
     return await service.thread(lambda: service.image(service.shown(id)))
 
 
-@router.delete("/v1/images/{id}", responses=documented(404, 409), dependencies=[CHANGES])
+@router.delete("/v1/images/{id}", responses=documented(404, 409), dependencies=[OWN_HEADER])
 async def remove_image(service: ServiceDep, id: ImageId) -> Removed:  # noqa: A002
     """Remove an image, with every file that holds it, from the index.
 

@@ -19,7 +19,7 @@ from glocal.gallery.indexing import content_id
 from glocal.images.formats import detect
 from glocal.web.bounds import while_there
 from glocal.web.forms import body_of, read_form
-from glocal.web.parameters import CHANGES
+from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import ProblemError, documented
 from glocal.web.results import AddedImages, IndexRun
 from glocal.web.runs import Run
@@ -44,7 +44,7 @@ _ENDINGS = {
 }
 
 
-@router.post("/v1/index-runs", status_code=202, responses=documented(), dependencies=[CHANGES])
+@router.post("/v1/index-runs", status_code=202, responses=documented(), dependencies=[OWN_HEADER])
 async def start_index_run(service: ServiceDep, body: RunRequest, response: Response) -> IndexRun:
     """Index an allowed folder: add what is new, update what has changed, remove what is gone."""
     folder = await service.thread(lambda: service.runs.allowed(body.folder))
@@ -65,7 +65,7 @@ async def get_index_run(service: ServiceDep, id: RunId) -> IndexRun:  # noqa: A0
     return service.runs.get(id).shown()
 
 
-@router.delete("/v1/index-runs/{id}", responses=documented(404), dependencies=[CHANGES])
+@router.delete("/v1/index-runs/{id}", responses=documented(404), dependencies=[OWN_HEADER])
 async def cancel_index_run(service: ServiceDep, id: RunId) -> IndexRun:  # noqa: A002
     """Cancel an index run; what it has done so far is kept."""
     found = service.runs.get(id)
@@ -120,7 +120,7 @@ async def _events(service: Service, run: Run) -> AsyncIterator[str]:
     "/v1/images",
     status_code=202,
     responses=documented(415),
-    dependencies=[CHANGES],
+    dependencies=[OWN_HEADER],
     openapi_extra=body_of("AddImages"),
 )
 async def add_images(request: Request, service: ServiceDep) -> AddedImages:

@@ -19,6 +19,7 @@ from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
 from glocal.web.fetching import fetch
 from glocal.web.forms import body_of, read_batch, read_search
+from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import ProblemError, as_problem, documented
 from glocal.web.schemas import (
     BatchItem,
@@ -58,6 +59,7 @@ class Source:
 @router.post(
     "/v1/search",
     responses=documented(404, 410, 415),
+    dependencies=[OWN_HEADER],
     openapi_extra=body_of("Search"),
 )
 async def search(request: Request, service: ServiceDep) -> SearchPage:
@@ -74,6 +76,7 @@ async def search(request: Request, service: ServiceDep) -> SearchPage:
 @router.post(
     "/v1/search/batch",
     responses=documented(415),
+    dependencies=[OWN_HEADER],
     openapi_extra=body_of("Batch"),
 )
 async def search_batch(request: Request, service: ServiceDep) -> BatchPage:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from glocal import __version__
 from glocal.web.guard import COOKIE
-from glocal.web.parameters import CHANGES
+from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import ProblemError, documented, printable_path
 from glocal.web.results import Features, ServerInfo, ServerLimits
 from glocal.web.schemas import MOST_HITS, Health, LoginRequest
@@ -90,7 +90,7 @@ async def get_info(service: ServiceDep) -> ServerInfo:
     "/v1/login",
     status_code=204,
     responses=documented(),
-    dependencies=[CHANGES],
+    dependencies=[OWN_HEADER],
     openapi_extra=OPEN,
 )
 async def log_in(service: ServiceDep, body: LoginRequest, request: Request) -> Response:
@@ -113,7 +113,7 @@ async def log_in(service: ServiceDep, body: LoginRequest, request: Request) -> R
     "/v1/logout",
     status_code=204,
     responses=documented(),
-    dependencies=[CHANGES],
+    dependencies=[OWN_HEADER],
     openapi_extra=OPEN,
 )
 async def log_out(service: ServiceDep, request: Request) -> Response:

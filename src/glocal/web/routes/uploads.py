@@ -15,7 +15,7 @@ from glocal.web.settings import ThumbnailSize
 
 router = APIRouter(tags=["search"])
 
-UploadId = Annotated[str, Path(pattern="^u-[A-Za-z0-9_-]{22}$")]
+UploadId = Annotated[str, Path(pattern="^u-[A-Za-z0-9_-]{22}$", description="The id of an upload.")]
 _IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The image.",
