@@ -51,7 +51,7 @@ export class SearchView {
     this.state = state;
     this.count = el("p", { class: "count" }, "Searching…");
     this.filters = el("div", { class: "filters" });
-    this.side = el("aside", { class: "query", "aria-label": "Query" });
+    this.side = el("aside", { class: "query-panel", "aria-label": "Query" });
     this.hits = [];
     this.grid = new Grid({
       label: "Results, best first",

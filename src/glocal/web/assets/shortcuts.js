@@ -81,6 +81,7 @@ export function showShortcuts() {
         FIXED.map(row),
       ),
       el("label", { class: "check" }, box, "Use single-key shortcuts"),
+      el("p", {}, el("a", { href: "docs" }, "API reference")),
     ),
     { name: "shortcuts" },
   );
