@@ -63,7 +63,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 @pytest.mark.parametrize(
-    ("path", "command"), commands(), ids=lambda value: value if isinstance(value, str) else ""
+    ("path", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_the_help_of_a_command_is_in_plain_words(path: str, command: click.Command) -> None:
     help_text = command.get_help(click.Context(command, info_name=path))

@@ -165,7 +165,7 @@ def test_a_changed_or_missing_file_is_not_served(
     (own_home / "images" / "0.jpg").write_bytes(photo(99))
     (own_home / "images" / "1.jpg").unlink()
     for name in ("0.jpg", "1.jpg"):
-        with pytest.raises(ServerError, match="gone, has changed") as caught:
+        with pytest.raises(ServerError, match="missing, unreachable, or has changed") as caught:
             client.file(ids[name])
         assert caught.value.status == 410
     # Of two copies one is enough.

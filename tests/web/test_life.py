@@ -102,7 +102,7 @@ def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
         (["--allow-host", "search.example"], "set a token"),
         (["--token-file", str(short)], "can be guessed"),
         (["--token-file", str(own_home / "missing")], "cannot be read"),
-        (["--port", str(server.port)], "name another --port"),
+        (["--port", str(server.port)], "choose another --port"),
         (["--host", "192.0.2.1", "--token-file", str(own_home / "good")], "can listen"),
     ]
     (own_home / "good").write_text("0123456789abcdef0123\n")

@@ -55,11 +55,11 @@ def reference_page(description: dict[str, Any]) -> str:
 
 
 def _entry(operation: tuple[str, str, dict[str, Any]]) -> str:
-    method, path, told = operation
-    name = escape(told["operationId"])
+    method, path, described = operation
+    name = escape(described["operationId"])
     return (
         f"<li><a href='#{name}'><code>{method} {escape(path)}</code></a> "
-        f"{escape(_summary(told))}</li>\n"
+        f"{escape(_summary(described))}</li>\n"
     )
 
 

@@ -116,7 +116,7 @@ class BatchRequest(SearchOptions):
 
 
 def read_region(text: str | None) -> Region | None:
-    """A region that is written as text; `None` or blank is none.
+    """A region that is written as text; `None` or a blank text means no region.
 
     Raises:
         ValueError: the text is not four numbers.
