@@ -23,9 +23,9 @@ def check_array(array: NDArray[Any]) -> tuple[int, int]:
     """
     shape, dtype = array.shape, array.dtype
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 3, 4)) or 0 in shape:
-        raise ImageError(f"an array of shape {shape} is no image; {_ACCEPTED}")
+        raise ImageError(f"an array of shape {shape} is not an image; {_ACCEPTED}")
     if dtype not in (np.uint8, np.uint16) and dtype.kind != "f":
-        raise ImageError(f"an array of {dtype} is no image; {_ACCEPTED}")
+        raise ImageError(f"an array of {dtype} is not an image; {_ACCEPTED}")
     return int(shape[0]), int(shape[1])
 
 

@@ -174,7 +174,7 @@ def _load_image(image: object, wanted: _Wanted) -> LoadedImage:
 
     if not isinstance(image, Image.Image):
         raise ImageError(
-            f"a {type(image).__name__} is no image: give a path, bytes, a binary stream, "
+            f"a {type(image).__name__} is not an image; give a path, bytes, a binary stream, "
             "a PIL image or a numpy array"
         )
     name = image.format or "image"
@@ -186,8 +186,8 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Load
     name = detect(data)
     if name is None:
         raise ImageError(
-            "not an image: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
-            "PPM and camera RAW"
+            "not an image, or an unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, "
+            "BMP, PPM or camera RAW"
         )
     if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
         with _decoder_faults("RAW"):
