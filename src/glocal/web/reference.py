@@ -59,7 +59,7 @@ def _entry(operation: tuple[str, str, dict[str, Any]]) -> str:
     name = escape(described["operationId"])
     return (
         f"<li><a href='#{name}'><code>{method} {escape(path)}</code></a> "
-        f"{escape(_summary(described))}</li>\n"
+        f"{_prose(_summary(described))}</li>\n"
     )
 
 

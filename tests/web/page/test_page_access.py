@@ -56,6 +56,20 @@ def test_axe_finds_nothing(new_tab: Callable[..., Tab], axe: str, scheme: str, o
     assert _faults(tab, axe, only) == [], "shortcuts"
 
 
+def test_the_reference_of_the_api_can_be_read(new_tab: Callable[..., Tab], axe: str) -> None:
+    tab = new_tab(size=(390, 844))
+    tab.open()
+    tab.images()
+    tab.page.keyboard.press("?")
+    tab.page.click("text=API reference")
+    tab.page.wait_for_selector("#search")
+    tab.page.click("a[href='#type-SearchForm']")
+    tab.page.wait_for_selector("#type-SearchForm:target")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert tab.page.evaluate("getComputedStyle(document.querySelector('h2')).marginTop") == "48px"
+    assert _faults(tab, axe, "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']") == []
+
+
 def test_everything_by_keyboard(tab: Tab) -> None:
     page = tab.page
     tab.open()
