@@ -89,9 +89,9 @@ def test_health_readiness_metrics_and_info(server: Server) -> None:
     assert 'route="/v1/search",status="200"' in text
     assert "/no/such" not in text  # what clients invent is no label
     info = server.client().info()
-    assert (info["images"], info["files"]) == (11, 12)
-    assert info["features"]["index_runs"] is True
-    assert info["features"]["login"] is False
+    assert (info.images, info.files) == (11, 12)
+    assert info.features.index_runs is True
+    assert info.features.login is False
 
 
 def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:

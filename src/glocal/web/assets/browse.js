@@ -164,9 +164,9 @@ export class TimelineView extends GridView {
 
 /** The invitation to search. */
 function hero() {
-  const size = el("span", {}, "your images");
+  const size = el("span", {}, "the images");
   info()
-    .then(({ images }) => (size.textContent = count(images, "image")))
+    .then(({ images }) => (size.textContent = images > 1 ? `the ${count(images, "image")}` : "the images"))
     .catch(() => {});
   return el(
     "section",
@@ -177,7 +177,7 @@ function hero() {
       {},
       "Drop an image anywhere on this page, paste one, or start from one of ",
       size,
-      ".",
+      " below.",
     ),
     el(
       "div",
