@@ -35,7 +35,7 @@ from glocal.learn.contracts import Backbone, Head
 from glocal.learn.heads.gem import Gem
 from glocal.learn.heads.superglobal import SuperGlobal
 from glocal.learn.model import build_model, build_objective
-from glocal.learn.registry import part
+from glocal.registry import part
 from measure import arguments, print_table, write_results
 
 SIDE = 224

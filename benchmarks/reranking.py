@@ -27,8 +27,12 @@ from default_model import DATA, Pixels, grocery_icons, grocery_split, scene_phot
 from glocal.encoders import DEFAULT_MODEL, Encoder, LocalFeatures, load_encoder
 from glocal.evaluate import mean_average_precision, recall_at
 from glocal.images import load
-from glocal.ranking.muvera import FixedEncoding, max_similarity
-from glocal.ranking.registry import GALLERY_TRANSFORMS, LOCAL_RERANKINGS, RERANKINGS, TOP
+from glocal.ranking import TOP
+from glocal.ranking.maxsim import max_similarity
+from glocal.ranking.muvera import FixedEncoding
+from glocal.ranking.reranking import LOCAL
+from glocal.registry import load as load_part
+from glocal.registry import names
 
 Vectors = NDArray[np.float32]
 Score = Callable[[int, NDArray[np.intp]], Vectors]
@@ -137,21 +141,24 @@ def as_parts(images: Set) -> list[LocalFeatures]:
 def every_method(task: Task) -> dict[str, Figures]:
     gallery, queries = task.gallery.vectors, task.queries.vectors
     results = {"none": evaluate(task, gallery, None)}
-    for name, by_vectors in RERANKINGS.items():
+    for name in names("reranker", without=LOCAL):
+        rerank = load_part("reranker", name)
         results[name] = evaluate(
-            task, gallery, lambda q, places, by=by_vectors.rerank: by(queries[q], gallery[places])
+            task, gallery, lambda q, places, by=rerank: by(queries[q], gallery[places])
         )
     asked, stored = as_parts(task.queries), as_parts(task.gallery)
-    for name, by_parts in LOCAL_RERANKINGS.items():
+    for name in names("reranker", trait=LOCAL):
+        compare = load_part("reranker", name)
         results[name] = evaluate(
             task,
             gallery,
-            lambda q, places, compare=by_parts.compare: np.array(
+            lambda q, places, compare=compare: np.array(
                 [compare(asked[q], stored[place]) for place in places], np.float32
             ),
         )
-    for name, whole in GALLERY_TRANSFORMS.items():
-        results[f"{name}, whole gallery"] = evaluate(task, whole.transform(gallery), None)
+    for name in names("transform"):
+        transformed = load_part("transform", name)(gallery)
+        results[f"{name}, whole gallery"] = evaluate(task, transformed, None)
     return results
 
 

@@ -21,7 +21,8 @@ from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.verifier import VERIFIED
 from glocal.images import load
 from glocal.ranking.calibration import Calibration, calibrations
-from glocal.ranking.muvera import FixedEncoding, max_similarities
+from glocal.ranking.maxsim import max_similarities
+from glocal.ranking.muvera import FixedEncoding
 from glocal.ranking.verification import verify
 from verification_pairs import Known, index
 from verification_sets import Images, objects, wallpapers

@@ -1,7 +1,7 @@
 """What verifying the best 50 candidates changes: recall@1, mAP, verdicts and milliseconds.
 
     python benchmarks/verification.py --images FOLDER... [--views FOLDER...] [--street FOLDER]
-        [--detector own|xfeat|sift] [--rank NAME]
+        [--detector own|xfeat|sift] [--rerank NAME]
 
 The folders are described in `verification_sets`; what is not named or not there is left out. "1" are the
 originals that calibration has not seen, "0" those it was fitted on.
@@ -19,7 +19,8 @@ from calibrate_verification import DETECTORS, STARTS
 from glocal.encoders import load_encoder
 from glocal.ranking.calibration import FILE, Calibration, calibrations
 from glocal.ranking.evidence import Evidence, Verdict
-from glocal.ranking.registry import RERANKINGS
+from glocal.ranking.reranking import LOCAL
+from glocal.registry import load, names
 from verification_pairs import Pairs, index, recall_and_map, verify_set
 from verification_sets import (
     DATA,
@@ -110,10 +111,12 @@ def main() -> None:
     parser.add_argument("--street", type=Path)
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
     parser.add_argument("--calibration", type=Path, default=FILE)
-    parser.add_argument("--rank", choices=list(RERANKINGS), help="re-rank by neighbours first")
+    parser.add_argument(
+        "--rerank", choices=names("reranker", without=LOCAL), help="re-rank by neighbours first"
+    )
     options = parser.parse_args()
     encoder = load_encoder()
-    rerank = RERANKINGS[options.rank].rerank if options.rank else None
+    rerank = load("reranker", options.rerank) if options.rerank else None
     make, scales = DETECTORS[options.detector]
     detector = make(encoder)
     calibration = calibrations(options.calibration).get(detector.name, STARTS[options.detector])

@@ -15,11 +15,11 @@ from glocal.gallery.packed_features import pack, unpack
 from glocal.gallery.thumbnails import shrink, to_jpeg
 from glocal.gallery.verifier import CLOSER, VERIFIED, Verified, closer
 from glocal.images import load
+from glocal.ranking import TOP as RERANKED
+from glocal.ranking import Rerank
 from glocal.ranking.alignment import LEAST_EXCESS
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.evidence import Evidence, Verdict
-from glocal.ranking.registry import TOP as RERANKED
-from glocal.ranking.registry import Rerank
 from glocal.ranking.verification import Verification, verify
 from verification_sets import Images, LookSet
 

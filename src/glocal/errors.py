@@ -20,11 +20,15 @@ class ModelError(GlocalError, ValueError):
 
 
 class LearnError(GlocalError, ValueError):
-    """Training is asked for something impossible: an unknown part, shapes or labels that misfit."""
+    """Training is asked for something impossible: settings, shapes or labels that do not fit."""
 
 
 class MissingExtraError(GlocalError, ImportError):
     """An optional package is needed; the text has the command that installs it."""
+
+
+class PartError(GlocalError, ValueError):
+    """No part has this kind and name, its name is taken, or its row in the registry is wrong."""
 
 
 class QueryError(GlocalError, ValueError):

@@ -56,7 +56,7 @@ def test_a_image_is_written_and_the_score_is_the_searchs(tmp_path: Path, photos:
 
 
 @pytest.mark.parametrize(
-    "more", [["--kind", "parts", "--parts", "2"], ["--kind", "eigen"], ["--point", "80,60"]]
+    "more", [["--kind", "concepts", "--concepts", "2"], ["--kind", "eigen"], ["--point", "80,60"]]
 )
 def test_kinds_and_svg(tmp_path: Path, photos: list[str], more: list[str]) -> None:
     done = glocal(tmp_path, "explain", *photos[:2], *more, "-o", "why.svg")
@@ -68,7 +68,7 @@ def test_kinds_and_svg(tmp_path: Path, photos: list[str], more: list[str]) -> No
 def test_one_image_and_standard_input(tmp_path: Path, photos: list[str]) -> None:
     data = (tmp_path / photos[0]).read_bytes()
     arguments = ["explain", "-", "--kind", "eigen", "-o", "one.png", "--region", "1,2,3,4"]
-    assert b"not for eigen" in glocal(tmp_path, *arguments, status=1, given=data).stderr
+    assert b"eigen takes no point" in glocal(tmp_path, *arguments, status=1, given=data).stderr
     assert glocal(tmp_path, *arguments[:-2], given=data).stdout == b""
     assert (tmp_path / "one.png").exists()
 
@@ -82,7 +82,7 @@ def test_one_image_and_standard_input(tmp_path: Path, photos: list[str]) -> None
         (["query.jpg", "-o", "a.png"], 1, b"name a hit"),
         (["query.jpg", "gone.jpg", "-o", "a.png"], 1, b"gone.jpg: no such file"),
         (["query.jpg", "hit.jpg", "-o", "a.png", "--point", "7"], 2, b"not 2 numbers"),
-        (["query.jpg", "hit.jpg", "-o", "a.png", "--point", "7,999"], 1, b"point 7,999"),
+        (["query.jpg", "hit.jpg", "-o", "a.png", "--point", "7,999"], 1, b"the point 7,999"),
         (["query.jpg", "hit.jpg", "-o", "a.png", "-g", "nowhere"], 1, b"no gallery at nowhere"),
         (["query.jpg", "hit.jpg", "-o", "a.png", "--model", "none"], 1, b"no model 'none'"),
     ],

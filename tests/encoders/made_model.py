@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 DIM = 16
 PART_DIM = 3
-FOUR = ["vector", "keypoints", "descriptors", "strengths"]
+FOUR = ["vector", "keypoints", "descriptors", "scores"]
 FIVE = [*FOUR, "contributions"]
 
 
@@ -25,7 +25,10 @@ def card(**changes: Any) -> dict[str, Any]:
 def write_model(
     path: Path, *, seed: int = 0, text: str | None = None, outputs: list[str] | None = None
 ) -> Path:
-    """Write the model; another seed gives another space of vectors."""
+    """Write the model; another seed gives another space of vectors.
+
+    The output ``strengths`` is what models of version 0.1 call ``scores``.
+    """
     weights = np.random.default_rng(seed).normal(size=(PART_DIM, DIM)).astype(np.float32)
     bias = np.random.default_rng(seed + 1).normal(size=DIM).astype(np.float32) * 0.01
     constants = {
@@ -56,7 +59,8 @@ def write_model(
         helper.make_node("Slice", ["pixels", "rows", "until"], ["first"]),
         helper.make_node("Add", ["first", "eps"], ["positive"]),
         helper.make_node("LpNormalization", ["positive"], ["descriptors"], axis=1, p=2),
-        helper.make_node("ReduceMean", ["positive"], ["strengths"], axes=[1], keepdims=0),
+        helper.make_node("ReduceMean", ["positive"], ["scores"], axes=[1], keepdims=0),
+        helper.make_node("Identity", ["scores"], ["strengths"]),
         helper.make_node("ReduceL2", ["biased"], ["length"], axes=[1], keepdims=1),
         helper.make_node("Add", ["waves", "bias"], ["moved"]),  # the mean of these is "biased"
         helper.make_node("Shape", ["waves"], ["shape"]),
@@ -73,6 +77,7 @@ def write_model(
         "vector": [DIM],
         "keypoints": [4, 2],
         "descriptors": [4, PART_DIM],
+        "scores": [4],
         "strengths": [4],
         "contributions": ["h", "w", DIM],
     }

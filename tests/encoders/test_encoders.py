@@ -129,6 +129,15 @@ def test_the_card_tells_the_truth(encoder: OnnxEncoder) -> None:
     assert card.version >= 1
 
 
+def test_models_that_call_the_scores_strengths_still_work(tmp_path: Path) -> None:
+    new = OnnxEncoder(write_model(tmp_path / "new.onnx"))
+    names = ["vector", "keypoints", "descriptors", "strengths"]
+    old = OnnxEncoder(write_model(tmp_path / "old.onnx", outputs=names))
+    (one,), (other,) = (encoder.encode([image((90, 70))]) for encoder in (new, old))
+    assert np.array_equal(one.scores, other.scores)
+    assert len(one.scores) == 4
+
+
 def damaged(path: Path) -> Path:
     path.write_bytes(write_model(path).read_bytes()[:500])
     return path
@@ -138,12 +147,12 @@ def damaged(path: Path) -> Path:
     ("make", "said"),
     [
         (lambda p: p, "no model file"),
-        (lambda p: (p.write_bytes(b""), p)[1], "no model that ONNX Runtime can run"),
-        (lambda p: (p.write_text("hello"), p)[1], "no model that ONNX Runtime can run"),
-        (damaged, "no model that ONNX Runtime can run"),
-        (lambda p: write_model(p, text=""), "no card"),
+        (lambda p: (p.write_bytes(b""), p)[1], "cannot be run by ONNX Runtime"),
+        (lambda p: (p.write_text("hello"), p)[1], "cannot be run by ONNX Runtime"),
+        (damaged, "cannot be run by ONNX Runtime"),
+        (lambda p: write_model(p, text=""), "without a card"),
         (lambda p: write_model(p, text="{}"), "card of model"),
-        (lambda p: write_model(p, outputs=["vector"]), "glocal needs"),
+        (lambda p: write_model(p, outputs=["vector"]), "use a model with the input image"),
     ],
 )
 def test_a_bad_model_file_is_explained(

@@ -101,7 +101,7 @@ def test_weak_parts_are_left_out():
 def test_a_model_that_is_no_detector_is_refused(tmp_path):
     from glocal.encoders import bundled_models
 
-    with pytest.raises(ModelError, match="no detector"):
+    with pytest.raises(ModelError, match="not a detector"):
         XFeat(bundled_models()["glocal-lite0"])
     with pytest.raises(ModelError, match="no model file"):
         XFeat(tmp_path / "none.onnx")

@@ -11,10 +11,11 @@ from PIL import Image
 
 import glocal.explain
 from glocal.encoders import OnnxEncoder, load_encoder
-from glocal.errors import ImageError, QueryError
-from glocal.explain import KINDS, Explanation, Matches, explain
+from glocal.errors import ImageError, PartError, QueryError
+from glocal.explain import Explanation, Matches, explain
 from glocal.explain.figure import Photo, Ring, Stroke, Words
 from glocal.images import load
+from glocal.registry import names
 
 SCENES = Path(__file__).parents[3] / "shared" / "data" / "scenes"
 
@@ -46,7 +47,7 @@ def words(explanation: Explanation) -> str:
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_the_parts_of_any_two_images_add_up(encoder: OnnxEncoder, name: str) -> None:
+def test_the_regions_of_any_two_images_add_up_to_the_score(encoder: OnnxEncoder, name: str) -> None:
     query, hit = IMAGES["colour"], IMAGES[name]
     got = explain(query, hit, encoder=encoder)
     first, second = (f.vector for f in encoder.encode([query, load(hit).array]))
@@ -56,7 +57,7 @@ def test_the_parts_of_any_two_images_add_up(encoder: OnnxEncoder, name: str) -> 
     assert f"Similarity {got.scores[0]:.3f}" in words(got)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", names("explainer"))
 @pytest.mark.parametrize("name", ["one pixel", "black", "wide", "high", "grey"])
 def test_any_image_can_be_explained(encoder: OnnxEncoder, kind: str, name: str) -> None:
     matches = Matches(np.zeros((0, 2)), np.zeros((0, 2))) if kind == "matches" else None
@@ -125,11 +126,11 @@ def test_several_hits_have_a_row_each(encoder: OnnxEncoder, tmp_path: Path) -> N
     assert ": alike" in words(got)
 
 
-def test_joint_parts_of_images_that_differ_in_shape(encoder: OnnxEncoder) -> None:
-    got = explain(*IMAGES.values(), kind="parts", parts=3, encoder=encoder)
+def test_concepts_of_images_that_differ_in_shape(encoder: OnnxEncoder) -> None:
+    got = explain(*IMAGES.values(), kind="concepts", concepts=3, encoder=encoder)
     assert len(got.maps) == len(IMAGES)
     assert all(grid.shape[2] == 3 for grid in got.maps)
-    assert [f"Part {k}" in words(got) for k in (1, 2, 3, 4)] == [True, True, True, False]
+    assert [f"Concept {k}" in words(got) for k in (1, 2, 3, 4)] == [True, True, True, False]
 
 
 def test_matches_are_drawn_with_the_outline(encoder: OnnxEncoder) -> None:
@@ -164,15 +165,14 @@ NO_MATCHES = Matches(np.zeros((0, 2)), np.zeros((0, 2)))
 @pytest.mark.parametrize(
     ("hits", "options", "said"),
     [
-        (1, {"kind": "magic"}, "no explanation 'magic'"),
         (0, {}, "name a hit"),
-        (1, {"kind": "parts", "point": (0.5, 0.5)}, "not for parts"),
+        (1, {"kind": "concepts", "point": (0.5, 0.5)}, "concepts takes no point or region"),
         (1, {"point": (0.5, 0.5), "region": (0, 0, 1, 1)}, "not both"),
-        (1, {"point": (500, 5)}, "point 500,5 is not in the query of 160 x 120"),
-        (1, {"point": (-0.1, 0.5)}, r"point -0\.1,0\.5 is not"),
+        (1, {"point": (500, 5)}, "the point 500,5 is not in the query of 160 x 120"),
+        (1, {"point": (-0.1, 0.5)}, r"the point -0\.1,0\.5 is not"),
         (1, {"region": (500, 5, 10, 10)}, "covers no pixel"),
-        (1, {"kind": "parts", "parts": 8}, "1 to 7 parts, not 8"),
-        (1, {"matches": NO_MATCHES}, "are for kind matches"),
+        (1, {"kind": "concepts", "concepts": 8}, "8 concepts cannot be shown: give 1 to 7"),
+        (1, {"matches": NO_MATCHES}, "similarity draws no matches"),
         (2, {"kind": "matches", "matches": NO_MATCHES}, "one hit, not 2"),
     ],
 )
@@ -183,12 +183,17 @@ def test_what_does_not_go_together_is_refused(
         explain(IMAGES["colour"], *[IMAGES["grey"]] * hits, encoder=encoder, **options)
 
 
+def test_an_unknown_kind_is_answered_with_those_there_are(encoder: OnnxEncoder) -> None:
+    with pytest.raises(PartError, match=r"no explainer named 'magic'; .*similarity"):
+        explain(IMAGES["colour"], IMAGES["grey"], kind="magic", encoder=encoder)
+
+
 def test_what_is_no_image_is_refused(encoder: OnnxEncoder, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
         explain(IMAGES["colour"], tmp_path / "nothing.jpg", encoder=encoder)
 
 
-def test_the_room_names_what_it_offers() -> None:
+def test_the_package_has_what_it_lists() -> None:
     for name in glocal.explain.__all__:
         assert hasattr(glocal.explain, name)
 

@@ -12,10 +12,11 @@ from PIL import Image
 
 from glocal.cli.demo_photos import gather
 from glocal.encoders import load_encoder
-from glocal.errors import ModelError, ModelMismatchError, QueryError, RankingError
+from glocal.errors import ModelError, ModelMismatchError, PartError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.packed_features import pack
-from glocal.ranking.registry import LOCAL_RERANKINGS, RERANKINGS
+from glocal.ranking.reranking import LOCAL
+from glocal.registry import names
 
 FIELDS = {
     "inliers",
@@ -171,25 +172,25 @@ def test_stored_parts_are_the_encoders(gallery: Gallery, photos: Path) -> None:
     assert pack(stored.local) == pack(features.local)
 
 
-@pytest.mark.parametrize("name", RERANKINGS)
+@pytest.mark.parametrize("name", names("reranker", without=LOCAL))
 def test_rerankings_keep_what_was_found(gallery: Gallery, photos: Path, name: str) -> None:
-    result = gallery.search(cropped(3), limit=12, rank=name)
+    result = gallery.search(cropped(3), limit=12, rerank=name)
     assert {hit.path for hit in result} == set(photos.iterdir())
     assert "rerank" in result.timings_ms
     assert result.hits[0].path.name == "03.jpg"
-    plain = gallery.search(cropped(3), limit=12, rank=name, verify=False)
+    plain = gallery.search(cropped(3), limit=12, rerank=name, verify=False)
     assert {hit.path for hit in plain} == set(photos.iterdir())
     scores = {hit.path: hit.score for hit in gallery.search(cropped(3), limit=12)}
     assert all(hit.score == scores[hit.path] for hit in plain)
 
 
-@pytest.mark.parametrize("name", LOCAL_RERANKINGS)
+@pytest.mark.parametrize("name", names("reranker", trait=LOCAL))
 def test_rerankings_by_parts(gallery: Gallery, photos: Path, name: str) -> None:
-    result = gallery.search(cropped(3), limit=12, rank=name)
+    result = gallery.search(cropped(3), limit=12, rerank=name)
     assert {hit.path for hit in result} == set(photos.iterdir())
     assert result.hits[0].path.name == "03.jpg"
     with pytest.raises(QueryError, match=f"{name} compares local features: it needs --verify"):
-        gallery.search(cropped(3), rank=name, verify=False)
+        gallery.search(cropped(3), rerank=name, verify=False)
 
 
 def test_neighbours_come_before_a_verification_unless_it_is_deep(gallery: Gallery) -> None:
@@ -198,15 +199,15 @@ def test_neighbours_come_before_a_verification_unless_it_is_deep(gallery: Galler
         return {"rerank", "verify"} & result.timings_ms.keys()
 
     assert stages() == {"rerank", "verify"}
-    assert stages(rank="none") == {"verify"}
+    assert stages(rerank="none") == {"verify"}
     assert stages(small_objects=True) == {"verify"}
     assert stages(verify=False) == set()
-    assert stages(verify=False, rank="dba") == {"rerank"}
+    assert stages(verify=False, rerank="dba") == {"rerank"}
 
 
 def test_an_unknown_reranking(gallery: Gallery) -> None:
-    with pytest.raises(RankingError, match="choose of aqe"):
-        gallery.search(busy(1), rank="superglobel")
+    with pytest.raises(PartError, match=r"did you mean 'superglobal'.* choose from: aqe"):
+        gallery.search(busy(1), rerank="superglobel")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402
 from glocal.errors import LearnError, ModelError  # noqa: E402
 from glocal.learn.cells import Cells  # noqa: E402
 from glocal.learn.model import EncoderGraph, Model, build_model  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 HEADS = {name: part("head", name).load() for name in names("head")}
 SIZES = [(64, 96), (160, 128), (32, 32)]

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
-from glocal.cli.options import json_option, limit_options, model_options
+from glocal.cli.options import PartOption, json_option, limit_options, model_options
 from glocal.cli.output import print_json
 from glocal.errors import GlocalError, ImageError
 from glocal.images import Limits
+from glocal.registry import parts
 
-if TYPE_CHECKING:
-    from glocal.explain import Kind
 
-_KINDS = ("similarity", "matches", "parts", "eigen")
+def _kinds() -> str:
+    said = "; ".join(f"{each.name}: {each.summary or each.source}" for each in parts("explainer"))
+    return f"What to show. {said}."
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers between commas, as many as the name has."""
+    """Numbers separated by commas, as many as the name has."""
 
     def __init__(self, name: str, example: str) -> None:
         self.name = name
@@ -52,25 +53,30 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 )
 @click.option(
     "--kind",
-    type=click.Choice(_KINDS),
+    cls=PartOption,
+    kind="explainer",
+    describe=_kinds,
+    metavar="NAME",
     default="similarity",
     show_default=True,
-    help="similarity: what each region adds to the score; matches: the points that geometry "
-    "verifies; parts: what the images have in common; eigen: what stands out in each by itself.",
 )
 @click.option(
     "--point",
     type=_Numbers("X,Y", "0.5,0.4"),
-    help="Light up what answers this point of the query: pixels, or fractions if both are at "
-    "most 1.",
+    help="Show what in the hits is like this point of the query: pixels, or fractions if both are "
+    "at most 1.",
 )
 @click.option(
     "--region",
     type=_Numbers("X,Y,W,H", "10,20,300,200"),
-    help="Likewise for a region of the query.",
+    help="The same for a region of the query.",
 )
 @click.option(
-    "--parts", type=click.IntRange(1, 7), default=4, show_default=True, help="How many parts."
+    "--concepts",
+    type=click.IntRange(1, 7),
+    default=4,
+    show_default=True,
+    help="How many concepts --kind concepts finds.",
 )
 @click.option(
     "-g",
@@ -89,7 +95,7 @@ def explain(
     kind: str,
     point: tuple[float, ...] | None,
     region: tuple[float, ...] | None,
-    parts: int,
+    concepts: int,
     gallery: Path | None,
     as_json: bool,
     model: str | None,
@@ -101,7 +107,7 @@ def explain(
 
     The model is the bundled one, unless --model or --gallery names another.
     """
-    # Imported late: --help starts in 0.04 s.
+    # Imported late, so that --help starts in 0.04 s.
     from glocal.encoders import DEFAULT_MODEL, load_encoder
     from glocal.explain import explain as explained
     from glocal.explain.figure import check_ending
@@ -113,15 +119,15 @@ def explain(
         explanation = explained(
             sys.stdin.buffer.read(max_bytes + 1) if query == "-" else query,
             *hits,
-            kind=cast("Kind", kind),
+            kind=kind,
             encoder=load_encoder(model or DEFAULT_MODEL, sha256=model_sha256),
             point=cast("tuple[float, float] | None", point),
             region=cast("tuple[float, float, float, float] | None", region),
-            parts=parts,
+            concepts=concepts,
             limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
         )
     except ImageError as error:
-        # The bare reason is for lists; the file is in the error's notes.
+        # The text has only the reason, for use in lists; the file is in the error's notes.
         raise GlocalError(": ".join([*getattr(error, "__notes__", []), str(error)])) from error
     try:
         explanation.save(output)
@@ -140,7 +146,7 @@ def explain(
 
 
 def _model_of(gallery: Path) -> str:
-    """The gallery's own copy of the model that made its vectors."""
+    """The gallery's own copy of its model."""
     from glocal.gallery.layout import open_layout
 
     layout = open_layout(gallery, model=None, sha256=None, create=False, timeout=30)

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import (
+    PartOption,
     gallery_option,
     json_option,
     limit_options,
+    listed,
     model_options,
     wait_option,
 )
@@ -19,6 +21,8 @@ from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
 from glocal.images import Limits
+from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
+from glocal.ranking.reranking import LOCAL
 
 
 class _Region(click.ParamType[tuple[float, float, float, float]]):
@@ -32,6 +36,16 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
         except ValueError:
             self.fail(f"{value!r} is not four numbers such as 10,20,300,200", param, ctx)
         return x, y, width, height
+
+
+def _rerankings() -> str:
+    return (
+        f"Re-rank the best {TOP} hits by the vectors of their neighbours "
+        f"({listed('reranker', without=LOCAL)}) or by their local features "
+        f"({listed('reranker', trait=LOCAL)}); {NO_RERANKING} keeps the order of the vectors. "
+        f"[default: {DEFAULT_RERANKING} of the best {DEFAULT_RERANKING_TOP} with --verify, "
+        f"else {NO_RERANKING}]"
+    )
 
 
 @click.command()
@@ -60,17 +74,18 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 )
 @click.option("--exact", is_flag=True, help="Compare with every image, without the graph index.")
 @click.option(
-    "--rank",
+    "--rerank",
+    cls=PartOption,
+    kind="reranker",
+    also=[NO_RERANKING],
+    describe=_rerankings,
     metavar="NAME",
-    help="Re-rank the best 400 by their neighbours (dba, aqe, alpha-qe, superglobal, "
-    "k-reciprocal, diffusion, b-attention, invgc), by their local features (mutual, maxsim) or not "
-    "at all (none). Unless said otherwise dba comes before a verification.",
 )
 @click.option(
     "--verify/--no-verify",
     default=True,
     show_default=True,
-    help="Look at the best 50 a second time: verify by local features that they show the same thing.",
+    help="Verify by the local features of the best 50 hits that they show the same thing.",
 )
 @click.option(
     "--small-objects",
@@ -98,7 +113,7 @@ def search(
     unlike: tuple[str, ...],
     where: str | None,
     exact: bool,
-    rank: str | None,
+    rerank: str | None,
     verify: bool,
     small_objects: bool,
     as_json: bool,
@@ -131,7 +146,7 @@ def search(
                     unlike=unlike,
                     where=where,
                     exact=exact,
-                    rank=rank,
+                    rerank=rerank,
                     verify=verify,
                     small_objects=small_objects,
                 )

@@ -17,7 +17,10 @@ from glocal.encoders.fit import fit
 from glocal.encoders.outputs import without_output
 from glocal.errors import ImageError, ModelError
 
-_OUTPUTS = ["vector", "keypoints", "descriptors", "strengths"]
+_OUTPUTS = ["vector", "keypoints", "descriptors"]
+SCORES = (["scores"], ["strengths"])
+"""Names of the output with the scores of local features; models of version 0.1 have the second."""
+
 _CONTRIBUTIONS = "contributions"  # an output that a model may have besides
 
 
@@ -26,7 +29,7 @@ class Encoder(Protocol):
 
     @property
     def card(self) -> Card:
-        """What the model says of itself."""
+        """The model's own description."""
         ...
 
     @property
@@ -43,41 +46,49 @@ class OnnxEncoder:
     """A model from one ``.onnx`` file.
 
     Args:
-        path: the file.
-        threads: that one image may use; 1 when many images are encoded side by side.
-        sessions: how many images may be encoded side by side; more callers wait their turn. Two
-            threads that share one session take a fifth longer than with one each.
+        path: The file.
+        threads: How many threads one image may use; 1 when many images are encoded side by side.
+        sessions: How many images may be encoded side by side; further callers wait. Two threads
+            that share one session take a fifth longer than with one each.
 
     Raises:
-        ModelError: the file is missing, damaged, or has not the inputs and outputs glocal expects.
+        ModelError: The file is missing or damaged, or does not have the inputs and outputs that
+            glocal expects.
     """
 
     def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
         session = open_session(path, threads)
         self._threads = threads
-        self._explaining: Any = None  # made when it is needed
-        self._idle: LifoQueue[Any] = LifoQueue()  # the last used is the next to be used
+        self._explaining: Any = None  # opened when it is needed
+        self._idle: LifoQueue[Any] = LifoQueue()  # the session used last is used next
         for _ in range(sessions - 1):
-            self._idle.put(None)  # made when it is needed
+            self._idle.put(None)  # opened when it is needed
         self._idle.put(session)
         model = session.get_modelmeta()
         text = model.custom_metadata_map.get(METADATA_KEY)
         if text is None:
-            raise ModelError(f"{path} is an ONNX model but none of glocal's: it has no card")
+            raise ModelError(
+                f"{path} is an ONNX model without a card of glocal: use a model that "
+                "`glocal train` wrote"
+            )
         self._card = Card.read(text, str(path))
         names = [output.name for output in session.get_outputs()]
         inputs = [(i.name, i.type) for i in session.get_inputs()]
-        if names != _OUTPUTS or inputs != [("image", "tensor(uint8)")]:
+        if (
+            names[:3] != _OUTPUTS
+            or names[3:] not in SCORES
+            or inputs != [("image", "tensor(uint8)")]
+        ):
             raise ModelError(
-                f"{path} takes {inputs} and gives {names}; "
-                f"glocal needs image, tensor(uint8), and {_OUTPUTS}, "
-                f"and can use {_CONTRIBUTIONS}"
+                f"{path} has the inputs {inputs} and the outputs {names}; use a model with the "
+                f"input image, tensor(uint8), and the outputs {_OUTPUTS + SCORES[0]}"
             )
+        self._outputs = names
         self.path = path
 
     @property
     def card(self) -> Card:
-        """What the model says of itself."""
+        """The model's own description."""
         return self._card
 
     @property
@@ -89,21 +100,22 @@ class OnnxEncoder:
         """Encode images one after the other, each at its own shape.
 
         Args:
-            images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
-            scale: of the network's input, per side; other than 1 only for local features.
+            images: Each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
+            scale: Factor of the network's input size, per side; other than 1 only for local
+                features.
 
         Raises:
-            ImageError: an array has another shape or type.
+            ImageError: An array has another shape or type.
         """
         area = max(round(self._card.area * scale**2), self._card.multiple**2)
         size = replace(self._card, area=area)
         return [self._encode(image, size) for image in images]
 
     def contributions(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Split an image's vector into what each part of the image gave to it.
+        """Split an image's vector into what each region of the image adds to it.
 
-        The model is loaded a second time for this: explaining is rare, and encoding should not
-        have to compute what only explaining needs.
+        The model is loaded a second time for this: explanations are rare, and encoding should not
+        have to compute what only they need.
 
         Args:
             image: ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
@@ -113,8 +125,8 @@ class OnnxEncoder:
             columns is the vector that `encode` gives.
 
         Raises:
-            ImageError: the array has another shape or type.
-            ModelError: this model cannot tell.
+            ImageError: The array has another shape or type.
+            ModelError: This model cannot tell.
         """
         fitted = self._fitted(image, self._card)
         if self._explaining is None:  # two threads at once may load it twice; either will do
@@ -122,9 +134,9 @@ class OnnxEncoder:
         session = self._explaining
         if _CONTRIBUTIONS not in [output.name for output in session.get_outputs()]:
             raise ModelError(
-                f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "
-                f"parts of an image gave to its vector: it has no output {_CONTRIBUTIONS!r}; "
-                "explain with a model that has, such as the bundled one"
+                f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what each "
+                f"region of an image adds to its vector: it has no output {_CONTRIBUTIONS!r}; "
+                "explain with a model that has one, such as the bundled model"
             )
         (contributions,) = session.run([_CONTRIBUTIONS], {"image": fitted})
         grid: NDArray[np.float32] = contributions
@@ -135,7 +147,7 @@ class OnnxEncoder:
         session = self._idle.get()
         try:
             session = session or open_session(self.path, self._threads)
-            return Features(*session.run(_OUTPUTS, {"image": fitted}))
+            return Features(*session.run(self._outputs, {"image": fitted}))
         finally:
             self._idle.put(session)
 
@@ -143,7 +155,7 @@ class OnnxEncoder:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ImageError(
                 f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
-                "glocal.images.load makes it of anything"
+                "load the image with glocal.images.load"
             )
         return fit(image, size)
 
@@ -152,17 +164,17 @@ def open_session(path: Path, threads: int, *, explaining: bool = False) -> Any:
     """ONNX Runtime's session for a model file.
 
     Args:
-        path: of the model.
-        threads: that one run may use.
-        explaining: whether to load what only explanations need, too.
+        path: The model's file.
+        threads: How many threads one run may use.
+        explaining: Whether to load what only explanations need, too.
 
     Raises:
-        ModelError: it is missing or cannot be run.
+        ModelError: The file is missing or cannot be run.
     """
-    import onnxruntime  # 0.15 s that only encoding needs
+    import onnxruntime  # takes 0.15 s, which only encoding needs
 
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
+        raise ModelError(f"there is no model file {path}: name one that exists")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -178,4 +190,4 @@ def open_session(path: Path, threads: int, *, explaining: bool = False) -> Any:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base but Exception
         reason = str(error).strip().splitlines()[0][:200]
-        raise ModelError(f"{path} is no model that ONNX Runtime can run: {reason}") from error
+        raise ModelError(f"{path} cannot be run by ONNX Runtime: {reason}") from error

@@ -24,7 +24,7 @@ _STRENGTH = ((16, 34, 84), (64, 84, 128), (118, 122, 128), (186, 172, 98), (255,
 _ALONG = ((86, 180, 233), (255, 255, 255), (255, 190, 20))
 
 # The eight colours of Okabe and Ito (Color Universal Design, 2008) but black: parts of one image.
-PARTS: tuple[Color, ...] = (
+CONCEPT_COLORS: tuple[Color, ...] = (
     (230, 159, 0),
     (86, 180, 233),
     (0, 158, 115),

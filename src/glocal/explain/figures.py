@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.explain.color_scales import MARK, PAPER, PARTS, Color, along_colors
+from glocal.explain.color_scales import CONCEPT_COLORS, MARK, PAPER, Color, along_colors
 from glocal.explain.figure import Figure, Point, Ring, Stroke
 from glocal.explain.heat import (
     concepts_heat,
@@ -151,7 +151,7 @@ def concepts_figure(images: Sequence[Shown], parts: Sequence[NDArray[np.float32]
     count = parts[0].shape[2]
     page = Page(f"{count} parts that these images have in common")
     page.note("The same colour is the same part; the stronger the colour, the more of it.")
-    page.keys([(PARTS[k], f"Part {k + 1}") for k in range(count)])
+    page.keys([(CONCEPT_COLORS[k], f"Concept {k + 1}") for k in range(count)])
     columns = 2 if len(images) in (2, 4) else 3
     panels = []
     for number, (shown, part) in enumerate(zip(images, parts, strict=True)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.explain.color_scales import PARTS, signed_colors, strength_colors
+from glocal.explain.color_scales import CONCEPT_COLORS, signed_colors, strength_colors
 
 _COVER = 0.88  # of the photo, where a map is strongest
 _DIM, _LIFT = 0.72, 26.0  # of the grey photo below: neither as bright nor as dark as the colours
@@ -45,7 +45,7 @@ def concepts_heat(photo: NDArray[np.uint8], parts: NDArray[np.float32]) -> NDArr
     count = parts.shape[2]
     values = np.stack([enlarge(parts[..., k], photo.shape[:2]) for k in range(count)], axis=2)
     strongest = values.argmax(axis=2)
-    table = np.array([PARTS[k % len(PARTS)] for k in range(count)], np.float64)
+    table = np.array([CONCEPT_COLORS[k % len(CONCEPT_COLORS)] for k in range(count)], np.float64)
     return _laid(photo, table[strongest], values.max(axis=2))
 
 

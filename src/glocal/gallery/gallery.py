@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocal.encoders import Features, OnnxEncoder
-from glocal.encoders.registry import file_sha256
+from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, packed_features
 from glocal.gallery.adding_local_features import add_local_features
@@ -62,7 +62,7 @@ class Gallery:
         timeout: seconds to wait for another process that changes or holds the gallery.
         serve: answer other processes while this one has the vectors open; a process that lives
             for a moment need not.
-        detector: of local features, for the second look: one of `glocal.encoders.DETECTORS`. `None`:
+        detector: of local features, for the second look: a name in `glocal.registry`. `None`:
             whichever the gallery has; for a new one the model's own, or XFeat where these were
             never calibrated.
 
@@ -188,7 +188,7 @@ class Gallery:
             How many images were given parts.
 
         Raises:
-            ModelError: there is no detector of that name.
+            PartError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
         with self._changes.alone():
@@ -255,7 +255,7 @@ class Gallery:
         unlike: Sequence[ImageSource] = (),
         where: str | Condition | None = None,
         exact: bool = False,
-        rank: str | None = None,
+        rerank: str | None = None,
         verify: bool = True,
         small_objects: bool = False,
     ) -> SearchResult:
@@ -272,7 +272,7 @@ class Gallery:
             where: only images that meet a condition, such as ``taken >= 2019 and width > 1000``;
                 see `glocal.gallery.where`.
             exact: compare with every image instead of walking the graph.
-            rank: re-rank the best 400 by a method of `glocal.ranking.registry`, or by ``none``;
+            rerank: re-rank the best 400 by a re-ranking of `glocal.registry`, or by ``none``;
                 `None` is ``dba`` of 200 before a verification that is not deep, else ``none``.
             verify: look at the best 50 a second time: verify by their local features that they show
                 the same thing, say so in their evidence, and order them by score and evidence.
@@ -283,7 +283,7 @@ class Gallery:
             ImageError: the query is no image.
             QueryError: the region, the limit or the condition makes no sense, or a deep search is
                 asked for where nothing can be verified.
-            RankingError: there is no re-ranking of that name.
+            PartError: there is no re-ranking of that name.
         """
         searcher = Searcher(
             self._catalog,
@@ -294,7 +294,7 @@ class Gallery:
             self._models.verifier() if verify else None,
         )
         asked = Question(
-            image, limit, region, tuple(like), tuple(unlike), where, exact, rank, small_objects
+            image, limit, region, tuple(like), tuple(unlike), where, exact, rerank, small_objects
         )
         return searcher.search(asked)
 

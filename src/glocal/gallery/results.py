@@ -100,7 +100,7 @@ class GalleryInfo:
         in_graph: images the HNSW graph covers; the others are scanned exactly.
         roots: what was asked to be indexed.
         bytes_on_disk: of the gallery's folder, as allocated.
-        detector: of the local features, one of `glocal.encoders.DETECTORS`.
+        detector: of the local features, by its name in `glocal.registry`.
         without_local_features: images that have no local features kept, so that they cannot be verified.
         local_feature_bytes: of the bytes on disk, for local features.
         bytes_free: on its disk.

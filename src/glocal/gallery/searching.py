@@ -28,8 +28,7 @@ from glocal.gallery.stores.base import Store
 from glocal.gallery.verifier import VERIFIED, Verified, Verifier
 from glocal.gallery.where import parse
 from glocal.images import Limits, LoadedImage, load, read_bytes
-from glocal.ranking.evidence import Verdict
-from glocal.ranking.registry import (
+from glocal.ranking import (
     DEFAULT_RERANKING,
     DEFAULT_RERANKING_TOP,
     NO_RERANKING,
@@ -38,6 +37,7 @@ from glocal.ranking.registry import (
     Reranking,
     find_reranking,
 )
+from glocal.ranking.evidence import Verdict
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -59,7 +59,7 @@ class Question:
     unlike: tuple[ImageSource, ...]
     where: str | Condition | None
     exact: bool
-    rank: str | None
+    rerank: str | None
     small_objects: bool
 
 
@@ -136,8 +136,8 @@ class Searcher:
 
     def _reranking(self, asked: Question) -> tuple[Reranking | LocalReranking | None, int]:
         """What re-ranks, and how many of the best."""
-        if asked.rank is not None:
-            return None if asked.rank == NO_RERANKING else find_reranking(asked.rank), TOP
+        if asked.rerank is not None:
+            return None if asked.rerank == NO_RERANKING else find_reranking(asked.rerank), TOP
         if (
             self.verifier is None or asked.small_objects
         ):  # what is deep is unknown to a vector's neighbours

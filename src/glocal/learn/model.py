@@ -14,7 +14,7 @@ from glocal.learn.cells import Cells
 from glocal.learn.contracts import Backbone, Head, Objective, Output
 from glocal.learn.heads.attentive import Attentive
 from glocal.learn.heads.pooled import Pooled
-from glocal.learn.registry import part
+from glocal.registry import part
 
 
 class Model(nn.Module):

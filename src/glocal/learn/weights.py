@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from glocal.errors import MissingExtraError, ModelError
-from glocal.learn.registry import INSTALL
+from glocal.learn import INSTALL
 
 _BATCHES = "num_batches_tracked"  # counts, learns nothing
 

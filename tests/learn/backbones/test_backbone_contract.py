@@ -10,7 +10,7 @@ from tiny_backbone import Tiny  # noqa: E402
 
 from glocal.errors import LearnError, MissingExtraError  # noqa: E402
 from glocal.learn.receptive import effective_offsets, measured_offsets  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 
 def untrained(name):
