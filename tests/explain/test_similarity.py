@@ -45,8 +45,8 @@ def test_pairs_of_regions_add_up_to_the_score(
 def test_the_halves_of_a_query_share_the_hits_map(seed: int, rows: int, columns: int) -> None:
     got = decompose(contributions(seed, rows, columns), contributions(seed + 1, 3, 4))
     cut = 0.37
-    left = got.answer(region_weights((0, 0, cut, 1), (rows, columns)))
-    right = got.answer(region_weights((cut, 0, 1 - cut, 1), (rows, columns)))
+    left = got.map_for(region_weights((0, 0, cut, 1), (rows, columns)))
+    right = got.map_for(region_weights((cut, 0, 1 - cut, 1), (rows, columns)))
     scale = max(1.0, float(np.abs(got.table).sum()))
     np.testing.assert_allclose(left + right, got.hit_map, atol=1e-5 * scale)
 
@@ -55,7 +55,7 @@ def test_an_answer_is_where_the_same_thing_is() -> None:
     query, hit = np.zeros((3, 3, 4), np.float32), np.zeros((2, 5, 4), np.float32)
     query[0, 2, 1] = query[2, 0, 3] = 0.7
     hit[1, 4, 1] = hit[0, 0, 3] = 0.7
-    answer = decompose(query, hit).answer(point_weights((5 / 6, 1 / 6), (3, 3)))
+    answer = decompose(query, hit).map_for(point_weights((5 / 6, 1 / 6), (3, 3)))
     assert np.unravel_index(answer.argmax(), answer.shape) == (1, 4)
     assert np.count_nonzero(answer) == 1
 

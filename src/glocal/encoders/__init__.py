@@ -9,8 +9,8 @@ from glocal.encoders.local_features import (
     EncoderDetector,
     detect_at_scales,
 )
-from glocal.encoders.onnx import Encoder, OnnxEncoder
 from glocal.encoders.model_files import DEFAULT_MODEL, bundled_models, find_model, load_encoder
+from glocal.encoders.onnx import Encoder, OnnxEncoder
 
 __all__ = [
     "DEFAULT_MODEL",

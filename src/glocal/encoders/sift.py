@@ -1,4 +1,4 @@
-"""SIFT keypoints (Lowe, IJCV 2004) through OpenCV, with RootSIFT's descriptors."""
+"""SIFT keypoints (Lowe, IJCV 2004) by OpenCV, with RootSIFT descriptors (Arandjelovic, 2012)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XFeat, a small network that finds and describes keypoints (Potje et al., CVPR 2024)."""
+"""XFeat, a small network that detects and describes keypoints (Potje et al., CVPR 2024)."""
 
 from __future__ import annotations
 

@@ -25,17 +25,17 @@ two and a half times as long."""
 def max_similarity(query: ArrayLike, documents: Sequence[ArrayLike]) -> NDArray[np.float32]:
     """Exact MaxSim: the mean, over the query's descriptors, of each one's best similarity.
 
-    The mean instead of the paper's sum, so that scores of different queries compare.
+    It is the mean instead of the paper's sum, so that scores of different queries are comparable.
 
     Args:
         query: ``(m, e)`` descriptors of unit length.
-        documents: each ``(n, e)`` descriptors of unit length, with an ``n`` of its own.
+        documents: Each ``(n, e)`` descriptors of unit length, with an ``n`` of its own.
 
     Returns:
         One float32 a document, in [-1, 1] (up to rounding); -1 where either has no descriptor.
 
     Raises:
-        RankingError: descriptors differ in length or are not finite.
+        RankingError: Descriptors differ in length or are not finite.
     """
     scores: NDArray[np.float32] = max_similarities([query], documents)[0]
     return scores
@@ -70,7 +70,7 @@ def max_similarities(
     counts = np.array([[len(query_rows[number])] for number in asking], np.float32)
     start = 0
     while start < len(filled):
-        # As many documents at a time as memory is set aside for; a huge one comes alone.
+        # As many documents at a time as the block holds; a very large one is scored alone.
         end, held = start + 1, len(rows[filled[start]])
         while end < len(filled):
             held += len(rows[filled[end]])

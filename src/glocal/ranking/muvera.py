@@ -30,20 +30,20 @@ _MAX_DIM = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FixedEncoding:
-    """How descriptors become one vector; encodings compare only if all of this is equal.
+    """How descriptors become one vector; encodings are comparable only if all of this is equal.
 
-    Space is cut by random planes into cells, several times over. A query's descriptors are summed
-    in each cell, a document's are averaged, so that each of the query's meets the average of those
-    that lie on the same side of every plane. A document's empty cell takes the average of its
-    descriptors across the fewest planes.
+    Random planes divide space into cells, several times over. In each cell a query's descriptors
+    are summed and a document's are averaged, so that each of the query's is multiplied with the
+    average of those that lie on the same side of every plane. An empty cell of a document takes
+    the average of the descriptors that are across the fewest planes.
 
     Attributes:
-        descriptor_dim: numbers of a descriptor, ``e``.
-        repetitions: how often space is cut anew; more is closer to MaxSim and longer.
-        planes: in each repetition; there are ``2 ** planes`` cells.
-        width: numbers a descriptor is projected to by random signs before it is encoded; None
-            leaves it whole, which was closer to MaxSim at equal length for 48 numbers.
-        seed: of the planes and signs. Their stream is the same in every version of NumPy.
+        descriptor_dim: Length of a descriptor, ``e``.
+        repetitions: How often space is divided anew; more is closer to MaxSim and longer.
+        planes: Number of planes in each repetition; there are ``2 ** planes`` cells.
+        width: Length to which a descriptor is projected by random signs before it is encoded;
+            None keeps it whole, which was closer to MaxSim at equal length for 48 numbers.
+        seed: Seed of the planes and signs. They are the same in every version of NumPy.
     """
 
     descriptor_dim: int
@@ -60,7 +60,7 @@ class FixedEncoding:
         if self.planes > _MAX_BITS or self.dim > _MAX_DIM:
             raise RankingError(
                 f"an encoding with {self.planes} planes and {self.repetitions} repetitions would "
-                f"be too long; use up to {_MAX_BITS} planes and {_MAX_DIM} numbers in all"
+                f"be too long; use at most {_MAX_BITS} planes and {_MAX_DIM} numbers in all"
             )
 
     @property
@@ -72,14 +72,14 @@ class FixedEncoding:
         """Encode a query.
 
         Args:
-            descriptors: ``(m, e)``; ``m`` may be 0, which encodes to zeros.
+            descriptors: ``(m, e)``; ``m`` may be 0, which gives zeros.
 
         Returns:
             ``(dim,)`` float32. Its inner product with a document's encoding approximates
             `glocal.ranking.maxsim.max_similarity`, from below.
 
         Raises:
-            RankingError: a descriptor has another length or is not finite.
+            RankingError: A descriptor has another length or is not finite.
         """
         local = self._checked(descriptors, "the query's descriptors")
         if not len(local):
@@ -93,13 +93,13 @@ class FixedEncoding:
         """Encode documents.
 
         Args:
-            documents: each ``(m, e)``, with an ``m`` of its own that may be 0.
+            documents: Each ``(m, e)``, with an ``m`` of its own that may be 0.
 
         Returns:
             ``(n, dim)`` float32.
 
         Raises:
-            RankingError: a descriptor has another length or is not finite.
+            RankingError: A descriptor has another length or is not finite.
         """
         encoded = np.zeros((len(documents), self.dim), np.float32)
         differing = _planes_between(self.planes)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from glocal.errors import QueryError
 from glocal.explain.explainer import ExplainedImage, Explanation, View
 from glocal.explain.figure import Point
-from glocal.explain.figures import answer_figure, similarity_figure
+from glocal.explain.figures import place_figure, similarity_figure
 from glocal.explain.similarity import Similarity, decompose, point_weights, region_weights
 from glocal.images.region import pixel_box
 
@@ -39,12 +39,12 @@ def explain_similarity(view: View) -> Explanation:
             data,
         )
     marked, weights = _chosen(view, view.query, query.shape[:2])
-    answers = tuple(similarity.answer(weights) for similarity in similarities)
+    maps = tuple(similarity.map_for(weights) for similarity in similarities)
     return Explanation(
         "similarity",
         scores,
-        lambda: answer_figure(shown, shown_hits, similarities, answers, marked, view.verdict),
-        answers,
+        lambda: place_figure(shown, shown_hits, similarities, maps, marked, view.verdict),
+        maps,
         data,
     )
 
