@@ -14,7 +14,7 @@ from PIL import Image
 
 from glocal.cli.app import glocal
 from glocal.cli.training import train
-from glocal.errors import DiskFullError, LearnError, MissingExtraError
+from glocal.errors import DiskFullError, LearnError, MissingExtraError, PartError
 
 LEARN = Path(__file__).resolve().parent.parent / "learn"
 
@@ -48,7 +48,6 @@ def test_without_the_extra_the_command_is_named(tmp_path, monkeypatch):
     ("arguments", "text"),
     [
         (["-o", "m.onnx"], "either --epochs or --minutes"),
-        (["-o", "m.onnx", "--epochs", "1", "--head", "gemm"], "did you mean 'gem'"),
         (["-o", "m.pt", "--epochs", "1"], "has to end in .onnx"),
         (["-o", "nowhere/m.onnx", "--epochs", "1"], "there is no folder nowhere"),
     ],
@@ -59,6 +58,12 @@ def test_mistakes_are_named(arguments, text, tmp_path, monkeypatch):
     result = run(tmp_path, *arguments)
     assert isinstance(result.exception, LearnError)
     assert text in str(result.exception)
+
+
+def test_an_unknown_head_is_answered_with_the_nearest(tmp_path):
+    result = run(tmp_path, "-o", tmp_path / "m.onnx", "--epochs", "1", "--head", "gemm")
+    assert isinstance(result.exception, PartError)
+    assert "no head named 'gemm'; did you mean 'gem'" in str(result.exception)
 
 
 def test_a_folder_that_takes_no_model_is_named_before_training(tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def test_a_flat_image_is_a_valid_image(encoder: OnnxEncoder, value: int) -> None
     assert np.linalg.norm(features.vector) == pytest.approx(1, abs=1e-3)
 
 
-def test_encoding_does_not_depend_on_company_or_thread(encoder: OnnxEncoder) -> None:
+def test_encoding_does_not_depend_on_other_images_or_threads(encoder: OnnxEncoder) -> None:
     images = [image((50 + 30 * i, 200 - 20 * i), i) for i in range(6)]
     alone = [encoder.encode([p])[0].vector for p in images]
     together = [f.vector for f in encoder.encode(images)]
@@ -78,25 +78,25 @@ def test_different_images_differ(encoder: OnnxEncoder) -> None:
         np.zeros((10, 10, 3), np.float32),
     ],
 )
-def test_what_is_no_image_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
+def test_what_is_not_an_image_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.encode([wrong])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_contributions_add_up_to_the_vector(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
-    parts = encoder.contributions(image(shape))
-    assert parts.ndim == 3
-    assert parts.dtype == np.float32
+    grid = encoder.contributions(image(shape))
+    assert grid.ndim == 3
+    assert grid.dtype == np.float32
     (features,) = encoder.encode([image(shape)])
-    np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
+    np.testing.assert_allclose(grid.sum((0, 1)), features.vector, atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_flat_image_has_contributions(encoder: OnnxEncoder, value: int) -> None:
     flat = np.full((100, 150, 3), value, np.uint8)
-    parts, (features,) = encoder.contributions(flat), encoder.encode([flat])
-    np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
+    grid, (features,) = encoder.contributions(flat), encoder.encode([flat])
+    np.testing.assert_allclose(grid.sum((0, 1)), features.vector, atol=1e-4)
 
 
 def test_contributions_are_where_the_image_is(encoder: OnnxEncoder) -> None:
@@ -110,7 +110,7 @@ def test_contributions_are_where_the_image_is(encoder: OnnxEncoder) -> None:
     assert changed[half:].sum() > 1.5 * changed[:half].sum()
 
 
-def test_a_image_that_is_none_has_no_contributions(encoder: OnnxEncoder) -> None:
+def test_contributions_of_what_is_not_an_image_are_refused(encoder: OnnxEncoder) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.contributions(np.zeros((10, 10), np.uint8))
 

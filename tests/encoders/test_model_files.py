@@ -1,3 +1,5 @@
+"""Models are found by a bundled name, a path or a hub name."""
+
 import hashlib
 import sys
 import threading
@@ -32,7 +34,7 @@ def test_a_model_is_found_by_name_and_by_path(tmp_path: Path) -> None:
     assert find_model(DEFAULT_MODEL) == bundled_models()[DEFAULT_MODEL]
 
 
-def test_a_hash_is_held_against_the_file(tmp_path: Path) -> None:
+def test_a_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     path = write_model(tmp_path / "mine.onnx")
     assert find_model(str(path), sha256(path).upper()) == path
     with pytest.raises(ModelError, match="SHA-256"):
@@ -105,7 +107,7 @@ def test_a_model_comes_from_the_hub_once(hub: Path) -> None:
     assert load_encoder("owner/tiny").card.name == "tiny"
 
 
-def test_what_the_hub_has_not_is_explained(hub: Path) -> None:
+def test_what_the_hub_does_not_have_is_explained(hub: Path) -> None:
     with pytest.raises(ModelError, match="cannot be fetched"):
         find_model("owner/other")
 

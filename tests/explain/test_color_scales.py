@@ -1,4 +1,4 @@
-"""Colours as people see them who lack one kind of cone, and in grey."""
+"""Colours as people with red-green blindness see them, and in grey."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_for_and_against_differ_for_those_who_lack_red_or_green(seen: str) -> No
 
 
 @pytest.mark.parametrize("seen", SEEN)
-def test_parts_differ(seen: str) -> None:
+def test_the_colours_of_concepts_differ(seen: str) -> None:
     seen_as = lab(np.array(CONCEPT_COLORS), seen)
     gaps = np.linalg.norm(seen_as[:, None] - seen_as[None], axis=2)
     assert gaps[~np.eye(len(CONCEPT_COLORS), dtype=bool)].min() > 7

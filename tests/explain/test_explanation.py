@@ -73,13 +73,13 @@ def test_any_image_can_be_explained(encoder: OnnxEncoder, kind: str, name: str) 
     assert page.height < 4000
 
 
-def test_identical_images_are_lit_alike(encoder: OnnxEncoder) -> None:
+def test_identical_images_have_identical_maps(encoder: OnnxEncoder) -> None:
     query_map, hit_map = explain(IMAGES["colour"], IMAGES["colour"], encoder=encoder).maps
     np.testing.assert_allclose(query_map, hit_map, atol=1e-5)
 
 
 def pasted(places: list[tuple[int, int]]) -> np.ndarray:
-    """Two things on a grey ground, at the given columns and rows of a 4x4 board."""
+    """Two objects on a grey background, at the given columns and rows of a 4x4 board."""
     board = np.full((384, 384, 3), 128, np.uint8)
     for seed, (column, row) in enumerate(places):
         noise = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
@@ -88,7 +88,7 @@ def pasted(places: list[tuple[int, int]]) -> np.ndarray:
     return board
 
 
-def test_a_point_lights_what_answers_it(encoder: OnnxEncoder) -> None:
+def test_a_point_highlights_what_matches_it(encoder: OnnxEncoder) -> None:
     query, hit = pasted([(0, 0), (3, 3)]), pasted([(3, 0), (0, 3)])
     for point, column, row in (((0.125, 0.125), 1, 0), ((336, 336), 0, 1)):
         got = explain(query, hit, encoder=encoder, point=point)
@@ -106,8 +106,8 @@ def test_a_point_lights_what_answers_it(encoder: OnnxEncoder) -> None:
 def test_a_region_is_named_in_pixels_or_fractions(encoder: OnnxEncoder) -> None:
     query, hit = IMAGES["colour"], IMAGES["grey"]
     pixels = explain(query, hit, encoder=encoder, region=(40, 30, 80, 60))
-    parts = explain(query, hit, encoder=encoder, region=(0.25, 0.25, 0.5, 0.5))
-    assert np.array_equal(pixels.maps[0], parts.maps[0])
+    fractions = explain(query, hit, encoder=encoder, region=(0.25, 0.25, 0.5, 0.5))
+    assert np.array_equal(pixels.maps[0], fractions.maps[0])
     assert any(isinstance(s, Stroke) and s.closed for s in pixels.figure.shapes)
     whole = explain(query, hit, encoder=encoder, region=(0, 0, 1, 1))
     unchosen = explain(query, hit, encoder=encoder)
@@ -188,7 +188,7 @@ def test_an_unknown_kind_is_answered_with_those_there_are(encoder: OnnxEncoder) 
         explain(IMAGES["colour"], IMAGES["grey"], kind="magic", encoder=encoder)
 
 
-def test_what_is_no_image_is_refused(encoder: OnnxEncoder, tmp_path: Path) -> None:
+def test_what_is_not_an_image_is_refused(encoder: OnnxEncoder, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
         explain(IMAGES["colour"], tmp_path / "nothing.jpg", encoder=encoder)
 
@@ -199,7 +199,7 @@ def test_the_package_has_what_it_lists() -> None:
 
 
 @pytest.mark.skipif(not SCENES.is_dir(), reason=f"no photos at {SCENES}")
-def test_two_photos_of_a_church_are_alike_in_the_church(encoder: OnnxEncoder) -> None:
+def test_two_photos_of_a_church_match_in_the_church(encoder: OnnxEncoder) -> None:
     folder = SCENES / "hloc" / "sacre_coeur" / "mapping"
     query, hit = folder / "02928139_3448003521.jpg", folder / "17295357_9106075285.jpg"
     query_map, hit_map = explain(query, hit, encoder=encoder).maps

@@ -12,7 +12,7 @@ from PIL import Image
 
 from glocal.cli.demo_photos import gather
 from glocal.encoders import load_encoder
-from glocal.errors import ModelError, ModelMismatchError, PartError, QueryError
+from glocal.errors import ModelMismatchError, PartError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.packed_features import pack
 from glocal.ranking.reranking import LOCAL
@@ -144,7 +144,7 @@ def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos:
 
 def test_another_detector(gallery: Gallery, photos: Path, tmp_path: Path) -> None:
     assert gallery.info().detector == "own"
-    with pytest.raises(ModelError, match="choose of own"):
+    with pytest.raises(PartError, match="did you mean 'xfeat'"):
         gallery.complete("xfaet")
     assert gallery.complete("xfeat") == 12
     assert gallery.info().detector == "xfeat"

@@ -58,7 +58,7 @@ def test_defaults_agree_with_the_slow_reference(name):
     np.testing.assert_allclose(load("transform", name)(rows), slow, atol=2e-5)
 
 
-def test_what_is_unlike_never_joins_even_if_all_weigh_alike():
+def test_dissimilar_vectors_never_join_even_with_equal_weights():
     rows = crowd(10, 8)
     augment = load("transform", "dba")
     slow = slow_reranking.dba(rows, neighbours=6, alpha=0)
@@ -86,7 +86,7 @@ def test_typical_queries_push_as_in_the_slow_reference(seed, n, asked):
 @each_method
 @properties
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 30))
-def test_the_order_of_the_gallery_is_of_no_account(name, seed, n):
+def test_the_order_of_the_gallery_does_not_matter(name, seed, n):
     rows = crowd(seed, n)
     order = np.random.default_rng(seed).permutation(n)
     transform = load("transform", name)
@@ -122,7 +122,7 @@ def test_none_one_zeros_and_copies(name):
 
 
 @each_method
-def test_what_is_no_gallery_is_refused(name):
+def test_what_is_not_a_gallery_is_refused(name):
     transform = load("transform", name)
     with pytest.raises(RankingError, match="one a row"):
         transform(np.ones(4))

@@ -23,7 +23,7 @@ def locals_of(random, m, e=16):
 
 
 def scenes(seed, documents, queries, e=24, things=60, noise=0.5):
-    """Images of 20 to 60 descriptors, each a noisy view of one of a few dozen things."""
+    """Images of 20 to 60 descriptors, each a noisy view of one of a few dozen objects."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(things, e))
     made = []
@@ -44,16 +44,16 @@ def slow_encodings(encoding, descriptors):
         own = normals[:, repetition * planes : (repetition + 1) * planes]
         sides = [tuple(row @ own > 0) for row in descriptors]
         if signs is None:
-            parts = list(descriptors)
+            projected = list(descriptors)
         else:
-            parts = list(descriptors @ signs[:, repetition * width : (repetition + 1) * width])
+            projected = list(descriptors @ signs[:, repetition * width : (repetition + 1) * width])
         for cell in range(1 << planes):
             bits = tuple(bool(cell >> bit & 1) for bit in range(planes))
-            inside = [part for part, side in zip(parts, sides, strict=True) if side == bits]
+            inside = [row for row, side in zip(projected, sides, strict=True) if side == bits]
             total = np.sum(inside, axis=0) if inside else np.zeros(width)
             query.append(total / (encoding.repetitions * max(1, len(descriptors))))
             apart = [sum(a != b for a, b in zip(side, bits, strict=True)) for side in sides]
-            closest = [p for p, far in zip(parts, apart, strict=True) if far == min(apart)]
+            closest = [p for p, far in zip(projected, apart, strict=True) if far == min(apart)]
             document.append(np.mean(closest, axis=0) if closest else np.zeros(width))
     return np.concatenate(query), np.concatenate(document)
 
@@ -114,8 +114,8 @@ def test_longer_encodings_come_nearer():
     assert likeness(1) + 0.05 < likeness(8) < likeness(40)
 
 
-def test_a_small_part_of_a_big_image_is_found():
-    """Six descriptors of the query among sixty others: an average of all would drown them."""
+def test_a_small_region_of_a_big_image_is_found():
+    """Six descriptors of the query among sixty others: an average of all would hide them."""
     random = np.random.default_rng(7)
     documents = [locals_of(random, 60, 48) for _ in range(200)]
     query = documents[123][40:46] + 0.05 * random.normal(size=(6, 48))
@@ -127,7 +127,7 @@ def test_a_small_part_of_a_big_image_is_found():
 
 @properties
 @given(seed=st.integers(0, 2**32 - 1), m=st.integers(1, 12))
-def test_the_order_of_descriptors_is_of_no_account(seed, m):
+def test_the_order_of_descriptors_does_not_matter(seed, m):
     random = np.random.default_rng(seed)
     local = locals_of(random, m)
     shuffled = local[random.permutation(m)]

@@ -83,7 +83,7 @@ def test_defaults_agree_with_the_slow_reference(name):
 @each_method
 @properties
 @given(seed=st.integers(0, 2**32 - 1), m=st.integers(1, 40))
-def test_the_order_of_candidates_is_of_no_account(name, seed, m):
+def test_the_order_of_candidates_does_not_matter(name, seed, m):
     query, rows = crowd(seed, m)
     order = np.random.default_rng(seed).permutation(m)
     scores = load("reranker", name)(query, rows, **SMALL[name])
@@ -114,7 +114,7 @@ def test_only_directions_count(name, seed, lengths):
 
 
 @each_method
-def test_its_own_copy_stays_first_and_the_unlike_last(name):
+def test_a_copy_stays_first_and_the_opposite_is_last(name):
     query, rows = crowd(3, 30)
     rows = np.concatenate([rows, query[None], -query[None]])
     scores = load("reranker", name)(query, rows)
@@ -124,7 +124,7 @@ def test_its_own_copy_stays_first_and_the_unlike_last(name):
 
 
 @each_method
-def test_none_one_and_all_alike(name):
+def test_none_one_and_equal_candidates(name):
     rerank = load("reranker", name)
     query, rows = crowd(1, TOP)
     assert rerank(query, rows[:0]).shape == (0,)
@@ -148,7 +148,7 @@ def test_vectors_of_zeros_are_last_and_harmless(name):
 
 
 @each_method
-def test_half_precision_and_lists_are_taken_and_left_alone(name):
+def test_half_precision_and_lists_are_accepted_and_not_changed(name):
     query, rows = crowd(4, 20)
     half = rows.astype(np.float16)
     kept = half.copy()
@@ -190,8 +190,8 @@ def test_impossible_settings_are_refused(name, bad):
 
 
 @pytest.mark.parametrize("name", [name for name in BY_VECTORS if name != "invgc"])  # it spreads
-def test_neighbours_bring_up_what_the_query_alone_cannot_see(name):
-    """Views of one thing, the last less like the query than those of two others."""
+def test_neighbours_raise_what_the_query_alone_misses(name):
+    """Views of one object, the last less similar to the query than views of two others."""
 
     def at(degrees, axis):
         row = np.zeros(5)

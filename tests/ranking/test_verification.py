@@ -1,3 +1,5 @@
+"""Geometric verification of matches whose homography is known."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +20,8 @@ def parts_at(keypoints: np.ndarray, seed: int, dim: int = 32) -> LocalFeatures:
     return LocalFeatures(keypoints.astype(np.float32), rows, np.ones(len(keypoints), np.float32))
 
 
-def moved(parts: LocalFeatures, keypoints: np.ndarray) -> LocalFeatures:
-    return LocalFeatures(keypoints.astype(np.float32), parts.descriptors, parts.scores)
+def moved(local: LocalFeatures, keypoints: np.ndarray) -> LocalFeatures:
+    return LocalFeatures(keypoints.astype(np.float32), local.descriptors, local.scores)
 
 
 def scattered(seed: int, count: int = 60) -> LocalFeatures:
@@ -34,7 +36,7 @@ def scattered(seed: int, count: int = 60) -> LocalFeatures:
     st.floats(-0.25, 0.25),
     st.integers(0, 30),
 )
-def test_a_known_map_is_found_among_wrong_matches(seed, turn, scale, tilt, wrong):
+def test_a_known_homography_is_found_among_wrong_matches(seed, turn, scale, tilt, wrong):
     rng = np.random.default_rng(seed)
     query = scattered(seed)
     c, s = scale * np.cos(turn), scale * np.sin(turn)
@@ -67,7 +69,7 @@ def test_numbers_of_a_perfect_match():
     np.testing.assert_array_equal(found.query_points, found.candidate_points)
 
 
-def test_shapes_of_images_are_allowed_for():
+def test_aspect_ratios_of_images_are_allowed_for():
     """A turn by a right angle exchanges width and height."""
     query = scattered(4)
     turned = np.column_stack([1 - query.keypoints[:, 1], query.keypoints[:, 0]])
@@ -80,7 +82,7 @@ def test_shapes_of_images_are_allowed_for():
     )
 
 
-def test_a_part_of_a_image_covers_the_query_and_agrees_where_it_lies():
+def test_a_region_of_an_image_covers_the_query_and_agrees_where_it_lies():
     query = scattered(5)
     in_corner = query.keypoints * 0.4 + 0.5
     elsewhere = parts_at(np.random.default_rng(6).uniform(0, 0.45, (80, 2)), 6)
@@ -108,7 +110,7 @@ def test_matches_without_order_are_not_explained():
 
 
 @pytest.mark.parametrize("shape", ["none", "few", "line", "heap", "mirror"])
-def test_what_proves_nothing_has_no_map(shape):
+def test_what_proves_nothing_has_no_homography(shape):
     query = scattered(7)
     keypoints = query.keypoints.astype(float)
     seen = keypoints.copy()
