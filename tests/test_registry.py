@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -16,6 +19,7 @@ from glocal import registry
 from glocal.errors import GlocalError, MissingExtraError, PartError
 from glocal.registry import GROUP, KINDS, Part, Registry
 
+SOURCE = str(Path(registry.__file__).parents[1])
 EVERY = [part for kind in KINDS for part in registry.parts(kind)]
 each_part = pytest.mark.parametrize("row", EVERY, ids=lambda row: f"{row.kind} {row.name}")
 
@@ -128,11 +132,9 @@ def test_a_name_of_glocals_own_is_found_without_reading_installed_metadata():
         "assert r.part('reranker', 'dba').name == 'dba'\n"
         "assert 'importlib.metadata' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-S", "-c", code], check=True, env={"PYTHONPATH": _source()})
-
-
-def _source() -> str:
-    return registry.__file__.removesuffix("/glocal/registry.py")
+    subprocess.run(
+        [sys.executable, "-S", "-c", code], check=True, env=os.environ | {"PYTHONPATH": SOURCE}
+    )
 
 
 # Rows of other packages
@@ -196,6 +198,15 @@ def test_an_entry_point_that_cannot_be_imported_is_named_and_left_out(monkeypatc
     assert "nowhere_at_all" in caplog.text
 
 
+def test_metadata_that_cannot_be_read_leaves_glocals_own_parts(monkeypatch, caplog):
+    def broken(group: str) -> None:
+        raise ValueError("no section header in entry_points.txt")
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", broken)
+    assert Registry().names("head") == tuple(p.name for p in EVERY if p.kind == "head")
+    assert "no section header" in caplog.text
+
+
 def test_a_name_that_is_taken_stays_glocals_and_the_row_is_named(installed, caplog):
     there = installed(rude=[row("gem"), row("polite")])
     assert there.part("head", "gem").target == "glocal.learn.heads.gem:Gem"
@@ -211,8 +222,5 @@ def test_glocals_own_entry_point_in_installed_metadata_adds_nothing_twice(monkey
 
 
 def test_the_entry_point_that_pyproject_declares_is_the_one_the_registry_reads():
-    import tomllib
-    from pathlib import Path
-
     declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
     assert declared["project"]["entry-points"][GROUP] == {"glocal": registry._OWN}

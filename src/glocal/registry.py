@@ -214,9 +214,14 @@ class Registry:
         self._complete = True
         from importlib.metadata import entry_points  # 0.05 s that only listings and errors need
 
-        # glocal's own entry point is for others to read: the rows of this source tree are here
-        # already, and installed metadata may be older than it.
-        found = [point for point in entry_points(group=GROUP) if point.value != _OWN]
+        try:
+            found = list(entry_points(group=GROUP))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with installed metadata
+            _log.warning("parts of other packages are left out: %s", error)
+            return
+        # The rows of glocal itself are here already: those of this source tree, of which the
+        # installed metadata may be older.
+        found = [point for point in found if point.value != _OWN]
         for point in sorted(found, key=lambda point: (point.name, point.value)):
             named = f"entry point {point.name!r} of {GROUP} ({point.value})"
             try:

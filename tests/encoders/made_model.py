@@ -27,7 +27,7 @@ def write_model(
 ) -> Path:
     """Write the model; another seed gives another space of vectors.
 
-    The output ``strengths`` is what models of version 0.1 call ``scores``.
+    The output ``strengths`` is what older models call ``scores``.
     """
     weights = np.random.default_rng(seed).normal(size=(DESCRIPTOR_DIM, DIM)).astype(np.float32)
     bias = np.random.default_rng(seed + 1).normal(size=DIM).astype(np.float32) * 0.01

@@ -290,7 +290,7 @@ def test_a_thumbnail_of_what_is_not_an_image_is_refused(array: np.ndarray) -> No
 
 
 def test_a_thumbnail_without_pixels_is_refused() -> None:
-    with pytest.raises(ImageError, match="not 0"):
+    with pytest.raises(ImageError, match="is 0 pixels; give at least 1"):
         thumbnail(np.zeros((4, 4, 3), np.uint8), 0)
 
 

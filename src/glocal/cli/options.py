@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from glocal.images import Limits
 from glocal.registry import Kind, names
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 gallery_option = click.option(
     "-g",
@@ -96,6 +98,8 @@ class PartOption(click.Option):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names that begin like this."""
+        from click.shell_completion import CompletionItem
+
         known = (*names(self._kind), *self._also)
         return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 

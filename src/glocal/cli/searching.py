@@ -40,7 +40,7 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 
 def _rerankings() -> str:
     return (
-        f"Re-rank the best {TOP} hits by the vectors of their neighbours "
+        f"Re-rank the best {TOP} hits by their neighbours "
         f"({listed('reranker', without=LOCAL)}) or by their local features "
         f"({listed('reranker', trait=LOCAL)}); {NO_RERANKING} keeps the order of the vectors. "
         f"[default: {DEFAULT_RERANKING} of the best {DEFAULT_RERANKING_TOP} with --verify, "

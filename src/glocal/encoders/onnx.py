@@ -19,7 +19,7 @@ from glocal.errors import ImageError, ModelError
 
 _OUTPUTS = ["vector", "keypoints", "descriptors"]
 SCORES = (["scores"], ["strengths"])
-"""Names of the output with the scores of local features; models of version 0.1 have the second."""
+"""Names of the output with the scores of local features; older models have the second."""
 
 _CONTRIBUTIONS = "contributions"  # an output that a model may have besides
 

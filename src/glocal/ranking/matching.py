@@ -50,8 +50,8 @@ def mutual_nearest(
     if query.shape[1] != candidate.shape[1]:
         raise RankingError(
             f"the query's descriptors have {query.shape[1]} numbers and the candidate's "
-            f"{candidate.shape[1]}: they come from different detectors; "
-            "detect both with the same one"
+            f"{candidate.shape[1]}: they come from different models or "
+            "detectors; detect both images with the same one"
         )
     table = query @ candidate.T
     nearest, back = table.argmax(axis=1), table.argmax(axis=0)
