@@ -114,5 +114,5 @@ def test_what_the_hub_does_not_have_is_explained(hub: Path) -> None:
 
 def test_without_the_extra_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtraError, match=r"pip install "glocal\[hub\]""):
+    with pytest.raises(MissingExtraError, match=r'pip install "glocal\[hub\]"'):
         find_model("owner/tiny")
