@@ -126,7 +126,9 @@ def glocal_pairs(gallery_folder: Path, sources: Sequence[Path]) -> set[Pair]:
     return {
         frozenset(pair)
         for group in groups
-        for pair in itertools.combinations([group.kept, *(other.path for other in group.others)], 2)
+        for pair in itertools.combinations(
+            [path for image in group.images for path in image.paths], 2
+        )
     }
 
 

@@ -129,7 +129,7 @@ def test_search_narrows_and_sharpens(glocal: Run, photos: Path) -> None:
     ]
     assert paths == [str(photos / "sub" / "3.jpg")]
     mixed = glocal(
-        "search", photos / "0.jpg", "--like", photos / "1.jpg", "--not", photos / "2.jpg"
+        "search", photos / "0.jpg", "--like", photos / "1.jpg", "--unlike", photos / "2.jpg"
     )
     ranks = [line.split()[-1] for line in mixed.stdout.splitlines()]
     assert {Path(r).name for r in ranks[:2]} == {"0.jpg", "1.jpg"}

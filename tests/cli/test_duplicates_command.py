@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from PIL import Image
 from glocal.cli import duplicate_sheets
 from glocal.cli.duplicate_plan import check_plan, write_plan
 from glocal.errors import GlocalError
-from glocal.gallery import Duplicate, DuplicateGroup
+from glocal.gallery import DuplicateGroup, DuplicateImage, GroupKind
 from glocal.ranking.evidence import Verdict
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -90,18 +91,16 @@ def test_programs_read_json(glocal: Run, photos: Path) -> None:
         "without_local_features": 0,
     }
     (group,) = said["groups"]
-    assert group["kept"] == str(photos / "0.jpg")
-    assert group["others"][0] == {
-        "path": str(photos / "again" / "deep" / "same.jpg"),
-        "bytes": size,
-        "width": 160,
-        "height": 120,
-        "verdict": "identical file",
-        "same_probability": 1.0,
-        "copy_probability": 1.0,
-        "inliers": 0,
-        "removable": True,
-    }
+    assert (group["kind"], group["left_out"], group["bytes_to_free"]) == ("identical", 0, 2 * size)
+    (image,) = group["images"]
+    assert image["path"] == str(photos / "0.jpg")
+    assert image["spare"] == [
+        str(photos / "again" / "deep" / "same.jpg"),
+        str(photos / "again" / "same.jpg"),
+    ]
+    assert sorted(image["paths"]) == sorted([image["path"], *image["spare"]])
+    assert (image["width"], image["height"], image["bytes"]) == (160, 120, size)
+    assert (image["verdict"], image["removable"]) == (None, False)
 
 
 def test_a_plan_is_written_and_nothing_else_overwritten(
@@ -112,7 +111,7 @@ def test_a_plan_is_written_and_nothing_else_overwritten(
         glocal("duplicates", "--plan", "plan.csv")
     text = (tmp_path / "plan.csv").read_text(encoding="utf-8")
     first, rest = text.split("\n", 1)
-    assert first == "# glocal duplicates, plan 1: nothing has been removed"
+    assert first == "# glocal duplicates, plan 2: nothing has been removed"
     rows = list(csv.DictReader(rest.splitlines()))
     assert [row["action"] for row in rows] == ["keep", "could-remove", "could-remove"]
     assert {row["group"] for row in rows} == {"1"}
@@ -129,39 +128,57 @@ def test_an_unknown_level_is_wrong_use(glocal: Run) -> None:
     assert "'alike'" in glocal("duplicates", "--level", "alike", status=2).stderr
 
 
-def test_images_without_parts_are_counted(glocal: Run, photos: Path, tmp_path: Path) -> None:
+def test_photos_without_local_features_are_counted(
+    glocal: Run, photos: Path, tmp_path: Path
+) -> None:
     import sqlite3
 
     glocal("index", photos)
     with sqlite3.connect(tmp_path / "gallery" / "catalog.sqlite") as database:
         database.execute("DELETE FROM parts")
     database.close()
-    assert "3 images have no local features" in glocal("duplicates").stderr
+    assert "3 photos have no local features" in glocal("duplicates").stderr
 
 
 def group(number: int, others: int = 1, name: str = "copy") -> DuplicateGroup:
-    made = tuple(
-        Duplicate(Path(f"/p/{name} {n}.jpg"), 9, 3, 3, Verdict.COPY, 0.99, 0.9, 40, n % 2 == 0)
+    made = (
+        image(f"/p/{name} {n}.jpg", verdict=Verdict.COPY, inliers=40, removable=n % 2 == 0)
         for n in range(others)
     )
-    return DuplicateGroup(Path(f"/p/kept {number}.jpg"), 10, 4, 3, made, 9)
+    kept = image(f"/p/kept {number}.jpg", width=4, bytes=10)
+    return DuplicateGroup(GroupKind.COPY, (kept, *made), 9)
+
+
+def image(path: str, **more: Any) -> DuplicateImage:
+    standard = {"width": 3, "height": 3, "bytes": 9, "copy_probability": 0.9}
+    spare = (Path(path),) if more.get("removable") else ()
+    fields = {"id": "0" * 32, "path": Path(path), "paths": (Path(path),), "spare": spare}
+    return DuplicateImage(**fields | standard | more)
 
 
 def test_the_plan_has_any_name_and_says_why(tmp_path: Path) -> None:
     odd = 'a,"b"\nc'
-    same = Duplicate(Path("/p/other side.jpg"), 9, 3, 3, Verdict.SAME_OBJECT, 0.99, 0.1, 20, False)
+    same = image("/p/other side.jpg", verdict=Verdict.SAME_OBJECT, inliers=20)
     bytes_name = os.fsdecode(b"/p/\xff.jpg")
-    last = DuplicateGroup(Path(bytes_name), 10, 4, 3, (same,), 0)
+    last = DuplicateGroup(GroupKind.SAME_OBJECT, (image(bytes_name), same), 0)
     write_plan([group(1, 2, odd), last], tmp_path / "plan")
     with (tmp_path / "plan").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         next(file)
         rows = list(csv.DictReader(file))
-    assert [row["action"] for row in rows] == ["keep", "could-remove", "look", "keep", "look"]
+    assert [row["action"] for row in rows] == [
+        "keep",
+        "could-remove",
+        "decide-yourself",
+        "keep",
+        "decide-yourself",
+    ]
     assert [row["group"] for row in rows] == ["1", "1", "1", "2", "2"]
     assert rows[1]["path"] == f"/p/{odd} 0.jpg"
     assert rows[3]["path"] == bytes_name
-    assert rows[2]["reason"] == "copy, 3 x 3, 40 parts agree: shows more, or more finely"
-    assert rows[4]["reason"] == "another image of the same thing, 20 parts agree"
+    assert rows[2]["reason"] == "copy, 3 x 3, 40 local features agree: shows more, or more finely"
+    assert rows[4]["reason"] == (
+        "another photo of the same object or place, 20 local features agree"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plan"]
 
 
@@ -202,4 +219,4 @@ def test_a_huge_group_is_shown_in_part(tmp_path: Path) -> None:
     assert text.count("<li ") == duplicate_sheets.MOST_OTHERS
     assert "(60 more files of this group are not shown)" in text
     assert "<nav" not in text
-    assert "copy, 40 parts agree; 3 × 3, 9 bytes: could be removed" in text
+    assert "copy, 40 local features agree; 3 × 3, 9 bytes: could remove" in text

@@ -118,12 +118,12 @@ def test_several_hits_have_a_row_each(encoder: OnnxEncoder, tmp_path: Path) -> N
     Image.fromarray(smooth(5)).save(tmp_path / "five.png")
     stream = io.BytesIO((tmp_path / "five.png").read_bytes())
     hits = [tmp_path / "five.png", stream, Image.fromarray(smooth(6))]
-    got = explain(IMAGES["colour"], *hits, encoder=encoder, verdict="alike")
+    got = explain(IMAGES["colour"], *hits, encoder=encoder, verdict="similar")
     assert len(got.scores) == 3
     assert len(got.maps) == 6
     assert got.scores[0] == got.scores[1] != got.scores[2]
     assert "five.png" in words(got)
-    assert ": alike" in words(got)
+    assert ": similar" in words(got)
 
 
 def test_concepts_of_images_that_differ_in_shape(encoder: OnnxEncoder) -> None:

@@ -162,9 +162,9 @@ def gallery(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence]]:
     """Every pair of images, compared: the slow and obvious way."""
     catalog, store = gallery._catalog, gallery._store()
-    look = gallery._models.verifier()
-    assert look is not None
-    calibration = look.calibration
+    verifier = gallery._models.verifier()
+    assert verifier is not None
+    calibration = verifier.calibration
     ids = sorted(catalog.content_ids())
     thumbnails = Thumbnails(catalog, Limits())
     contents, packed, vectors = (
@@ -211,11 +211,11 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(gallery: Gallery, le
         and score >= LEAST_SCORE
         and (b in chosen[a] or a in chosen[b])
     }
-    look = gallery._models.verifier()
-    assert look is not None
+    verifier = gallery._models.verifier()
+    assert verifier is not None
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
-    comparing = Comparing(catalog, store, look.calibration, level, quiet, small)
+    comparing = Comparing(catalog, store, verifier.calibration, level, quiet, small)
     comparing.find()
     both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}
     assert {pair for pair in both if pair[0] < pair[1]} == set(expected)
@@ -242,7 +242,7 @@ def test_copies_are_found_and_nothing_else(gallery: Gallery, photos: Path) -> No
 
 
 def files(group: DuplicateGroup) -> list[Path]:
-    return [group.kept, *(other.path for other in group.others)]
+    return [path for image in group.images for path in image.paths]
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -252,15 +252,21 @@ def size(path: Path) -> tuple[int, int]:
 
 def test_a_group_says_what_is_best_and_what_would_be_freed(gallery: Gallery) -> None:
     for group in gallery.duplicates("object"):
-        assert (group.width, group.height) == size(group.kept)
-        assert group.bytes == group.kept.stat().st_size
-        for other in group.others:
-            assert other.bytes == other.path.stat().st_size
-            assert (other.width, other.height) == size(other.path)
-            assert other.width * other.height <= group.width * group.height
-            assert other.removable <= (other.verdict in (Verdict.IDENTICAL, Verdict.COPY))
-        freed = [other.bytes for other in group.others if other.removable]
+        first, *others = group.images
+        assert (first.path, first.verdict, first.removable) == (group.kept, None, False)
+        for image in group.images:
+            assert image.bytes == image.path.stat().st_size
+            assert (image.width, image.height) == size(image.path)
+            assert image.width * image.height <= first.width * first.height
+            assert set(image.spare) <= set(image.paths)
+            assert (image.path in image.spare) == image.removable
+        for other in others:
+            assert other.removable <= (other.verdict is Verdict.COPY)
+        freed = [path.stat().st_size for image in group.images for path in image.spare]
         assert group.bytes_to_free == sum(freed)
+        verdicts = {other.verdict for other in others}
+        kinds = {frozenset(): "identical", frozenset({Verdict.COPY}): "copy"}
+        assert group.kind == kinds.get(frozenset(verdicts), "same_object")
 
 
 def test_the_answer_is_the_same_every_time(gallery: Gallery) -> None:
@@ -277,7 +283,7 @@ def test_progress_is_told(gallery: Gallery) -> None:
         assert total == {steps[-1]}
 
 
-def test_without_parts_identical_files_are_found(gallery: Gallery, photos: Path) -> None:
+def test_without_local_features_identical_files_are_found(gallery: Gallery, photos: Path) -> None:
     catalog = gallery._catalog
     kept = list(catalog.local_features(catalog.content_ids()).items())
     with catalog.change():
@@ -285,7 +291,7 @@ def test_without_parts_identical_files_are_found(gallery: Gallery, photos: Path)
     try:
         (group,) = gallery.duplicates("object")
         assert {path.name for path in files(group)} == {"original.png", "same bytes.png"}
-        assert group.others[0].verdict is Verdict.IDENTICAL
+        assert (group.kind, len(group.images)) == ("identical", 1)
     finally:
         with catalog.change():
             catalog.put_contents([], kept)
@@ -305,11 +311,9 @@ def test_identical_files_in_several_folders_are_one_group(
     gallery.add(tmp_path / "photos")
     (group,) = gallery.duplicates()
     assert group.kept == tmp_path / "photos" / "b" / "copy.png"  # the shortest path
-    assert [other.path for other in group.others] == [
-        first,
-        tmp_path / "photos" / "c" / "deep" / "copy.png",
-    ]
-    assert all(other.removable and other.copy_probability == 1 for other in group.others)
+    assert group.kind == "identical"
+    (image,) = group.images
+    assert image.spare == (first, tmp_path / "photos" / "c" / "deep" / "copy.png")
     assert group.bytes_to_free == 2 * first.stat().st_size
     gallery.remove(tmp_path / "photos" / "c", tmp_path / "photos" / "b")
     assert gallery.duplicates() == ()

@@ -36,6 +36,7 @@ from glocal.gallery import Gallery, layout
 from glocal.gallery.records import Attributes, Record
 from glocal.gallery.walk import FoundFolder
 from glocal.images import load
+from glocal.ranking.evidence import IDENTICAL_FILE
 
 Opener = Callable[..., Gallery]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -48,7 +49,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def found(gallery: Gallery, query: Any, **options: Any) -> list[Path]:
-    return [hit.path for hit in gallery.search(query, **options)]
+    return [path for hit in gallery.search(query, **options) for path in hit.paths]
 
 
 def assert_sound(gallery: Gallery) -> None:
@@ -212,8 +213,11 @@ def test_copies_share_a_vector_and_are_all_listed(
     assert gallery.info().images == 12
     everywhere = {original, *(photos / f / "copy.png" for f in (".", "a", "b"))}
     result = gallery.search(original, limit=4)
-    assert {hit.path for hit in result} == everywhere
-    assert all(hit.evidence["verdict"] == "identical file" for hit in result)
+    assert len(result) == 4
+    assert set(result.hits[0].paths) == everywhere
+    assert result.hits[0].path == result.hits[0].paths[0]
+    assert result.hits[0].evidence == IDENTICAL_FILE
+    assert not everywhere.intersection(*(hit.paths for hit in result.hits[1:]))
     assert found(gallery, original, limit=1, where=f"folder = {photos}/a")[0].parent.name == "a"
     outside = found(gallery, original, limit=3, where=f"folder != {photos}/a")
     assert {p for p in outside if p in everywhere} == everywhere - {photos / "a" / "copy.png"}

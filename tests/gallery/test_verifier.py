@@ -1,4 +1,4 @@
-"""The second look as a search's user meets it: with the bundled model, on images made here."""
+"""Geometric verification as the user of a search meets it: the bundled model, images made here."""
 
 from __future__ import annotations
 
@@ -15,18 +15,9 @@ from glocal.encoders import load_encoder
 from glocal.errors import ModelMismatchError, PartError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.packed_features import pack
+from glocal.ranking.evidence import IDENTICAL_FILE, Verdict
 from glocal.ranking.reranking import LOCAL
 from glocal.registry import names
-
-FIELDS = {
-    "inliers",
-    "matches",
-    "coverage",
-    "same_probability",
-    "copy_probability",
-    "verdict",
-    "homography",
-}
 
 
 def busy(seed: int, height: int = 300, width: int = 400) -> np.ndarray:
@@ -70,23 +61,22 @@ def test_a_copy_is_proved(gallery: Gallery, photos: Path) -> None:
     result = gallery.search(cropped(3), limit=12)
     best, *others = result.hits
     assert best.path == photos / "03.jpg"
-    assert set(best.evidence) == FIELDS
-    assert best.evidence["verdict"] == "copy"
-    assert best.evidence["inliers"] > 15
-    assert best.evidence["inliers"] <= best.evidence["matches"]
-    assert best.evidence["same_probability"] > 0.9
-    top_left = np.array(best.evidence["homography"]) @ [0, 0, 1]
+    assert best.evidence.verdict is Verdict.COPY
+    assert best.evidence.inliers > 15
+    assert best.evidence.inliers <= best.evidence.matches
+    assert best.evidence.same_probability > 0.9
+    top_left = np.array(best.evidence.homography) @ [0, 0, 1]
     assert top_left[:2] / top_left[2] == pytest.approx([60 / 400, 40 / 300], abs=0.03)
     assert set(result.timings_ms) == {"decode", "encode", "search", "rerank", "verify"}
     for other in others:
-        assert other.evidence["verdict"] == "alike"
-        assert other.evidence["same_probability"] < best.evidence["same_probability"]
+        assert other.evidence.verdict == Verdict.SIMILAR
+        assert other.evidence.same_probability < best.evidence.same_probability
 
 
-def test_without_the_second_look(gallery: Gallery, photos: Path) -> None:
+def test_without_verification_only_the_own_file_is_told(gallery: Gallery, photos: Path) -> None:
     result = gallery.search(photos / "03.jpg", verify=False)
-    assert result.hits[0].evidence == {"verdict": "identical file"}
-    assert all(hit.evidence == {} for hit in result.hits[1:])
+    assert result.hits[0].evidence == IDENTICAL_FILE
+    assert all(hit.evidence is None for hit in result.hits[1:])
     assert "verify" not in result.timings_ms
 
 
@@ -94,16 +84,15 @@ def test_the_file_itself_comes_first_and_says_so(gallery: Gallery, photos: Path)
     save(photos.parent / "more" / "brighter.png", np.minimum(busy(3) * 1.1, 255).astype(np.uint8))
     gallery.add(photos.parent / "more")
     best, second, *_ = gallery.search(photos / "03.jpg").hits
-    assert (best.path, best.evidence["verdict"]) == (photos / "03.jpg", "identical file")
-    assert set(best.evidence) == FIELDS
-    assert (second.path.name, second.evidence["verdict"]) == ("brighter.png", "copy")
+    assert (best.path, best.evidence.verdict) == (photos / "03.jpg", Verdict.IDENTICAL_FILE)
+    assert (second.path.name, second.evidence.verdict) == ("brighter.png", Verdict.COPY)
 
 
 def test_a_region_is_what_is_verified(gallery: Gallery) -> None:
     both = np.concatenate([busy(5), busy(7)], axis=1)
     best = gallery.search(both, region=(0.5, 0, 0.5, 1)).hits[0]
     assert best.path.name == "07.jpg"
-    mapped = np.array(best.evidence["homography"])
+    mapped = np.array(best.evidence.homography)
     assert mapped / mapped[2, 2] == pytest.approx(np.eye(3), abs=0.03)
 
 
@@ -111,11 +100,11 @@ def test_a_region_is_what_is_verified(gallery: Gallery) -> None:
 def test_a_blank_query_is_a_query(gallery: Gallery, grey: int) -> None:
     result = gallery.search(np.full((50, 70, 3), grey, np.uint8))
     assert len(result) == 10
-    assert all(hit.evidence["verdict"] == "alike" for hit in result)
-    assert all(hit.evidence["homography"] is None for hit in result)
+    assert all(hit.evidence.verdict == Verdict.SIMILAR for hit in result)
+    assert all(hit.evidence.homography is None for hit in result)
 
 
-def test_images_without_parts_are_found_and_can_be_given_some(
+def test_images_without_local_features_are_found_and_can_be_given_some(
     gallery: Gallery, photos: Path
 ) -> None:
     before = gallery.search(cropped(3))
@@ -124,11 +113,11 @@ def test_images_without_parts_are_found_and_can_be_given_some(
     catalog.close()
     assert gallery.info().without_local_features == 12
     assert {hit.path for hit in gallery.search(cropped(3), limit=12)} == set(photos.iterdir())
-    assert all(hit.evidence == {} for hit in gallery.search(cropped(3)))
-    assert gallery.complete() == 12
+    assert all(hit.evidence is None for hit in gallery.search(cropped(3)))
+    assert gallery.add_local_features() == 12
     assert gallery.info().without_local_features == 0
     assert gallery.search(cropped(3)).hits == before.hits
-    assert gallery.complete() == 0
+    assert gallery.add_local_features() == 0
 
 
 def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos: Path) -> None:
@@ -138,19 +127,19 @@ def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos:
         catalog.execute("DELETE FROM parts")
     catalog.close()
     save(path, busy(51))
-    assert gallery.complete() == 12
+    assert gallery.add_local_features() == 12
     assert gallery.info().without_local_features == 1
 
 
 def test_another_detector(gallery: Gallery, photos: Path, tmp_path: Path) -> None:
     assert gallery.info().detector == "own"
     with pytest.raises(PartError, match="did you mean 'xfeat'"):
-        gallery.complete("xfaet")
-    assert gallery.complete("xfeat") == 12
+        gallery.add_local_features("xfaet")
+    assert gallery.add_local_features("xfeat") == 12
     assert gallery.info().detector == "xfeat"
     best = gallery.search(cropped(4)).hits[0]
     assert best.path.name == "04.jpg"
-    assert best.evidence["inliers"] > 15
+    assert best.evidence.inliers > 15
     new = save(tmp_path / "new.jpg", busy(60))
     gallery.add(new)
     assert gallery.features(new).descriptors.shape[1] == 64
@@ -161,7 +150,7 @@ def test_another_detector(gallery: Gallery, photos: Path, tmp_path: Path) -> Non
         again.add(photos)
 
 
-def test_stored_parts_are_the_encoders(gallery: Gallery, photos: Path) -> None:
+def test_stored_local_features_are_the_encoders(gallery: Gallery, photos: Path) -> None:
     """They come with the vector, from one pass of the network."""
     from glocal.images import load
 
@@ -185,15 +174,17 @@ def test_rerankings_keep_what_was_found(gallery: Gallery, photos: Path, name: st
 
 
 @pytest.mark.parametrize("name", names("reranker", trait=LOCAL))
-def test_rerankings_by_parts(gallery: Gallery, photos: Path, name: str) -> None:
+def test_rerankings_by_local_features(gallery: Gallery, photos: Path, name: str) -> None:
     result = gallery.search(cropped(3), limit=12, rerank=name)
     assert {hit.path for hit in result} == set(photos.iterdir())
     assert result.hits[0].path.name == "03.jpg"
-    with pytest.raises(QueryError, match=f"{name} compares local features: it needs --verify"):
+    with pytest.raises(QueryError, match=f"{name} compares local features; leave verification on"):
         gallery.search(cropped(3), rerank=name, verify=False)
 
 
-def test_neighbours_come_before_a_verification_unless_it_is_deep(gallery: Gallery) -> None:
+def test_neighbours_are_reranked_before_a_verification_unless_small_objects_are_searched(
+    gallery: Gallery,
+) -> None:
     def stages(**options: object) -> set[str]:
         result = gallery.search(cropped(3), **options)
         return {"rerank", "verify"} & result.timings_ms.keys()
@@ -227,19 +218,19 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return query, street
 
 
-def test_a_deep_search_finds_what_is_small(crowd: tuple[Path, Path], tmp_path: Path) -> None:
+def test_small_objects_are_found(crowd: tuple[Path, Path], tmp_path: Path) -> None:
     query, street = crowd
     with Gallery(tmp_path / "gallery") as gallery:
         gallery.add(street.parent.parent)
         best, *_ = result = gallery.search(query, small_objects=True).hits
         assert best.path == street
-        assert best.evidence["inliers"] >= 8
-        middle = np.array(best.evidence["homography"]) @ [0.5, 0.5, 1]
+        assert best.evidence.inliers >= 8
+        middle = np.array(best.evidence.homography) @ [0.5, 0.5, 1]
         assert middle[:2] / middle[2] == pytest.approx([1010 / 1200, 660 / 800], abs=0.05)
         assert [hit.rank for hit in result] == list(range(1, 11))
         everything = gallery.search(query, small_objects=True, limit=1000)
         assert len({hit.path for hit in everything}) == len(everything) == gallery.info().files
         places = gallery.search(query, small_objects=True, where=f"folder = {street.parent}")
         assert {hit.path for hit in places} == set(street.parent.iterdir())
-        with pytest.raises(QueryError, match="needs --verify"):
+        with pytest.raises(QueryError, match="leave verification on"):
             gallery.search(query, small_objects=True, verify=False)

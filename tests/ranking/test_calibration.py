@@ -57,7 +57,7 @@ def test_excess_is_what_chance_does_not_give():
     ("seen", "identical", "verdict"),
     [
         (found(0, 40), False, Verdict.SIMILAR),
-        (found(0, 40), True, Verdict.IDENTICAL),
+        (found(0, 40), True, Verdict.IDENTICAL_FILE),
         (found(7, 40), False, Verdict.SIMILAR),
         (found(60, 70, 0.3), False, Verdict.SAME_OBJECT),
         (found(120, 128, 1.0), False, Verdict.COPY),
@@ -138,5 +138,5 @@ def test_evidence_is_plain_json():
 
     evidence = plain(PLAIN.evaluate(found(60, 70), 0.8))
     again = json.loads(json.dumps(evidence))
-    assert again["verdict"] == "same object or place"
+    assert again["verdict"] == "same_object"
     assert again["homography"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]

@@ -304,7 +304,7 @@ def test_a_long_group_is_cut_and_says_so(few: Path, monkeypatch: pytest.MonkeyPa
     more = (
         other("gone", Verdict.COPY),
         other("x", Verdict.SAME_OBJECT),
-        other("y", Verdict.IDENTICAL),
+        other("y", Verdict.IDENTICAL_FILE),
     )
     groups = [
         DuplicateGroup(Path("kept"), 20, 8, 6, others + more, 70),

@@ -3,7 +3,7 @@
 CSV in UTF-8 (bytes of file names that are no text stand as they are). The first line names the
 format, the second the columns; then one line a file, groups together, the file to keep first::
 
-    # glocal duplicates, plan 1: nothing has been removed
+    # glocal duplicates, plan 2: nothing has been removed
     action,group,bytes,verdict,copy_probability,path,reason
 
 ``action`` is one of
@@ -11,8 +11,8 @@ format, the second the columns; then one line a file, groups together, the file 
 * ``keep``: the best of its group;
 * ``could-remove``: identical to a file of the group that stays, or a copy of which the kept
   image shows nearly all about as finely;
-* ``look``: a copy that shows more than the kept image or shows it more finely, or another
-  image of the same thing.
+* ``decide-yourself``: a copy that shows more than the kept image or shows it more finely, or
+  another photo of the same object or place.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from glocal.cli.duplicate_rows import Action, rows
 from glocal.errors import GlocalError
-from glocal.gallery import Duplicate, DuplicateGroup
-from glocal.ranking.evidence import Verdict
+from glocal.gallery import DuplicateGroup
 
 _MARK = "# glocal duplicates, plan "
-_FIRST = f"{_MARK}1: nothing has been removed"
+_FIRST = f"{_MARK}2: nothing has been removed"
 _COLUMNS = ("action", "group", "bytes", "verdict", "copy_probability", "path", "reason")
 
 
@@ -74,20 +74,7 @@ def write_plan(groups: Sequence[DuplicateGroup], path: Path) -> None:
 
 def _lines(groups: Sequence[DuplicateGroup]) -> Iterator[tuple[object, ...]]:
     for number, group in enumerate(groups, start=1):
-        best = f"the best of {1 + len(group.others)}: {group.width} x {group.height}"
-        yield "keep", number, group.bytes, "", "", group.kept, best
-        for other in group.others:
-            action = "could-remove" if other.removable else "look"
-            chance = f"{other.copy_probability:.3f}"
-            reason = _reason(other)
-            yield action, number, other.bytes, other.verdict, chance, other.path, reason
-
-
-def _reason(other: Duplicate) -> str:
-    size = f"{other.width} x {other.height}"
-    if other.verdict is Verdict.IDENTICAL:
-        return "the same bytes as another file of the group that stays"
-    if other.verdict is Verdict.SAME_OBJECT:
-        return f"another image of the same thing, {other.inliers} parts agree"
-    seen = "shown by the kept one" if other.removable else "shows more, or more finely"
-    return f"copy, {size}, {other.inliers} parts agree: {seen}"
+        for row in rows(group):
+            kept = row.action is Action.KEEP
+            chance = "" if kept else f"{row.copy_probability:.3f}"
+            yield row.action, number, row.image.bytes, row.verdict, chance, row.path, row.reason

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from glocal.cli.duplicate_rows import Row, rows
 from glocal.cli.output import readable_bytes
 from glocal.cli.sheets import small
 from glocal.explain.sheet import SheetHit, SheetRow, write_sheet
-from glocal.gallery import Duplicate, DuplicateGroup
+from glocal.gallery import DuplicateGroup
 
 GROUPS_A_PAGE = 100
 """Some five megabytes with thumbnails: what a browser opens at once."""
@@ -58,21 +59,25 @@ def _page(target: Path, number: int) -> Path:
 
 
 def _row(group: DuplicateGroup) -> SheetRow:
-    more = len(group.others) - MOST_OTHERS
-    note = f"Keep: {group.width} × {group.height}, {readable_bytes(group.bytes)}, {group.kept}"
+    kept, *others = rows(group)
+    more = len(others) - MOST_OTHERS
+    image = kept.image
+    note = f"Keep: {image.width} × {image.height}, {readable_bytes(image.bytes)}, {kept.path}"
     if more > 0:
         note += f" ({more} more files of this group are not shown)"
-    hits = [_hit(other) for other in group.others[:MOST_OTHERS]]
-    return SheetRow(group.kept.name, small(group.kept, _KEPT_SIDE), hits, note)
+    hits = [_hit(other) for other in others[:MOST_OTHERS]]
+    return SheetRow(kept.path.name, small(kept.path, _KEPT_SIDE), hits, note)
 
 
-def _hit(other: Duplicate) -> SheetHit:
-    action = "could be removed" if other.removable else "look"
-    parts = f", {other.inliers} parts agree" if other.inliers else ""
-    size = f"{other.width} × {other.height}, {readable_bytes(other.bytes)}"
+def _hit(row: Row) -> SheetHit:
+    image = row.image
+    agree = ""
+    if image.inliers and row.path == image.path:
+        agree = f", {image.inliers} local features agree"
+    size = f"{image.width} × {image.height}, {readable_bytes(image.bytes)}"
     return SheetHit(
-        path=str(other.path),
-        score=other.copy_probability,
-        caption=f"{other.verdict}{parts}; {size}: {action}",
-        thumbnail=small(other.path, _SIDE),
+        path=str(row.path),
+        score=row.copy_probability,
+        caption=f"{row.verdict}{agree}; {size}: {row.action.label}",
+        thumbnail=small(row.path, _SIDE),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from glocal.cli.duplicate_rows import Action, rows
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import Bar, print_json, readable_bytes, short_path
 from glocal.errors import GlocalError
@@ -20,8 +21,8 @@ from glocal.gallery import DuplicateGroup, Gallery
     type=click.Choice(["copy", "object"]),
     default="copy",
     show_default=True,
-    help="copy: identical files and edited, cropped or re-encoded copies. object: other images "
-    "of the same object or place too.",
+    help="copy: identical files and edited, cropped or re-encoded copies. object: also other "
+    "photos of the same object or place.",
 )
 @json_option
 @click.option(
@@ -45,11 +46,12 @@ def duplicates(
     plan: Path | None,
     wait: float,
 ) -> None:
-    """Group the images that are copies of one another. Nothing is ever removed.
+    """Group photos that are copies of one another. Nothing is ever removed.
 
-    Of each group the image with the most pixels comes first, the one to keep. --plan writes CSV
-    with the actions keep, could-remove (identical, or a copy of which the kept image shows
-    nearly everything as finely) and look (a copy that shows more, or only the same thing).
+    The photo with the most pixels comes first in each group: it is the one to keep. --plan writes a
+    CSV file with an action for every file: keep; could-remove (identical to a file that stays, or a
+    copy of which the kept photo shows nearly everything, as finely); or decide-yourself (a copy
+    that shows more, or another photo of the same object).
     """
     from glocal.cli.duplicate_plan import check_plan, write_plan  # only for this command's work
 
@@ -64,8 +66,8 @@ def duplicates(
         without_local_features = opened.info().without_local_features
     if without_local_features:
         click.echo(
-            f"glocal: {without_local_features} images have no local features, so that only identical files "
-            "of theirs were found; glocal index --refresh finds them where there are any",
+            f"glocal: {without_local_features} photos have no local features; of these only "
+            "identical files were found. To add local features: glocal index --refresh",
             err=True,
         )
     if as_json:
@@ -73,7 +75,7 @@ def duplicates(
             {
                 "level": level,
                 "groups": groups,
-                "files": sum(1 + len(group.others) for group in groups),
+                "files": sum(group.files() for group in groups),
                 "bytes_to_free": sum(group.bytes_to_free for group in groups),
                 "without_local_features": without_local_features,
             },
@@ -89,26 +91,23 @@ def duplicates(
 
 
 def _show(groups: Sequence[DuplicateGroup]) -> None:
-    """A table for people: the kept file of a group, and the others set in below it."""
+    """A table for people: the kept file of a group, and the others indented below it."""
     for group in groups:
-        size = f"{group.width} x {group.height}"
-        freed = readable_bytes(group.bytes)
-        click.echo(f"{'keep':<12}  {size:>13}  {freed:>10}  {'':<20}  {short_path(group.kept)}")
-        for other in group.others:
-            action = "could remove" if other.removable else "look"
-            size, taken = f"{other.width} x {other.height}", readable_bytes(other.bytes)
-            verdict = str(other.verdict)
-            path = short_path(other.path)
-            click.echo(f"{action:<12}  {size:>13}  {taken:>10}  {verdict:<20}  {path}")
+        for row in rows(group):
+            image = row.image
+            size, taken = f"{image.width} x {image.height}", readable_bytes(image.bytes)
+            verdict = "" if row.action is Action.KEEP else row.verdict
+            path = short_path(row.path)
+            click.echo(f"{row.action.label:<15}  {size:>13}  {taken:>10}  {verdict:<20}  {path}")
         click.echo()
-    others = [other for group in groups for other in group.others]
-    removable = sum(other.removable for other in others)
+    files = sum(group.files() for group in groups)
+    removable = sum(len(image.spare) for group in groups for image in group.images)
     freed = readable_bytes(sum(group.bytes_to_free for group in groups))
     if not groups:
         click.echo("no duplicates")
     else:
         click.echo(
-            f"{len(groups)} group{'s' * (len(groups) != 1)} of {len(groups) + len(others)} files; "
+            f"{len(groups)} group{'s' * (len(groups) != 1)} of {files} files; "
             f"{removable} could be removed, which would free {freed}"
         )
 

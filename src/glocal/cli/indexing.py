@@ -83,7 +83,7 @@ def index(
         bar = Bar(show=not as_json)
         try:
             if refresh:
-                opened.complete(detector, bar)
+                opened.add_local_features(detector, bar)
             report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
         finally:
             bar.close()

@@ -40,11 +40,10 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 
 def _rerankings() -> str:
     return (
-        f"Re-rank the best {TOP} hits by their neighbours "
-        f"({listed('reranker', without=LOCAL)}) or by their local features "
-        f"({listed('reranker', trait=LOCAL)}); {NO_RERANKING} keeps the order of the vectors. "
-        f"[default: {DEFAULT_RERANKING} of the best {DEFAULT_RERANKING_TOP} with --verify, "
-        f"else {NO_RERANKING}]"
+        f"Reorder the best {TOP} by their neighbours ({listed('reranker', without=LOCAL)}) or by "
+        f"their local features ({listed('reranker', trait=LOCAL)}); {NO_RERANKING} keeps the order "
+        f"of the vectors. [default: {DEFAULT_RERANKING} over the best {DEFAULT_RERANKING_TOP} "
+        f"before a verification, otherwise {NO_RERANKING}]"
     )
 
 
@@ -57,22 +56,22 @@ def _rerankings() -> str:
     type=click.IntRange(1, 10_000),
     default=10,
     show_default=True,
-    help="Hits for each query.",
+    help="How many photos to show for each query.",
 )
 @click.option(
     "--region",
     type=_Region(),
-    help="Search for this part of the upright image: pixels, or fractions if all are at most 1.",
+    help="Search for this part of the upright photo: pixels, or fractions if all are at most 1.",
 )
-@click.option("--like", multiple=True, metavar="IMAGE", help="Another image of what is sought.")
-@click.option("--not", "unlike", multiple=True, metavar="IMAGE", help="An image of what is not.")
+@click.option("--like", multiple=True, metavar="IMAGE", help="Another positive example.")
+@click.option("--unlike", multiple=True, metavar="IMAGE", help="A negative example.")
 @click.option(
     "--where",
     metavar="EXPR",
-    help="Only images that meet a condition on folder, camera, taken, width, height, bytes or "
+    help="Only photos that meet a condition on folder, camera, taken, width, height, bytes or "
     'place, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
 )
-@click.option("--exact", is_flag=True, help="Compare with every image, without the graph index.")
+@click.option("--exact", is_flag=True, help="Compare with every photo, without the graph index.")
 @click.option(
     "--rerank",
     cls=PartOption,
@@ -85,12 +84,12 @@ def _rerankings() -> str:
     "--verify/--no-verify",
     default=True,
     show_default=True,
-    help="Verify by the local features of the best 50 hits that they show the same thing.",
+    help="Verify by geometry that the best 50 show the same thing.",
 )
 @click.option(
     "--small-objects",
     is_flag=True,
-    help="Look at the local features of every image, for things small in big images; slower.",
+    help="Compare all local features of every photo, to find objects that are small; slower.",
 )
 @json_option
 @click.option(
@@ -181,13 +180,13 @@ def _show(result: SearchResult, *, titled: bool) -> None:
     if titled:
         click.echo(f"{result.query}")
     if not result.hits:
-        click.echo("  nothing found")
+        click.echo("  no photos found")
     for hit in result.hits:
-        verdict = str(hit.evidence.get("verdict", ""))
-        parts = f"{hit.evidence['inliers']} parts" if hit.evidence.get("inliers") else ""
-        click.echo(
-            f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{parts:>10}  {short_path(hit.path)}"
-        )
+        verdict = hit.evidence.verdict.label if hit.evidence else ""
+        agree = f"{hit.evidence.inliers} agree" if hit.evidence and hit.evidence.inliers else ""
+        more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
+        path = short_path(hit.path)
+        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{agree:>10}  {path}{more}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)

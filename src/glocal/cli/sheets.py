@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,6 +16,7 @@ from glocal.explain import explain
 from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
 from glocal.gallery import Hit, SearchResult
 from glocal.images import load
+from glocal.ranking.evidence import Evidence
 
 _HIT_SIDE = 240
 _QUERY_SIDE = 480
@@ -32,12 +32,13 @@ def small(path: str | Path, side: int) -> bytes | None:
         return None
 
 
-def evidence_in_words(evidence: dict[str, Any]) -> str:
-    """What the second look found, for people: ``copy, 57 parts agree``."""
-    verdict = str(evidence.get("verdict", ""))
-    if not evidence.get("inliers"):
-        return verdict
-    return f"{verdict}, {evidence['inliers']} parts agree"
+def evidence_in_words(evidence: Evidence | None) -> str:
+    """What geometric verification found, for people: ``copy, 57 local features agree``."""
+    if evidence is None:
+        return ""
+    if not evidence.inliers:
+        return evidence.verdict.label
+    return f"{evidence.verdict.label}, {evidence.inliers} local features agree"
 
 
 def sheet_row(
@@ -78,7 +79,7 @@ def explained(query: str, hit: Hit, encoder: OnnxEncoder | None) -> bytes | None
     """
     if encoder is None:
         return None
-    kind = "matches" if hit.evidence.get("inliers") else "similarity"
+    kind = "matches" if hit.evidence and hit.evidence.inliers else "similarity"
     try:
         why = explain(query, hit.path, kind=kind, encoder=encoder)
     except (ImageError, ModelError):

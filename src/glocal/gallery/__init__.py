@@ -1,21 +1,34 @@
-"""A durable collection of images that can be searched by image."""
+"""A durable collection of images that can be searched by an image."""
 
-from glocal.gallery.duplicates import Duplicate, DuplicateGroup
 from glocal.gallery.gallery import Gallery, default_folder
 from glocal.gallery.health import Health
 from glocal.gallery.indexing import Progress
-from glocal.gallery.results import Failure, GalleryInfo, Hit, IndexReport, SearchResult
+from glocal.gallery.query import Query
+from glocal.gallery.results import (
+    DuplicateGroup,
+    DuplicateImage,
+    Failure,
+    GalleryImage,
+    GalleryInfo,
+    GroupKind,
+    Hit,
+    IndexReport,
+    SearchResult,
+)
 
 __all__ = [
-    "Duplicate",
     "DuplicateGroup",
+    "DuplicateImage",
     "Failure",
     "Gallery",
+    "GalleryImage",
     "GalleryInfo",
+    "GroupKind",
     "Health",
     "Hit",
     "IndexReport",
     "Progress",
+    "Query",
     "SearchResult",
     "default_folder",
 ]

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import (
-    DuplicateGroup,
     Level,
     clusters,
     components,
@@ -32,6 +31,7 @@ from glocal.gallery.duplicates import (
 )
 from glocal.gallery.indexing import Progress
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.results import DuplicateGroup
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits

@@ -1,4 +1,4 @@
-"""Groups of images that are copies of one another, and which of each to keep.
+"""Groups of images that are copies of one another, and which image of each group to keep.
 
 Nothing here reads a file or a store: `glocal.gallery.comparing` finds the ties between images.
 """
@@ -6,15 +6,15 @@ Nothing here reads a file or a store: `glocal.gallery.comparing` finds the ties 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
 
 from glocal.gallery.catalog import Content
+from glocal.gallery.results import DuplicateGroup, DuplicateImage, GroupKind, image_fields
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import project
 
@@ -40,61 +40,9 @@ class Level(StrEnum):
 
     def allows(self, verdict: Verdict) -> bool:
         """Whether images with this verdict belong together."""
-        return verdict in (Verdict.IDENTICAL, Verdict.COPY) or (
+        return verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY) or (
             self is Level.OBJECT and verdict is Verdict.SAME_OBJECT
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A file that shows what another one of its group shows.
-
-    Attributes:
-        path: of the file.
-        bytes: of the file.
-        width: of the upright image, in pixels.
-        height: of it.
-        verdict: what it is to the kept file, or, if it is not tied to that, to whichever member of
-            the group it is tied to best; of files that are identical, and not to the kept one, one
-            has that verdict, and the others are identical to it.
-        same_probability: that they show the same object or place.
-        copy_probability: that one was made of the other.
-        inliers: local features that agree; 0 for identical files, which need none.
-        removable: whether nothing is lost with it: a file that stays is identical, or the kept one
-            is a copy that shows nearly all of it (`HELD`) about as finely (`FINE`).
-    """
-
-    path: Path
-    bytes: int
-    width: int
-    height: int
-    verdict: Verdict
-    same_probability: float
-    copy_probability: float
-    inliers: int
-    removable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateGroup:
-    """Files of which one is enough.
-
-    Attributes:
-        kept: the file to keep: most pixels, then most bytes, then taken first, then the shortest
-            path.
-        bytes: of that file.
-        width: of its upright image, in pixels.
-        height: of it.
-        others: the other files, copies before images of the same thing, each sort by path.
-        bytes_to_free: of those among them that are removable.
-    """
-
-    kept: Path
-    bytes: int
-    width: int
-    height: int
-    others: tuple[Duplicate, ...]
-    bytes_to_free: int
 
 
 Ties = Mapping[UUID, Mapping[UUID, Evidence]]
@@ -207,46 +155,58 @@ def make_group(
     contents: Mapping[UUID, Content],
     files: Mapping[UUID, Sequence[Path]],
 ) -> DuplicateGroup:
-    """The files of a group of contents.
+    """Describe a group.
 
     Args:
-        members: the contents, the one to keep first.
+        members: its images, the one to keep first.
         ties: between them.
         contents: what is known of each.
         files: that hold each, at least one.
     """
-    best = contents[members[0]]
-    kept = best_path(files[best.id])
-    others = [
-        Duplicate(path, best.bytes, best.width, best.height, Verdict.IDENTICAL, 1.0, 1.0, 0, True)
-        for path in sorted(files[best.id])
-        if path != kept
-    ]
-    for member in members[1:]:
-        content = contents[member]
-        evidence = _evidence(member, members, ties)
-        copied = evidence.verdict is Verdict.COPY and best.id in ties[member]
-        removable = copied and replaces(best, content, evidence.homography)
-        stays = None if removable else best_path(files[member])
-        for path in sorted(files[member]):
-            spare = stays is not None and path != stays
-            others.append(
-                Duplicate(
-                    path,
-                    content.bytes,
-                    content.width,
-                    content.height,
-                    Verdict.IDENTICAL if spare else evidence.verdict,
-                    1.0 if spare else evidence.same_probability,
-                    1.0 if spare else evidence.copy_probability,
-                    0 if spare else evidence.inliers,
-                    removable or spare,
-                )
-            )
-    rank = [Verdict.IDENTICAL, Verdict.COPY, Verdict.SAME_OBJECT]
-    others.sort(key=lambda other: (rank.index(other.verdict), other.path))
-    freed = sum(other.bytes for other in others if other.removable)
-    return DuplicateGroup(kept, best.bytes, best.width, best.height, tuple(others), freed)
+    first = contents[members[0]]
+    kept = DuplicateImage(**_fields(first, files), spare=_spare(files[first.id]))
+    others = [_other(contents[member], members, ties, contents, files) for member in members[1:]]
+    rank = [Verdict.COPY, Verdict.SAME_OBJECT]
+    others.sort(key=lambda image: (rank.index(image.verdict or Verdict.COPY), image.path))
+    images = (kept, *others)
+    verdicts = {image.verdict for image in others}
+    kind = GroupKind.IDENTICAL
+    if others:
+        kind = GroupKind.SAME_OBJECT if Verdict.SAME_OBJECT in verdicts else GroupKind.COPY
+    return DuplicateGroup(kind, images, sum(len(i.spare) * i.bytes for i in images))
+
+
+def _other(
+    content: Content,
+    members: Sequence[UUID],
+    ties: Ties,
+    contents: Mapping[UUID, Content],
+    files: Mapping[UUID, Sequence[Path]],
+) -> DuplicateImage:
+    evidence = _evidence(content.id, members, ties)
+    copied = evidence.verdict is Verdict.COPY and members[0] in ties[content.id]
+    removable = copied and replaces(contents[members[0]], content, evidence.homography)
+    paths = files[content.id]
+    return DuplicateImage(
+        **_fields(content, files),
+        verdict=evidence.verdict,
+        same_probability=evidence.same_probability,
+        copy_probability=evidence.copy_probability,
+        inliers=evidence.inliers,
+        removable=removable,
+        spare=tuple(sorted(paths)) if removable else _spare(paths),
+    )
+
+
+def _fields(content: Content, files: Mapping[UUID, Sequence[Path]]) -> dict[str, Any]:
+    paths = files[content.id]
+    return image_fields(content, sorted(paths), best_path(paths))
+
+
+def _spare(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """All files of an image but the one to keep."""
+    kept = best_path(paths)
+    return tuple(path for path in sorted(paths) if path != kept)
 
 
 def _evidence(member: UUID, members: Sequence[UUID], ties: Ties) -> Evidence:

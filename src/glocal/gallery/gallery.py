@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numpy.typing import ArrayLike
+
 from glocal.encoders import Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
@@ -16,16 +18,25 @@ from glocal.gallery import health, packed_features
 from glocal.gallery.adding_local_features import add_local_features
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
+from glocal.gallery.clock import Clock
 from glocal.gallery.comparing import find_duplicates
 from glocal.gallery.conditions import Condition
-from glocal.gallery.duplicates import DuplicateGroup, Level
+from glocal.gallery.duplicates import Level
 from glocal.gallery.indexing import Progress, quiet
 from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan
-from glocal.gallery.results import Failure, GalleryInfo, IndexReport, SearchResult
-from glocal.gallery.searching import Question, Region, Searcher
+from glocal.gallery.query import Query, QueryMaker, Region
+from glocal.gallery.results import (
+    DuplicateGroup,
+    Failure,
+    GalleryImage,
+    GalleryInfo,
+    IndexReport,
+    SearchResult,
+)
+from glocal.gallery.searching import Searcher, SearchOptions
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.edge import EdgeStore
 from glocal.gallery.stores.files import disk_bytes
@@ -130,6 +141,11 @@ class Gallery:
         return self._layout.model
 
     @property
+    def space(self) -> str:
+        """The vector space of its vectors; only vectors of one space are compared."""
+        return self.encoder.card.everything.get("space") or f"sha256:{self.model.sha256[:16]}"
+
+    @property
     def encoder(self) -> OnnxEncoder:
         """The model itself, for one image at a time; any thread may use it."""
         return self._models.encoder(alone=True)
@@ -175,7 +191,7 @@ class Gallery:
         with self._changes.alone():
             return self._changes.refresh(listen)
 
-    def complete(
+    def add_local_features(
         self, detector: str | None = None, listen: Callable[[Progress], None] = quiet
     ) -> int:
         """Find local features for the images that have none; the files are read again for it.
@@ -245,14 +261,25 @@ class Gallery:
 
     # Searching
 
+    def query(
+        self,
+        image: ImageSource | GalleryImage,
+        *,
+        region: Region | None = None,
+        like: Sequence[ImageSource | GalleryImage] = (),
+        unlike: Sequence[ImageSource | GalleryImage] = (),
+    ) -> Query:
+        """Make a query that can be searched with more than once; for the arguments see `search`."""
+        return self._query_maker().make(image, region=region, like=like, unlike=unlike)
+
     def search(
         self,
-        image: ImageSource,
+        query: Query | GalleryImage | ImageSource,
         *,
         limit: int = 10,
         region: Region | None = None,
-        like: Sequence[ImageSource] = (),
-        unlike: Sequence[ImageSource] = (),
+        like: Sequence[ImageSource | GalleryImage] = (),
+        unlike: Sequence[ImageSource | GalleryImage] = (),
         where: str | Condition | None = None,
         exact: bool = False,
         rerank: str | None = None,
@@ -262,41 +289,80 @@ class Gallery:
         """Find the images that show the same thing.
 
         Args:
-            image: the query.
-            limit: how many hits at most, from 1 to 10,000.
-            region: X, Y, W, H of the upright query image to search for, in pixels, or as
-                fractions when all are at most 1.
-            like: more images of what is sought.
-            unlike: images of what is not (Rocchio's feedback: the mean of what is sought, less
-                half the mean of what is not).
+            query: an image (a path, bytes, a file object, a PIL image or an array), a hit or an
+                image of this gallery, or a `Query` made before.
+            limit: how many images at most, from 1 to 10,000; one that several files hold is one.
+            region: X, Y, W, H of the part of the upright query image to search for, in pixels, or
+                as fractions when all are at most 1.
+            like: more positive examples.
+            unlike: negative examples (Rocchio's feedback: the mean of the positive examples, less
+                half the mean of the negative ones).
             where: only images that meet a condition, such as ``taken >= 2019 and width > 1000``;
                 see `glocal.gallery.where`.
             exact: compare with every image instead of walking the graph.
-            rerank: re-rank the best 400 by a re-ranking of `glocal.registry`, or by ``none``;
-                `None` is ``dba`` of 200 before a verification that is not deep, else ``none``.
-            verify: look at the best 50 a second time: verify by their local features that they show
-                the same thing, say so in their evidence, and order them by score and evidence.
-            deep: look at the local features of every image too, for things that are small in big
-                images; takes some 50 ms for a thousand images.
+            rerank: the reranker that reorders the best 400, or ``none``. `None`: ``dba`` over the
+                best 200 before a verification, unless `small_objects` is set.
+            verify: verify the best 50 by the geometry of their local features, add the evidence
+                to the hits, and order these by score and evidence.
+            small_objects: compare the local features of every image, to find objects that are
+                small in large images; takes some 50 ms for a thousand images.
 
         Raises:
-            ImageError: the query is no image.
-            QueryError: the region, the limit or the condition makes no sense, or a deep search is
-                asked for where nothing can be verified.
-            PartError: there is no re-ranking of that name.
+            ImageError: the query cannot be used as an image.
+            QueryError: the region, the limit or the condition makes no sense; a `Query` is
+                combined with a region or examples; or `small_objects` is set without `verify`.
+            PartError: there is no reranker of that name.
+            ModelMismatchError: the query was made with a model of another vector space.
         """
+        clock = Clock()
+        if isinstance(query, Query):
+            if region is not None or like or unlike:
+                raise QueryError(
+                    "a finished query takes no region and no examples; "
+                    "give them to Gallery.query, which makes it"
+                )
+        else:
+            query = self._query_maker().make(
+                query, region=region, like=like, unlike=unlike, clock=clock
+            )
         searcher = Searcher(
             self._catalog,
             self._store(),
-            self.encoder,
             self.model,
-            self._limits,
+            self.space,
             self._models.verifier() if verify else None,
         )
-        asked = Question(
-            image, limit, region, tuple(like), tuple(unlike), where, exact, rerank, small_objects
-        )
-        return searcher.search(asked)
+        options = SearchOptions(limit, where, exact, rerank, small_objects)
+        return searcher.search(query, options, clock)
+
+    def search_vector(
+        self,
+        vector: ArrayLike,
+        *,
+        space: str | None = None,
+        limit: int = 10,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the images whose vectors are nearest to one.
+
+        Args:
+            vector: ``(d,)`` numbers of any length but 0, such as `Features.vector` of the
+                gallery's own model.
+            space: the vector space that it belongs to; `None`: the gallery's.
+            limit: as in `search`.
+            where: as in `search`.
+            exact: as in `search`.
+
+        Raises:
+            QueryError: the vector has another shape, is zero, or is not finite.
+            ModelMismatchError: it belongs to another space.
+        """
+        query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
+        return self.search(query, limit=limit, where=where, exact=exact, verify=False)
+
+    def _query_maker(self) -> QueryMaker:
+        return QueryMaker(self.encoder, self.space, self._limits)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""

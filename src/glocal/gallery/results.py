@@ -1,13 +1,19 @@
-"""What a gallery answers: plain values, the same for Python, the command line and evaluation."""
+"""The results of a gallery: plain values, the same from Python, command line, HTTP and client."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from glocal.gallery.catalog import Content
 from glocal.gallery.layout import ModelId
+from glocal.ranking.evidence import Evidence, Verdict
+
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,14 @@ class IndexReport:
     """What an index run did, counted in files.
 
     Attributes:
-        added: files that are new, and are in the gallery now.
-        updated: files whose content had changed.
-        unchanged: files left alone.
-        removed: files forgotten because they are gone.
+        added: new files, which are in the gallery now.
+        updated: files whose content has changed.
+        unchanged: files that needed nothing.
+        removed: files that left the gallery because they are gone from disk.
         failed: files and folders that could not be used.
-        unreachable: roots and folders that are not there, whose images are kept: an unplugged
-            disk, an unmounted share. They are in `failed` too.
-        seconds: that it took.
+        unreachable: roots and folders that are missing at the moment (an unplugged disk, an
+            unmounted share) and whose images are therefore kept. They are in `failed` too.
+        seconds: duration of the run.
         images_per_second: images read and encoded per second.
     """
 
@@ -44,32 +50,63 @@ class IndexReport:
     images_per_second: float
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer to a search.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryImage:
+    """An image of the gallery, known by its content whatever files hold it.
 
     Attributes:
-        rank: from 1.
-        path: of a file that holds the image; identical copies are hits of their own.
+        id: 32 hexadecimal digits that name the content.
+        path: the first of `paths`.
+        paths: the files that hold exactly this content, sorted, at least one; where a search or a
+            listing has a condition, those that meet it.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
+        bytes: of one file.
+        taken: when, by the camera's own clock, which knows no time zone.
+        camera: make and model.
+        position: latitude and longitude in degrees (WGS 84).
+    """
+
+    id: str
+    path: Path
+    paths: tuple[Path, ...]
+    width: int
+    height: int
+    bytes: int
+    taken: datetime | None = None
+    camera: str | None = None
+    position: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit(GalleryImage):
+    """One image that a search found.
+
+    Attributes:
+        rank: position in the result, from 1.
         score: cosine similarity of the two images' vectors, in [-1, 1].
-        evidence: what else speaks for it: the fields of `glocal.ranking.evidence.Evidence` where
-            the second look was taken; ``verdict`` alone for the query's own file without it.
+        scores: the score of each stage that this image passed, by name: ``vector`` (the same as
+            `score`), ``rerank`` and ``combined`` (vector and geometric evidence together, which
+            order the verified hits).
+        evidence: what geometric verification found; `None` where it was not done.
+        space: the vector space in which query and image were compared.
     """
 
     rank: int
-    path: Path
     score: float
-    evidence: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, float]
+    evidence: Evidence | None
+    space: str
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """All answers to one search; iterating gives its hits.
+    """The answer to one search; iterating gives its hits.
 
     Attributes:
-        query: the path of the query, or what it was.
-        model: which model compared them.
-        hits: best first.
+        query: the path of the query image, or what it was.
+        model: the model that compared the images.
+        hits: best first; an image that several files hold is one hit with several paths.
         timings_ms: milliseconds spent to ``decode``, ``encode`` and ``search``, and to ``rerank``
             and ``verify`` where that was done.
     """
@@ -86,24 +123,83 @@ class SearchResult:
         return len(self.hits)
 
 
+class GroupKind(StrEnum):
+    """The weakest relation within a group of duplicates."""
+
+    IDENTICAL = "identical"
+    COPY = "copy"
+    SAME_OBJECT = "same_object"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateImage(GalleryImage):
+    """An image of a group of duplicates; `path` is, of its files, the one to keep.
+
+    Attributes:
+        verdict: how it is related to the group's first image or, if it is not tied to that one, to
+            the member it is tied to best; `None` for the first image itself.
+        same_probability: probability that both show the same object or place.
+        copy_probability: probability that one was made from the other.
+        inliers: local features that agree with one homography.
+        removable: whether the first image shows nearly all that this one shows, about as finely
+            (see `glocal.gallery.duplicates.replaces`).
+        spare: those of `paths` without which nothing is lost: all of them if the image is
+            removable, else all but `path`.
+    """
+
+    verdict: Verdict | None = None
+    same_probability: float = 1.0
+    copy_probability: float = 1.0
+    inliers: int = 0
+    removable: bool = False
+    spare: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Images, or files of one image, of which one is enough.
+
+    Attributes:
+        kind: the weakest relation in the group: its files are identical; its images are copies of
+            one another; or they show the same object or place.
+        images: the one to keep first, then copies before images of the same object.
+        bytes_to_free: bytes of all spare files.
+        left_out: images at the end that were too many to list.
+    """
+
+    kind: GroupKind
+    images: tuple[DuplicateImage, ...]
+    bytes_to_free: int
+    left_out: int = 0
+
+    @property
+    def kept(self) -> Path:
+        """The file to keep."""
+        return self.images[0].path
+
+    def files(self) -> int:
+        """How many files the group has."""
+        return sum(len(image.paths) for image in self.images)
+
+
 @dataclass(frozen=True, slots=True)
 class GalleryInfo:
     """What a gallery holds.
 
     Attributes:
-        folder: of the gallery.
+        folder: the gallery's folder.
         format: version of the folder's layout.
-        model: that made the vectors.
-        images: different contents.
-        files: that hold them.
-        failed: files that could not be read as images.
-        in_graph: images the HNSW graph covers; the others are scanned exactly.
-        roots: what was asked to be indexed.
-        bytes_on_disk: of the gallery's folder, as allocated.
-        detector: of the local features, by its name in `glocal.registry`.
-        without_local_features: images that have no local features kept, so that they cannot be verified.
-        local_feature_bytes: of the bytes on disk, for local features.
-        bytes_free: on its disk.
+        model: the model that made the vectors.
+        images: number of images, each counted once however many files hold it.
+        files: number of files that hold them.
+        failed: number of files that could not be read as images.
+        in_graph: images that the HNSW graph covers; the others are scanned exactly.
+        roots: the folders and files that were added.
+        bytes_on_disk: size of the gallery's folder, as allocated.
+        detector: name of the detector of the local features.
+        without_local_features: images that have no local features and cannot be verified.
+        local_feature_bytes: the part of `bytes_on_disk` that local features take.
+        bytes_free: space left on the gallery's disk.
     """
 
     folder: Path
@@ -121,14 +217,43 @@ class GalleryInfo:
     bytes_free: int
 
 
+def image_fields(
+    content: Content, paths: Sequence[Path], path: Path | None = None
+) -> dict[str, Any]:
+    """The fields of a `GalleryImage`.
+
+    Args:
+        content: what the catalogue knows of the image.
+        paths: its files, at least one.
+        path: the file to name first; `None`: the first of them.
+    """
+    taken = None if content.taken is None else _EPOCH + timedelta(seconds=content.taken)
+    position = None
+    if content.latitude is not None and content.longitude is not None:
+        position = (content.latitude, content.longitude)
+    return {
+        "id": content.id.hex,
+        "path": paths[0] if path is None else path,
+        "paths": tuple(paths),
+        "width": content.width,
+        "height": content.height,
+        "bytes": content.bytes,
+        "taken": taken,
+        "camera": content.camera,
+        "position": position,
+    }
+
+
 def plain(value: Any) -> Any:
-    """A result as values that JSON can hold."""
-    if isinstance(value, Path):
+    """A result as values that JSON can hold: enums as their codes, dates as ISO 8601."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Path | StrEnum):
         return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    if hasattr(value, "__dataclass_fields__"):
-        return plain(asdict(value))
     return value

@@ -1,15 +1,15 @@
-"""The deep search: every image's local features compared, for things small in big images.
+"""Search by all local features, for objects that are small in large images.
 
-One vector speaks for a whole image, and what fills a twentieth of it has little say in that.
-Local features speak for themselves: by MaxSim each part of the query meets its best answer anywhere in
-an image. That is exact and takes time in proportion to the gallery (see docs/decisions.md for what
-MUVERA's encodings, which an index could hold, find and miss).
+One vector describes a whole image, and an object that fills a twentieth of it hardly changes that
+vector. Here every local feature of the query is compared with every local feature of every image,
+and an image's score is its MaxSim. This is exact and takes time in proportion to the gallery (see
+docs/decisions.md for MUVERA's encodings, which an index could hold, and what they miss).
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from glocal.encoders import LocalFeatures
@@ -19,37 +19,40 @@ from glocal.gallery.records import Match
 from glocal.ranking.maxsim import max_similarities
 
 SMALL_OBJECT_SCALES = (1.0, 0.5, 0.3)
-"""Sides of the query's input. Parts answer each other at about the same size only, and what is
-small in the gallery's image is large in the query."""
+"""Sides of the query's input relative to the usual one.
+
+Local features match at about the same size only, and an object that fills the query is small in
+the image that is looked for.
+"""
 
 
 def find_small_objects(
     catalog: Catalog,
-    looks: list[LocalFeatures],
+    queries: Sequence[LocalFeatures],
     count: int,
-    strength: float,
+    min_score: float,
     allowed: Callable[[list[UUID]], set[UUID]],
 ) -> list[Match]:
-    """The images whose parts answer the query's best.
+    """The images whose local features are most similar to the query's.
 
     Args:
-        catalog: with the parts of every image.
-        looks: the query's parts at several sizes; in each image the best size counts.
-        count: how many images.
-        strength: weaker parts of images are left out.
-        allowed: of some images, those that may be found.
+        catalog: holds the local features of every image.
+        queries: the query's local features at several sizes; for each image the best size counts.
+        count: how many images to return at most.
+        min_score: features of images with a lower score are left out.
+        allowed: which of the given images may be found.
 
     Returns:
-        at most ``count``, best first, each with its MaxSim.
+        Best first, each with its MaxSim.
     """
     best: list[tuple[float, UUID]] = []
-    asked = [look.descriptors for look in looks if len(look)]
-    if not asked:
+    descriptors = [features.descriptors for features in queries if len(features)]
+    if not descriptors:
         return []
     for page in catalog.all_local_features():
-        may = allowed(list(page))
-        ids = [i for i in page if i in may]
-        documents = [unpack(page[i]).scored_above(strength).descriptors for i in ids]
-        scores = max_similarities(asked, documents).max(axis=0)
+        permitted = allowed(list(page))
+        ids = [i for i in page if i in permitted]
+        candidates = [unpack(page[i]).scored_above(min_score).descriptors for i in ids]
+        scores = max_similarities(descriptors, candidates).max(axis=0)
         best = heapq.nlargest(count, [*best, *zip(scores.tolist(), ids, strict=True)])
     return [Match(i, score) for score, i in best]

@@ -1,4 +1,4 @@
-"""The second look: a search's best matches, verified by their local features and ordered anew."""
+"""Geometric verification of a search's best matches, and their order by all that is known."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from glocal.encoders import QUERY_SCALES, Detector, LocalFeatures, detect_at_scales
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.packed_features import small_image, unpack
+from glocal.gallery.query import Query
 from glocal.gallery.records import Match
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
 from glocal.gallery.thumbnails import from_jpeg, shrink
@@ -24,57 +25,73 @@ from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.verification import Verification, verify
 
 VERIFIED = 50
-"""How many of the best matches are verified: about half a millisecond each."""
+"""How many of the best matches are verified, at about half a millisecond each."""
 
-CLOSER = 3
-"""How many are looked at to the pixel, where parts agree and cannot tell copies: 5 to 25
-milliseconds each."""
+ALIGNED = 3
+"""How many of them are aligned with the query to the pixel, at 5 to 25 milliseconds each: the
+first whose local features agree, since these alone cannot tell a copy from another photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a second look at a match found.
+    """The result of verifying one match.
 
     Attributes:
-        evidence: in numbers and words.
-        verification: with the points themselves.
+        evidence: the verdict and the numbers behind it.
+        verification: the matched points.
     """
 
     evidence: Evidence
     verification: Verification
 
 
-def closer(
-    seen: Verified,
-    asked: NDArray[np.float32],
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Verified matches in their new order.
+
+    Attributes:
+        matches: all matches, best first.
+        combined: vector and geometric evidence as one number, for the matches that were
+            candidates for verification; it orders them.
+        verified: the results, for those that have local features.
+    """
+
+    matches: list[Match]
+    combined: dict[UUID, float]
+    verified: dict[UUID, Verified]
+
+
+def align(
+    verified: Verified,
+    query_image: NDArray[np.float32],
     query: LocalFeatures,
     packed: bytes,
     size: tuple[int, int],
 ) -> Verified:
-    """What was seen, corrected by the pixels of the small image that the gallery keeps.
+    """A verification result, corrected by the pixels of the small image that the gallery keeps.
 
     Args:
-        seen: of a match.
-        asked: the query, small and grey.
-        query: its parts.
-        packed: the match's parts, and its small image if there is one.
+        verified: the result from local features alone.
+        query_image: ``(h, w)`` float32 grey, see `glocal.gallery.thumbnails.shrink`.
+        query: the query's local features.
+        packed: the match's local features, with its small image if there is one.
         size: width and height of the match.
     """
-    found, small = seen.verification, from_jpeg(small_image(packed))
+    found, small = verified.verification, from_jpeg(small_image(packed))
     if found.homography is None or small is None:
-        return seen
+        return verified
     on_top = either_way(found, query.keypoints, size) is found
-    evidence = settle(seen.evidence, asked, small, found.homography, first_on_top=on_top)
+    evidence = settle(verified.evidence, query_image, small, found.homography, first_on_top=on_top)
     return Verified(evidence, found)
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Looks again at the best matches of a search.
+    """Verifies the best matches of a search.
 
     Args:
-        catalog: the gallery's, which has every image's local features and size.
-        detector: that found these parts.
+        catalog: holds every image's local features and size.
+        detector: the detector that found these features.
         calibration: of that detector.
     """
 
@@ -82,108 +99,120 @@ class Verifier:
     detector: Detector
     calibration: Calibration
 
-    def look(
+    def verify(
         self,
-        image: NDArray[np.uint8],
+        query: Query,
         matches: Sequence[Match],
-        identity: UUID | None,
+        scores: Sequence[float],
         *,
-        rough: Sequence[float],
         scales: Sequence[float] = QUERY_SCALES,
-        passed: LocalFeatures | None = None,
-    ) -> tuple[list[Match], dict[UUID, Verified]]:
-        """Verify the best matches and put them in order of all that is known.
+    ) -> Ranked:
+        """Verify the best matches and put them in the order of all that is known.
 
         Args:
-            image: the query or the sought region of it, ``(h, w, 3)`` uint8 RGB.
+            query: with features or pixels, and its size; otherwise nothing is verified.
             matches: best first; those beyond `VERIFIED` stay below, as they are.
-            identity: the content that is the query's own file, if it is one.
-            rough: a score for each of the best places, falling, to which evidence is added.
-            scales: sizes at which to look at the query.
-            passed: the query's parts that the encoder found when it made the vector.
-
-        Returns:
-            all matches in their new order, and what was seen of those that have local features.
+            scores: a falling score for each of the best places, to which evidence is added.
+            scales: sizes at which the query's local features are detected.
         """
         best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
         stored = self.catalog.local_features(match.id for match in best)
         facts = self.catalog.contents(stored)
-        query = None
-        if stored:
-            query = self._strong(detect_at_scales(self.detector, image, scales, passed=passed))
-        size = (image.shape[1], image.shape[0])
-        seen: dict[UUID, Verified] = {}
-        for match in best:
-            if query is None or match.id not in facts:
-                continue
-            content = facts[match.id]
-            found = verify(
-                query,
-                self._strong(unpack(stored[match.id])),
-                size,
-                (content.width, content.height),
-                self.calibration.settings,
-            )
-            evidence = self.calibration.evaluate(found, match.score, identical=match.id == identity)
-            seen[match.id] = Verified(evidence, found)
-        ordered = self._ordered(best, rough, seen)
-        if query is not None:
-            self._look_closer(image, query, ordered, stored, facts, seen)
-        return [*ordered, *rest], seen
+        local = self._features(query, scales) if stored else None
+        verified: dict[UUID, Verified] = {}
+        if local is not None and query.size is not None:
+            for match in best:
+                if match.id not in facts:
+                    continue
+                content = facts[match.id]
+                found = verify(
+                    local,
+                    self._scored(unpack(stored[match.id])),
+                    query.size,
+                    (content.width, content.height),
+                    self.calibration.settings,
+                )
+                evidence = self.calibration.evaluate(
+                    found, match.score, identical=match.id == query.identity
+                )
+                verified[match.id] = Verified(evidence, found)
+        ordered, combined = self._ordered(best, scores, verified)
+        if local is not None and query.pixels is not None:
+            self._align_first(query.pixels, local, ordered, stored, facts, verified)
+        return Ranked([*ordered, *rest], combined, verified)
 
-    def _look_closer(
+    def _align_first(
         self,
-        image: NDArray[np.uint8],
+        pixels: NDArray[np.uint8],
         query: LocalFeatures,
         ordered: Sequence[Match],
         stored: Mapping[UUID, bytes],
         facts: Mapping[UUID, Content],
-        seen: dict[UUID, Verified],
+        verified: dict[UUID, Verified],
     ) -> None:
-        """Lay the first images whose parts agree, and say no more, over the query: copies?"""
-        open_questions = (
+        """Tell copies among the first matches whose local features agree, by their pixels."""
+        undecided = (
             match.id
             for match in ordered
-            if match.id in seen
-            and seen[match.id].evidence.verdict in (Verdict.SAME_OBJECT, Verdict.SIMILAR)
-            and self.calibration.excess(seen[match.id].verification) >= LEAST_EXCESS
+            if match.id in verified
+            and verified[match.id].evidence.verdict in (Verdict.SAME_OBJECT, Verdict.SIMILAR)
+            and self.calibration.excess(verified[match.id].verification) >= LEAST_EXCESS
         )
-        asked = shrink(image).astype(np.float32)
-        for i in islice(open_questions, CLOSER):
+        grey = shrink(pixels).astype(np.float32)
+        for i in islice(undecided, ALIGNED):
             size = facts[i].width, facts[i].height
-            seen[i] = closer(seen[i], asked, query, stored[i], size)
+            verified[i] = align(verified[i], grey, query, stored[i], size)
 
-    def compared(
-        self, compare: Compare, image: NDArray[np.uint8], matches: Sequence[Match]
+    def compare(
+        self, compare: Compare, query: Query, matches: Sequence[Match]
     ) -> dict[UUID, float]:
-        """Score those of the matches that have local features by a `LocalReranking`."""
-        query = self._strong(self.detector.detect(image))
+        """Score those of the matches that have local features by a reranker of local features."""
+        local = self._features(query, (1.0,))
+        if local is None:
+            return {}
         stored = self.catalog.local_features(match.id for match in matches)
-        return {i: compare(query, self._strong(unpack(parts))) for i, parts in stored.items()}
+        return {i: compare(local, self._scored(unpack(each))) for i, each in stored.items()}
 
     def find_small_objects(
         self,
-        image: NDArray[np.uint8],
+        pixels: NDArray[np.uint8],
         count: int,
         allowed: Callable[[list[UUID]], set[UUID]],
     ) -> list[Match]:
-        """The images whose parts answer the query's best; see `glocal.gallery.small_objects`."""
-        looks = [self._strong(self.detector.detect(image, scale=s)) for s in SMALL_OBJECT_SCALES]
-        strength = self.calibration.min_score
-        return find_small_objects(self.catalog, looks, count, strength, allowed)
+        """Search all local features; see `glocal.gallery.small_objects`."""
+        queries = [
+            self._scored(self.detector.detect(pixels, scale=scale)) for scale in SMALL_OBJECT_SCALES
+        ]
+        least = self.calibration.min_score
+        return find_small_objects(self.catalog, queries, count, least, allowed)
 
-    def _strong(self, parts: LocalFeatures) -> LocalFeatures:
-        return parts.scored_above(self.calibration.min_score)
+    def _features(self, query: Query, scales: Sequence[float]) -> LocalFeatures | None:
+        """The query's local features: at several sizes where there are pixels."""
+        if query.pixels is not None:
+            passed = query.features
+            return self._scored(
+                detect_at_scales(self.detector, query.pixels, scales, passed=passed)
+            )
+        return None if query.features is None else self._scored(query.features)
+
+    def _scored(self, features: LocalFeatures) -> LocalFeatures:
+        return features.scored_above(self.calibration.min_score)
 
     def _ordered(
-        self, best: list[Match], rough: Sequence[float], seen: dict[UUID, Verified]
-    ) -> list[Match]:
-        """By score and evidence; the file itself comes first."""
+        self, best: list[Match], scores: Sequence[float], verified: dict[UUID, Verified]
+    ) -> tuple[list[Match], dict[UUID, float]]:
+        """By vector and evidence together; the query's own file comes first."""
         excess = [
-            self.calibration.excess(seen[m.id].verification) if m.id in seen else 0.0 for m in best
+            self.calibration.excess(verified[m.id].verification) if m.id in verified else 0.0
+            for m in best
         ]
-        combined = self.calibration.combine(rough[: len(best)], excess)
-        identical = [
-            m.id in seen and seen[m.id].evidence.verdict is Verdict.IDENTICAL for m in best
-        ]
-        return [best[i] for i in np.lexsort((-combined, np.logical_not(identical)))]
+        combined = self.calibration.combine(scores[: len(best)], excess)
+        not_identical = np.array(
+            [
+                m.id not in verified
+                or verified[m.id].evidence.verdict is not Verdict.IDENTICAL_FILE
+                for m in best
+            ]
+        )
+        order = np.lexsort((-combined, not_identical))
+        return [best[i] for i in order], {best[i].id: float(combined[i]) for i in order}

@@ -92,20 +92,22 @@ class Calibration:
         same, copied = (1.0, 1.0) if identical else (self.same(signs), self.copy(signs))
         verdict = Verdict.SIMILAR
         if identical:
-            verdict = Verdict.IDENTICAL
+            verdict = Verdict.IDENTICAL_FILE
         elif found.homography is not None and copied >= self.copy_from:
             verdict = Verdict.COPY
         elif found.homography is not None and same >= self.same_from:
             verdict = Verdict.SAME_OBJECT
         rows = found.homography
         return Evidence(
-            found.inliers,
-            found.matches,
-            found.coverage,
-            same,
-            copied,
-            verdict,
-            None if rows is None else tuple((float(a), float(b), float(c)) for a, b, c in rows),
+            verdict=verdict,
+            same_probability=same,
+            copy_probability=copied,
+            matches=found.matches,
+            inliers=found.inliers,
+            coverage=found.coverage,
+            homography=None
+            if rows is None
+            else tuple((float(a), float(b), float(c)) for a, b, c in rows),
         )
 
     def combine(self, scores: ArrayLike, excesses: ArrayLike) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Evidence that two images show the same thing, as a search's answer holds it."""
+"""Evidence that two images show the same thing, as a search result holds it."""
 
 from __future__ import annotations
 
@@ -7,34 +7,51 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What two images are to each other."""
+    """How two images are related; the values are codes for programs, `label` is for people."""
 
-    IDENTICAL = "identical file"
+    IDENTICAL_FILE = "identical_file"
     COPY = "copy"
-    SAME_OBJECT = "same object or place"
-    SIMILAR = "alike"
+    SAME_OBJECT = "same_object"
+    SIMILAR = "similar"
+
+    @property
+    def label(self) -> str:
+        """The verdict in words, such as ``same object or place``."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Verdict.IDENTICAL_FILE: "identical file",
+    Verdict.COPY: "copy",
+    Verdict.SAME_OBJECT: "same object or place",
+    Verdict.SIMILAR: "similar",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a candidate is the thing that was sought, or is not.
+    """Why a candidate shows the same thing as the query, or why that is not certain.
 
     Attributes:
-        inliers: matched parts that lie in both images as one thing's parts do.
-        matches: parts of the two images that choose each other.
-        coverage: part of the query's area that the inliers cover, in [0, 1].
-        same_probability: that both show the same object or place; calibrated on pairs of which
-            the vector thought them alike (see `glocal.ranking.calibration`).
-        copy_probability: that one was made of the other.
-        verdict: what to call it.
-        homography: three rows of the map from query to candidate, both in fractions of their
-            width and height; None without a map.
+        verdict: how the two images are related.
+        same_probability: probability that both show the same object or place, calibrated on pairs
+            that the vector alone confuses (see `glocal.ranking.calibration`).
+        copy_probability: probability that one was made from the other.
+        matches: local features that are mutual nearest neighbours.
+        inliers: matches that agree with one homography.
+        coverage: share of the query's area that the inliers cover, in [0, 1].
+        homography: three rows of the homography from query to candidate, both in fractions of
+            their width and height; `None` where none was found.
     """
 
-    inliers: int
-    matches: int
-    coverage: float
+    verdict: Verdict
     same_probability: float
     copy_probability: float
-    verdict: Verdict
-    homography: tuple[tuple[float, float, float], ...] | None
+    matches: int = 0
+    inliers: int = 0
+    coverage: float = 0.0
+    homography: tuple[tuple[float, float, float], ...] | None = None
+
+
+IDENTICAL_FILE = Evidence(Verdict.IDENTICAL_FILE, same_probability=1.0, copy_probability=1.0)
+"""The evidence for the query's own file where local features were not compared."""

@@ -6,19 +6,15 @@ keep their share of the machine, and that it can be ended at any moment: it chan
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
-from uuid import UUID
 
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, Gallery
-from glocal.gallery.browsing import Browser
 from glocal.images import Limits
-from glocal.ranking.evidence import Verdict
 from glocal.web.telling import Teller, lower_priority, tell
 
 _WAIT = 60.0
@@ -35,9 +31,8 @@ def main() -> None:
     try:
         with Gallery(folder, create=False, timeout=_WAIT, limits=limits, serve=False) as gallery:
             groups = gallery.duplicates(level, Teller("stage", "done", "total"))
-            with contextlib.closing(Browser(gallery.catalog_file)) as browser:
-                for value in told(groups, browser):
-                    tell({"group": value})
+            for value in told(groups):
+                tell({"group": value})
     except GlocalError as error:
         tell({"error": str(error)})
         sys.exit(1)
@@ -47,41 +42,28 @@ def main() -> None:
     tell({"end": {"groups": len(groups), "bytes_to_free": freed}})
 
 
-def told(groups: Iterable[DuplicateGroup], browser: Browser) -> Iterator[dict[str, Any]]:
-    """Groups of files as groups of images, each image by its id, the one to keep first.
+def told(groups: Iterable[DuplicateGroup]) -> Iterator[dict[str, Any]]:
+    """Groups as they go to the server: each image by its id, the one to keep first.
 
-    Of the files of one image nothing is told: which of them one keeps follows from their paths.
+    Files are not named: which of an image's files one keeps follows from their paths.
     """
     for group in groups:
-        paths = [group.kept, *(other.path for other in group.others)]
-        ids = browser.contents_of(paths)
-        kept = ids.get(group.kept)
-        if kept is None:  # forgotten since it was compared
-            continue
-        members: dict[UUID, dict[str, Any]] = {}
-        left_out = 0
-        for other in group.others:
-            content = ids.get(other.path)
-            # Identical to a file of its own image, which is told of itself.
-            if content is None or content == kept or other.verdict is Verdict.IDENTICAL:
-                continue
-            if len(members) >= _MOST_MEMBERS - 1:
-                left_out += content not in members
-            else:
-                members[content] = {
-                    "id": content.hex,
+        kept, *others = group.images
+        shown = others[: _MOST_MEMBERS - 1]
+        yield {
+            "kind": str(group.kind),
+            "kept": kept.id,
+            "others": [
+                {
+                    "id": other.id,
                     "verdict": str(other.verdict),
                     "same_probability": round(other.same_probability, 4),
                     "copy_probability": round(other.copy_probability, 4),
                     "removable": other.removable,
                 }
-        found = {other.verdict for other in group.others} - {Verdict.IDENTICAL}
-        kind = "same" if Verdict.SAME_OBJECT in found else "copy" if found else "identical"
-        yield {
-            "kind": kind,
-            "kept": kept.hex,
-            "others": list(members.values()),
-            "left_out": left_out,
+                for other in shown
+            ],
+            "left_out": len(others) - len(shown),
             "bytes_to_free": group.bytes_to_free,
         }
 

@@ -23,7 +23,7 @@ def explain_matches(view: View) -> Explanation:
     matches, verdict = view.matches, view.verdict
     if matches is None:
         matches, evidence = verified_matches(query.encoded, hit.encoded, view.encoder, score)
-        verdict = verdict or str(evidence.verdict)
+        verdict = verdict or evidence.verdict.label
     pairs = zip(matches.query_points.tolist(), matches.hit_points.tolist(), strict=True)
     return Explanation(
         "matches",

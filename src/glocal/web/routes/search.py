@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from glocal.gallery import SearchResult
 from glocal.gallery.conditions import Condition
 from glocal.gallery.indexing import content_id
 from glocal.gallery.results import plain
-from glocal.ranking.evidence import Verdict
+from glocal.ranking.evidence import IDENTICAL_FILE, Verdict
 from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
 from glocal.web.fetching import fetch
@@ -98,7 +98,7 @@ async def _search(service: Service, asked: Asked) -> Answer:
         clock["decode"] = time.perf_counter() - began
         arrays = [image.array for image in images]
         result = await service.thread(
-            lambda: _distinct(service, arrays, len(wanted), question, condition)
+            lambda: _find(service, arrays, len(wanted), question, condition)
         )
     began = time.perf_counter()
     identical = wanted[0].content if region is None else None
@@ -183,54 +183,47 @@ async def _decode_all(
             task.cancel()
 
 
-def _distinct(
+def _find(
     service: Service,
     arrays: list[Any],
     positive: int,
     question: Question,
     condition: Condition | None,
 ) -> SearchResult:
-    """Search until there are enough different images; each file of a copy is a hit of its own."""
-    needed = min(question.offset + question.limit + 1, _MOST)
-    ask = needed
-    while True:
-        result = service.gallery.search(
-            arrays[0],
-            like=arrays[1:positive],
-            unlike=arrays[positive:],
-            where=condition,
-            limit=ask,
-        )
-        known = service.browser.contents_of(hit.path for hit in result.hits)
-        if len(result.hits) < ask or len(set(known.values())) >= needed or ask >= _MOST:
-            return result
-        ask = min(2 * ask, _MOST)
+    """Search for the page that was asked for, and one image more, to know whether more follow."""
+    return service.gallery.search(
+        arrays[0],
+        like=arrays[1:positive],
+        unlike=arrays[positive:],
+        where=condition,
+        limit=min(question.offset + question.limit + 1, _MOST),
+    )
 
 
 def _answer(
     service: Service, result: SearchResult, question: Question, identical: UUID | None
 ) -> tuple[list[FoundImage], bool]:
-    """The page of images that was asked for, each once, and whether more follow."""
-    known = service.browser.contents_of(hit.path for hit in result.hits)
-    best: dict[UUID, Any] = {}
-    for hit in result.hits:
-        if hit.path in known:
-            best.setdefault(known[hit.path], hit)
-    chosen = list(best.items())[question.offset : question.offset + question.limit]
-    shown = service.browser.images(content for content, _ in chosen)
+    """The page of images that was asked for, and whether more follow."""
+    end = question.offset + question.limit
+    chosen = result.hits[question.offset : end]
+    shown = service.browser.images(UUID(hit.id) for hit in chosen)
     hits = []
-    for place, (content, hit) in enumerate(chosen):
-        if content in shown:  # else it was forgotten in this very moment
-            evidence = plain(hit.evidence)
+    for hit in chosen:
+        content = UUID(hit.id)
+        if content in shown:  # else it was removed in this very moment
+            evidence = hit.evidence
             if content == identical:
-                evidence["verdict"] = str(Verdict.IDENTICAL)
-            fields = service.image_fields(shown[content], hit.path)
+                evidence = (
+                    IDENTICAL_FILE
+                    if evidence is None
+                    else replace(evidence, verdict=Verdict.IDENTICAL_FILE)
+                )
             hits.append(
                 FoundImage(
-                    **fields,
-                    rank=question.offset + place + 1,
+                    **service.image_fields(shown[content], hit.path),
+                    rank=hit.rank,
                     score=hit.score,
-                    evidence=evidence,
+                    evidence=plain(evidence) or {},
                 )
             )
-    return hits, len(best) > question.offset + question.limit
+    return hits, len(result.hits) > end
