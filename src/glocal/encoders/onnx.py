@@ -18,8 +18,7 @@ from glocal.encoders.outputs import without_output
 from glocal.errors import ImageError, ModelError
 
 _OUTPUTS = ["vector", "keypoints", "descriptors"]
-SCORES = (["scores"], ["strengths"])
-"""Names of the output with the scores of local features; older models have the second."""
+_SCORES = (["scores"], ["strengths"])  # older models have the second name
 
 _CONTRIBUTIONS = "contributions"  # an output that a model may have besides
 
@@ -76,12 +75,12 @@ class OnnxEncoder:
         inputs = [(i.name, i.type) for i in session.get_inputs()]
         if (
             names[:3] != _OUTPUTS
-            or names[3:] not in SCORES
+            or names[3:] not in _SCORES
             or inputs != [("image", "tensor(uint8)")]
         ):
             raise ModelError(
                 f"{path} has the inputs {inputs} and the outputs {names}; use a model with the "
-                f"input image, tensor(uint8), and the outputs {_OUTPUTS + SCORES[0]}"
+                f"input image, tensor(uint8), and the outputs {_OUTPUTS + _SCORES[0]}"
             )
         self._outputs = names
         self.path = path

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.features import LocalFeatures
 from glocal.encoders.fit import fit
-from glocal.encoders.onnx import SCORES, OnnxEncoder, open_session
+from glocal.encoders.onnx import OnnxEncoder, open_session
 from glocal.errors import ModelError
 
+_OUTPUTS = tuple(["keypoints", "descriptors", scores] for scores in ("scores", "strengths"))
 XFEAT = Path(__file__).parent / "models" / "detectors" / "xfeat.onnx"
 
 
@@ -32,7 +33,7 @@ class XFeat:
         self._session = open_session(path, threads)
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         names = [output.name for output in self._session.get_outputs()]
-        if text is None or names[:2] != ["keypoints", "descriptors"] or names[2:] not in SCORES:
+        if text is None or names not in _OUTPUTS:
             raise ModelError(
                 f"{path} is not a detector of local features: its outputs are {names}; "
                 "install glocal again"
