@@ -39,7 +39,7 @@ def glocal(
     return done
 
 
-def test_a_image_is_written_and_the_score_is_the_searchs(tmp_path: Path, photos: list[str]) -> None:
+def test_an_image_is_written_with_the_score_of_a_search(tmp_path: Path, photos: list[str]) -> None:
     glocal(tmp_path, "index", ".")
     found = json.loads(glocal(tmp_path, "search", photos[0], "--json").stdout)
     scores = {Path(hit["path"]).name: hit["score"] for hit in found["hits"]}
