@@ -21,7 +21,7 @@ def _torchvision_without_its_operators() -> Iterator[None]:
         import torch
 
         try:
-            import torchvision  # noqa: F401
+            import torchvision
         except RuntimeError as error:
             if "operator torchvision::nms does not exist" not in str(error):
                 raise

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch: pip install 'glocal[learn]'")
 
-from glocal.errors import MissingExtraError  # noqa: E402
-from glocal.learn.backbones.timm_model import TimmBackbone  # noqa: E402
-from glocal.learn.weights import read_weights  # noqa: E402
+from glocal.errors import MissingExtraError
+from glocal.learn.backbones.timm_model import TimmBackbone
+from glocal.learn.weights import read_weights
 
 USERS = [
     lambda: TimmBackbone("resnet18", weights="none"),
@@ -45,7 +45,7 @@ def stand_in(tmp_path, monkeypatch):
 
 def test_timm_itself_is_missing(use, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(MissingExtraError, match="needs the package timm.*pip install timm"):
+    with pytest.raises(MissingExtraError, match=r"needs the package timm.*pip install timm"):
         use()
 
 
@@ -54,7 +54,7 @@ def test_torchvision_is_missing(use, stand_in, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     stand_in("from torchvision.ops.misc import FrozenBatchNorm2d")
     with pytest.raises(
-        MissingExtraError, match=r"needs the package torchvision.*pip install t\w+n$"
+        MissingExtraError, match=r"needs the package torchvision.*install torchvision$"
     ):
         use()
 
