@@ -97,6 +97,16 @@ def load(
         ImageError: nothing that glocal can decode, whatever a decoder raised.
         QueryError: a region outside the image, or a ``min_side`` or ``min_pixels``
             below 1, or both of them.
+
+    Examples:
+        >>> from glocal.images import load
+        >>> image = load("query.jpg")
+        >>> image.array.shape, image.array.dtype
+        ((480, 640, 3), dtype('uint8'))
+        >>> load("query.jpg", min_side=100).array.shape
+        (120, 160, 3)
+        >>> load("query.jpg", region=(0.25, 0.25, 0.5, 0.5)).array.shape
+        (240, 320, 3)
     """
     if min_side is not None and min_pixels is not None:
         raise QueryError("give min_side or min_pixels, not both")
