@@ -1,4 +1,4 @@
-"""Any image to upright RGB, decoded no larger than it is needed."""
+"""Decode any image to upright RGB, no larger than the caller needs it."""
 
 from __future__ import annotations
 
@@ -184,8 +184,8 @@ def _load_image(image: object, wanted: _Wanted) -> LoadedImage:
 
     if not isinstance(image, Image.Image):
         raise ImageError(
-            f"a {type(image).__name__} is no image: give a path, bytes, a binary stream, "
-            "a PIL image or a numpy array"
+            f"a {type(image).__name__} isn't an image; pass a path, bytes, a binary stream, "
+            "a PIL image or a NumPy array"
         )
     name = image.format or "image"
     with _decoder_faults(name):
@@ -196,8 +196,7 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Load
     name = detect(data)
     if name is None:
         raise ImageError(
-            "not an image: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
-            "PPM and camera RAW"
+            "unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, PPM or camera RAW"
         )
     if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
         with _decoder_faults("RAW"):
