@@ -127,7 +127,7 @@ def test_every_kind_of_source_gives_the_same(tmp_path: Path) -> None:
         ]
     assert all(np.array_equal(array, pattern()) for array in arrays)
     assert all(array.flags.writeable and array.flags.c_contiguous for array in arrays)
-    with pytest.raises(ImageError, match="a dict isn.t an image"):
+    with pytest.raises(ImageError, match="a dict isn't an image"):
         load({})  # type: ignore[arg-type]
 
 

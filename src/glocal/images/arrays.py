@@ -53,5 +53,7 @@ def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
         return (array >> 8).astype(np.uint8)
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):  # written so that NaN is refused too
-        raise ImageError(f"the values of the {array.dtype} array go from {low:g} to {high:g}; {_ACCEPTED}")
+        raise ImageError(
+            f"the values of the {array.dtype} array go from {low:g} to {high:g}; {_ACCEPTED}"
+        )
     return (array * np.float32(255) + np.float32(0.5)).astype(np.uint8)

@@ -28,7 +28,9 @@ def embedded_preview(data: bytes) -> tuple[bytes, int]:
     try:
         import rawpy
     except ImportError as error:
-        raise ImageError("camera RAW can't be read without rawpy; install it: pip install 'glocal[raw]'") from error
+        raise ImageError(
+            "camera RAW can't be read without rawpy; install it: pip install 'glocal[raw]'"
+        ) from error
     with rawpy.imread(io.BytesIO(data)) as raw:
         try:
             preview = raw.extract_thumb()
