@@ -34,4 +34,4 @@ step "ruff format" "$venv/bin/ruff" format --check
 step "mypy" "$venv/bin/mypy"
 step "import contracts" "$venv/bin/lint-imports"
 step "documentation" env NO_MKDOCS_2_WARNING=1 "$venv/bin/mkdocs" build --strict --quiet
-step "pytest" "$venv/bin/python" -m pytest --numprocesses auto --dist loadscope "$@"
+step "pytest" "$venv/bin/python" -m pytest --numprocesses auto "$@"
