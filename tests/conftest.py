@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# Before any test imports NumPy. Its threads wait for work by spinning, which takes several times the
-# processor's time of the work itself where two test processes share two cores.
+# Before any test imports NumPy. Its threads wait for work by spinning, which takes several times
+# the processor time of the work itself where two test processes share two cores.
 for _library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 

@@ -299,7 +299,7 @@ def fuzz(format_name: str, count: int, seed: int) -> dict[str, int]:
     for number in range(count):
         data = mutated(bases[format_name][number % len(bases[format_name])], others, rng)
         min_side = [None, 1, 10][number % 3]
-        began = time.monotonic()
+        began = time.process_time()
         try:
             image = load(data, min_side=min_side, limits=SMALL)
         except GlocalError as error:
@@ -319,7 +319,7 @@ def fuzz(format_name: str, count: int, seed: int) -> dict[str, int]:
             assert image.array.shape[1] <= full[1]
             least = min(*full) if min_side is None else min(min_side, *full)
             assert min(image.array.shape[:2]) >= least
-        assert time.monotonic() - began < 20, f"number {number} took too long"
+        assert time.process_time() - began < 20, f"number {number} took too long"
     return outcome
 
 
