@@ -1,4 +1,4 @@
-"""Stand-ins for what the default model is judged by, made of images it never learned from.
+"""Evaluate the default model on stand-ins for real tasks, made of images it was not trained on.
 
     python benchmarks/stand_ins.py --images FOLDER [--model NAME-OR-FILE ...] [--only NAME ...]
         [--views FOLDER ...] [--json FIGURES.json]
@@ -13,9 +13,9 @@
   and images kept aside; right is another frame from the same spot;
 * ``views``: folders of photos, each of one thing from many sides, among Grocery's test photos.
 
-FOLDER is what ``scripts/gather_training_images.py`` filled; its ``judge`` part is used, and
-``scripts/render_places.py FOLDER --use judge --scenes 40 --size 160 120`` makes the frames. What
-is absent is left out.
+FOLDER is what ``scripts/gather_training_images.py`` filled; the images of its use ``judge`` are
+taken, and ``scripts/render_places.py FOLDER --use judge --scenes 40 --size 160 120`` makes the
+frames. What is absent is skipped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class StandIn:
     """Queries and the gallery in which an image with the same label is right.
 
     Without queries of its own, every image of the gallery is one, left out of its own ranking;
-    labels that nothing else has are not asked for.
+    labels that no other image has are not used as queries.
     """
 
     gallery: Sequence[Path]

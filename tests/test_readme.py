@@ -25,11 +25,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with images, as the README takes it for granted."""
     folder = tmp_path_factory.mktemp("home")
     random = np.random.default_rng(0)
-    (folder / "Images" / "old").mkdir(parents=True)
+    (folder / "Pictures" / "old").mkdir(parents=True)
     for number in range(8):
         coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((640, 480))
-        image.save(folder / "Images" / ("old" if number % 2 else "") / f"{number}.jpg")
+        image.save(folder / "Pictures" / ("old" if number % 2 else "") / f"{number}.jpg")
         if number < 3:
             smaller = image.resize((400, 300))
             smaller.save(folder / ["query.jpg", "other.jpg", "wrong.jpg"][number])
@@ -80,7 +80,7 @@ def test_the_python_runs(home: Path) -> None:
 
 def test_the_client_runs(home: Path) -> None:
     block = blocks("python")[0]
-    command = [sys.executable, "-m", "glocal", "serve", "--port", "0", "--allow-folder", "Images"]
+    command = [sys.executable, "-m", "glocal", "serve", "--port", "0", "--allow-folder", "Pictures"]
     with subprocess.Popen(
         [*command, "--gallery", "served"],
         cwd=home,

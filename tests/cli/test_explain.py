@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+import forked
 
 
 @pytest.fixture
@@ -25,15 +26,8 @@ def photos(tmp_path: Path) -> list[str]:
 def glocal(
     folder: Path, *arguments: str, status: int = 0, given: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run(
-        [sys.executable, "-m", "glocal", *arguments],
-        env=os.environ | {"GLOCAL_GALLERY": str(folder / "gallery")},
-        cwd=folder,
-        input=given,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    env = os.environ | {"GLOCAL_GALLERY": str(folder / "gallery")}
+    done = forked.run(arguments, env=env, cwd=folder, input=given, text=False)
     assert done.returncode == status, (done.stdout, done.stderr)
     assert b"Traceback" not in done.stderr
     return done

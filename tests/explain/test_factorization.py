@@ -18,7 +18,8 @@ from glocal.explain.factorization import factorize, joint_concepts
 def test_the_error_is_about_scikit_learns(shape: tuple[int, int], count: int) -> None:
     decomposition = pytest.importorskip("sklearn.decomposition", reason="the extra demo")
     matrix = np.maximum(np.random.default_rng(1).normal(0.2, 1, shape), 0)
-    theirs = decomposition.NMF(count, init="nndsvda", solver="mu", max_iter=2000, tol=1e-7)
+    settings_ = {"init": "nndsvda", "solver": "mu", "max_iter": 5000, "tol": 1e-7}
+    theirs = decomposition.NMF(count, random_state=0, **settings_)
     theirs.fit(matrix)
     got = factorize(matrix, count, rounds=2000, tolerance=1e-7)
     assert got.error <= 1.01 * theirs.reconstruction_err_

@@ -96,5 +96,16 @@ def load_encoder(
     threads: int = 1,
     sessions: int = 1,
 ) -> OnnxEncoder:
-    """Load a model by name, path or hub name; see `find_model` and `OnnxEncoder`."""
+    """Load a model by name, path or hub name; see `find_model` and `OnnxEncoder`.
+
+    Examples:
+        >>> from glocal.encoders import load_encoder
+        >>> from glocal.images import load
+        >>> encoder = load_encoder()
+        >>> photo, crop = encoder.encode([load("query.jpg").array, load("crop.jpg").array])
+        >>> photo.vector.shape == (encoder.dim,)
+        True
+        >>> bool(photo.vector @ crop.vector > 0.5)
+        True
+    """
     return OnnxEncoder(find_model(str(spec), sha256), threads=threads, sessions=sessions)

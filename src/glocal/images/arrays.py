@@ -1,4 +1,4 @@
-"""Images that are numpy arrays already."""
+"""Check NumPy arrays that are given as images, and convert them to RGB."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def check_array(array: NDArray[Any]) -> tuple[int, int]:
     """
     shape, dtype = array.shape, array.dtype
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 3, 4)) or 0 in shape:
-        raise ImageError(f"an array of shape {shape} is no image; {_ACCEPTED}")
+        raise ImageError(f"an array of shape {shape} isn't an image; {_ACCEPTED}")
     if dtype not in (np.uint8, np.uint16) and dtype.kind != "f":
-        raise ImageError(f"an array of {dtype} is no image; {_ACCEPTED}")
+        raise ImageError(f"an array of {dtype} isn't an image; {_ACCEPTED}")
     return int(shape[0]), int(shape[1])
 
 
@@ -53,5 +53,7 @@ def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
         return (array >> 8).astype(np.uint8)
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):  # written so that NaN is refused too
-        raise ImageError(f"an array of {array.dtype} from {low:g} to {high:g}; {_ACCEPTED}")
+        raise ImageError(
+            f"the values of the {array.dtype} array go from {low:g} to {high:g}; {_ACCEPTED}"
+        )
     return (array * np.float32(255) + np.float32(0.5)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Every way a decoder hands over pixels, made 8-bit sRGB."""
+"""Convert decoded pixels of every mode to 8-bit sRGB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any image to upright RGB, decoded no larger than it is needed."""
+"""Decode any image to upright RGB, no larger than the caller needs it."""
 
 from __future__ import annotations
 
@@ -97,6 +97,16 @@ def load(
         ImageError: nothing that glocal can decode, whatever a decoder raised.
         QueryError: a region outside the image, or a ``min_side`` or ``min_pixels``
             below 1, or both of them.
+
+    Examples:
+        >>> from glocal.images import load
+        >>> image = load("query.jpg")
+        >>> image.array.shape, image.array.dtype
+        ((480, 640, 3), dtype('uint8'))
+        >>> load("query.jpg", min_side=100).array.shape
+        (120, 160, 3)
+        >>> load("query.jpg", region=(0.25, 0.25, 0.5, 0.5)).array.shape
+        (240, 320, 3)
     """
     if min_side is not None and min_pixels is not None:
         raise QueryError("give min_side or min_pixels, not both")
@@ -174,8 +184,8 @@ def _load_image(image: object, wanted: _Wanted) -> LoadedImage:
 
     if not isinstance(image, Image.Image):
         raise ImageError(
-            f"a {type(image).__name__} is no image: give a path, bytes, a binary stream, "
-            "a PIL image or a numpy array"
+            f"a {type(image).__name__} isn't an image; pass a path, bytes, a binary stream, "
+            "a PIL image or a NumPy array"
         )
     name = image.format or "image"
     with _decoder_faults(name):
@@ -186,8 +196,7 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Load
     name = detect(data)
     if name is None:
         raise ImageError(
-            "not an image: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
-            "PPM and camera RAW"
+            "unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, PPM or camera RAW"
         )
     if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
         with _decoder_faults("RAW"):

@@ -1,4 +1,4 @@
-"""What an image's file says of itself: size, time, camera, place."""
+"""Read the facts that an image's file states: size, time, camera, place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which formats glocal reads, how it tells them apart, and how it opens one."""
+"""The formats that glocal reads: how each is recognised and opened."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def open_header(data: bytes, name: str) -> Image.Image:
     factory, accept = Image.OPEN[name]
     verdict = accept(data[:16]) if accept else True
     if isinstance(verdict, str):
-        raise ImageError(f"{name} is not readable here: {verdict}")
+        raise ImageError(f"{name} can't be read on this machine: {verdict}")
     return factory(io.BytesIO(data), "")
 
 

@@ -1,4 +1,4 @@
-"""HEIC and HEIF, opened by pi-heif."""
+"""Open HEIC and HEIF files with pi-heif."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_heif(data: bytes) -> Image.Image:
     if not all(_is_text(entry) for entry in _item_entries(data)):
         # pi-heif up to 1.4 makes Python strings of these without looking whether that worked,
         # and one such byte ends the whole process.
-        raise ImageError("damaged HEIF: the kind of an item is no text")
+        raise ImageError("damaged HEIF: an item's type isn't text")
     from pi_heif import HeifImageFile
 
     image: Image.Image = HeifImageFile(io.BytesIO(data))

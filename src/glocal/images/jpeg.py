@@ -1,4 +1,4 @@
-"""JPEG: decoded in the DCT domain at the scale that is needed."""
+"""Decode JPEG in the DCT domain, at the scale that is needed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> ND
         OSError, ValueError, SyntaxError: Pillow's, of a file that is truncated or damaged.
     """
     if data.count(b"\xff\xda") > _MOST_SCANS and count_scans(data) > _MOST_SCANS:
-        raise ImageError(f"damaged JPEG: more than {_MOST_SCANS} scans")
+        raise ImageError(f"damaged JPEG: it has more than {_MOST_SCANS} scans")
     array = _turbo(data, image, least)
     if array is not None:
         return array

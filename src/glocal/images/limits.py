@@ -1,4 +1,4 @@
-"""How large an image may be before glocal refuses to open it."""
+"""Limits on the size of images that glocal opens."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Limits:
             ImageError: no pixels at all, or more than ``max_pixels``.
         """
         if width < 1 or height < 1:
-            raise ImageError(f"no pixels: the header says {width} x {height}")
+            raise ImageError(f"it has no pixels: the header states {width} x {height}")
         if width * height > self.max_pixels:
             raise ImageError(
-                f"too large: {width} x {height} is {width * height / 1e6:,.0f} million pixels, "
-                f"the limit is {self.max_pixels / 1e6:,.0f} million (raise it with --max-pixels)"
+                f"too large: {width} x {height} is {width * height / 1e6:,.0f} million pixels and "
+                f"the limit is {self.max_pixels / 1e6:,.0f} million; raise it with --max-pixels"
             )
 
     def check_bytes(self, size: int) -> None:
@@ -49,6 +49,6 @@ class Limits:
             raise ImageError("empty file (0 bytes)")
         if size > self.max_bytes:
             raise ImageError(
-                f"too large: {size / 2**20:,.1f} MiB, the limit is "
-                f"{self.max_bytes / 2**20:,.1f} MiB (raise it with --max-bytes)"
+                f"too large: it has {size / 2**20:,.1f} MiB and the limit is "
+                f"{self.max_bytes / 2**20:,.1f} MiB; raise it with --max-bytes"
             )

@@ -1,4 +1,4 @@
-"""Keeps the decoders' warnings from the user, and only those of glocal's own decoding."""
+"""Suppress the warnings of decoders while glocal itself decodes, and no others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _here = threading.local()
 
 
 class _WhileDecoding:
-    """Stands where a warnings filter has its module pattern; matches in threads that decode."""
+    """Take the place of a warning filter's module pattern; match in threads that decode."""
 
     def match(self, _module: str) -> bool:
         """Say whether this thread is inside :func:`decoder_warnings_ignored`."""

@@ -1,4 +1,4 @@
-"""Camera RAW by the JPEG preview that every camera puts into its RAW files."""
+"""Read camera RAW by the JPEG preview that every camera stores in its RAW files."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ def embedded_preview(data: bytes) -> tuple[bytes, int]:
     try:
         import rawpy
     except ImportError as error:
-        raise ImageError("camera RAW needs: pip install 'glocal[raw]'") from error
+        raise ImageError(
+            "camera RAW can't be read without rawpy; install it: pip install 'glocal[raw]'"
+        ) from error
     with rawpy.imread(io.BytesIO(data)) as raw:
         try:
             preview = raw.extract_thumb()
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError) as error:
-            raise ImageError("camera RAW without a preview") from error
+            raise ImageError("the camera RAW file has no preview") from error
         orientation = _ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1)
     if preview.format != rawpy.ThumbFormat.JPEG:
-        raise ImageError("camera RAW whose preview is no JPEG")
+        raise ImageError("the preview of the camera RAW file isn't a JPEG")
     return bytes(preview.data), orientation
 
 

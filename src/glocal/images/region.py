@@ -1,4 +1,4 @@
-"""A part of an image, as a person names it and as a decoder needs it."""
+"""Regions of an image: as people give them, and as decoders need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes out of files and streams: bounded, and never waiting on something that is no file."""
+"""Read bytes from files and streams: bounded, and never waiting for a pipe or a device."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _read_at_most(read: Callable[[int], object], limit: int) -> bytes:
     while left > 0:
         chunk = read(min(left, _CHUNK))
         if not isinstance(chunk, bytes):  # None: it would have to wait; str: a text stream
-            raise ImageError("not readable: the stream gives no bytes; open it in binary mode")
+            raise ImageError("not readable: the stream doesn't yield bytes; open it in binary mode")
         if not chunk:
             break
         chunks.append(chunk)

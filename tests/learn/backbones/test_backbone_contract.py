@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from tiny_backbone import Tiny  # noqa: E402
 
-from glocal.errors import LearnError, MissingExtraError  # noqa: E402
+from glocal.errors import LearnError  # noqa: E402
 from glocal.learn.receptive import effective_offsets, measured_offsets  # noqa: E402
 from glocal.registry import names, part  # noqa: E402
 
@@ -114,10 +114,3 @@ def test_the_effective_centre_follows_the_weights():
             torch.nn.init.constant_(module.weight, 0.1)
     tiny.normalise = lambda image: image
     assert effective_offsets(tiny, torch.rand(2, 3, 96, 96), probes=2) == pytest.approx([0.5] * 3)
-
-
-def test_timm_says_what_it_needs():
-    if find_spec("timm") is not None:
-        pytest.skip("timm is installed")
-    with pytest.raises(MissingExtraError, match="pip install timm"):
-        part("backbone", "timm").load()("resnet18")
