@@ -324,7 +324,7 @@ def fuzz(format_name: str, count: int, seed: int) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_mutated_files_give_a_image_or_an_image_error(format_name: str) -> None:
+def test_mutated_files_give_an_image_or_an_image_error(format_name: str) -> None:
     outcome = fuzz(format_name, 300, seed=1)
     assert outcome["refused"] > 30
     assert outcome["images"] > 3

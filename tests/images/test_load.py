@@ -262,7 +262,7 @@ def test_a_huge_image_is_decoded_under_the_lock(monkeypatch: pytest.MonkeyPatch)
     assert lock.entered == 2
 
 
-def test_importing_the_room_imports_no_decoder() -> None:
+def test_importing_the_package_imports_no_decoder() -> None:
     code = (
         "import sys, glocal.images\n"
         "print([name for name in ('PIL', 'simplejpeg', 'pi_heif') if name in sys.modules])"

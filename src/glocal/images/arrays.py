@@ -19,7 +19,7 @@ def check_array(array: NDArray[Any]) -> tuple[int, int]:
     """Return the height and width of an array that can be an image.
 
     Raises:
-        ImageError: another shape or type; the text says which are accepted.
+        ImageError: The shape or the type is another one; the text says which are accepted.
     """
     shape, dtype = array.shape, array.dtype
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 3, 4)) or 0 in shape:
@@ -30,10 +30,10 @@ def check_array(array: NDArray[Any]) -> tuple[int, int]:
 
 
 def array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Turn a checked array into ``(h, w, 3)`` uint8; a fourth channel is alpha, laid over white.
+    """Convert a checked array to ``(h, w, 3)`` uint8; a fourth channel is alpha, laid over white.
 
     Raises:
-        ImageError: float values outside 0 to 1, or not numbers.
+        ImageError: Float values are outside 0 to 1 or not numbers.
     """
     values = _to_uint8(array)
     if values.ndim == 2:

@@ -13,17 +13,18 @@ _ORIENTATION_OF_FLIP = {0: 1, 3: 3, 5: 8, 6: 6}
 
 
 def embedded_preview(data: bytes) -> tuple[bytes, int]:
-    """Take the preview out of a camera RAW file.
+    """Extract the preview from a camera RAW file.
 
-    Developing the sensor's data takes seconds and gives other colours than the camera showed; the
-    preview is what the photographer saw, and large enough.
+    Developing the sensor's data takes seconds and yields other colours than the camera showed. The
+    preview is what the photographer saw, and it is large enough.
 
     Returns:
         The preview as JPEG, and its EXIF orientation, 1 to 8.
 
     Raises:
-        ImageError: the package that reads RAW is not installed (an error of this image and not
-            of the run: a folder may hold other images); no preview in it, or one that is no JPEG.
+        ImageError: The package that reads RAW is not installed (which concerns this image and not
+            the whole run, since a folder may hold other images), or the file has no preview, or
+            the preview is not a JPEG.
     """
     try:
         import rawpy
