@@ -1,4 +1,4 @@
-"""A whole glocal model of a few kilobytes: its vector depends on the mean colour only."""
+"""A complete glocal model of a few kilobytes, whose vector depends on the mean colours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 DIM = 16
-DESCRIPTOR_DIM = 3
+LOCAL_DIM = 3
 FOUR = ["vector", "keypoints", "descriptors", "scores"]
+OLD_FOUR = ["vector", "keypoints", "descriptors", "strengths"]
 FIVE = [*FOUR, "contributions"]
 
 
@@ -25,17 +26,14 @@ def card(**changes: Any) -> dict[str, Any]:
 def write_model(
     path: Path, *, seed: int = 0, text: str | None = None, outputs: list[str] | None = None
 ) -> Path:
-    """Write the model; another seed gives another space of vectors.
-
-    The output ``strengths`` is what older models call ``scores``.
-    """
-    weights = np.random.default_rng(seed).normal(size=(DESCRIPTOR_DIM, DIM)).astype(np.float32)
+    """Write the model; another seed gives vectors of another space."""
+    weights = np.random.default_rng(seed).normal(size=(LOCAL_DIM, DIM)).astype(np.float32)
     bias = np.random.default_rng(seed + 1).normal(size=DIM).astype(np.float32) * 0.01
     constants = {
         "scale": np.float32(1 / 255),
         "weights": weights,
         "bias": bias,
-        "flat": np.array([-1, DESCRIPTOR_DIM], np.int64),
+        "flat": np.array([-1, LOCAL_DIM], np.int64),
         "whole": np.array([-1], np.int64),
         "four": np.array([4, 2], np.int64),
         "eps": np.float32(1e-6),
@@ -67,16 +65,16 @@ def write_model(
         helper.make_node("Slice", ["shape", "rows", "one"], ["rows_of"]),
         helper.make_node("Cast", ["rows_of"], ["count"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["moved", "count"], ["each"]),
-        helper.make_node("Div", ["each", "length"], ["terms"]),
+        helper.make_node("Div", ["each", "length"], ["shares"]),
         helper.make_node("Shape", ["image"], ["sides"]),
         helper.make_node("Slice", ["sides", "one", "three"], ["grid"]),
         helper.make_node("Concat", ["grid", "whole"], ["cells"], axis=0),
-        helper.make_node("Reshape", ["terms", "cells"], ["contributions"]),
+        helper.make_node("Reshape", ["shares", "cells"], ["contributions"]),
     ]
     shapes: dict[str, list[int | str]] = {
         "vector": [DIM],
         "keypoints": [4, 2],
-        "descriptors": [4, DESCRIPTOR_DIM],
+        "descriptors": [4, LOCAL_DIM],
         "scores": [4],
         "strengths": [4],
         "contributions": ["h", "w", DIM],

@@ -1,5 +1,3 @@
-"""A model's card, and the size to which images are resized."""
-
 import json
 
 import numpy as np
@@ -23,6 +21,8 @@ def test_a_card_is_read() -> None:
     found = read(name="n", dim=8, input=SIZE)
     assert (found.name, found.dim, found.area, found.multiple) == ("n", 8, 102_400, 32)
     assert found.everything["licence"] == "CC0-1.0"
+    assert found.space is None
+    assert read(space="colours-v1").space == "colours-v1"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,8 @@ def test_a_card_is_read() -> None:
         "null",
         json.dumps(card(dim=0)),
         json.dumps(card(dim="many")),
+        json.dumps(card(space="")),
+        json.dumps(card(space=3)),
         json.dumps(card(input={})),
         json.dumps(card(input=SIZE | {"multiple": 0})),
         json.dumps(card(input=SIZE | {"area": 10})),
@@ -42,13 +44,13 @@ def test_a_card_is_read() -> None:
         json.dumps(card(input=SIZE | {"max_aspect": float("nan")})),
     ],
 )
-def test_a_card_that_makes_no_sense_is_named(text: str) -> None:
+def test_an_error_names_the_model_whose_card_is_invalid(text: str) -> None:
     with pytest.raises(ModelError, match=r"test\.onnx"):
         Card.read(text, "test.onnx")
 
 
 @given(st.integers(1, 30_000), st.integers(1, 30_000))
-def test_the_input_keeps_its_aspect_ratio_and_area(width: int, height: int) -> None:
+def test_the_input_keeps_its_shape_and_size(width: int, height: int) -> None:
     found = read(input=SIZE)
     to_width, to_height = input_size(width, height, found)
     assert to_width % 32 == to_height % 32 == 0
@@ -59,7 +61,7 @@ def test_the_input_keeps_its_aspect_ratio_and_area(width: int, height: int) -> N
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20_000), (3000, 2), (320, 320), (480, 640)])
-def test_every_image_is_resized_to_the_input(shape: tuple[int, int]) -> None:
+def test_every_image_fits(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
     fitted = fit(image, read(input=SIZE))
     width, height = input_size(shape[1], shape[0], read(input=SIZE))

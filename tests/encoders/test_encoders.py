@@ -1,14 +1,17 @@
 """What every encoder must do; the bundled models and a tiny one stand for all."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_model import FIVE, write_model
+from made_model import FIVE, FOUR, OLD_FOUR, card, write_model
 
 from glocal.encoders import OnnxEncoder, bundled_models, load_encoder
+from glocal.encoders.hashes import file_sha256
+from glocal.encoders.spaces import space_of
 from glocal.errors import ImageError, ModelError
 
 SHAPES = [(1, 1), (1, 20_000), (37, 5), (64, 64), (240, 320), (320, 240), (700, 500)]
@@ -29,7 +32,9 @@ def image(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_features_keep_their_contract(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
+def test_features_have_the_promised_shapes_and_types(
+    encoder: OnnxEncoder, shape: tuple[int, int]
+) -> None:
     (features,) = encoder.encode([image(shape)])
     count, width = features.descriptors.shape
     assert features.vector.shape == (encoder.dim,)
@@ -52,7 +57,7 @@ def test_a_flat_image_is_a_valid_image(encoder: OnnxEncoder, value: int) -> None
     assert np.linalg.norm(features.vector) == pytest.approx(1, abs=1e-3)
 
 
-def test_encoding_does_not_depend_on_other_images_or_threads(encoder: OnnxEncoder) -> None:
+def test_vectors_do_not_depend_on_other_images_or_threads(encoder: OnnxEncoder) -> None:
     images = [image((50 + 30 * i, 200 - 20 * i), i) for i in range(6)]
     alone = [encoder.encode([p])[0].vector for p in images]
     together = [f.vector for f in encoder.encode(images)]
@@ -78,29 +83,29 @@ def test_different_images_differ(encoder: OnnxEncoder) -> None:
         np.zeros((10, 10, 3), np.float32),
     ],
 )
-def test_what_is_not_an_image_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
+def test_an_array_that_is_no_image_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.encode([wrong])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_contributions_add_up_to_the_vector(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
-    grid = encoder.contributions(image(shape))
-    assert grid.ndim == 3
-    assert grid.dtype == np.float32
+    parts = encoder.contributions(image(shape))
+    assert parts.ndim == 3
+    assert parts.dtype == np.float32
     (features,) = encoder.encode([image(shape)])
-    np.testing.assert_allclose(grid.sum((0, 1)), features.vector, atol=1e-4)
+    np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_flat_image_has_contributions(encoder: OnnxEncoder, value: int) -> None:
     flat = np.full((100, 150, 3), value, np.uint8)
-    grid, (features,) = encoder.contributions(flat), encoder.encode([flat])
-    np.testing.assert_allclose(grid.sum((0, 1)), features.vector, atol=1e-4)
+    parts, (features,) = encoder.contributions(flat), encoder.encode([flat])
+    np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
 
 
-def test_contributions_are_where_the_image_is(encoder: OnnxEncoder) -> None:
-    """Another right half changes the right of the grid; only receptive fields reach over."""
+def test_contributions_change_where_the_image_changes(encoder: OnnxEncoder) -> None:
+    """A new right half changes the right of the grid, and the left only by receptive fields."""
     left = np.tile(image((240, 160)), (1, 2, 1))
     other = left.copy()
     other[:, 160:] = 255 - other[:, 160:]
@@ -110,7 +115,7 @@ def test_contributions_are_where_the_image_is(encoder: OnnxEncoder) -> None:
     assert changed[half:].sum() > 1.5 * changed[:half].sum()
 
 
-def test_contributions_of_what_is_not_an_image_are_refused(encoder: OnnxEncoder) -> None:
+def test_contributions_of_an_array_that_is_no_image_are_refused(encoder: OnnxEncoder) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.contributions(np.zeros((10, 10), np.uint8))
 
@@ -122,20 +127,40 @@ def test_a_model_without_contributions_says_so(tmp_path: Path) -> None:
         encoder.contributions(image((9, 9)))
 
 
-def test_the_card_tells_the_truth(encoder: OnnxEncoder) -> None:
+def test_scores_may_have_their_old_name(tmp_path: Path) -> None:
+    new, old = (
+        OnnxEncoder(write_model(tmp_path / f"{names[3]}.onnx", outputs=names))
+        for names in (FOUR, OLD_FOUR)
+    )
+    (one,), (other,) = new.encode([image((9, 9))]), old.encode([image((9, 9))])
+    assert np.array_equal(one.scores, other.scores)
+
+
+def test_models_that_name_the_same_space_share_it(tmp_path: Path) -> None:
+    text = json.dumps(card(space="colours-v1"))
+    one, other = (
+        OnnxEncoder(write_model(tmp_path / f"{seed}.onnx", seed=seed, text=text)) for seed in (0, 1)
+    )
+    assert one.space == other.space == one.card.space == "colours-v1"
+
+
+def test_a_model_that_names_no_space_has_one_of_its_own(tmp_path: Path) -> None:
+    one, other = (OnnxEncoder(write_model(tmp_path / f"{n}.onnx", seed=n)) for n in (0, 1))
+    assert one.card.space is None
+    assert one.space == "sha256:" + file_sha256(one.path)[:16]
+    assert one.space == space_of(one.card, file_sha256(one.path).upper())
+    assert one.space != other.space
+
+
+def test_the_bundled_model_published_without_a_space_has_a_readable_one() -> None:
+    assert load_encoder("glocal-lite0").space == "glocal-lite0-v2"
+
+
+def test_the_card_agrees_with_the_vectors(encoder: OnnxEncoder) -> None:
     card = encoder.card
     assert encoder.encode([image((9, 9))])[0].vector.shape == (card.dim,)
     assert card.licence
     assert card.version >= 1
-
-
-def test_models_that_call_the_scores_strengths_still_work(tmp_path: Path) -> None:
-    new = OnnxEncoder(write_model(tmp_path / "new.onnx"))
-    names = ["vector", "keypoints", "descriptors", "strengths"]
-    old = OnnxEncoder(write_model(tmp_path / "old.onnx", outputs=names))
-    (one,), (other,) = (encoder.encode([image((90, 70))]) for encoder in (new, old))
-    assert np.array_equal(one.scores, other.scores)
-    assert len(one.scores) == 4
 
 
 def damaged(path: Path) -> Path:
@@ -147,12 +172,12 @@ def damaged(path: Path) -> Path:
     ("make", "said"),
     [
         (lambda p: p, "no model file"),
-        (lambda p: (p.write_bytes(b""), p)[1], "cannot be run by ONNX Runtime"),
-        (lambda p: (p.write_text("hello"), p)[1], "cannot be run by ONNX Runtime"),
-        (damaged, "cannot be run by ONNX Runtime"),
-        (lambda p: write_model(p, text=""), "without a card"),
+        (lambda p: (p.write_bytes(b""), p)[1], "ONNX Runtime cannot run the model"),
+        (lambda p: (p.write_text("hello"), p)[1], "ONNX Runtime cannot run the model"),
+        (damaged, "ONNX Runtime cannot run the model"),
+        (lambda p: write_model(p, text=""), "without glocal's card"),
         (lambda p: write_model(p, text="{}"), "card of model"),
-        (lambda p: write_model(p, outputs=["vector"]), "use a model with the input image"),
+        (lambda p: write_model(p, outputs=["vector"]), "glocal needs"),
     ],
 )
 def test_a_bad_model_file_is_explained(

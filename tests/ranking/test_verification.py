@@ -1,8 +1,6 @@
-"""Geometric verification of matches whose homography is known."""
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from glocal.encoders import LocalFeatures
@@ -20,8 +18,8 @@ def parts_at(keypoints: np.ndarray, seed: int, dim: int = 32) -> LocalFeatures:
     return LocalFeatures(keypoints.astype(np.float32), rows, np.ones(len(keypoints), np.float32))
 
 
-def moved(local: LocalFeatures, keypoints: np.ndarray) -> LocalFeatures:
-    return LocalFeatures(keypoints.astype(np.float32), local.descriptors, local.scores)
+def moved(parts: LocalFeatures, keypoints: np.ndarray) -> LocalFeatures:
+    return LocalFeatures(keypoints.astype(np.float32), parts.descriptors, parts.scores)
 
 
 def scattered(seed: int, count: int = 60) -> LocalFeatures:
@@ -36,8 +34,12 @@ def scattered(seed: int, count: int = 60) -> LocalFeatures:
     st.floats(-0.25, 0.25),
     st.integers(0, 30),
 )
+@example(0, -0.5, 1.0436555876112283, 0.25, 30)  # these failed while wrong matches agreed
+@example(256, 0.0, 0.7497353464545755, 0.0, 30)
 def test_a_known_homography_is_found_among_wrong_matches(seed, turn, scale, tilt, wrong):
-    rng = np.random.default_rng(seed)
+    # Not the stream that `scattered` draws from: its numbers again would be the query's own points
+    # scaled by 1 / 0.9, a second homography that explains as much when half the matches are wrong.
+    rng = np.random.default_rng([seed, 1])
     query = scattered(seed)
     c, s = scale * np.cos(turn), scale * np.sin(turn)
     truth = np.array([[c, -s, 0.2], [s, c, 0.1], [tilt, -tilt / 2, 1]])
@@ -69,7 +71,7 @@ def test_numbers_of_a_perfect_match():
     np.testing.assert_array_equal(found.query_points, found.candidate_points)
 
 
-def test_aspect_ratios_of_images_are_allowed_for():
+def test_shapes_of_images_are_allowed_for():
     """A turn by a right angle exchanges width and height."""
     query = scattered(4)
     turned = np.column_stack([1 - query.keypoints[:, 1], query.keypoints[:, 0]])
@@ -82,7 +84,7 @@ def test_aspect_ratios_of_images_are_allowed_for():
     )
 
 
-def test_a_region_of_an_image_covers_the_query_and_agrees_where_it_lies():
+def test_a_part_of_a_image_covers_the_query_and_agrees_where_it_lies():
     query = scattered(5)
     in_corner = query.keypoints * 0.4 + 0.5
     elsewhere = parts_at(np.random.default_rng(6).uniform(0, 0.45, (80, 2)), 6)
@@ -110,7 +112,7 @@ def test_matches_without_order_are_not_explained():
 
 
 @pytest.mark.parametrize("shape", ["none", "few", "line", "heap", "mirror"])
-def test_what_proves_nothing_has_no_homography(shape):
+def test_what_proves_nothing_has_no_map(shape):
     query = scattered(7)
     keypoints = query.keypoints.astype(float)
     seen = keypoints.copy()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
+from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.errors import MissingExtraError, ModelError
 from glocal.registry import install_command
+
+__all__ = ["DEFAULT_MODEL", "bundled_models", "file_sha256", "find_model", "load_encoder"]
 
 DEFAULT_MODEL = "glocal-lite0"
 _BUNDLED = Path(__file__).parent / "models"
@@ -74,19 +76,6 @@ def _download(repository: str, file: str, revision: str | None) -> Path:
     except Exception as error:  # network, names, disk: its errors share no base
         reason = str(error).strip().splitlines()[0][:300]
         raise ModelError(f"model {repository} ({file}) cannot be downloaded: {reason}") from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal.
-
-    Raises:
-        ModelError: The file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror}") from error
 
 
 def load_encoder(

@@ -1,4 +1,4 @@
-"""Train models of one's own: backbones, heads and objectives that fit together.
+"""Train your own models from backbones, heads and objectives that fit together.
 
 Only this package uses torch, and only its modules that build networks do; which backbones, heads
 and objectives there are is in `glocal.registry`.
