@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from made_datasets import ShadeEncoder, shade
 from PIL import Image, ImageDraw
 
-from glocal.cli import evaluating
+from glocal.cli import evaluate as command
 from glocal.cli.app import glocal
 from glocal.errors import EvaluationError, GlocalError, ModelError
 from glocal.evaluate import GroundTruth, write_ground_truth
@@ -26,7 +26,7 @@ from glocal.evaluate import GroundTruth, write_ground_truth
 @pytest.fixture
 def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShadeEncoder:
     made = ShadeEncoder(tmp_path / "shade.onnx")
-    monkeypatch.setattr(evaluating, "load_encoder", lambda _spec, sha256, sessions: made)
+    monkeypatch.setattr(command, "load_encoder", lambda _spec, sha256, sessions: made)
     return made
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from glocal.cli.app import glocal
-from glocal.cli.training import _choices, train
+from glocal.cli.train import _choices, train
 from glocal.errors import DiskFullError, LearnError, MissingExtraError
 
 LEARN = Path(__file__).resolve().parent.parent / "learn"
@@ -38,7 +38,7 @@ def test_help_names_every_part_without_torch():
 def test_without_the_extra_the_command_is_named(tmp_path, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "glocal.cli.training.find_spec", lambda name: None if name == "torch" else real(name)
+        "glocal.cli.train.find_spec", lambda name: None if name == "torch" else real(name)
     )
     result = run(tmp_path, "-o", tmp_path / "m.onnx", "--minutes", 1)
     assert isinstance(result.exception, MissingExtraError)
@@ -56,17 +56,17 @@ def test_without_the_extra_the_command_is_named(tmp_path, monkeypatch):
 )
 def test_mistakes_are_named(arguments, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("glocal.cli.training._require_extra", lambda: None)
+    monkeypatch.setattr("glocal.cli.train._require_extra", lambda: None)
     result = run(tmp_path, *arguments)
     assert isinstance(result.exception, LearnError)
     assert text in str(result.exception)
 
 
 def test_a_folder_that_takes_no_model_is_named_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("glocal.cli.training._require_extra", lambda: None)
+    monkeypatch.setattr("glocal.cli.train._require_extra", lambda: None)
     options = (tmp_path, "-o", tmp_path / "m.onnx", "--epochs", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("glocal.cli.training.os.access", lambda _, mode: mode != os.W_OK)
+        patch.setattr("glocal.cli.train.os.access", lambda _, mode: mode != os.W_OK)
         assert "may not be changed" in str(run(*options).exception)
     usage = namedtuple("Usage", "free")
     monkeypatch.setattr("glocal.learn.cache.shutil.disk_usage", lambda _: usage(1000))
@@ -129,7 +129,7 @@ def test_a_model_is_trained_and_used(tiny, tmp_path):
 def test_ctrl_c_keeps_the_step_and_a_second_one_stops_at_once():
     import signal
 
-    from glocal.cli.training import _Stopping
+    from glocal.cli.train import _Stopping
 
     before = signal.getsignal(signal.SIGINT)
     with _Stopping() as stopping:

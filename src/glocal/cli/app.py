@@ -16,19 +16,19 @@ from glocal.errors import GlocalError
 
 # Name, module and one line of help: enough for `glocal --help` without importing any of them.
 _COMMANDS = {
-    "index": ("indexing", "Add the images below folders; add, re-read and forget what changed."),
-    "search": ("searching", "Find the same thing as in an image."),
-    "explain": ("explaining", "Draw why images match."),
-    "serve": ("serving", "Serve the gallery as a page and an API."),
+    "index": ("index", "Add the images below folders; add, re-read and forget what changed."),
+    "search": ("search", "Find the same thing as in an image."),
+    "explain": ("explain", "Draw why images match."),
+    "serve": ("serve", "Serve the gallery as a page and an API."),
     "duplicates": ("duplicating", "Group copies of the same image; nothing is removed."),
-    "info": ("knowing", "Say what a gallery holds."),
-    "check": ("checking", "Say whether a gallery is sound; --repair mends it."),
-    "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),
-    "models": ("knowing", "List the models."),
-    "evaluate": ("evaluating", "Judge a model by the field's own protocols."),
-    "train": ("training", "Train a model on images of one's own."),
-    "demo": ("demonstrating", "Index real photographs and find them by altered copies."),
-    "completion": ("completing", "Print the completion script of a shell."),
+    "info": ("info", "Say what a gallery holds."),
+    "check": ("check", "Say whether a gallery is sound; --repair mends it."),
+    "remove": ("remove", "Forget files and folders; nothing on disk is touched."),
+    "models": ("models", "List the models."),
+    "evaluate": ("evaluate", "Judge a model by the field's own protocols."),
+    "train": ("train", "Train a model on images of one's own."),
+    "demo": ("demo", "Index real photographs and find them by altered copies."),
+    "completion": ("completion", "Print the completion script of a shell."),
 }
 
 _LARGE_SUMS = {"evaluate", "train"}
