@@ -20,7 +20,7 @@ _KINDS = ("similarity", "matches", "parts", "eigen")
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers between commas, as many as the name has."""
+    """Numbers separated by commas, as many as the name has."""
 
     def __init__(self, name: str, example: str) -> None:
         self.name = name
@@ -48,7 +48,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE",
-    help="The image to write, .png or .svg.",
+    help="The figure to write, as .png or .svg.",
 )
 @click.option(
     "--kind",
@@ -61,13 +61,13 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--point",
     type=_Numbers("X,Y", "0.5,0.4"),
-    help="Light up what answers this point of the query: pixels, or fractions if both are at "
-    "most 1.",
+    help="Show what in the hits is like this point of the query: pixels, or fractions if both are "
+    "at most 1.",
 )
 @click.option(
     "--region",
     type=_Numbers("X,Y,W,H", "10,20,300,200"),
-    help="Likewise for a region of the query.",
+    help="The same for a region of the query.",
 )
 @click.option(
     "--parts", type=click.IntRange(1, 7), default=4, show_default=True, help="How many parts."
@@ -77,7 +77,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     "--gallery",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Explain with the model of this gallery.",
+    help="Use the model of this gallery.",
 )
 @json_option
 @model_options
@@ -97,11 +97,12 @@ def explain(
     max_bytes: int,
     max_pixels: int,
 ) -> None:
-    """Draw why HIT is like QUERY, as PNG or SVG (- reads the query from standard input).
+    """Draw why each HIT matches QUERY (- is standard input), as PNG or SVG.
 
-    The model is the bundled one, unless --model or --gallery names another.
+    QUERY and HIT are photo files, indexed or not. The default model is used unless --model or
+    --gallery names another.
     """
-    # Imported late: --help starts in 0.04 s.
+    # Imported late, so that --help starts in 0.04 s.
     from glocal.encoders import DEFAULT_MODEL, load_encoder
     from glocal.explain import explain as explained
     from glocal.explain.figure import check_ending
@@ -121,7 +122,7 @@ def explain(
             limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
         )
     except ImageError as error:
-        # The bare reason is for lists; the file is in the error's notes.
+        # The text has only the reason, for use in lists; the file is in the error's notes.
         raise GlocalError(": ".join([*getattr(error, "__notes__", []), str(error)])) from error
     try:
         explanation.save(output)
@@ -140,7 +141,7 @@ def explain(
 
 
 def _model_of(gallery: Path) -> str:
-    """The gallery's own copy of the model that made its vectors."""
+    """The gallery's own copy of its model."""
     from glocal.gallery.layout import open_layout
 
     layout = open_layout(gallery, model=None, sha256=None, create=False, timeout=30)

@@ -1,15 +1,14 @@
-"""`glocal info`, `glocal remove` and `glocal models`."""
+"""`glocal info`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import print_json, readable_bytes
-from glocal.gallery import Gallery, GalleryInfo, default_folder
+from glocal.cli.output import counted, print_json, readable_bytes
+from glocal.gallery import Gallery, GalleryInfo
 
 
 @click.command()
@@ -18,7 +17,7 @@ from glocal.gallery import Gallery, GalleryInfo, default_folder
 @click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
 @wait_option
 def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> None:
-    """Say what a gallery holds."""
+    """Show what a gallery contains."""
     with Gallery(gallery, create=False, timeout=wait, serve=False) as opened:
         known = opened.info()
         failures = opened.failures() if skipped else []
@@ -29,11 +28,12 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
     lines = [
         ("gallery", str(known.folder)),
         ("model", f"{known.model}, {known.model.dim} dimensions"),
-        ("images", f"{known.images} in {known.files} files, {known.failed} files skipped"),
-        ("graph index", f"covers {known.in_graph}; the others are compared exactly"),
-        ("second look", _second_look(known)),
+        ("photos", f"{known.images} in {counted(known.files, 'file')}; "
+                   f"{counted(known.failed, 'file')} skipped"),
+        ("graph index", f"covers {counted(known.in_graph, 'photo')}; the others are scanned"),
+        ("verification", _verification(known)),
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
-                    f"{readable_bytes(known.local_feature_bytes)} local descriptors; "
+                    f"{readable_bytes(known.local_feature_bytes)} local features; "
                     f"{readable_bytes(known.bytes_free)} free"),
         ("indexed", "\n".join(map(str, known.roots)) or "nothing yet"),
     ]  # fmt: skip
@@ -43,10 +43,11 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         click.echo(f"skipped      {failure.path}: {failure.reason}")
 
 
-def _second_look(known: GalleryInfo) -> str:
+def _verification(known: GalleryInfo) -> str:
+    detector = f"by the local features of detector {known.detector}"
     if not known.without_local_features:
-        return f"by the local features of detector {known.detector}"
+        return detector
     return (
-        f"{known.without_local_features} images have no local features to verify by; "
-        "add them: glocal index --refresh"
+        f"{detector}; {counted(known.without_local_features, 'photo')} without, "
+        "to add them run: glocal index --refresh"
     )

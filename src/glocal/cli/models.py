@@ -17,7 +17,7 @@ from glocal.gallery import default_folder
 @gallery_option
 @json_option
 def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None:
-    """List the models that come with glocal, the gallery's own, and those in files."""
+    """List the models that come with glocal, the gallery's model, and each MODEL.onnx."""
     from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models
     from glocal.encoders.registry import file_sha256
     from glocal.gallery.layout import open_layout
@@ -52,7 +52,7 @@ def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None
         print_json(rows, indent=2)
         return
     for row in rows:
-        notes = ["default"] * row["default"] + ["this gallery's"] * row["gallery"]
+        notes = ["default"] * row["default"] + ["used by this gallery"] * row["gallery"]
         click.echo(
             f"{row['name']} v{row['version']}  {row['dim']} dimensions  "
             f"{readable_bytes(row['bytes'])}  {row['licence']}  {', '.join(notes)}".rstrip()

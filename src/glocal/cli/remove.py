@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, wait_option
+from glocal.cli.output import counted
 from glocal.gallery import Gallery
 
 
@@ -17,10 +18,10 @@ from glocal.gallery import Gallery
 @gallery_option
 @wait_option
 def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:
-    """Forget files, and folders with all below them.
+    """Remove files, and folders with everything in them, from the gallery.
 
-    The files themselves stay; if their folder is indexed again, they come back.
+    Your files are not touched. If their folder is indexed again, they are added again.
     """
     with Gallery(gallery, create=False, timeout=wait) as opened:
         removed = opened.remove(*paths)
-    click.echo(f"{removed} files forgotten")
+    click.echo(f"{counted(removed, 'file')} removed from the gallery")

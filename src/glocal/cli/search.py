@@ -35,7 +35,7 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, metavar="PHOTO...")
 @gallery_option
 @click.option(
     "-n",
@@ -43,20 +43,22 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
     type=click.IntRange(1, 10_000),
     default=10,
     show_default=True,
-    help="How many photos to show for each query.",
+    metavar="N",
+    help="Number of photos to find for each query.",
 )
 @click.option(
     "--region",
     type=_Region(),
-    help="Search for this part of the upright photo: pixels, or fractions if all are at most 1.",
+    help="Search for this region of the upright query photo, in pixels, or in fractions if all "
+    "numbers are at most 1.",
 )
-@click.option("--like", multiple=True, metavar="IMAGE", help="Another positive example.")
-@click.option("--unlike", multiple=True, metavar="IMAGE", help="A negative example.")
+@click.option("--like", multiple=True, metavar="PHOTO", help="Find photos like this one too.")
+@click.option("--unlike", multiple=True, metavar="PHOTO", help="Find photos unlike this one.")
 @click.option(
     "--where",
     metavar="EXPR",
-    help="Only photos that meet a condition on folder, camera, taken, width, height, bytes or "
-    'place, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
+    help="Find only photos that meet a condition on folder, camera, taken, width, height, bytes or "
+    'position, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
 )
 @click.option("--exact", is_flag=True, help="Compare with every photo, without the graph index.")
 @click.option(
@@ -70,12 +72,13 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
     "--verify/--no-verify",
     default=True,
     show_default=True,
-    help="Verify by geometry that the best 50 show the same thing.",
+    help="Verify the geometry of the best 50 hits: do they show the same thing?",
 )
 @click.option(
     "--small-objects",
     is_flag=True,
-    help="Compare all local features of every photo, to find objects that are small; slower.",
+    help="Compare the local features of every photo, to find objects that are small in large "
+    "photos; slower.",
 )
 @json_option
 @click.option(
@@ -109,7 +112,11 @@ def search(
     max_pixels: int,
     wait: float,
 ) -> None:
-    """Find the same thing as in each IMAGE (- reads one from standard input)."""
+    """Find the photos that show the same thing as each query PHOTO (- is standard input).
+
+    --like and --unlike add positive and negative examples and may be given more than once. With
+    --json, each query prints one line.
+    """
     results = []
     failed = False
     with Gallery(
@@ -154,7 +161,7 @@ def search(
             else:
                 _show(result, titled=len(images) > 1)
         if html is not None:
-            # What is explained is whole images, not a region of one.
+            # Explanations are drawn for whole images, not for a region.
             _write_sheet(results, html, opened.encoder if region is None else None)
             click.echo(f"wrote {html}", err=True)
     if failed:
@@ -162,17 +169,17 @@ def search(
 
 
 def _show(result: SearchResult, *, titled: bool) -> None:
-    """A table for people: paths last, since they are long, and relative where that is shorter."""
+    """Print a table with the paths last, since they are long."""
     if titled:
         click.echo(f"{result.query}")
     if not result.hits:
         click.echo("  no photos found")
     for hit in result.hits:
         verdict = hit.evidence.verdict.label if hit.evidence else ""
-        agree = f"{hit.evidence.inliers} agree" if hit.evidence and hit.evidence.inliers else ""
+        inliers = f"{hit.evidence.inliers} inliers" if hit.evidence and hit.evidence.inliers else ""
         more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
         path = short_path(hit.path)
-        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{agree:>10}  {path}{more}")
+        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)
