@@ -135,7 +135,7 @@ class TestLabelled:
         assert report["figures"]["leave-one-out"]["mAP"] == pytest.approx(MAP_WITH_DISTRACTORS)
         assert report["counts"]["queries"] == 5
 
-    def test_a_query_set_is_searched_for_in_the_gallery(
+    def test_a_query_set_is_searched_for_in_the_gallery_is_searched_for_in_the_gallery(
         self, collection: Path, tmp_path: Path
     ) -> None:
         shade(tmp_path / "queries" / "a" / "5.png", 5)  # 0 and 10, then 22, then 40
