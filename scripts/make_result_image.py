@@ -20,7 +20,7 @@ from glocal.gallery import Gallery
 IMAGE = Path(__file__).resolve().parent.parent / "docs" / "result.png"
 SHOWN = "motorcycle"  # has a second view besides its altered copies
 CHANGES = ("off a wall", "dark", "small and coarse", "collage", "second view")
-WIDTH, HEIGHT = 1120, 1500
+WIDTH, HEIGHT = 1120, 1530
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
             rows = [
                 sheet_row(
                     gallery.search(item.path, limit=5),
-                    title=item.change,
+                    title=item.title,
                     expected=item.original,
                     relative_to=folder,
                 )

@@ -85,10 +85,10 @@ def _bundled_photos(gallery: Gallery, folder: Path, output: Path) -> None:
         first += found
         hit = f"{best.path.name} {best.score:.3f}" if best else "none"
         click.echo(
-            f"{'found' if found else 'missed':6}  {item.original.stem:18} {item.change:16} "
+            f"{'found' if found else 'missed':6}  {item.original.stem:18} {item.title:18} "
             f"first hit: {hit}"
         )
-        title = f"{item.original.stem}, {item.change}"
+        title = f"{item.original.stem}, {item.title}"
         rows.append(sheet_row(result, title=title, expected=item.original, relative_to=folder))
     summary = f"for {first} of {len(altered)} altered copies the first hit is the original"
     click.echo(summary)

@@ -52,6 +52,9 @@ _SECOND_VIEWS = {"things/motorcycle.png": ("skimage", "data/motorcycle_right.png
 _LONGEST = 1000  # pixels of the longer side before a change; more would only cost time
 _COLLAGE_OTHERS = 3
 
+# Changes are also seeds of the random generators, so that these two keep their names.
+_TITLES = {"off a wall": "print on a wall", "small and coarse": "small, low quality"}
+
 
 @dataclass(frozen=True)
 class Altered:
@@ -67,6 +70,11 @@ class Altered:
     path: Path
     original: Path
     change: str
+
+    @property
+    def title(self) -> str:
+        """The change as it is shown to people."""
+        return _TITLES.get(self.change, self.change)
 
 
 def gather(folder: Path) -> list[Path]:

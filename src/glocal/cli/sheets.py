@@ -33,12 +33,12 @@ def small(path: str | Path, side: int) -> bytes | None:
 
 
 def evidence_in_words(evidence: Evidence | None) -> str:
-    """What geometric verification found, for people: ``copy, 57 local features agree``."""
+    """What geometric verification found, for people: ``copy, 57 inliers``."""
     if evidence is None:
         return ""
     if not evidence.inliers:
         return evidence.verdict.label
-    return f"{evidence.verdict.label}, {evidence.inliers} local features agree"
+    return f"{evidence.verdict.label}, {evidence.inliers} inliers"
 
 
 def sheet_row(
