@@ -166,7 +166,9 @@ def test_html_writes_a_contact_sheet_with_explanations(
     glocal("search", photos / "0.jpg", "--html", tmp_path / "sheet.html")
     sheet = (tmp_path / "sheet.html").read_text()
     assert sheet.count("data:image/jpeg") == 8  # five images, and why the first three were found
-    glocal("search", photos / "0.jpg", "--html", tmp_path / "no" / "sheet.html", status=1)
+    failed = glocal("search", photos / "0.jpg", "--html", tmp_path / "no" / "sheet.html", status=1)
+    assert "there is no folder" in failed.stderr
+    assert failed.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,8 @@ def test_html_writes_a_contact_sheet_with_explanations(
         ["search", "a.jpg", "--limit", "0"],
         ["index", "x", "--max-bytes", "-1"],
         ["index", "x", "--no-such-option"],
-        ["demo", "photos-without-query"],
+        ["demo", "."],
+        ["demo", "missing-folder", "query.jpg"],
     ],
 )
 def test_wrong_usage_exits_with_2(glocal: Run, arguments: list[str]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from glocal.cli.app import glocal
 from glocal.cli.train import _choices, train
-from glocal.errors import DiskFullError, LearnError, MissingExtraError
+from glocal.errors import DiskFullError, GlocalError, LearnError, MissingExtraError
 
 LEARN = Path(__file__).resolve().parent.parent / "learn"
 
@@ -60,7 +60,7 @@ def test_invalid_arguments_are_named(arguments, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("glocal.cli.train._require_extra", lambda: None)
     result = run(tmp_path, *arguments)
-    assert isinstance(result.exception, LearnError)
+    assert isinstance(result.exception, GlocalError)
     assert text in str(result.exception)
 
 

@@ -18,8 +18,8 @@ _SHEET = Path("glocal-demo.html")
 
 
 @click.command()
-@click.argument("photos", required=False, type=click.Path(path_type=Path))
-@click.argument("query", required=False)
+@click.argument("photos", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument("query", required=False, type=click.Path(exists=True))
 @click.option(
     "-o",
     "--output",

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from glocal.cli.options import json_option, limit_options, model_options
-from glocal.cli.output import print_json
+from glocal.cli.output import check_folder, print_json
 from glocal.cli.report_sheet import Evaluated, write_report_sheet
 from glocal.cli.vectors import Encoded, VectorCache, encode_samples
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, load_encoder
@@ -163,11 +163,8 @@ def _evaluate(
 ) -> None:
     """Encode the photos, compute the figures and print them."""
     started = time.monotonic()
-    if html is not None and not html.absolute().parent.is_dir():
-        raise GlocalError(
-            f"the contact sheet {html} cannot be written: there is no folder {html.parent}; "
-            "make it first"
-        )
+    if html is not None:
+        check_folder(html)
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     encoder = load_encoder(model or DEFAULT_MODEL, sha256=model_sha256, sessions=worker_count())
     sha256 = file_sha256(encoder.path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from glocal.cli.options import json_option, limit_options, model_options
-from glocal.cli.output import print_json
+from glocal.cli.output import check_folder, print_json
 from glocal.errors import GlocalError, ImageError
 from glocal.images import Limits
 
@@ -108,6 +108,7 @@ def explain(
     from glocal.explain.figure import check_ending
 
     check_ending(output)
+    check_folder(output)
     if model is None and gallery is not None:
         model = _model_of(gallery)
     try:

@@ -8,6 +8,7 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import counted, print_json, readable_bytes
+from glocal.encoders import OWN
 from glocal.gallery import Gallery, GalleryInfo
 
 
@@ -30,7 +31,7 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         ("model", f"{known.model}, {known.model.dim} dimensions"),
         ("photos", f"{known.images} in {counted(known.files, 'file')}; "
                    f"{counted(known.failed, 'file')} skipped"),
-        ("graph index", f"covers {counted(known.in_graph, 'photo')}; the others are scanned"),
+        ("graph index", _graph(known)),
         ("verification", _verification(known)),
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
                     f"{readable_bytes(known.local_feature_bytes)} local features; "
@@ -43,11 +44,18 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         click.echo(f"skipped      {failure.path}: {failure.reason}")
 
 
+def _graph(known: GalleryInfo) -> str:
+    if not known.in_graph:
+        return "none; a search compares all photos"
+    return f"covers {counted(known.in_graph, 'photo')}; a search compares all others"
+
+
 def _verification(known: GalleryInfo) -> str:
-    detector = f"by the local features of detector {known.detector}"
+    own = known.detector == OWN
+    features = "local features of the model" if own else f"local features of {known.detector}"
     if not known.without_local_features:
-        return detector
+        return f"by {features}"
     return (
-        f"{detector}; {counted(known.without_local_features, 'photo')} without, "
+        f"by {features}; {counted(known.without_local_features, 'photo')} without any, "
         "to add them run: glocal index --refresh"
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from glocal.errors import GlocalError
 from glocal.gallery import Progress
 from glocal.gallery.results import plain
 
@@ -27,6 +28,18 @@ def readable_bytes(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def check_folder(target: Path) -> None:
+    """Check, before any work is done, that there is a folder for a file that will be written.
+
+    Raises:
+        GlocalError: There is no such folder.
+    """
+    if not target.absolute().parent.is_dir():
+        raise GlocalError(
+            f"{target} cannot be written: there is no folder {target.parent}; make it first"
+        )
 
 
 def counted(count: int, noun: str) -> str:

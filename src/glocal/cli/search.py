@@ -14,7 +14,7 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import print_json, short_path
+from glocal.cli.output import check_folder, print_json, short_path
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
@@ -30,7 +30,9 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
         try:
             x, y, width, height = (float(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not four numbers such as 10,20,300,200", param, ctx)
+            self.fail(
+                f"{value!r} is not four numbers; give X,Y,W,H such as 10,20,300,200", param, ctx
+            )
         return x, y, width, height
 
 
@@ -117,6 +119,8 @@ def search(
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.
     """
+    if html is not None:
+        check_folder(html)
     results = []
     failed = False
     with Gallery(

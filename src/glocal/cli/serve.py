@@ -141,8 +141,10 @@ def _token(file: Path | None) -> str | None:
         origin = str(file)
         try:
             token = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise GlocalError(f"the token file {file} cannot be read: {error}") from error
+        except OSError as error:
+            raise GlocalError(f"the token file {file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise GlocalError(f"the token file {file} is not text; write a token to it") from error
     if len(token) < _LEAST_TOKEN or not token.isascii() or any(c.isspace() for c in token):
         raise GlocalError(
             f"the token in {origin} is too short or has characters that HTTP cannot carry; use "

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from glocal.cli.output import counted, readable_bytes
+from glocal.cli.output import check_folder, counted, readable_bytes
 from glocal.errors import LearnError, MissingExtraError
 from glocal.learn.part_options import split_options
 from glocal.learn.registry import INSTALL, names
@@ -251,10 +251,7 @@ def _require_extra() -> None:
 def _check_output(output: Path) -> None:
     if output.suffix != ".onnx":
         raise LearnError(f"--output {output} does not end in .onnx; name a file that does")
-    if not output.parent.is_dir():
-        raise LearnError(
-            f"{output.name} cannot be written: there is no folder {output.parent}; make it first"
-        )
+    check_folder(output)
     if not os.access(output.parent, os.W_OK):
         raise LearnError(
             f"{output.name} cannot be written: the folder {output.parent} is read-only; use another"
