@@ -86,9 +86,9 @@ def test_index_counts_added_updated_unchanged_and_removed_files(glocal: Run, pho
 
 def test_search_prints_one_json_object_for_each_query(glocal: Run, photos: Path) -> None:
     glocal("index", photos)
-    asked = [photos / "2.jpg", photos / "0.jpg"]
-    lines = glocal("search", *asked, "--json", "--limit", "2").stdout.splitlines()
-    for query, line in zip(asked, lines, strict=True):
+    queries = [photos / "2.jpg", photos / "0.jpg"]
+    lines = glocal("search", *queries, "--json", "--limit", "2").stdout.splitlines()
+    for query, line in zip(queries, lines, strict=True):
         answer = json.loads(line)
         assert set(answer) == {"query", "model", "hits", "timings_ms"}
         assert answer["query"] == str(query)
@@ -258,9 +258,9 @@ def test_check_repairs_a_broken_gallery(glocal: Run, photos: Path, tmp_path: Pat
 
 
 def test_every_command_has_help(glocal: Run) -> None:
-    told = glocal("--help").stdout
+    text = glocal("--help").stdout
     for command in ("index", "search", "info", "check", "remove", "models", "demo", "completion"):
-        assert command in told
+        assert command in text
         assert "Usage: glocal " + command in glocal(command, "--help").stdout
     assert glocal("--version").stdout.startswith("glocal, version ")
 

@@ -227,10 +227,10 @@ def test_the_print_on_the_wall_shows_the_whole_photo(
 ) -> None:
     image = scene(*size)
     quads = []
-    seen = demo_reshoot._seen_from_the_side
+    original = demo_reshoot._seen_from_the_side
 
     def watched(*arguments: object) -> np.ndarray:
-        quads.append(seen(*arguments))  # type: ignore[arg-type]
+        quads.append(original(*arguments))  # type: ignore[arg-type]
         return quads[-1]
 
     with pytest.MonkeyPatch.context() as patch:

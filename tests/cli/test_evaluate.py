@@ -46,9 +46,9 @@ def evaluated(*arguments: str | Path) -> dict[str, Any]:
 def sheet(folder: Path, *arguments: str | Path) -> str:
     """The contact sheet of a run, whose table has the same rows as the JSON."""
     target = folder / "sheet.html"
-    told = run(*arguments, "--html", target).stdout
+    table = run(*arguments, "--html", target).stdout
     for row in evaluated(*arguments)["figures"]:
-        assert any(line.startswith(row) for line in told.splitlines())
+        assert any(line.startswith(row) for line in table.splitlines())
     return target.read_text(encoding="utf-8")
 
 

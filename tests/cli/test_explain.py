@@ -45,8 +45,8 @@ def test_a_figure_is_written_and_the_scores_equal_those_of_search(
     glocal(tmp_path, "index", ".")
     found = json.loads(glocal(tmp_path, "search", photos[0], "--json").stdout)
     scores = {Path(hit["path"]).name: hit["score"] for hit in found["hits"]}
-    told = glocal(tmp_path, "explain", *photos, "-o", "why.png", "--json", "-g", "gallery")
-    answer = json.loads(told.stdout)
+    done = glocal(tmp_path, "explain", *photos, "-o", "why.png", "--json", "-g", "gallery")
+    answer = json.loads(done.stdout)
     assert set(answer) == {"query", "kind", "hits", "output"}
     assert [hit["path"] for hit in answer["hits"]] == photos[1:]
     for hit in answer["hits"]:

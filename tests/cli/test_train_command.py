@@ -136,7 +136,7 @@ def test_ctrl_c_finishes_the_step_and_a_second_one_stops_at_once():
     before = signal.getsignal(signal.SIGINT)
     with _Stopping() as stopping:
         signal.raise_signal(signal.SIGINT)
-        assert stopping.asked
+        assert stopping.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before

@@ -83,14 +83,14 @@ def index(
             report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
         finally:
             bar.close()
-        _tell(report, opened, as_json)
+        _print_report(report, opened, as_json)
         if watch:
             _watch(opened, as_json)
     if report.unreachable or (strict and report.failed):
         ctx.exit(1)
 
 
-def _tell(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
+def _print_report(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
     if as_json:
         value = asdict(report)
         del value["unreachable"]  # also in `failed`, with the reason
@@ -132,7 +132,7 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
             else:
                 continue
             if report.added or report.updated or report.removed or (watching and report.failed):
-                _tell(report, gallery, as_json)
+                _print_report(report, gallery, as_json)
                 sys.stdout.flush()
             watching = True
     except KeyboardInterrupt:

@@ -222,7 +222,7 @@ def train(
             also=also,
             overlays=overlays,
             listener=listener,
-            stop=lambda: stopping.asked,
+            stop=lambda: stopping.requested,
         )
     listener.close()
     if not trained.finished:
@@ -265,7 +265,7 @@ class _Stopping:
     """Turns a first Ctrl-C into a request to stop after this step; a second one stops at once."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def __enter__(self) -> _Stopping:
         self._before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
@@ -278,9 +278,9 @@ class _Stopping:
             signal.signal(name, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             signal.default_int_handler(number, frame)
-        self.asked = True
+        self.requested = True
 
 
 class _Terminal:
