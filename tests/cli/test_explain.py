@@ -1,4 +1,4 @@
-"""`glocal explain` as people and programs meet it."""
+"""`glocal explain` as people and programs use it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ def glocal(
     return done
 
 
-def test_an_image_is_written_with_the_score_of_a_search(tmp_path: Path, photos: list[str]) -> None:
+def test_a_figure_is_written_and_the_scores_equal_those_of_search(
+    tmp_path: Path, photos: list[str]
+) -> None:
     glocal(tmp_path, "index", ".")
     found = json.loads(glocal(tmp_path, "search", photos[0], "--json").stdout)
     scores = {Path(hit["path"]).name: hit["score"] for hit in found["hits"]}
-    told = glocal(tmp_path, "explain", *photos, "-o", "why.png", "--json", "-g", "gallery")
-    answer = json.loads(told.stdout)
+    done = glocal(tmp_path, "explain", *photos, "-o", "why.png", "--json", "-g", "gallery")
+    answer = json.loads(done.stdout)
     assert set(answer) == {"query", "kind", "hits", "output"}
     assert [hit["path"] for hit in answer["hits"]] == photos[1:]
     for hit in answer["hits"]:
@@ -52,14 +54,14 @@ def test_an_image_is_written_with_the_score_of_a_search(tmp_path: Path, photos: 
 @pytest.mark.parametrize(
     "more", [["--kind", "concepts", "--concepts", "2"], ["--kind", "eigen"], ["--point", "80,60"]]
 )
-def test_kinds_and_svg(tmp_path: Path, photos: list[str], more: list[str]) -> None:
+def test_each_kind_writes_svg(tmp_path: Path, photos: list[str], more: list[str]) -> None:
     done = glocal(tmp_path, "explain", *photos[:2], *more, "-o", "why.svg")
     assert done.stdout.decode().split()[1:] == ["hit.jpg"]
     assert b"wrote why.svg" in done.stderr
     assert (tmp_path / "why.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 
-def test_one_image_and_standard_input(tmp_path: Path, photos: list[str]) -> None:
+def test_a_single_image_can_come_from_standard_input(tmp_path: Path, photos: list[str]) -> None:
     data = (tmp_path / photos[0]).read_bytes()
     arguments = ["explain", "-", "--kind", "eigen", "-o", "one.png", "--region", "1,2,3,4"]
     assert b"eigen takes no point" in glocal(tmp_path, *arguments, status=1, given=data).stderr
@@ -81,7 +83,7 @@ def test_one_image_and_standard_input(tmp_path: Path, photos: list[str]) -> None
         (["query.jpg", "hit.jpg", "-o", "a.png", "--model", "none"], 1, b"no model 'none'"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_errors_name_what_is_wrong_and_write_nothing(
     tmp_path: Path, photos: list[str], arguments: list[str], status: int, said: bytes
 ) -> None:
     assert said in glocal(tmp_path, "explain", *arguments, status=status).stderr

@@ -110,7 +110,7 @@ def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
     cases = [
         (["--host", "0.0.0.0"], "set a token"),  # noqa: S104 - it is refused
         (["--allow-host", "search.example"], "set a token"),
-        (["--token-file", str(short)], "can be guessed"),
+        (["--token-file", str(short)], "is too short"),
         (["--token-file", str(own_home / "missing")], "cannot be read"),
         (["--port", str(server.port)], "name another --port"),
         (["--host", "192.0.2.1", "--token-file", str(own_home / "good")], "can listen"),

@@ -19,7 +19,7 @@ gallery_option = click.option(
     "--gallery",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The gallery's folder. [default: GLOCAL_GALLERY, or one per user]",
+    help="Folder of the gallery. [default: GLOCAL_GALLERY, or one per user]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 wait_option = click.option(
@@ -28,31 +28,32 @@ wait_option = click.option(
     default=30,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait while another process uses the gallery.",
+    help="How long to wait for other processes that use the gallery.",
 )
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that name a model."""
+    """Add the options that name a model."""
     named = click.option(
         "--model",
         metavar="NAME",
-        help="A model's name, file, or hub name OWNER/NAME[:FILE.onnx][@REVISION].",
+        help="Model to use: a name, a file, or OWNER/NAME[:FILE.onnx][@REVISION] on a model hub.",
     )
     hashed = click.option(
-        "--model-sha256", metavar="HEX", help="Refuse the model unless its file has this SHA-256."
+        "--model-sha256", metavar="HEX", help="Use the model only if its file has this SHA-256."
     )
     return named(hashed(command))
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that bound what is read."""
+    """Add the options that limit how large files and images may be."""
     standard = Limits()
     size = click.option(
         "--max-bytes",
         type=click.IntRange(min=1),
         default=standard.max_bytes,
         show_default=True,
+        metavar="BYTES",
         help="Skip larger files.",
     )
     pixels = click.option(
@@ -60,7 +61,8 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.IntRange(min=1),
         default=standard.max_pixels,
         show_default=True,
-        help="Skip images with more pixels.",
+        metavar="PIXELS",
+        help="Skip photos with more pixels.",
     )
     return size(pixels(command))
 

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from glocal.cli.options import json_option, limit_options, model_options
-from glocal.cli.output import print_json
+from glocal.cli.output import check_folder, print_json
 from glocal.cli.report_sheet import Evaluated, write_report_sheet
 from glocal.cli.vectors import Encoded, VectorCache, encode_samples
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, load_encoder
@@ -36,19 +36,20 @@ _distractors = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Images that answer nothing, added to the gallery; may be given more than once.",
+    help="Add these photos to the gallery as distractors, which are never a correct result; may be "
+    "given more than once.",
 )
 
 
 def _evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every protocol, read by `_evaluate`."""
+    """Add the options that every protocol has; `_evaluate` takes their values."""
     for option in (
         limit_options,
         click.option(
             "--cache",
             type=click.Path(file_okay=False, path_type=Path),
             metavar="DIR",
-            help="Keep vectors there, and take them from there the next time.",
+            help="Store vectors in this folder and reuse those that it has.",
         ),
         click.option(
             "--html",
@@ -65,10 +66,10 @@ def _evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(subcommand_metavar="PROTOCOL DATA")
 def evaluate() -> None:
-    """Judge a model by the field's own protocols.
+    """Evaluate a model by published protocols.
 
-    Ranking is exact, by the vectors alone. Figures in tables are percent, in JSON fractions.
-    glocal evaluate PROTOCOL --help says how DATA should be laid out.
+    Photos are ranked by their vectors alone, with an exact search. Tables show per cent, JSON has
+    fractions. glocal evaluate PROTOCOL --help shows how DATA has to be laid out.
     """
 
 
@@ -78,15 +79,16 @@ def evaluate() -> None:
     "--queries",
     type=click.Path(path_type=Path),
     metavar="DATA",
-    help="Look for these in DATA, instead of each image of DATA for the others.",
+    help="Search DATA with these labelled photos, instead of with each of its own.",
 )
 @_distractors
 @_evaluation_options
 def labelled(data: Path, queries: Path | None, distractors: tuple[Path, ...], **how: Any) -> None:
-    """Images with labels: recall@k, mAP, R-precision, MAP@R.
+    """Labelled photos: recall@k, mAP, R-precision, MAP@R.
 
-    DATA is a folder with a folder of images for each label, or a table with the columns path
-    (relative to it) and label. The label "distractor" marks images that answer nothing.
+    DATA is a folder with a folder of photos for each label, or a CSV file with the columns path
+    (relative to the file) and label. The label "distractor" marks photos that are never a correct
+    result.
     """
     evaluation = read_labelled(data, has_image_suffix, queries=queries, distractors=distractors)
     _evaluate("labelled", data, [evaluation], **how)
@@ -99,8 +101,8 @@ def labelled(data: Path, queries: Path | None, distractors: tuple[Path, ...], **
 def revisited(data: Path, distractors: tuple[Path, ...], **how: Any) -> None:
     """Revisited Oxford and Paris: easy, medium and hard mAP and mP@k.
 
-    DATA is a folder with gnd_*.pkl or gnd_*.json and the images as jpg/NAME.jpg, or that ground
-    truth's file. Queries are cropped to their boxes.
+    DATA is a folder with the ground truth, gnd_*.pkl or gnd_*.json, and the photos as
+    jpg/NAME.jpg; or the ground truth file itself. Queries are cropped to their boxes.
     """
     evaluation = read_revisited(data, has_image_suffix, distractors=distractors)
     _evaluate("revisited", data, [evaluation], **how)
@@ -114,7 +116,7 @@ def landmarks(data: Path, **how: Any) -> None:
 
     DATA is a folder with test/ and, for retrieval, retrieval_solution*.csv and index/; for
     recognition, recognition_solution*.csv, train/ and train.csv. In recognition the five nearest
-    train images vote for their landmarks by similarity.
+    training photos vote for their landmarks, weighted by similarity.
     """
     _evaluate("landmarks", data, read_landmarks(data, has_image_suffix), **how)
 
@@ -124,10 +126,10 @@ def landmarks(data: Path, **how: Any) -> None:
 @_distractors
 @_evaluation_options
 def copies(data: Path, distractors: tuple[Path, ...], **how: Any) -> None:
-    """Copy detection, as DISC21: μAP and recall at 90 % precision.
+    """Copy detection as in DISC21: μAP and recall at 90 % precision.
 
-    DATA is a folder with queries/, references/ and ground_truth.csv (query_id,reference_id). The
-    ten nearest references of each query are predicted, their similarity is the score.
+    DATA is a folder with queries/, references/ and ground_truth.csv (query_id,reference_id). Each
+    query predicts its ten nearest references, with their similarity as the score.
     """
     evaluation = read_copies(data, has_image_suffix, distractors=distractors)
     _evaluate("copies", data, [evaluation], **how)
@@ -139,9 +141,9 @@ def copies(data: Path, distractors: tuple[Path, ...], **how: Any) -> None:
 def places(data: Path, **how: Any) -> None:
     """Place recognition: recall@k within 25 m.
 
-    DATA is a folder with queries/ and database/, whose images are named
+    DATA is a folder with queries/ and database/, in which photos are named
     @EASTING@NORTHING@...@.jpg (UTM), or with queries.csv and database.csv
-    (path,latitude,longitude). Queries without a place in the database do not count.
+    (path,latitude,longitude). Queries with no database photo within 25 m are not counted.
     """
     _evaluate("places", data, [read_places(data, has_image_suffix)], **how)
 
@@ -159,10 +161,10 @@ def _evaluate(
     max_bytes: int,
     max_pixels: int,
 ) -> None:
-    """Encode, judge and tell."""
+    """Encode the photos, compute the figures and print them."""
     started = time.monotonic()
-    if html is not None and not html.absolute().parent.is_dir():
-        raise GlocalError(f"the contact sheet cannot be written: no folder {html.parent}")
+    if html is not None:
+        check_folder(html)
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     encoder = load_encoder(model or DEFAULT_MODEL, sha256=model_sha256, sessions=worker_count())
     sha256 = file_sha256(encoder.path)
@@ -180,7 +182,9 @@ def _evaluate(
     except KeyboardInterrupt:
         if cache is not None:
             raise
-        raise GlocalError("stopped; with --cache DIR a next run would go on from there") from None
+        raise GlocalError(
+            "stopped, and no vector was stored; with --cache DIR the next run continues from there"
+        ) from None
     evaluated = [_report(evaluation, encoded) for evaluation in evaluations]
     report = {
         "protocol": protocol,
@@ -204,7 +208,7 @@ def _evaluate(
     if as_json:
         print_json(report)
     else:
-        _tell(report, encoder, encoded)
+        _show(report, encoder, encoded)
     if html is not None:
         _write_sheet(html, evaluated, f"glocal evaluate {protocol} {data}", report, limits)
         click.echo(f"wrote {html}", err=True)
@@ -218,20 +222,20 @@ def _report(evaluation: Evaluation, encoded: Encoded) -> Evaluated:
             path = sides[name][0].path
             reason = next(failure.reason for failure in encoded.failed if failure.path == path)
             raise EvaluationError(
-                f"none of the {len(rows)} {name} images could be read; {path}: {reason}"
+                f"none of the {len(rows)} {name} photos could be read; {path}: {reason}"
             )
     report = evaluation.evaluate(vectors["query"], vectors["gallery"])
     return Evaluated(evaluation, vectors["query"], vectors["gallery"], report)
 
 
-def _tell(report: dict[str, Any], encoder: OnnxEncoder, encoded: Encoded) -> None:
+def _show(report: dict[str, Any], encoder: OnnxEncoder, encoded: Encoded) -> None:
     for line in _table(report["figures"]):
         click.echo(line)
     click.echo(", ".join(f"{name}: {n}" for name, n in report["counts"].items()))
     read = len(encoded.vectors) - len(encoded.failed) - encoded.cached
     kept = f", {encoded.cached} from the cache" if encoded.cached else ""
     click.echo(
-        f"{encoder.card.name} version {encoder.card.version}: {read} images encoded{kept}, "
+        f"{encoder.card.name} version {encoder.card.version}: {read} photos encoded{kept}, "
         f"{len(encoded.failed)} skipped in {report['seconds']:.1f} s"
     )
     for failure in encoded.failed:
@@ -239,7 +243,7 @@ def _tell(report: dict[str, Any], encoder: OnnxEncoder, encoded: Encoded) -> Non
 
 
 def _table(figures: dict[str, dict[str, float | None]]) -> list[str]:
-    """Rows with the names on the left, figures in percent; a dash where nothing was judged."""
+    """One line for each row, in per cent, with a dash where there was nothing to evaluate."""
     columns = list(next(iter(figures.values())))
     width = max(len(row) for row in figures)
     widths = [max(len(column), 6) for column in columns]

@@ -18,23 +18,27 @@ _SHEET = Path("glocal-demo.html")
 
 
 @click.command()
-@click.argument("photos", required=False, type=click.Path(path_type=Path))
-@click.argument("query", required=False)
+@click.argument("photos", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument("query", required=False, type=click.Path(exists=True))
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=_SHEET,
     show_default=True,
-    help="The contact sheet to write.",
+    help="Contact sheet to write, an HTML file.",
 )
 def demo(photos: Path | None, query: str | None, output: Path) -> None:
-    """Index real photographs and find them by altered copies, or PHOTOS by QUERY.
+    """Try glocal on sample photos, or search a folder of PHOTOS for QUERY.
 
-    Nothing but the contact sheet is left behind: the gallery is made in a temporary folder.
+    The sample photos come from the packages scikit-image and scikit-learn. Each is searched for by
+    altered copies, such as a screenshot and a photo of a print. The result is a contact sheet; the
+    gallery itself is temporary.
     """
     if photos is not None and query is None:
-        raise click.UsageError("name a QUERY image too: glocal demo PHOTOS QUERY")
+        raise click.UsageError(
+            "QUERY is missing; name the photo to search for: glocal demo PHOTOS QUERY"
+        )
     folder = Path(tempfile.mkdtemp(prefix="glocal-demo-"))
     try:
         with Gallery(folder / "gallery") as gallery:
@@ -53,7 +57,7 @@ def _index(gallery: Gallery, photos: Path) -> None:
         report = gallery.add(photos, listen=bar)
     finally:
         bar.close()
-    click.echo(f"indexed {report.added} photographs in {report.seconds:.1f} s")
+    click.echo(f"indexed {report.added} photos in {report.seconds:.1f} s")
     for failure in report.failed:
         click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
 
@@ -79,13 +83,13 @@ def _bundled_photos(gallery: Gallery, folder: Path, output: Path) -> None:
         best = result.hits[0] if result.hits else None
         found = best is not None and best.path == item.original
         first += found
-        name = best.path.name if best else "nothing"
+        hit = f"{best.path.name} {best.score:.3f}" if best else "none"
         click.echo(
-            f"{'found ' if found else 'MISSED'}  {item.original.stem:14} {item.change:22} "
-            f"first: {name} {best.score if best else 0:.3f}"
+            f"{'found' if found else 'missed':6}  {item.original.stem:18} {item.title:18} "
+            f"first hit: {hit}"
         )
-        title = f"{item.original.stem}, {item.change}"
-        rows.append(sheet_row(result, title=title, right=item.original, below=folder))
-    summary = f"{first} of {len(altered)} altered copies found their original first"
+        title = f"{item.original.stem}, {item.title}"
+        rows.append(sheet_row(result, title=title, expected=item.original, relative_to=folder))
+    summary = f"for {first} of {len(altered)} altered copies the first hit is the original"
     click.echo(summary)
     write_sheet(output, rows, title="glocal: find the same thing", summary=summary)

@@ -19,13 +19,17 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
 @gallery_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8470, show_default=True, help="0: any."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8470,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The token that clients have to show. [default: GLOCAL_TOKEN]",
+    help="File with the token that clients have to send. [default: the token in GLOCAL_TOKEN]",
 )
 @click.option(
     "--allow-folder",
@@ -33,25 +37,30 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
     type=_FOLDER,
     multiple=True,
     metavar="DIR",
-    help="Let clients start index runs over this folder and those below.",
+    help="Let clients index this folder and the folders in it; may be given more than once.",
 )
 @click.option(
     "--upload-folder",
     type=_FOLDER,
     metavar="DIR",
-    help="Let clients add images, which are kept here.",
+    help="Let clients add photos, which are stored in this folder.",
 )
-@click.option("--read-only", is_flag=True, help="Let clients change nothing.")
-@click.option("--allow-urls", is_flag=True, help="Let clients name a public address as the query.")
+@click.option("--read-only", is_flag=True, help="Refuse all changes by clients.")
+@click.option(
+    "--allow-urls", is_flag=True, help="Let clients search with an image at a public URL."
+)
 @click.option(
     "--allow-host",
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="Answer to this name, too; behind a proxy, the name that people use.",
+    help="Also accept requests for this host name, such as that of a reverse proxy; may be given "
+    "more than once.",
 )
 @click.option(
-    "--show-positions", is_flag=True, help="Say where images were taken, also in their files."
+    "--show-positions",
+    is_flag=True,
+    help="Show where photos were taken, and keep the positions in files that are sent.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @model_options
@@ -72,10 +81,10 @@ def serve(
     model_sha256: str | None,
     wait: float,
 ) -> None:
-    """Serve a gallery to browsers and programs: a page, and the API under it.
+    """Serve a gallery to browsers and programs: a web page and an HTTP API.
 
-    Only this machine reaches it unless --host names another address, which needs a token. Ctrl-C or
-    SIGTERM ends it when what is under way is done.
+    Only this machine can connect, unless --host names another address, which requires a token.
+    Ctrl-C or SIGTERM stops the server after the requests in progress.
     """
     try:
         from glocal.web.server import bind
@@ -83,16 +92,16 @@ def serve(
         from glocal.web.settings import LOOPBACK, Settings
     except ImportError as error:
         raise MissingExtraError(
-            f"glocal serve needs packages that are not installed ({error.name}): "
-            "pip install 'glocal[serve]'"
+            f"glocal serve needs the package {error.name}, which is not installed; "
+            "run: pip install 'glocal[serve]'"
         ) from error
     from glocal.gallery import Gallery
 
     token = _token(token_file)
     if token is None and (host not in LOOPBACK or hosts):
         raise click.UsageError(
-            f"whoever reaches {hosts[0] if hosts else host} would reach the gallery: set a token, "
-            "e.g. --token-file FILE after: "
+            f"anyone who can connect to {hosts[0] if hosts else host} could use the gallery; set a "
+            "token with --token-file FILE, and make one with: "
             'python3 -c "import secrets; print(secrets.token_urlsafe(32))" > FILE'
         )
     settings = Settings(
@@ -110,7 +119,7 @@ def serve(
     address = f"http://{shown}:{bound.getsockname()[1]}/"
 
     def ready() -> None:
-        click.echo(f"serving {opened.folder} at {address} (Ctrl-C ends it)", err=True)
+        click.echo(f"serving {opened.folder} at {address} (press Ctrl-C to stop)", err=True)
         if open_page:
             webbrowser.open(address)
 
@@ -122,7 +131,7 @@ def serve(
 
 
 def _token(file: Path | None) -> str | None:
-    """The token of a file or of the environment, or `None`."""
+    """The token in the file or else in the environment, or `None`."""
     if file is None:
         token = os.environ.pop("GLOCAL_TOKEN", "").strip()
         origin = "GLOCAL_TOKEN"
@@ -132,11 +141,13 @@ def _token(file: Path | None) -> str | None:
         origin = str(file)
         try:
             token = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise GlocalError(f"the token file {file} cannot be read: {error}") from error
+        except OSError as error:
+            raise GlocalError(f"the token file {file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise GlocalError(f"the token file {file} is not text; write a token to it") from error
     if len(token) < _LEAST_TOKEN or not token.isascii() or any(c.isspace() for c in token):
         raise GlocalError(
-            f"the token of {origin} can be guessed or sent badly: it needs {_LEAST_TOKEN} or more "
-            "letters, digits and signs of ASCII, without blanks"
+            f"the token in {origin} is too short or has characters that HTTP cannot carry; use "
+            f"{_LEAST_TOKEN} or more ASCII letters, digits and punctuation marks, without spaces"
         )
     return token

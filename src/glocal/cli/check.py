@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import Bar, print_json, readable_bytes
+from glocal.cli.output import Bar, counted, print_json, readable_bytes
 from glocal.gallery import Gallery, Health, default_folder
 from glocal.gallery.layout import RESERVE
 from glocal.gallery.rescue import set_aside_damaged
@@ -16,8 +16,8 @@ from glocal.gallery.rescue import set_aside_damaged
 @click.command()
 @gallery_option
 @json_option
-@click.option("--repair", is_flag=True, help="Mend what can be mended, then check again.")
-@click.option("--full", is_flag=True, help="Search every image by itself, not a sample of 1000.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired, then check.")
+@click.option("--full", is_flag=True, help="Search for every photo, not for a sample of 1000.")
 @wait_option
 @click.pass_context
 def check(
@@ -28,10 +28,11 @@ def check(
     full: bool,
     wait: float,
 ) -> None:
-    """Say whether a gallery is sound.
+    """Check a gallery for damage.
 
-    Every image must find itself, the graph index must agree with exact search, catalogue and
-    vectors must agree with each other, and the files must be there as they were indexed.
+    Each photo has to be found by its own vector, the graph index has to agree with an exact
+    search, and catalogue and vectors have to agree with each other. Files that are missing or
+    have changed since they were indexed are counted, but are not damage.
     """
     sample = None if full else 1000
     if repair:
@@ -46,33 +47,35 @@ def check(
                 bar.close()
             if not as_json:
                 click.echo(
-                    f"repaired: {report.added + report.updated} files read again, "
-                    f"{report.removed} forgotten, {len(report.failed)} skipped"
+                    f"repaired: {counted(report.added + report.updated, 'file')} read again, "
+                    f"{report.removed} removed from the gallery, {len(report.failed)} skipped"
                 )
         health = opened.check(sample=sample)
     if as_json:
         value = {name: getattr(health, name) for name in health.__slots__}
         print_json(value | {"sound": health.sound, "faults": health.faults()}, indent=2)
     else:
-        _tell(health)
+        _show(health)
     if not health.sound:
         ctx.exit(1)
 
 
-def _tell(health: Health) -> None:
+def _show(health: Health) -> None:
     found = health.tried - len(health.not_found)
-    click.echo(f"{found} of {health.tried} images tried find themselves")
+    click.echo(f"{found} of {counted(health.tried, 'photo')} searched for were found")
     if health.recall is None:
         click.echo("no graph index yet: every search is exact")
     else:
-        click.echo(f"the graph index finds {health.recall:.2%} of the exact ten nearest")
+        click.echo(f"the graph index finds {health.recall:.2%} of the ten nearest photos")
     if health.missing_files or health.changed_files:
         click.echo(
-            f"{len(health.missing_files)} files are gone and {len(health.changed_files)} have "
-            "changed since; glocal index brings the gallery up to date"
+            f"{counted(len(health.missing_files), 'file')} missing and {len(health.changed_files)} "
+            "changed since they were indexed; to bring the gallery up to date, run: glocal index"
         )
-    short = "" if health.bytes_free >= RESERVE else ": too little to index anything more"
+    short = "" if health.bytes_free >= RESERVE else ": too little to index more photos"
     click.echo(f"{readable_bytes(health.bytes_free)} free on the disk{short}")
     for fault in health.faults():
-        click.echo(f"fault: {fault}")
-    click.echo("sound" if health.sound else "not sound; run: glocal check --repair")
+        click.echo(f"damage: {fault}")
+    click.echo(
+        "the gallery is sound" if health.sound else "to repair it, run: glocal check --repair"
+    )

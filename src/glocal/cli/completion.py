@@ -10,11 +10,11 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script of a SHELL.
+    """Print the completion script for a SHELL.
 
-    For bash, put this into ~/.bashrc: eval "$(glocal completion bash)"
+    For bash, add this line to ~/.bashrc: eval "$(glocal completion bash)"
     """
     kind = get_completion_class(shell)
     if kind is None:
-        raise click.UsageError(f"no completion for {shell}")
+        raise click.UsageError(f"there is no completion for {shell}; use bash, zsh or fish")
     click.echo(kind(ctx.find_root().command, {}, "glocal", "_GLOCAL_COMPLETE").source())

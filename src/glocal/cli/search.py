@@ -16,7 +16,7 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import print_json, short_path
+from glocal.cli.output import check_folder, print_json, short_path
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
@@ -34,7 +34,9 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
         try:
             x, y, width, height = (float(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not four numbers such as 10,20,300,200", param, ctx)
+            self.fail(
+                f"{value!r} is not four numbers; give X,Y,W,H such as 10,20,300,200", param, ctx
+            )
         return x, y, width, height
 
 
@@ -48,7 +50,7 @@ def _rerankings() -> str:
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, metavar="PHOTO...")
 @gallery_option
 @click.option(
     "-n",
@@ -56,20 +58,22 @@ def _rerankings() -> str:
     type=click.IntRange(1, 10_000),
     default=10,
     show_default=True,
-    help="How many photos to show for each query.",
+    metavar="N",
+    help="Number of photos to find for each query.",
 )
 @click.option(
     "--region",
     type=_Region(),
-    help="Search for this part of the upright photo: pixels, or fractions if all are at most 1.",
+    help="Search for this region of the upright query photo, in pixels, or in fractions if all "
+    "numbers are at most 1.",
 )
-@click.option("--like", multiple=True, metavar="IMAGE", help="Another positive example.")
-@click.option("--unlike", multiple=True, metavar="IMAGE", help="A negative example.")
+@click.option("--like", multiple=True, metavar="PHOTO", help="Find photos like this one too.")
+@click.option("--unlike", multiple=True, metavar="PHOTO", help="Find photos unlike this one.")
 @click.option(
     "--where",
     metavar="EXPR",
-    help="Only photos that meet a condition on folder, camera, taken, width, height, bytes or "
-    'place, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
+    help="Find only photos that meet a condition on folder, camera, taken, width, height, bytes or "
+    'position, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
 )
 @click.option("--exact", is_flag=True, help="Compare with every photo, without the graph index.")
 @click.option(
@@ -84,12 +88,13 @@ def _rerankings() -> str:
     "--verify/--no-verify",
     default=True,
     show_default=True,
-    help="Verify by geometry that the best 50 show the same thing.",
+    help="Verify the geometry of the best 50 hits: do they show the same thing?",
 )
 @click.option(
     "--small-objects",
     is_flag=True,
-    help="Compare all local features of every photo, to find objects that are small; slower.",
+    help="Compare the local features of every photo, to find objects that are small in large "
+    "photos; slower.",
 )
 @json_option
 @click.option(
@@ -123,7 +128,13 @@ def search(
     max_pixels: int,
     wait: float,
 ) -> None:
-    """Find the same thing as in each IMAGE (- reads one from standard input)."""
+    """Find the photos that show the same thing as each query PHOTO (- is standard input).
+
+    --like and --unlike add positive and negative examples and may be given more than once. With
+    --json, each query prints one line.
+    """
+    if html is not None:
+        check_folder(html)
     results = []
     failed = False
     with Gallery(
@@ -168,7 +179,7 @@ def search(
             else:
                 _show(result, titled=len(images) > 1)
         if html is not None:
-            # What is explained is whole images, not a region of one.
+            # Explanations are drawn for whole images, not for a region.
             _write_sheet(results, html, opened.encoder if region is None else None)
             click.echo(f"wrote {html}", err=True)
     if failed:
@@ -176,17 +187,17 @@ def search(
 
 
 def _show(result: SearchResult, *, titled: bool) -> None:
-    """A table for people: paths last, since they are long, and relative where that is shorter."""
+    """Print a table with the paths last, since they are long."""
     if titled:
         click.echo(f"{result.query}")
     if not result.hits:
         click.echo("  no photos found")
     for hit in result.hits:
         verdict = hit.evidence.verdict.label if hit.evidence else ""
-        agree = f"{hit.evidence.inliers} agree" if hit.evidence and hit.evidence.inliers else ""
+        inliers = f"{hit.evidence.inliers} inliers" if hit.evidence and hit.evidence.inliers else ""
         more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
         path = short_path(hit.path)
-        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{agree:>10}  {path}{more}")
+        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)

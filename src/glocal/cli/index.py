@@ -26,11 +26,13 @@ from glocal.images import Limits
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @gallery_option
 @json_option
-@click.option("--watch", is_flag=True, help="Go on as files come and go, until Ctrl-C.")
+@click.option(
+    "--watch", is_flag=True, help="Keep running and follow changes to the files, until Ctrl-C."
+)
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Also read images again that have no local features, or all with another --detector.",
+    help="Also find local features for photos that have none; with another --detector, for all.",
 )
 @click.option(
     "--detector",
@@ -42,7 +44,7 @@ from glocal.images import Limits
     ),
     metavar="NAME",
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 when a file had to be skipped.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
 @limit_options
 @wait_option
@@ -62,13 +64,14 @@ def index(
     max_pixels: int,
     wait: float,
 ) -> None:
-    """Bring a gallery up to date with the images below each PATH.
+    """Add photos to the gallery, or bring it up to date. Each PATH is a folder or a file.
 
-    New images are added, changed ones read again, those that are gone forgotten, all others left
-    alone. Without a PATH, all that was ever indexed is looked at again. A PATH that is not there,
-    such as an unplugged disk, is reported, and what the gallery knows of it is kept.
+    New photos are added, changed ones are read again, and photos whose files are gone are removed
+    from the gallery. Files that have not changed are not read again. Without a PATH, everything
+    that was ever indexed is checked. If a PATH is missing, such as an unplugged disk, it is
+    reported and the gallery keeps its photos.
 
-    Ctrl-C at any moment is fine: the next run goes on.
+    You can stop with Ctrl-C at any time; the next run continues.
     """
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     with Gallery(
@@ -87,17 +90,17 @@ def index(
             report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
         finally:
             bar.close()
-        _tell(report, opened, as_json)
+        _print_report(report, opened, as_json)
         if watch:
             _watch(opened, as_json)
     if report.unreachable or (strict and report.failed):
         ctx.exit(1)
 
 
-def _tell(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
+def _print_report(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
     if as_json:
         value = asdict(report)
-        del value["unreachable"]  # they are among the failed, with their reason
+        del value["unreachable"]  # also in `failed`, with the reason
         value["seconds"] = round(report.seconds, 3)
         value["images_per_second"] = round(report.images_per_second, 1)
         print_json(value)
@@ -105,20 +108,20 @@ def _tell(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
     click.echo(
         f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
         f"{report.removed} removed, {len(report.failed)} skipped "
-        f"in {report.seconds:.1f} s ({report.images_per_second:.0f} images/s): {gallery.folder}"
+        f"in {report.seconds:.1f} s ({report.images_per_second:.0f} photos/s): {gallery.folder}"
     )
     for failure in report.failed:
         click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
 
 
 def _watch(gallery: Gallery, as_json: bool) -> None:
-    """Follow the gallery's roots until Ctrl-C."""
+    """Follow changes in the folders that were added, until Ctrl-C."""
     from watchfiles import watch  # only for --watch
 
     roots = [root for root in gallery.info().roots if root.exists()]
     if not as_json:
-        click.echo(f"watching {', '.join(map(str, roots))}; Ctrl-C ends it", err=True)
-    told = watch(
+        click.echo(f"watching {', '.join(map(str, roots))}; press Ctrl-C to stop", err=True)
+    batches = watch(
         *roots,
         watch_filter=None,
         raise_interrupt=True,
@@ -128,16 +131,16 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
     )
     watching = False
     try:
-        for changes in told:
+        for changes in batches:
             if not watching:
-                report = gallery.refresh()  # what changed before it began is in no notice
+                report = gallery.refresh()  # finds what changed before watching began
             elif changes:
                 report = gallery.update(sorted({Path(path) for _, path in changes}))
             else:
                 continue
             if report.added or report.updated or report.removed or (watching and report.failed):
-                _tell(report, gallery, as_json)
+                _print_report(report, gallery, as_json)
                 sys.stdout.flush()
             watching = True
     except KeyboardInterrupt:
-        pass  # the way to end it
+        pass  # the documented way to stop

@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from glocal.cli.options import PartOption, json_option, limit_options, model_options
-from glocal.cli.output import print_json
+from glocal.cli.output import check_folder, print_json
 from glocal.errors import GlocalError, ImageError
 from glocal.images import Limits
 from glocal.registry import parts
@@ -49,7 +49,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE",
-    help="The image to write, .png or .svg.",
+    help="The figure to write, as .png or .svg.",
 )
 @click.option(
     "--kind",
@@ -83,7 +83,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     "--gallery",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Explain with the model of this gallery.",
+    help="Use the model of this gallery.",
 )
 @json_option
 @model_options
@@ -103,9 +103,10 @@ def explain(
     max_bytes: int,
     max_pixels: int,
 ) -> None:
-    """Draw why HIT is like QUERY, as PNG or SVG (- reads the query from standard input).
+    """Draw why each HIT matches QUERY (- is standard input), as PNG or SVG.
 
-    The model is the bundled one, unless --model or --gallery names another.
+    QUERY and HIT are photo files, indexed or not. The default model is used unless --model or
+    --gallery names another.
     """
     # Imported late, so that --help starts in 0.04 s.
     from glocal.encoders import DEFAULT_MODEL, load_encoder
@@ -113,6 +114,7 @@ def explain(
     from glocal.explain.figure import check_ending
 
     check_ending(output)
+    check_folder(output)
     if model is None and gallery is not None:
         model = _model_of(gallery)
     try:
