@@ -3,7 +3,7 @@
 from glocal.gallery.duplicates import Duplicate, DuplicateGroup
 from glocal.gallery.gallery import Gallery, default_folder
 from glocal.gallery.health import Health
-from glocal.gallery.indexing import Progress
+from glocal.gallery.progress import Progress
 from glocal.gallery.results import Failure, GalleryInfo, Hit, IndexReport, SearchResult
 
 __all__ = [

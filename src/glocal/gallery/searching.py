@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from glocal.encoders import QUERY_SCALES, Encoder, LocalFeatures
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.conditions import Condition, for_some_copy
-from glocal.gallery.indexing import content_id
+from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
+from glocal.gallery.describing import content_id
 from glocal.gallery.layout import ModelId
 from glocal.gallery.records import Match
 from glocal.gallery.results import Hit, SearchResult
@@ -217,7 +217,8 @@ class Searcher:
                 return set(ids)
             folders = self.catalog.folders_of(ids)
             contents = self.catalog.contents(folders)
-            return {i for i, c in contents.items() if relaxed.matches(c.attributes(folders[i]))}
+            images = Columns.of([c.attributes(folders[i]) for i, c in contents.items()])
+            return {i for i, met in zip(contents, meets(relaxed, images), strict=True) if met}
 
         best = look.find_small_objects(image, wanted, allowed)
         inside = self._inside(where, self.catalog.files_of(match.id for match in best))
@@ -264,7 +265,7 @@ class Searcher:
                 for folder, path in copies
                 if where is None
                 or i not in contents
-                or where.matches(contents[i].attributes(self.catalog.lineage(folder)))
+                or matches(where, contents[i].attributes(self.catalog.lineage(folder)))
             ]
         return inside
 

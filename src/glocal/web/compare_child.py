@@ -33,11 +33,10 @@ def main() -> None:
     lower_priority(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     try:
-        with Gallery(folder, create=False, timeout=_WAIT, limits=limits, serve=False) as gallery:
+        with Gallery(folder, create=False, timeout=_WAIT, limits=limits) as gallery:
             groups = gallery.duplicates(level, Teller("stage", "done", "total"))
-            with contextlib.closing(Browser(gallery.catalog_file)) as browser:
-                for value in told(groups, browser):
-                    tell({"group": value})
+            for value in told(groups, gallery.browse()):
+                tell({"group": value})
     except GlocalError as error:
         tell({"error": str(error)})
         sys.exit(1)

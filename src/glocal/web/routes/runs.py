@@ -14,7 +14,7 @@ from fastapi import Path as InPath
 from starlette.responses import StreamingResponse
 
 from glocal.errors import GlocalError
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.images.formats import detect
 from glocal.web import schemas
 from glocal.web.bounds import while_there

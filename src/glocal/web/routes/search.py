@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from glocal.errors import QueryError
 from glocal.gallery import SearchResult
 from glocal.gallery.conditions import Condition
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.gallery.results import plain
 from glocal.ranking.evidence import Verdict
 from glocal.web.bounds import while_there
