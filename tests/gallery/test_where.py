@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy_store import matches
 
 from glocal.errors import QueryError
 from glocal.gallery.conditions import (

@@ -100,7 +100,7 @@ class Gallery:
         self._changes = Changes(self._context, self._models)
         self._detector = detector
         self._closed = False
-        if not self._catalog.read_only:
+        if not (self._catalog.read_only or self._layout.migrated):
             store.sweep()
 
     def __enter__(self) -> Gallery:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,13 @@ class Layout:
         folder: of the gallery.
         model: that made its vectors.
         substitute: the file of another model of the same space, which is to be used instead.
+        migrated: whether this opening has migrated it from an older format.
     """
 
     folder: Path
     model: ModelId
     substitute: Path | None = None
+    migrated: bool = False
 
     @property
     def catalog(self) -> Path:
@@ -155,13 +157,14 @@ def open_layout(
             )
         _create(folder, model, sha256, timeout)
     stored = read_description(folder)
-    if stored["format"] == 1:
+    migrated = stored["format"] == 1
+    if migrated:
         from glocal.gallery.migration import migrate  # for old galleries only
 
         migrate(folder, timeout)
         stored = read_description(folder)
     try:
-        layout = Layout(folder, ModelId(**stored["model"]))
+        layout = Layout(folder, ModelId(**stored["model"]), migrated=migrated)
     except (KeyError, TypeError) as error:
         raise _unreadable(folder, error) from error
     if model is None:
@@ -174,7 +177,7 @@ def open_layout(
     other = ModelId.of(path)
     if (other.space, other.dim) != (layout.model.space, layout.model.dim):
         raise _mismatch(layout, model, other.sha256)
-    return Layout(folder, layout.model, path)
+    return replace(layout, substitute=path)
 
 
 def _mismatch(layout: Layout, name: str, sha256: str) -> ModelMismatchError:
