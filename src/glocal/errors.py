@@ -47,6 +47,10 @@ class GalleryLockedError(GalleryError, BlockingIOError):
     """Another process holds what is needed; the text says which."""
 
 
+class StoreUnavailableError(GalleryError, ConnectionError):
+    """A store that lies elsewhere does not answer; try again when it is back."""
+
+
 class GalleryDamagedError(GalleryError):
     """The gallery's files contradict each other; the text says how to repair them."""
 

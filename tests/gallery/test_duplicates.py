@@ -29,8 +29,8 @@ from glocal.gallery.duplicates import (
     preference,
     replaces,
 )
-from glocal.gallery.progress import quiet
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.progress import quiet
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
 from glocal.ranking.alignment import COPY_FROM, LEAST_EXCESS, align

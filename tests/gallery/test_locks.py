@@ -29,8 +29,9 @@ def test_one_process_holds_it_until_it_ends_however_it_ends(tmp_path: Path) -> N
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(GalleryLockedError, match="the thing is in use"), locked(
-            path, "the thing", 0.05
+        with (
+            pytest.raises(GalleryLockedError, match="the thing is in use"),
+            locked(path, "the thing", 0.05),
         ):
             pass
     finally:

@@ -158,7 +158,7 @@ def look(folders: list[Path], query: Path) -> list[str]:
 
 
 def test_damage_to_any_file_never_ends_the_process(broken: Path) -> None:
-    """Each file of the gallery is cut to half, then overwritten: an answer or an error, no crash."""
+    """Each file is cut to half, then overwritten: an answer or an error, no crash."""
     # Copies without the zeros at their ends, of which nearly all of the bytes consist.
     sizes = {p.relative_to(broken): p.stat().st_size for p in broken.rglob("*") if p.is_file()}
     whole = {name: (broken / name).read_bytes().rstrip(b"\0") for name in sizes}

@@ -38,12 +38,15 @@ from glocal.gallery.stores.graph import GraphFile
 DIM = 8
 ROUNDING = 2e-3  # float16
 
+
 @contextlib.contextmanager
 def opened(folder: Path, dim: int = DIM) -> Iterator[FlatStore]:
     """The store of a folder, with a catalogue of its own."""
-    with contextlib.closing(Database(folder / "catalog.sqlite", SCHEMA)) as database:
-        with contextlib.closing(FlatStore(folder / "v", dim, RowTable(database, "space"))) as store:
-            yield store
+    with (
+        contextlib.closing(Database(folder / "catalog.sqlite", SCHEMA)) as database,
+        contextlib.closing(FlatStore(folder / "v", dim, RowTable(database, "space"))) as store,
+    ):
+        yield store
 
 
 def unit(seed: int) -> np.ndarray:

@@ -224,7 +224,7 @@ class Browser:
             found = db.execute(
                 "SELECT r.row, p.path, f.name FROM folders p CROSS JOIN files f ON f.folder = p.id "
                 "CROSS JOIN rows r ON r.space = ? AND r.content = f.content "
-                f"WHERE 1 {later} ORDER BY p.path, f.name",  # noqa: S608
+                f"WHERE 1 {later} ORDER BY p.path, f.name",
                 (self._rows.space, *(last or ())),
             )
             while page := found.fetchmany(_FEW):
@@ -234,9 +234,7 @@ class Browser:
 
     # Conditions, which are about files where they lie
 
-    def _meeting(
-        self, where: Condition | None
-    ) -> tuple[View, Columns, NDArray[np.bool_]]:
+    def _meeting(self, where: Condition | None) -> tuple[View, Columns, NDArray[np.bool_]]:
         """The images, and which of them have a file that meets a condition."""
         while (columns := self._rows.columns(view := self._rows.view())) is None:
             pass

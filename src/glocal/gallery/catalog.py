@@ -311,7 +311,8 @@ class Catalog(Database):
             ],
         )
         self.writer.executemany(
-            "INSERT OR REPLACE INTO local_features VALUES (?, ?)", [(i.bytes, data) for i, data in parts]
+            "INSERT OR REPLACE INTO local_features VALUES (?, ?)",
+            [(i.bytes, data) for i, data in parts],
         )
 
     def contents(self, ids: Iterable[UUID]) -> dict[UUID, Content]:
@@ -377,7 +378,11 @@ class Catalog(Database):
     def drop_contents(self, ids: Iterable[UUID]) -> None:
         """Remove contents, and the files that hold them; inside `change`."""
         keys = [(i.bytes,) for i in ids]
-        for table, column in (("files", "content"), ("local_features", "content"), ("contents", "id")):
+        for table, column in (
+            ("files", "content"),
+            ("local_features", "content"),
+            ("contents", "id"),
+        ):
             self.writer.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608
 
     def cameras_like(self, text: str) -> tuple[str, ...]:

@@ -130,13 +130,15 @@ def meets(condition: Condition, images: Columns) -> NDArray[np.bool_]:
     match condition:
         case InFolder(folders):
             apart = set(folders).isdisjoint
-            return _keyed(images.folders, (k for k, f in images.folder_sets.items() if not apart(f)))
+            return _keyed(
+                images.folders, (k for k, f in images.folder_sets.items() if not apart(f))
+            )
         case CameraIn(cameras):
             return _keyed(images.camera, (k for k, c in images.cameras.items() if c in cameras))
         case Between(field, low, high):
             values = getattr(images, field)
-            least = -np.inf if low is None else low
-            return (values >= least) if high is None else (values >= least) & (values < high)
+            found: NDArray[np.bool_] = values >= (-np.inf if low is None else low)
+            return found if high is None else found & (values < high)
         case Near():
             return _near(condition, images)
         case NotThis(part):

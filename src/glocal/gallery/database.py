@@ -143,9 +143,12 @@ class Database:
             except BaseException:
                 db.close()
                 raise
-            self._idle.append(db)
-            if self._closed:
-                self.close()
+            self._give_back(db)
+
+    def _give_back(self, db: sqlite3.Connection) -> None:
+        self._idle.append(db)
+        if self._closed:  # meanwhile
+            self.close()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one query."""

@@ -36,7 +36,7 @@ from glocal.gallery.stores.files import replace_file, sync, sync_folder
 
 FORMAT = 2
 
-STORE = {"kind": "flat", "version": 1}
+STORE: dict[str, Any] = {"kind": "flat", "version": 1}
 """What keeps the vectors, and the version of its files."""
 
 RESERVE = 256 * 2**20

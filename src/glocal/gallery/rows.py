@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -43,6 +44,8 @@ CREATE TABLE IF NOT EXISTS graphs (
     name TEXT NOT NULL, bytes INTEGER NOT NULL, modified INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+T = TypeVar("T", bound=np.generic)
 
 BLOCK = 512
 """Rows in a block: 32 kB, of which the last one is written again with every batch."""
@@ -172,7 +175,8 @@ class RowTable:
                     at = number * BLOCK
                     self._seen.ids[at : at + BLOCK] = _ids(blob)
                 ids = self._seen.ids[: extent.rows]
-                self._view = View(extent, ids, ids.view(np.uint64).any(axis=1))
+                live = np.asarray(ids.view(np.uint64).any(axis=1), np.bool_)
+                self._view = View(extent, ids, live)
             return self._view
 
     def columns(self, view: View) -> Columns | None:
@@ -353,9 +357,7 @@ class RowTable:
                 "SELECT ids, facts, checksum FROM blocks WHERE space = ? AND number = ?",
                 (self.space, number),
             ):
-                block = _Block(
-                    _ids(ids).copy(), np.frombuffer(facts, _FACTS)[0].copy(), checksum
-                )
+                block = _Block(_ids(ids).copy(), np.frombuffer(facts, _FACTS)[0].copy(), checksum)
                 blocks[number] = block
         if not blocks:
             yield lambda _: _empty()
@@ -390,7 +392,7 @@ def _ids(blob: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(blob, np.uint8).reshape(BLOCK, _ID_BYTES)
 
 
-def _grown(values: NDArray[np.generic], size: int) -> NDArray[np.generic]:
+def _grown(values: NDArray[T], size: int) -> NDArray[T]:
     larger = np.zeros((size, *values.shape[1:]), values.dtype)
     larger[: len(values)] = values
     return larger

@@ -6,7 +6,6 @@ keep their share of the machine, and that it can be ended at any moment: it chan
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading

@@ -34,10 +34,10 @@ from numpy.typing import NDArray
 from glocal.errors import GalleryDamagedError
 from glocal.gallery.conditions import Condition, meets
 from glocal.gallery.records import Match, Record, StoreStatus
+from glocal.gallery.rows import BLOCK, Extent, RowTable, View
 from glocal.gallery.stores import scan
 from glocal.gallery.stores.files import explained, sync, sync_folder, write_at
 from glocal.gallery.stores.graph import Graph, GraphFile
-from glocal.gallery.rows import BLOCK, Extent, RowTable, View
 
 GRAPH_FROM = 20_000
 """Rows from which a graph pays: below, comparing all of them takes two milliseconds."""
@@ -180,7 +180,7 @@ class FlatStore:
 
         `None` where comparing all allowed rows costs less, or too few of those found are allowed.
         """
-        count = np.count_nonzero(allowed)
+        count = int(np.count_nonzero(allowed))
         ask = 16 + int(1.5 * limit * len(allowed) / max(count, 1))
         graph = self._graph(extent) if _WALK * ask < count else None
         if graph is None:

@@ -88,9 +88,9 @@ class GraphFile:
             found = path.stat()
             if found.st_size != self.bytes:
                 return False
-            return (
-                not thoroughly and found.st_mtime_ns == self.modified
-            ) or checksum(path) == self.checksum
+            return (not thoroughly and found.st_mtime_ns == self.modified) or checksum(
+                path
+            ) == self.checksum
         except OSError:
             return False
 
@@ -129,7 +129,7 @@ class Graph:
         except IndexError:
             index = self._mapped()
         try:
-            index.expansion_search = max(EXPANSION, count)
+            index.expansion_search = max(EXPANSION, count)  # type: ignore[misc]
             return np.sort(index.search(vector, count, threads=1).keys.astype(np.int64))
         finally:
             self._idle.append(index)

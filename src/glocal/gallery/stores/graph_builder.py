@@ -15,10 +15,10 @@ import numpy as np
 
 from glocal.gallery.ahead import worker_count
 from glocal.gallery.database import Database
+from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores.files import explained, sync, sync_folder
 from glocal.gallery.stores.flat import FlatStore, maintenance_lock
 from glocal.gallery.stores.graph import GraphFile, checksum, new_index
-from glocal.gallery.rows import SCHEMA, RowTable
 
 _SLICE = 5_000  # rows in memory at once
 
