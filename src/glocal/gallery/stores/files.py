@@ -32,7 +32,7 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
     """
     with explained(path):
         new = not path.exists()
-        with path.open("wb" if new else "r+b") as file:
+        with path.open("wb" if new else "r+b", buffering=0) as file:
             file.seek(offset)
             file.write(data)
             sync(file.fileno())
