@@ -24,7 +24,9 @@ from glocal.gallery import Gallery, batches, layout
 from glocal.gallery.database import Database
 from glocal.gallery.stores import files, flat, graph_builder
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds names of open files in /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="finds names of open files in /proc"
+)
 
 SQLITE = ("catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm")
 
