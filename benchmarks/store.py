@@ -2,13 +2,13 @@
 
     python benchmarks/store.py [--count 100000] [--old PATH] [--work DIR] [--quick]
 
-``--old`` names a clone of the project whose store is to be measured beside this one's, each in a
-process of its own, in turns of the whole list. Printed for both: seconds to write the vectors, to build
-the graph, to open the store for a first search, and to add 1 % to a built graph; milliseconds of
-exact and of graph searches and of searches under ten conditions from narrow to wide (10 and 200
-results); recall@10; bytes of disk a vector; memory of a reader; and searches a second by 1, 2 and 4
-threads and processes. Milliseconds are medians; processor time stands beside them, since other work on
-the machine does not change it. The vectors are made (see ``synthetic.py``).
+``--old`` names a clone of the project whose store is measured in the same way, after this one's.
+Printed for both: seconds to write the vectors, to build the graph, to open the store for a first
+search, and to add 1 % to a built graph; milliseconds of exact and of graph searches and of searches
+under ten conditions from narrow to wide (10 and 200 results); recall@10; bytes of disk a vector;
+memory of a reader; and searches a second by 1, 2 and 4 threads and processes. Milliseconds are
+medians; processor time stands beside them, since other work on the machine does not change it. The
+vectors are made (see ``synthetic.py``).
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ def open_store(folder: Path) -> Any:
         from glocal.gallery.rows import SCHEMA, RowTable
         from glocal.gallery.stores.flat import FlatStore
     except ImportError:
-        from glocal.gallery.locks import NamedLock
         from glocal.gallery.stores.edge import EdgeStore
         from glocal.gallery.stores.shared import SharedStore
+
+        from glocal.gallery.locks import NamedLock
 
         lock = NamedLock(folder / "lock", "the store")
         return SharedStore(lock, lambda: EdgeStore(folder / "v", DIM))

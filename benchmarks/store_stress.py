@@ -2,10 +2,10 @@
 
     python benchmarks/store_stress.py [--seconds 600] [--kills 1000] [--readers 4] [--writers 2]
 
-Processes add, change and remove vectors (each writer its own ids), search, and build graphs, all in one
-folder, while any of them is ended by SIGKILL at random moments and started again. A writer notes
-in a file of its own, synced, what was acknowledged; after a kill the next one compares that with what is
-there. A reader compares each search with an exact one computed from what is committed. At the
+Processes add, change and remove vectors (each writer its own ids), search, and build graphs, all in
+one folder, while any of them is ended by SIGKILL at random moments and started again. A writer
+notes in a file of its own what was acknowledged; after a kill the next one compares that with what
+is there. A reader compares each search with an exact one computed from what is committed. At the
 end the store is checked whole. Printed: what was done, and every contradiction; none is the aim.
 """
 

@@ -19,7 +19,8 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.layout import open_layout
 from glocal.gallery.results import SearchResult
 from glocal.gallery.searching import Question, Searcher
-from glocal.gallery.rows import RowTable
+from glocal.gallery.database import Database
+from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
 from glocal.images import Limits
@@ -78,11 +79,25 @@ class VectorSearch:
         """The time of one search."""
         return self.search(vector, **how).timings_ms["search"]
 
-    def recall_at_10(
+    def open_store(folder: Path, dim: int) -> FlatStore:
+    """A store with a catalogue of its own, to be filled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = Database(folder / "catalog.sqlite", SCHEMA)
+    return FlatStore(folder / "vectors", dim, RowTable(database, "space"))
+
+
+def recall_at_10(
         self, queries: Vectors, *, where: Condition | None = None
     ) -> tuple[float, float]:
         """Recall against the exact scan; see `recall_at_10`."""
         return recall_at_10(self.store, queries, where)
+
+
+def open_store(folder: Path, dim: int) -> FlatStore:
+    """A store with a catalogue of its own, to be filled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = Database(folder / "catalog.sqlite", SCHEMA)
+    return FlatStore(folder / "vectors", dim, RowTable(database, "space"))
 
 
 def recall_at_10(

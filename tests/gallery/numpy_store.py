@@ -23,7 +23,7 @@ from glocal.gallery.conditions import (
 from glocal.gallery.records import Attributes, Match, Record, StoreStatus
 
 
-def matches(condition: Condition, image: Attributes) -> bool:
+def matches(condition: Condition, image: Attributes) -> bool:  # noqa: PLR0911
     """What a condition means, for one image, in plain Python."""
     match condition:
         case InFolder(folders):

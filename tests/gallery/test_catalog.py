@@ -55,7 +55,7 @@ def test_folders_and_files_agree_with_paths(
     def path_of(parts: list[bytes]) -> Path:
         return Path("/", *(part.decode("utf-8", "surrogateescape") for part in parts))
 
-    with TemporaryDirectory() as name, closing(Catalog(Path(name) / "c.sqlite")) as catalog:
+    with TemporaryDirectory() as place, closing(Catalog(Path(place) / "c.sqlite")) as catalog:
         files: dict[tuple[Path, bytes], int] = {}
         for folder, name, content in rows:
             put(catalog, path_of(folder), name, content)

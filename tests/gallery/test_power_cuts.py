@@ -1,8 +1,8 @@
 """What a power cut can leave: a run is recorded, and the disk rebuilt as of every sync point.
 
-After a cut the disk has of each file what was synced, and of each folder the names that were; what was
-written since is there, or not, or in part. The catalogue is as of its last commit, which SQLite has
-synced (``synchronous=FULL``).
+After a cut the disk has of each file what was synced, and of each folder the names that were; what
+was written since is there, or not, or in part. The catalogue is as of its last commit, which SQLite
+has synced (``synchronous=FULL``).
 """
 
 from __future__ import annotations

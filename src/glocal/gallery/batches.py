@@ -1,8 +1,8 @@
 """Writing to a gallery in batches that are whole or absent, whoever else writes at the same time.
 
-A batch is one transaction of the catalogue, in which the store takes part. Everything that it depends
-on is looked up inside, so that two runs over the same folder, or a removal between two batches, cannot
-double or lose anything.
+A batch is one transaction of the catalogue, in which the store takes part. Everything that it
+depends on is looked up inside, so that two runs over the same folder, or a removal between two
+batches, cannot double or lose anything.
 """
 
 from __future__ import annotations

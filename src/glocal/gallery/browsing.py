@@ -117,8 +117,10 @@ class Browser:
         for path in paths:
             folder = self._catalog.find_folder(path.parent)
             if folder is not None:
-                state = self._catalog.files_named(folder, [os.fsencode(path.name)])
-                found |= {path: file.content for file in state.values() if file.content}
+                states = self._catalog.files_named(folder, [os.fsencode(path.name)])
+                for state in states.values():
+                    if state.content is not None:
+                        found[path] = state.content
         return found
 
     def copies(self, limit: int, after: UUID | None = None) -> list[UUID]:
@@ -221,12 +223,12 @@ class Browser:
         """Go through the files in order, and yield those that are the first of an image."""
         later = "" if last is None else "AND (p.path, f.name) > (?, ?)"
         with self._catalog.snapshot() as db:
-            found = db.execute(
+            sql = (  # what is put into it is ours
                 "SELECT r.row, p.path, f.name FROM folders p CROSS JOIN files f ON f.folder = p.id "
                 "CROSS JOIN rows r ON r.space = ? AND r.content = f.content "
-                f"WHERE 1 {later} ORDER BY p.path, f.name",
-                (self._rows.space, *(last or ())),
+                f"WHERE 1 {later} ORDER BY p.path, f.name"
             )
+            found = db.execute(sql, (self._rows.space, *(last or ())))
             while page := found.fetchmany(_FEW):
                 here = [(view.id(r), (p, n)) for r, p, n in page if r < len(met) and met[r]]
                 files = self._files([i for i, _ in here], where)

@@ -1,8 +1,8 @@
 """The catalogue: which file has which content, and what is known of each content.
 
-An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it. What
-belongs together (the rows of a batch, the files that hold them, the store's own rows) is written in one
-`change`, so that a crash at any moment leaves all of it or nothing.
+An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it.
+What belongs together (the images of a batch, the files that hold them, the store's own rows) is
+written in one `change`, so that a crash at any moment leaves all of it or nothing.
 
 File names are bytes, as the file system has them, so that no name is impossible.
 """
@@ -222,7 +222,7 @@ class Catalog(Database):
         self.writer.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", states)
 
     def drop_files(self, files: Sequence[tuple[int, bytes]]) -> None:
-        """Remove files by folder and name, and note the contents that they held; inside `change`."""
+        """Remove files by folder and name, and note what they held; inside `change`."""
         self.writer.executemany(_LOSE, files)
         self.writer.executemany("DELETE FROM files WHERE folder = ? AND name = ?", files)
 

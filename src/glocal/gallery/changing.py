@@ -1,4 +1,4 @@
-"""Changing a gallery: planned first, then carried out batch by batch beside whoever else changes it."""
+"""Changing a gallery: planned first, then carried out batch by batch, beside other changes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Conditions a search is filtered by: a small tree, and the one function that says what it means.
 
-`meets` works on columns, a value for each of ``n`` images, because a gallery is asked about a million
-images at once: half a dozen array operations take some milliseconds, where a call for each image
-would take a second.
+`meets` works on columns, a value for each of ``n`` images, because a gallery is asked about a
+million images at once: half a dozen array operations take some milliseconds, where a call for each
+image would take a second.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ class NotThis:
 Condition = InFolder | CameraIn | Between | Near | AllOf | AnyOf | NotThis
 
 
-def meets(condition: Condition, images: Columns) -> NDArray[np.bool_]:
+def meets(  # noqa: PLR0911 - one for each kind of condition
+    condition: Condition, images: Columns
+) -> NDArray[np.bool_]:
     """Which of ``n`` images meet a condition: ``(n,)`` booleans."""
     match condition:
         case InFolder(folders):

@@ -1,7 +1,8 @@
 """An SQLite file that many processes share: whole transactions, and errors that explain.
 
-One connection writes, and any number read beside it: each query takes an idle reading connection, so
-that no thread waits for another. A committed transaction survives a power cut (``synchronous=FULL``).
+One connection writes, and any number read beside it: each query takes an idle reading connection,
+so that no thread waits for another. A committed transaction survives a power cut
+(``synchronous=FULL``).
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class Database:
     def _reader(self) -> sqlite3.Connection:
         """A connection that only reads.
 
-        SQLite reads a write-ahead log only where it may make a file beside it. In an archive without
-        such a log, which nobody can write, the file alone is the whole truth (``immutable``).
+        SQLite reads a write-ahead log only where it may make a file beside it. In an archive
+        without such a log, which nobody can write, the file alone is the truth (``immutable``).
         """
         address = f"{self.path.absolute().as_uri()}?mode=ro"
         log = self.path.with_name(self.path.name + "-wal")

@@ -1,7 +1,7 @@
 """A lock between processes, for the few moments at which a gallery's files change their form.
 
-It is the operating system's (through filelock), so it goes when its process does, however that ends.
-Everyday changes need none: writers take turns by the transaction (`Database.change`).
+It is the operating system's (through filelock), so it goes when its process does, however that
+ends. Everyday changes need none: writers take turns by the transaction (`Database.change`).
 """
 
 from __future__ import annotations

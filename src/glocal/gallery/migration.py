@@ -1,8 +1,8 @@
-"""From format 1, whose vectors Qdrant Edge kept, to format 2: in place, and nothing is encoded again.
+"""From format 1, whose vectors Qdrant Edge kept, to format 2: in place, nothing is encoded again.
 
-Safe at any moment: the old vectors are only read, images get their rows batch by batch (those that have
-one are passed over when a migration goes on after a kill), and ``gallery.json`` is written last. What is
-left of the old store is deleted by the next opening that finds the new one whole.
+Safe at any moment: the old vectors are only read, images get their rows batch by batch (those that
+have one are passed over when a migration goes on after a kill), and ``gallery.json`` is written
+last. What is left of the old store is deleted by the next opening that finds the new one whole.
 """
 
 from __future__ import annotations

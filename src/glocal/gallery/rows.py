@@ -1,9 +1,10 @@
 """The table of a store's rows: which image each row of the vector file is, and its attributes.
 
 It lies in the catalogue's database, so that a batch of vectors and the files that hold them become
-visible in one transaction. Half a thousand rows are one block, whose columns are kept as bytes: what
-a condition needs of a million images is read in a tenth of a second, where a million rows of SQL
-would take seconds. Each block counts its changes, so a reader reads again only what has changed.
+visible in one transaction. Half a thousand rows are one block, whose columns are kept as bytes:
+what a condition needs of a million images is read in a tenth of a second, where a million rows of
+SQL would take seconds. A block notes the version that changed it last, so that a reader reads again
+only what has changed.
 """
 
 from __future__ import annotations

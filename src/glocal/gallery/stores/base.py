@@ -16,10 +16,10 @@ from glocal.gallery.records import Match, Record, StoreStatus
 class Store(Protocol):
     """Vectors with filterable attributes, kept durably; every method may be called from any thread.
 
-    What changes a store is called inside a transaction of the catalogue (`Database.change`). A store
-    whose rows lie in the catalogue takes part in the transaction; any other one has changed when the
-    call returns, and a change that is made again does no harm. A store that lies elsewhere raises
-    `StoreUnavailableError` while it is away.
+    What changes a store is called inside a transaction of the catalogue (`Database.change`). A
+    store whose rows lie in the catalogue takes part in the transaction; any other one has changed
+    when the call returns, and a change that is made again does no harm. A store that lies elsewhere
+    raises `StoreUnavailableError` while it is away.
     """
 
     def upsert(self, records: Sequence[Record]) -> None:

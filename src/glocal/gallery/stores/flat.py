@@ -7,9 +7,10 @@ Folder layout, owned by this module::
     SPACE.1.100000.graph      the graph over the first 100,000 rows of generation 1 (a cache)
     maintenance.lock          held by the one process that compacts or builds the graph
 
-Which row is which image stands in the catalogue (`RowTable`). A batch is appended and synced, and then
-the catalogue's transaction makes it part of the gallery: bytes behind the rows that the catalogue knows
-are nobody's, and the next batch is written over them. Readers map the file and take no lock.
+Which row is which image stands in the catalogue (`RowTable`). A batch is appended and synced, and
+then the catalogue's transaction makes it part of the gallery: bytes behind the rows that the
+catalogue knows are nobody's, and the next batch is written over them. Readers map the file and take
+no lock.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ class FlatStore:
         where: Condition | None = None,
         exact: bool = False,
     ) -> list[Match]:
-        """See `Store.search`; under a condition too the graph is walked only where that finds all."""
+        """See `Store.search`; the graph is walked where that costs less than comparing."""
         while True:
             view, vectors = self.mapped()
             allowed = view.live

@@ -1,4 +1,4 @@
-"""The graph over the vectors (HNSW, Malkov & Yashunin 2018, by usearch): a cache, derived from them.
+"""The graph over the vectors (HNSW, Malkov & Yashunin 2018, by usearch): a cache of what they say.
 
 A graph file covers the first rows of one generation of the vector file, and the catalogue keeps its
 size and its checksum. It is compared with them before it is mapped, since walking a damaged graph

@@ -1,7 +1,7 @@
 """Build or extend the graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM``.
 
-Run by `FlatStore` as a process of its own, at low priority, which may be killed at any moment: until
-the catalogue names the new file, it is nobody's.
+Run by `FlatStore` as a process of its own, at low priority, which may be killed at any moment:
+until the catalogue names the new file, it is nobody's.
 """
 
 from __future__ import annotations
