@@ -79,14 +79,7 @@ class VectorSearch:
         """The time of one search."""
         return self.search(vector, **how).timings_ms["search"]
 
-    def open_store(folder: Path, dim: int) -> FlatStore:
-    """A store with a catalogue of its own, to be filled."""
-    folder.mkdir(parents=True, exist_ok=True)
-    database = Database(folder / "catalog.sqlite", SCHEMA)
-    return FlatStore(folder / "vectors", dim, RowTable(database, "space"))
-
-
-def recall_at_10(
+    def recall_at_10(
         self, queries: Vectors, *, where: Condition | None = None
     ) -> tuple[float, float]:
         """Recall against the exact scan; see `recall_at_10`."""

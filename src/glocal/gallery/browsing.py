@@ -221,14 +221,13 @@ class Browser:
         self, view: View, met: NDArray[np.bool_], where: Condition | None, last: File | None
     ) -> Iterator[tuple[File, UUID]]:
         """Go through the files in order, and yield those that are the first of an image."""
-        later = "" if last is None else "AND (p.path, f.name) > (?, ?)"
         with self._catalog.snapshot() as db:
-            sql = (  # what is put into it is ours
+            sql = (
                 "SELECT r.row, p.path, f.name FROM folders p CROSS JOIN files f ON f.folder = p.id "
                 "CROSS JOIN rows r ON r.space = ? AND r.content = f.content "
-                f"WHERE 1 {later} ORDER BY p.path, f.name"
+                "WHERE (p.path, f.name) > (?, ?) ORDER BY p.path, f.name"
             )
-            found = db.execute(sql, (self._rows.space, *(last or ())))
+            found = db.execute(sql, (self._rows.space, *(last or (b"", b""))))
             while page := found.fetchmany(_FEW):
                 here = [(view.id(r), (p, n)) for r, p, n in page if r < len(met) and met[r]]
                 files = self._files([i for i, _ in here], where)

@@ -19,10 +19,11 @@ from usearch.index import Index
 
 from glocal.gallery.database import Database
 
-EXPANSION = 128
-"""Candidates kept while the graph is walked, at least; found 1.000 of the ten nearest."""
+EXPANSION = 64
+"""Candidates kept while the graph is walked, at least: of 100,000 it finds all ten nearest."""
 
 _CONNECTIVITY = 16
+_EXPANSION_ADD = 128
 _READ = 1 << 24
 
 
@@ -33,7 +34,7 @@ def new_index(dim: int) -> Index:
         metric="ip",
         dtype="i8",
         connectivity=_CONNECTIVITY,
-        expansion_add=EXPANSION,
+        expansion_add=_EXPANSION_ADD,
         expansion_search=EXPANSION,
     )
 
