@@ -41,7 +41,8 @@ OWN = 1_000_000  # ids of each writer
 @contextmanager
 def opened(folder: Path) -> Iterator[FlatStore]:
     """The store, with graphs from a few hundred rows on."""
-    flat.GRAPH_FROM, flat.GRAPH_BEHIND, flat.DEAD_SHARE, flat._WALK = 500, 100, 0.2, 1
+    flat.GRAPH_FROM, flat.GRAPH_BEHIND, flat.DEAD_SHARE = 500, 100, 0.2
+    flat._WALK, flat._LOADING = 1, 0
     with (
         closing(Database(folder / "catalog.sqlite", SCHEMA)) as database,
         closing(FlatStore(folder / "v", DIM, RowTable(database, "space"))) as store,

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures
-from glocal.gallery import parts
+from glocal.gallery import packed_features
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.describing import content_id
 from glocal.gallery.layout import Layout, open_layout
@@ -234,7 +234,7 @@ def _packed_parts(layout: Layout) -> list[bytes]:
     random = np.random.default_rng(4)
     noise = random.integers(0, 256, (320, 320, 3), dtype=np.uint8)
     count, dim = OnnxEncoder(layout.model_file).encode([noise])[0].descriptors.shape
-    return [parts.pack(_local_features(count, dim, random)) for _ in range(64)]
+    return [packed_features.pack(_local_features(count, dim, random)) for _ in range(64)]
 
 
 def _local_features(count: int, dim: int, random: np.random.Generator) -> LocalFeatures:

@@ -108,6 +108,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
     monkeypatch.setattr(Database, "change", recorded_change)
     monkeypatch.setattr(batches, "BATCH", 5)
     monkeypatch.setattr(flat, "_WALK", 0)
+    monkeypatch.setattr(flat, "_LOADING", 0)
     return recorded
 
 

@@ -276,6 +276,7 @@ def small_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flat, "GRAPH_FROM", 3_000)
     monkeypatch.setattr(flat, "GRAPH_BEHIND", 500)
     monkeypatch.setattr(flat, "_WALK", 1)
+    monkeypatch.setattr(flat, "_LOADING", 0)
 
 
 def recall(store: Store, where: Condition | None = None) -> float:

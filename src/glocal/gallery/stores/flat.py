@@ -55,6 +55,9 @@ DEAD_SHARE = 0.25
 _WALK = 60
 """Rows compared in the time in which a walk of the graph finds one more candidate."""
 
+_LOADING = 1_000_000
+"""Rows compared in the time in which the graph's library is loaded: so many are compared first."""
+
 _COPY = 4096
 Vectors = NDArray[np.float16]
 _log = logging.getLogger(__name__)
@@ -96,6 +99,7 @@ class FlatStore:
         self._width = 2 * dim
         self._lock = threading.Lock()  # held while files are mapped
         self._mapping: tuple[int, Vectors] | None = None
+        self._compared = 0  # rows, while there was a graph perhaps that was not loaded
         self._walking: tuple[GraphFile, Graph | None] | None = None
         self._builder: subprocess.Popen[bytes] | None = None
         self._build_error: str | None = None
@@ -183,7 +187,12 @@ class FlatStore:
         """
         count = int(np.count_nonzero(allowed))
         ask = 16 + int(1.5 * limit * len(allowed) / max(count, 1))
-        graph = self._graph(extent) if _WALK * ask < count else None
+        if _WALK * ask >= count:
+            return None
+        if self._walking is None and self._compared < _LOADING:
+            self._compared += count
+            return None
+        graph = self._graph(extent)
         if graph is None:
             return None
         found = graph.search(vector, ask)

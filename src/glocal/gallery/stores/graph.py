@@ -12,12 +12,15 @@ import zlib
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from usearch.index import Index
 
 from glocal.gallery.database import Database
+
+if TYPE_CHECKING:
+    from usearch.index import Index
 
 EXPANSION = 64
 """Candidates kept while the graph is walked, at least: of 100,000 it finds all ten nearest."""
@@ -29,6 +32,8 @@ _READ = 1 << 24
 
 def new_index(dim: int) -> Index:
     """An empty graph in memory, for the builder."""
+    from usearch.index import Index  # takes a tenth of a second
+
     return Index(
         ndim=dim,
         metric="ip",
