@@ -56,7 +56,22 @@ def describe(app: FastAPI, *, token: bool) -> dict[str, Any]:
     for name, schema in components["schemas"].items():
         if name in classes:
             _document(schema, classes[name])
-    return found
+    simplified: dict[str, Any] = _simplify(found)
+    return simplified
+
+
+def _simplify(value: Any) -> Any:
+    """Tuples of one type as arrays of fixed length, which all tools understand."""
+    if isinstance(value, list):
+        return [_simplify(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    simple = {name: _simplify(each) for name, each in value.items()}
+    match simple.get("prefixItems"):
+        case [first, *others] if all(each == first for each in others):
+            del simple["prefixItems"]
+            simple["items"] = first
+    return simple
 
 
 def _classes() -> dict[str, type]:

@@ -143,10 +143,10 @@ def _shape(schema: dict[str, Any]) -> str:  # noqa: PLR0911 - a case for each fo
         return f"<code>{escape(str(schema['const']))}</code>"
     if schema.get("format") == "binary":
         return "file"
-    if "prefixItems" in schema:
-        return f"[{', '.join(map(_shape, schema['prefixItems']))}]"
     if schema.get("type") == "array":
-        return f"list of {_shape(schema['items'])}"
+        least, most = schema.get("minItems"), schema.get("maxItems")
+        number = f"{most} times " if most is not None and least == most else ""
+        return f"list of {number}{_shape(schema['items'])}"
     return escape(str(schema.get("type", "any value")))
 
 
