@@ -298,7 +298,7 @@ class Catalog(Database):
         return bool(self.rows("SELECT 1 FROM contents WHERE id = ?", (content.bytes,)))
 
     def put_contents(
-        self, contents: Collection[Content], parts: Iterable[tuple[UUID, bytes]]
+        self, contents: Collection[Content], features: Iterable[tuple[UUID, bytes]]
     ) -> None:
         """Write contents and their packed local features; inside `change`."""
         cameras = {c.camera for c in contents if c.camera is not None}
@@ -312,7 +312,7 @@ class Catalog(Database):
         )
         self.writer.executemany(
             "INSERT OR REPLACE INTO local_features VALUES (?, ?)",
-            [(i.bytes, data) for i, data in parts],
+            [(i.bytes, data) for i, data in features],
         )
 
     def contents(self, ids: Iterable[UUID]) -> dict[UUID, Content]:

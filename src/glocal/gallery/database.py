@@ -122,10 +122,15 @@ class Database:
             finally:
                 self._writing_thread = None
 
+    @property
+    def changing(self) -> bool:
+        """Whether this thread is inside `change`, and sees what may yet be undone."""
+        return self._writing_thread == threading.get_ident()
+
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """A connection whose queries see one moment: the last commit, or the change under way."""
-        if self._writing_thread == threading.get_ident():
+        if self.changing:
             yield self.writer
             return
         with _explained(self.path):

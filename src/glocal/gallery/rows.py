@@ -167,8 +167,15 @@ class RowTable:
         ).fetchone()
         return Extent(*found) if found else Extent()
 
+    def _remembering(self) -> RowTable:
+        """What reads: inside a change, which may be undone, another one that is forgotten again."""
+        return RowTable(self.database, self.space) if self.database.changing else self
+
     def view(self) -> View:
         """The ids of what is committed now."""
+        return self._remembering()._read_view()
+
+    def _read_view(self) -> View:
         with self._reading, self.database.snapshot() as db:
             extent = self._extent(db)
             if extent != self._view.extent:
@@ -182,6 +189,9 @@ class RowTable:
 
     def columns(self, view: View) -> Columns | None:
         """The attributes of the rows of a view; `None` when compaction has come between."""
+        return self._remembering()._read_columns(view)
+
+    def _read_columns(self, view: View) -> Columns | None:
         with self._reading, self.database.snapshot() as db:
             extent = self._extent(db)
             if extent.generation != view.extent.generation:
