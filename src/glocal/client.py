@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from glocal.errors import GlocalError
-from glocal.gallery.indexing import Progress
+from glocal.gallery.progress import Progress
 from glocal.gallery.query import Region
 from glocal.gallery.results import DuplicateGroup, GalleryImage
 from glocal.web.parsing import from_json

@@ -29,7 +29,7 @@ def main() -> None:
     lower_priority(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     try:
-        with Gallery(folder, create=False, timeout=_WAIT, limits=limits, serve=False) as gallery:
+        with Gallery(folder, create=False, timeout=_WAIT, limits=limits) as gallery:
             groups = gallery.duplicates(level, ProgressReporter("stage", "done", "total"))
             for value in encoded(groups):
                 report({"group": value})

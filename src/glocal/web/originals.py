@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from glocal.errors import ImageError
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.images import Limits, read_bytes
 from glocal.web.problems import ProblemError
 

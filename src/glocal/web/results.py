@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from glocal.gallery.indexing import Progress
 from glocal.gallery.layout import ModelId
+from glocal.gallery.progress import Progress
 from glocal.gallery.results import DuplicateGroup, GalleryImage, IndexReport, SearchResult
 
 RunState = Literal["waiting", "running", "done", "failed", "cancelled"]

@@ -15,9 +15,8 @@ import platformdirs
 from fastapi import Depends, Request
 
 from glocal.gallery import Gallery
-from glocal.gallery.browsing import Browser, Shown
-from glocal.gallery.condition_sql import mentions_place
-from glocal.gallery.conditions import Condition
+from glocal.gallery.browsing import Shown
+from glocal.gallery.conditions import Condition, mentions_place
 from glocal.gallery.facets import Facets, read_facets
 from glocal.gallery.results import GalleryImage, image_fields
 from glocal.images import Limits
@@ -55,7 +54,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.sessions = Sessions(settings.token)
-        self.browser = Browser(gallery.catalog_file)
+        self.browser = gallery.browse()
         self.uploads = Uploads(settings.keep_uploads, settings.keep_bytes)
         self.search_turns = Turns("search", settings.searches, settings.waiting, self.metrics)
         self.image_turns = Turns(
@@ -104,7 +103,6 @@ class Service:
         await self.upload_decoders.stop()
         await self.own_decoders.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self.browser.close()
 
     async def thread(self, work: Callable[[], T]) -> T:
         """Do blocking work in one of the server's threads."""

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from uuid import UUID
 
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 
 _SECONDS = 3600.0
 _TOKEN = re.compile(r"u-[A-Za-z0-9_-]{22}")

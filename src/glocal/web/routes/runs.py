@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from starlette.responses import StreamingResponse
 
 from glocal.errors import GlocalError
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.images.formats import detect
 from glocal.web.bounds import while_there
 from glocal.web.forms import body_of, read_form

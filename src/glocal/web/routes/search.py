@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from glocal.errors import GlocalError
 from glocal.gallery import Query, SearchResult
 from glocal.gallery.conditions import Condition
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
 from glocal.web.fetching import fetch
