@@ -20,7 +20,7 @@ from glocal.cli.app import glocal as program
 ASSETS = Path(glocal.web.__file__).parent / "assets"
 GONE = {
     r"pictures?": "image, or photo",
-    r"local parts?|strengths?": "local features: keypoints, descriptors, scores",
+    r"local parts?|strengths": "local features: keypoints, descriptors, scores",
     r"second looks?|seconds? looks?": "geometric verification",
     r"choose each other|chosen by each other": "mutual nearest neighbours",
     r"judges?|judged|judging|trial sheets?": "evaluate, report",
@@ -35,7 +35,7 @@ GONE = {
     r"alike": "similar",
 }
 ALLOWED = [
-    r"~/Pictures",  # a folder that desktops have
+    r"~/Pictures|\bPictures/",  # a folder that desktops have
     r"deep[- ]learning",
 ]
 PATTERN = re.compile(rf"(?<![\w-])(?:{'|'.join(GONE)})(?![\w])", re.IGNORECASE)

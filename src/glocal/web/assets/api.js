@@ -62,7 +62,8 @@ async function problemOf(answer) {
   } catch {
     // No JSON: a proxy answered, or the connection broke.
   }
-  const words = problem.detail || problem.title || `The server responded with status ${answer.status}.`;
+  const fallback = `The server responded with status ${answer.status}.`;
+  const words = problem.detail || problem.title || fallback;
   return new Problem(sentence(String(words)), answer.status);
 }
 

@@ -166,7 +166,9 @@ export class TimelineView extends GridView {
 function hero() {
   const size = el("span", {}, "the images");
   info()
-    .then(({ images }) => (size.textContent = images > 1 ? `the ${count(images, "image")}` : "the images"))
+    .then(({ images }) => {
+      if (images > 1) size.textContent = `the ${count(images, "image")}`;
+    })
     .catch(() => {});
   return el(
     "section",

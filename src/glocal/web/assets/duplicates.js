@@ -178,7 +178,8 @@ export class DuplicatesView {
     const [title, words] = KINDS[kind];
     const paths = images.flatMap((one) => one.paths);
     const spare = images.flatMap((one) => one.spare);
-    const heading = `${title} · ${count(paths.length + left, kind === "same_object" ? "image" : "file")}`;
+    const noun = kind === "same_object" ? "image" : "file";
+    const heading = `${title} · ${count(paths.length + left, noun)}`;
     const facts = [
       words,
       freed ? `${bytesOf(freed)} can be freed.` : "",

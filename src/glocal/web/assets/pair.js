@@ -308,7 +308,8 @@ export class Pair {
 
   through(side, [x, y]) {
     if (!this.homography) return null;
-    const [[a, b, c], [d, e, f], [g, h, i]] = side === "query" ? this.homography : inverse(this.homography);
+    const rows = side === "query" ? this.homography : inverse(this.homography);
+    const [[a, b, c], [d, e, f], [g, h, i]] = rows;
     const w = g * x + h * y + i;
     const to = [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
     return w > 0 && to.every((n) => n >= 0 && n <= 1) ? to : null;

@@ -86,7 +86,7 @@ export class SearchView {
   update(state) {
     const before = this.state;
     this.state = state;
-    const same = before.like.join() === state.like.join() && before.unlike.join() === state.unlike.join();
+    const same = ["like", "unlike"].every((role) => before[role].join() === state[role].join());
     if (!same) this.drawSide();
     this.box?.show(state.region);
     this.whole.hidden = !state.region;
