@@ -166,7 +166,7 @@ def test_a_file_that_is_not_an_image_is_answered_with_a_sentence(tab: Tab) -> No
     tab.images()
     tab.drop(b"no image at all")
     tab.page.wait_for_selector(".notice.error")
-    assert "image" in tab.page.inner_text(".notice.error")
+    assert "Unsupported format; use JPEG" in tab.page.inner_text(".notice.error")
     tab.page.click("[aria-label='Close this message']")
     tab.drop(b"words", kind="text/plain")
     tab.page.wait_for_selector("text=This file isn't an image.")
