@@ -20,6 +20,7 @@ from glocal.errors import (
     GalleryLockedError,
     GlocalError,
     ImageError,
+    PartError,
     QueryError,
     RankingError,
 )
@@ -89,7 +90,7 @@ def as_problem(error: GlocalError) -> ProblemError:
     """One of glocal's own errors as a problem; the texts of the expected ones may be shown."""
     if isinstance(error, ImageError):
         return ProblemError(422, str(error), kind="urn:glocal:image")
-    if isinstance(error, QueryError | RankingError):
+    if isinstance(error, QueryError | RankingError | PartError):
         return ProblemError(422, str(error), kind="urn:glocal:query")
     _log.warning("%s: %s", type(error).__name__, error)
     if isinstance(error, GalleryLockedError):
