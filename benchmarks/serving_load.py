@@ -1,12 +1,13 @@
-"""`glocal serve` under load: 50 clients that search without pause while an index run adds images.
+"""Measure `glocal serve` under load: 50 clients search without pause beside an index run.
 
-Two rounds of a minute each, against a real server in a process of its own on loopback. In the
-first all clients behave. In the second half of them send garbage, bodies of a gigabyte, truncated
-images and forms, or a byte a second, and what counts is how the others fare. Every client keeps
-one connection and sends the next search when it has the answer to the last; each sends another
-photograph than its neighbours. Images are those of the shop beside the repository, or noise.
+There are two rounds of a minute each, against a real server in a process of its own on loopback. In
+the first, all clients behave. In the second, half of them send garbage, bodies of a gigabyte,
+truncated images and forms, or one byte a second, and the searches of the others are measured. Every
+client keeps one connection and sends the next search when the last one was answered; neighbouring
+clients send different photographs. The images are those of the shop beside the repository, or
+noise.
 
-The machine's cores are shared by clients, server, decoders and index run.
+Clients, server, decoders and the index run share the cores of the machine.
 """
 
 from __future__ import annotations

@@ -27,6 +27,10 @@ class MissingExtraError(GlocalError, ImportError):
     """An optional package is needed; the text has the command that installs it."""
 
 
+class PartError(GlocalError, ValueError):
+    """No part has this kind and name, its name is taken, or its row in the registry is wrong."""
+
+
 class QueryError(GlocalError, ValueError):
     """A search has an invalid argument, such as a region, a condition or a limit."""
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forked
 from glocal import Evidence, Hit, Verdict
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -43,15 +44,8 @@ def glocal(tmp_path: Path) -> Run:
     def run(
         *arguments: str | Path, status: int = 0, **more: Any
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "glocal", *map(str, arguments)],
-            env=os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery")} | more.pop("env", {}),
-            cwd=tmp_path,
-            capture_output=True,
-            timeout=60,
-            check=False,
-            **({"text": True} | more),
-        )
+        env = os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery")} | more.pop("env", {})
+        done = forked.run(arguments, env=env, cwd=tmp_path, **more)
         assert done.returncode == status, (done.stdout, done.stderr)
         assert b"Traceback" not in (
             done.stderr if isinstance(done.stderr, bytes) else done.stderr.encode()

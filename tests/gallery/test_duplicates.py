@@ -159,7 +159,11 @@ def gallery(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield opened
 
 
-def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence]]:
+Pairs = dict[tuple[UUID, UUID], tuple[float, Evidence]]
+
+
+@pytest.fixture(scope="module")
+def all_pairs(gallery: Gallery) -> Pairs:
     """Every pair of images, compared: the slow and obvious way."""
     catalog, store = gallery._catalog, gallery._store()
     verifier = gallery._models.verifier()
@@ -197,8 +201,10 @@ def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence
 
 
 @pytest.mark.parametrize("level", list(Level))
-def test_ties_are_those_among_all_pairs_that_are_neighbours(gallery: Gallery, level: Level) -> None:
-    pairs = all_pairs(gallery)
+def test_ties_are_those_among_all_pairs_that_are_neighbours(
+    gallery: Gallery, all_pairs: Pairs, level: Level
+) -> None:
+    pairs = all_pairs
     near: dict[UUID, list[tuple[float, UUID]]] = {}
     for (a, b), (score, _) in pairs.items():
         near.setdefault(a, []).append((-score, b))

@@ -507,7 +507,7 @@ def test_query_errors_name_the_image(open_gallery: Opener, photos: Path) -> None
     with pytest.raises(ImageMissingError, match=r"none\.jpg: no such file"):
         gallery.search(photos / "none.jpg")
     (photos / "bad.jpg").write_text("x")
-    with pytest.raises(ImageError, match=r"bad\.jpg: not an image"):
+    with pytest.raises(ImageError, match=r"bad\.jpg: unsupported format"):
         gallery.search(photos / "p0001.jpg", like=[photos / "bad.jpg"])
     with pytest.raises(ImageError, match="<bytes>"):
         gallery.search(b"")

@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from running import Server, environment, form, photo, problem, run_glocal, wait_until
 
+from glocal.client import IndexRun
 from glocal.web.server import bind
 
 
@@ -29,14 +29,23 @@ def test_sigterm_lets_requests_end(own_home: Path, start: Callable[..., Server])
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + body[:100])
-        time.sleep(0.3)
+        two = b"glocal_requests_under_way 2.0"  # this one, and the one for the metrics
+        wait_until(lambda: two in server.ask("GET", "/metrics")[2])
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        wait_until(lambda: not listens(server.port))
         assert server.process.poll() is None
         connection.sendall(body[100:])
         answer = connection.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 200")
     assert server.stop() == (0, "")
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def test_followers_do_not_hold_the_end_up(own_home: Path, start: Callable[..., Server]) -> None:
@@ -47,13 +56,14 @@ def test_followers_do_not_hold_the_end_up(own_home: Path, start: Callable[..., S
     server = start(own_home, "--allow-folder", folder)
     client = server.client()
     run = client.index(str(folder))
-    follower = threading.Thread(target=lambda: list(client.follow(run.id)))
+    followed: list[IndexRun] = []
+    follower = threading.Thread(target=lambda: followed.extend(client.follow(run.id)))
     follower.start()
-    time.sleep(0.5)
-    began = time.monotonic()
+    wait_until(lambda: client.index_run(run.id).state == "running")
     assert server.stop()[0] == 0
-    assert time.monotonic() - began < 15
-    follower.join(timeout=10)
+    follower.join(timeout=60)
+    assert followed
+    assert followed[-1].state != "done"  # the server did not wait for the run
 
 
 def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> None:

@@ -105,7 +105,7 @@ def test_a_region_is_of_the_upright_image(client: Client, home: Path) -> None:
     ("parts", "said"),
     [
         ([], "needs an image"),
-        ([("image", b"no image")], "not an image"),
+        ([("image", b"no image")], "unsupported format"),
         ([("image", b"")], "empty"),
         ([("image", photo(0)), ("where", "colour = red")], "expected folder, camera"),
         ([("image", photo(0)), ("where", "near 48,2 within 5 km")], "--show-positions"),

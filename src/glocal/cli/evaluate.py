@@ -17,7 +17,7 @@ from glocal.cli.output import check_folder, print_json
 from glocal.cli.report_sheet import Evaluated, write_report_sheet
 from glocal.cli.vectors import Encoded, VectorCache, encode_samples
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, load_encoder
-from glocal.encoders.registry import file_sha256
+from glocal.encoders.model_files import file_sha256
 from glocal.errors import EvaluationError, GlocalError
 from glocal.evaluate.datasets import (
     Evaluation,

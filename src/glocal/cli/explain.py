@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
-from glocal.cli.options import json_option, limit_options, model_options
+from glocal.cli.options import PartOption, json_option, limit_options, model_options
 from glocal.cli.output import check_folder, print_json
 from glocal.errors import GlocalError, ImageError
 from glocal.images import Limits
+from glocal.registry import parts
 
-if TYPE_CHECKING:
-    from glocal.explain import Kind
 
-_KINDS = ("similarity", "matches", "parts", "eigen")
+def _kinds() -> str:
+    kinds = "; ".join(f"{each.name}: {each.summary or each.source}" for each in parts("explainer"))
+    return f"What to show. {kinds}."
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):
@@ -52,11 +53,12 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 )
 @click.option(
     "--kind",
-    type=click.Choice(_KINDS),
+    cls=PartOption,
+    kind="explainer",
+    describe=_kinds,
+    metavar="NAME",
     default="similarity",
     show_default=True,
-    help="similarity: what each region adds to the score; matches: the points that geometry "
-    "verifies; parts: what the images have in common; eigen: what stands out in each by itself.",
 )
 @click.option(
     "--point",
@@ -70,7 +72,11 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     help="The same for a region of the query.",
 )
 @click.option(
-    "--parts", type=click.IntRange(1, 7), default=4, show_default=True, help="How many parts."
+    "--concepts",
+    type=click.IntRange(1, 7),
+    default=4,
+    show_default=True,
+    help="How many concepts --kind concepts finds.",
 )
 @click.option(
     "-g",
@@ -89,7 +95,7 @@ def explain(
     kind: str,
     point: tuple[float, ...] | None,
     region: tuple[float, ...] | None,
-    parts: int,
+    concepts: int,
     gallery: Path | None,
     as_json: bool,
     model: str | None,
@@ -115,11 +121,11 @@ def explain(
         explanation = explained(
             sys.stdin.buffer.read(max_bytes + 1) if query == "-" else query,
             *hits,
-            kind=cast("Kind", kind),
+            kind=kind,
             encoder=load_encoder(model or DEFAULT_MODEL, sha256=model_sha256),
             point=cast("tuple[float, float] | None", point),
             region=cast("tuple[float, float, float, float] | None", region),
-            parts=parts,
+            concepts=concepts,
             limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
         )
     except ImageError as error:

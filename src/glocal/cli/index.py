@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import (
+    PartOption,
     gallery_option,
     json_option,
     limit_options,
+    listed,
     model_options,
     wait_option,
 )
@@ -34,8 +36,13 @@ from glocal.images import Limits
 )
 @click.option(
     "--detector",
+    cls=PartOption,
+    kind="detector",
+    describe=lambda: (
+        f"Detector of the local features that verify matches: {listed('detector')}; "
+        "own is the model's."
+    ),
     metavar="NAME",
-    help="Of the local features that the second look verifies by: own (the model's), xfeat or sift.",
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options

@@ -19,7 +19,7 @@ from glocal.gallery import default_folder
 def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None:
     """List the models that come with glocal, the gallery's model, and each MODEL.onnx."""
     from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models
-    from glocal.encoders.registry import file_sha256
+    from glocal.encoders.model_files import file_sha256
     from glocal.gallery.layout import open_layout
 
     folder = default_folder() if gallery is None else gallery

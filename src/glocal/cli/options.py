@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glocal.images import Limits
+from glocal.registry import Kind, names
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 gallery_option = click.option(
     "-g",
@@ -61,3 +65,47 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Skip photos with more pixels.",
     )
     return size(pixels(command))
+
+
+class PartOption(click.Option):
+    """An option that takes the name of a part of `glocal.registry`.
+
+    Which parts there are is read only when help or a completion is shown, since parts of other
+    packages take a moment to find.
+
+    Args:
+        kind: Of the parts.
+        describe: Gives the text of help.
+        also: Values besides the names of parts.
+        more: As of `click.Option`.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        kind: Kind,
+        describe: Callable[[], str],
+        also: Sequence[str] = (),
+        **more: Any,
+    ) -> None:
+        super().__init__(*arguments, **more)
+        self._kind = kind
+        self._describe = describe
+        self._also = also
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option and its text, with the names there are now."""
+        self.help = self._describe()
+        return super().get_help_record(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names that begin like this."""
+        from click.shell_completion import CompletionItem
+
+        known = (*names(self._kind), *self._also)
+        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+def listed(kind: Kind, *, trait: str | None = None, without: str | None = None) -> str:
+    """The names of the parts of a kind, for help."""
+    return ", ".join(names(kind, trait=trait, without=without))

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import (
+    PartOption,
     gallery_option,
     json_option,
     limit_options,
+    listed,
     model_options,
     wait_option,
 )
@@ -19,6 +21,8 @@ from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
 from glocal.images import Limits
+from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
+from glocal.ranking.reranking import LOCAL
 
 
 class _Region(click.ParamType[tuple[float, float, float, float]]):
@@ -34,6 +38,15 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
                 f"{value!r} is not four numbers; give X,Y,W,H such as 10,20,300,200", param, ctx
             )
         return x, y, width, height
+
+
+def _rerankings() -> str:
+    return (
+        f"Reorder the best {TOP} by their neighbours ({listed('reranker', without=LOCAL)}) or by "
+        f"their local features ({listed('reranker', trait=LOCAL)}); {NO_RERANKING} keeps the order "
+        f"of the vectors. [default: {DEFAULT_RERANKING} over the best {DEFAULT_RERANKING_TOP} "
+        f"before a verification, otherwise {NO_RERANKING}]"
+    )
 
 
 @click.command()
@@ -65,10 +78,11 @@ class _Region(click.ParamType[tuple[float, float, float, float]]):
 @click.option("--exact", is_flag=True, help="Compare with every photo, without the graph index.")
 @click.option(
     "--rerank",
+    cls=PartOption,
+    kind="reranker",
+    also=[NO_RERANKING],
+    describe=_rerankings,
     metavar="NAME",
-    help="Reorder the best 400 by their neighbours (dba, aqe, alpha-qe, superglobal, "
-    "k-reciprocal, diffusion, b-attention, invgc) or by their local features (mutual, maxsim). "
-    "[default: dba over the best 200 before a verification, otherwise none]",
 )
 @click.option(
     "--verify/--no-verify",

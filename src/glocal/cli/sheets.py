@@ -12,7 +12,7 @@ from PIL import Image
 
 from glocal.encoders import OnnxEncoder
 from glocal.errors import ImageError, ModelError
-from glocal.explain import Kind, explain
+from glocal.explain import explain
 from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
 from glocal.gallery import Hit, SearchResult
 from glocal.images import load
@@ -79,7 +79,7 @@ def explained(query: str, hit: Hit, encoder: OnnxEncoder | None) -> bytes | None
     """
     if encoder is None:
         return None
-    kind: Kind = "matches" if hit.evidence and hit.evidence.inliers else "similarity"
+    kind = "matches" if hit.evidence and hit.evidence.inliers else "similarity"
     try:
         explanation = explain(query, hit.path, kind=kind, encoder=encoder)
     except (ImageError, ModelError):

@@ -13,18 +13,16 @@ from typing import Any
 
 import click
 
+from glocal.cli.options import PartOption, listed
 from glocal.cli.output import check_folder, counted, readable_bytes
 from glocal.errors import LearnError, MissingExtraError
+from glocal.learn import INSTALL
 from glocal.learn.part_options import split_options
-from glocal.learn.registry import INSTALL, names
-from glocal.learn.settings import Settings
+from glocal.learn.settings import INSTANCE, Settings
+from glocal.registry import Kind
 
 _STANDARD = Settings(minutes=1)
 _MODEL_BYTES = 100_000_000  # both files of the largest bundled model, and one being written
-
-
-def _choices(kind: Any) -> str:
-    return ", ".join(names(kind))
 
 
 def _option(name: str, text: str, **more: Any) -> Callable[[Any], Any]:
@@ -38,10 +36,25 @@ def _option(name: str, text: str, **more: Any) -> Callable[[Any], Any]:
     )
 
 
+def _part_option(name: str, kind: Kind, more: str) -> Callable[[Any], Any]:
+    """An option of `Settings` that names a part."""
+    return click.option(
+        name,
+        cls=PartOption,
+        kind=kind,
+        describe=lambda: listed(kind) + more,
+        default=getattr(_STANDARD, kind),
+        show_default=True,
+        metavar="NAME",
+    )
+
+
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
-            _option("--backbone", f"{_choices('backbone')}, as timm:resnet50.", metavar="NAME"),
+            _part_option(
+                "--backbone", "backbone", "; timm takes any of its models, such as timm:resnet50."
+            ),
             _option(
                 "--weights",
                 "Initial weights of the backbone: imagenet, none, a file, or hub:OWNER/NAME/FILE.",
@@ -49,12 +62,8 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--start", metavar="FILE", help="Start from the model in this checkpoint."
             ),
-            _option("--head", f"{_choices('head')}.", metavar="NAME"),
-            _option(
-                "--objective",
-                f"{_choices('objective')}; instance takes no labels.",
-                metavar="NAME",
-            ),
+            _part_option("--head", "head", "."),
+            _part_option("--objective", "objective", f"; {INSTANCE} learns without labels."),
             click.option(
                 "--set",
                 "options",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from glocal.encoders import Features, OnnxEncoder
-from glocal.encoders.registry import file_sha256
+from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, packed_features
 from glocal.gallery.adding_local_features import add_local_features
@@ -73,7 +73,7 @@ class Gallery:
         timeout: seconds to wait for another process that changes or holds the gallery.
         serve: answer other processes while this one has the vectors open; a process that lives
             for a moment need not.
-        detector: of local features, for the second look: one of `glocal.encoders.DETECTORS`. `None`:
+        detector: of local features, for the second look: a name in `glocal.registry`. `None`:
             whichever the gallery has; for a new one the model's own, or XFeat where these were
             never calibrated.
 
@@ -204,7 +204,7 @@ class Gallery:
             How many images were given parts.
 
         Raises:
-            ModelError: there is no detector of that name.
+            PartError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
         with self._changes.alone():
@@ -311,7 +311,7 @@ class Gallery:
             ImageError: the query cannot be used as an image.
             QueryError: the region, the limit or the condition makes no sense; a `Query` is
                 combined with a region or examples; or `small_objects` is set without `verify`.
-            RankingError: there is no reranker of that name.
+            PartError: there is no reranker of that name.
             ModelMismatchError: the query was made with a model of another vector space.
         """
         clock = Clock()

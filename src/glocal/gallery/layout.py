@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, find_model
-from glocal.encoders.registry import file_sha256
+from glocal.encoders.model_files import file_sha256
 from glocal.errors import (
     DiskFullError,
     GalleryDamagedError,

@@ -51,7 +51,7 @@ class Models:
 
     @property
     def detector_name(self) -> str:
-        """Of the detector that found the gallery's local features, one of `DETECTORS`."""
+        """Name of the detector that found the gallery's local features, of `glocal.registry`."""
         return self._catalog.get_state(_STATE) or OWN
 
     def detector(self, *, alone: bool) -> Detector:
@@ -79,7 +79,7 @@ class Models:
 
         Raises:
             ModelMismatchError: the gallery's parts are of another detector than the one wanted.
-            ModelError: there is no detector of that name.
+            PartError: there is no detector of that name.
         """
         known = self._catalog.get_state(_STATE)
         if known is None and self._catalog.counts()["images"]:
@@ -100,7 +100,7 @@ class Models:
         """Give up all local features if they are of another detector; inside a change of the gallery.
 
         Raises:
-            ModelError: there is no detector of that name.
+            PartError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
         open_detector(name, self.encoder(alone=True))

@@ -24,8 +24,7 @@ from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.stores.base import Store
 from glocal.gallery.verifier import VERIFIED, Ranked, Verifier
 from glocal.gallery.where import parse
-from glocal.ranking.evidence import IDENTICAL_FILE, Evidence
-from glocal.ranking.registry import (
+from glocal.ranking import (
     DEFAULT_RERANKING,
     DEFAULT_RERANKING_TOP,
     NO_RERANKING,
@@ -34,6 +33,7 @@ from glocal.ranking.registry import (
     Reranking,
     find_reranking,
 )
+from glocal.ranking.evidence import IDENTICAL_FILE, Evidence
 
 MOST_HITS = 10_000
 

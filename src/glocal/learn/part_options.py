@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from glocal.errors import LearnError
-from glocal.learn.registry import Kind, part
+from glocal.registry import Kind, part
 
 Value = bool | int | float | list[int]
 

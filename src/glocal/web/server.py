@@ -15,7 +15,7 @@ from glocal.errors import GlocalError
 from glocal.gallery import Gallery
 from glocal.web.app import create_app
 from glocal.web.connections import PatientProtocol
-from glocal.web.explainers import EXPLAINERS
+from glocal.web.explainers import explainers
 from glocal.web.service import Service
 from glocal.web.settings import Settings
 
@@ -94,7 +94,7 @@ def serve(
         bound: from `bind`; closed in the end.
         ready: called when requests are answered.
     """
-    app = create_app(gallery, settings, EXPLAINERS)
+    app = create_app(gallery, settings, explainers())
     service: Service = app.state.service
     config = uvicorn.Config(
         app,

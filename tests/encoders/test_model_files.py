@@ -1,3 +1,5 @@
+"""Models are found by a bundled name, a path or a hub name."""
+
 import hashlib
 import sys
 import threading
@@ -32,7 +34,7 @@ def test_a_model_is_found_by_name_and_by_path(tmp_path: Path) -> None:
     assert find_model(DEFAULT_MODEL) == bundled_models()[DEFAULT_MODEL]
 
 
-def test_a_hash_is_held_against_the_file(tmp_path: Path) -> None:
+def test_a_model_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     path = write_model(tmp_path / "mine.onnx")
     assert find_model(str(path), sha256(path).upper()) == path
     with pytest.raises(ModelError, match="SHA-256"):
@@ -40,7 +42,7 @@ def test_a_hash_is_held_against_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", ["no-such-model", "nowhere/else/at/all.onnx", "", "a b/c"])
-def test_an_unknown_name_is_answered_with_the_known_ones(spec: str) -> None:
+def test_an_unknown_name_lists_the_known_ones(spec: str) -> None:
     with pytest.raises(ModelError, match=DEFAULT_MODEL):
         find_model(spec)
 
@@ -98,19 +100,19 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     server.server_close()
 
 
-def test_a_model_comes_from_the_hub_once(hub: Path) -> None:
+def test_a_model_is_downloaded_from_the_hub_once(hub: Path) -> None:
     path = find_model("owner/tiny", sha256(hub))
     assert path.read_bytes() == hub.read_bytes()
     assert find_model(f"owner/tiny:model.onnx@{COMMIT}") == path
     assert load_encoder("owner/tiny").card.name == "tiny"
 
 
-def test_what_the_hub_has_not_is_explained(hub: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be fetched"):
+def test_a_model_missing_on_the_hub_is_explained(hub: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be downloaded"):
         find_model("owner/other")
 
 
-def test_without_the_extra_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'glocal\[hub\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "glocal\[hub\]"'):
         find_model("owner/tiny")
