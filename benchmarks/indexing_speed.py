@@ -34,7 +34,7 @@ from PIL import Image
 from glocal.encoders import Encoder, load_encoder
 from glocal.gallery import Gallery
 from glocal.gallery.ahead import worker_count
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.images import Limits, load, read_bytes
 from measure import (
     Target,

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 EXAMPLES = [
-    "glocal.encoders.registry.load_encoder",
+    "glocal.encoders.model_files.load_encoder",
     "glocal.evaluate.labelled.evaluate_labelled",
     "glocal.evaluate.ranking_metrics.average_precision",
     "glocal.evaluate.ranking_metrics.recall_at",

@@ -17,10 +17,11 @@ import pytest
 
 from glocal import registry
 from glocal.errors import GlocalError, MissingExtraError, PartError
-from glocal.registry import GROUP, KINDS, Part, Registry
+from glocal.parts import ROWS
+from glocal.registry import GROUP, Part, Registry
 
 SOURCE = str(Path(registry.__file__).parents[1])
-EVERY = [part for kind in KINDS for part in registry.parts(kind)]
+EVERY = ROWS
 each_part = pytest.mark.parametrize("row", EVERY, ids=lambda row: f"{row.kind} {row.name}")
 
 

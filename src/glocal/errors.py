@@ -51,6 +51,10 @@ class GalleryLockedError(GalleryError, BlockingIOError):
     """Another process used a gallery for longer than the timeout; the text says what for."""
 
 
+class StoreUnavailableError(GalleryError, ConnectionError):
+    """A store that lies elsewhere does not answer; try again when it is back."""
+
+
 class GalleryDamagedError(GalleryError):
     """Files of a gallery are damaged or contradict each other; the text says how to repair it."""
 

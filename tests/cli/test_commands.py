@@ -244,8 +244,8 @@ def test_check_repairs_a_broken_gallery(glocal: Run, photos: Path, tmp_path: Pat
     glocal("check", "--repair")
     glocal("index", photos)
     assert json.loads(glocal("check", "--json", "--full").stdout)["images"] == 4
-    (shard,) = (tmp_path / "gallery" / "vectors").glob("shard-*")
-    (shard / "edge_config.json").write_text("{")
+    (vectors,) = (tmp_path / "gallery" / "vectors").glob("*.f16")
+    vectors.write_bytes(b"")
     assert "glocal check --repair" in glocal("search", photos / "0.jpg", status=1).stderr
     glocal("check", "--repair")
     assert json.loads(glocal("check", "--json", "--full").stdout)["images"] == 4

@@ -29,8 +29,8 @@ from glocal.gallery.duplicates import (
     preference,
     replaces,
 )
-from glocal.gallery.indexing import quiet
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.progress import quiet
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
 from glocal.ranking.alignment import COPY_FROM, LEAST_EXCESS, align
@@ -154,7 +154,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gallery(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with Gallery(tmp_path_factory.mktemp("gallery"), serve=False) as opened:
+    with Gallery(tmp_path_factory.mktemp("gallery")) as opened:
         assert not opened.add(photos).failed
         yield opened
 

@@ -121,7 +121,7 @@ def test_a_redirect_to_a_nearby_address(site: Callable[[Answers], int]) -> None:
 def test_redirects_to_other_schemes_and_in_circles(site: Callable[[Answers], int]) -> None:
     places = iter([b"file:///etc/passwd", b"/b", b"/c", b"/d", b"/e", b"/f"])
     port = site(lambda _: b"HTTP/1.1 301 X\r\nLocation: " + next(places) + b"\r\n\r\n")
-    for said in ("begins with http", "more than 3 times"):
+    for said in ("must start with http", "more than 3 times"):
         with pytest.raises(ProblemError, match=said):
             fetch(
                 f"http://127.0.0.1:{port}/",

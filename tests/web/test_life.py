@@ -73,7 +73,7 @@ def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> 
     server.stop(signal.SIGKILL)
     run_glocal("check", home=own_home)
     again = start(own_home)
-    assert again.client().info()["images"] == 10
+    assert again.client().info().images == 10
 
 
 def test_no_process_is_left_over(own_home: Path, start: Callable[..., Server]) -> None:
@@ -99,9 +99,9 @@ def test_health_readiness_metrics_and_info(server: Server) -> None:
     assert 'route="/v1/search",status="200"' in text
     assert "/no/such" not in text  # what clients invent is no label
     info = server.client().info()
-    assert (info["images"], info["files"]) == (11, 12)
-    assert info["features"]["index_runs"] is True
-    assert info["features"]["login"] is False
+    assert (info.images, info.files) == (11, 12)
+    assert info.features.index_runs is True
+    assert info.features.login is False
 
 
 def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
@@ -112,7 +112,7 @@ def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
         (["--allow-host", "search.example"], "set a token"),
         (["--token-file", str(short)], "is too short"),
         (["--token-file", str(own_home / "missing")], "cannot be read"),
-        (["--port", str(server.port)], "name another --port"),
+        (["--port", str(server.port)], "choose another --port"),
         (["--host", "192.0.2.1", "--token-file", str(own_home / "good")], "can listen"),
     ]
     (own_home / "good").write_text("0123456789abcdef0123\n")

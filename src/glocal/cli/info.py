@@ -19,7 +19,7 @@ from glocal.gallery import Gallery, GalleryInfo
 @wait_option
 def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> None:
     """Show what a gallery contains."""
-    with Gallery(gallery, create=False, timeout=wait, serve=False) as opened:
+    with Gallery(gallery, create=False, timeout=wait) as opened:
         known = opened.info()
         failures = opened.failures() if skipped else []
     if as_json:

@@ -144,7 +144,6 @@ def search(
         create=False,
         limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
         timeout=wait,
-        serve=False,
     ) as opened:
         for image in images:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import webbrowser
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -58,6 +59,14 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
     "more than once.",
 )
 @click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this origin, such as https://shop.example, use the API; '*' lets all read. "
+    "May be given more than once.",
+)
+@click.option(
     "--show-positions",
     is_flag=True,
     help="Show where photos were taken, and keep the positions in files that are sent.",
@@ -75,6 +84,7 @@ def serve(
     read_only: bool,
     allow_urls: bool,
     hosts: tuple[str, ...],
+    cors_origins: tuple[str, ...],
     show_positions: bool,
     open_page: bool,
     model: str | None,
@@ -104,10 +114,16 @@ def serve(
             "token with --token-file FILE, and make one with: "
             'python3 -c "import secrets; print(secrets.token_urlsafe(32))" > FILE'
         )
+    if token is None and "*" in cors_origins:
+        raise click.UsageError(
+            "--cors-origin '*' would let every site's pages read the gallery: set a token, or name "
+            "the origin"
+        )
     settings = Settings(
         token=token,
         loopback=host in LOOPBACK,
         hosts=frozenset(name.lower().rstrip(".") for name in hosts),
+        cors_origins=frozenset(map(_origin, cors_origins)),
         read_only=read_only,
         folders=folders,
         upload_folder=upload_folder,
@@ -128,6 +144,18 @@ def serve(
         Gallery(gallery, model=model, sha256=model_sha256, timeout=wait) as opened,
     ):
         run(opened, settings, bound, ready)
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers write it, or ``*``."""
+    parts = urlsplit(text.rstrip("/"))
+    origin = f"{parts.scheme}://{parts.netloc}".lower()
+    named = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    if text != "*" and not (named and origin == text.rstrip("/").lower()):
+        raise click.UsageError(
+            f"{text!r} is not an origin; give a scheme and a host, such as https://shop.example"
+        )
+    return text if text == "*" else origin
 
 
 def _token(file: Path | None) -> str | None:

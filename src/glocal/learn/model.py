@@ -162,7 +162,7 @@ def build_objective(name: str, *, dim: int, classes: int, **options: Any) -> Obj
         options: further arguments of its class.
 
     Raises:
-        LearnError: the name is unknown, or the objective has no such option.
+        LearnError: the objective has no such option.
         MissingExtraError: it needs a package that is not installed.
     """
     made = part("objective", name).load()

@@ -103,7 +103,7 @@ def option_types(kind: Kind, name: str) -> dict[str, Any]:
     """The options of a part, and the type of each.
 
     Raises:
-        LearnError: there is no such part.
+        PartError: there is no such part.
         MissingExtraError: it needs a package that is not installed.
     """
     made = part(kind, name).load()

@@ -1,4 +1,4 @@
-"""What a process of long work tells the server that started it: JSON lines on standard output."""
+"""What a long-running process reports to its server: lines of JSON on standard output."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _EVERY = 0.25
 
 
 def lower_priority(by: int) -> None:
-    """Leave the processor to others where they want it; `by` is of Unix's niceness."""
+    """Lower the priority of this process; `by` is added to its niceness on Unix."""
     with contextlib.suppress(OSError, AttributeError):  # AttributeError: not on Windows
         os.nice(by)
 
 
-def tell(value: dict[str, Any]) -> None:
-    """Tell one thing."""
+def report(value: dict[str, Any]) -> None:
+    """Report one value."""
     print(json.dumps(value), flush=True)
 
 
-class Teller:
-    """Tells the progress, not too often; the parent's end, a closed pipe, ends the work.
+class ProgressReporter:
+    """Reports the progress, not too often; the end of the server, a closed pipe, ends the work.
 
     Args:
-        fields: of `Progress` that are told.
+        fields: the fields of `Progress` that are reported.
     """
 
     def __init__(self, *fields: str) -> None:
@@ -38,11 +38,11 @@ class Teller:
         self._stage = ""
 
     def __call__(self, progress: Progress) -> None:
-        """Tell how far it is, unless that was told a moment ago."""
+        """Report the progress, unless it was reported a moment ago."""
         now = time.monotonic()
         if progress.stage != self._stage or now - self._last >= _EVERY:
             self._last, self._stage = now, progress.stage
             try:
-                tell({"progress": {name: getattr(progress, name) for name in self._fields}})
+                report({"progress": {name: getattr(progress, name) for name in self._fields}})
             except BrokenPipeError:
                 raise KeyboardInterrupt from None
