@@ -267,7 +267,8 @@ def test_completion_is_printed(glocal: Run, shell: str) -> None:
 def test_verbose_and_glocal_log_set_the_log_level(glocal: Run, photos: Path) -> None:
     (photos / "bad.jpg").write_bytes(b"")
     assert "skipping" in glocal("--verbose", "index", photos).stderr
-    assert "holding the vectors" in glocal("info", env={"GLOCAL_LOG": "debug"}).stderr
+    photo(photos / "new.jpg", 11)
+    assert "wrote a batch" in glocal("index", photos, env={"GLOCAL_LOG": "debug"}).stderr
     glocal("info", env={"GLOCAL_LOG": "loud"}, status=2)
 
 

@@ -16,8 +16,8 @@ from glocal.registry import parts
 
 
 def _kinds() -> str:
-    said = "; ".join(f"{each.name}: {each.summary or each.source}" for each in parts("explainer"))
-    return f"What to show. {said}."
+    kinds = "; ".join(f"{each.name}: {each.summary or each.source}" for each in parts("explainer"))
+    return f"What to show. {kinds}."
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):

@@ -52,7 +52,9 @@ def _part_option(name: str, kind: Kind, more: str) -> Callable[[Any], Any]:
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
-            _part_option("--backbone", "backbone", "; of timm any model, as timm:resnet50."),
+            _part_option(
+                "--backbone", "backbone", "; timm takes any of its models, such as timm:resnet50."
+            ),
             _option(
                 "--weights",
                 "Initial weights of the backbone: imagenet, none, a file, or hub:OWNER/NAME/FILE.",
