@@ -155,7 +155,7 @@ def test_a_polite_end_keeps_what_was_done(
     _, said = run.communicate(timeout=30)
     if run.returncode != 0:  # it may just have finished
         assert run.returncode == 1
-        assert b"goes on from there" in said
+        assert b"run the same command again to continue" in said
     assert b"Traceback" not in said
     with glocal.open(gallery) as opened:
         assert opened.check(sample=None).not_found == ()

@@ -109,7 +109,7 @@ def test_images_without_local_features_are_found_and_can_be_given_some(
 ) -> None:
     before = gallery.search(cropped(3))
     with sqlite3.connect(gallery.folder / "catalog.sqlite") as catalog:
-        catalog.execute("DELETE FROM parts")
+        catalog.execute("DELETE FROM local_features")
     catalog.close()
     assert gallery.info().without_local_features == 12
     assert {hit.path for hit in gallery.search(cropped(3), limit=12)} == set(photos.iterdir())
@@ -124,7 +124,7 @@ def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos:
     path = save(photos.parent / "one" / "one.jpg", busy(50))
     gallery.add(path)
     with sqlite3.connect(gallery.folder / "catalog.sqlite") as catalog:
-        catalog.execute("DELETE FROM parts")
+        catalog.execute("DELETE FROM local_features")
     catalog.close()
     save(path, busy(51))
     assert gallery.add_local_features() == 12
