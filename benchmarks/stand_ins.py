@@ -1,4 +1,4 @@
-"""Stand-ins for what the default model is evaluated on, made of images it never learned from.
+"""Evaluate the default model on stand-ins for real tasks, made of images it was not trained on.
 
     python benchmarks/stand_ins.py --images FOLDER [--model NAME-OR-FILE ...] [--only NAME ...]
         [--views FOLDER ...] [--json FIGURES.json]
@@ -44,7 +44,7 @@ class StandIn:
     """Queries and the gallery in which an image with the same label is right.
 
     Without queries of its own, every image of the gallery is one, left out of its own ranking;
-    labels that nothing else has are not asked for.
+    labels that no other image has are not used as queries.
     """
 
     gallery: Sequence[Path]

@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from tiny_backbone import Tiny  # noqa: E402
 from torch import nn  # noqa: E402
 
-from glocal.errors import LearnError, ModelError  # noqa: E402
+from glocal.errors import LearnError, ModelError, PartError  # noqa: E402
 from glocal.learn.cells import Cells  # noqa: E402
 from glocal.learn.model import EncoderGraph, Model, build_model  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 HEADS = {name: part("head", name).load() for name in names("head")}
 SIZES = [(64, 96), (160, 128), (32, 32)]
@@ -165,7 +165,7 @@ def test_the_largest_model_stays_small(head):
 
 
 def test_wrong_names_and_options_are_refused():
-    with pytest.raises(LearnError, match="did you mean 'efficientnet-lite0'"):
+    with pytest.raises(PartError, match="did you mean 'efficientnet-lite0'"):
         build_model(backbone="efficientnet-lit0", head="gem")
     with pytest.raises(LearnError, match=r"the head gem cannot be built with .*sharp"):
         build_model(

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from tiny_backbone import Tiny
 
-from glocal.errors import LearnError
-from glocal.learn.registry import Part, register
+from glocal.errors import PartError
 from glocal.learn.settings import Settings
 from glocal.learn.training import train
+from glocal.registry import Part, register
 
 
 class TrainableTiny(Tiny):
@@ -26,7 +26,7 @@ class TrainableTiny(Tiny):
 def register_tiny() -> None:
     try:
         register(Part("backbone", "tiny", "a test", "tiny_training:TrainableTiny"))
-    except LearnError:
+    except PartError:
         return  # registered already
 
 

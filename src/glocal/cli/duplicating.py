@@ -58,7 +58,7 @@ def duplicates(
     if plan is not None:
         check_plan(plan)
     bar = Bar(show=not as_json)
-    with Gallery(gallery, create=False, timeout=wait, serve=False) as opened:
+    with Gallery(gallery, create=False, timeout=wait) as opened:
         try:
             groups = opened.duplicates(level, listen=bar)
         finally:

@@ -14,13 +14,13 @@ _PUBLISHED = {
 }
 
 
-def space_of(card: Card, sha256: str) -> str:
+def space_of(card: Card | None, sha256: str) -> str:
     """The name of the space that a model's vectors are in.
 
     Args:
-        card: the model's.
+        card: the card of the model; `None` where it can no longer be read.
         sha256: of the model's file, in hexadecimal: a model whose card names no space has one of
             its own, named by the file.
     """
     sha256 = sha256.lower()
-    return card.space or _PUBLISHED.get(sha256) or f"sha256:{sha256[:16]}"
+    return (card and card.space) or _PUBLISHED.get(sha256) or f"sha256:{sha256[:16]}"

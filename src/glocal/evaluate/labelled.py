@@ -78,6 +78,15 @@ def evaluate_labelled(
             ``exclude_self`` is used with two different sets.
 
     Source of R-precision and MAP@R: Musgrave et al., A Metric Learning Reality Check, ECCV 2020.
+
+    Examples:
+        >>> import numpy as np
+        >>> from glocal.evaluate import evaluate_labelled
+        >>> vectors = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> labels = ["cup", "cup", "box"]
+        >>> result = evaluate_labelled(vectors, labels, vectors, labels, exclude_self=True, ks=[1])
+        >>> result.queries, result.recall_at
+        (2, {1: 1.0})
     """
     cutoffs = checked_ks(ks)
     gallery = checked_numbers(gallery_vectors, "gallery vectors", (None, None))

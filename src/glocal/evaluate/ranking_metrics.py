@@ -61,6 +61,13 @@ def average_precision(relevant: ArrayLike, *, total: int | None = None) -> float
 
     Raises:
         EvaluationError: the shape or type differs, or ``total`` is less than the list holds.
+
+    Examples:
+        >>> from glocal.evaluate import average_precision
+        >>> average_precision([True, False, False, True])
+        0.75
+        >>> average_precision([True, False, False, True], total=3)
+        0.5
     """
     row = checked_relevance(relevant, 1)
     counts = _totals(row[None], None if total is None else [total])
@@ -100,6 +107,12 @@ def recall_at(relevant: ArrayLike, k: int, *, totals: ArrayLike | None = None) -
 
     Raises:
         EvaluationError: the shapes or types do not fit, or k is less than 1.
+
+    Examples:
+        >>> from glocal.evaluate import recall_at
+        >>> relevant = [[False, True, False], [True, False, True]]
+        >>> recall_at(relevant, 1), recall_at(relevant, 2)
+        (0.5, 1.0)
     """
     (cutoff,) = checked_ks([k])
     rows = checked_relevance(relevant, 2)

@@ -29,8 +29,8 @@ from glocal.gallery.duplicates import (
     make_group,
     preference,
 )
-from glocal.gallery.indexing import Progress
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.progress import Progress
 from glocal.gallery.results import DuplicateGroup
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails

@@ -17,11 +17,11 @@ from glocal.gallery.query import Query
 from glocal.gallery.records import Match
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
 from glocal.gallery.thumbnails import from_jpeg, shrink
+from glocal.ranking import Compare
 from glocal.ranking.alignment import LEAST_EXCESS, settle
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
-from glocal.ranking.registry import Compare
 from glocal.ranking.verification import Verification, verify
 
 VERIFIED = 50

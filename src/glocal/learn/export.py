@@ -19,9 +19,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.errors import DiskFullError, LearnError, MissingExtraError
+from glocal.learn import INSTALL
 from glocal.learn.model import EncoderGraph, Model
 from glocal.learn.optional_contributions import WITH_CONTRIBUTIONS, make_contributions_optional
-from glocal.learn.registry import INSTALL
 
 TOLERANCE = 1e-4
 _OPSET = 18

@@ -17,8 +17,8 @@ from glocal.learn.heads.gem import Gem
 from glocal.learn.heads.pooled import Pooled
 from glocal.learn.model import Model
 from glocal.learn.receptive import effective_offsets
-from glocal.learn.registry import part
 from glocal.learn.settings import Settings
+from glocal.registry import part
 
 _WHITENING = 0.5  # power of the whitening: halfway, as in glocal's first model
 _MOST_IMAGES = 1500  # per source; more hardly change the components

@@ -14,7 +14,7 @@ from glocal.learn.cells import Cells
 from glocal.learn.contracts import Backbone, Head, Objective, Output
 from glocal.learn.heads.attentive import Attentive
 from glocal.learn.heads.pooled import Pooled
-from glocal.learn.registry import part
+from glocal.registry import part
 
 
 class Model(nn.Module):
@@ -162,7 +162,7 @@ def build_objective(name: str, *, dim: int, classes: int, **options: Any) -> Obj
         options: further arguments of its class.
 
     Raises:
-        LearnError: the name is unknown, or the objective has no such option.
+        LearnError: the objective has no such option.
         MissingExtraError: it needs a package that is not installed.
     """
     made = part("objective", name).load()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from glocal.errors import LearnError
 from glocal.learn.part_options import Value, read_options
-from glocal.learn.registry import part
+from glocal.registry import part
 
 INSTANCE = "instance"
 Final = Literal["projection", "whitening"]

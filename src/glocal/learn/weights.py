@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from glocal.errors import MissingExtraError, ModelError
-from glocal.learn.registry import INSTALL
+from glocal.learn import INSTALL
+from glocal.learn.timm_package import import_timm
 
 _BATCHES = "num_batches_tracked"  # counts, learns nothing
 
@@ -138,10 +139,7 @@ def _from_hub(name: str) -> Path:
 
 
 def _from_timm(name: str) -> dict[str, Tensor]:
-    try:
-        timm = import_module("timm")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"timm:{name} needs timm: pip install timm") from error
+    timm = import_timm(f"timm:{name}")
     try:
         return dict(timm.create_model(name, pretrained=True).state_dict())
     except (RuntimeError, OSError, ValueError) as error:

@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from tiny_backbone import Tiny  # noqa: E402
 
-from glocal.errors import LearnError, MissingExtraError  # noqa: E402
+from glocal.errors import LearnError  # noqa: E402
 from glocal.learn.receptive import effective_offsets, measured_offsets  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 
 def untrained(name):
@@ -116,10 +116,3 @@ def test_the_effective_centre_follows_the_weights():
             torch.nn.init.constant_(module.weight, 0.1)
     tiny.normalise = lambda image: image
     assert effective_offsets(tiny, torch.rand(2, 3, 96, 96), probes=2) == pytest.approx([0.5] * 3)
-
-
-def test_errors_of_timm_say_what_is_missing():
-    if find_spec("timm") is not None:
-        pytest.skip("timm is installed")
-    with pytest.raises(MissingExtraError, match="pip install timm"):
-        part("backbone", "timm").load()("resnet18")

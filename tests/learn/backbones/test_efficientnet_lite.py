@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'glocal[learn]'")
 
 from glocal.learn.backbones.efficientnet_lite import EfficientNetLite0  # noqa: E402
-from glocal.learn.registry import part  # noqa: E402
+from glocal.registry import part  # noqa: E402
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from tiny_backbone import Tiny, random_maps  # noqa: E402
 
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 LEVELS = Tiny().levels
 DIM = 8

@@ -9,7 +9,7 @@ from torch.nn import functional  # noqa: E402
 
 from glocal.errors import LearnError  # noqa: E402
 from glocal.learn.model import build_objective  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 DIM, CLASSES = 6, 4
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])

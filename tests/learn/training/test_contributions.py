@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from tiny_backbone import Tiny, random_maps  # noqa: E402
 
 from glocal.learn.heads.pooled import Pooled  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 LEVELS = Tiny().levels
 ADDITIVE = [n for n in names("head") if getattr(part("head", n).load(), "additive", False)]

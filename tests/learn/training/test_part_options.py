@@ -24,8 +24,8 @@ from glocal.learn.part_options import (  # noqa: E402
     read_options,
     split_options,
 )
-from glocal.learn.registry import names  # noqa: E402
 from glocal.learn.training import _build, train  # noqa: E402
+from glocal.registry import names  # noqa: E402
 
 register_tiny()
 

@@ -23,8 +23,8 @@ from glocal.learn import checkpoint  # noqa: E402
 from glocal.learn.batches import Batch  # noqa: E402
 from glocal.learn.device import choose_device, choose_precision  # noqa: E402
 from glocal.learn.model import build_objective  # noqa: E402
-from glocal.learn.registry import names  # noqa: E402
 from glocal.learn.training import _build, train  # noqa: E402
+from glocal.registry import names  # noqa: E402
 
 register_tiny()
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glocal.errors import LearnError, MissingExtraError
+from glocal.errors import LearnError
 from glocal.learn.contracts import Backbone, Level
 from glocal.learn.receptive import measured_offsets
+from glocal.learn.timm_package import import_timm
 
 _WANTED = (8, 16, 32)
 
@@ -27,15 +27,12 @@ class TimmBackbone(Backbone):
 
     Raises:
         LearnError: timm does not know the model, or the model lacks those feature maps.
-        MissingExtraError: timm is not installed.
+        MissingExtraError: timm, or torchvision, which it imports, is not installed.
     """
 
     def __init__(self, model: str, *, weights: str = "imagenet") -> None:
         super().__init__()
-        try:
-            timm = import_module("timm")
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"the backbone {model} needs timm: pip install timm") from error
+        timm = import_timm(f"the backbone timm:{model}")
         if weights not in {"imagenet", "none"}:
             raise LearnError(
                 f"weights of a timm backbone have to be imagenet or none, not {weights!r}"

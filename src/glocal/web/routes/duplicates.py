@@ -9,97 +9,87 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from glocal.errors import QueryError
+from glocal.gallery import GroupKind, results
 from glocal.gallery.browsing import Shown
 from glocal.gallery.duplicates import Level, best_path
+from glocal.gallery.results import image_fields
+from glocal.ranking.evidence import Verdict
 from glocal.web.comparisons import Comparison
-from glocal.web.problems import documented, printable
-from glocal.web.schemas import DuplicateGroup, DuplicateImage, DuplicateLevel, Duplicates
+from glocal.web.problems import documented
+from glocal.web.results import DuplicateLevel
+from glocal.web.schemas import DuplicateGroup, DuplicateImage, DuplicatesPage
 from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["images"])
 
 Cursor = Annotated[
-    str, Query(pattern="^([0-9a-f]{32}|[0-9a-f]{16}-[0-9]{1,9})$", description="`next` of a page")
+    str | None,
+    Query(
+        pattern="^([0-9a-f]{32}|[0-9a-f]{16}-[0-9]{1,9})$",
+        description="`next` of the page before.",
+    ),
 ]
-_FIRST = {"verdict": None, "same_probability": 1.0, "copy_probability": 1.0, "removable": False}
 
 
 @router.get("/v1/duplicates", responses=documented(410))
-async def duplicates(
+async def list_duplicates(
     service: ServiceDep,
-    level: DuplicateLevel = "identical",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Cursor | None = None,
-) -> Duplicates:
-    """Groups of the same image.
+    level: Annotated[
+        DuplicateLevel, Query(description="What the groups are made of.")
+    ] = "identical",
+    limit: Annotated[
+        int, Query(ge=1, le=200, description="How many groups to return at most.")
+    ] = 50,
+    cursor: Cursor = None,
+) -> DuplicatesPage:
+    """List groups of duplicates.
 
-    Of level `identical` files that are the same byte for byte, at once; of level `copy` edited,
-    cropped and re-encoded images too; of level `object` other images of the same thing too.
-    For these two all images are compared, which takes seconds to minutes: while `state` is
-    `looking`, ask again. What was found is kept until the gallery changes.
+    Level `identical` groups files that are identical byte for byte, at once. Level `copy` also
+    groups edited, cropped and re-encoded copies, and level `object` other images of the same object
+    or place too. For these two the server compares all images, which takes seconds to minutes:
+    while `state` is `comparing`, repeat the request. The result is kept until the gallery changes.
     """
     if level == "identical":
         return await service.thread(lambda: _identical(service, limit, cursor))
-    wanted = Level(level)
+    compared = Level(level)
     if cursor is not None:
-        comparison, offset = service.comparisons.at(wanted, cursor)
+        comparison, offset = service.comparisons.at(compared, cursor)
     else:
-        comparison, offset = await service.comparisons.get(wanted), 0
+        comparison, offset = await service.comparisons.get(compared), 0
     if comparison.ended is None:
-        return Duplicates(
-            level=level,
-            state="looking",
-            progress=comparison.progress,
-            groups=[],
-            total=None,
-            left_out=0,
-            bytes_to_free=None,
-            next=None,
-        )
-    return await service.thread(lambda: _compared(service, comparison, offset, limit))
+        return DuplicatesPage(level, "comparing", comparison.progress)
+    return await service.thread(lambda: _page(service, comparison, offset, limit))
 
 
-def _identical(service: Service, limit: int, cursor: str | None) -> Duplicates:
+def _identical(service: Service, limit: int, cursor: str | None) -> DuplicatesPage:
     """A page out of the catalogue."""
     if cursor is not None and "-" in cursor:
-        raise QueryError("the cursor is none of this list's: begin again without one")
+        raise QueryError("the cursor belongs to another list; begin again without a cursor")
     after = None if cursor is None else UUID(hex=cursor)
     ids = service.browser.copies(limit + 1, after)
     found = service.browser.images(ids[:limit])
-    groups = []
-    for one in ids[:limit]:
-        if one in found:
-            first = _image(service, found[one], _FIRST)
-            groups.append(
-                DuplicateGroup(
-                    kind="identical",
-                    images=[first],
-                    left_out=0,
-                    bytes_to_free=first.bytes * len(first.spare),
-                )
-            )
+    images = [_image(service, found[one], {}) for one in ids[:limit] if one in found]
     total, freed = (None, None) if cursor else service.browser.count_copies()
-    return Duplicates(
+    return DuplicatesPage(
         level="identical",
         state="done",
-        progress=None,
-        groups=groups,
+        groups=tuple(
+            DuplicateGroup(GroupKind.IDENTICAL, (image,), image.bytes * len(image.spare))
+            for image in images
+        ),
         total=total,
-        left_out=0,
         bytes_to_free=freed,
         next=ids[limit - 1].hex if len(ids) > limit else None,
     )
 
 
-def _compared(service: Service, comparison: Comparison, offset: int, limit: int) -> Duplicates:
-    """A page out of a comparison that is over."""
-    told, following = comparison.page(offset, limit)
-    groups = _groups(service, told)
-    return Duplicates(
+def _page(service: Service, comparison: Comparison, offset: int, limit: int) -> DuplicatesPage:
+    """A page out of a comparison that has ended."""
+    groups, following = comparison.page(offset, limit)
+    return DuplicatesPage(
         level=comparison.level.value,
         state="done",
-        progress=None,
-        groups=groups,
+        groups=tuple(_groups(service, groups)),
         total=None if offset else comparison.total,
         left_out=comparison.total - len(comparison.groups),
         bytes_to_free=None if offset else comparison.bytes_to_free,
@@ -107,38 +97,45 @@ def _compared(service: Service, comparison: Comparison, offset: int, limit: int)
     )
 
 
-def _groups(service: Service, told: Iterable[dict[str, Any]]) -> list[DuplicateGroup]:
-    """Groups with what the catalogue knows of their images; some may be gone since."""
-    members = [[{**_FIRST, "id": one["kept"]}, *one["others"]] for one in told]
-    ids = [[UUID(hex=member["id"]) for member in group] for group in members]
-    found = service.browser.images(one for group in ids for one in group)
-    groups = []
-    for one, facts, names in zip(told, members, ids, strict=True):
-        images = [
-            _image(service, found[name], fact)
-            for name, fact in zip(names, facts, strict=True)
-            if name in found
-        ]
-        if names[0] in found and (len(images) > 1 or one["kind"] == "identical"):
-            groups.append(
-                DuplicateGroup(
-                    kind=one["kind"],
-                    images=images,
-                    left_out=one["left_out"],
-                    bytes_to_free=one["bytes_to_free"],
-                )
-            )
-    return groups
+def _groups(service: Service, groups: list[dict[str, Any]]) -> Iterable[DuplicateGroup]:
+    """Groups of `glocal.web.compare_child.encoded`, with what the catalogue knows of the images.
+
+    Images, and whole groups, that have been removed since are left out.
+    """
+    ids = [[UUID(hex=image["id"]) for image in group["images"]] for group in groups]
+    found = service.browser.images(one for members in ids for one in members)
+    for group, members in zip(groups, ids, strict=True):
+        kind = GroupKind(group["kind"])
+        images = tuple(
+            _image(service, found[one], fields)
+            for one, fields in zip(members, group["images"], strict=True)
+            if one in found
+        )
+        if members[0] in found and (len(images) > 1 or kind is GroupKind.IDENTICAL):
+            yield DuplicateGroup(kind, images, group["bytes_to_free"], group["left_out"])
 
 
-def _image(service: Service, shown: Shown, facts: dict[str, Any]) -> DuplicateImage:
-    """An image and what speaks for its tie; of its files one stays, if it cannot go itself."""
+def _image(service: Service, shown: Shown, fields: dict[str, Any]) -> DuplicateImage:
+    """An image of a group.
+
+    Args:
+        service: the server's.
+        shown: what the catalogue knows of the image.
+        fields: what the comparison found out about it; nothing for the first image of a group.
+    """
     kept = best_path(shown.paths)
-    spare = [path for path in shown.paths if facts["removable"] or path != kept]
-    tie = {name: facts[name] for name in _FIRST}
-    return DuplicateImage(
-        **service.image_fields(shown, kept),
-        **tie,
-        paths=[printable(str(path)) for path in shown.paths],
-        spare=[printable(str(path)) for path in spare],
+    removable = fields.get("removable", False)
+    verdict = fields.get("verdict")
+    image = results.DuplicateImage(
+        **image_fields(shown.content, shown.paths, kept),
+        verdict=None if verdict is None else Verdict(verdict),
+        same_probability=fields.get("same_probability", 1.0),
+        copy_probability=fields.get("copy_probability", 1.0),
+        inliers=fields.get("inliers", 0),
+        removable=removable,
+        spare=tuple(path for path in shown.paths if removable or path != kept),
     )
+    served = service.served(image)
+    # Spare paths are some of the paths, so they are made printable in the same way.
+    printable = dict(zip(image.paths, served["paths"], strict=True))
+    return DuplicateImage(**served | {"spare": tuple(printable[path] for path in image.spare)})
