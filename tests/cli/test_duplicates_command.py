@@ -111,7 +111,7 @@ def test_a_plan_is_written_and_nothing_else_overwritten(
         glocal("duplicates", "--plan", "plan.csv")
     text = (tmp_path / "plan.csv").read_text(encoding="utf-8")
     first, rest = text.split("\n", 1)
-    assert first == "# glocal duplicates, plan 2: nothing has been removed"
+    assert first == "# glocal duplicates, plan 3: nothing has been removed"
     rows = list(csv.DictReader(rest.splitlines()))
     assert [row["action"] for row in rows] == ["keep", "could-remove", "could-remove"]
     assert {row["group"] for row in rows} == {"1"}

@@ -16,6 +16,7 @@ from glocal.errors import QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.trash import Moved, Trash
 
+
 def check(plan: Path, *, as_json: bool) -> bool:
     """Say which rows of a plan still hold.
 
@@ -121,5 +122,3 @@ def _told(moved: Sequence[Moved], done: str) -> None:
     for each in moved:
         click.echo(short_path(each.path))
     click.echo(f"{len(moved)} file{'s' * (len(moved) != 1)} {done}", err=True)
-
-

@@ -221,9 +221,7 @@ def find_duplicates(
     comparisons: dict[tuple[UUID, UUID], Comparison] = {}
     if calibration is not None:
         small = Thumbnails(catalog, limits)
-        comparing = Comparing(
-            catalog, store, calibration, level, listen, small, originals, apart
-        )
+        comparing = Comparing(catalog, store, calibration, level, listen, small, originals, apart)
         comparing.find()
         ties, comparisons = comparing.ties, comparing.comparisons
     copied = catalog.copied_ids()

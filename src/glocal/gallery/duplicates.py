@@ -101,5 +101,3 @@ def clusters(
         if len(group) > 1:
             groups.append(group)
     return groups
-
-

@@ -77,7 +77,9 @@ def geometry(comparison: Comparison, other: Content, kept: Content) -> Geometry:
     point = h @ (0.5, 0.5, 1.0)
     x, y = point[:2] / point[2]
     rows = (h[:2, :2] - np.outer((x, y), h[2, :2])) / point[2]
-    jacobian = np.diag([kept.width, kept.height]) @ rows @ np.diag([1 / other.width, 1 / other.height])
+    jacobian = (
+        np.diag([kept.width, kept.height]) @ rows @ np.diag([1 / other.width, 1 / other.height])
+    )
     large, small = np.linalg.svd(jacobian, compute_uv=False)
     mirrored = bool(np.linalg.det(jacobian) < 0)
     turn = jacobian @ np.diag([-1.0, 1.0]) if mirrored else jacobian

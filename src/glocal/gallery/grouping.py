@@ -107,9 +107,13 @@ class Grouper:
             return members[0]
 
         def balance(one: UUID) -> int:
-            copies = [other for other in members if other != one and self._copied(one, other)]
-            wins = sum(self._reasons(one, other).decided for other in copies)
-            return wins - sum(self._reasons(other, one).decided for other in copies)
+            total = 0
+            for other in members:
+                if other != one and self._copied(one, other):
+                    mine = self._reasons(one, other)
+                    total += 3 * mine.decided - 3 * self._reasons(other, one).decided
+                    total += (len(mine.kept) > len(mine.other)) - (len(mine.kept) < len(mine.other))
+            return total
 
         return max(members[:_TRIED], key=balance)
 

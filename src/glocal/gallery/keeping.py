@@ -118,6 +118,9 @@ def weigh(
     reasons.add(mine.transparent, theirs.transparent, "is transparent in places")
     _weigh_frame(comparison, reasons)
     if comparison.share > 0:
+        if comparison.overlaid:
+            bare = comparison.overlaid == "first"
+            reasons.add(bare, not bare, "has nothing laid over it")
         reasons.unclear.append("they differ in places")
     elif comparison.change > 6 and not (comparison.first_grey or comparison.second_grey):
         reasons.unclear.append("colours were changed")
@@ -125,8 +128,8 @@ def weigh(
     camera = kept.content.camera is not None, other.content.camera is not None
     _weigh_shape(kept, other, comparison, camera, reasons)
     larger = _weigh_size(kept, other, comparison, originals, reasons)
-    if larger is None:
-        _weigh_encoding(mine, theirs, comparison, reasons)
+    if larger is None and comparison.share == 0:
+        _weigh_encoding(kept, other, comparison, originals, reasons)
     reasons.add(kept.preferred, other.preferred, "lies in a preferred folder")
     same = comparison.exact and kept.content.width == other.content.width
     if same and not (reasons.kept or reasons.other or reasons.unclear):
@@ -228,24 +231,29 @@ def _weigh_size(
 
 
 def _weigh_encoding(
-    mine: Traits, theirs: Traits, comparison: Comparison, reasons: Reasons
+    kept: Candidate,
+    other: Candidate,
+    comparison: Comparison,
+    originals: Originals,
+    reasons: Reasons,
 ) -> None:
-    """How well pixels of the same number are kept."""
-    if comparison.sharper < 0.9 or comparison.sharper > 1.11:
-        kept = comparison.sharper < 0.9
-        if 0.7 < comparison.sharper < 1.4:
-            reasons.add(kept, not kept, "is sharper")
-        else:
-            reasons.unclear.append("one was sharpened or blurred")
+    """How well pixels of the same number are kept; what was made of what is not kept better."""
+    mine, theirs = kept.traits, other.traits
     reasons.add(not mine.palette, not theirs.palette, "has all its colours")
-    if mine.lossless != theirs.lossless:
-        reasons.add(mine.lossless, theirs.lossless, "is kept without loss")
-    elif mine.quality is not None and theirs.quality is not None:
-        if abs(mine.quality - theirs.quality) > 2:
-            better = mine.quality > theirs.quality
-            reasons.add(better, not better, "is kept at a higher quality")
-    elif not mine.lossless and not comparison.exact:
-        reasons.unclear.append(f"{mine.format} and {theirs.format} lose different things")
+    if comparison.exact:
+        return
+    if not 0.7 < comparison.sharper < 1.4:
+        reasons.unclear.append("one was sharpened or blurred")
+    elif comparison.change > 2 and not (comparison.first_grey or comparison.second_grey):
+        reasons.unclear.append("colours were changed a little")
+    elif comparison.first_shown < WHOLE or comparison.second_shown < WHOLE:
+        reasons.unclear.append("which one was saved last cannot be seen")
+    elif not (mine.palette or theirs.palette):
+        first = originals.was_first(kept.content.id, other.content.id)
+        if first is None:
+            reasons.unclear.append("which one was made from the other cannot be seen")
+        else:
+            reasons.add(first, not first, "the other one was made from it")
 
 
 def _tidiness(path: Path) -> tuple[int, int, str]:

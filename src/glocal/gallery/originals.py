@@ -6,6 +6,7 @@ has meanwhile taken its name.
 
 from __future__ import annotations
 
+import io
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,36 @@ class Originals:
             return has_detail(array, beyond)
         return None
 
+    def was_first(self, one: UUID, other: UUID) -> bool | None:
+        """Whether the first of two copies of one size was there before the other.
+
+        A JPEG that was made from another image is what that image becomes when it is saved with
+        the JPEG's own tables; the other way round nothing fits.
+
+        Returns:
+            `None` where that cannot be seen.
+        """
+        data = self._bytes(one), self._bytes(other)
+        if data[0] is None or data[1] is None:
+            return None
+        apart = made_from(data[1], data[0]), made_from(data[0], data[1])
+        # A lossless file can be made from anything; a JPEG has to fit.
+        second, first = (9.0 if found is None else found for found in apart)
+        low, high = sorted((first, second))
+        if (low < _EXACT and high > 2 * _EXACT) or (low < _FITS and high > 2 * low + 0.3):
+            return second < first
+        return None
+
+    def _bytes(self, content: UUID) -> bytes | None:
+        for _, path in self._catalog.files_of([content]).get(content, []):
+            try:
+                data = read_bytes(path, self._limits)
+            except (ImageError, OSError):
+                continue
+            if content_id(data) == content:
+                return data
+        return None
+
     def _decoded(self, path: Path, content: UUID) -> NDArray[np.uint8] | None:
         try:
             data = read_bytes(path, self._limits)
@@ -133,6 +164,40 @@ class Originals:
             paths = [path for _, path in self._catalog.files_of([content]).get(content, [])]
             self._traits[content] = _traits(data, path, array, paths)
         return array
+
+
+def made_from(made: bytes, source: bytes) -> float | None:
+    """How far a JPEG is from what another image becomes when it is saved with that JPEG's tables.
+
+    Args:
+        made: a JPEG.
+        source: an image of any format, of the same size.
+
+    Returns:
+        Levels of 255, root mean square of the brightness; `None` where it cannot be tried.
+    """
+    from PIL import Image, JpegImagePlugin
+
+    if detect(made) != "JPEG" or (name := detect(source)) is None:
+        return None
+    try:
+        with decoder_warnings_ignored():
+            with JpegImagePlugin.JpegImageFile(io.BytesIO(made)) as opened:
+                tables = opened.quantization
+                sampling = JpegImagePlugin.get_sampling(opened)
+                mode = opened.mode
+                target = np.asarray(opened.convert("L"), np.float32)
+            with open_header(source, name) as opened:
+                if opened.size[::-1] != target.shape or mode not in ("L", "RGB"):
+                    return None
+                written = io.BytesIO()
+                options = {"subsampling": sampling} if mode == "RGB" and sampling >= 0 else {}
+                opened.convert(mode).save(written, "JPEG", qtables=tables, **options)
+            with Image.open(written, formats=("JPEG",)) as opened:
+                again = np.asarray(opened.convert("L"), np.float32)
+    except (ImageError, OSError, ValueError, SyntaxError, RuntimeError):
+        return None
+    return float(np.sqrt(np.mean((target - again) ** 2)))
 
 
 def has_detail(array: NDArray[np.uint8], beyond: float) -> bool | None:
@@ -164,7 +229,9 @@ def has_detail(array: NDArray[np.uint8], beyond: float) -> bool | None:
     return True if ratio > _FINE else False if ratio < _ENLARGED else None
 
 
-_FINE, _ENLARGED = 0.42, 0.25
+_FINE, _ENLARGED = 0.4, 0.27
+_EXACT = 0.05  # levels within which the same encoder made it
+_FITS = 1.2  # levels within which a JPEG is what its source became
 
 
 def _no_larger(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -142,9 +142,7 @@ class Disk:
                 name: (state.size, state.modified)
                 for name, state in self._catalog.files_named(folder, names).items()
             }
-        return {
-            content: self._held(content, found, states) for content, found in named.items()
-        }
+        return {content: self._held(content, found, states) for content, found in named.items()}
 
     def still_holds(self, path: Path, content: UUID) -> bool:
         """Whether a file's bytes are those of a content, read now (once in this object's life)."""

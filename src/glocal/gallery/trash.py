@@ -50,7 +50,9 @@ class Trash:
     def __init__(self, journal: Path) -> None:
         self._journal = journal
 
-    def move(self, files: Iterable[tuple[Path, UUID]]) -> tuple[list[Moved], list[tuple[Path, str]]]:
+    def move(
+        self, files: Iterable[tuple[Path, UUID]]
+    ) -> tuple[list[Moved], list[tuple[Path, str]]]:
         """Move files to the trash.
 
         Args:
@@ -102,7 +104,9 @@ class Trash:
             try:
                 import send2trash
             except ImportError as error:
-                raise MissingExtraError("to move files to the trash: pip install send2trash") from error
+                raise MissingExtraError(
+                    "to move files to the trash: pip install send2trash"
+                ) from error
             moved = Moved(run, path, None)
             self._note(moved)
             send2trash.send2trash(path)

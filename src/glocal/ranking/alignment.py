@@ -53,7 +53,6 @@ class Alignment:
         drift = min(self.drift * 128, 1.0)
         return 1 / (1 + exp(-(_BIAS + _CORRELATION * self.correlation + _DRIFT * drift)))
 
-
     @property
     def may_be_copy(self) -> bool:
         """Whether the pair is worth a look at the files themselves."""

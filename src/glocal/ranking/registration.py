@@ -85,9 +85,11 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
     refined = forward @ np.asarray(np.linalg.inv(to_first))
     if swapped:
         back = np.asarray(np.linalg.inv(forward))
-        return Registered(
-            moved, frame, shown, np.asarray(np.linalg.inv(refined)), forward, drift
-        ) if np.isfinite(back).all() else None
+        return (
+            Registered(moved, frame, shown, np.asarray(np.linalg.inv(refined)), forward, drift)
+            if np.isfinite(back).all()
+            else None
+        )
     return Registered(frame, moved, shown, refined, to_first, drift)
 
 

@@ -109,9 +109,7 @@ def fit_tones(first: Floats, second: Floats) -> Tones | None:
 def _split(colours: Floats) -> tuple[Floats, Floats]:
     """Luma ``(n,)`` and chroma ``(n, 2)``."""
     luma = colours @ _WEIGHTS
-    chroma = np.column_stack(
-        [(colours[:, 2] - luma) * _BLUE, (colours[:, 0] - luma) * _RED]
-    )
+    chroma = np.column_stack([(colours[:, 2] - luma) * _BLUE, (colours[:, 0] - luma) * _RED])
     return luma, np.asarray(chroma, np.float32)
 
 
