@@ -37,7 +37,7 @@ from glocal.images import Limits
 from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way, turned
-from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm
 from glocal.ranking.verification import verify

@@ -62,7 +62,7 @@ class Decisions(Database):
         Returns:
             How many of them had been decided.
         """
-        keys = [(content.bytes,) for content in contents]
+        keys: list[tuple[bytes, ...]] = [(content.bytes,) for content in contents]
         return self._delete("DELETE FROM stays WHERE content = ?", keys)
 
     def stays(self) -> frozenset[UUID]:

@@ -49,7 +49,9 @@ class Grouper:
 
     def rank(self, member: UUID) -> tuple[object, ...]:
         """By which images are ordered before they are compared with one another; less is better."""
-        return member not in self.chosen, *rank(self._candidate(member)), member
+        # Who has most copies leads, so that no copy of a copy is left alone.
+        copies = sum(tie.verdict is Verdict.COPY for tie in self.ties.get(member, {}).values())
+        return member not in self.chosen, -copies, *rank(self._candidate(member)), member
 
     def group(self, members: Sequence[UUID]) -> DuplicateGroup | None:
         """Describe a group; `None` if less than two files of it are left.

@@ -126,9 +126,9 @@ def _held_by_jpeg(data: bytes) -> Held:
     """One image, several (CIPA's multi-picture format), or a film behind its end."""
     end = _end_of_first(data)
     if b"MPF\x00" in data[: min(end, 1 << 20)]:
-        from PIL import MpoImagePlugin
-
         import io
+
+        from PIL import MpoImagePlugin
 
         try:
             with MpoImagePlugin.MpoImageFile(io.BytesIO(data)) as opened:

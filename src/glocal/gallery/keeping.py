@@ -247,13 +247,21 @@ def _weigh_encoding(
     elif comparison.change > 2 and not (comparison.first_grey or comparison.second_grey):
         reasons.unclear.append("colours were changed a little")
     elif comparison.first_shown < WHOLE or comparison.second_shown < WHOLE:
-        reasons.unclear.append("which one was saved last cannot be seen")
+        if not _no_worse(mine, theirs, kept.content, other.content):
+            reasons.unclear.append("which one was saved last cannot be seen")
     elif not (mine.palette or theirs.palette):
         first = originals.was_first(kept.content.id, other.content.id)
         if first is None:
             reasons.unclear.append("which one was made from the other cannot be seen")
         else:
             reasons.add(first, not first, "the other one was made from it")
+
+
+def _no_worse(mine: Traits, theirs: Traits, kept: Content, other: Content) -> bool:
+    """Whether a file is kept no worse than what was cut out of it, by what their files say."""
+    if mine.lossless or (kept.camera is not None and other.camera is None):
+        return True
+    return mine.quality is not None and (theirs.quality or 100) <= mine.quality
 
 
 def _tidiness(path: Path) -> tuple[int, int, str]:

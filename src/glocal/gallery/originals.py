@@ -256,8 +256,8 @@ def _traits(data: bytes, path: Path, array: NDArray[np.uint8], paths: list[Path]
     try:
         with decoder_warnings_ignored(), open_header(data, name) as opened:
             if opened.has_transparency_data:
-                alpha = opened.convert("RGBA").getchannel("A").getextrema()
-                transparent = alpha[0] < 255
+                alpha = np.asarray(opened.convert("RGBA").getchannel("A"))
+                transparent = bool(alpha.min() < 255)
             palette = name == "GIF" or opened.mode == "P"
             tables = getattr(opened, "quantization", None)
             if name == "JPEG" and tables:

@@ -22,6 +22,7 @@ BLOCK = 8
 
 _VOTING = 32
 _LEAST_SIDE = 4 * BLOCK
+_HOPELESS = 2.0  # pixels of drift at a half or quarter of the size: this is no copy
 Rgb = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -71,35 +72,34 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
     frame, to_first = cut
     forward = homography @ to_first
     drift = float("inf")
-    for factor in (4, 2, 1, 1):
+    for factor in (4, 2, 1):
         if min(frame.shape[:2]) // factor < _LEAST_SIDE:
             continue
         small = _shrunk(frame, factor)
         moved = warp(second, forward, small.shape[:2])
         shown = _shown(forward, small.shape[:2], second.shape[:2])
         forward, drift = _voted(small, moved, shown, forward)
-    moved = warp(second, forward, frame.shape[:2])
+        if factor > 1 and drift > _HOPELESS:
+            return None
+    moved = warp(second, forward, frame.shape[:2], fine=True)
     shown = _shown(forward, frame.shape[:2], second.shape[:2])
-    if shown.sum() < 16:
+    if shown.sum() < 16 or not np.isfinite(forward).all():
         return None
     refined = forward @ np.asarray(np.linalg.inv(to_first))
     if swapped:
-        back = np.asarray(np.linalg.inv(forward))
-        return (
-            Registered(moved, frame, shown, np.asarray(np.linalg.inv(refined)), forward, drift)
-            if np.isfinite(back).all()
-            else None
-        )
+        refined = np.asarray(np.linalg.inv(refined))
+        return Registered(moved, frame, shown, refined, forward, drift)
     return Registered(frame, moved, shown, refined, to_first, drift)
 
 
-def warp(image: Rgb, homography: Points, shape: tuple[int, ...]) -> Rgb:
+def warp(image: Rgb, homography: Points, shape: tuple[int, ...], *, fine: bool = False) -> Rgb:
     """An image as seen in a frame.
 
     Args:
         image: ``(h, w, 3)`` uint8.
         homography: from the frame to the image, in fractions.
         shape: height and width of the frame.
+        fine: interpolate by cubic splines, which takes three times as long.
 
     Averages the image first where it is finer than the frame.
     """
@@ -117,13 +117,21 @@ def warp(image: Rgb, homography: Points, shape: tuple[int, ...]) -> Rgb:
         @ np.diag([1 / width, 1 / height, 1.0])
     )
     matrix = matrix / matrix[2, 2]
+    if opened.size == (width, height) and _moves_nothing(matrix, width, height):
+        return np.asarray(opened)
     seen = opened.transform(
         (width, height),
         Image.Transform.PERSPECTIVE,
         tuple(matrix.ravel()[:8].tolist()),
-        Image.Resampling.BICUBIC,
+        Image.Resampling.BICUBIC if fine else Image.Resampling.BILINEAR,
     )
     return np.asarray(seen)
+
+
+def _moves_nothing(matrix: Points, width: int, height: int) -> bool:
+    """Whether a homography in pixels leaves all corners where they are, to a twentieth of one."""
+    corners = np.array([[0.0, 0], [width, 0], [0, height], [width, height]])
+    return bool(np.abs(project(matrix, corners) - corners).max() < 0.05)
 
 
 def luma(image: Rgb) -> NDArray[np.float32]:
@@ -136,7 +144,9 @@ def block_means(values: NDArray[np.float32], side: int = BLOCK) -> NDArray[np.fl
     height, width = values.shape[0] // side, values.shape[1] // side
     cut = values[: height * side, : width * side]
     rest = values.shape[2:]
-    return np.asarray(cut.reshape(height, side, width, side, *rest).mean(axis=(1, 3)))
+    rows = cut.reshape(height, side, width * side, *rest).sum(axis=1)  # far faster than at once
+    sums = rows.reshape(height, width, side, *rest).sum(axis=2)
+    return np.asarray(sums / np.float32(side * side), np.float32)
 
 
 def _magnification(first: Rgb, second: Rgb, homography: Points) -> float:
@@ -166,7 +176,7 @@ def _inside_grid(homography: Points) -> Points:
     seen = project(homography, grid)
     depth = np.column_stack([grid, np.ones(len(grid))]) @ homography[2]
     sign = np.sign(depth[len(depth) // 2]) or 1.0
-    return grid[np.all((seen >= 0) & (seen <= 1), axis=1) & (depth * sign > 0)]
+    return np.asarray(grid[np.all((seen >= 0) & (seen <= 1), axis=1) & (depth * sign > 0)])
 
 
 def _cut(first: Rgb, second: Rgb, homography: Points) -> tuple[Rgb, Points] | None:
@@ -225,7 +235,7 @@ def _shown(homography: Points, shape: tuple[int, ...], other: tuple[int, ...]) -
     margin = np.where(whole[:, None], rim, -rim)
     inside = np.all((seen >= margin) & (seen <= 1 - margin), axis=1) & (depth > 0)
     grid = inside.reshape(rows + 1, columns + 1)
-    return grid[:-1, :-1] & grid[1:, :-1] & grid[:-1, 1:] & grid[1:, 1:]
+    return np.asarray(grid[:-1, :-1] & grid[1:, :-1] & grid[:-1, 1:] & grid[1:, 1:])
 
 
 def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points, float]:
@@ -243,10 +253,12 @@ def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points
 
     one, two = one - spread(means(one)), two - spread(means(two))
     power, other, both = means(one * one), means(two * two), means(one * two)
-    gain = both / np.maximum(other, 1.0)
+    gain = np.asarray(both / np.maximum(other, 1.0), np.float32)
     correlation = both / np.sqrt(np.maximum(power * other, 1e-3))
     two = two * spread(gain)
-    down, across = np.gradient((one + two) / 2)
+    middle = (one + two) / np.float32(2)
+    down: NDArray[np.float32] = np.gradient(middle, axis=0)
+    across: NDArray[np.float32] = np.gradient(middle, axis=1)
     apart = two - one
     xx, yy, xy = means(across * across), means(down * down), means(across * down)
     xr, yr = means(across * apart), means(down * apart)
