@@ -81,13 +81,26 @@ def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
     differs = _block_largest(most) > _EXCESS
     differs |= np.abs(block_means(rest)) > _SLOW + 0.25 * block_means(detail) + noise
     if not tones.one_grey:
-        differs |= _other_colour(one, toned)
+        differs |= _other_colour(one, toned) | _other_hue(block_means(one), block_means(two))
     differs &= shown
     if noise > _MOST_NOISE:
         differs = shown.copy()
     if swapped:
         tones, sharper = tones.turned(), 1 / sharper
     return Differences(differs, tones, noise, sharper, exact=False)
+
+
+def _other_hue(one: Floats, two: Floats) -> Mask:
+    """Blocks that are saturated in both images, each in a hue that no tint makes of the other's."""
+    vectors, strong = [], np.ones(one.shape[:2], np.bool_)
+    for image in (one, two):
+        light = image @ _WEIGHTS
+        vector = np.stack([(image[..., 2] - light) * 0.564, (image[..., 0] - light) * 0.713], -1)
+        size = np.hypot(vector[..., 0], vector[..., 1])
+        strong &= (size > 12) & (size > 0.3 * (light + 20))
+        vectors.append(vector / np.maximum(size, 1e-3)[..., None])
+    cosine = (vectors[0] * vectors[1]).sum(axis=-1)
+    return np.asarray(strong & (cosine < 0.3))
 
 
 def _largest(image: Floats) -> Floats:

@@ -22,6 +22,7 @@ BLOCK = 8
 
 _VOTING = 32
 _LEAST_SIDE = 4 * BLOCK
+_SETTLED = 0.15  # pixels by which the last step moved a corner at most
 _HOPELESS = 2.0  # pixels of drift at a half or quarter of the size: this is no copy
 Rgb = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -37,8 +38,8 @@ class Registered:
         shown: ``(h / BLOCK, w / BLOCK)``, the blocks that both images show whole.
         homography: ``(3, 3)`` from the first image to the second, in fractions, refined.
         to_first: ``(3, 3)`` from the frame, in fractions, to the first image, in fractions.
-        drift: pixels of the frame by which nine tenths of the textured blocks at most lie from
-            where they agree best; infinite where no block has texture.
+        votes: ``(n, 3)``: x and y, in fractions of the frame, of each textured block, and by how
+            many pixels it lies from where it agrees best; empty where no block has texture.
     """
 
     first: Rgb
@@ -46,7 +47,29 @@ class Registered:
     shown: Mask
     homography: Points
     to_first: Points
-    drift: float
+    votes: Points
+
+    def drift(self, differs: Mask) -> float:
+        """Pixels by which nine tenths of the blocks at most lie from where they agree best.
+
+        Args:
+            differs: ``(h / BLOCK, w / BLOCK)``, blocks that are left out since what they show
+                differs.
+
+        Returns:
+            Infinite where no block has texture.
+        """
+        if len(self.votes) < 6:
+            return float("inf")
+        rows, columns = differs.shape
+        row = np.clip((self.votes[:, 1] * rows).astype(int), 1, rows - 2)
+        column = np.clip((self.votes[:, 0] * columns).astype(int), 1, columns - 2)
+        alike = [
+            not differs[y - 1 : y + 2, x - 1 : x + 2].any()
+            for y, x in zip(row, column, strict=True)
+        ]
+        left = self.votes[alike, 2] if sum(alike) >= 6 else self.votes[:, 2]
+        return float(np.quantile(left, 0.9))
 
 
 def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
@@ -71,25 +94,33 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
         return None
     frame, to_first = cut
     forward = homography @ to_first
-    drift = float("inf")
+    votes, before = np.empty((0, 3)), forward
     for factor in (4, 2, 1):
         if min(frame.shape[:2]) // factor < _LEAST_SIDE:
             continue
         small = _shrunk(frame, factor)
         moved = warp(second, forward, small.shape[:2])
         shown = _shown(forward, small.shape[:2], second.shape[:2])
-        forward, drift = _voted(small, moved, shown, forward)
-        if factor > 1 and drift > _HOPELESS:
+        before = forward
+        forward, votes = _voted(small, moved, shown, forward)
+        if factor > 1 and len(votes) and np.quantile(votes[:, 2], 0.75) > _HOPELESS:
             return None
+    if _moved(before, forward, second.shape) > _SETTLED:  # once more, at full size
+        moved = warp(second, forward, frame.shape[:2])
+        shown = _shown(forward, frame.shape[:2], second.shape[:2])
+        forward, votes = _voted(frame, moved, shown, forward)
     moved = warp(second, forward, frame.shape[:2], fine=True)
     shown = _shown(forward, frame.shape[:2], second.shape[:2])
     if shown.sum() < 16 or not np.isfinite(forward).all():
         return None
+    # What lies outside is no black edge, whatever is smoothed across it.
+    inside = np.repeat(np.repeat(shown, BLOCK, axis=0), BLOCK, axis=1)
+    moved = np.where(inside[..., None], moved, frame)
     refined = forward @ np.asarray(np.linalg.inv(to_first))
     if swapped:
         refined = np.asarray(np.linalg.inv(refined))
-        return Registered(moved, frame, shown, refined, forward, drift)
-    return Registered(frame, moved, shown, refined, to_first, drift)
+        return Registered(moved, frame, shown, refined, forward, votes)
+    return Registered(frame, moved, shown, refined, to_first, votes)
 
 
 def warp(image: Rgb, homography: Points, shape: tuple[int, ...], *, fine: bool = False) -> Rgb:
@@ -215,6 +246,13 @@ def _cut(first: Rgb, second: Rgb, homography: Points) -> tuple[Rgb, Points] | No
     return frame, to_first
 
 
+def _moved(before: Points, after: Points, shape: tuple[int, ...]) -> float:
+    """By how many pixels of the other image the corners of the frame went elsewhere."""
+    corners = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]])
+    aside = project(before, corners) - project(after, corners)
+    return float(np.abs(aside * (shape[1], shape[0])).max())
+
+
 def _shrunk(frame: Rgb, factor: int) -> Rgb:
     from PIL import Image
 
@@ -238,7 +276,7 @@ def _shown(homography: Points, shape: tuple[int, ...], other: tuple[int, ...]) -
     return np.asarray(grid[:-1, :-1] & grid[1:, :-1] & grid[:-1, 1:] & grid[1:, 1:])
 
 
-def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points, float]:
+def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points, Points]:
     """One step: each textured block says where it fits, and a homography is fitted to them."""
     side = _VOTING if min(frame.shape[:2]) >= 6 * _VOTING else 2 * BLOCK
     one, two = luma(frame), luma(moved)
@@ -269,7 +307,7 @@ def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points
     whole = block_means(shown[: height * ratio, : width * ratio].astype(np.float32), ratio) > 0.99
     good = whole & (least > 1.5) & (correlation > 0.5)
     if good.sum() < 6:
-        return forward, float("inf")
+        return forward, np.empty((0, 3))
     # The step that moves `two` onto `one`: the frame's point p is found at p + d.
     dx = (yy * xr - xy * yr)[good] / determinant[good]
     dy = (xx * yr - xy * xr)[good] / determinant[good]
@@ -278,13 +316,13 @@ def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points
     aside = np.column_stack([dx, dy])
     size = np.array([frame.shape[1], frame.shape[0]], np.float64)
     update, left = _fitted(at, np.clip(aside, -3, 3) / size, np.sqrt(least[good]), size)
-    return forward @ np.asarray(np.linalg.inv(update)), left
+    return forward @ np.asarray(np.linalg.inv(update)), np.column_stack([at, left])
 
 
 def _fitted(
     at: Points, aside: Points, weight: NDArray[np.float32], size: NDArray[np.float64]
-) -> tuple[Points, float]:
-    """The homography that displaces points most like their votes, and what votes are left over."""
+) -> tuple[Points, NDArray[np.float64]]:
+    """The homography that displaces points most like their votes, and how much each is left over."""
     u, v = (at - 0.5).T
     one, zero = np.ones_like(u), np.zeros_like(u)
     full = len(at) >= 24
@@ -308,4 +346,4 @@ def _fitted(
     step = np.eye(3) + np.append(solution, 0).reshape(3, 3)
     centre = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
     update = np.asarray(np.linalg.inv(centre)) @ step @ centre
-    return update, float(np.quantile(distance, 0.9))
+    return update, distance

@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 
 _GREY = 5.0  # chroma beyond what follows from the lightness alone, below which an image is grey
 _SLOPES = (0.15, 6.0)
+_SATURATIONS = (1.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.12, 1.25, 1.45, 1.7, 2.0, 2.5)
+_FITTED = 1200  # blocks are enough for a few numbers
 _BLUE, _RED = 0.564, 0.713  # of ITU-R BT.601: chroma from blue and red less luma
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -30,7 +32,7 @@ class Tones:
         second_grey: the second one has.
         curves: ``(3, 3)``: for each channel of the second image, in [0, 1], the factors of its
             square, of itself and of 1; of the luma alone where one is grey.
-        saturation: by which the chroma of the second is multiplied afterwards.
+        saturation: by which the chroma of the second is multiplied before that.
         change: by how many levels of 255 the rule moves colours on average.
     """
 
@@ -58,9 +60,8 @@ class Tones:
             grey = np.clip((a * luma + b) * luma + c, 0, 1) * np.float32(255)
             return np.repeat(grey[..., None], 3, axis=-1)
         a, b, c = self.curves.T.astype(np.float32)
+        x = _saturated(x, self.saturation)
         toned = (a * x + b) * x + c
-        luma = (toned @ _WEIGHTS)[..., None]
-        toned = luma + (toned - luma) * np.float32(self.saturation)
         return np.asarray(np.clip(toned, 0, 1) * np.float32(255), np.float32)
 
 
@@ -93,17 +94,36 @@ def fit_tones(first: Floats, second: Floats) -> Tones | None:
         tones = Tones(*greys, np.tile(curve, (3, 1)), 1.0, 0.0)
         moved = np.abs(tones.apply(second)[:, 0] - two)
         return Tones(*greys, tones.curves, 1.0, float(moved.mean()))
-    curves = [_curve(first[:, c], second[:, c]) for c in range(3)]
+    step = max(1, len(first) // _FITTED)
+    some, others = first[::step], second[::step]
+    best: tuple[float, Tones] | None = None
+    for saturation in _SATURATIONS:
+        tones = _toned(some, others, saturation)
+        if tones is not None:
+            apart = float(np.abs(tones.apply(others) - some).mean())
+            if best is None or apart < best[0]:
+                best = apart, tones
+    if best is None:
+        return None
+    moved = np.abs(best[1].apply(second) - second)
+    return replace(best[1], change=float(moved.mean()))
+
+
+def _toned(first: Floats, second: Floats, saturation: float) -> Tones | None:
+    """The curves after the saturation was changed by so much."""
+    saturated = _saturated(second, saturation)
+    curves = [_curve(first[:, c], saturated[:, c]) for c in range(3)]
     known = [curve for curve in curves if curve is not None]
     if len(known) < 3:
         return None
-    tones = Tones(False, False, np.array(known), 1.0, 0.0)
-    _, wanted = _split(first)
-    _, given = _split(tones.apply(second))
-    saturation = _saturation(wanted, given)
-    tones = Tones(False, False, tones.curves, saturation, 0.0)
-    moved = np.abs(tones.apply(second) - second)
-    return Tones(False, False, tones.curves, saturation, float(moved.mean()))
+    return Tones(False, False, np.array(known), saturation, 0.0)
+
+
+def _saturated(colours: Floats, saturation: float) -> Floats:
+    if saturation == 1.0:
+        return colours
+    luma = (colours @ _WEIGHTS)[..., None]
+    return np.asarray(luma + (colours - luma) * np.float32(saturation), np.float32)
 
 
 def _split(colours: Floats) -> tuple[Floats, Floats]:
@@ -143,15 +163,3 @@ def _curve(first: Floats, second: Floats) -> NDArray[np.float64] | None:
         if all(_SLOPES[0] <= slope <= _SLOPES[1] for slope in slopes):
             return np.asarray(curve)
     return None
-
-
-def _saturation(wanted: Floats, given: Floats) -> float:
-    """One factor of the chroma, robustly; what it does not explain is a difference in places."""
-    factor = 1.0
-    weight = np.ones(len(given))
-    for _ in range(5):
-        power = float((weight[:, None] * given * given).sum()) + 20.0
-        factor = float((weight[:, None] * given * wanted).sum() + 20.0) / power
-        rest = np.linalg.norm(wanted - factor * given, axis=1)
-        weight = 1 / np.maximum(1.0, rest / max(float(np.median(rest)) * 2.5, 3.0))
-    return min(max(factor, 0.2), 3.0)
