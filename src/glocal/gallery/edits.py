@@ -60,15 +60,22 @@ class Geometry:
 
     Attributes:
         scale: pixels of the kept image for each of the other one, along a side.
-        stretch: the larger of both scales across and down by the smaller one, at least 1.
+        low: the smaller of the scales in both directions.
+        high: the larger one.
         degrees: by which the other one is turned against the kept one, in (-180, 180].
         mirrored: whether it is mirrored.
     """
 
     scale: float
-    stretch: float
+    low: float
+    high: float
     degrees: float
     mirrored: bool
+
+    @property
+    def stretch(self) -> float:
+        """The larger of both scales by the smaller one, at least 1."""
+        return self.high / max(self.low, 1e-9)
 
 
 def geometry(comparison: Comparison, other: Content, kept: Content) -> Geometry:
@@ -84,9 +91,8 @@ def geometry(comparison: Comparison, other: Content, kept: Content) -> Geometry:
     mirrored = bool(np.linalg.det(jacobian) < 0)
     turn = jacobian @ np.diag([-1.0, 1.0]) if mirrored else jacobian
     degrees = -float(np.degrees(np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1])))
-    return Geometry(
-        float(np.sqrt(large * small)), float(large / max(small, 1e-9)), degrees, mirrored
-    )
+    scale = float(np.sqrt(large * small))
+    return Geometry(scale, float(small), float(large), degrees, mirrored)
 
 
 def edits(

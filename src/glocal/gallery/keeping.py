@@ -128,7 +128,8 @@ def weigh(
     camera = kept.content.camera is not None, other.content.camera is not None
     _weigh_shape(kept, other, comparison, camera, reasons)
     larger = _weigh_size(kept, other, comparison, originals, reasons)
-    if larger is None and comparison.share == 0:
+    one_grey = mine.coloured != theirs.coloured
+    if larger is None and comparison.share == 0 and not one_grey:
         _weigh_encoding(kept, other, comparison, originals, reasons)
     reasons.add(kept.preferred, other.preferred, "lies in a preferred folder")
     same = comparison.exact and kept.content.width == other.content.width
@@ -215,9 +216,12 @@ def _weigh_size(
     reasons: Reasons,
 ) -> bool | None:
     """Who has more pixels for the same thing, if these are real; `None` where both have as many."""
-    scale = geometry(comparison, other.content, kept.content).scale
+    lies = geometry(comparison, other.content, kept.content)
+    scale = lies.scale
     if 0.98 <= scale <= 1.02:
         return None
+    if lies.stretch > 1.02 and lies.low < 1.02 and lies.high > 0.98:
+        return True  # what one has more across, it has by having been stretched
     larger = scale > 1
     one = kept if larger else other
     fine = originals.shows_detail(one.content, scale if larger else 1 / scale)

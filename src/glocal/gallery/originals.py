@@ -21,6 +21,7 @@ from glocal.gallery.holdings import Held, companions, held
 from glocal.gallery.indexing import content_id
 from glocal.gallery.same_files import Disk
 from glocal.images import Limits, load, read_bytes
+from glocal.images.color import to_srgb
 from glocal.images.formats import detect, open_header
 from glocal.images.quiet import decoder_warnings_ignored
 from glocal.ranking.pixels import has_colour
@@ -192,7 +193,8 @@ def made_from(made: bytes, source: bytes) -> float | None:
                     return None
                 written = io.BytesIO()
                 options = {"subsampling": sampling} if mode == "RGB" and sampling >= 0 else {}
-                opened.convert(mode).save(written, "JPEG", qtables=tables, **options)
+                flat = Image.fromarray(to_srgb(opened)).convert(mode)  # over white, as usual
+                flat.save(written, "JPEG", qtables=tables, **options)
             with Image.open(written, formats=("JPEG",)) as opened:
                 again = np.asarray(opened.convert("L"), np.float32)
     except (ImageError, OSError, ValueError, SyntaxError, RuntimeError):
@@ -226,10 +228,13 @@ def has_detail(array: NDArray[np.uint8], beyond: float) -> bool | None:
     if coarse < 1.5:
         return None
     ratio = fine / coarse
+    if beyond < _LEAST_BEYOND:
+        return None
     return True if ratio > _FINE else False if ratio < _ENLARGED else None
 
 
-_FINE, _ENLARGED = 0.4, 0.27
+_FINE, _ENLARGED = 0.36, 0.3
+_LEAST_BEYOND = 1.25  # below which nothing tells an enlargement from the real thing
 _EXACT = 0.05  # levels within which the same encoder made it
 _FITS = 1.2  # levels within which a JPEG is what its source became
 
