@@ -21,6 +21,7 @@ from glocal.cli import duplicate_sheets
 from glocal.cli.duplicate_plan import check_plan, write_plan
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, DuplicateImage, GroupKind
+from glocal.gallery.edits import Edit, EditKind
 from glocal.ranking.evidence import Verdict
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -104,7 +105,7 @@ def test_a_plan_is_written_and_nothing_else_overwritten(
         glocal("duplicates", "--plan", "plan.csv")
     text = (tmp_path / "plan.csv").read_text(encoding="utf-8")
     first, rest = text.split("\n", 1)
-    assert first == "# glocal duplicates, plan 2: nothing has been removed"
+    assert first == "# glocal duplicates, plan 3: nothing has been removed"
     rows = list(csv.DictReader(rest.splitlines()))
     assert [row["action"] for row in rows] == ["keep", "could-remove", "could-remove"]
     assert {row["group"] for row in rows} == {"1"}
@@ -134,10 +135,9 @@ def test_photos_without_local_features_are_counted(
 
 
 def group(number: int, others: int = 1, name: str = "copy") -> DuplicateGroup:
-    made = (
-        image(f"/p/{name} {n}.jpg", verdict=Verdict.COPY, inliers=40, removable=n % 2 == 0)
-        for n in range(others)
-    )
+    cut = Edit(EditKind.CROPPED, "shows 40 % of the kept image")
+    fields = {"verdict": Verdict.COPY, "inliers": 40, "edits": (cut,), "reason": "shows more"}
+    made = (image(f"/p/{name} {n}.jpg", removable=n % 2 == 0, **fields) for n in range(others))
     kept = image(f"/p/kept {number}.jpg", width=4, bytes=10)
     return DuplicateGroup(GroupKind.COPY, (kept, *made), 9)
 
@@ -168,7 +168,7 @@ def test_the_plan_has_any_name_and_says_why(tmp_path: Path) -> None:
     assert [row["group"] for row in rows] == ["1", "1", "1", "2", "2"]
     assert rows[1]["path"] == f"/p/{odd} 0.jpg"
     assert rows[3]["path"] == bytes_name
-    assert rows[2]["reason"] == "copy, 3 x 3, 40 local features agree: shows more, or more finely"
+    assert rows[2]["reason"] == "copy, 3 x 3; cropped (shows 40 % of the kept image); shows more"
     assert rows[4]["reason"] == (
         "another photo of the same object or place, 20 local features agree"
     )

@@ -20,22 +20,22 @@ from glocal.cli import demo_photos
 from glocal.cli.demo_reshoot import CHANGES
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
-from glocal.gallery.catalog import Content
 from glocal.gallery.comparing import LEAST_SCORE, NEIGHBOURS, Comparing
 from glocal.gallery.duplicates import (
     Level,
     clusters,
     components,
-    preference,
-    replaces,
 )
+from glocal.gallery.originals import PIXELS, Originals
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.progress import quiet
+from glocal.gallery.same_files import Disk
 from glocal.gallery.thumbnails import Thumbnails
-from glocal.images import Limits
-from glocal.ranking.alignment import COPY_FROM, LEAST_EXCESS, align
+from glocal.images import Limits, load
+from glocal.ranking.alignment import LEAST_EXCESS, align
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.pixels import compare_pixels, confirm
 from glocal.ranking.verification import verify
 
 Opener = Callable[..., Gallery]
@@ -86,42 +86,6 @@ def test_clusters_grow_as_repeated_asking_says(pairs: list[tuple[int, int]]) -> 
         left = [i for i in left if i not in group]
         slow += [sorted(group)] if len(group) > 1 else []
     assert clusters(list(ties), ties, int) == slow
-
-
-def content(number: int, width: int, height: int, size: int, taken: int | None = None) -> Content:
-    return Content(UUID(int=number), width, height, size, taken, None, None, None)
-
-
-def test_the_best_has_most_pixels_then_bytes_then_age_then_the_shortest_path() -> None:
-    order = [
-        preference(content(0, 40, 30, 10), [Path("/z/long/name.jpg")]),
-        preference(content(1, 30, 30, 900), [Path("/a")]),
-        preference(content(2, 30, 30, 800, taken=5), [Path("/zz")]),
-        preference(content(3, 30, 30, 800, taken=9), [Path("/a")]),
-        preference(content(4, 30, 30, 800), [Path("/long/er"), Path("/b")]),
-        preference(content(5, 30, 30, 800), [Path("/c")]),
-        preference(content(6, 30, 30, 800), [Path("/cc")]),
-    ]
-    shuffled = [order[i] for i in (4, 1, 6, 0, 5, 3, 2)]
-    assert sorted(shuffled) == order  # type: ignore[type-var]
-
-
-@pytest.mark.parametrize(
-    ("kept", "other", "scale", "shift", "expected"),
-    [
-        ((400, 300), (200, 150), 1.0, 0.0, True),  # made smaller
-        ((400, 300), (200, 150), 0.5, 0.2, True),  # cut out of it
-        ((400, 300), (400, 300), 0.5, 0.2, False),  # stands in it, half as wide as it is
-        ((400, 300), (300, 200), 1.0, 0.3, False),  # a part of it lies outside
-        ((400, 300), (390, 300), 2.0, -0.5, False),  # cut out of the other and enlarged
-    ],
-)
-def test_what_is_given_up_is_seen_as_finely(
-    kept: tuple[int, int], other: tuple[int, int], scale: float, shift: float, expected: bool
-) -> None:
-    to_kept = [[scale, 0, shift], [0, scale, shift], [0, 0, 1]]
-    assert replaces(content(0, *kept, 1), content(1, *other, 1), to_kept) is expected
-    assert not replaces(content(0, *kept, 1), content(1, *other, 1), None)
 
 
 # Real photographs
@@ -177,25 +141,28 @@ def all_pairs(gallery: Gallery) -> Pairs:
         store.vectors(ids),
     )
     pairs = {}
+    files = catalog.files_of(ids)
     for a, b in itertools.combinations(ids, 2):
         parts = [unpack(packed[i]).scored_above(calibration.min_score) for i in (a, b)]
         sizes = [(contents[i].width, contents[i].height) for i in (a, b)]
         score = float(vectors[a] @ vectors[b])
         found = verify(*parts, *sizes, calibration.settings)
         better = either_way(found, parts[0].keypoints, sizes[1])
-        evidence = calibration.evaluate(better, score)
+        evidence, compared = calibration.evaluate(better, score), None
         if found.homography is not None and calibration.excess(found) >= LEAST_EXCESS:
             over, under, to = thumbnails.of(a), thumbnails.of(b), found.homography
             if better is not found:
                 over, under, to = under, over, np.linalg.inv(to)
             assert over is not None
             assert under is not None
-            chance = align(over, under, to).copy_probability
-            evidence = replace(evidence, copy_probability=chance)
-            if chance >= COPY_FROM:
-                evidence = replace(evidence, verdict=Verdict.COPY)
-            elif evidence.verdict is Verdict.COPY:
-                evidence = replace(evidence, verdict=Verdict.SAME_OBJECT)
+            laid = align(over, under, to)
+            evidence = replace(evidence, copy_probability=laid.copy_probability)
+            if laid.may_be_copy:
+                assert laid.homography is not None
+                to = laid.homography if better is found else np.linalg.inv(laid.homography)
+                one, two = (load(files[i][0][1], min_pixels=PIXELS).array for i in (a, b))
+                compared = compare_pixels(one, two, to)
+        evidence = confirm(evidence, compared)
         pairs[a, b] = score, evidence
     return pairs
 
@@ -221,7 +188,8 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
     assert verifier is not None
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
-    comparing = Comparing(catalog, store, verifier.calibration, level, quiet, small)
+    originals = Originals(catalog, Disk(catalog), Limits())
+    comparing = Comparing(catalog, store, verifier.calibration, level, quiet, small, originals)
     comparing.find()
     both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}
     assert {pair for pair in both if pair[0] < pair[1]} == set(expected)
@@ -256,18 +224,19 @@ def size(path: Path) -> tuple[int, int]:
         return file.size
 
 
-def test_a_group_says_what_is_best_and_what_would_be_freed(gallery: Gallery) -> None:
+def test_a_group_says_what_stays_and_what_would_be_freed(gallery: Gallery) -> None:
     for group in gallery.duplicates("object"):
         first, *others = group.images
         assert (first.path, first.verdict, first.removable) == (group.kept, None, False)
         for image in group.images:
             assert image.bytes == image.path.stat().st_size
             assert (image.width, image.height) == size(image.path)
-            assert image.width * image.height <= first.width * first.height
             assert set(image.spare) <= set(image.paths)
             assert (image.path in image.spare) == image.removable
+            assert image.reason
         for other in others:
             assert other.removable <= (other.verdict is Verdict.COPY)
+            assert bool(other.edits) <= (other.verdict is Verdict.COPY)
         freed = [path.stat().st_size for image in group.images for path in image.spare]
         assert group.bytes_to_free == sum(freed)
         verdicts = {other.verdict for other in others}
@@ -316,10 +285,10 @@ def test_identical_files_in_several_folders_are_one_group(
     gallery = open_gallery()
     gallery.add(tmp_path / "photos")
     (group,) = gallery.duplicates()
-    assert group.kept == tmp_path / "photos" / "b" / "copy.png"  # the shortest path
+    assert group.kept == first  # the others are called copies
     assert group.kind == "identical"
     (image,) = group.images
-    assert image.spare == (first, tmp_path / "photos" / "c" / "deep" / "copy.png")
+    assert image.spare == tuple(tmp_path / "photos" / at / "copy.png" for at in ("b", "c/deep"))
     assert group.bytes_to_free == 2 * first.stat().st_size
     gallery.remove(tmp_path / "photos" / "c", tmp_path / "photos" / "b")
     assert gallery.duplicates() == ()

@@ -17,6 +17,8 @@ class Action(StrEnum):
     KEEP = "keep"
     COULD_REMOVE = "could-remove"
     DECIDE = "decide-yourself"
+    LINK = "link"
+    CHANGED = "changed"
 
     @property
     def label(self) -> str:
@@ -46,27 +48,49 @@ class Row:
 
 
 def rows(group: DuplicateGroup) -> Iterator[Row]:
-    """The files of a group, the one to keep first, then identical files, then the others."""
+    """The files of a group, the one to keep first, then identical files, then the others.
+
+    Last come links, and names under which the gallery knows something that is no longer there.
+    """
     first = group.images[0]
-    best = f"the best of {group.files()}: {first.width} x {first.height}"
-    yield Row(first.path, first, Action.KEEP, "", 1.0, best)
+    best = f"{first.width} x {first.height}"
+    yield Row(first.path, first, Action.KEEP, "", 1.0, f"{first.reason or 'the best'}: {best}")
     others = [(image, path) for image in group.images for path in image.paths]
     identical = [(i, p) for i, p in others if p != i.path]
     for image, path in sorted(identical, key=lambda pair: pair[1]):
-        reason = "the same bytes as another file of the group that stays"
-        if image.removable:
-            reason = "the same bytes as another file of the group"
         label = Verdict.IDENTICAL_FILE.label
+        if path not in image.spare:
+            reason = "the same bytes, but other names lead to it or other files belong to it"
+            yield Row(path, image, Action.DECIDE, label, 1.0, reason)
+            continue
+        reason = "the same bytes as another file of the group that stays"
+        if image.path in image.spare:
+            reason = "the same bytes as another file of the group"
         yield Row(path, image, Action.COULD_REMOVE, label, 1.0, reason)
     for image in group.images[1:]:
-        action = Action.COULD_REMOVE if image.removable else Action.DECIDE
+        action = Action.COULD_REMOVE if image.path in image.spare else Action.DECIDE
         verdict = image.verdict.label if image.verdict else ""
         yield Row(image.path, image, action, verdict, image.copy_probability, _reason(image))
+    for image in group.images:
+        for path in image.links:
+            yield Row(path, image, Action.LINK, "", 1.0, "another name of a file, and no copy")
+        for path in image.changed:
+            yield Row(path, image, Action.CHANGED, "", 1.0, "no longer what was indexed there")
+
+
+def edits_in_words(image: DuplicateImage) -> str:
+    """What was done to make it, such as ``resized, grey``."""
+    return ", ".join(edit.kind.label for edit in image.edits)
 
 
 def _reason(image: DuplicateImage) -> str:
     agree = f"{image.inliers} local features agree"
     if image.verdict is Verdict.SAME_OBJECT:
-        return f"another photo of the same object or place, {agree}"
-    shown = "shown by the kept one" if image.removable else "shows more, or more finely"
-    return f"copy, {image.width} x {image.height}, {agree}: {shown}"
+        places = len(image.differing)
+        differ = f", differs in {places} place{'s' * (places != 1)}" if places else ""
+        return f"another photo of the same object or place, {agree}{differ}"
+    done = "; ".join(f"{edit.kind.label} ({edit.evidence})" for edit in image.edits)
+    said = f"copy, {image.width} x {image.height}"
+    for more in (done, f"holds {image.holds}" if image.holds else "", image.reason):
+        said += f"; {more}" if more else ""
+    return said

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from glocal.cli.duplicate_rows import Action, rows
+from glocal.cli.duplicate_rows import Action, edits_in_words, rows
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import Bar, print_json, readable_bytes, short_path
 from glocal.errors import GlocalError
-from glocal.gallery import DuplicateGroup, Gallery
+from glocal.gallery import DuplicateGroup, Duplicates, Gallery
 
 
 @click.command()
@@ -37,6 +38,49 @@ from glocal.gallery import DuplicateGroup, Gallery
     metavar="FILE",
     help="Write a list of what to keep, what could be removed and why.",
 )
+@click.option(
+    "--prefer",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    multiple=True,
+    help="Of copies that are equally good keep the one in this folder; may be repeated.",
+)
+@click.option(
+    "--check",
+    "checked",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PLAN",
+    help="Say which rows of a plan still hold, and do nothing else.",
+)
+@click.option(
+    "--trash",
+    "carried_out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PLAN",
+    help="Move what a plan says could be removed, and still could, to the system's trash.",
+)
+@click.option("--undo-trash", is_flag=True, help="Take back what the last --trash moved.")
+@click.option(
+    "--not-duplicates",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    multiple=True,
+    help="Remember that these files are no duplicates of one another; repeat it for each.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    multiple=True,
+    help="Remember that of its group this file stays; may be repeated.",
+)
+@click.option(
+    "--undo-decisions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    multiple=True,
+    help="Undo what was decided about this file; may be repeated.",
+)
 @wait_option
 def duplicates(
     gallery: Path | None,
@@ -44,32 +88,51 @@ def duplicates(
     as_json: bool,
     html: Path | None,
     plan: Path | None,
+    prefer: tuple[Path, ...],
+    checked: Path | None,
+    carried_out: Path | None,
+    undo_trash: bool,
+    not_duplicates: tuple[Path, ...],
+    keep: tuple[Path, ...],
+    undo_decisions: tuple[Path, ...],
     wait: float,
 ) -> None:
-    """Group photos that are copies of one another. Nothing is ever removed.
+    """Group photos that are copies of one another. Nothing is ever deleted.
 
-    The photo with the most pixels comes first in each group: it is the one to keep. --plan writes a
-    CSV file with an action for every file: keep; could-remove (identical to a file that stays, or a
-    copy of which the kept photo shows nearly everything, as finely); or decide-yourself (a copy
-    that shows more, or another photo of the same object).
+    The photo to keep comes first in each group, with the reason. --plan writes a CSV file with an
+    action for every file: keep; could-remove (identical to a file that stays, or a copy beside
+    which the kept one is as good in every respect and better in one); or decide-yourself (anything
+    else). --check looks at a plan again later, --trash moves its could-remove files to the
+    trash, --undo-trash takes them back.
     """
-    from glocal.cli.duplicate_plan import check_plan, write_plan  # only for this command's work
+    from glocal.cli import duplicate_actions  # only for this command's work
+    from glocal.cli.duplicate_plan import check_plan, write_plan
 
+    if checked is not None:
+        sys.exit(0 if duplicate_actions.check(checked, as_json=as_json) else 1)
     if plan is not None:
         check_plan(plan)
     bar = Bar(show=not as_json)
     with Gallery(gallery, create=False, timeout=wait) as opened:
+        if carried_out is not None:
+            sys.exit(0 if duplicate_actions.trash(carried_out, opened.trash_journal) else 1)
+        if undo_trash:
+            sys.exit(0 if duplicate_actions.undo_trash(opened.trash_journal) else 1)
+        if not_duplicates or keep or undo_decisions:
+            duplicate_actions.decide(opened, not_duplicates, keep, undo_decisions)
+            return
         try:
-            groups = opened.duplicates(level, listen=bar)
+            groups = opened.duplicates(level, listen=bar, prefer=prefer)
         finally:
             bar.close()
         without_local_features = opened.info().without_local_features
-    if without_local_features:
-        click.echo(
-            f"glocal: {without_local_features} photos have no local features; of these only "
-            "identical files were found. To add local features: glocal index --refresh",
-            err=True,
-        )
+    # Files first: whoever reads the table may stop reading at any line.
+    if plan is not None:
+        write_plan(groups, plan)
+        click.echo(f"wrote {plan}", err=True)
+    if html is not None:
+        _write_pages(groups, level, html)
+    _warn(groups, without_local_features)
     if as_json:
         print_json(
             {
@@ -78,16 +141,37 @@ def duplicates(
                 "files": sum(group.files() for group in groups),
                 "bytes_to_free": sum(group.bytes_to_free for group in groups),
                 "without_local_features": without_local_features,
+                "changed": groups.changed,
+                "links": groups.links,
             },
             indent=2,
         )
     else:
         _show(groups)
-    if plan is not None:
-        write_plan(groups, plan)
-        click.echo(f"wrote {plan}", err=True)
-    if html is not None:
-        _write_pages(groups, level, html)
+
+
+def _warn(groups: Duplicates, without_local_features: int) -> None:
+    """Say what could not be compared or was left out."""
+    if without_local_features:
+        click.echo(
+            f"glocal: {without_local_features} photos have no local features; of these only "
+            "identical files were found. To add local features: glocal index --refresh",
+            err=True,
+        )
+    if groups.changed:
+        few = ", ".join(short_path(path) for path in groups.changed[:3])
+        more = ", ..." if len(groups.changed) > 3 else ""
+        click.echo(
+            f"glocal: {len(groups.changed)} files are gone or have changed since they were indexed "
+            f"and were left out ({few}{more}). To look again: glocal index --refresh",
+            err=True,
+        )
+    if groups.links:
+        click.echo(
+            f"glocal: {len(groups.links)} names are links or further names of a file, which are "
+            "no copies",
+            err=True,
+        )
 
 
 def _show(groups: Sequence[DuplicateGroup]) -> None:
@@ -97,6 +181,8 @@ def _show(groups: Sequence[DuplicateGroup]) -> None:
             image = row.image
             size, taken = f"{image.width} x {image.height}", readable_bytes(image.bytes)
             verdict = "" if row.action is Action.KEEP else row.verdict
+            if row.path == image.path and image.edits:
+                verdict += f" ({edits_in_words(image)})"
             path = short_path(row.path)
             click.echo(f"{row.action.label:<15}  {size:>13}  {taken:>10}  {verdict:<20}  {path}")
         click.echo()

@@ -7,6 +7,7 @@ from glocal.gallery.query import Query
 from glocal.gallery.results import (
     DuplicateGroup,
     DuplicateImage,
+    Duplicates,
     Failure,
     GalleryImage,
     GalleryInfo,
@@ -19,6 +20,7 @@ from glocal.gallery.results import (
 __all__ = [
     "DuplicateGroup",
     "DuplicateImage",
+    "Duplicates",
     "Failure",
     "Gallery",
     "GalleryImage",

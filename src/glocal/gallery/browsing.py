@@ -137,13 +137,13 @@ class Browser:
         )
         return [UUID(bytes=content) for (content,) in rows]
 
-    def count_copies(self) -> tuple[int, int]:
-        """How many images several files hold, and the bytes of those files but one of each."""
+    def count_copies(self) -> int:
+        """How many images several files hold."""
         rows = self.rows(
-            "SELECT COUNT(*), COALESCE(SUM((n - 1) * bytes), 0) FROM (SELECT COUNT(*) AS n, "
-            "c.bytes FROM files f JOIN contents c ON c.id = f.content GROUP BY c.id HAVING n > 1)"
+            "SELECT COUNT(*) FROM (SELECT 1 FROM files WHERE content IS NOT NULL "
+            "GROUP BY content HAVING COUNT(*) > 1)"
         )
-        return rows[0][0], rows[0][1]
+        return int(rows[0][0])
 
     def count(self, where: Condition | None = None) -> int:
         """How many images have a file that meets a condition."""

@@ -1,20 +1,22 @@
 """Compare the images of a gallery with one another, without comparing all pairs.
 
 Each image's nearest neighbours by vector are its candidates; each pair of candidates is verified
-once by the local features that the catalogue has (a third of a millisecond); and of pairs whose parts
-agree at all the files are read, small, and laid one over the other (`glocal.ranking.alignment`, 5
-to 25 milliseconds), which alone tells a copy from the next photo of a burst.
+once by the local features that the catalogue has (a third of a millisecond). Of pairs whose
+features agree the small grey images that the catalogue keeps are laid on one another
+(`glocal.ranking.alignment`), which rules out most; and what is left is read from its files and
+compared in colour, everywhere (`glocal.ranking.pixels`). That alone makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
 with ``n`` (below some 20,000 images, where a search compares with every vector, the searches with
 its square, which is still seconds). Memory: 12 bytes a candidate pair, a name for each image, the
-ties found, and a bounded number of parts and small images.
+ties found, and a bounded number of local features, small images and decoded files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -22,24 +24,22 @@ from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog, Content
-from glocal.gallery.duplicates import (
-    Level,
-    clusters,
-    components,
-    make_group,
-    preference,
-)
+from glocal.gallery.duplicates import Level, clusters, components
+from glocal.gallery.grouping import Grouper
+from glocal.gallery.originals import Originals
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.progress import Progress
-from glocal.gallery.results import DuplicateGroup
+from glocal.gallery.results import DuplicateGroup, Duplicates
+from glocal.gallery.same_files import Disk
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
-from glocal.ranking.alignment import LEAST_EXCESS, settle
+from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way, turned
 from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
+from glocal.ranking.pixels import Comparison, compare_pixels, confirm
 from glocal.ranking.verification import verify
 
 NEIGHBOURS = 20
@@ -58,16 +58,19 @@ class Comparing:
     Args:
         catalog: the gallery's, which has sizes and local features.
         store: the gallery's, which finds neighbours.
-        calibration: of the detector that found the parts.
+        calibration: of the detector that found the features.
         level: which ties count.
         listen: told the progress: stages ``neighbours`` and ``verify``.
         thumbnails: small images to lay over one another.
+        originals: the files, to compare in colour.
+        apart: pairs that are not compared, the smaller id first.
         neighbours: candidates of each image.
         least_score: cosine similarity that a candidate has at least.
 
     Attributes:
         ties: for each image those that it is tied to at this level, with the evidence; the
             homography goes from the outer to the inner one.
+        comparisons: of the pixels, in both directions, of those pairs that came so far.
     """
 
     catalog: Catalog
@@ -76,9 +79,12 @@ class Comparing:
     level: Level
     listen: Callable[[Progress], None]
     thumbnails: Thumbnails
+    originals: Originals
+    apart: frozenset[tuple[UUID, UUID]] = frozenset()
     neighbours: int = NEIGHBOURS
     least_score: float = LEAST_SCORE
     ties: dict[UUID, dict[UUID, Evidence]] = field(default_factory=dict)
+    comparisons: dict[tuple[UUID, UUID], Comparison] = field(default_factory=dict)
 
     def find(self) -> None:
         """Find all ties between neighbours."""
@@ -87,9 +93,10 @@ class Comparing:
         for start in range(0, len(pairs), _PAGE):
             self.listen(Progress("verify", start, len(pairs)))
             page = pairs[start : start + _PAGE]
-            looked_at = self._load({ids[number] for number in page.ravel().tolist()})
+            loaded = self._load({ids[number] for number in page.ravel().tolist()})
             for (a, b), score in zip(page.tolist(), scores[start : start + _PAGE], strict=True):
-                self._evaluate(ids[a], ids[b], float(score), looked_at)
+                if (ids[a], ids[b]) not in self.apart:
+                    self._evaluate(ids[a], ids[b], float(score), loaded)
         self.listen(Progress("verify", len(pairs), len(pairs)))
 
     def _candidates(self, ids: list[UUID]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -129,37 +136,73 @@ class Comparing:
         first: UUID,
         second: UUID,
         score: float,
-        looked_at: dict[UUID, tuple[Content, LocalFeatures]],
+        loaded: dict[UUID, tuple[Content, LocalFeatures]],
     ) -> None:
         """Verify a pair and note the tie between them, if there is one."""
-        if first not in looked_at or second not in looked_at:
+        if first not in loaded or second not in loaded:
             return
-        (content, parts), (other, other_parts) = looked_at[first], looked_at[second]
+        (content, local), (other, other_local) = loaded[first], loaded[second]
         found = verify(
-            parts,
-            other_parts,
+            local,
+            other_local,
             (content.width, content.height),
             (other.width, other.height),
             self.calibration.settings,
         )
-        better = either_way(found, parts.keypoints, (other.width, other.height))
+        better = either_way(found, local.keypoints, (other.width, other.height))
         evidence = self.calibration.evaluate(better, score)
+        comparison = None
         if found.homography is not None and self.calibration.excess(found) >= LEAST_EXCESS:
             # The one that shows less, so that the other agrees with all of it, lies on top.
             less = first if better is found else second
-            evidence = self._laid_over(first, second, found.homography, evidence, less)
+            aligned = self._laid_over(first, second, found.homography, less)
+            if aligned is not None and aligned.may_be_copy:
+                comparison = self._compared(first, second, aligned)
+            evidence = replace(
+                evidence, copy_probability=0.0 if aligned is None else aligned.copy_probability
+            )
+        evidence = confirm(evidence, comparison)
         if self.level.allows(evidence.verdict):
             self.ties.setdefault(first, {})[second] = evidence
             self.ties.setdefault(second, {})[first] = turned(evidence)
+            if comparison is not None:
+                self.comparisons[first, second] = comparison
+                self.comparisons[second, first] = comparison.turned()
 
     def _laid_over(
-        self, first: UUID, second: UUID, homography: Points, evidence: Evidence, less: UUID
-    ) -> Evidence:
-        """The evidence, corrected by the pixels if both files can be read."""
+        self, first: UUID, second: UUID, homography: Points, less: UUID
+    ) -> Alignment | None:
+        """How the small images lie on one another; `None` if one of them cannot be had.
+
+        The alignment's homography goes from the first to the second.
+        """
         small, other = self.thumbnails.of(first), self.thumbnails.of(second)
         if small is None or other is None:
-            return evidence
-        return settle(evidence, small, other, homography, first_on_top=less == first)
+            return None
+        if less == first:
+            return align(small, other, homography)
+        return align(other, small, np.asarray(np.linalg.inv(homography))).turned()
+
+    def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
+        one, two = self.originals.pixels(first), self.originals.pixels(second)
+        if one is None or two is None or aligned.homography is None:
+            return None
+        return compare_pixels(one, two, aligned.homography)
+
+
+def identical_groups(
+    catalog: Catalog, limits: Limits, contents: Sequence[UUID]
+) -> list[DuplicateGroup]:
+    """The files of images that several files hold, one group for each image.
+
+    Images of which less than two files are left are passed over.
+    """
+    disk = Disk(catalog)
+    known = catalog.contents(contents)
+    originals = Originals(catalog, disk, limits)
+    grouper = Grouper({}, {}, known, disk.holders(known), disk, originals)
+    found = (grouper.group([content]) for content in contents if content in grouper.holders)
+    return [group for group in found if group is not None]
 
 
 def find_duplicates(
@@ -169,25 +212,48 @@ def find_duplicates(
     level: Level,
     listen: Callable[[Progress], None],
     limits: Limits,
-) -> tuple[DuplicateGroup, ...]:
-    """See `Gallery.duplicates`; without a calibration only identical files are found."""
+    *,
+    prefer: Sequence[Path] = (),
+    apart: frozenset[tuple[UUID, UUID]] = frozenset(),
+    chosen: frozenset[UUID] = frozenset(),
+) -> Duplicates:
+    """See `Gallery.duplicates`; without a calibration only identical files are found.
+
+    Args:
+        catalog: the gallery's.
+        store: the gallery's.
+        calibration: of the gallery's detector.
+        level: which ties count.
+        listen: told the progress.
+        limits: of what is read.
+        prefer: folders whose files are rather kept.
+        apart: pairs of images that are no duplicates, the smaller id first.
+        chosen: images that stay.
+    """
+    disk = Disk(catalog)
+    originals = Originals(catalog, disk, limits)
     ties: dict[UUID, dict[UUID, Evidence]] = {}
-    grouped: list[list[UUID]] = []
-    copied = catalog.copied_ids()
+    comparisons: dict[tuple[UUID, UUID], Comparison] = {}
     if calibration is not None:
-        comparing = Comparing(
-            catalog, store, calibration, level, listen, Thumbnails(catalog, limits)
-        )
+        small = Thumbnails(catalog, limits)
+        comparing = Comparing(catalog, store, calibration, level, listen, small, originals, apart)
         comparing.find()
-        ties = comparing.ties
+        ties, comparisons = comparing.ties, comparing.comparisons
+    copied = catalog.copied_ids()
     contents = catalog.contents([*ties, *copied])
-    files = {i: [path for _, path in found] for i, found in catalog.files_of(contents).items()}
-    present = {i: preference(contents[i], files[i]) for i in files}  # some may be gone meanwhile
-    tied = {i: [other for other in ties[i] if other in present] for i in ties if i in present}
+    holders = disk.holders(contents)
+    grouper = Grouper(ties, comparisons, contents, holders, disk, originals, prefer, chosen)
+    present = {i for i, held in holders.items() if held.files}  # some may be gone meanwhile
+    ranks = {i: grouper.rank(i) for i in present if i in ties}
+    tied = {i: [other for other in ties[i] if other in ranks] for i in ranks}
     pairs = ((i, other) for i, others in tied.items() for other in others)
+    grouped: list[list[UUID]] = []
     for component in components(pairs):
-        grouped += clusters(component, tied, present.__getitem__)
+        grouped += clusters(component, tied, ranks.__getitem__)
     taken = {i for group in grouped for i in group}
-    grouped += [[i] for i in copied if i in present and i not in taken and len(files[i]) > 1]
-    groups = [make_group(group, ties, contents, files) for group in grouped]
-    return tuple(sorted(groups, key=lambda group: (-group.bytes_to_free, group.kept)))
+    grouped += [[i] for i in copied if i in present - taken and len(holders[i].files) > 1]
+    groups = [group for members in grouped if (group := grouper.group(members)) is not None]
+    groups.sort(key=lambda group: (-group.bytes_to_free, group.kept))
+    changed = sorted({path for held in holders.values() for path in held.changed})
+    links = sorted({path for held in holders.values() for path in held.links})
+    return Duplicates(groups, tuple(changed), tuple(links))

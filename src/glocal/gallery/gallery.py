@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from numpy.typing import ArrayLike
 
@@ -19,9 +20,10 @@ from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
 from glocal.gallery.clock import Clock
-from glocal.gallery.comparing import find_duplicates
+from glocal.gallery.comparing import find_duplicates, identical_groups
 from glocal.gallery.conditions import Condition
 from glocal.gallery.context import Context
+from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicates import Level
 from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
@@ -31,6 +33,7 @@ from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, QueryMaker, Region
 from glocal.gallery.results import (
     DuplicateGroup,
+    Duplicates,
     Failure,
     GalleryImage,
     GalleryInfo,
@@ -368,19 +371,24 @@ class Gallery:
         return Features(vector, local.keypoints, local.descriptors, local.scores)
 
     def duplicates(
-        self, level: str = "copy", listen: Callable[[Progress], None] = quiet
-    ) -> tuple[DuplicateGroup, ...]:
+        self,
+        level: str = "copy",
+        listen: Callable[[Progress], None] = quiet,
+        *,
+        prefer: Sequence[str | os.PathLike[str]] = (),
+    ) -> Duplicates:
         """Group the files that show the same; nothing on disk or in the gallery is changed.
 
         Images are compared with their nearest neighbours, pairs verified by their stored local
-        parts, and what agrees is read from its file and laid over each other: see
-        `glocal.gallery.comparing`. Images without local features can be found identical only; of
-        files that are not there now the local features alone are judged.
+        features, and what agrees is read from its file and compared in colour: see
+        `glocal.gallery.comparing`. Images without local features can be found identical only.
+        What is called spare was read once more, and so was the file that stays.
 
         Args:
             level: ``copy``: identical files and edited, cropped or re-encoded copies; ``object``:
                 other images of the same object or place too.
             listen: told the progress.
+            prefer: folders whose files are rather kept.
 
         Returns:
             Those with the most bytes to free first.
@@ -392,9 +400,48 @@ class Gallery:
             raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
         verifier = self._models.verifier()
         calibration = None if verifier is None else verifier.calibration
+        apart: frozenset[tuple[UUID, UUID]] = frozenset()
+        chosen: frozenset[UUID] = frozenset()
+        if self._layout.decisions.exists():
+            with self.decisions() as decisions:
+                apart, chosen = frozenset(decisions.apart()), decisions.stays()
         return find_duplicates(
-            self._catalog, self._store(), calibration, Level(level), listen, self._limits
+            self._catalog,
+            self._store(),
+            calibration,
+            Level(level),
+            listen,
+            self._limits,
+            prefer=[_absolute(Path(folder)) for folder in prefer],
+            apart=apart,
+            chosen=chosen,
         )
+
+    def identical(self, contents: Sequence[UUID]) -> list[DuplicateGroup]:
+        """The files of images that several files hold, looked at again on disk.
+
+        Args:
+            contents: the images, by their content's id; see `Browser.copies`.
+        """
+        return identical_groups(self._catalog, self._limits, contents)
+
+    def decisions(self) -> Decisions:
+        """What people decided about duplicates, to read and to change."""
+        return Decisions(self._layout.decisions)
+
+    @property
+    def trash_journal(self) -> Path:
+        """The file that notes what was moved to the system's trash."""
+        return self._layout.folder / "trash.jsonl"
+
+    def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
+        """The content of a file as the gallery knows it, or `None` when it has none."""
+        target = _absolute(Path(path))
+        folder = self._catalog.find_folder(target.parent)
+        name = os.fsencode(target.name)
+        states = {} if folder is None else self._catalog.files_named(folder, [name])
+        state = states.get(name)
+        return None if state is None else state.content
 
     # Knowing
 

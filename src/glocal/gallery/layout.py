@@ -7,6 +7,8 @@
     vectors/           their vectors (`FlatStore`)
     model-HASH.onnx    the model, so that a gallery can be searched wherever and whenever it is
     kept/              images that were added without a file of their own
+    decisions.sqlite   what people decided about duplicates (`Decisions`)
+    trash.jsonl        what was moved to the system's trash (`Trash`)
     write.lock         held while a gallery is made, migrated or rescued
 """
 
@@ -105,6 +107,11 @@ class Layout:
     def kept(self) -> Path:
         """The folder of images that were added without a file."""
         return self.folder / "kept"
+
+    @property
+    def decisions(self) -> Path:
+        """The file of what people decided about duplicates."""
+        return self.folder / "decisions.sqlite"
 
     @property
     def model_file(self) -> Path:

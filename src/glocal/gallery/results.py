@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glocal.gallery.catalog import Content
+from glocal.gallery.edits import Edit
 from glocal.gallery.layout import ModelId
 from glocal.ranking.evidence import Evidence, Verdict
 
@@ -140,16 +141,26 @@ class GroupKind(StrEnum):
 class DuplicateImage(GalleryImage):
     """An image of a group of duplicates; `path` is, of its files, the one to keep.
 
+    Its `paths` are one name for each file that holds it now: neither links nor names under which
+    something else lies by now.
+
     Attributes:
         verdict: how it is related to the group's first image or, if it is not tied to that one, to
             the member it is tied to best; `None` for the first image itself.
         same_probability: probability that both show the same object or place.
         copy_probability: probability that one was made from the other.
         inliers: local features that agree with one homography.
-        removable: whether the first image shows nearly all that this one shows, about as finely
-            (see `glocal.gallery.duplicates.replaces`).
-        spare: those of `paths` without which nothing is lost: all of them if the image is
-            removable, else all but `path`.
+        removable: whether the first image is as good in every respect and better in one (see
+            `glocal.gallery.keeping`).
+        spare: those of `paths` without which nothing is lost; both they and the first image's file
+            were read again and are what the catalogue says.
+        reason: why it stays, could go, or is for a person to decide about.
+        edits: what was done to one to make the other, as seen from the first image.
+        differing: rectangles around what differs from the first image: x, y, width and height in
+            fractions of this image.
+        links: further names of its files: symbolic links, linked folders, hard links.
+        changed: names under which the catalogue knows it and where it is no more.
+        holds: what its file holds besides the image, such as ``12 pages``; empty for nothing.
     """
 
     verdict: Verdict | None = None
@@ -158,6 +169,12 @@ class DuplicateImage(GalleryImage):
     inliers: int = 0
     removable: bool = False
     spare: tuple[Path, ...] = ()
+    reason: str = ""
+    edits: tuple[Edit, ...] = ()
+    differing: tuple[tuple[float, float, float, float], ...] = ()
+    links: tuple[Path, ...] = ()
+    changed: tuple[Path, ...] = ()
+    holds: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +185,7 @@ class DuplicateGroup:
         kind: the weakest relation in the group: its files are identical; its images are copies of
             one another; or they show the same object or place.
         images: the one to keep first, then copies before images of the same object.
-        bytes_to_free: bytes of all spare files.
+        bytes_to_free: bytes of all spare files, each file counted once.
         left_out: images at the end that were too many to list.
     """
 
@@ -185,6 +202,30 @@ class DuplicateGroup:
     def files(self) -> int:
         """How many files the group has."""
         return sum(len(image.paths) for image in self.images)
+
+
+class Duplicates(tuple[DuplicateGroup, ...]):
+    """The groups of duplicates, those with the most bytes to free first, and what was left out.
+
+    Attributes:
+        changed: names of files that are gone or hold something else than when they were indexed;
+            they are in no proposal. Indexing again puts the gallery right.
+        links: symbolic links, names in linked folders and further hard links, which are no copies.
+    """
+
+    changed: tuple[Path, ...]
+    links: tuple[Path, ...]
+
+    def __new__(
+        cls,
+        groups: Iterable[DuplicateGroup] = (),
+        changed: tuple[Path, ...] = (),
+        links: tuple[Path, ...] = (),
+    ) -> Duplicates:
+        """Make one of groups in their order."""
+        made = super().__new__(cls, tuple(groups))
+        made.changed, made.links = changed, links
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import QUERY_SCALES, Detector, LocalFeatures, detect_at_scales
+from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.packed_features import small_image, unpack
 from glocal.gallery.query import Query
 from glocal.gallery.records import Match
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
 from glocal.gallery.thumbnails import from_jpeg, shrink
+from glocal.images import load
 from glocal.ranking import Compare
-from glocal.ranking.alignment import LEAST_EXCESS, settle
+from glocal.ranking.alignment import LEAST_EXCESS, SIDE, align
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.pixels import compare_pixels, confirm
 from glocal.ranking.verification import Verification, verify
 
 VERIFIED = 50
 """How many of the best matches are verified, at about half a millisecond each."""
 
 ALIGNED = 3
-"""How many of them are aligned with the query to the pixel, at 5 to 25 milliseconds each: the
-first whose local features agree, since these alone cannot tell a copy from another photo."""
+"""How many of them are compared with the query by their pixels: the first whose local features
+agree, since these alone cannot tell a copy from another photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +63,39 @@ class Ranked:
     verified: dict[UUID, Verified]
 
 
-def align(
+def confirmed(
     verified: Verified,
-    query_image: NDArray[np.float32],
+    query_image: NDArray[np.uint8],
     query: LocalFeatures,
+    match: NDArray[np.uint8] | None,
     packed: bytes,
     size: tuple[int, int],
 ) -> Verified:
-    """A verification result, corrected by the pixels of the small image that the gallery keeps.
+    """A verification result, put right by the pixels.
 
     Args:
         verified: the result from local features alone.
-        query_image: ``(h, w)`` float32 grey, see `glocal.gallery.thumbnails.shrink`.
+        query_image: ``(h, w, 3)`` uint8 RGB.
         query: the query's local features.
+        match: ``(h, w, 3)`` uint8 RGB of the match's file; `None` if it cannot be read.
         packed: the match's local features, with its small image if there is one.
         size: width and height of the match.
     """
     found, small = verified.verification, from_jpeg(small_image(packed))
-    if found.homography is None or small is None:
-        return verified
-    on_top = either_way(found, query.keypoints, size) is found
-    evidence = settle(verified.evidence, query_image, small, found.homography, first_on_top=on_top)
-    return Verified(evidence, found)
+    if small is None and match is not None:
+        small = shrink(match).astype(np.float32)
+    comparison, chance = None, 0.0
+    if found.homography is not None and small is not None:
+        grey = shrink(query_image).astype(np.float32)
+        if either_way(found, query.keypoints, size) is found:
+            aligned = align(grey, small, found.homography)
+        else:
+            aligned = align(small, grey, np.asarray(np.linalg.inv(found.homography))).turned()
+        chance = aligned.copy_probability
+        if match is not None and aligned.homography is not None and aligned.may_be_copy:
+            comparison = compare_pixels(query_image, match, aligned.homography)
+    evidence = replace(verified.evidence, copy_probability=chance)
+    return Verified(confirm(evidence, comparison), found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +151,14 @@ class Verifier:
                 verified[match.id] = Verified(evidence, found)
         ordered, combined = self._ordered(best, scores, verified)
         if local is not None and query.pixels is not None:
-            self._align_first(query.pixels, local, ordered, stored, facts, verified)
+            self._confirm_first(query.pixels, local, ordered, stored, facts, verified)
+        else:
+            for i, each in verified.items():
+                if each.evidence.verdict is Verdict.COPY:
+                    verified[i] = Verified(confirm(each.evidence, None), each.verification)
         return Ranked([*ordered, *rest], combined, verified)
 
-    def _align_first(
+    def _confirm_first(
         self,
         pixels: NDArray[np.uint8],
         query: LocalFeatures,
@@ -150,18 +167,33 @@ class Verifier:
         facts: Mapping[UUID, Content],
         verified: dict[UUID, Verified],
     ) -> None:
-        """Tell copies among the first matches whose local features agree, by their pixels."""
-        undecided = (
+        """Tell copies among the first matches whose local features agree, by their pixels.
+
+        What was not compared is no copy.
+        """
+        agreeing = [
             match.id
             for match in ordered
             if match.id in verified
-            and verified[match.id].evidence.verdict in (Verdict.SAME_OBJECT, Verdict.SIMILAR)
+            and verified[match.id].evidence.verdict is not Verdict.IDENTICAL_FILE
             and self.calibration.excess(verified[match.id].verification) >= LEAST_EXCESS
-        )
-        grey = shrink(pixels).astype(np.float32)
-        for i in islice(undecided, ALIGNED):
+        ]
+        for i in agreeing[:ALIGNED]:
             size = facts[i].width, facts[i].height
-            verified[i] = align(verified[i], grey, query, stored[i], size)
+            match = self._file_pixels(i, pixels.shape[0] * pixels.shape[1])
+            verified[i] = confirmed(verified[i], pixels, query, match, stored[i], size)
+        for i, each in verified.items():
+            if i not in agreeing[:ALIGNED] and each.evidence.verdict is Verdict.COPY:
+                verified[i] = Verified(confirm(each.evidence, None), each.verification)
+
+    def _file_pixels(self, content: UUID, least: int) -> NDArray[np.uint8] | None:
+        """A match's file, decoded no finer than is of use beside the query."""
+        for _, path in self.catalog.files_of([content]).get(content, []):
+            try:
+                return load(path, min_pixels=max(least, SIDE * SIDE)).array
+            except (ImageError, OSError):
+                continue
+        return None
 
     def compare(
         self, compare: Compare, query: Query, matches: Sequence[Match]

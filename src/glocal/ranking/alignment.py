@@ -9,13 +9,12 @@ would agree better at some distance, as anything with depth does when the camera
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points
 
 SIDE = 128
@@ -39,11 +38,13 @@ class Alignment:
         drift: Distance within which four fifths of them agree best, as a fraction of the image's
             side; infinite where nothing agrees.
         covered: Share of the first image that those windows cover.
+        homography: From the first image to the second, refined; `None` where nothing agrees.
     """
 
     correlation: float
     drift: float
     covered: float
+    homography: Points | None = field(default=None, compare=False)
 
     @property
     def copy_probability(self) -> float:
@@ -51,12 +52,26 @@ class Alignment:
         drift = min(self.drift * 128, 1.0)
         return 1 / (1 + exp(-(_BIAS + _CORRELATION * self.correlation + _DRIFT * drift)))
 
+    @property
+    def may_be_copy(self) -> bool:
+        """Whether the pair is worth a look at the files themselves."""
+        return self.copy_probability >= WORTH_READING
+
+    def turned(self) -> Alignment:
+        """The same with the homography from the second image to the first."""
+        if self.homography is None:
+            return self
+        return replace(self, homography=np.asarray(np.linalg.inv(self.homography)))
+
 
 # Fitted on edited copies against other views and look-alikes that geometry could not tell from
 # them; docs/decisions.md has the measurements.
 _BIAS, _CORRELATION, _DRIFT = -5.6, 9.9, -7.1
 COPY_FROM = 0.6
 """The least probability at which two images are copies."""
+
+WORTH_READING = 0.4
+"""The least probability at which two images' files are compared in colour."""
 
 LEAST_EXCESS = 3.0
 """Support beyond chance from which images are aligned; 1 copy in 90 has less."""
@@ -81,33 +96,8 @@ def align(first: Grey, second: Grey, homography: Points) -> Alignment:
     if _compared(half, other_half, homography).correlation < _HOPELESS:
         return _NOTHING
     homography = _refined(_smooth(first, 3), _smooth(second, 3), homography, 3)
-    return _compared(first, second, _refined(first, second, homography, 5))
-
-
-def settle(
-    evidence: Evidence, first: Grey, second: Grey, homography: Points, *, first_on_top: bool
-) -> Evidence:
-    """The evidence of local features, corrected by alignment.
-
-    Args:
-        evidence: The pair's evidence by local features.
-        first: As in `align`.
-        second: As in `align`.
-        homography: From the first to the second.
-        first_on_top: Whether the first shows less, so that the second agrees with all of it.
-    """
-    if first_on_top:
-        aligned = align(first, second, homography)
-    else:
-        aligned = align(second, first, np.asarray(np.linalg.inv(homography), np.float64))
-    chance = aligned.copy_probability
-    if chance >= COPY_FROM:
-        same = max(evidence.same_probability, chance)
-        return replace(
-            evidence, same_probability=same, copy_probability=chance, verdict=Verdict.COPY
-        )
-    verdict = Verdict.SAME_OBJECT if evidence.verdict is Verdict.COPY else evidence.verdict
-    return replace(evidence, copy_probability=chance, verdict=verdict)
+    homography = _refined(first, second, homography, 5)
+    return replace(_compared(first, second, homography), homography=homography)
 
 
 def _refined(first: Grey, second: Grey, homography: Points, steps: int) -> Points:

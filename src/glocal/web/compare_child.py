@@ -10,10 +10,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, Gallery
+from glocal.gallery.results import plain
 from glocal.images import Limits
 from glocal.web.reporting import ProgressReporter, lower_priority, report
 
@@ -43,30 +45,11 @@ def main() -> None:
 
 
 def encoded(groups: Iterable[DuplicateGroup]) -> Iterator[dict[str, Any]]:
-    """Groups as they are sent to the server: each image by its id, the one to keep first.
-
-    Files are not named: the server reads them from the catalogue when it shows a group.
-    """
+    """Groups as they are sent to the server: the fields of `DuplicateGroup`, the best images."""
     for group in groups:
         images = group.images[:_MOST_IMAGES]
-        yield {
-            "kind": str(group.kind),
-            "images": [
-                {"id": image.id}
-                if image.verdict is None
-                else {
-                    "id": image.id,
-                    "verdict": str(image.verdict),
-                    "same_probability": round(image.same_probability, 4),
-                    "copy_probability": round(image.copy_probability, 4),
-                    "inliers": image.inliers,
-                    "removable": image.removable,
-                }
-                for image in images
-            ],
-            "left_out": group.left_out + len(group.images) - len(images),
-            "bytes_to_free": group.bytes_to_free,
-        }
+        left_out = group.left_out + len(group.images) - len(images)
+        yield plain(replace(group, images=images, left_out=left_out))
 
 
 def _end_with_parent() -> None:

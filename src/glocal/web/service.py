@@ -161,16 +161,21 @@ class Service:
         Paths are made printable, positions are left out unless the owner shows them, and the
         addresses are added.
         """
-        own = {each.name: getattr(image, each.name) for each in fields(image)}
+        own = {each.name: _printable(getattr(image, each.name)) for each in fields(image)}
         path = printable_path(image.path)
         return own | {
-            "path": path,
-            "paths": tuple(map(printable_path, image.paths)),
             "position": image.position if self.settings.positions else None,
             "name": path.name,
             "thumbnail": f"/v1/images/{image.id}/thumbnail",
             "file": f"/v1/images/{image.id}/file",
         }
+
+
+def _printable(value: Any) -> Any:
+    """Paths, and tuples of them, made printable; anything else as it is."""
+    if isinstance(value, Path):
+        return printable_path(value)
+    return tuple(map(_printable, value)) if isinstance(value, tuple) else value
 
 
 def _service(request: Request) -> Service:

@@ -244,6 +244,7 @@ function member(one, first) {
         one.paths.map((path) => fileOf(path, one, one === first)),
       ),
       el("p", { class: "tally" }, `${one.width} × ${one.height} · ${bytesOf(one.bytes)}`),
+      one.reason ? el("p", { class: "tally" }, one.reason) : null,
     ),
   );
 }

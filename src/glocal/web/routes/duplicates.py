@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,11 +11,9 @@ from fastapi import APIRouter, Query
 
 from glocal.errors import QueryError
 from glocal.gallery import GroupKind, results
-from glocal.gallery.browsing import Shown
-from glocal.gallery.duplicates import Level, best_path
-from glocal.gallery.results import image_fields
-from glocal.ranking.evidence import Verdict
+from glocal.gallery.duplicates import Level
 from glocal.web.comparisons import Comparison
+from glocal.web.parsing import from_json
 from glocal.web.problems import documented
 from glocal.web.results import DuplicateLevel
 from glocal.web.schemas import DuplicateGroup, DuplicateImage, DuplicatesPage
@@ -62,23 +61,18 @@ async def list_duplicates(
 
 
 def _identical(service: Service, limit: int, cursor: str | None) -> DuplicatesPage:
-    """A page out of the catalogue."""
+    """A page out of the catalogue; each group is checked on disk before it is shown."""
     if cursor is not None and "-" in cursor:
         raise QueryError("the cursor belongs to another list; begin again without a cursor")
     after = None if cursor is None else UUID(hex=cursor)
     ids = service.browser.copies(limit + 1, after)
-    found = service.browser.images(ids[:limit])
-    images = [_image(service, found[one], {}) for one in ids[:limit] if one in found]
-    total, freed = (None, None) if cursor else service.browser.count_copies()
+    groups = service.gallery.identical(ids[:limit])
+    total = None if cursor else service.browser.count_copies()
     return DuplicatesPage(
         level="identical",
         state="done",
-        groups=tuple(
-            DuplicateGroup(GroupKind.IDENTICAL, (image,), image.bytes * len(image.spare))
-            for image in images
-        ),
+        groups=tuple(_served(service, group) for group in groups),
         total=total,
-        bytes_to_free=freed,
         next=ids[limit - 1].hex if len(ids) > limit else None,
     )
 
@@ -98,44 +92,19 @@ def _page(service: Service, comparison: Comparison, offset: int, limit: int) -> 
 
 
 def _groups(service: Service, groups: list[dict[str, Any]]) -> Iterable[DuplicateGroup]:
-    """Groups of `glocal.web.compare_child.encoded`, with what the catalogue knows of the images.
+    """Groups of `glocal.web.compare_child.encoded`, as clients get them.
 
     Images, and whole groups, that have been removed since are left out.
     """
-    ids = [[UUID(hex=image["id"]) for image in group["images"]] for group in groups]
-    found = service.browser.images(one for members in ids for one in members)
-    for group, members in zip(groups, ids, strict=True):
-        kind = GroupKind(group["kind"])
-        images = tuple(
-            _image(service, found[one], fields)
-            for one, fields in zip(members, group["images"], strict=True)
-            if one in found
-        )
-        if members[0] in found and (len(images) > 1 or kind is GroupKind.IDENTICAL):
-            yield DuplicateGroup(kind, images, group["bytes_to_free"], group["left_out"])
+    made = [from_json(results.DuplicateGroup, group) for group in groups]
+    found = service.browser.images(UUID(hex=image.id) for group in made for image in group.images)
+    for group in made:
+        images = tuple(image for image in group.images if UUID(hex=image.id) in found)
+        kept = images[:1] == group.images[:1]
+        if kept and (len(images) > 1 or group.kind is GroupKind.IDENTICAL):
+            yield _served(service, replace(group, images=images))
 
 
-def _image(service: Service, shown: Shown, fields: dict[str, Any]) -> DuplicateImage:
-    """An image of a group.
-
-    Args:
-        service: the server's.
-        shown: what the catalogue knows of the image.
-        fields: what the comparison found out about it; nothing for the first image of a group.
-    """
-    kept = best_path(shown.paths)
-    removable = fields.get("removable", False)
-    verdict = fields.get("verdict")
-    image = results.DuplicateImage(
-        **image_fields(shown.content, shown.paths, kept),
-        verdict=None if verdict is None else Verdict(verdict),
-        same_probability=fields.get("same_probability", 1.0),
-        copy_probability=fields.get("copy_probability", 1.0),
-        inliers=fields.get("inliers", 0),
-        removable=removable,
-        spare=tuple(path for path in shown.paths if removable or path != kept),
-    )
-    served = service.served(image)
-    # Spare paths are some of the paths, so they are made printable in the same way.
-    printable = dict(zip(image.paths, served["paths"], strict=True))
-    return DuplicateImage(**served | {"spare": tuple(printable[path] for path in image.spare)})
+def _served(service: Service, group: results.DuplicateGroup) -> DuplicateGroup:
+    images = tuple(DuplicateImage(**service.served(image)) for image in group.images)
+    return DuplicateGroup(group.kind, images, group.bytes_to_free, group.left_out)

@@ -1,0 +1,281 @@
+"""The files of a gallery's images, read again to compare their pixels and what else they hold.
+
+What is read is hashed on the way, so that no image is compared by the pixels of another one that
+has meanwhile taken its name.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import ImageError
+from glocal.gallery.catalog import Catalog, Content
+from glocal.gallery.describing import content_id
+from glocal.gallery.holdings import Held, companions, held
+from glocal.gallery.same_files import Disk
+from glocal.images import Limits, load, read_bytes
+from glocal.images.color import to_srgb
+from glocal.images.formats import detect, open_header
+from glocal.images.quiet import decoder_warnings_ignored
+from glocal.ranking.pixels import has_colour
+
+PIXELS = 1_500_000
+"""Pixels at which images are compared; those of smaller images all are."""
+
+_KEPT = 24  # of their arrays stay in memory: 4.5 MB each
+_LOSSLESS = frozenset(("PNG", "BMP", "PPM", "TIFF"))
+_STANDARD_LUMA = 3692.0  # sum of the JPEG standard's table for brightness, which is quality 50
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What speaks for keeping a file.
+
+    Attributes:
+        format: of the file, such as ``JPEG``.
+        held: what it holds besides the image.
+        coloured: whether it shows more than shades of one colour.
+        transparent: whether any of it is.
+        lossless: whether its pixels are stored as they were.
+        palette: whether it has 256 colours at most.
+        quality: of a JPEG, as its tables say, 1 to 100; `None` of others.
+        films: whether files beside one of its files belong to it.
+    """
+
+    format: str
+    held: Held
+    coloured: bool
+    transparent: bool
+    lossless: bool
+    palette: bool
+    quality: int | None
+    films: bool
+
+
+UNREAD = Traits("", Held(), True, False, False, False, None, False)
+"""Of a file that did not have to be read, since nothing about it is proposed."""
+
+
+class Originals:
+    """Reads files of a gallery, once each as far as possible.
+
+    Args:
+        catalog: the gallery's.
+        disk: told what was read.
+        limits: of what is read.
+    """
+
+    def __init__(self, catalog: Catalog, disk: Disk, limits: Limits) -> None:
+        self._catalog = catalog
+        self._disk = disk
+        self._limits = limits
+        self._arrays: OrderedDict[UUID, NDArray[np.uint8] | None] = OrderedDict()
+        self._traits: dict[UUID, Traits | None] = {}
+        self.read = 0
+
+    def pixels(self, content: UUID) -> NDArray[np.uint8] | None:
+        """``(h, w, 3)`` uint8 RGB of about `PIXELS` at most; `None` if no file holds it now."""
+        if content in self._arrays:
+            self._arrays.move_to_end(content)
+            return self._arrays[content]
+        array = None
+        for _, path in self._catalog.files_of([content]).get(content, []):
+            array = self._decoded(path, content)
+            if array is not None:
+                break
+        self._arrays[content] = array
+        if len(self._arrays) > _KEPT:
+            self._arrays.popitem(last=False)
+        return array
+
+    def traits(self, content: UUID) -> Traits | None:
+        """What speaks for a file; `None` if no file holds the content any more."""
+        if content not in self._traits:
+            self.pixels(content)
+        return self._traits.get(content)
+
+    def shows_detail(self, content: Content, beyond: float) -> bool | None:
+        """Whether an image has detail that it could not have if it had been enlarged.
+
+        Args:
+            content: the image.
+            beyond: by how much it would have been enlarged, above 1.
+
+        Returns:
+            `None` where that cannot be told.
+        """
+        for _, path in self._catalog.files_of([content.id]).get(content.id, []):
+            try:
+                array = load(path, limits=self._limits).array
+            except (ImageError, OSError):
+                continue
+            return has_detail(array, beyond)
+        return None
+
+    def was_first(self, one: UUID, other: UUID) -> bool | None:
+        """Whether the first of two copies of one size was there before the other.
+
+        A JPEG that was made from another image is what that image becomes when it is saved with
+        the JPEG's own tables; the other way round nothing fits.
+
+        Returns:
+            `None` where that cannot be seen.
+        """
+        data = self._bytes(one), self._bytes(other)
+        if data[0] is None or data[1] is None:
+            return None
+        apart = made_from(data[1], data[0]), made_from(data[0], data[1])
+        # A lossless file can be made from anything; a JPEG has to fit.
+        second, first = (9.0 if found is None else found for found in apart)
+        low, high = sorted((first, second))
+        if (low < _EXACT and high > 2 * _EXACT) or (low < _FITS and high > 2 * low + 0.3):
+            return second < first
+        return None
+
+    def _bytes(self, content: UUID) -> bytes | None:
+        for _, path in self._catalog.files_of([content]).get(content, []):
+            try:
+                data = read_bytes(path, self._limits)
+            except (ImageError, OSError):
+                continue
+            if content_id(data) == content:
+                return data
+        return None
+
+    def _decoded(self, path: Path, content: UUID) -> NDArray[np.uint8] | None:
+        try:
+            data = read_bytes(path, self._limits)
+            found = content_id(data)
+            self._disk.note(path, found)
+            if found != content:
+                return None
+            array = load(data, min_pixels=PIXELS, limits=self._limits, name=path).array
+        except (ImageError, OSError):
+            return None
+        self.read += 1
+        array = _no_larger(array)
+        if content not in self._traits:
+            paths = [path for _, path in self._catalog.files_of([content]).get(content, [])]
+            self._traits[content] = _traits(data, path, array, paths)
+        return array
+
+
+def made_from(made: bytes, source: bytes) -> float | None:
+    """How far a JPEG is from what another image becomes when it is saved with that JPEG's tables.
+
+    Args:
+        made: a JPEG.
+        source: an image of any format, of the same size.
+
+    Returns:
+        Levels of 255, root mean square of the brightness; `None` where it cannot be tried.
+    """
+    from PIL import Image, JpegImagePlugin
+
+    if detect(made) != "JPEG" or (name := detect(source)) is None:
+        return None
+    try:
+        with decoder_warnings_ignored():
+            with JpegImagePlugin.JpegImageFile(io.BytesIO(made)) as opened:
+                tables = opened.quantization
+                sampling = JpegImagePlugin.get_sampling(opened)
+                mode = opened.mode
+                target = np.asarray(opened.convert("L"), np.float32)
+            with open_header(source, name) as opened:
+                if opened.size[::-1] != target.shape or mode not in ("L", "RGB"):
+                    return None
+                written = io.BytesIO()
+                options = {"subsampling": sampling} if mode == "RGB" and sampling >= 0 else {}
+                flat = Image.fromarray(to_srgb(opened)).convert(mode)  # over white, as usual
+                flat.save(written, "JPEG", qtables=tables, **options)
+            with Image.open(written, formats=("JPEG",)) as opened:
+                again = np.asarray(opened.convert("L"), np.float32)
+    except (ImageError, OSError, ValueError, SyntaxError, RuntimeError):
+        return None
+    return float(np.sqrt(np.mean((target - again) ** 2)))
+
+
+def has_detail(array: NDArray[np.uint8], beyond: float) -> bool | None:
+    """Whether pixels have detail finer than those of an image ``beyond`` times smaller could give.
+
+    Args:
+        array: ``(h, w, 3)`` uint8 at full size; its middle is looked at.
+        beyond: above 1.
+
+    Returns:
+        `None` where it has too little detail of any size, or something between.
+    """
+    from PIL import Image
+
+    height, width = array.shape[:2]
+    top, left = max(0, (height - 1024) // 2), max(0, (width - 1024) // 2)
+    image = Image.fromarray(array[top : top + 1024, left : left + 1024]).convert("L")
+    ratios = []
+    values = np.asarray(image, np.float32)
+    for factor in (beyond, 2 * beyond):
+        size = max(8, round(image.width / factor)), max(8, round(image.height / factor))
+        small = image.resize(size, Image.Resampling.LANCZOS)
+        again = np.asarray(small.resize(image.size, Image.Resampling.BICUBIC), np.float32)
+        ratios.append(float(np.sqrt(np.mean((values - again) ** 2))))
+    fine, coarse = ratios
+    if coarse < 1.5:
+        return None
+    ratio = fine / coarse
+    if beyond < _LEAST_BEYOND:
+        return None
+    return True if ratio > _FINE else False if ratio < _ENLARGED else None
+
+
+_FINE, _ENLARGED = 0.36, 0.3
+_LEAST_BEYOND = 1.25  # below which nothing tells an enlargement from the real thing
+_EXACT = 0.05  # levels within which the same encoder made it
+_FITS = 1.2  # levels within which a JPEG is what its source became
+
+
+def _no_larger(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pillow's and JPEG's own scales are coarse: what is still far larger is resampled."""
+    from PIL import Image
+
+    pixels = array.shape[0] * array.shape[1]
+    if pixels <= 1.3 * PIXELS:
+        return array
+    scale = (PIXELS / pixels) ** 0.5
+    size = max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale))
+    return np.asarray(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS))
+
+
+def _traits(data: bytes, path: Path, array: NDArray[np.uint8], paths: list[Path]) -> Traits:
+    name = detect(data) or ""
+    holds = held(data, path)
+    coloured = has_colour(array)
+    films = any(companions(each) for each in paths)
+    transparent, palette, quality = False, False, None
+    lossless = name in _LOSSLESS or (name == "WEBP" and b"VP8L" in data[:64])
+    try:
+        with decoder_warnings_ignored(), open_header(data, name) as opened:
+            if opened.has_transparency_data:
+                alpha = np.asarray(opened.convert("RGBA").getchannel("A"))
+                transparent = bool(alpha.min() < 255)
+            palette = name == "GIF" or opened.mode == "P"
+            tables = getattr(opened, "quantization", None)
+            if name == "JPEG" and tables:
+                quality = _jpeg_quality(tables)
+            if name == "TIFF" and opened.info.get("compression") == "jpeg":
+                lossless = False
+    except Exception:  # noqa: BLE001 - the pixels could be read; a header's oddities decide nothing
+        holds = holds if not holds.alone else Held()
+    return Traits(name, holds, coloured, transparent, lossless, palette, quality, films)
+
+
+def _jpeg_quality(tables: dict[int, list[int]]) -> int:
+    """The quality by which the Independent JPEG Group's encoder would have made its first table."""
+    scale = 100 * sum(next(iter(tables.values()))) / _STANDARD_LUMA
+    quality = 100 - scale / 2 if scale <= 100 else 5000 / scale
+    return int(min(max(round(quality), 1), 100))

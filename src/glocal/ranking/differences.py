@@ -1,0 +1,223 @@
+"""Where two images that lie on one another differ: in a person, a text, a number, a colour.
+
+A re-encoded copy differs from its original everywhere a little, most where there is detail; a
+changed digit differs in one place a lot. So what is tolerated grows with the detail that *both*
+images have in a place and with the noise that the pair has all over, and what exceeds it is added
+up in small blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glocal.ranking.registration import BLOCK, Mask, Rgb, block_means
+from glocal.ranking.tones import Floats, Tones, fit_tones
+
+_LEVELS = 12.0  # of 255, tolerated anywhere
+_DETAIL = 0.6  # of the slope of a place that both images have
+_NOISE = 3.0  # of the pair's own noise
+_EXCESS = 8.0  # levels beyond all that, over three by three pixels, from which a block differs
+_SLOW = 11.0  # levels by which the mean of a block may differ
+_CHROMA = 13.0  # and its chroma
+_MOST_NOISE = 22.0  # levels of noise beyond which nothing is certain
+_ENDS = 7.0, 248.0  # levels below and above which a channel has ended
+_BANDS = (1, 3, 9)  # radii between which detail is made equally strong
+_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Differences:
+    """Where two images differ, in the blocks of their frame.
+
+    Attributes:
+        differs: ``(rows, columns)`` bool.
+        tones: the rule for all colours; `None` where there is none, and then everything differs.
+        noise: levels of 255 by which they differ all over.
+        sharper: detail of the first image for that of the second; above 1 the first is sharper.
+        exact: not one pixel differs by more than rounding.
+    """
+
+    differs: Mask
+    tones: Tones | None
+    noise: float
+    sharper: float
+    exact: bool
+
+
+def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
+    """Find where two registered images differ.
+
+    Args:
+        first: ``(h, w, 3)`` uint8.
+        second: ``(h, w, 3)`` uint8 in the same frame.
+        shown: ``(h / BLOCK, w / BLOCK)``, the blocks to compare.
+    """
+    one, two = first.astype(np.float32), second.astype(np.float32)
+    inside = np.repeat(np.repeat(shown, BLOCK, axis=0), BLOCK, axis=1)
+    apart = _largest(np.abs(one - two))[inside]
+    if float(apart.max(initial=0)) <= 2:
+        return Differences(np.zeros_like(shown), _NO_CHANGE, 0.0, 1.0, exact=True)
+    # What is burnt out cannot be foretold back: the one with more of it is foretold.
+    ended = _ended(one), _ended(two)
+    swapped = ended[1][inside].mean() > ended[0][inside].mean()
+    if swapped:
+        one, two, ended = two, one, ended[::-1]
+    tones = fit_tones(block_means(one)[shown], block_means(two)[shown])
+    if tones is None:
+        return Differences(shown.copy(), None, float(apart.mean()), 1.0, exact=False)
+    toned = tones.apply(two)
+    light, dark = np.asarray(one @ _WEIGHTS), np.asarray(toned @ _WEIGHTS)
+    light, dark, sharper = _as_sharp(light, dark, inside)
+    light, dark = _smooth(light), _smooth(dark)
+    rest = light - dark
+    if tones.change > 6:
+        rest[ended[0] & (np.sign(rest) == np.where(light > 128, -1, 1))] = 0
+    noise = float(np.median(np.sqrt(block_means(rest * rest)[shown])))
+    detail = np.minimum(_detail(light), _detail(dark))
+    excess = np.maximum(np.abs(rest) - (_LEVELS + _DETAIL * detail + _NOISE * noise), 0)
+    most = _smooth(np.asarray(excess, np.float32))
+    differs = _block_largest(most) > _EXCESS
+    differs |= np.abs(block_means(rest)) > _SLOW + 0.25 * block_means(detail) + noise
+    if not tones.one_grey:
+        differs |= _other_colour(one, toned) | _other_hue(block_means(one), block_means(two))
+    differs &= shown
+    if noise > _MOST_NOISE:
+        differs = shown.copy()
+    if swapped:
+        tones, sharper = tones.turned(), 1 / sharper
+    return Differences(differs, tones, noise, sharper, exact=False)
+
+
+def _other_hue(one: Floats, two: Floats) -> Mask:
+    """Blocks that are saturated in both images, each in a hue that no tint makes of the other's."""
+    vectors, strong = [], np.ones(one.shape[:2], np.bool_)
+    for image in (one, two):
+        light = image @ _WEIGHTS
+        vector = np.stack([(image[..., 2] - light) * 0.564, (image[..., 0] - light) * 0.713], -1)
+        size = np.hypot(vector[..., 0], vector[..., 1])
+        strong &= (size > 12) & (size > 0.3 * (light + 20))
+        vectors.append(vector / np.maximum(size, 1e-3)[..., None])
+    cosine = (vectors[0] * vectors[1]).sum(axis=-1)
+    return np.asarray(strong & (cosine < 0.3))
+
+
+def _largest(image: Floats) -> Floats:
+    """The largest channel of ``(h, w, 3)``; numpy's own is ten times slower along a short axis."""
+    return np.asarray(np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2]))
+
+
+def _ended(image: Floats) -> Mask:
+    """Where a channel of an image is, or is next to, as dark or bright as it can be."""
+    out = (_largest(image) > _ENDS[1]) | (_largest(-image) > -_ENDS[0])
+    return np.asarray(_smooth(out.astype(np.float32)) > 0)
+
+
+_NO_CHANGE = Tones(False, False, np.tile([0.0, 1.0, 0.0], (3, 1)), 1.0, 0.0)
+
+
+def boxes(differs: Mask, most: int = 24) -> tuple[tuple[float, float, float, float], ...]:
+    """Rectangles around what differs, largest first: x, y, width, height as parts of the frame."""
+    rows, columns = differs.shape
+    left = {(int(y), int(x)) for y, x in np.argwhere(differs)}
+    found = []
+    while left:
+        waiting = [left.pop()]
+        group = []
+        while waiting:
+            y, x = waiting.pop()
+            group.append((y, x))
+            for near in [(y + dy, x + dx) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2)]:
+                if near in left:
+                    left.remove(near)
+                    waiting.append(near)
+        ys, xs = zip(*group, strict=True)
+        box = (
+            min(xs) / columns,
+            min(ys) / rows,
+            (max(xs) + 1 - min(xs)) / columns,
+            (max(ys) + 1 - min(ys)) / rows,
+        )
+        found.append((len(group), box))
+    found.sort(key=lambda pair: (-pair[0], pair[1]))
+    return tuple(box for _, box in found[:most])
+
+
+def _block_largest(values: Floats) -> Floats:
+    height, width = values.shape[0] // BLOCK, values.shape[1] // BLOCK
+    rows = values.reshape(height, BLOCK, width * BLOCK).max(axis=1)
+    return np.asarray(rows.reshape(height, width, BLOCK).max(axis=2))
+
+
+def _as_sharp(light: Floats, dark: Floats, inside: Mask) -> tuple[Floats, Floats, float]:
+    """Both with the detail of the less sharp one; and how much sharper the first is."""
+    sharper = 1.0
+    smooth, other_smooth = light, dark
+    for number, radius in enumerate(_BANDS):
+        below, other_below = _box(smooth, radius), _box(other_smooth, radius)
+        one, two = smooth - below, other_smooth - other_below
+        smooth, other_smooth = below, other_below
+        a, b = one[inside], two[inside]
+        power, other, both = float(a @ a), float(b @ b), float(a @ b)
+        if min(power, other) < len(a) / 4:  # less than half a level of detail
+            continue
+        ratio = float(np.sqrt(power / other))
+        if number < 2:
+            sharper *= float(np.sqrt(ratio))
+        if both < 0.5 * np.sqrt(power * other):
+            continue
+        if ratio > 1.05:
+            light = light - one * np.float32(1 - both / power)
+        elif ratio < 0.95:
+            dark = dark - two * np.float32(1 - both / other)
+    return light, dark, sharper
+
+
+def _other_colour(one: Floats, toned: Floats) -> Mask:
+    """Blocks whose chroma is another one: chroma alone, since many formats keep it coarsely."""
+    apart = block_means(one) - block_means(toned)
+    light = apart @ _WEIGHTS
+    blue, red = (apart[..., 2] - light) * 0.564, (apart[..., 0] - light) * 0.713
+    size = np.hypot(blue, red)
+    usual = float(np.median(size))
+    # Colours bleed from one block into the next: what the neighbours have explains it.
+    mean = block_means(toned)
+    bleed = np.abs(_detail(np.asarray(mean[..., 0] - mean[..., 1])))
+    bleed += np.abs(_detail(np.asarray(mean[..., 2] - mean[..., 1])))
+    return np.asarray(size > _CHROMA + 2 * usual + 0.12 * bleed)
+
+
+def _smooth(values: Floats) -> Floats:
+    """The mean of three by three pixels, at the borders with the nearest ones."""
+    padded = np.pad(values, 1, mode="edge")
+    down = padded[:-2] + padded[1:-1] + padded[2:]
+    return np.asarray((down[:, :-2] + down[:, 1:-1] + down[:, 2:]) * np.float32(1 / 9))
+
+
+def _box(values: Floats, radius: int) -> Floats:
+    """The mean of the square of ``2 radius + 1`` pixels, twice."""
+    from PIL import Image, ImageFilter
+
+    opened = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    if radius > 1:
+        opened = opened.filter(ImageFilter.BoxBlur(radius))
+        return np.asarray(opened.filter(ImageFilter.BoxBlur(radius)), np.float32)
+    return _smooth(_smooth(values))
+
+
+def _detail(values: Floats, side: int = 3) -> Floats:
+    """The range of the values in a square around each."""
+    radius = side // 2
+    height, width = values.shape
+    padded = np.pad(values, radius, mode="edge")
+    high, low = padded[0:height].copy(), padded[0:height].copy()
+    for step in range(1, side):
+        rows = padded[step : step + height]
+        np.maximum(high, rows, out=high)
+        np.minimum(low, rows, out=low)
+    top, bottom = high[:, 0:width].copy(), low[:, 0:width].copy()
+    for step in range(1, side):
+        np.maximum(top, high[:, step : step + width], out=top)
+        np.minimum(bottom, low[:, step : step + width], out=bottom)
+    return np.asarray(top - bottom)

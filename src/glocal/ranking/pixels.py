@@ -1,0 +1,258 @@
+"""Does one image show all that the other shows? Asked of the pixels, in colour, everywhere.
+
+Local features find where two images agree and never see where they do not. Here both are laid on
+one another (`glocal.ranking.registration`) and compared block by block
+(`glocal.ranking.differences`), over all that both show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.ranking.differences import boxes, differences
+from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.geometry import Points, project
+from glocal.ranking.registration import BLOCK, Mask, Registered, Rgb, register
+from glocal.ranking.tones import is_grey
+
+MOST_DRIFT = 0.35
+"""Pixels of the frame by which nine tenths of the blocks of a copy may be displaced at most.
+
+Copies stay below .25; the next photo of a burst, held in the hand, is seldom below .5.
+"""
+
+CERTAIN, DOUBTFUL = 0.99, 0.1
+"""Probability of a copy whose pixels agree at least, and of one whose pixels do not at most."""
+
+LEAST_OVERLAY = 0.004
+"""Least share of the overlap that text or a sticker covers; a digit that differs is neither."""
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """How two images differ in what both show.
+
+    Attributes:
+        copied: whether both show the same: they lie on one another and differ nowhere, but for
+            what was laid over one of them.
+        homography: ``(3, 3)`` from the first image to the second, in fractions, refined.
+        differing: rectangles around what differs: x, y, width, height, in fractions of the first.
+        share: part of what both show that differs.
+        overlaid: ``first`` or ``second`` where what differs is text or a sticker laid over that
+            one; empty otherwise.
+        first_shown: part of the first image that the second one shows.
+        second_shown: part of the second image that the first one shows.
+        first_rest_flat: whether the rest of the first image is of one colour, as a border is.
+        second_rest_flat: the same of the second.
+        drift: see `Registered.drift`.
+        noise: levels of 255 by which they differ all over.
+        change: levels of 255 by which the colours were changed as a whole.
+        first_grey: the first one has no colours and the second one has.
+        second_grey: the other way round.
+        sharper: detail of the first for that of the second in what both show.
+        exact: not one pixel differs by more than rounding, at the size of the coarser one.
+        mirrored: whether one is the other's mirror image.
+    """
+
+    copied: bool
+    homography: Points
+    differing: tuple[Box, ...]
+    share: float
+    overlaid: str
+    first_shown: float
+    second_shown: float
+    first_rest_flat: bool
+    second_rest_flat: bool
+    drift: float
+    noise: float
+    change: float
+    first_grey: bool
+    second_grey: bool
+    sharper: float
+    exact: bool
+    mirrored: bool = False
+
+    def turned(self) -> Comparison:
+        """The same comparison with the second image first."""
+        back = np.asarray(np.linalg.inv(self.homography))
+        return replace(
+            self,
+            homography=back / back[2, 2],
+            differing=tuple(_carried(box, self.homography) for box in self.differing),
+            overlaid={"first": "second", "second": "first"}.get(self.overlaid, ""),
+            first_shown=self.second_shown,
+            second_shown=self.first_shown,
+            first_rest_flat=self.second_rest_flat,
+            second_rest_flat=self.first_rest_flat,
+            first_grey=self.second_grey,
+            second_grey=self.first_grey,
+            sharper=1 / max(self.sharper, 1e-6),
+        )
+
+
+def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | None:
+    """Compare two images in all that both show.
+
+    Args:
+        first: ``(h, w, 3)`` uint8 RGB.
+        second: ``(h, w, 3)`` uint8 RGB.
+        homography: from the first to the second, in fractions of width and height, right to about
+            a percent.
+
+    Returns:
+        `None` where they have too little in common to be compared.
+    """
+    laid = register(first, second, homography)
+    if laid is None:
+        return None
+    found = differences(laid.first, laid.second, laid.shown)
+    differs = found.differs
+    share = float(differs.sum() / max(laid.shown.sum(), 1))
+    overlaid = ""
+    if LEAST_OVERLAY <= share < 0.6 and found.tones is not None and not found.tones.one_grey:
+        overlaid = _overlaid(laid, laid.second.astype(np.float32), differs)
+    drift = laid.drift(differs)
+    # Where one is far less sharp, a pixel says less.
+    vague = max(found.sharper, 1 / max(found.sharper, 1e-6))
+    lies = found.exact or drift <= MOST_DRIFT * (min(vague, 4.0) ** 0.5 if vague > 2 else 1.0)
+    tones = found.tones
+    seen = _seen(laid.homography)
+    other_seen = _seen(np.asarray(np.linalg.inv(laid.homography)))
+    return Comparison(
+        copied=lies and (share == 0 or bool(overlaid)),
+        homography=laid.homography / laid.homography[2, 2],
+        differing=tuple(_carried(box, laid.to_first) for box in boxes(differs)),
+        share=share,
+        overlaid=overlaid,
+        first_shown=float(seen.mean()),
+        second_shown=float(other_seen.mean()),
+        first_rest_flat=_is_flat(first, ~seen),
+        second_rest_flat=_is_flat(second, ~other_seen),
+        drift=drift,
+        noise=found.noise,
+        change=tones.change if tones else 255.0,
+        first_grey=bool(tones and tones.first_grey and not tones.second_grey),
+        second_grey=bool(tones and tones.second_grey and not tones.first_grey),
+        sharper=found.sharper,
+        exact=found.exact,
+        mirrored=bool(np.linalg.det(laid.homography) * laid.homography[2, 2] < 0),
+    )
+
+
+def confirm(evidence: Evidence, comparison: Comparison | None) -> Evidence:
+    """Evidence of local features, put right by the pixels.
+
+    Args:
+        evidence: of a pair.
+        comparison: of its pixels; `None` where they were not or could not be compared, and then
+            nothing is a copy.
+    """
+    if comparison is not None and comparison.copied:
+        # Agreement everywhere says more than the shape of the agreement of small grey images.
+        chance = max(evidence.copy_probability, CERTAIN)
+        return replace(
+            evidence,
+            verdict=Verdict.COPY,
+            copy_probability=chance,
+            same_probability=max(evidence.same_probability, chance),
+        )
+    verdict = evidence.verdict
+    if verdict is Verdict.COPY:
+        verdict = Verdict.SAME_OBJECT
+    if comparison is not None:
+        return replace(
+            evidence, verdict=verdict, copy_probability=min(evidence.copy_probability, DOUBTFUL)
+        )
+    return replace(evidence, verdict=verdict, copy_probability=min(evidence.copy_probability, 0.5))
+
+
+def has_colour(image: Rgb) -> bool:
+    """Whether an image ``(h, w, 3)`` has more than shades of one colour."""
+    step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / 10_000)))
+    return not is_grey(image[::step, ::step].reshape(-1, 3).astype(np.float32))
+
+
+def _seen(homography: Points) -> Mask:
+    """``(100, 100)``: which points of a grid over an image the other one shows."""
+    ticks = (np.arange(100) + 0.5) / 100
+    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    seen = project(homography, grid)
+    depth = np.column_stack([grid, np.ones(len(grid))]) @ homography[2]
+    inside = np.all((seen >= -0.003) & (seen <= 1.003), axis=1)
+    return np.asarray(inside & (depth * homography[2, 2] > 0)).reshape(100, 100)
+
+
+def _is_flat(image: Rgb, rest: Mask) -> bool:
+    """Whether the rest of an image is of one colour."""
+    if rest.sum() < 20:
+        return False
+    ticks = (np.arange(100) + 0.5) / 100
+    rows = (ticks * image.shape[0]).astype(int)
+    columns = (ticks * image.shape[1]).astype(int)
+    colours = image[rows[:, None], columns][rest].astype(np.float32)
+    apart = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
+    return bool(np.quantile(apart, 0.92) < 12)
+
+
+def _carried(box: Box, homography: Points) -> Box:
+    """The rectangle around a rectangle as seen in another image, cut at its borders."""
+    x, y, width, height = box
+    corners = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
+    seen = np.clip(project(homography, corners), 0, 1)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    a, b, c, d = (float(value) for value in (*low, *(high - low)))
+    return a, b, c, d
+
+
+def _overlaid(laid: Registered, second: NDArray[np.float32], differs: Mask) -> str:
+    """Which of both has all that differs laid over it, in a few flat colours."""
+    wide = np.repeat(np.repeat(differs, BLOCK, axis=0), BLOCK, axis=1)
+    one, two = laid.first.astype(np.float32), second
+    apart = np.abs(one - two).max(axis=-1)
+    pixels = wide & (apart > 24)
+    if pixels.sum() < 16:
+        return ""
+    around = _grown(differs, 2) & ~_grown(differs, 0) & laid.shown
+    ring = np.repeat(np.repeat(around, BLOCK, axis=0), BLOCK, axis=1)
+    flat = (
+        _laid_over(one[pixels], two[pixels], one[ring]),
+        _laid_over(two[pixels], one[pixels], two[ring]),
+    )
+    return {(True, False): "first", (False, True): "second"}.get(flat, "")
+
+
+def _grown(differs: Mask, by: int) -> Mask:
+    padded = np.pad(differs, by)
+    rows, columns = differs.shape
+    out = np.zeros_like(differs)
+    for dy in range(2 * by + 1):
+        for dx in range(2 * by + 1):
+            out |= padded[dy : dy + rows, dx : dx + columns]
+    return out
+
+
+def _laid_over(
+    colours: NDArray[np.float32], beneath: NDArray[np.float32], ring: NDArray[np.float32]
+) -> bool:
+    """Whether colours ``(n, 3)`` are a few that the surroundings lack, or a veil of one colour."""
+    few = _histogram(colours)
+    if np.sort(few)[::-1][:4].sum() >= 0.8:
+        # A plain background that something stands before in the other image goes on around it.
+        return len(ring) > 0 and float(np.minimum(few, _histogram(ring)).sum()) < 0.3
+    # A veil: what is beneath shows through it, weaker, and all of it is paler or all is darker.
+    paler = float(np.mean(colours.sum(axis=1) > beneath.sum(axis=1)))
+    x, y = beneath - beneath.mean(axis=0), colours - colours.mean(axis=0)
+    power, other, both = float((x * x).sum()), float((y * y).sum()), float((x * y).sum())
+    slope = both / max(power, 1.0)
+    alike = both / max(np.sqrt(power * other), 1.0)
+    return 0.1 < slope < 0.85 and alike > 0.7 and not 0.1 < paler < 0.9
+
+
+def _histogram(colours: NDArray[np.float32]) -> NDArray[np.float64]:
+    coarse = (colours // 32).astype(int) @ (64, 8, 1)
+    return np.bincount(coarse, minlength=512) / max(len(colours), 1)
