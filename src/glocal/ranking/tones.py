@@ -98,11 +98,11 @@ def fit_tones(first: Floats, second: Floats) -> Tones | None:
     some, others = first[::step], second[::step]
     best: tuple[float, Tones] | None = None
     for saturation in _SATURATIONS:
-        tones = _toned(some, others, saturation)
-        if tones is not None:
-            apart = float(np.abs(tones.apply(others) - some).mean())
+        fitted = _toned(some, others, saturation)
+        if fitted is not None:
+            apart = float(np.abs(fitted.apply(others) - some).mean())
             if best is None or apart < best[0]:
-                best = apart, tones
+                best = apart, fitted
     if best is None:
         return None
     moved = np.abs(best[1].apply(second) - second)
