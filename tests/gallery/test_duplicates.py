@@ -20,7 +20,7 @@ from glocal.cli import demo_photos
 from glocal.cli.demo_reshoot import CHANGES
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
-from glocal.gallery.comparing import LEAST_SCORE, NEIGHBOURS, Comparing
+from glocal.gallery.comparing import LEAST_SCORE, LEAST_WHOLE_SCORE, NEIGHBOURS, Comparing
 from glocal.gallery.duplicates import (
     Level,
     clusters,
@@ -36,6 +36,7 @@ from glocal.ranking.alignment import LEAST_EXCESS, align
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import compare_pixels, confirm
+from glocal.ranking.symmetries import outline, whole_on_whole
 from glocal.ranking.verification import verify
 
 Opener = Callable[..., Gallery]
@@ -148,7 +149,7 @@ def all_pairs(gallery: Gallery) -> Pairs:
         score = float(vectors[a] @ vectors[b])
         found = verify(*parts, *sizes, calibration.settings)
         better = either_way(found, parts[0].keypoints, sizes[1])
-        evidence, compared = calibration.evaluate(better, score), None
+        evidence, compared, laid = calibration.evaluate(better, score), None, None
         if found.homography is not None and calibration.excess(found) >= LEAST_EXCESS:
             over, under, to = thumbnails.of(a), thumbnails.of(b), found.homography
             if better is not found:
@@ -156,12 +157,20 @@ def all_pairs(gallery: Gallery) -> Pairs:
             assert over is not None
             assert under is not None
             laid = align(over, under, to)
+            if better is not found:
+                laid = laid.turned()
+        if (laid is None or not laid.may_be_copy) and score >= LEAST_WHOLE_SCORE:
+            one, two = thumbnails.of(a), thumbnails.of(b)
+            assert one is not None
+            assert two is not None
+            ways = whole_on_whole(outline(one), outline(two))
+            laid = next((l for h in ways if (l := align(one, two, h)).may_be_copy), laid)
+        if laid is not None:
             evidence = replace(evidence, copy_probability=laid.copy_probability)
             if laid.may_be_copy:
                 assert laid.homography is not None
-                to = laid.homography if better is found else np.linalg.inv(laid.homography)
                 one, two = (load(files[i][0][1], min_pixels=PIXELS).array for i in (a, b))
-                compared = compare_pixels(one, two, to)
+                compared = compare_pixels(one, two, laid.homography)
         evidence = confirm(evidence, compared)
         pairs[a, b] = score, evidence
     return pairs

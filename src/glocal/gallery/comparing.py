@@ -8,8 +8,8 @@ compared in colour, everywhere (`glocal.ranking.pixels`). That alone makes a cop
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
 with ``n`` (below some 20,000 images, where a search compares with every vector, the searches with
-its square, which is still seconds). Memory: 12 bytes a candidate pair, a name for each image, the
-ties found, and a bounded number of local features, small images and decoded files.
+its square, which is still seconds). Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB
+for each image, the ties found, and a bounded number of local features, small images and decoded files.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from glocal.ranking.either_way import either_way, turned
 from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm
+from glocal.ranking.symmetries import Outline, outline, whole_on_whole
 from glocal.ranking.verification import verify
 
 NEIGHBOURS = 20
@@ -47,6 +48,9 @@ NEIGHBOURS = 20
 
 LEAST_SCORE = 0.3
 """Cosine similarity below which no pair of vectors is looked at."""
+
+LEAST_WHOLE_SCORE = 0.55
+"""Cosine similarity from which images whose features do not agree are tried whole on whole."""
 
 _PAGE = 500
 
@@ -85,6 +89,7 @@ class Comparing:
     least_score: float = LEAST_SCORE
     ties: dict[UUID, dict[UUID, Evidence]] = field(default_factory=dict)
     comparisons: dict[tuple[UUID, UUID], Comparison] = field(default_factory=dict)
+    _outlines: dict[UUID, Outline | None] = field(default_factory=dict)
 
     def find(self) -> None:
         """Find all ties between neighbours."""
@@ -152,15 +157,17 @@ class Comparing:
         better = either_way(found, local.keypoints, (other.width, other.height))
         evidence = self.calibration.evaluate(better, score)
         comparison = None
+        aligned = None
         if found.homography is not None and self.calibration.excess(found) >= LEAST_EXCESS:
             # The one that shows less, so that the other agrees with all of it, lies on top.
             less = first if better is found else second
             aligned = self._laid_over(first, second, found.homography, less)
-            if aligned is not None and aligned.may_be_copy:
+        if (aligned is None or not aligned.may_be_copy) and score >= LEAST_WHOLE_SCORE:
+            aligned = self._whole_on_whole(first, second) or aligned
+        if aligned is not None:
+            if aligned.may_be_copy:
                 comparison = self._compared(first, second, aligned)
-            evidence = replace(
-                evidence, copy_probability=0.0 if aligned is None else aligned.copy_probability
-            )
+            evidence = replace(evidence, copy_probability=aligned.copy_probability)
         evidence = confirm(evidence, comparison)
         if self.level.allows(evidence.verdict):
             self.ties.setdefault(first, {})[second] = evidence
@@ -182,6 +189,25 @@ class Comparing:
         if less == first:
             return align(small, other, homography)
         return align(other, small, np.asarray(np.linalg.inv(homography))).turned()
+
+    def _whole_on_whole(self, first: UUID, second: UUID) -> Alignment | None:
+        """The alignment of images that show one thing whole, turned, mirrored or in a border."""
+        one, two = self._outline(first), self._outline(second)
+        if one is None or two is None:
+            return None
+        for homography in whole_on_whole(one, two):
+            small, other = self.thumbnails.of(first), self.thumbnails.of(second)
+            if small is not None and other is not None:
+                aligned = align(small, other, homography)
+                if aligned.may_be_copy:
+                    return aligned
+        return None
+
+    def _outline(self, content: UUID) -> Outline | None:
+        if content not in self._outlines:
+            small = self.thumbnails.of(content)
+            self._outlines[content] = None if small is None else outline(small)
+        return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
         one, two = self.originals.pixels(first), self.originals.pixels(second)

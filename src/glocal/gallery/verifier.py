@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from glocal.encoders import QUERY_SCALES, Detector, LocalFeatures, detect_at_scales
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog, Content
+from glocal.gallery.originals import PIXELS
 from glocal.gallery.packed_features import small_image, unpack
 from glocal.gallery.query import Query
 from glocal.gallery.records import Match
@@ -67,7 +69,7 @@ def confirmed(
     verified: Verified,
     query_image: NDArray[np.uint8],
     query: LocalFeatures,
-    match: NDArray[np.uint8] | None,
+    read: Callable[[], NDArray[np.uint8] | None],
     packed: bytes,
     size: tuple[int, int],
 ) -> Verified:
@@ -77,12 +79,13 @@ def confirmed(
         verified: the result from local features alone.
         query_image: ``(h, w, 3)`` uint8 RGB.
         query: the query's local features.
-        match: ``(h, w, 3)`` uint8 RGB of the match's file; `None` if it cannot be read.
+        read: gives ``(h, w, 3)`` uint8 RGB of the match's file, or `None` if it cannot be read;
+            called where it can still be a copy.
         packed: the match's local features, with its small image if there is one.
         size: width and height of the match.
     """
     found, small = verified.verification, from_jpeg(small_image(packed))
-    if small is None and match is not None:
+    if small is None and found.homography is not None and (match := read()) is not None:
         small = shrink(match).astype(np.float32)
     comparison, chance = None, 0.0
     if found.homography is not None and small is not None:
@@ -92,7 +95,7 @@ def confirmed(
         else:
             aligned = align(small, grey, np.asarray(np.linalg.inv(found.homography))).turned()
         chance = aligned.copy_probability
-        if match is not None and aligned.homography is not None and aligned.may_be_copy:
+        if aligned.homography is not None and aligned.may_be_copy and (match := read()) is not None:
             comparison = compare_pixels(query_image, match, aligned.homography)
     evidence = replace(verified.evidence, copy_probability=chance)
     return Verified(confirm(evidence, comparison), found)
@@ -180,8 +183,9 @@ class Verifier:
         ]
         for i in agreeing[:ALIGNED]:
             size = facts[i].width, facts[i].height
-            match = self._file_pixels(i, pixels.shape[0] * pixels.shape[1])
-            verified[i] = confirmed(verified[i], pixels, query, match, stored[i], size)
+            least = _enough(pixels, verified[i].verification)
+            read = partial(self._file_pixels, i, least)
+            verified[i] = confirmed(verified[i], pixels, query, read, stored[i], size)
         for i, each in verified.items():
             if i not in agreeing[:ALIGNED] and each.evidence.verdict is Verdict.COPY:
                 verified[i] = Verified(confirm(each.evidence, None), each.verification)
@@ -190,7 +194,7 @@ class Verifier:
         """A match's file, decoded no finer than is of use beside the query."""
         for _, path in self.catalog.files_of([content]).get(content, []):
             try:
-                return load(path, min_pixels=max(least, SIDE * SIDE)).array
+                return load(path, min_pixels=least).array
             except (ImageError, OSError):
                 continue
         return None
@@ -248,3 +252,14 @@ class Verifier:
         )
         order = np.lexsort((-combined, not_identical))
         return [best[i] for i in order], {best[i].id: float(combined[i]) for i in order}
+
+
+def _enough(query: NDArray[np.uint8], found: Verification) -> int:
+    """Pixels of a match at which what it has of the query is no coarser than the query."""
+    h = found.homography
+    if h is None:
+        return SIDE * SIDE
+    depth = float(h[2] @ (0.5, 0.5, 1.0))
+    part = abs(float(np.linalg.det(h)) / depth**3) if depth else 1.0
+    wanted = 1.5 * query.shape[0] * query.shape[1] / max(part, 0.05)  # JPEG's scales are coarse
+    return int(min(max(wanted, SIDE * SIDE), PIXELS))

@@ -10,6 +10,7 @@ would agree better at some distance, as anything with depth does when the camera
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import exp
 
 import numpy as np
@@ -22,9 +23,16 @@ SIDE = 128
 
 _WINDOW = 9
 _WIDE = 17
+<<<<<<< HEAD
 _FLAT = 2.0  # standard deviation in grey levels below which a window has no texture
 _HOPELESS = 0.2  # correlation at half the size below which the full size is not tried
+=======
+_FLAT = 2.0  # grey levels of standard deviation below which a window has nothing to compare
+_HOPELESS = 0.5  # correlation at half the size below which the whole size is not tried
+>>>>>>> copies
 _LEAST = 50  # pixels
+_PIXELS = 2000  # with the steepest slopes, in which a homography is refined
+_STEPS = 6
 Grey = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -92,40 +100,75 @@ def align(first: Grey, second: Grey, homography: Points) -> Alignment:
         return _NOTHING
     half, other_half = _halved(first), _halved(second)
     for blur in (5, 3):
-        homography = _refined(_smooth(half, blur), _smooth(other_half, blur), homography, 8)
+        homography = _refined(_smooth(half, blur), _smooth(other_half, blur), homography, 2)
     if _compared(half, other_half, homography).correlation < _HOPELESS:
         return _NOTHING
-    homography = _refined(_smooth(first, 3), _smooth(second, 3), homography, 3)
-    homography = _refined(first, second, homography, 5)
+    homography = _refined(_smooth(first, 3), _smooth(second, 3), homography, 1)
+    homography = _refined(first, second, homography, 2)
     return replace(_compared(first, second, homography), homography=homography)
 
 
-def _refined(first: Grey, second: Grey, homography: Points, steps: int) -> Points:
+def _refined(first: Grey, second: Grey, homography: Points, rounds: int) -> Points:
+    """Gauss-Newton steps by which the second image comes to lie on the first one.
+
+    In each round the second image is brought into the frame of the first one and freed from local
+    contrast; then the homography within the frame is refined on the pixels that say most, in the
+    inverse compositional way (Baker and Matthews, IJCV 2004), whose slopes stay the same.
+    """
     target = _flattened(first)
     height, width = first.shape
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    u, v = x / (width - 1) - 0.5, y / (height - 1) - 0.5
+    down, across = _slopes(target)
+    ends = np.array([width - 1.0, height - 1.0])
     centre = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
     back = np.linalg.inv(centre)
-    for _ in range(steps):
+    for _ in range(rounds):
         moved, inside = _warped(second, homography, first.shape)
-        moved, inside = _flattened(moved), _whole(inside)
+        inside = _whole(inside)
         if inside.sum() < _LEAST:
             break
-        down, across = _slopes(moved)
-        gu, gv = across[inside] * (width - 1), down[inside] * (height - 1)
-        pu, pv = u[inside], v[inside]
-        lean = gu * pu + gv * pv
-        columns = np.stack([gu * pu, gu * pv, gu, gv * pu, gv * pv, gv, -lean * pu, -lean * pv])
-        residual = target[inside] - moved[inside]
-        weighted = columns / np.maximum(1.0, np.abs(residual) / 0.5)  # Huber's
-        curve = weighted @ columns.T
-        curve += np.eye(8) * (1e-3 * np.trace(curve) / 8 + 1e-6)
-        step = np.clip(np.linalg.solve(curve, weighted @ residual), -0.1, 0.1)
-        homography = homography @ back @ (np.eye(3) + np.append(step, 0).reshape(3, 3)) @ centre
-        if np.abs(step).max() < 2e-4:
-            break
-    return homography
+        moved = _flattened(moved)
+        power = np.where(inside, down * down + across * across, 0).ravel()
+        count = min(_PIXELS, int(inside.sum()))
+        chosen = np.argpartition(power, -count)[-count:]
+        y, x = np.divmod(chosen, width)
+        u, v = x / ends[0] - 0.5, y / ends[1] - 0.5
+        gu, gv = across.ravel()[chosen] * ends[0], down.ravel()[chosen] * ends[1]
+        lean = gu * u + gv * v
+        columns = np.stack([gu * u, gu * v, gu, gv * u, gv * v, gv, -lean * u, -lean * v])
+        wanted = target.ravel()[chosen]
+        within = np.eye(3)
+        for _ in range(_STEPS):
+            seen, there = _sampled(moved, within, u, v)
+            residual = np.where(there, seen - wanted, 0)
+            weighted = columns * (there / np.maximum(1.0, np.abs(residual) / 0.5))  # Huber's
+            curve = weighted @ columns.T
+            curve += np.eye(8) * (1e-3 * np.trace(curve) / 8 + 1e-6)
+            step = np.clip(np.linalg.solve(curve, weighted @ residual), -0.1, 0.1)
+            within = within @ np.linalg.inv(np.eye(3) + np.append(step, 0).reshape(3, 3))
+            if np.abs(step).max() < 2e-4:
+                break
+        homography = homography @ back @ within @ centre
+    return np.asarray(homography)
+
+
+def _sampled(
+    image: Grey, within: Points, u: NDArray[np.float64], v: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], Mask]:
+    """Values of an image, bilinear, where a homography takes centred fractions; and where it can."""
+    height, width = image.shape
+    depth = within[2, 0] * u + within[2, 1] * v + within[2, 2]
+    depth = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
+    px = ((within[0, 0] * u + within[0, 1] * v + within[0, 2]) / depth + 0.5) * (width - 1)
+    py = ((within[1, 0] * u + within[1, 1] * v + within[1, 2]) / depth + 0.5) * (height - 1)
+    inside = (px >= 0) & (px <= width - 1) & (py >= 0) & (py <= height - 1)
+    px, py = np.where(inside, px, 0), np.where(inside, py, 0)
+    left = np.minimum(px.astype(np.intp), width - 2)
+    top = np.minimum(py.astype(np.intp), height - 2)
+    fx, fy = px - left, py - top
+    flat, at = image.ravel(), top * width + left
+    upper = flat[at] * (1 - fx) + flat[at + 1] * fx
+    lower = flat[at + width] * (1 - fx) + flat[at + width + 1] * fx
+    return upper * (1 - fy) + lower * fy, inside
 
 
 def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
@@ -214,9 +257,26 @@ def _smooth(image: Grey, window: int) -> Grey:
 
 
 def _box(image: Grey, window: int) -> Grey:
+<<<<<<< HEAD
     """The mean of each window; at the borders the nearest pixels are repeated."""
     before, after = (window + 1) // 2, window // 2
     sums = np.pad(image, (before, after), mode="edge").astype(np.float64)
     sums = sums.cumsum(axis=0)
     sums = (sums[window:] - sums[:-window]).cumsum(axis=1)
     return np.asarray((sums[:, window:] - sums[:, :-window]) / window**2, np.float32)
+=======
+    """The mean of each window, at the borders with the nearest pixels."""
+    height, width = image.shape
+    return np.asarray(_averaging(height, window) @ image @ _averaging(width, window).T)
+
+
+@lru_cache(maxsize=256)
+def _averaging(size: int, window: int) -> Grey:
+    """``(size, size)``: the mean of each window of a line, as a matrix; fast for small images."""
+    before, after = (window + 1) // 2 - 1, window // 2
+    matrix = np.zeros((size, size), np.float32)
+    at = np.arange(size)
+    for step in range(-before, after + 1):
+        np.add.at(matrix, (at, np.clip(at + step, 0, size - 1)), np.float32(1 / window))
+    return matrix
+>>>>>>> copies

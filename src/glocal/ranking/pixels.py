@@ -155,9 +155,11 @@ def confirm(evidence: Evidence, comparison: Comparison | None) -> Evidence:
     if comparison is not None and comparison.copied:
         # Agreement everywhere says more than the shape of the agreement of small grey images.
         chance = max(evidence.copy_probability, CERTAIN)
+        a, b, c = (tuple(float(value) for value in row) for row in comparison.homography)
         return replace(
             evidence,
             verdict=Verdict.COPY,
+            homography=((*a,), (*b,), (*c,)),  # type: ignore[arg-type]
             copy_probability=chance,
             same_probability=max(evidence.same_probability, chance),
         )
