@@ -23,13 +23,8 @@ SIDE = 128
 
 _WINDOW = 9
 _WIDE = 17
-<<<<<<< HEAD
-_FLAT = 2.0  # standard deviation in grey levels below which a window has no texture
-_HOPELESS = 0.2  # correlation at half the size below which the full size is not tried
-=======
-_FLAT = 2.0  # grey levels of standard deviation below which a window has nothing to compare
-_HOPELESS = 0.5  # correlation at half the size below which the whole size is not tried
->>>>>>> copies
+_FLAT = 2.0  # grey levels of standard deviation below which a window has no texture
+_HOPELESS = 0.5  # correlation at half the size below which the full size is not tried
 _LEAST = 50  # pixels
 _PIXELS = 2000  # with the steepest slopes, in which a homography is refined
 _STEPS = 6
@@ -257,14 +252,6 @@ def _smooth(image: Grey, window: int) -> Grey:
 
 
 def _box(image: Grey, window: int) -> Grey:
-<<<<<<< HEAD
-    """The mean of each window; at the borders the nearest pixels are repeated."""
-    before, after = (window + 1) // 2, window // 2
-    sums = np.pad(image, (before, after), mode="edge").astype(np.float64)
-    sums = sums.cumsum(axis=0)
-    sums = (sums[window:] - sums[:-window]).cumsum(axis=1)
-    return np.asarray((sums[:, window:] - sums[:, :-window]) / window**2, np.float32)
-=======
     """The mean of each window, at the borders with the nearest pixels."""
     height, width = image.shape
     return np.asarray(_averaging(height, window) @ image @ _averaging(width, window).T)
@@ -279,4 +266,3 @@ def _averaging(size: int, window: int) -> Grey:
     for step in range(-before, after + 1):
         np.add.at(matrix, (at, np.clip(at + step, 0, size - 1)), np.float32(1 / window))
     return matrix
->>>>>>> copies

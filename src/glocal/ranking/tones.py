@@ -98,19 +98,11 @@ def fit_tones(first: Floats, second: Floats) -> Tones | None:
     some, others = first[::step], second[::step]
     best: tuple[float, Tones] | None = None
     for saturation in _SATURATIONS:
-<<<<<<< HEAD
-        toned = _toned(some, others, saturation)
-        if toned is not None:
-            apart = float(np.abs(toned.apply(others) - some).mean())
-            if best is None or apart < best[0]:
-                best = apart, toned
-=======
         fitted = _toned(some, others, saturation)
         if fitted is not None:
             apart = float(np.abs(fitted.apply(others) - some).mean())
             if best is None or apart < best[0]:
                 best = apart, fitted
->>>>>>> copies
     if best is None:
         return None
     moved = np.abs(best[1].apply(second) - second)
