@@ -129,7 +129,7 @@ def test_photos_without_local_features_are_counted(
 
     glocal("index", photos)
     with sqlite3.connect(tmp_path / "gallery" / "catalog.sqlite") as database:
-        database.execute("DELETE FROM parts")
+        database.execute("DELETE FROM local_features")
     database.close()
     assert "3 photos have no local features" in glocal("duplicates").stderr
 

@@ -149,7 +149,7 @@ def _refined(first: Grey, second: Grey, homography: Points, rounds: int) -> Poin
 def _sampled(
     image: Grey, within: Points, u: NDArray[np.float64], v: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], Mask]:
-    """Values of an image, bilinear, where a homography takes centred fractions; and where it can."""
+    """Bilinear values of an image where a homography takes centred fractions, and their mask."""
     height, width = image.shape
     depth = within[2, 0] * u + within[2, 1] * v + within[2, 2]
     depth = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
