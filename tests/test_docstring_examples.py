@@ -22,6 +22,12 @@ EXAMPLES = [
     "glocal.evaluate.labelled.evaluate_labelled",
     "glocal.evaluate.ranking_metrics.average_precision",
     "glocal.evaluate.ranking_metrics.recall_at",
+    "glocal.explain.explanation.explain",
+    "glocal.gallery.gallery.Gallery",
+    "glocal.gallery.gallery.Gallery.add",
+    "glocal.gallery.gallery.Gallery.duplicates",
+    "glocal.gallery.gallery.Gallery.search",
+    "glocal.gallery.gallery.Gallery.search_vector",
     "glocal.images.decode.load",
 ]
 """The functions, classes and methods most used; each has a runnable example in its docstring."""

@@ -41,6 +41,12 @@ def explain(
 ) -> Explanation:
     """Explain why a query and its hits match.
 
+    >>> from glocal.explain import explain
+    >>> explanation = explain("query.jpg", "crop.jpg")
+    >>> explanation.figure.save("why.png")
+    >>> len(explanation.maps)
+    2
+
     Args:
         query: A path, bytes, a binary stream, a PIL image or an array.
         hits: Likewise; ``eigen`` needs none, ``matches`` takes one.

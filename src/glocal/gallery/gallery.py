@@ -67,6 +67,13 @@ class Gallery:
     Any number of threads and processes may search, add and remove at the same time; what changes
     the gallery takes turns by the batch.
 
+    >>> import glocal
+    >>> with glocal.open("my-gallery") as gallery:
+    ...     report = gallery.add("Pictures")
+    ...     best = gallery.search("query.jpg", limit=3).hits[0]
+    >>> report.added, best.path.name
+    (8, '0.jpg')
+
     Args:
         folder: of the gallery; `None` for the user's own (see `default_folder`).
         model: for a new gallery the model it will have: a name, a path or a hub name; for an
@@ -161,6 +168,13 @@ class Gallery:
 
         Folders and files stay where they are; what was added is remembered for `refresh`. Other
         images (bytes, file objects, PIL images, arrays) are kept in the gallery's folder.
+
+        >>> import glocal
+        >>> with glocal.open("added") as gallery:
+        ...     first = gallery.add("Pictures")
+        ...     again = gallery.add("Pictures")
+        >>> first.added, again.added, again.unchanged
+        (8, 0, 8)
 
         Args:
             sources: paths of folders and files, and images.
@@ -279,6 +293,14 @@ class Gallery:
     ) -> SearchResult:
         """Find the images that show the same thing.
 
+        >>> import glocal
+        >>> with glocal.open("searched") as gallery:
+        ...     report = gallery.add("Pictures")
+        ...     hits = gallery.search("query.jpg", limit=2, where="width >= 200").hits
+        ...     crop = gallery.search("query.jpg", region=(0, 0, 0.75, 1), limit=1).hits[0]
+        >>> [hit.rank for hit in hits], hits[0].path.name, crop.path.name
+        ([1, 2], '0.jpg', '0.jpg')
+
         Args:
             query: an image (a path, bytes, a file object, a PIL image or an array), a hit or an
                 image of this gallery, or a `Query` made before.
@@ -337,6 +359,14 @@ class Gallery:
     ) -> SearchResult:
         """Find the images whose vectors are nearest to one.
 
+        >>> import glocal
+        >>> with glocal.open("vectors") as gallery:
+        ...     report = gallery.add("Pictures")
+        ...     query = gallery.query("query.jpg")
+        ...     hits = gallery.search_vector(query.vector, limit=1).hits
+        >>> hits[0].path.name, hits[0].space == query.space
+        ('0.jpg', True)
+
         Args:
             vector: ``(d,)`` numbers of any length but 0, such as `Features.vector` of the
                 gallery's own model.
@@ -383,6 +413,13 @@ class Gallery:
         features, and what agrees is read from its file and compared in colour: see
         `glocal.gallery.comparing`. Images without local features can be found identical only.
         What is called spare was read once more, and so was the file that stays.
+
+        >>> import glocal
+        >>> with glocal.open("compared") as gallery:
+        ...     report = gallery.add("Pictures", "query.jpg")
+        ...     groups = gallery.duplicates()
+        >>> [len(group.images[0].paths) for group in groups]
+        [2]
 
         Args:
             level: ``copy``: identical files and edited, cropped or re-encoded copies; ``object``:
