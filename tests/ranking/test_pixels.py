@@ -50,7 +50,10 @@ EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "paler": lambda image: ImageEnhance.Color(image).enhance(0.5),
     "warmer": lambda image: Image.merge(
         "RGB",
-        [band.point(lambda v, g=g: v * g) for band, g in zip(image.split(), (1, 0.95, 0.8))],
+        [
+            band.point(lambda v, g=g: v * g)
+            for band, g in zip(image.split(), (1, 0.95, 0.8), strict=True)
+        ],
     ),
     "grey": lambda image: image.convert("L").convert("RGB"),
     "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(1.2)),

@@ -9,7 +9,8 @@ compared in colour, everywhere (`glocal.ranking.pixels`). That alone makes a cop
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
 with ``n`` (below some 20,000 images, where a search compares with every vector, the searches with
 its square, which is still seconds). Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB
-for each image, the ties found, and a bounded number of local features, small images and decoded files.
+for each image, the ties found, and a bounded number of local features, small images and decoded
+files.
 """
 
 from __future__ import annotations
