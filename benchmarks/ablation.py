@@ -1,14 +1,14 @@
-"""What each way to one vector is worth: the same frozen trunk, the same images, the same steps.
+"""Compare heads and dimensions of vectors on the same frozen trunk, images and steps.
 
     python benchmarks/ablation.py [--trunk RUN/best.pt] [--dims 128 256 512] [--quick]
 
-Needs the extra `learn`, and the Grocery Store dataset and the scenes beside the repository
-(``../shared/data``). Heads learn from Grocery's training photos, on maps of the trunk that are
-computed once; its validation photos choose powers of pooling and when to stop; figures are of its
-test photos, its product images, and the scenes among those test photos. With ``--trunk`` the
-trunk is that of a training's checkpoint, such as one with self-supervision, instead of ImageNet's.
-Images are squares of 224 pixels here, so that maps stack; figures of finished models come from
-default_model.py.
+It needs the extra `learn`, and the Grocery Store dataset and the scenes beside the repository
+(``../shared/data``). Heads are trained on Grocery's training photos, on feature maps of the trunk
+that are computed once. The validation photos choose the power of pooling and the step at which to
+stop. The figures are measured on the test photos, the product images, and the scenes among those
+test photos. ``--trunk`` takes the trunk of a training's checkpoint, such as one with
+self-supervision, instead of ImageNet's. All images are squares of 224 pixels here, so that their
+feature maps can be stacked; figures of finished models come from default_model.py.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from glocal.learn.contracts import Backbone, Head
 from glocal.learn.heads.gem import Gem
 from glocal.learn.heads.superglobal import SuperGlobal
 from glocal.learn.model import build_model, build_objective
-from glocal.learn.registry import part
+from glocal.registry import part
 from measure import arguments, print_table, write_results
 
 SIDE = 224

@@ -1,11 +1,12 @@
-"""Fit src/glocal/ranking/calibration.json again: what a detector's matches are worth.
+"""Fit src/glocal/ranking/calibration.json: how far a detector's matches can be trusted.
 
     python benchmarks/calibrate_verification.py --images FOLDER... [--detector NAME]
 
-FOLDER: unpacked wallpapers, see `verification_sets`. Fitted on re-shot copies and on cartons of Grocery's
-training photos, each query with its 50 best candidates by vector: pairs that the vector confuses.
-The other half of the originals, Grocery's test photos, real views and the scenes have no part in
-it; ``benchmarks/verification.py`` judges by those.
+FOLDER holds unpacked wallpapers; see `verification_sets`. The calibration is fitted on re-shot
+copies and on cartons of Grocery's training photos. Each query is paired with its 50 best candidates
+by vector, since these are the pairs that the vector confuses. The other half of the originals,
+Grocery's test photos, real views and the scenes are not used here;
+``benchmarks/verification.py`` evaluates on them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from glocal.encoders.xfeat import XFeat
 from glocal.ranking.calibration import FILE, Calibration, Logistic, write_calibration
 from glocal.ranking.verification import Settings
 from verification_pairs import Known, Pairs, index, verify_set
-from verification_sets import Images, LookSet, copies, products, wallpapers
+from verification_sets import Images, LabelledSet, copies, products, wallpapers
 
 Array = NDArray[np.float64]
 ABSENT = 0.005  # of queries without an answer, those that may be given one: half of what is allowed
@@ -105,7 +106,7 @@ def calibrate(start: Calibration, made: Pairs, cartons: Pairs) -> Calibration:
     signs = np.concatenate([group.reshape(-1, group.shape[2]) for group, _ in groups])
     same = np.concatenate([right.ravel() for _, right in groups])
     copied = np.concatenate([groups[0][1].ravel(), np.zeros(groups[1][1].size, bool)])
-    # Cartons have no say in what a copy looks like, only in how sure one has to be.
+    # Cartons are not used to fit what a copy is, only how certain a verdict has to be.
     copies_alone, right = groups[0]
     copy_model = fit_logistic(copies_alone.reshape(-1, signs.shape[1]), right.ravel())
     models = fit_logistic(signs, same), copy_model
@@ -115,7 +116,7 @@ def calibrate(start: Calibration, made: Pairs, cartons: Pairs) -> Calibration:
         np.where(right, 0, probabilities(models[0], group)).max(axis=1) for group, right in groups
     ]
     limits = [float(np.quantile(row, 1 - ABSENT)) for row in worst]
-    # Two photos of one carton are no copies, but often so alike that nobody would mind.
+    # Two photos of one carton are not copies, but so similar that calling them so is harmless.
     counted = ~same | copied
     chance = probabilities(models[1], signs)[counted]
     order = np.argsort(-chance)
@@ -133,7 +134,7 @@ def calibrate(start: Calibration, made: Pairs, cartons: Pairs) -> Calibration:
 
 def gather(
     name: str, walls: list[Path], start: Calibration
-) -> tuple[str, list[tuple[LookSet, Pairs]], Known]:
+) -> tuple[str, list[tuple[LabelledSet, Pairs]], Known]:
     """Encode and verify the pairs to fit on; the detector's own name comes first."""
     encoder = load_encoder()
     make, scales = DETECTORS[name]

@@ -1,9 +1,9 @@
-"""A network of the shape of CLIP's ViT-B/32 image side, to compare speed with; needs torch.
+"""A network of the shape of CLIP's ViT-B/32 image encoder, to compare speed with; needs torch.
 
 Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision": 12
 layers, width 768, 12 heads, patches of 32 pixels, an image of 224 x 224 as 50 tokens, projected
-to 512 numbers. The weights are random: they take as long as trained ones. Imported by
-``indexing_speed.py``; nothing to run by itself.
+to 512 numbers. The weights are random, which takes the same time as trained ones.
+``indexing_speed.py`` imports this module; it cannot be run by itself.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class ClipShape(nn.Module):
         self.project = nn.Linear(_WIDTH, _OUT, bias=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        seen = self.patches(pixels).flatten(2).transpose(1, 2)
-        x = torch.cat([self.first_token.expand(pixels.shape[0], -1, -1), seen], dim=1)
+        tokens = self.patches(pixels).flatten(2).transpose(1, 2)
+        x = torch.cat([self.first_token.expand(pixels.shape[0], -1, -1), tokens], dim=1)
         x = self.blocks(self.before(x + self.positions))
         vectors: Tensor = self.project(self.after(x[:, 0]))
         return vectors

@@ -1,8 +1,8 @@
-"""What people do to images before they save them again: edits that nothing was fitted on.
+"""Edits that people make before they save an image again, none of which was used for fitting.
 
-The calibration of the second look knows the changes of `glocal.cli.demo_reshoot`; these are
-others. Each takes an RGB image and a generator and gives the bytes of a file. Nothing to run by
-itself.
+The calibration of geometric verification was fitted on the changes of `glocal.cli.demo_reshoot`;
+these are different ones. Each takes an RGB image and a random generator and returns the bytes of a
+file. Other benchmarks import this module; it cannot be run by itself.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ EDITS: dict[str, Reshoot] = {
 }
 
 TURNED: dict[str, Reshoot] = {"mirrored": mirrored, "on its side": on_its_side}
-"""The model and its local features do not know a thing upside down or mirrored: judged apart."""
+"""Changes that the model and its local features do not recognise; evaluated separately."""
 
 
 def _image(pixels: np.ndarray) -> Image.Image:

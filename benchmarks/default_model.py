@@ -1,11 +1,12 @@
-"""How well a model finds the same thing: whole-image vectors, exact ranking, no second look.
+"""Evaluate how well a model finds the same thing: by its vectors, ranked exactly, not verified.
 
     python benchmarks/default_model.py [--model NAME-OR-FILE] [--json FIGURES.json]
 
-Reads the Grocery Store dataset and the scenes beside the repository (``../shared/data``); what is
-absent is left out. Grocery's test photos, its product images and the scenes had no part in
-making glocal-lite0. The altered copies had: they are made of every eleventh Grocery training
-photo, which the fit of its projections leaves out, but by which its settings were chosen.
+It reads the Grocery Store dataset and the scenes beside the repository (``../shared/data``), and
+skips what is absent. Grocery's test photos, its product images and the scenes were not used in
+making glocal-lite0. The altered copies were: they are made of every eleventh Grocery training
+photo. These photos were left out when its projections were fitted, but its settings were chosen on
+them.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def scene_photos(folder: Path) -> tuple[list[Path], Labels]:
 
 
 def cropped(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    """A part with 30 to 60 % of the area, of another shape."""
+    """A crop of 30 to 60 % of the area, with another aspect ratio."""
     side, stretch = np.sqrt(random.uniform(0.3, 0.6)), np.exp(random.uniform(-0.25, 0.25))
     width = int(image.width * min(side * stretch, 1))
     height = int(image.height * min(side / stretch, 1))
@@ -73,7 +74,7 @@ def cropped(image: Image.Image, random: np.random.Generator) -> Image.Image:
 
 
 def tilted(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Seen from aside: each corner moved inwards by up to 18 % of a side."""
+    """A view from the side: each corner is moved inwards by up to 18 % of a side."""
     width, height = image.size
     corners = np.array([(0, 0), (0, height), (width, height), (width, 0)], dtype=float)
     inwards = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) * (width, height)
@@ -131,8 +132,8 @@ def altered(images: Sequence[Path | Pixels], seed: int) -> list[Pixels]:
     """Each image altered in the way that is its turn."""
     random = np.random.default_rng(seed)
     copies = []
-    for number, picture in enumerate(images):
-        image = Image.fromarray(load(picture).array)
+    for number, path in enumerate(images):
+        image = Image.fromarray(load(path).array)
         copies.append(np.asarray(alteration(number, seed)(image, random)))
     return copies
 

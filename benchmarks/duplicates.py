@@ -1,15 +1,15 @@
-"""How many copies `glocal duplicates` finds among thousands of photos, and how many it invents.
+"""Measure the precision and recall of `glocal duplicates` among thousands of photos.
 
     python benchmarks/duplicates.py [--images FOLDER...] [--work DIR] [--imagededup]
 
-Originals are Grocery's test photos (one of each class), the scenes of ``../shared/data`` and, with
-``--images``, wallpapers (see `verification_sets`) that the calibration has not seen. Each has six or
-seven of the copies that `demo_reshoot` and `copy_edits` make; all lie among Grocery's test photos
-and the scenes. Two files of one group count as a pair; a pair is right when both go back to one
-original. Grocery has photos of one crate taken a moment apart, of which nobody can say whether
-they are copies: wrong pairs of two photos of one class are counted, and left out of "precision";
-"precision_strict" has them in. ``--imagededup`` gives the same images to that package, if it is
-installed.
+The originals are Grocery's test photos (one of each class), the scenes of ``../shared/data`` and,
+with ``--images``, wallpapers (see `verification_sets`) that the calibration was not fitted on. Six
+or seven copies of each are made by `demo_reshoot` and `copy_edits` and put among Grocery's test
+photos and the scenes. Two files of one group count as a pair; a pair is right when both derive from
+one original. Grocery has photos of one crate taken a moment apart, and nobody can say whether these
+are copies. Wrong pairs of two photos of one class are therefore counted separately: "precision"
+leaves them out and "precision_strict" includes them. ``--imagededup`` runs that package on the same
+images, if it is installed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def make_copies(images: Sequence[Path], folder: Path) -> list[Made]:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     changes = list((demo_reshoot.CHANGES | EDITS | TURNED).items())
-    # Three photos of its own for each collage: two with one in common would be copies in part.
+    # Each collage has three photos of its own: two that share one would be partial copies.
     others = iter(grocery("train")[::7])
 
     def collage(image: Any, random: np.random.Generator) -> bytes:

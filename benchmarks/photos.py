@@ -1,9 +1,9 @@
-"""Photographs to measure with: two-megapixel JPEGs made of the data beside the repository.
+"""Make photographs to measure with: two-megapixel JPEGs of the data beside the repository.
 
-Large source photos are cut at their own resolution, small ones are laid side by side at theirs:
-enlarging would make images smoother, and so quicker to decode, than a camera's. Where there are
-no data sets, noise with the spectrum of photographs (1/f) takes their place. Nothing to run by
-itself.
+Large photos are cropped at their own resolution and small ones are laid side by side at theirs.
+Enlarging them would make images smoother than a camera's, and so quicker to decode. Without the
+data sets, noise with the spectrum of photographs (1/f) takes their place. Other benchmarks import
+this module; it cannot be run by itself.
 """
 
 from __future__ import annotations

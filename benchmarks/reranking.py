@@ -1,12 +1,12 @@
-"""What each neighbour-based method gains and costs: mAP, recall@1 and milliseconds a query.
+"""Measure what each method of re-ranking gains and costs: mAP, recall@1 and milliseconds a query.
 
     python benchmarks/reranking.py [--model NAME-OR-FILE] [--choosing] [--json FIGURES.json]
 
-Reads the Grocery Store dataset and the scenes beside the repository (``../shared/data``) and
-leaves out what is not there. Every method runs with its default settings. Those were chosen by
-what ``--choosing`` prints, Grocery's validation and training photos, and the test columns had no
-part in it. Vectors are kept in the folder for temporary files. Milliseconds are of re-ranking
-alone, the median over all queries; set OMP_NUM_THREADS=1 for those of one core.
+It reads the Grocery Store dataset and the scenes beside the repository (``../shared/data``) and
+skips what is absent. Every method runs with its default settings. These were chosen on what
+``--choosing`` prints, Grocery's validation and training photos, and not on the test columns.
+Vectors are kept in the folder for temporary files. The milliseconds are those of re-ranking alone,
+the median over all queries; set OMP_NUM_THREADS=1 to measure one core.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ from default_model import DATA, Pixels, grocery_icons, grocery_split, scene_phot
 from glocal.encoders import DEFAULT_MODEL, Encoder, LocalFeatures, load_encoder
 from glocal.evaluate import mean_average_precision, recall_at
 from glocal.images import load
-from glocal.ranking.muvera import FixedEncoding, max_similarity
-from glocal.ranking.registry import GALLERY_TRANSFORMS, LOCAL_RERANKINGS, RERANKINGS, TOP
+from glocal.ranking import TOP
+from glocal.ranking.maxsim import max_similarity
+from glocal.ranking.muvera import FixedEncoding
+from glocal.ranking.reranking import LOCAL
+from glocal.registry import load as load_part
+from glocal.registry import names
 
 Vectors = NDArray[np.float32]
 Score = Callable[[int, NDArray[np.intp]], Vectors]
@@ -137,21 +141,24 @@ def as_parts(images: Set) -> list[LocalFeatures]:
 def every_method(task: Task) -> dict[str, Figures]:
     gallery, queries = task.gallery.vectors, task.queries.vectors
     results = {"none": evaluate(task, gallery, None)}
-    for name, by_vectors in RERANKINGS.items():
+    for name in names("reranker", without=LOCAL):
+        rerank = load_part("reranker", name)
         results[name] = evaluate(
-            task, gallery, lambda q, places, by=by_vectors.rerank: by(queries[q], gallery[places])
+            task, gallery, lambda q, places, by=rerank: by(queries[q], gallery[places])
         )
     asked, stored = as_parts(task.queries), as_parts(task.gallery)
-    for name, by_parts in LOCAL_RERANKINGS.items():
+    for name in names("reranker", trait=LOCAL):
+        compare = load_part("reranker", name)
         results[name] = evaluate(
             task,
             gallery,
-            lambda q, places, compare=by_parts.compare: np.array(
+            lambda q, places, compare=compare: np.array(
                 [compare(asked[q], stored[place]) for place in places], np.float32
             ),
         )
-    for name, whole in GALLERY_TRANSFORMS.items():
-        results[f"{name}, whole gallery"] = evaluate(task, whole.transform(gallery), None)
+    for name in names("transform"):
+        transformed = load_part("transform", name)(gallery)
+        results[f"{name}, whole gallery"] = evaluate(task, transformed, None)
     return results
 
 
@@ -162,7 +169,7 @@ def choosing_tasks(encoder: Encoder, data: Path) -> list[Task]:
         paths, labels = grocery_split(data / "grocery", split)
         sets[split] = encoded(encoder, f"grocery-{split}", paths, labels)
     val, train = sets["val"], sets["train"]
-    # Every eleventh training photo had no part in fitting the default model's projections.
+    # Every eleventh training photo was left out when the default model's projections were fitted.
     unseen = np.arange(0, len(train.labels), 11)
     return [
         Task("validation to training photos", val, train, np.empty(0, np.intp)),
@@ -207,7 +214,7 @@ def pasted(paths: Sequence[Path], backgrounds: Sequence[Path]) -> list[Pixels]:
 
 
 def shrunk_descriptors(encoder: Encoder, path: Path) -> Vectors:
-    """Descriptors of a photo seen at a third of its size, on a grey ground."""
+    """Descriptors of a photo at a third of its size, on a grey background."""
     photo = Image.fromarray(load(path, min_side=320).array).resize((320, 320))
     ground = Image.new("RGB", (960, 960), (128, 128, 128))
     ground.paste(photo, (320, 320))
@@ -302,7 +309,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=DEFAULT_MODEL, help="bundled name, file or hub name")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--choosing", action="store_true", help="judge on what settings came from")
+    parser.add_argument(
+        "--choosing", action="store_true", help="evaluate on the sets that settings were chosen on"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     encoder = load_encoder(options.model)

@@ -1,12 +1,12 @@
-"""How soon a server of 100,000 images answers a search: what the page waits for.
+"""How fast a server of 100,000 images answers a search: the time that the page waits.
 
     python benchmarks/server_latency.py [--count 100000] [--work DIR] [--quick]
 
 A real `glocal serve` in a process of its own; one client on loopback uploads two-megapixel JPEGs,
-one after the other, with the second look. Time is counted from the upload's last byte to the
-answer's last, twice over: with photos the server has not seen, and asking again about an upload
-it has kept. The gallery is filled with made vectors and parts (see ``synthetic.py``), so the
-thumbnails of the hits are not part of it.
+one after the other, and verifies the hits. Time is counted from the last byte of the request to
+the last byte of the response, in two cases: photos that are new to the server, and searches by the
+id of an upload that it keeps. The gallery is filled with synthetic vectors and local features
+(see ``synthetic.py``), so that thumbnails of the hits are not included.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """`glocal serve` under load: 50 clients that search without pause while an index run adds images.
 
 Two rounds of a minute each, against a real server in a process of its own on loopback. In the
-first all clients behave. In the second half of them send garbage, bodies of a gigabyte, truncated
-images and forms, or a byte a second, and what counts is how the others fare. Every client keeps
-one connection and sends the next search when it has the answer to the last; each sends another
-photograph than its neighbours. Images are those of the shop beside the repository, or noise.
+first round all clients behave. In the second, half of them send garbage, bodies of a gigabyte,
+truncated images and forms, or a byte per second; what counts is how the others are served. Every
+client keeps one connection and sends the next search as soon as it has the response to the last;
+each sends another photograph than its neighbours. The images are photographs of groceries, or
+noise where there are none.
 
 The machine's cores are shared by clients, server, decoders and index run.
 """
@@ -57,7 +58,7 @@ _HEAD = (
 
 @dataclass(slots=True)
 class Tally:
-    """What the clients of one round met."""
+    """The responses of one round."""
 
     milliseconds: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -265,7 +266,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
             work = round_of(port, queries, seconds=given.seconds, good=good, bad=bad)
             tally = asyncio.run(work)
             progress = client.index_run(run.id)
-            done = progress.progress["done"] if progress.progress else 0
+            done = progress.progress.done if progress.progress else 0
             rounds[title] = figures(tally, given.seconds) | {
                 "images indexed meanwhile": done,
                 "index run": progress.state,
@@ -275,7 +276,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
                     raise SystemExit(f"the index run failed: {state.error}")
         with contextlib.suppress(ServerError):
             killed = _metrics(port)
-        held = client.info()["images"]
+        held = client.info().images
     finally:
         watch.close()
         server.send_signal(signal.SIGTERM)

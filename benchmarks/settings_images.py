@@ -1,7 +1,7 @@
-"""The images by which model_settings.py and local_settings.py compare settings.
+"""The images on which model_settings.py and local_settings.py compare settings.
 
-Nothing to run by itself. Groceries come from the Grocery Store dataset; what is no grocery are
-photos of monuments in a Debian package that no fit has seen.
+Groceries come from the Grocery Store dataset. All others are photos of monuments in a Debian
+package that nothing was fitted on. This module cannot be run by itself.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Small things in big images: by one vector, by the second look, by MUVERA and by MaxSim.
+"""Find small things in large images: by one vector, verified, by MUVERA and by MaxSim.
 
     python benchmarks/small_objects.py --images FOLDER... [--half 1]
 
-Flat things stand small and a little askew in wallpapers, among Grocery's training photos; see
-`verification_sets`. Settings were chosen on half 0, half 1 reports.
+Flat things are pasted small and slightly tilted into wallpapers, among Grocery's training photos;
+see `verification_sets`. Settings were chosen on half 0; report half 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.verifier import VERIFIED
 from glocal.images import load
 from glocal.ranking.calibration import Calibration, calibrations
-from glocal.ranking.muvera import FixedEncoding, max_similarities
+from glocal.ranking.maxsim import max_similarities
+from glocal.ranking.muvera import FixedEncoding
 from glocal.ranking.verification import verify
 from verification_pairs import Known, index
 from verification_sets import Images, objects, wallpapers
@@ -52,14 +53,14 @@ def main() -> None:
         right = np.isin(gallery, list(truth))
         allowed = ~np.isin(gallery, [*junk, query])
         vector = np.where(allowed, known.vectors[gallery] @ known.vectors[query], -2)
-        looks = [
+        scaled = [
             detector.detect(image, scale=scale).scored_above(calibration.min_score)
             for scale in options.scales
         ]
         started = time.perf_counter()
-        maxsim = max_similarities([look.descriptors for look in looks], local).max(axis=0)
+        maxsim = max_similarities([one.descriptors for one in scaled], local).max(axis=0)
         spent["MaxSim of all"] = spent.get("MaxSim of all", 0) + time.perf_counter() - started
-        fixed = np.max([encoded @ encoding.encode_query(x.descriptors) for x in looks], axis=0)
+        fixed = np.max([encoded @ encoding.encode_query(x.descriptors) for x in scaled], axis=0)
         by_vector, by_parts = np.argsort(-vector), np.argsort(-np.where(allowed, maxsim, -2))
         by_code = np.argsort(-np.where(allowed, fixed, -2))
         query_features = detect_at_scales(detector, image, QUERY_SCALES)

@@ -1,4 +1,4 @@
-"""Stand-ins for what the default model is judged by, made of images it never learned from.
+"""Evaluate the default model on stand-ins for real tasks, made of images it was not trained on.
 
     python benchmarks/stand_ins.py --images FOLDER [--model NAME-OR-FILE ...] [--only NAME ...]
         [--views FOLDER ...] [--json FIGURES.json]
@@ -13,8 +13,8 @@
   and images kept aside; right is another frame from the same spot;
 * ``views``: folders of photos, each of one thing from many sides, among Grocery's test photos.
 
-FOLDER is what ``scripts/gather_training_images.py`` filled; its ``judge`` part is used, and
-``scripts/render_places.py FOLDER --use judge --scenes 40 --size 160 120`` makes the frames. What
+FOLDER is what ``scripts/gather_training_images.py`` filled; its ``test`` part is used, and
+``scripts/render_places.py FOLDER --use test --scenes 40 --size 160 120`` makes the frames. What
 is absent is left out.
 """
 
@@ -44,7 +44,7 @@ class StandIn:
     """Queries and the gallery in which an image with the same label is right.
 
     Without queries of its own, every image of the gallery is one, left out of its own ranking;
-    labels that nothing else has are not asked for.
+    labels that no other image has are not used as queries.
     """
 
     gallery: Sequence[Path]
@@ -110,7 +110,7 @@ def kept_aside(folder: Path) -> tuple[list[Path], list[Path]]:
         rows = [
             row
             for row in csv.DictReader(file)
-            if row["use"] == "judge" and "/doc/" not in row["source"]
+            if row["use"] == "test" and "/doc/" not in row["source"]
         ]
     flat = [folder / row["path"] for row in rows if not row["package"].startswith(_TEXTURES)]
     surfaces = [folder / row["path"] for row in rows if row["package"].startswith(_TEXTURES)]
@@ -140,7 +140,7 @@ def altered(folder: Path, data: Path) -> dict[str, StandIn]:
 
 
 def corridor(folder: Path) -> StandIn:
-    with (folder / "places-judge.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "places-test.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return StandIn([folder / row["path"] for row in rows], [row["label"] for row in rows])
 
@@ -172,7 +172,7 @@ def stand_ins(data: Path, folder: Path | None, seen: Sequence[Path]) -> dict[str
             found["views"] = views(seen, data)
         if folder and (folder / "manifest.csv").is_file():
             found |= altered(folder, data)
-    if folder and (folder / "places-judge.csv").is_file():
+    if folder and (folder / "places-test.csv").is_file():
         found["corridor"] = corridor(folder)
     return found
 

@@ -23,12 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures
-from glocal.gallery import parts
+from glocal.gallery import packed_features
 from glocal.gallery.catalog import Catalog, Content, FileState
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.gallery.layout import Layout, open_layout
 from glocal.gallery.records import Record
-from glocal.gallery.stores.edge import EdgeStore
+from glocal.gallery.rows import RowTable
+from glocal.gallery.stores.flat import FlatStore
 
 Vectors = NDArray[np.float32]
 
@@ -141,7 +142,7 @@ def fill_gallery(
     layout = open_layout(folder, model=None, sha256=None, create=True, timeout=10)
     space = Space(count, layout.model.dim)
     catalog = Catalog(layout.catalog)
-    store = EdgeStore(layout.vectors, layout.model.dim)
+    store = FlatStore(layout.vectors, layout.model.dim, RowTable(catalog, layout.model.space))
     packed = _packed_parts(layout) if with_local_features else []
     rows = _rows(root, count, catalog, files_exist=files_exist)
     written = 0.0
@@ -151,13 +152,15 @@ def fill_gallery(
         chunk = [next(rows) for _ in range(size)]
         contents = [_content(number, content_id(data_of(number))) for number, *_ in chunk]
         began = time.perf_counter()
-        store.upsert(
-            [
-                Record(content.id, vector, content.attributes(above))
-                for content, vector, (_, _, above, _) in zip(contents, vectors, chunk, strict=True)
-            ]
-        )
         with catalog.change():
+            store.upsert(
+                [
+                    Record(content.id, vector, content.attributes(above))
+                    for content, vector, (_, _, above, _) in zip(
+                        contents, vectors, chunk, strict=True
+                    )
+                ]
+            )
             catalog.put_contents(
                 contents,
                 [(c.id, packed[i % len(packed)]) for i, c in enumerate(contents)] if packed else [],
@@ -170,9 +173,8 @@ def fill_gallery(
             )
         written += time.perf_counter() - began
     catalog.add_root(root)
-    store.flush()
     began = time.perf_counter()
-    if with_graph and store.build_graph():
+    if with_graph and store.maintain():
         while store.status().building:
             time.sleep(0.02)
     graph = time.perf_counter() - began
@@ -232,7 +234,7 @@ def _packed_parts(layout: Layout) -> list[bytes]:
     random = np.random.default_rng(4)
     noise = random.integers(0, 256, (320, 320, 3), dtype=np.uint8)
     count, dim = OnnxEncoder(layout.model_file).encode([noise])[0].descriptors.shape
-    return [parts.pack(_local_features(count, dim, random)) for _ in range(64)]
+    return [packed_features.pack(_local_features(count, dim, random)) for _ in range(64)]
 
 
 def _local_features(count: int, dim: int, random: np.random.Generator) -> LocalFeatures:

@@ -1,7 +1,7 @@
-"""Changes to images that training never makes, and photographs of images that hang somewhere.
+"""Changes to images that training never makes, and photographs of images on a wall.
 
-Training has its own alterations (`glocal.learn.augment`); a model that learned only to undo those
-is found out by these. Nothing to run by itself.
+Training has its own augmentations (`glocal.learn.augment`); these changes reveal a model that only
+learned to undo those. Other benchmarks import this module; it cannot be run by itself.
 """
 
 from __future__ import annotations

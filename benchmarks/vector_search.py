@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from glocal.encoders import Card, Features
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition
+from glocal.gallery.database import Database
 from glocal.gallery.layout import open_layout
 from glocal.gallery.results import SearchResult
+from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.searching import Question, Searcher
-from glocal.gallery.stores.edge import EdgeStore
+from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.flat import FlatStore
 from glocal.images import Limits
 
 Vectors = NDArray[np.float32]
@@ -42,13 +45,14 @@ class VectorSearch:
     """A gallery's catalogue and store, opened here, and its way of answering.
 
     Args:
-        folder: of the gallery; no other process may have its vectors open.
+        folder: of the gallery.
     """
 
     def __init__(self, folder: Path) -> None:
         layout = open_layout(folder, model=None, sha256=None, create=False, timeout=10)
         self.catalog = Catalog(layout.catalog)
-        self.store = EdgeStore(layout.vectors, layout.model.dim)
+        rows = RowTable(self.catalog, layout.model.space)
+        self.store = FlatStore(layout.vectors, layout.model.dim, rows)
         self._given = _Given(layout.model.dim)
         self._searcher = Searcher(
             self.catalog, self.store, self._given, layout.model, Limits(), None
@@ -82,8 +86,15 @@ class VectorSearch:
         return recall_at_10(self.store, queries, where)
 
 
+def open_store(folder: Path, dim: int) -> FlatStore:
+    """A store with a catalogue of its own, to be filled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = Database(folder / "catalog.sqlite", SCHEMA)
+    return FlatStore(folder / "vectors", dim, RowTable(database, "space"))
+
+
 def recall_at_10(
-    store: EdgeStore, queries: Vectors, where: Condition | None = None
+    store: Store, queries: Vectors, where: Condition | None = None
 ) -> tuple[float, float]:
     """Share of the ten nearest that a store's search finds: on average, and of the worst query.
 
@@ -98,5 +109,5 @@ def recall_at_10(
     return (float(np.mean(shares)), float(np.min(shares))) if shares else (1.0, 1.0)
 
 
-def _ids(store: EdgeStore, query: Vectors, where: Condition | None) -> set[UUID]:
+def _ids(store: Store, query: Vectors, where: Condition | None) -> set[UUID]:
     return {match.id for match in store.search(query, 10, where=where)}

@@ -1,10 +1,10 @@
-"""What verifying the best 50 candidates changes: recall@1, mAP, verdicts and milliseconds.
+"""Measure geometric verification of the best 50: recall@1, mAP, verdicts and milliseconds.
 
     python benchmarks/verification.py --images FOLDER... [--views FOLDER...] [--street FOLDER]
-        [--detector own|xfeat|sift] [--rank NAME]
+        [--detector own|xfeat|sift] [--rerank NAME]
 
-The folders are described in `verification_sets`; what is not named or not there is left out. "1" are the
-originals that calibration has not seen, "0" those it was fitted on.
+The folders are described in `verification_sets`; what is not named or absent is skipped. Sets named
+"1" are made of originals that the calibration was not fitted on, those named "0" of the others.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from calibrate_verification import DETECTORS, STARTS
 from glocal.encoders import load_encoder
 from glocal.ranking.calibration import FILE, Calibration, calibrations
 from glocal.ranking.evidence import Evidence, Verdict
-from glocal.ranking.registry import RERANKINGS
+from glocal.ranking.reranking import LOCAL
+from glocal.registry import load, names
 from verification_pairs import Pairs, index, recall_and_map, verify_set
 from verification_sets import (
     DATA,
     Images,
-    LookSet,
+    LabelledSet,
     copies,
     objects,
     products,
@@ -35,7 +36,7 @@ from verification_sets import (
 )
 
 
-def every_set(images: Images, options: argparse.Namespace) -> list[LookSet]:
+def every_set(images: Images, options: argparse.Namespace) -> list[LabelledSet]:
     made = []
     walls = wallpapers(options.images or [])
     if (DATA / "grocery").is_dir():
@@ -73,7 +74,7 @@ def above_false(value: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
     return 100 * float(np.mean(value[right] > np.quantile(value[~right], 0.99)))
 
 
-def report(made: LookSet, pairs: Pairs, calibration: Calibration) -> str:
+def report(made: LabelledSet, pairs: Pairs, calibration: Calibration) -> str:
     excess = np.array([[calibration.excess(found) for found in row] for row in pairs.found])
     before = recall_and_map(pairs, pairs.rough)
     after = recall_and_map(pairs, calibration.combine(pairs.rough, excess))
@@ -93,7 +94,7 @@ def report(made: LookSet, pairs: Pairs, calibration: Calibration) -> str:
         _precision_recall(same, pairs.right),
         _precision_recall(copied, pairs.right) if made.name.startswith("copies") else "-",
         f"{absent:.1f}",
-        "{parts:.0f} + {verify:.0f} + {pixels:.0f}".format(**pairs.milliseconds),
+        "{features:.0f} + {verify:.0f} + {pixels:.0f}".format(**pairs.milliseconds),
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -110,21 +111,23 @@ def main() -> None:
     parser.add_argument("--street", type=Path)
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
     parser.add_argument("--calibration", type=Path, default=FILE)
-    parser.add_argument("--rank", choices=list(RERANKINGS), help="re-rank by neighbours first")
+    parser.add_argument(
+        "--rerank", choices=names("reranker", without=LOCAL), help="re-rank by neighbours first"
+    )
     options = parser.parse_args()
     encoder = load_encoder()
-    rerank = RERANKINGS[options.rank].rerank if options.rank else None
+    rerank = load("reranker", options.rerank) if options.rerank else None
     make, scales = DETECTORS[options.detector]
     detector = make(encoder)
     calibration = calibrations(options.calibration).get(detector.name, STARTS[options.detector])
     images = Images()
     made = every_set(images, options)
     known = index(images, encoder, None if options.detector == "own" else detector)
-    print(f"{max(map(len, known.packed))} bytes of parts an image at most")
+    print(f"{max(map(len, known.packed))} bytes of local features an image at most")
     print(
         "| set | queries | before R@1 / mAP | verified | best 50 hold it | true above 99 % of "
         "false: vector | probability | same: precision / recall | copy | absent answered % | "
-        "ms: query's parts + 50 verified + pixels |"
+        "ms: query's local features + 50 verified + pixels |"
     )
     print("| --- |" + " ---: |" * 10)
     for one in made:

@@ -1,4 +1,4 @@
-"""Encodes the images of `verification_sets` and verifies each query's best candidates."""
+"""Encode the images of `verification_sets` and verify each query's best candidates."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from glocal.gallery.packed_features import pack, unpack
 from glocal.gallery.thumbnails import shrink, to_jpeg
 from glocal.gallery.verifier import CLOSER, VERIFIED, Verified, closer
 from glocal.images import load
+from glocal.ranking import TOP as RERANKED
+from glocal.ranking import Rerank
 from glocal.ranking.alignment import LEAST_EXCESS
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.evidence import Evidence, Verdict
-from glocal.ranking.registry import TOP as RERANKED
-from glocal.ranking.registry import Rerank
 from glocal.ranking.verification import Verification, verify
-from verification_sets import Images, LookSet
+from verification_sets import Images, LabelledSet
 
 TOP = VERIFIED
 
 
 @dataclass
 class Known:
-    """What a gallery would hold of every image; parts as packed bytes."""
+    """What a gallery would hold of every image; local features are packed bytes."""
 
     vectors: NDArray[np.float32]
     sizes: list[tuple[int, int]]
@@ -39,7 +39,7 @@ class Known:
 
 
 def index(images: Images, encoder: OnnxEncoder, detector: Detector | None = None) -> Known:
-    """Every image's vector and parts; by default the encoder's own."""
+    """Every image's vector and local features; by default the encoder's own."""
     known = Known(np.empty((len(images.sources), encoder.dim), np.float32), [], [])
     for number, source in enumerate(images.sources):
         image = load(source, min_side=416 if detector else 320)
@@ -57,7 +57,7 @@ class Pairs:
 
     Arrays are ``(queries, TOP)``; ``score`` is the vectors', ``rough`` what evidence is added to,
     ``ranked`` has each query's whole ranking as right or wrong, and ``closer`` the evidence of
-    those candidates, by number, that were looked at to the pixel.
+    those candidates, by number, that were compared pixel by pixel.
     """
 
     score: NDArray[np.float32]
@@ -70,7 +70,7 @@ class Pairs:
 
 
 def verify_set(
-    made: LookSet,
+    made: LabelledSet,
     images: Images,
     known: Known,
     detector: Detector,
@@ -79,7 +79,7 @@ def verify_set(
     rerank: Rerank | None = None,
 ) -> Pairs:
     score, rough, right, found, ranked, close = [], [], [], [], [], []
-    spent = {"parts": 0.0, "verify": 0.0, "pixels": 0.0}
+    spent = {"features": 0.0, "verify": 0.0, "pixels": 0.0}
     gallery = np.array(list(dict.fromkeys(made.gallery)))
     for query, truth, junk in zip(made.queries, made.truth, made.junk, strict=True):
         allowed = gallery[~np.isin(gallery, [*junk, query])]
@@ -94,7 +94,7 @@ def verify_set(
         image = load(images.sources[query], min_side=416).array
         started = time.perf_counter()
         parts = detect_at_scales(detector, image, scales).scored_above(calibration.min_score)
-        spent["parts"] += time.perf_counter() - started
+        spent["features"] += time.perf_counter() - started
         started = time.perf_counter()
         found.append(
             [

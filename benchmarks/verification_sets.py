@@ -1,14 +1,15 @@
-"""Images, queries and truths on which the second look is chosen, calibrated and judged.
+"""The sets on which geometric verification is tuned, calibrated and evaluated.
 
-Beside the Grocery Store dataset and the scenes in ``../shared/data`` it takes two kinds of folders:
+Besides the Grocery Store dataset and the scenes in ``../shared/data`` they use two kinds of
+folders:
 
-* wallpapers: any folders of large images. Ours are Debian 12's ukui-wallpapers,
-  lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04, mate-backgrounds,
-  gnome-backgrounds and plasma-workspace-wallpapers, each unpacked with
-  ``apt-get download NAME && dpkg -x NAME*.deb FOLDER``;
-* views: folders of photos, each folder of one thing. Ours are the photos in the repositories
-  alicevision/dataset_buddha, alicevision/dataset_monstree and
-  openMVG/ImageDataset_SceauxCastle; the walk along a street is mapillary/OpenSfM's data/lund.
+* wallpapers: any folders of large images. The figures in docs/decisions.md use Debian 12's
+  ukui-wallpapers, lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04,
+  mate-backgrounds, gnome-backgrounds and plasma-workspace-wallpapers, each unpacked with ``apt-get
+  download NAME && dpkg -x NAME*.deb FOLDER``;
+* views: folders of photos, each of one thing. The figures use the photos in the repositories
+  alicevision/dataset_buddha, alicevision/dataset_monstree and openMVG/ImageDataset_SceauxCastle;
+  the walk along a street is mapillary/OpenSfM's data/lund.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ _KINDS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 COURT = frozenset({"castle_ettlingen", "entry_ettlingen", "fountain_ettlingen"})
-"""Labels of the scenes that name parts of one castle's court."""
+"""Labels of the scenes that show one castle's court."""
 
 
 @dataclass(frozen=True)
-class LookSet:
+class LabelledSet:
     """Queries among a gallery; all are numbers of a `Images`.
 
     ``junk`` holds, for each query, images of which nobody can say whether they are right: other
@@ -113,7 +114,7 @@ def wallpapers(folders: Sequence[Path]) -> list[Path]:
     return kept
 
 
-def copies(images: Images, walls: Sequence[Path], half: int) -> LookSet:
+def copies(images: Images, walls: Sequence[Path], half: int) -> LabelledSet:
     """Re-shot copies of photos and wallpapers; the halves share no original."""
     train = grocery("train")
     labels = dict(train)
@@ -126,7 +127,7 @@ def copies(images: Images, walls: Sequence[Path], half: int) -> LookSet:
         ),
     }
     rng = np.random.default_rng(half)
-    made = LookSet(f"copies {half}", [], [], [], [])
+    made = LabelledSet(f"copies {half}", [], [], [], [])
     made.gallery.extend(images.add_all([*labels, *walls]))
     for number, path in enumerate(originals):
         for change in (
@@ -142,14 +143,14 @@ def copies(images: Images, walls: Sequence[Path], half: int) -> LookSet:
     return made
 
 
-def objects(images: Images, walls: Sequence[Path], half: int) -> LookSet:
+def objects(images: Images, walls: Sequence[Path], half: int) -> LabelledSet:
     """Images of flat things that stand, small and a little askew, in large images."""
     train = grocery("train")
     labels = dict(train)
     mine, scenes = list(walls[half::2]), list(walls[1 - half :: 2])
     things = mine[::2] + [path for path, _ in train[::11][half::6]]
     rng = np.random.default_rng(10 + half)
-    made = LookSet(f"small objects {half}", [], [], [], [])
+    made = LabelledSet(f"small objects {half}", [], [], [], [])
     made.gallery.extend(images.add_all(labels))
     for number, path in enumerate(things):
         thing, scene = small(path, 512), small(scenes[number % len(scenes)], 1600)
@@ -165,7 +166,7 @@ def objects(images: Images, walls: Sequence[Path], half: int) -> LookSet:
     return made
 
 
-def products(images: Images, split: str, every: int) -> LookSet:
+def products(images: Images, split: str, every: int) -> LabelledSet:
     """Cartons held in a hand before shop shelves: the same product on other photos."""
     listing = json.loads((DATA / "grocery" / "packages_sku.json").read_text(encoding="utf-8"))
     by_sku: dict[str, set[int]] = {}
@@ -176,12 +177,12 @@ def products(images: Images, split: str, every: int) -> LookSet:
     pairs = sorted((n, sku) for sku, numbers in by_sku.items() for n in numbers)[::every]
     gallery = images.add_all(path for path, _ in grocery(split))
     truth = [by_sku[sku] - {number} for number, sku in pairs]
-    return LookSet(
+    return LabelledSet(
         f"products {split}", [n for n, _ in pairs], gallery, truth, [set() for _ in pairs]
     )
 
 
-def views(images: Images, folders: Sequence[Path]) -> LookSet:
+def views(images: Images, folders: Sequence[Path]) -> LabelledSet:
     """Real photos of one thing each from many sides, among groceries."""
     groups = [
         images.add_all(p for p in sorted(f.iterdir()) if p.suffix.lower() in _KINDS)
@@ -190,19 +191,19 @@ def views(images: Images, folders: Sequence[Path]) -> LookSet:
     queries = [number for group in groups for number in group]
     gallery = images.add_all(path for path, _ in grocery("train")) + queries
     truth = [set(group) - {number} for group in groups for number in group]
-    return LookSet("views", queries, gallery, truth, [set() for _ in queries])
+    return LabelledSet("views", queries, gallery, truth, [set() for _ in queries])
 
 
-def street(images: Images, folder: Path) -> LookSet:
+def street(images: Images, folder: Path) -> LabelledSet:
     """A walk along a street: right are only the frames just before and just after."""
     walk = images.add_all(p for p in sorted(folder.iterdir()) if p.suffix.lower() in _KINDS)
     gallery = images.add_all(path for path, _ in grocery("train")) + walk
     steps = range(len(walk))
     near = [{walk[j] for j in steps if abs(i - j) == 1} for i in steps]
-    return LookSet("street", walk, gallery, near, [set() for _ in steps])
+    return LabelledSet("street", walk, gallery, near, [set() for _ in steps])
 
 
-def scenes(images: Images, *, court: bool = False) -> LookSet:
+def scenes(images: Images, *, court: bool = False) -> LabelledSet:
     """The scenes among Grocery's test photos.
 
     Three of their labels (`COURT`) are views of one castle's court, and many photos of one show
@@ -221,7 +222,7 @@ def scenes(images: Images, *, court: bool = False) -> LookSet:
         for query, found in zip(queries, truth, strict=True)
     ]
     gallery = images.add_all(path for path, _ in grocery("test")) + numbers
-    return LookSet("scenes, one court" if court else "scenes", queries, gallery, truth, junk)
+    return LabelledSet("scenes, one court" if court else "scenes", queries, gallery, truth, junk)
 
 
 def _stood_in(

@@ -1,12 +1,12 @@
-"""Cut overlapping views out of large photographs and panoramas, as a turning camera takes them.
+"""Cut overlapping views out of large photographs and panoramas, like those of a turning camera.
 
     python scripts/cut_views.py FOLDER [--debs DEBS] [--packages NAME ...]
 
-FOLDER is what `gather_training_images.py` filled; images are read again at full size from the
-same packages, those for training only. A large photograph is divided into cells; each is one
-place, seen a few times from a little aside, nearer or farther. Writes
-``FOLDER/cut-train/*.jpg`` and
-``FOLDER/cut-train.csv`` (path, label); views with one label show one place.
+FOLDER is the folder that `gather_training_images.py` filled; images for training are read again at
+full size from the same packages. A large photograph is divided into cells; each cell is one place,
+of which a few views are cut with slightly different positions and distances. Writes
+``FOLDER/cut-train/*.jpg`` and ``FOLDER/cut-train.csv`` (path, label); views with one label show
+one place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gather_training_images import fetch, fit_to_learn, images_in, packages
 from glocal.learn.augment.geometry import homography
 
 SIDE = 224
-# Those whose large images are photographs, panoramas or paintings.
+# Packages whose large images are photographs, panoramas or paintings.
 PHOTOGRAPHIC = (
     "plasma-workspace-wallpapers", "ukui-wallpapers", "lomiri-wallpapers",
     "lomiri-wallpapers-20.04", "sway-backgrounds", "retroarch-assets", "opencv-doc",
@@ -39,7 +39,7 @@ PHOTOGRAPHIC = (
 def views(
     image: Image.Image, cell: tuple[float, float, float], count: int, rng: np.random.Generator
 ) -> list[Image.Image]:
-    """Square views of the place around a point of an image: x, y and width in pixels."""
+    """Cut square views of a cell of an image, given as x and y of its centre and its width."""
     found = []
     for _ in range(count):
         middle = np.array(cell[:2]) + rng.uniform(-0.2, 0.2, 2) * cell[2]
@@ -48,7 +48,7 @@ def views(
         corners = corners * (1 - rng.uniform(0, 0.22, (4, 2)))
         turn = rng.normal(0, 0.05)
         corners = corners @ np.array([(np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))])
-        # What would lie outside is moved in: a camera has no black corners.
+        # Corners outside the image are moved in: photos have no black corners.
         corners = np.clip(corners + middle, 0, np.array(image.size) - 1.0)
         found.append(
             image.transform(
@@ -62,7 +62,7 @@ def views(
 
 
 def cells(size: tuple[int, int], most: int) -> list[tuple[float, float, float]]:
-    """Middles and widths of a grid of square cells of 320 pixels or more."""
+    """Centres and widths of a grid of square cells of 320 pixels or more."""
     width = max(320.0, (size[0] * size[1] / most) ** 0.5)
     across, down = int(size[0] // width), int(size[1] // width)
     wide, high = size[0] / max(1, across), size[1] / max(1, down)
@@ -73,10 +73,10 @@ def cells(size: tuple[int, int], most: int) -> list[tuple[float, float, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--debs", type=Path)
+    parser.add_argument("--debs", type=Path, help="folder of package files")
     parser.add_argument("--packages", nargs="+", default=PHOTOGRAPHIC)
-    parser.add_argument("--places", type=int, default=9, help="at most, of one image")
-    parser.add_argument("--views", type=int, default=4, help="of one place")
+    parser.add_argument("--places", type=int, default=9, help="places per image, at most")
+    parser.add_argument("--views", type=int, default=4, help="views per place")
     options = parser.parse_args()
     folder: Path = options.folder
     listed = {p.name: p for p in packages(Path(__file__).with_name("training_packages.csv"))}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Shows glocal at work, from nothing but a checkout and Python:
+# Demonstrate glocal from a checkout, with nothing installed but Python:
 #
-#   scripts/demo.sh                     on photographs that come with Python packages
-#   scripts/demo.sh PHOTOS QUERY.jpg    on your own: what in the folder PHOTOS is also on QUERY.jpg
+#   scripts/demo.sh                     search sample photos, which come with Python packages
+#   scripts/demo.sh PHOTOS QUERY.jpg    search the folder PHOTOS for what QUERY.jpg shows
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"

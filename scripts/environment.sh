@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What demo.sh and test.sh share: a virtual environment in .venv with glocal in it.
+# What demo.sh, test.sh and explore.sh share: a virtual environment in .venv with glocal in it.
 # To be sourced, not run. PYTHON=/path/to/python3 chooses the Python it is made with.
 
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -62,4 +62,14 @@ pip_install() {
             "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$@" # errors only
     ) || fail "$name could not be installed; the lines above say why"
     printf '%s\n' "$state" >"$stamp"
+}
+
+# Everything that a test needs, and what the documentation is built with.
+install_for_tests() {
+    pip_install "glocal with what it can do" -e '.[demo,learn,serve]' 'torch==2.13.0'
+    # Without what timm asks for: a torchvision of its choice would replace torch by a CUDA build of
+    # several gigabytes. This one belongs to the torch above; see tests/learn/conftest.py.
+    pip_install "timm" --no-deps 'timm>=1.0.20,<2' 'torchvision==0.28.0'
+    pip_install "pip" --upgrade 'pip>=25.1' # the first that knows --group
+    pip_install "development tools" --group dev --group docs
 }

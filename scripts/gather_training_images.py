@@ -1,16 +1,16 @@
-"""Gather freely licensed images out of Debian's packages, to train and to judge models with.
+"""Gather freely licensed images from Debian packages, to train and to evaluate models.
 
     python scripts/gather_training_images.py FOLDER [--packages LIST.csv] [--only NAME ...]
 
-Runs on Debian or a relative of it, as anyone: nothing is installed. Each package of the list
-(``training_packages.csv`` beside this file: package, licence of its images, use, limit) is
-downloaded, unpacked aside and searched for images, also inside the archives that games keep
-theirs in. Kept are images with something on them, each once, as JPEGs of at most 384 pixels.
+Runs on Debian and its relatives without special rights: nothing is installed. Each package of the
+list (``training_packages.csv`` beside this file: package, licence of its images, use, limit) is
+downloaded, unpacked to a temporary folder and searched for images, also inside the archives of
+games. Images that are neither blank nor repeated are kept as JPEGs of at most 384 pixels.
 
-In FOLDER afterwards: ``train/PACKAGE/*.jpg`` and ``judge/PACKAGE/*.jpg`` (kept aside, and gathered
-first, so that nothing of it is trained on), ``manifest.csv`` (path, package, version, licence,
-sha256, source, use) and ``copyright/PACKAGE.txt``, each package's own word on its authors. A
-package that is in the manifest already is not read again.
+FOLDER then holds ``train/PACKAGE/*.jpg`` and ``test/PACKAGE/*.jpg`` (held out, and gathered first,
+so that nothing in it is trained on), ``manifest.csv`` (path, package, version, licence, sha256,
+source, use) and ``copyright/PACKAGE.txt`` with the authors that each package names. A package that
+is already in the manifest is not read again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIDE = 384
 _KINDS = {".jpg", ".jpeg", ".png", ".webp", ".tga", ".bmp", ".pgm", ".ppm", ".dds"}
 _ARCHIVES = {".pk3", ".pk4", ".zip", ".jar", ".sh3f"}
 _CARVED = {".rcc", ".edj"}
-# Maps of light, relief and masks that go with a texture: no images of anything.
+# Light, relief and mask maps of textures: they show nothing.
 _RELIEF = re.compile(
     r"(norm(al)?s?|_nm|_n|_local|bump|height|depth|gloss|spec(ular)?|_s|_h|glow|luma|mask|alpha"
     r"|_nrm|lightmap|reflect|font|cursor|crosshair|_ao|_emit|roughness|metal(ness)?_?map)\d*$",
@@ -52,29 +52,29 @@ class Package:
     limit: int
 
 
-class Verified:
-    """Knows every image kept so far by its coarse look: 12 x 12 grey fields."""
+class KeptImages:
+    """Remembers every kept image as a thumbnail of 12 x 12 grey pixels, to find repetitions."""
 
     def __init__(self) -> None:
-        self._looks = np.empty((1024, 144), np.float32)
+        self._thumbnails = np.empty((1024, 144), np.float32)
         self._count = 0
 
     def is_new(self, image: Image.Image) -> bool:
-        """Whether nothing like it was there; then it is remembered. Blank images never are."""
+        """Whether no similar image was kept; the image is then remembered, unless it is flat."""
         tiny = image.convert("L").resize((12, 12), Image.Resampling.BOX)
-        look = np.asarray(tiny, np.float32).ravel()
-        look -= look.mean()
-        length = float(np.linalg.norm(look))
+        thumbnail = np.asarray(tiny, np.float32).ravel()
+        thumbnail -= thumbnail.mean()
+        length = float(np.linalg.norm(thumbnail))
         if length < 12:
-            # Even patterns all look alike this coarsely; they differ in grain and colour.
+            # Flat patterns all have similar thumbnails; they differ in grain and colour.
             return self._grainy(image)
-        look /= length
-        known = self._looks[: self._count]
-        if self._count and float((known @ look).max()) > 0.97:
+        thumbnail /= length
+        known = self._thumbnails[: self._count]
+        if self._count and float((known @ thumbnail).max()) > 0.97:
             return False
-        if self._count == len(self._looks):
-            self._looks = np.concatenate([self._looks, np.empty_like(self._looks)])
-        self._looks[self._count] = look
+        if self._count == len(self._thumbnails):
+            self._thumbnails = np.concatenate([self._thumbnails, np.empty_like(self._thumbnails)])
+        self._thumbnails[self._count] = thumbnail
         self._count += 1
         return True
 
@@ -84,7 +84,7 @@ class Verified:
 
 
 def images_in(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Every image file below a folder, also inside archives, with a name that tells where."""
+    """Yield every image file below a folder, also inside archives, with its path there."""
     for path in sorted(root.rglob("*")):
         if path.is_symlink() or not path.is_file():
             continue
@@ -102,7 +102,7 @@ def images_in(root: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _carved(data: bytes) -> Iterator[bytes]:
-    """JPEG and PNG files that lie uncompressed inside another file."""
+    """Yield image files that are stored uncompressed inside another file."""
     start = 0
     found = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff[\xe0\xe1\xdb]|RIFF....WEBP", re.DOTALL)
     while (match := found.search(data, start)) is not None:
@@ -119,7 +119,7 @@ def _carved(data: bytes) -> Iterator[bytes]:
 
 
 def fit_to_learn(data: bytes, name: str) -> Image.Image | None:
-    """The image at no more than 384 pixels; None if it is none, tiny, blank or a relief map."""
+    """The image at 384 pixels or less; None if unreadable, tiny, blank or a relief map."""
     stem = Path(name.rpartition("!")[2]).stem
     if len(data) < 1500 or _RELIEF.search(stem):
         return None
@@ -143,7 +143,7 @@ def fit_to_learn(data: bytes, name: str) -> Image.Image | None:
 
 
 def _opaque(file: Image.Image, seed: bytes) -> Image.Image:
-    """RGB, with a plain ground, different from image to image, where it was transparent."""
+    """Convert to RGB, with a plain background that depends on the seed behind transparency."""
     if file.mode in {"RGBA", "LA", "PA"} or "transparency" in file.info:
         whole = file.convert("RGBA")
         box = whole.getchannel("A").point(lambda alpha: 255 * (alpha > 16)).getbbox()
@@ -157,21 +157,21 @@ def _opaque(file: Image.Image, seed: bytes) -> Image.Image:
 
 
 def _one_coloured(pixels: NDArray[np.float32]) -> float:
-    """The share of the image that its commonest colour covers."""
+    """Share of the image that its most common colour covers."""
     coarse = (pixels[::2, ::2] // 16).astype(np.int64) @ np.array([256, 16, 1])
     return float(np.bincount(coarse.ravel()).max() / coarse.size)
 
 
 def fetch(package: Package, debs: Path) -> Path:
-    """The package's file, downloaded unless it is there."""
+    """Path of the package file, which is downloaded unless it exists."""
     if not (found := sorted(debs.glob(f"{package.name}_*.deb"))):
         subprocess.run(["apt-get", "download", package.name], cwd=debs, check=True)
         found = sorted(debs.glob(f"{package.name}_*.deb"))
     return found[-1]
 
 
-def gather(package: Package, deb: Path, folder: Path, seen: Verified) -> list[dict[str, str]]:
-    """Take a package's images into the folder; the manifest's rows of them."""
+def gather(package: Package, deb: Path, folder: Path, seen: KeptImages) -> list[dict[str, str]]:
+    """Copy the images of a package into the folder; returns their rows of the manifest."""
     version = subprocess.run(
         ["dpkg-deb", "-f", deb, "Version"], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -217,10 +217,10 @@ def _keep_copyright(room: Path, package: Package, folder: Path) -> None:
 
 
 def packages(listing: Path) -> list[Package]:
-    """The list, what is kept aside for judging first.
+    """Read the list of packages, those held out for evaluation first.
 
     Raises:
-        SystemExit: a licence forbids what training does.
+        SystemExit: a licence forbids training.
     """
     with listing.open(encoding="utf-8") as file:
         rows = [
@@ -230,7 +230,7 @@ def packages(listing: Path) -> list[Package]:
     for row in rows:
         if _FORBIDDEN.search(row.licence):
             raise SystemExit(f"{row.name}: {row.licence} does not allow training; leave it out")
-    return sorted(rows, key=lambda row: row.use != "judge")
+    return sorted(rows, key=lambda row: row.use != "test")
 
 
 def main() -> None:
@@ -239,14 +239,16 @@ def main() -> None:
     parser.add_argument(
         "--packages", type=Path, default=Path(__file__).with_name("training_packages.csv")
     )
-    parser.add_argument("--debs", type=Path, help="where package files are, or are put")
-    parser.add_argument("--only", nargs="+", help="just these packages of the list")
+    parser.add_argument(
+        "--debs", type=Path, help="folder of package files; missing ones are downloaded there"
+    )
+    parser.add_argument("--only", nargs="+", help="only these packages of the list")
     options = parser.parse_args()
     folder: Path = options.folder
     debs: Path = options.debs or folder / "debs"
     folder.mkdir(parents=True, exist_ok=True)
     debs.mkdir(parents=True, exist_ok=True)
-    manifest, seen, done = folder / "manifest.csv", Verified(), set()
+    manifest, seen, done = folder / "manifest.csv", KeptImages(), set()
     fields = ["path", "package", "version", "licence", "sha256", "source", "use"]
     if manifest.exists():
         with manifest.open(encoding="utf-8", newline="") as file:

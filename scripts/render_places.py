@@ -1,12 +1,12 @@
-"""Render groups of views of made-up places out of gathered images, to train or to judge with.
+"""Render views of artificial places with gathered images, to train or to evaluate models.
 
     python scripts/render_places.py FOLDER [--use train] [--scenes 300] [--size 256 192]
 
-FOLDER is what `gather_training_images.py` filled. Textures of games go on walls and floors,
-all other images hang on walls. Writes ``FOLDER/places-USE/SCENE/*.jpg`` and
+FOLDER is the folder that `gather_training_images.py` filled. Textures of games are used for walls
+and floors, all other images hang on walls. Writes ``FOLDER/places-USE/SCENE/*.jpg`` and
 ``FOLDER/places-USE.csv`` (path, label): views with one label show one place. Labels are
-``SCENE/PLACE``; places of one scene look alike, and are the harder to tell apart. A scene that is
-in the file already is not rendered again.
+``SCENE/PLACE``; places of one scene look similar, which makes them hard to tell apart. A scene that
+is already in the file is not rendered again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KINDS = {"corridor": corridor, "room": room, "street": street}
 
 
 def squares(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
-    """The images, pressed into squares as the renderer takes them."""
+    """Read images and squash them to the squares that the renderer takes."""
     found = []
     for path in paths:
         with Image.open(path) as image:
@@ -41,13 +41,15 @@ def squares(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
 def materials(
     folder: Path, use: str, rng: np.random.Generator
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
-    """Textures for surfaces and images to hang, a few hundred of each."""
+    """Choose a few hundred textures for surfaces and images to hang on walls."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["use"] == use]
     surfaces = [folder / r["path"] for r in rows if r["package"].startswith(TEXTURED)]
     hung = [folder / r["path"] for r in rows if not r["package"].startswith(TEXTURED)]
     if not surfaces or not hung:
-        raise SystemExit(f"{folder}: gather images for {use} first; there are too few")
+        raise SystemExit(
+            f"{folder} has too few images for {use}; run gather_training_images.py first"
+        )
 
     def some(paths: list[Path], count: int) -> list[Path]:
         return [paths[i] for i in rng.permutation(len(paths))[:count]]
@@ -56,7 +58,7 @@ def materials(
 
 
 def exposed(view: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What a camera's automatic makes of the light, and its noise."""
+    """Simulate the automatic exposure and the noise of a camera."""
     gain = rng.uniform(0.75, 1.3) * (1 + rng.normal(0, 0.03, 3))
     return np.clip(view * gain + rng.normal(0, 2, view.shape), 0, 255).astype(np.uint8)
 
@@ -68,8 +70,7 @@ def render_scene(
     rng: np.random.Generator,
     options: argparse.Namespace,
 ) -> list[list[Image.Image]]:
-    """The views of each place of one new scene; places where a view shows next to nothing are left
-    out."""
+    """Render the views of each place of a new scene, without places that have a blank view."""
     scene = KINDS[kind](textures, images, rng)
     shown = []
     for cameras in groups(scene, options.places, options.views, rng):
@@ -82,14 +83,14 @@ def render_scene(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--use", choices=("train", "judge"), default="train")
-    parser.add_argument("--scenes", type=int, default=300)
-    parser.add_argument("--places", type=int, default=6, help="of one scene")
-    parser.add_argument("--views", type=int, default=4, help="of one place")
-    parser.add_argument("--size", type=int, nargs=2, default=(256, 192))
+    parser.add_argument("--use", choices=("train", "test"), default="train")
+    parser.add_argument("--scenes", type=int, default=300, help="number of scenes")
+    parser.add_argument("--places", type=int, default=6, help="places per scene, at most")
+    parser.add_argument("--views", type=int, default=4, help="views per place")
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 192), help="width and height")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    seed = [options.seed, options.use == "judge"]
+    seed = [options.seed, options.use == "test"]
     textures, images = materials(options.folder, options.use, np.random.default_rng(seed))
     listing = options.folder / f"places-{options.use}.csv"
     if not listing.exists():

@@ -1,22 +1,22 @@
 """Train src/glocal/encoders/models/glocal-lite0.onnx: two runs of `glocal train`, and its card.
 
     pip install -e '.[learn]' torch==2.13.0
-    python scripts/gather_training_images.py PICTURES
-    python scripts/render_places.py PICTURES
-    python scripts/cut_views.py PICTURES
-    python scripts/train_default_model.py PICTURES GROCERY WORK
+    python scripts/gather_training_images.py IMAGES
+    python scripts/render_places.py IMAGES
+    python scripts/cut_views.py IMAGES
+    python scripts/train_default_model.py IMAGES GROCERY WORK
 
-PICTURES: a folder, filled by the first three scripts. GROCERY: the Grocery Store dataset, of which
-only the training photos are used. WORK: a folder for checkpoints and curves; a run that was stopped
-goes on from there.
+IMAGES is a folder that the first three scripts fill. GROCERY is the Grocery Store dataset, of which
+only the training photos are used. WORK is a folder for checkpoints and curves; a stopped run
+resumes from there.
 
-The first stage learns from altered views of every image alone. The second, from where the first
-ended, learns from labels as well: which product a photo shows, which place a rendered or cut-out
-view shows. Then the weights of both ends are averaged (Wortsman et al., Model soups, ICML 2022):
-the first knows altered images better, the second products and places. All leave the lower third
-of the network as ImageNet made it. The curves of the file
-that glocal carries are in benchmarks/results/default_model_training/; its first stage had 9,942
-images and its second 22,924, for the images were still being gathered when it began.
+The first stage learns only from altered views of the images. The second starts from the result of
+the first and also learns from labels: the product on a photo, the place in a rendered or cut-out
+view. Then the weights of both stages are averaged (Wortsman et al., Model soups, ICML 2022): the
+first is better at altered images, the second at products and places. The lower third of the network
+keeps its ImageNet weights throughout. The curves of the bundled file are in
+benchmarks/results/default_model_training/; its first stage had 9,942 images and its second 22,924,
+because images were still being gathered when it started.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DATA = [
 
 
 def labelled(images: Path, grocery: Path, table: Path) -> None:
-    """Write what has a label, and company under it: places, cut-outs and products."""
+    """Write a table of the images whose label has two or more: places, cut-outs and products."""
     rows = []
     for name in ("places-train", "cut-train"):
         with (images / f"{name}.csv").open(encoding="utf-8") as file:
@@ -79,7 +79,7 @@ def train(data: Path, output: Path, images: Path, work: Path, options: list[str]
 
 
 def average(first: Path, second: Path) -> None:
-    """Put the mean of two checkpoints' weights in place of the second's."""
+    """Replace the weights of the second checkpoint by the mean of both."""
     import torch
 
     from glocal.learn import checkpoint
@@ -93,14 +93,15 @@ def average(first: Path, second: Path) -> None:
     torch.save(kept, second)
 
 
-def carry(made: Path, target: Path) -> None:
-    """Put the file among glocal's own, with a card that says what it is."""
+def bundle(made: Path, target: Path) -> None:
+    """Copy the file to the bundled models, with a card of its own."""
     from glocal.learn.delivery import replace_card
 
     card = OnnxEncoder(made).card.everything
     card |= {
         "name": DEFAULT_MODEL,
         "version": VERSION,
+        "space": f"{DEFAULT_MODEL}-v{VERSION}",
         "licence": "Apache-2.0",
         "training_data": DATA,
         "made_by": "scripts/train_default_model.py",
@@ -129,8 +130,8 @@ def main() -> None:
     train(table, second, options.images, work, [*SECOND, *start])
     shutil.copytree(work / "second", work / "mean", dirs_exist_ok=True)
     average(work / "first" / "best.pt", work / "mean" / "best.pt")
-    train(table, work / "mean.onnx", options.images, work, [*SECOND, *start])  # exports, no more
-    carry(work / "mean-half.onnx", options.output)
+    train(table, work / "mean.onnx", options.images, work, [*SECOND, *start])  # only exports
+    bundle(work / "mean-half.onnx", options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
 
 

@@ -1,7 +1,68 @@
-"""What holds for every test."""
+"""What holds for every test: threads, random examples, and how tests are spread over processes.
 
+Random examples are the same in every run (the profile `ci`), so that a change is never failed by a
+draw of the lot. `scripts/explore.sh` loads the profile `explore` instead, which looks for new ones.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
 from hypothesis import settings
 
-# A busy machine is no failure; speed is measured in benchmarks/.
-settings.register_profile("glocal", deadline=None)
-settings.load_profile("glocal")
+# Before any test imports NumPy. Its threads wait for work by spinning, which takes several times
+# the processor time of the work itself where two test processes share two cores.
+for _library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+# No deadline: a busy machine is no failure, and speed is measured in benchmarks/.
+settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("GLOCAL_HYPOTHESIS_PROFILE", "ci"))
+
+EXPLORED = int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0"))
+"""How many times the examples that each test asks for; set by `scripts/explore.sh`."""
+
+
+LONG = (
+    "tests/web/page/",
+    "tests/gallery/test_killed_runs.py",
+    "tests/gallery/test_duplicates.py",
+    "tests/gallery/test_graph_build.py",
+    "tests/web/test_web_duplicates.py",
+    "tests/cli/test_train_command.py",
+    "tests/retrieval/",
+    "tests/learn/training/",
+    "tests/web/test_description.py",
+)
+"""Files that take long; several processes begin with these, so that they end at the same time."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put long files first in several processes; draw many more examples to explore."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    for item in items:
+        function = getattr(item, "obj", None)
+        asked = getattr(function, "_hypothesis_internal_use_settings", None)
+        if EXPLORED and asked is not None:
+            # A test keeps its own settings, and hypothesis refuses to decorate it a second time.
+            function._hypothesis_internal_use_settings = settings(
+                asked, max_examples=asked.max_examples * EXPLORED
+            )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file together, and all of the page, since they share servers."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "tests/web/page" if file.startswith("tests/web/page/") else file
+
+    config.option.loadscopereorder = False  # by the number of tests, whatever they take
+    return ByFile(config, log)

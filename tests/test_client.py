@@ -11,15 +11,15 @@ from glocal.client import Client, ServerError
 
 
 @pytest.mark.parametrize("address", ["", "localhost:8470", "ftp://localhost/", "http://"])
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ServerError, match="is no address"):
+def test_an_invalid_address_is_refused(address: str) -> None:
+    with pytest.raises(ServerError, match="is not the address"):
         Client(address)
 
 
 def test_no_server_at_all() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(ServerError, match="does not answer") as caught:
+    with pytest.raises(ServerError, match="cannot reach") as caught:
         Client(f"http://127.0.0.1:{port}").info()
     assert caught.value.status == 0
 
@@ -29,8 +29,8 @@ def test_no_server_at_all() -> None:
     [
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno", "status 502", 502),
         (b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n[]", "status 404", 404),
-        (b"nonsense", "does not answer", 0),
-        (b"", "does not answer", 0),
+        (b"nonsense", "cannot reach", 0),
+        (b"", "cannot reach", 0),
     ],
 )
 def test_something_else_answers(answer: bytes, said: str, status: int) -> None:

@@ -1,34 +1,38 @@
-"""The errors glocal raises; each also subclasses the builtin a caller would expect."""
+"""The errors that glocal raises; each also subclasses the builtin that fits."""
 
 from __future__ import annotations
 
 
 class GlocalError(Exception):
-    """Base of every error glocal raises on purpose: its text is fit to show to a person."""
+    """Base class of the errors that glocal raises; the text is meant for people."""
 
 
 class ImageError(GlocalError, ValueError):
-    """An image cannot be used: empty, truncated, too large, no image at all."""
+    """A file or value cannot be used as an image: it is empty, truncated, too large or no image."""
 
 
 class ImageMissingError(ImageError, FileNotFoundError):
-    """The image's file is not there, or is no longer there."""
+    """The file of an image does not exist."""
 
 
 class ModelError(GlocalError, ValueError):
-    """A model file is missing, damaged, or not one that glocal can run."""
+    """A model file is missing, damaged, or not a model that glocal can run."""
 
 
 class LearnError(GlocalError, ValueError):
-    """Training is asked for something impossible: an unknown part, shapes or labels that misfit."""
+    """Training is asked for something impossible: settings, shapes or labels that do not fit."""
 
 
 class MissingExtraError(GlocalError, ImportError):
     """An optional package is needed; the text has the command that installs it."""
 
 
+class PartError(GlocalError, ValueError):
+    """No part has this kind and name, its name is taken, or its row in the registry is wrong."""
+
+
 class QueryError(GlocalError, ValueError):
-    """A search asks for something impossible: a bad region, filter or limit."""
+    """A search has an invalid argument, such as a region, a condition or a limit."""
 
 
 class GalleryError(GlocalError, RuntimeError):
@@ -36,32 +40,36 @@ class GalleryError(GlocalError, RuntimeError):
 
 
 class GalleryMissingError(GalleryError, FileNotFoundError):
-    """There is no gallery where one was asked for."""
+    """There is no gallery in the folder."""
 
 
 class GalleryFormatError(GalleryError):
-    """The gallery's folder is of a format this version of glocal does not read."""
+    """This version of glocal does not read the format of the gallery's folder."""
 
 
 class GalleryLockedError(GalleryError, BlockingIOError):
-    """Another process holds what is needed; the text says which."""
+    """Another process used a gallery for longer than the timeout; the text says what for."""
+
+
+class StoreUnavailableError(GalleryError, ConnectionError):
+    """A store that lies elsewhere does not answer; try again when it is back."""
 
 
 class GalleryDamagedError(GalleryError):
-    """The gallery's files contradict each other; the text says how to repair them."""
+    """Files of a gallery are damaged or contradict each other; the text says how to repair it."""
 
 
 class ModelMismatchError(GalleryError, ValueError):
-    """The vectors of a gallery and of a query were made by different models."""
+    """Vectors of different vector spaces were to be compared."""
 
 
 class DiskFullError(GalleryError, OSError):
-    """Too little space is left to go on; what was written before is whole."""
+    """Too little disk space is left to continue; everything written before is intact."""
 
 
 class EvaluationError(GlocalError, ValueError):
-    """A metric was given things that do not fit together, or a ground truth it cannot read."""
+    """The input of an evaluation does not fit together, or a ground truth cannot be read."""
 
 
 class RankingError(GlocalError, ValueError):
-    """Re-ranking or verification was given arrays or settings that do not fit together."""
+    """Arrays or settings of re-ranking or geometric verification do not fit together."""

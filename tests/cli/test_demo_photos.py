@@ -15,12 +15,13 @@ from glocal.errors import ImageError, MissingExtraError
 
 CARRIED = all(importlib.util.find_spec(package) for package in ("skimage", "sklearn"))
 needs_the_extra = pytest.mark.skipif(
-    not CARRIED, reason="scikit-image and scikit-learn carry the photographs: glocal[demo]"
+    not CARRIED,
+    reason="scikit-image and scikit-learn contain the sample photos: pip install 'glocal[demo]'",
 )
 
 
 def scene(width: int = 480, height: int = 320, seed: int = 0) -> Image.Image:
-    """Blocks of many colours: something to recognise in every place."""
+    """Blocks of random colours, so that every part can be recognised."""
     small = np.random.default_rng(seed).integers(30, 226, (8, 12, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
 
@@ -63,7 +64,7 @@ def best_place(part: Image.Image, whole: Image.Image) -> tuple[float, int, int]:
 
 
 @needs_the_extra
-def test_gather_writes_real_photographs(tmp_path: Path) -> None:
+def test_gather_writes_the_sample_photos(tmp_path: Path) -> None:
     photos = gather(tmp_path)
     assert photos == sorted(photos)
     assert len(photos) >= 15
@@ -73,11 +74,11 @@ def test_gather_writes_real_photographs(tmp_path: Path) -> None:
     for photo in photos:
         image = reopened(photo)
         assert min(image.size) >= 150
-        assert np.asarray(image).std() > 5  # something is on it
+        assert np.asarray(image).std() > 5  # not blank
 
 
 @needs_the_extra
-def test_gather_leaves_what_is_there_and_mends_what_is_not(tmp_path: Path) -> None:
+def test_gather_writes_only_missing_and_damaged_files(tmp_path: Path) -> None:
     photos = gather(tmp_path)
     before = {photo: photo.stat().st_mtime_ns for photo in photos}
     whole = photos[0].read_bytes()
@@ -88,7 +89,7 @@ def test_gather_leaves_what_is_there_and_mends_what_is_not(tmp_path: Path) -> No
 
 
 @needs_the_extra
-def test_gather_imports_neither_package(tmp_path: Path) -> None:
+def test_gather_does_not_import_the_packages(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from glocal.cli.demo_photos import gather; "
         "gather(Path(sys.argv[1])); "
@@ -98,7 +99,7 @@ def test_gather_imports_neither_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("absent", ["skimage", "sklearn"])
-def test_gather_without_a_package_says_what_to_install(
+def test_gather_names_the_command_that_installs_a_missing_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str
 ) -> None:
     find = importlib.util.find_spec
@@ -110,7 +111,7 @@ def test_gather_without_a_package_says_what_to_install(
 
 
 @needs_the_extra
-def test_gather_skips_a_photograph_that_a_release_lost(
+def test_gather_leaves_out_photos_that_a_package_no_longer_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = {"a/gone.png": ("skimage", "data/gone.png")}
@@ -118,12 +119,12 @@ def test_gather_skips_a_photograph_that_a_release_lost(
     monkeypatch.setattr(demo_photos, "_PHOTOS", one | cat)
     assert gather(tmp_path) == [tmp_path / "nature" / "cat.png"]
     monkeypatch.setattr(demo_photos, "_PHOTOS", one)
-    with pytest.raises(MissingExtraError, match="none of the demo's photographs"):
+    with pytest.raises(MissingExtraError, match="none of the demo's photos"):
         gather(tmp_path)
 
 
 @needs_the_extra
-def test_the_motorcycle_has_a_true_second_view(tmp_path: Path) -> None:
+def test_the_motorcycle_has_a_second_view(tmp_path: Path) -> None:
     photos = [p for p in gather(tmp_path / "photos") if p.stem == "motorcycle"]
     copies = alter(photos, tmp_path / "copies")
     [second] = [copy for copy in copies if copy.change == "second view"]
@@ -131,7 +132,7 @@ def test_the_motorcycle_has_a_true_second_view(tmp_path: Path) -> None:
     first, other = reopened(photos[0]), reopened(second.path)
     assert first.size == other.size
     assert np.abs(np.asarray(first, float) - np.asarray(other, float)).mean() > 15  # no copy
-    # Its nearer parts lie further left: a piece of the first is found again there.
+    # A piece of the first photo is found further left in the second, since it is near.
     small = tuple(p.resize((148, 100), Image.Resampling.BOX).convert("L") for p in (first, other))
     score, left, top = best_place(small[0].crop((60, 45, 90, 65)), small[1])
     assert score > 0.9
@@ -140,14 +141,14 @@ def test_the_motorcycle_has_a_true_second_view(tmp_path: Path) -> None:
 
 
 @needs_the_extra
-def test_somebodys_own_motorcycle_has_no_second_view(tmp_path: Path) -> None:
+def test_a_users_photo_of_that_name_has_no_second_view(tmp_path: Path) -> None:
     own = tmp_path / "things" / "motorcycle.png"
     own.parent.mkdir()
     scene().save(own)
     assert "second view" not in {copy.change for copy in alter([own], tmp_path / "copies")}
 
 
-def test_alter_makes_every_change_of_every_photograph(tmp_path: Path, photos: list[Path]) -> None:
+def test_alter_makes_every_change_of_every_photo(tmp_path: Path, photos: list[Path]) -> None:
     copies = alter(photos, tmp_path / "copies")
     changes = [*demo_reshoot.CHANGES, "collage"]
     assert [(copy.original, copy.change) for copy in copies] == [
@@ -160,15 +161,15 @@ def test_alter_makes_every_change_of_every_photograph(tmp_path: Path, photos: li
             assert file.format == "JPEG"
 
 
-def test_alter_repeats_itself_and_follows_its_seed(tmp_path: Path, photos: list[Path]) -> None:
+def test_alter_depends_only_on_photos_and_seed(tmp_path: Path, photos: list[Path]) -> None:
     first = [copy.path.read_bytes() for copy in alter(photos, tmp_path / "a", seed=3)]
     assert [copy.path.read_bytes() for copy in alter(photos, tmp_path / "b", seed=3)] == first
     other = [copy.path.read_bytes() for copy in alter(photos, tmp_path / "c", seed=4)]
     same = sum(a == b for a, b in zip(first, other, strict=True))
-    assert same == len(photos)  # small and coarse leaves nothing to chance
+    assert same == len(photos)  # "small and coarse" is not random
 
 
-def test_a_copy_depends_on_its_own_photograph_only(tmp_path: Path, photos: list[Path]) -> None:
+def test_a_copy_depends_only_on_its_own_photo(tmp_path: Path, photos: list[Path]) -> None:
     alone = alter(photos[:1], tmp_path / "alone")
     among = alter(photos[::-1], tmp_path / "among")
     assert "collage" not in {copy.change for copy in alone}
@@ -176,7 +177,7 @@ def test_a_copy_depends_on_its_own_photograph_only(tmp_path: Path, photos: list[
     assert all(contents[copy.path.name] == copy.path.read_bytes() for copy in alone)
 
 
-def test_alter_writes_only_what_changed(tmp_path: Path, photos: list[Path]) -> None:
+def test_alter_writes_only_missing_files(tmp_path: Path, photos: list[Path]) -> None:
     copies = alter(photos, tmp_path / "copies")
     before = [copy.path.stat().st_mtime_ns for copy in copies]
     copies[2].path.unlink()
@@ -185,16 +186,16 @@ def test_alter_writes_only_what_changed(tmp_path: Path, photos: list[Path]) -> N
     assert [i for i in range(len(copies)) if before[i] != after[i]] == [2]
 
 
-def test_alter_names_what_it_cannot_use(tmp_path: Path, photos: list[Path]) -> None:
+def test_alter_names_photos_that_it_cannot_use(tmp_path: Path, photos: list[Path]) -> None:
     (tmp_path / "photo0.jpg").touch()
-    with pytest.raises(ImageError, match="2 photographs are called 'photo0'"):
+    with pytest.raises(ImageError, match="2 photos are called 'photo0'"):
         alter([*photos, tmp_path / "photo0.jpg"], tmp_path / "copies")
     (tmp_path / "text.jpg").write_text("no image", encoding="utf-8")
     with pytest.raises(ImageError, match=r"text\.jpg is not an image"):
         alter([tmp_path / "text.jpg"], tmp_path / "copies")
 
 
-def test_alter_sees_a_photograph_upright(tmp_path: Path) -> None:
+def test_alter_applies_the_exif_orientation(tmp_path: Path) -> None:
     sideways = tmp_path / "sideways.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -212,7 +213,7 @@ def shot(change: str, image: Image.Image, tmp_path: Path, seed: int = 0) -> Imag
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_crop_is_a_part_of_the_photograph(tmp_path: Path, seed: int) -> None:
+def test_a_crop_is_part_of_the_photo(tmp_path: Path, seed: int) -> None:
     whole = scene(60, 40)
     part = shot("cropped", whole, tmp_path, seed)
     assert part.width * part.height == pytest.approx(0.6 * 60 * 40, rel=0.05)
@@ -221,25 +222,25 @@ def test_a_crop_is_a_part_of_the_photograph(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("size", [(480, 320), (320, 480), (600, 200)])
-def test_the_print_on_the_wall_is_the_whole_photograph(
+def test_the_print_on_the_wall_shows_the_whole_photo(
     tmp_path: Path, size: tuple[int, int], seed: int
 ) -> None:
     image = scene(*size)
     quads = []
-    seen = demo_reshoot._seen_from_aside
+    original = demo_reshoot._seen_from_the_side
 
     def watched(*arguments: object) -> np.ndarray:
-        quads.append(seen(*arguments))  # type: ignore[arg-type]
+        quads.append(original(*arguments))  # type: ignore[arg-type]
         return quads[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo_reshoot, "_seen_from_aside", watched)
+        patch.setattr(demo_reshoot, "_seen_from_the_side", watched)
         taken = shot("off a wall", image, tmp_path, seed)
     [quad] = quads
-    quad = quad / 2  # it was drawn twice as large
+    quad = quad / 2  # drawn at twice the size
     assert quad.min() >= 0
     assert (quad.max(axis=0) <= taken.size).all()
-    # Flattened again by the corners it has in the image, it is the photograph in its rim.
+    # Rectified by its four corners, it equals the photo within the border.
     rim = round(0.03 * max(size))
     width, height = size[0] + 2 * rim, size[1] + 2 * rim
     forth = np.array([*demo_reshoot._homography(quad, (width, height)), 1.0]).reshape(3, 3)
@@ -253,7 +254,7 @@ def test_the_print_on_the_wall_is_the_whole_photograph(
     assert likeness(flat.crop((rim, rim, rim + size[0], rim + size[1])), image) > 0.95
 
 
-def test_the_homography_takes_each_corner_back() -> None:
+def test_the_homography_maps_each_corner_back() -> None:
     quad = np.array([[3.0, 5], [90, 11], [84, 77], [9, 60]])
     a, b, c, d, e, f, g, h = demo_reshoot._homography(quad, (640, 480))
     back = [
@@ -273,7 +274,7 @@ def test_the_dark_copy_is_dim_yellow_and_noisy(tmp_path: Path) -> None:
     assert likeness(shot("dark", scene(), tmp_path), scene()) > 0.8
 
 
-def test_the_blurred_copy_has_lost_its_edges(tmp_path: Path) -> None:
+def test_the_blurred_copy_has_no_sharp_edges(tmp_path: Path) -> None:
     sharp = Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (400, 600, 3), dtype=np.uint8)
     )
@@ -284,7 +285,7 @@ def test_the_blurred_copy_has_lost_its_edges(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("size", [(480, 320), (320, 480), (90, 600)])
-def test_the_screenshot_shows_the_whole_photograph(
+def test_the_screenshot_shows_the_whole_photo(
     tmp_path: Path, size: tuple[int, int], seed: int
 ) -> None:
     image = scene(*size)
@@ -298,7 +299,7 @@ def test_the_screenshot_shows_the_whole_photograph(
     assert all(np.asarray(bar).std() > 5 for bar in bars)
 
 
-def test_the_small_copy_is_half_as_large_and_coarse(tmp_path: Path) -> None:
+def test_the_small_copy_has_half_the_size_and_low_quality(tmp_path: Path) -> None:
     small = shot("small and coarse", scene(481, 320), tmp_path)
     assert small.size == (240, 160)
     assert likeness(small, scene(481, 320)) > 0.95
@@ -308,7 +309,7 @@ def test_the_small_copy_is_half_as_large_and_coarse(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_collage_has_the_photograph_large_and_three_others(tmp_path: Path, seed: int) -> None:
+def test_the_collage_shows_the_photo_large_and_three_others(tmp_path: Path, seed: int) -> None:
     image, others = scene(90, 90, 9), [scene(125, 100, i) for i in range(3)]
     path = tmp_path / "collage.jpg"
     path.write_bytes(demo_reshoot.collage(image, others, np.random.default_rng(seed)))
@@ -332,7 +333,7 @@ def test_the_collage_has_the_photograph_large_and_three_others(tmp_path: Path, s
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 60), (60, 1), (3, 2)])
 @pytest.mark.parametrize("change", demo_reshoot.CHANGES)
-def test_every_change_bears_the_smallest_images(
+def test_every_change_works_on_the_smallest_images(
     tmp_path: Path, change: str, size: tuple[int, int]
 ) -> None:
     assert min(shot(change, scene(*size), tmp_path).size) >= 1

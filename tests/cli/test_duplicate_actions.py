@@ -142,7 +142,7 @@ def test_decisions_take_files_of_the_gallery(glocal: Run, photos: Path, tmp_path
     said = glocal("duplicates", "--not-duplicates", one, "--not-duplicates", other).stdout
     assert "2 files are no duplicates" in said
     glocal("duplicates", "--keep", one)
-    assert "forgot 2 decisions" in glocal("duplicates", "--forget-decisions", one).stdout
+    assert "forgot 2 decisions" in glocal("duplicates", "--undo-decisions", one).stdout
     assert "one file alone" in glocal("duplicates", "--not-duplicates", one, status=1).stderr
     refused = glocal("duplicates", "--keep", tmp_path / "none.jpg", status=1)
     assert "is not in the gallery" in refused.stderr

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forked
 from glocal.cli import duplicate_sheets
 from glocal.cli.duplicate_plan import check_plan, write_plan
 from glocal.errors import GlocalError
@@ -30,15 +30,8 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def glocal(tmp_path: Path) -> Run:
     def run(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "glocal", *map(str, arguments)],
-            env=os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery")},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        env = os.environ | {"GLOCAL_GALLERY": str(tmp_path / "gallery")}
+        done = forked.run(arguments, env=env, cwd=tmp_path)
         assert done.returncode == status, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done
@@ -136,7 +129,7 @@ def test_photos_without_local_features_are_counted(
 
     glocal("index", photos)
     with sqlite3.connect(tmp_path / "gallery" / "catalog.sqlite") as database:
-        database.execute("DELETE FROM parts")
+        database.execute("DELETE FROM local_features")
     database.close()
     assert "3 photos have no local features" in glocal("duplicates").stderr
 

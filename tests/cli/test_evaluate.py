@@ -1,4 +1,4 @@
-"""`glocal evaluate` on made data sets whose figures are worked out by hand."""
+"""`glocal evaluate` on small data sets whose figures are computed by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from made_datasets import ShadeEncoder, shade
 from PIL import Image, ImageDraw
 
-from glocal.cli import evaluating
+from glocal.cli import evaluate as command
 from glocal.cli.app import glocal
 from glocal.errors import EvaluationError, GlocalError, ModelError
 from glocal.evaluate import GroundTruth, write_ground_truth
@@ -26,7 +26,7 @@ from glocal.evaluate import GroundTruth, write_ground_truth
 @pytest.fixture
 def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShadeEncoder:
     made = ShadeEncoder(tmp_path / "shade.onnx")
-    monkeypatch.setattr(evaluating, "load_encoder", lambda _spec, sha256, sessions: made)
+    monkeypatch.setattr(command, "load_encoder", lambda _spec, sha256, sessions: made)
     return made
 
 
@@ -44,11 +44,11 @@ def evaluated(*arguments: str | Path) -> dict[str, Any]:
 
 
 def sheet(folder: Path, *arguments: str | Path) -> str:
-    """The page of a run that also tells a table, and the same figures as JSON."""
+    """The contact sheet of a run, whose table has the same rows as the JSON."""
     target = folder / "sheet.html"
-    told = run(*arguments, "--html", target).stdout
+    table = run(*arguments, "--html", target).stdout
     for row in evaluated(*arguments)["figures"]:
-        assert any(line.startswith(row) for line in told.splitlines())
+        assert any(line.startswith(row) for line in table.splitlines())
     return target.read_text(encoding="utf-8")
 
 
@@ -81,8 +81,8 @@ def others(tmp_path: Path) -> Path:
     return tmp_path / "others"
 
 
-# Right answers stand at these ranks: 1 3, 1 3, 3 4 (the a's), 4, 1 (22 asks, its b is last).
-ALONE = {
+# Ranks of the correct results: 1 3, 1 3, 3 4 for the queries of label a; 4 and 1 for those of b.
+FIGURES_LABELLED = {
     "mAP": ((1 + 2 / 3) / 2 * 2 + (1 / 3 + 2 / 4) / 2 + 1 / 4 + 1 / 2) / 5,
     "recall@1": 2 / 5,
     "recall@5": 1.0,
@@ -91,14 +91,14 @@ ALONE = {
     "MAP@R": (1 / 2 + 1 / 2) / 5,
 }
 # With 31 among them: 1 4, 1 4, 4 5, 5, 3.
-AMONG_OTHERS = ((1 + 2 / 4) / 2 * 2 + (1 / 4 + 2 / 5) / 2 + 1 / 5 + 1 / 3) / 5
+MAP_WITH_DISTRACTORS = ((1 + 2 / 4) / 2 * 2 + (1 / 4 + 2 / 5) / 2 + 1 / 5 + 1 / 3) / 5
 
 
 @pytest.mark.usefixtures("encoder")
 class TestLabelled:
     def test_leave_one_out(self, collection: Path) -> None:
         report = evaluated("labelled", collection)
-        assert report["figures"] == {"leave-one-out": pytest.approx(ALONE)}
+        assert report["figures"] == {"leave-one-out": pytest.approx(FIGURES_LABELLED)}
         assert report["counts"] == {
             "queries": 5,
             "queries without a right answer": 0,
@@ -109,9 +109,11 @@ class TestLabelled:
         assert report["protocol"] == "labelled"
         assert report["model"]["name"] == "shade"
 
-    def test_distractors_are_neither_asked_nor_right(self, collection: Path, others: Path) -> None:
+    def test_distractors_are_neither_queries_nor_correct(
+        self, collection: Path, others: Path
+    ) -> None:
         report = evaluated("labelled", collection, "--distractors", others)
-        assert report["figures"]["leave-one-out"]["mAP"] == pytest.approx(AMONG_OTHERS)
+        assert report["figures"]["leave-one-out"]["mAP"] == pytest.approx(MAP_WITH_DISTRACTORS)
         assert report["counts"] == {
             "queries": 5,
             "queries without a right answer": 0,
@@ -120,7 +122,7 @@ class TestLabelled:
         }
 
     @pytest.mark.parametrize("column", ["label", "instance"])
-    def test_a_table_says_the_same(
+    def test_a_csv_file_gives_the_same_figures(
         self, collection: Path, others: Path, tmp_path: Path, column: str
     ) -> None:
         lines = [f"note,path,{column}"]
@@ -130,14 +132,16 @@ class TestLabelled:
         table = tmp_path / "labels.csv"
         table.write_text("\n".join(lines), encoding="utf-8")
         report = evaluated("labelled", table)
-        assert report["figures"]["leave-one-out"]["mAP"] == pytest.approx(AMONG_OTHERS)
+        assert report["figures"]["leave-one-out"]["mAP"] == pytest.approx(MAP_WITH_DISTRACTORS)
         assert report["counts"]["queries"] == 5
 
-    def test_a_query_set(self, collection: Path, tmp_path: Path) -> None:
-        shade(tmp_path / "asked" / "a" / "5.png", 5)  # 0 and 10, then 22, then 40
-        shade(tmp_path / "asked" / "b" / "60.png", 60)  # 50, 40, 22
-        shade(tmp_path / "asked" / "c" / "70.png", 70)  # nothing is c
-        report = evaluated("labelled", collection, "--queries", tmp_path / "asked")
+    def test_a_query_set_is_searched_for_in_the_gallery_is_searched_for_in_the_gallery(
+        self, collection: Path, tmp_path: Path
+    ) -> None:
+        shade(tmp_path / "queries" / "a" / "5.png", 5)  # 0 and 10, then 22, then 40
+        shade(tmp_path / "queries" / "b" / "60.png", 60)  # 50, 40, 22
+        shade(tmp_path / "queries" / "c" / "70.png", 70)  # nothing is c
+        report = evaluated("labelled", collection, "--queries", tmp_path / "queries")
         figures = report["figures"]["query set"]
         assert figures["mAP"] == pytest.approx(((1 + 1 + 3 / 4) / 3 + (1 + 2 / 3) / 2) / 2)
         assert figures["recall@1"] == 1.0
@@ -148,11 +152,11 @@ class TestLabelled:
             "distractors": 0,
         }
 
-    def test_unreadable_images_are_left_out_and_named(self, collection: Path) -> None:
+    def test_unreadable_images_are_left_out_and_listed(self, collection: Path) -> None:
         (collection / "a" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
         (collection / "b" / "empty.png").touch()
         report = evaluated("labelled", collection)
-        assert report["figures"] == {"leave-one-out": pytest.approx(ALONE)}
+        assert report["figures"] == {"leave-one-out": pytest.approx(FIGURES_LABELLED)}
         assert report["counts"]["gallery"] == 5
         assert [Path(failure["path"]).name for failure in report["skipped"]] == [
             "torn.jpg",
@@ -162,11 +166,11 @@ class TestLabelled:
         assert "2 skipped" in shown.stdout
         assert "empty.png: empty file" in shown.stderr
 
-    def test_nothing_readable_is_an_error(self, tmp_path: Path) -> None:
+    def test_no_readable_image_is_an_error(self, tmp_path: Path) -> None:
         for name in ("x", "y"):
             (tmp_path / "bad" / "a").mkdir(parents=True, exist_ok=True)
             (tmp_path / "bad" / "a" / f"{name}.jpg").touch()
-        with pytest.raises(EvaluationError, match=r"none of the 2 query images .*x\.jpg: empty"):
+        with pytest.raises(EvaluationError, match=r"none of the 2 query photos .*x\.jpg: empty"):
             run("labelled", tmp_path / "bad")
 
 
@@ -174,7 +178,7 @@ class TestLabelled:
 class TestRevisited:
     @pytest.fixture
     def oxford(self, tmp_path: Path) -> Path:
-        """Asked from 105, the database is 100, 120, 140, 160, 180; the whole query is at 177."""
+        """The query region has shade 105, the database 100, 120, 140, 160 and 180."""
         folder = tmp_path / "oxford"
         for number, value in enumerate((100, 120, 140, 160, 180)):
             shade(folder / "jpg" / f"d{number}.jpg", value)
@@ -193,7 +197,7 @@ class TestRevisited:
             boxes=np.array([[8.0, 0.0, 16.0, 16.0]]),
         )
 
-    # Without what is ignored, right answers stand at places (from 0) 0; 0 and 2; 1.
+    # Ranks (from 0) of the correct results among those that count: 0 (easy); 0, 2 (medium); 1.
     FIGURES: ClassVar[dict[str, Any]] = {
         "easy": {"mAP": 1.0, "mP@1": 1.0, "mP@5": 1.0, "mP@10": 1.0},
         "medium": {
@@ -205,14 +209,14 @@ class TestRevisited:
         "hard": {"mAP": 1 / 4, "mP@1": 0.0, "mP@5": 1 / 2, "mP@10": 1 / 2},
     }
 
-    def test_queries_are_cropped_and_setups_judged(self, oxford: Path) -> None:
+    def test_queries_are_cropped_and_each_setup_is_evaluated(self, oxford: Path) -> None:
         report = evaluated("revisited", oxford)
         assert report["figures"] == {
             setup: pytest.approx(row) for setup, row in self.FIGURES.items()
         }
         assert report["counts"]["gallery"] == 5
 
-    def test_the_published_pickle_is_read(self, oxford: Path) -> None:
+    def test_the_published_pickle_file_is_read(self, oxford: Path) -> None:
         entry = {"easy": [1], "hard": [3], "junk": [0], "bbx": [8.0, 0.0, 16.0, 16.0]}
         document = {
             "imlist": [f"d{number}" for number in range(5)],
@@ -244,20 +248,20 @@ class TestRevisited:
         assert page.count('class="wrong"') == 2
         assert "medium" in page
 
-    def test_distractors_push_answers_down(self, oxford: Path, tmp_path: Path) -> None:
+    def test_distractors_lower_the_figures(self, oxford: Path, tmp_path: Path) -> None:
         shade(tmp_path / "million" / "110.jpg", 110)
         report = evaluated("revisited", oxford, "--distractors", tmp_path / "million")
         assert report["figures"]["easy"]["mAP"] == pytest.approx((0 + 1 / 2) / 2)
         assert report["counts"]["distractors"] == 1
 
-    def test_the_ground_truth_file_may_be_named(self, oxford: Path) -> None:
+    def test_data_may_be_the_ground_truth_file(self, oxford: Path) -> None:
         write_ground_truth(oxford / "gnd_other.json", self.truth())
         with pytest.raises(EvaluationError, match=r"gnd_made\.json, gnd_other\.json"):
             run("revisited", oxford)
         report = evaluated("revisited", oxford / "gnd_other.json")
         assert report["figures"]["hard"] == pytest.approx(self.FIGURES["hard"])
 
-    def test_a_missing_right_answer_is_missed(self, oxford: Path) -> None:
+    def test_a_missing_correct_image_counts_as_not_found(self, oxford: Path) -> None:
         (oxford / "jpg" / "d3.jpg").unlink()
         report = evaluated("revisited", oxford)
         assert report["figures"]["hard"]["mAP"] == 0.0
@@ -302,10 +306,10 @@ class TestLandmarks:
         )
         (folder / "recognition_solution_v2.1.csv").write_text(
             "id,landmarks,Usage\n"
-            "ddd0,7,Public\n"  # 12 is right, but less sure
+            "ddd0,7,Public\n"  # 12 is correct, with a lower score
             "ddd1,7,Private\n"  # 205 is called 8
             "ddd2,,Ignored\n"
-            "ddd3,,Public\n"  # than 14, in the middle of 10, 14, 18
+            "ddd3,,Public\n"  # than 14, which is in the middle of 10, 14 and 18
         )
 
     def test_retrieval(self, landmarks: Path) -> None:
@@ -324,7 +328,7 @@ class TestLandmarks:
         assert report["figures"] == {"recognition GAP": close(public=1 / 2, private=0.0)}
         assert report["counts"] == {"recognition queries": 3, "train": 6}
 
-    def test_the_clean_table_serves_too(self, landmarks: Path) -> None:
+    def test_the_table_of_the_clean_set_is_read(self, landmarks: Path) -> None:
         self.add_recognition(landmarks)
         (landmarks / "train.csv").unlink()
         (landmarks / "train_clean.csv").write_text(
@@ -333,7 +337,7 @@ class TestLandmarks:
         report = evaluated("landmarks", landmarks)
         assert report["figures"] == {"recognition GAP": close(public=1 / 2, private=0.0)}
 
-    def test_both_tasks_make_one_report(self, landmarks: Path) -> None:
+    def test_both_tasks_are_in_one_report(self, landmarks: Path) -> None:
         self.add_retrieval(landmarks)
         self.add_recognition(landmarks)
         report = evaluated("landmarks", landmarks)
@@ -348,7 +352,7 @@ class TestLandmarks:
         assert "recognition GAP" in page
         assert page.count('title="Worst 1: ') == 2
         assert 'class="right"' in page
-        assert "the first right answer is bbb0.jpg at rank 2" in page
+        assert "the first correct result is bbb0.jpg at rank 2" in page
 
 
 @pytest.mark.usefixtures("encoder")
@@ -362,10 +366,10 @@ class TestCopies:
             shade(folder / "queries" / f"{name}.jpg", value)
         return folder
 
-    def test_every_image_asks_where_only_copies_are_listed(self, disc: Path) -> None:
+    def test_every_query_image_counts_if_only_copies_are_listed(self, disc: Path) -> None:
         (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ1,R2\n")
         report = evaluated("copies", disc)
-        # the surest are 151-150, 52-50 (right), 103-100, 20-50, then 103-150 (right)
+        # by score: 151-150, 52-50 (correct), 103-100, 20-50, then 103-150 (correct)
         assert report["figures"] == {
             "copies": {"μAP": pytest.approx((1 / 2 + 2 / 5) / 2), "recall@P90": 0.0}
         }
@@ -376,7 +380,7 @@ class TestCopies:
             "predictions": 12,
         }
 
-    def test_the_table_says_who_asks_where_it_lists_others(self, disc: Path) -> None:
+    def test_the_table_names_the_queries_if_it_lists_some_without_copies(self, disc: Path) -> None:
         table = "query_id,reference_id\nQ0,R0\nQ1,R2\nQ3,\n"
         (disc / "dev_queries_groundtruth.csv").write_text(table)
         report = evaluated("copies", disc)
@@ -385,7 +389,7 @@ class TestCopies:
         }
         assert report["counts"]["queries"] == 3
 
-    def test_what_is_missing_is_missed(self, disc: Path) -> None:
+    def test_missing_images_count_as_not_found(self, disc: Path) -> None:
         (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ9,R9\nQ3,\n")
         report = evaluated("copies", disc)
         assert report["figures"]["copies"]["μAP"] == pytest.approx(1 / 2)
@@ -394,20 +398,20 @@ class TestCopies:
             str(disc / "references" / "R9.jpg"),
         ]
 
-    def test_distractors_are_predicted_in_vain(self, disc: Path, tmp_path: Path) -> None:
+    def test_predicted_distractors_are_wrong(self, disc: Path, tmp_path: Path) -> None:
         (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ3,\n")
         shade(tmp_path / "more" / "R0.jpg", 52)  # of a reference's name, and nearer
         report = evaluated("copies", disc, "--distractors", tmp_path / "more")
         assert report["figures"]["copies"]["μAP"] == pytest.approx(1 / 2)
 
-    def test_the_sheet_shows_who_was_copied(self, disc: Path, tmp_path: Path) -> None:
+    def test_the_sheet_orders_queries_by_their_copies(self, disc: Path, tmp_path: Path) -> None:
         (disc / "ground_truth.csv").write_text("query_id,reference_id\nQ0,R0\nQ1,R2\n")
         page = sheet(tmp_path, "copies", disc)
         # Nothing was copied into Q2, and yet it is nearer to a reference than the copies are.
         assert "Worst 1: Q2.jpg" in page
         assert page.index("Worst 1: Q2.jpg") < page.index("Worst 3: Q1.jpg")
         assert 'title="Worst 4: Q0.jpg"' in page
-        assert "the first right answer is R2.jpg at rank" in page
+        assert "the first correct result is R2.jpg at rank" in page
         assert "μAP" in page
 
 
@@ -430,7 +434,7 @@ class TestPlaces:
                 shade(tmp_path / "street" / side / f"@{east}.5@4180000.25@10@S@@.jpg", value)
         return tmp_path / "street"
 
-    def test_places_in_names(self, street: Path) -> None:
+    def test_positions_are_read_from_file_names(self, street: Path) -> None:
         report = evaluated("places", street)
         assert report["figures"] == {"within 25 m": pytest.approx(self.FIGURES)}
         assert report["counts"] == {
@@ -439,7 +443,7 @@ class TestPlaces:
             "database": 3,
         }
 
-    def test_places_in_tables(self, street: Path) -> None:
+    def test_positions_are_read_from_csv_files(self, street: Path) -> None:
         degree = 111_195.0  # metres of longitude at the equator
         for side, images in (("database", self.DATABASE), ("queries", self.QUERIES)):
             lines = ["path,latitude,longitude"]
@@ -450,13 +454,13 @@ class TestPlaces:
             "within 25 m": pytest.approx(self.FIGURES)
         }
 
-    def test_the_sheet_marks_places_within_reach(self, street: Path, tmp_path: Path) -> None:
+    def test_the_sheet_marks_places_within_25_metres(self, street: Path, tmp_path: Path) -> None:
         page = sheet(tmp_path, "places", street)
         assert page.count('<li title="') == 2 * 3
         assert page.count('class="right"') == 2
         assert "within 25 m" in page
 
-    def test_an_unreadable_query_is_missed(self, street: Path) -> None:
+    def test_an_unreadable_query_counts_as_not_found(self, street: Path) -> None:
         (street / "queries" / "@195.5@4180000.25@10@S@@.jpg").write_bytes(b"no image")
         report = evaluated("places", street)
         assert report["figures"]["within 25 m"]["recall@20"] == pytest.approx(1 / 2)
@@ -464,7 +468,7 @@ class TestPlaces:
 
 
 @pytest.mark.usefixtures("encoder")
-class TestTelling:
+class TestOutput:
     def test_the_table_is_in_percent(self, collection: Path) -> None:
         head, row, counts, model = run("labelled", collection).stdout.splitlines()
         assert head.split() == ["mAP", "recall@1", "recall@5", "recall@10", "R-precision", "MAP@R"]
@@ -473,9 +477,9 @@ class TestTelling:
         ]  # fmt: skip
         assert len(head) == len(row)
         assert counts.startswith("queries: 5, ")
-        assert model.startswith("shade version 3: 5 images encoded, 0 skipped in ")
+        assert model.startswith("shade version 3: 5 photos encoded, 0 skipped in ")
 
-    def test_what_was_not_judged_is_null_and_a_dash(self, tmp_path: Path) -> None:
+    def test_a_figure_without_queries_is_null_and_a_dash(self, tmp_path: Path) -> None:
         street = tmp_path / "street"
         shade(street / "queries" / "@0@0@.jpg", 1)
         shade(street / "database" / "@900@0@.jpg", 1)
@@ -483,7 +487,7 @@ class TestTelling:
         assert set(figures.values()) == {None}
         assert "–" in run("places", street).stdout
 
-    def test_the_sheet_marks_right_and_wrong(self, collection: Path, tmp_path: Path) -> None:
+    def test_the_sheet_marks_correct_and_wrong_hits(self, collection: Path, tmp_path: Path) -> None:
         target = tmp_path / "sheet.html"
         result = run("labelled", collection, "--html", target)
         assert f"wrote {target}" in result.stderr
@@ -491,12 +495,12 @@ class TestTelling:
         assert page.count('<li title="') == 5 * 4
         assert page.count('class="right"') == 3 * 2 + 2 * 1
         assert page.count('class="wrong"') == 3 * 2 + 2 * 3
-        assert "in b; AP 0.250; the first right answer is 50.png at rank 4" in page
+        assert "in b; AP 0.250; the first correct result is 50.png at rank 4" in page
         assert "mAP 56.67" in page
         worst = page.index("Worst 1: 22.png")
         assert worst < page.index("Worst 2: 40.png")
 
-    def test_a_sheet_without_a_folder_is_refused_before_work(
+    def test_a_missing_folder_for_the_sheet_is_an_error_before_encoding(
         self, collection: Path, encoder: ShadeEncoder, tmp_path: Path
     ) -> None:
         with pytest.raises(GlocalError, match="no folder"):
@@ -511,7 +515,7 @@ class TestTelling:
 
 
 class TestCache:
-    def test_vectors_are_kept(
+    def test_cached_vectors_are_not_encoded_again(
         self, collection: Path, encoder: ShadeEncoder, tmp_path: Path
     ) -> None:
         keep = tmp_path / "keep"
@@ -522,7 +526,7 @@ class TestCache:
         assert again["figures"] == first["figures"]
         assert "5 from the cache" in run("labelled", collection, "--cache", keep).stdout
 
-    def test_a_changed_file_is_read_again(
+    def test_a_changed_file_is_encoded_again(
         self, collection: Path, encoder: ShadeEncoder, tmp_path: Path
     ) -> None:
         keep = tmp_path / "keep"
@@ -533,7 +537,7 @@ class TestCache:
         assert (encoder.encoded, report["cached"]) == (6, 4)
         assert report["figures"]["leave-one-out"]["recall@1"] == pytest.approx(4 / 5)
 
-    def test_an_interrupted_run_keeps_what_it_has(
+    def test_an_interrupted_run_continues_from_the_cache(
         self, collection: Path, encoder: ShadeEncoder, tmp_path: Path
     ) -> None:
         encoder.stop_at = 3
@@ -545,15 +549,15 @@ class TestCache:
         encoder.stop_at = None
         report = evaluated("labelled", collection, "--cache", tmp_path / "keep")
         assert report["cached"] >= 1
-        assert report["figures"] == {"leave-one-out": pytest.approx(ALONE)}
+        assert report["figures"] == {"leave-one-out": pytest.approx(FIGURES_LABELLED)}
 
 
-def test_an_unknown_model_is_refused(collection: Path) -> None:
+def test_an_unknown_model_is_an_error(collection: Path) -> None:
     with pytest.raises(ModelError, match="no model 'nothing'"):
         run("labelled", collection, "--model", "nothing")
 
 
-def test_as_a_program(tmp_path: Path) -> None:
+def test_the_program_runs_with_the_default_model(tmp_path: Path) -> None:
     """With the model that comes with glocal: small copies of images find them."""
     for label in ("bars", "discs", "lines"):
         image = Image.new("RGB", (320, 320), (230, 220, 200))

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from glocal.cli.app import glocal
-from glocal.cli.training import _choices, train
-from glocal.errors import DiskFullError, LearnError, MissingExtraError
+from glocal.cli.train import train
+from glocal.errors import DiskFullError, GlocalError, LearnError, MissingExtraError, PartError
 
 LEARN = Path(__file__).resolve().parent.parent / "learn"
 
@@ -23,7 +23,7 @@ def run(*arguments):
     return CliRunner().invoke(glocal, ["train", *map(str, arguments)])
 
 
-def test_help_names_every_part_without_torch():
+def test_help_lists_every_part_without_importing_torch():
     code = (
         "import sys; from click.testing import CliRunner; from glocal.cli.app import glocal; "
         "text = CliRunner().invoke(glocal, ['train', '--help']).output; "
@@ -32,42 +32,48 @@ def test_help_names_every_part_without_torch():
         "assert 'torch' not in sys.modules and 'onnxruntime' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert "arcface" in _choices("objective")
 
 
-def test_without_the_extra_the_command_is_named(tmp_path, monkeypatch):
+def test_a_missing_extra_names_the_command_that_installs_it(tmp_path, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "glocal.cli.training.find_spec", lambda name: None if name == "torch" else real(name)
+        "glocal.cli.train.find_spec", lambda name: None if name == "torch" else real(name)
     )
     result = run(tmp_path, "-o", tmp_path / "m.onnx", "--minutes", 1)
     assert isinstance(result.exception, MissingExtraError)
-    assert 'needs torch: pip install "glocal[learn]"' in str(result.exception)
+    assert 'the package torch, which is not installed; run: pip install "glocal[learn]"' in str(
+        result.exception
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["-o", "m.onnx"], "either --epochs or --minutes"),
-        (["-o", "m.onnx", "--epochs", "1", "--head", "gemm"], "did you mean 'gem'"),
-        (["-o", "m.pt", "--epochs", "1"], "has to end in .onnx"),
+        (["-o", "m.pt", "--epochs", "1"], "does not end in .onnx"),
         (["-o", "nowhere/m.onnx", "--epochs", "1"], "there is no folder nowhere"),
     ],
 )
-def test_mistakes_are_named(arguments, text, tmp_path, monkeypatch):
+def test_invalid_arguments_are_named(arguments, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("glocal.cli.training._require_extra", lambda: None)
+    monkeypatch.setattr("glocal.cli.train._require_extra", lambda: None)
     result = run(tmp_path, *arguments)
-    assert isinstance(result.exception, LearnError)
+    assert isinstance(result.exception, GlocalError)
     assert text in str(result.exception)
 
 
-def test_a_folder_that_takes_no_model_is_named_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("glocal.cli.training._require_extra", lambda: None)
+def test_an_unknown_head_is_answered_with_the_nearest(tmp_path):
+    result = run(tmp_path, "-o", tmp_path / "m.onnx", "--epochs", "1", "--head", "gemm")
+    assert isinstance(result.exception, PartError)
+    assert "no head named 'gemm'; did you mean 'gem'" in str(result.exception)
+
+
+def test_a_read_only_or_full_folder_is_named_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("glocal.cli.train._require_extra", lambda: None)
     options = (tmp_path, "-o", tmp_path / "m.onnx", "--epochs", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("glocal.cli.training.os.access", lambda _, mode: mode != os.W_OK)
-        assert "may not be changed" in str(run(*options).exception)
+        patch.setattr("glocal.cli.train.os.access", lambda _, mode: mode != os.W_OK)
+        assert "is read-only" in str(run(*options).exception)
     usage = namedtuple("Usage", "free")
     monkeypatch.setattr("glocal.learn.cache.shutil.disk_usage", lambda _: usage(1000))
     result = run(*options)
@@ -95,7 +101,7 @@ def tiny(monkeypatch):
     return tiny_training
 
 
-def test_a_model_is_trained_and_used(tiny, tmp_path):
+def test_a_trained_model_indexes_and_searches(tiny, tmp_path):
     photos = tiny.make_labelled(tmp_path / "photos", labels=3)
     (photos / "label0" / "broken.jpg").write_bytes(b"nothing")
     output = tmp_path / "mine.onnx"
@@ -105,9 +111,9 @@ def test_a_model_is_trained_and_used(tiny, tmp_path):
     )  # fmt: skip
     result = run(*options)
     assert result.exit_code == 0, result.output
-    assert "1 images cannot be used" in result.output
+    assert "1 photo cannot be used" in result.output
     assert f"{photos / 'label0' / 'broken.jpg'}: " in result.output
-    assert re.search(r"1[89] images to learn from, [56] to judge by, 3 labels", result.output)
+    assert re.search(r"1[89] photos to train on, [56] to evaluate on, 3 labels", result.output)
     assert f"{output}: " in result.output
     assert "mine-half.onnx" in result.output
     assert (tmp_path / "mine.run" / "curves.svg").exists()
@@ -121,20 +127,20 @@ def test_a_model_is_trained_and_used(tiny, tmp_path):
     listed = invoke(glocal, ["models", "-g", str(gallery), str(half)]).output
     assert "mine-half v1  8 dimensions" in listed
     assert "mine v1  8 dimensions" in listed
-    assert "MIT  this gallery's" in listed
+    assert "MIT  used by this gallery" in listed
     found = invoke(glocal, ["search", str(photos / "label1" / "2.png"), "-g", str(gallery)]).output
     assert all("label1/" in line for line in found.splitlines()[:3])
 
 
-def test_ctrl_c_keeps_the_step_and_a_second_one_stops_at_once():
+def test_ctrl_c_finishes_the_step_and_a_second_one_stops_at_once():
     import signal
 
-    from glocal.cli.training import _Stopping
+    from glocal.cli.train import _Stopping
 
     before = signal.getsignal(signal.SIGINT)
     with _Stopping() as stopping:
         signal.raise_signal(signal.SIGINT)
-        assert stopping.asked
+        assert stopping.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
@@ -146,19 +152,19 @@ def test_ctrl_c_keeps_the_step_and_a_second_one_stops_at_once():
         (["--set", "head.powr=4"], "did you mean head.power"),
         (["--set", "objective.margin=wide"], "objective.margin=wide: give a number"),
         (["--set", "margin=1"], "give head.NAME=VALUE or objective.NAME=VALUE"),
-        (["--cutmix", "0.5"], "give some with --also"),
+        (["--cutmix", "0.5"], "add some with --also"),
         (["--cutmix", "1.5"], "--cutmix is a share"),
-        (["--device", "meta"], "not one to train on"),
-        (["--overlays", "nowhere"], "there is no nowhere: it should be a folder of images"),
-        (["--also", "nowhere"], "there is no nowhere: it should be a folder of images"),
+        (["--device", "meta"], "--device meta cannot train; use cpu"),
+        (["--overlays", "nowhere"], "there is no nowhere; it should be a folder of images"),
+        (["--also", "nowhere"], "there is no nowhere; it should be a folder of images"),
         (["--seed", "-1"], "--seed has to be at least 0"),
         (["--batch", "200"], "18 images can be learned from, fewer than one --batch of 200"),
-        (["--strength", "3"], "between 0 and 2"),
+        (["--strength", "3"], "has to be in [0, 2], not 3.0"),
         (["--freeze", "4"], "the backbone has 3 stages"),
         (["--side", "50"], "--side has to be a multiple of 32"),
     ],
 )
-def test_what_cannot_work_is_named_before_images_are_read(
+def test_impossible_settings_are_named_before_images_are_read(
     options, text, tiny, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("glocal.learn.cache.ImageCache.fill", None)
@@ -171,7 +177,7 @@ def test_what_cannot_work_is_named_before_images_are_read(
     assert text in str(result.exception)
 
 
-def test_options_reach_the_card(tiny, tmp_path):
+def test_options_are_recorded_in_the_card(tiny, tmp_path):
     photos, plain = tiny.make_labelled(tmp_path / "photos", labels=3), tmp_path / "plain"
     tiny.make_plain(plain)
     output = tmp_path / "mine.onnx"
@@ -189,7 +195,7 @@ def test_options_reach_the_card(tiny, tmp_path):
     assert trained["cutmix"] == 0.5
 
 
-def test_a_image_folder_without_labels_is_explained(tiny, tmp_path):
+def test_photos_without_labels_suggest_the_instance_objective(tiny, tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "1.png")
     result = run(tmp_path, "-o", tmp_path / "m.onnx", "--epochs", 1, "--backbone", "tiny")
     assert "use --objective instance" in str(result.exception)

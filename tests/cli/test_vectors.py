@@ -16,7 +16,7 @@ from glocal.images import Limits
 
 
 def numbers() -> bytes:
-    """A file of numpy's other kind: one array, whole."""
+    """A .npy file instead of an .npz file."""
     file = io.BytesIO()
     np.save(file, np.arange(3))
     return file.getvalue()
@@ -38,7 +38,7 @@ def encode(
     return encode_samples(samples, encoder, limits=Limits(), cache=cache, show=True)
 
 
-def test_each_sample_is_encoded_once_whole_and_in_part(
+def test_whole_images_and_regions_are_encoded_once_each(
     tmp_path: Path, encoder: ShadeEncoder
 ) -> None:
     path = shade(tmp_path / "two.png", 10, 90)
@@ -50,7 +50,7 @@ def test_each_sample_is_encoded_once_whole_and_in_part(
     assert encoded.of([part, whole]) == pytest.approx(rows[[1, 0]])
 
 
-def test_failures_keep_their_reasons_and_order(tmp_path: Path, encoder: ShadeEncoder) -> None:
+def test_failures_are_listed_in_order_with_reasons(tmp_path: Path, encoder: ShadeEncoder) -> None:
     good = Sample(shade(tmp_path / "good.png", 7))
     outside = Sample(good.path, (900.0, 0.0, 9.0, 9.0))
     gone = Sample(tmp_path / "gone.png")
@@ -61,14 +61,14 @@ def test_failures_keep_their_reasons_and_order(tmp_path: Path, encoder: ShadeEnc
     assert not np.isnan(encoded.of([good])).any()
 
 
-def test_models_do_not_share_vectors(tmp_path: Path, encoder: ShadeEncoder) -> None:
+def test_the_cache_keeps_the_vectors_of_models_apart(tmp_path: Path, encoder: ShadeEncoder) -> None:
     samples = [Sample(shade(tmp_path / "x.png", 3))]
     for model, encoded in (("aa" * 32, 1), ("bb" * 32, 2), ("aa" * 32, 2)):
         encode(samples, encoder, VectorCache(tmp_path / "keep", model))
         assert encoder.encoded == encoded
 
 
-def test_many_vectors_are_written_in_parts(
+def test_the_cache_writes_several_files(
     tmp_path: Path, encoder: ShadeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_SHARD", 3)
@@ -81,7 +81,7 @@ def test_many_vectors_are_written_in_parts(
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", b"\x93NUMPY", numbers()])
-def test_a_damaged_part_is_passed_over(
+def test_a_damaged_cache_file_is_ignored(
     tmp_path: Path, encoder: ShadeEncoder, damage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     samples = [Sample(shade(tmp_path / "x.png", 3))]
@@ -92,10 +92,10 @@ def test_a_damaged_part_is_passed_over(
         again = encode(samples, encoder, VectorCache(tmp_path / "keep", "aa" * 32))
     assert again.cached == 0
     assert again.of(samples) == pytest.approx(angle(3)[None], abs=1e-6)
-    assert f"passing over {part}" in caplog.text
+    assert f"ignoring the cache file {part}" in caplog.text
 
 
-def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(GlocalError, match=r"the cache folder .* cannot be made"):
+    with pytest.raises(GlocalError, match=r"the cache folder .* cannot be created"):
         VectorCache(tmp_path / "file", "aa" * 32)

@@ -1,4 +1,4 @@
-"""A whole glocal model of a few kilobytes: what it sees is the mean colour of a 4x4 grid."""
+"""A complete glocal model of a few kilobytes, whose vector depends on the mean colours."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 DIM = 16
-PART_DIM = 3
-FOUR = ["vector", "keypoints", "descriptors", "strengths"]
+LOCAL_DIM = 3
+FOUR = ["vector", "keypoints", "descriptors", "scores"]
+OLD_FOUR = ["vector", "keypoints", "descriptors", "strengths"]
 FIVE = [*FOUR, "contributions"]
 
 
 def card(**changes: Any) -> dict[str, Any]:
-    """A sound card, with some fields changed."""
+    """A valid card, with some fields changed."""
     size = {"area": 64 * 64, "multiple": 32, "max_aspect": 4.0}
     return {"name": "tiny", "version": 1, "licence": "CC0-1.0", "dim": DIM, "input": size} | changes
 
@@ -25,14 +26,14 @@ def card(**changes: Any) -> dict[str, Any]:
 def write_model(
     path: Path, *, seed: int = 0, text: str | None = None, outputs: list[str] | None = None
 ) -> Path:
-    """Write the model; another seed gives another space of vectors."""
-    weights = np.random.default_rng(seed).normal(size=(PART_DIM, DIM)).astype(np.float32)
+    """Write the model; another seed gives vectors of another space."""
+    weights = np.random.default_rng(seed).normal(size=(LOCAL_DIM, DIM)).astype(np.float32)
     bias = np.random.default_rng(seed + 1).normal(size=DIM).astype(np.float32) * 0.01
     constants = {
         "scale": np.float32(1 / 255),
         "weights": weights,
         "bias": bias,
-        "flat": np.array([-1, PART_DIM], np.int64),
+        "flat": np.array([-1, LOCAL_DIM], np.int64),
         "whole": np.array([-1], np.int64),
         "four": np.array([4, 2], np.int64),
         "eps": np.float32(1e-6),
@@ -56,23 +57,25 @@ def write_model(
         helper.make_node("Slice", ["pixels", "rows", "until"], ["first"]),
         helper.make_node("Add", ["first", "eps"], ["positive"]),
         helper.make_node("LpNormalization", ["positive"], ["descriptors"], axis=1, p=2),
-        helper.make_node("ReduceMean", ["positive"], ["strengths"], axes=[1], keepdims=0),
+        helper.make_node("ReduceMean", ["positive"], ["scores"], axes=[1], keepdims=0),
+        helper.make_node("Identity", ["scores"], ["strengths"]),
         helper.make_node("ReduceL2", ["biased"], ["length"], axes=[1], keepdims=1),
         helper.make_node("Add", ["waves", "bias"], ["moved"]),  # the mean of these is "biased"
         helper.make_node("Shape", ["waves"], ["shape"]),
         helper.make_node("Slice", ["shape", "rows", "one"], ["rows_of"]),
         helper.make_node("Cast", ["rows_of"], ["count"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["moved", "count"], ["each"]),
-        helper.make_node("Div", ["each", "length"], ["parts"]),
+        helper.make_node("Div", ["each", "length"], ["shares"]),
         helper.make_node("Shape", ["image"], ["sides"]),
         helper.make_node("Slice", ["sides", "one", "three"], ["grid"]),
         helper.make_node("Concat", ["grid", "whole"], ["cells"], axis=0),
-        helper.make_node("Reshape", ["parts", "cells"], ["contributions"]),
+        helper.make_node("Reshape", ["shares", "cells"], ["contributions"]),
     ]
     shapes: dict[str, list[int | str]] = {
         "vector": [DIM],
         "keypoints": [4, 2],
-        "descriptors": [4, PART_DIM],
+        "descriptors": [4, LOCAL_DIM],
+        "scores": [4],
         "strengths": [4],
         "contributions": ["h", "w", DIM],
     }

@@ -21,6 +21,8 @@ def test_a_card_is_read() -> None:
     found = read(name="n", dim=8, input=SIZE)
     assert (found.name, found.dim, found.area, found.multiple) == ("n", 8, 102_400, 32)
     assert found.everything["licence"] == "CC0-1.0"
+    assert found.space is None
+    assert read(space="colours-v1").space == "colours-v1"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,8 @@ def test_a_card_is_read() -> None:
         "null",
         json.dumps(card(dim=0)),
         json.dumps(card(dim="many")),
+        json.dumps(card(space="")),
+        json.dumps(card(space=3)),
         json.dumps(card(input={})),
         json.dumps(card(input=SIZE | {"multiple": 0})),
         json.dumps(card(input=SIZE | {"area": 10})),
@@ -40,7 +44,7 @@ def test_a_card_is_read() -> None:
         json.dumps(card(input=SIZE | {"max_aspect": float("nan")})),
     ],
 )
-def test_a_senseless_card_is_named(text: str) -> None:
+def test_an_error_names_the_model_whose_card_is_invalid(text: str) -> None:
     with pytest.raises(ModelError, match=r"test\.onnx"):
         Card.read(text, "test.onnx")
 

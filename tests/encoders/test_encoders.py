@@ -1,14 +1,17 @@
 """What every encoder must do; the bundled models and a tiny one stand for all."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_model import FIVE, write_model
+from made_model import FIVE, FOUR, OLD_FOUR, card, write_model
 
 from glocal.encoders import OnnxEncoder, bundled_models, load_encoder
+from glocal.encoders.hashes import file_sha256
+from glocal.encoders.spaces import space_of
 from glocal.errors import ImageError, ModelError
 
 SHAPES = [(1, 1), (1, 20_000), (37, 5), (64, 64), (240, 320), (320, 240), (700, 500)]
@@ -29,7 +32,9 @@ def image(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_features_keep_their_contract(encoder: OnnxEncoder, shape: tuple[int, int]) -> None:
+def test_features_have_the_promised_shapes_and_types(
+    encoder: OnnxEncoder, shape: tuple[int, int]
+) -> None:
     (features,) = encoder.encode([image(shape)])
     count, width = features.descriptors.shape
     assert features.vector.shape == (encoder.dim,)
@@ -52,7 +57,7 @@ def test_a_flat_image_is_a_valid_image(encoder: OnnxEncoder, value: int) -> None
     assert np.linalg.norm(features.vector) == pytest.approx(1, abs=1e-3)
 
 
-def test_encoding_does_not_depend_on_company_or_thread(encoder: OnnxEncoder) -> None:
+def test_vectors_do_not_depend_on_other_images_or_threads(encoder: OnnxEncoder) -> None:
     images = [image((50 + 30 * i, 200 - 20 * i), i) for i in range(6)]
     alone = [encoder.encode([p])[0].vector for p in images]
     together = [f.vector for f in encoder.encode(images)]
@@ -78,7 +83,7 @@ def test_different_images_differ(encoder: OnnxEncoder) -> None:
         np.zeros((10, 10, 3), np.float32),
     ],
 )
-def test_what_is_no_image_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
+def test_an_array_that_is_no_image_is_refused(encoder: OnnxEncoder, wrong: np.ndarray) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.encode([wrong])
 
@@ -99,8 +104,8 @@ def test_a_flat_image_has_contributions(encoder: OnnxEncoder, value: int) -> Non
     np.testing.assert_allclose(parts.sum((0, 1)), features.vector, atol=1e-4)
 
 
-def test_contributions_are_where_the_image_is(encoder: OnnxEncoder) -> None:
-    """Another right half changes the right of the grid; only receptive fields reach over."""
+def test_contributions_change_where_the_image_changes(encoder: OnnxEncoder) -> None:
+    """A new right half changes the right of the grid, and the left only by receptive fields."""
     left = np.tile(image((240, 160)), (1, 2, 1))
     other = left.copy()
     other[:, 160:] = 255 - other[:, 160:]
@@ -110,7 +115,7 @@ def test_contributions_are_where_the_image_is(encoder: OnnxEncoder) -> None:
     assert changed[half:].sum() > 1.5 * changed[:half].sum()
 
 
-def test_a_image_that_is_none_has_no_contributions(encoder: OnnxEncoder) -> None:
+def test_contributions_of_an_array_that_is_no_image_are_refused(encoder: OnnxEncoder) -> None:
     with pytest.raises(ImageError, match="uint8"):
         encoder.contributions(np.zeros((10, 10), np.uint8))
 
@@ -122,7 +127,36 @@ def test_a_model_without_contributions_says_so(tmp_path: Path) -> None:
         encoder.contributions(image((9, 9)))
 
 
-def test_the_card_tells_the_truth(encoder: OnnxEncoder) -> None:
+def test_scores_may_have_their_old_name(tmp_path: Path) -> None:
+    new, old = (
+        OnnxEncoder(write_model(tmp_path / f"{names[3]}.onnx", outputs=names))
+        for names in (FOUR, OLD_FOUR)
+    )
+    (one,), (other,) = new.encode([image((9, 9))]), old.encode([image((9, 9))])
+    assert np.array_equal(one.scores, other.scores)
+
+
+def test_models_that_name_the_same_space_share_it(tmp_path: Path) -> None:
+    text = json.dumps(card(space="colours-v1"))
+    one, other = (
+        OnnxEncoder(write_model(tmp_path / f"{seed}.onnx", seed=seed, text=text)) for seed in (0, 1)
+    )
+    assert one.space == other.space == one.card.space == "colours-v1"
+
+
+def test_a_model_that_names_no_space_has_one_of_its_own(tmp_path: Path) -> None:
+    one, other = (OnnxEncoder(write_model(tmp_path / f"{n}.onnx", seed=n)) for n in (0, 1))
+    assert one.card.space is None
+    assert one.space == "sha256:" + file_sha256(one.path)[:16]
+    assert one.space == space_of(one.card, file_sha256(one.path).upper())
+    assert one.space != other.space
+
+
+def test_the_bundled_model_published_without_a_space_has_a_readable_one() -> None:
+    assert load_encoder("glocal-lite0").space == "glocal-lite0-v2"
+
+
+def test_the_card_agrees_with_the_vectors(encoder: OnnxEncoder) -> None:
     card = encoder.card
     assert encoder.encode([image((9, 9))])[0].vector.shape == (card.dim,)
     assert card.licence
@@ -138,10 +172,10 @@ def damaged(path: Path) -> Path:
     ("make", "said"),
     [
         (lambda p: p, "no model file"),
-        (lambda p: (p.write_bytes(b""), p)[1], "no model that ONNX Runtime can run"),
-        (lambda p: (p.write_text("hello"), p)[1], "no model that ONNX Runtime can run"),
-        (damaged, "no model that ONNX Runtime can run"),
-        (lambda p: write_model(p, text=""), "no card"),
+        (lambda p: (p.write_bytes(b""), p)[1], "ONNX Runtime cannot run the model"),
+        (lambda p: (p.write_text("hello"), p)[1], "ONNX Runtime cannot run the model"),
+        (damaged, "ONNX Runtime cannot run the model"),
+        (lambda p: write_model(p, text=""), "without glocal's card"),
         (lambda p: write_model(p, text="{}"), "card of model"),
         (lambda p: write_model(p, outputs=["vector"]), "glocal needs"),
     ],

@@ -1,31 +1,30 @@
+"""Every detector of the registry: what its local features promise and what they verify."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from glocal.encoders import EncoderDetector, LocalFeatures, detect_at_scales, load_encoder
-from glocal.encoders.sift import Sift
+from glocal.encoders import LocalFeatures, detect_at_scales, load_encoder, open_detector
 from glocal.encoders.xfeat import XFeat
-from glocal.errors import ModelError
+from glocal.errors import MissingExtraError, ModelError, PartError
 from glocal.gallery.packed_features import pack, unpack
 from glocal.ranking.calibration import calibration_for
 from glocal.ranking.verification import Settings, verify
+from glocal.registry import names
 
 
-def detectors():
-    yield "own", lambda: EncoderDetector(load_encoder())
-    yield "xfeat", XFeat
-    yield "sift", lambda: pytest.importorskip("cv2") and Sift()
-
-
-@pytest.fixture(scope="module", params=[p for _, p in detectors()], ids=[n for n, _ in detectors()])
+@pytest.fixture(scope="module", params=names("detector"))
 def detector(request):
-    return request.param()
+    try:
+        return open_detector(request.param, load_encoder())
+    except MissingExtraError as error:
+        pytest.skip(str(error))
 
 
 def busy(seed: int, height: int = 300, width: int = 400) -> np.ndarray:
-    """Blocks and dots of many sizes, none like another."""
+    """Rectangles of many sizes and colours."""
     rng = np.random.default_rng(seed)
     image = np.full((height, width, 3), rng.integers(60, 190, 3), np.uint8)
     for _ in range(150):
@@ -35,29 +34,29 @@ def busy(seed: int, height: int = 300, width: int = 400) -> np.ndarray:
     return image
 
 
-def test_parts_are_sound_and_fit_into_sixteen_kilobytes(detector):
-    parts = detector.detect(busy(0))
-    assert len(parts) > 50
-    assert parts.keypoints.dtype == parts.descriptors.dtype == parts.scores.dtype == np.float32
-    assert parts.keypoints.min() >= 0
-    assert parts.keypoints.max() <= 1
-    np.testing.assert_allclose(np.linalg.norm(parts.descriptors, axis=1), 1, atol=1e-3)
-    assert np.all(np.diff(parts.scores) <= 0)
-    packed = pack(parts)
+def test_local_features_are_valid_and_fit_into_sixteen_kilobytes(detector):
+    local = detector.detect(busy(0))
+    assert len(local) > 50
+    assert local.keypoints.dtype == local.descriptors.dtype == local.scores.dtype == np.float32
+    assert local.keypoints.min() >= 0
+    assert local.keypoints.max() <= 1
+    np.testing.assert_allclose(np.linalg.norm(local.descriptors, axis=1), 1, atol=1e-3)
+    assert np.all(np.diff(local.scores) <= 0)
+    packed = pack(local)
     assert len(packed) <= 16 * 1024
     back = unpack(packed)
-    assert np.abs(back.keypoints - parts.keypoints).max() < 1e-4
-    assert (back.descriptors * parts.descriptors).sum(axis=1).min() > 0.98
+    assert np.abs(back.keypoints - local.keypoints).max() < 1e-4
+    assert (back.descriptors * local.descriptors).sum(axis=1).min() > 0.98
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (40, 40)])
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_tiny_and_blank_images_are_images(detector, shape, grey):
-    parts = detector.detect(np.full((*shape, 3), grey, np.uint8))
-    assert np.isfinite(parts.descriptors).all()
+    local = detector.detect(np.full((*shape, 3), grey, np.uint8))
+    assert np.isfinite(local.descriptors).all()
     calibration = calibration_for(detector.name)
     if calibration is not None:
-        assert len(parts.scored_above(calibration.min_score)) == 0
+        assert len(local.scored_above(calibration.min_score)) == 0
 
 
 def photo(name: str, width: int, height: int) -> np.ndarray:
@@ -67,7 +66,7 @@ def photo(name: str, width: int, height: int) -> np.ndarray:
         return np.array(opened.convert("RGB").resize((width, height)))
 
 
-def test_the_same_thing_small_in_a_corner_is_verified(detector):
+def test_an_object_that_is_small_in_a_corner_is_verified(detector):
     thing, scene = photo("astronaut.png", 400, 300), photo("rocket.jpg", 800, 600)
     scene[60:210, 500:700] = thing[::2, ::2]
     calibration = calibration_for(detector.name)
@@ -82,7 +81,7 @@ def test_the_same_thing_small_in_a_corner_is_verified(detector):
     assert nothing.inliers < found.inliers
 
 
-def test_several_sizes_are_the_single_ones_together(detector):
+def test_several_scales_are_the_single_ones_together(detector):
     image = busy(4)
     together = detect_at_scales(detector, image, (1.0, 0.5))
     one, half = detector.detect(image), detector.detect(image, scale=0.5)
@@ -91,17 +90,22 @@ def test_several_sizes_are_the_single_ones_together(detector):
     np.testing.assert_array_equal(together.keypoints[len(one) :], half.keypoints)
 
 
-def test_weak_parts_are_left_out():
+def test_low_scores_are_left_out():
     scores = np.array([3, 2, 1], np.float32)
-    parts = LocalFeatures(np.zeros((3, 2), np.float32), np.eye(3, dtype=np.float32), scores)
-    assert parts.scored_above(2).scores.tolist() == [3]
-    assert len(parts.scored_above(9)) == 0
+    local = LocalFeatures(np.zeros((3, 2), np.float32), np.eye(3, dtype=np.float32), scores)
+    assert local.scored_above(2).scores.tolist() == [3]
+    assert len(local.scored_above(9)) == 0
 
 
-def test_a_model_that_is_no_detector_is_refused(tmp_path):
+def test_an_unknown_detector_is_answered_with_those_there_are():
+    with pytest.raises(PartError, match="no detector named 'xfaet'; did you mean 'xfeat'"):
+        open_detector("xfaet", load_encoder())
+
+
+def test_a_model_that_is_not_a_detector_is_refused(tmp_path):
     from glocal.encoders import bundled_models
 
-    with pytest.raises(ModelError, match="no detector"):
+    with pytest.raises(ModelError, match="not a detector"):
         XFeat(bundled_models()["glocal-lite0"])
     with pytest.raises(ModelError, match="no model file"):
         XFeat(tmp_path / "none.onnx")

@@ -35,7 +35,7 @@ def slow(predictions, truth):
     st.dictionaries(pairs, st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), max_size=25),
     st.sets(pairs, min_size=1),
 )
-def test_it_equals_the_loop(scored, truth):
+def test_result_equals_the_slow_loop(scored, truth):
     predictions = list(scored.items())
     result = evaluate_copies(
         [query for (query, _), _ in predictions],
@@ -64,7 +64,7 @@ def test_long_lists_equal_the_loop():
     assert 0.5 < recall < 1
 
 
-def test_by_hand():
+def test_result_equals_a_calculation_by_hand():
     # by score: right, distractor query, right, wrong reference; three true pairs exist
     result = evaluate_copies(
         np.array(["Q1", "Q9", "Q2", "Q1"]),
@@ -78,7 +78,7 @@ def test_by_hand():
     assert result.threshold_at_p90 == 0.9
 
 
-def test_one_score_for_all_earns_nothing():
+def test_a_constant_score_gains_nothing():
     queries = [f"Q{n}" for n in range(100)]
     truth = [("Q0", "R"), ("Q1", "R")]
     result = evaluate_copies(queries, ["R"] * 100, np.ones(100), truth)
@@ -88,7 +88,7 @@ def test_one_score_for_all_earns_nothing():
     assert math.isnan(result.threshold_at_p90)
 
 
-def test_precision_may_fall_and_rise_again():
+def test_recall_at_p90_when_precision_falls_and_rises_again():
     # right, wrong, then 18 right: precision at the end is 19/20 = 0.95
     scores = np.linspace(1, 0, 20)
     truth = [(n, 0) for n in range(20) if n != 1]
@@ -97,7 +97,7 @@ def test_precision_may_fall_and_rise_again():
     assert result.threshold_at_p90 == 0.0
 
 
-def test_nothing_predicted_and_nothing_true():
+def test_empty_predictions_and_empty_truth():
     result = evaluate_copies([], [], [], [("Q", "R")])
     assert (result.micro_ap, result.recall_at_p90, result.predictions) == (0.0, 0.0, 0)
     result = evaluate_copies(["Q"], ["R"], [1.0], [])
@@ -114,7 +114,7 @@ def test_nothing_predicted_and_nothing_true():
         ((["P", "Q", "Q"], ["R"] * 3, [0.1, 0.2, 0.3], []), r"\('Q', 'R'\) is predicted twice"),
     ],
 )
-def test_what_does_not_fit_is_refused(arguments, says):
+def test_invalid_arguments_are_refused(arguments, says):
     with pytest.raises(EvaluationError, match=says):
         evaluate_copies(*arguments)
 
@@ -131,5 +131,5 @@ def test_the_published_files_are_read(tmp_path):
     )
     assert result.micro_ap == pytest.approx(0.5)
     answers.write_text("query_id,reference_id,score\nQ00003,R326040,\n")
-    with pytest.raises(EvaluationError, match="line 2: '' is no score"):
+    with pytest.raises(EvaluationError, match="line 2: '' is not a score"):
         read_copy_predictions(answers)

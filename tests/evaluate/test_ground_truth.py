@@ -34,7 +34,7 @@ def as_arrays(published):
 
 
 def as_matlab(published):
-    """What one gets from the published .mat file: rows of floats, arrays of names."""
+    """The structure of the published .mat file: rows of floats, arrays of names."""
     gnd = [
         {key: np.array([value], dtype=np.float64) for key, value in entry.items()}
         for entry in published["gnd"]
@@ -64,7 +64,7 @@ def test_the_published_structure_is_read(form, protocol, tmp_path):
     check(read_ground_truth(path))
 
 
-def test_json_gives_back_what_was_written(tmp_path):
+def test_json_round_trip(tmp_path):
     path = tmp_path / "truth.json"
     pickled = tmp_path / "truth.pkl"
     pickled.write_bytes(pickle.dumps(PUBLISHED))
@@ -118,24 +118,24 @@ for _ in range(60):
         ({**PUBLISHED, "qimlist": ["only one"]}, "one entry for each"),
         ({**PUBLISHED, "imlist": [1, 2, 3, 4]}, "database names"),
         ({**PUBLISHED, "imlist": "abcd"}, "database names"),
-        ({**PUBLISHED, "gnd": [1, 2]}, "no dict"),
+        ({**PUBLISHED, "gnd": [1, 2]}, "not a dict"),
         ({**PUBLISHED, "gnd": [{"ok": [1], "junk": []}] * 2}, "older protocol"),
         (with_entry(easy=[4]), "include number 4"),
         (with_entry(junk=[-1]), "include number -1"),
         (with_entry(hard=[0.5]), "0.5"),
-        (with_entry(hard=["0"]), "no database index"),
-        (with_entry(hard=[True]), "no database index"),
-        (with_entry(hard=[2**80]), "no database index"),
-        (with_entry(hard=[float("nan")]), "no database index"),
-        (with_entry(hard=np.array([[0, 1], [2, 3]])), "no list of database indices"),
-        (with_entry(hard=None), "no list of database indices"),
-        (with_entry(hard=BOMB), "no database index"),
+        (with_entry(hard=["0"]), "not a database index"),
+        (with_entry(hard=[True]), "not a database index"),
+        (with_entry(hard=[2**80]), "not a database index"),
+        (with_entry(hard=[float("nan")]), "not a database index"),
+        (with_entry(hard=np.array([[0, 1], [2, 3]])), "not a list of database indices"),
+        (with_entry(hard=None), "not a list of database indices"),
+        (with_entry(hard=BOMB), "not a database index"),
         (with_entry(bbx=[1, 2, 3]), "four numbers"),
         (with_entry(bbx=BOMB), "four numbers"),
         (with_entry(bbx=[1, 2, 3, float("nan")]), "finite"),
     ],
 )
-def test_a_ground_truth_that_does_not_fit_is_refused(value, says, tmp_path):
+def test_an_invalid_ground_truth_is_refused(value, says, tmp_path):
     path = tmp_path / "truth.pkl"
     path.write_bytes(pickle.dumps(value))
     with pytest.raises(EvaluationError, match=says):
@@ -145,8 +145,8 @@ def test_a_ground_truth_that_does_not_fit_is_refused(value, says, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "no valid JSON"),
-        ("{" * 100_000, "no valid JSON"),
+        ("{", "not valid JSON"),
+        ("{" * 100_000, "not valid JSON"),
         ("{}", "format None"),
         ('{"format": "glocal-ground-truth", "version": 2}', "version 2"),
         ('{"format": "glocal-ground-truth", "version": 1}', "list of queries"),
@@ -154,7 +154,7 @@ def test_a_ground_truth_that_does_not_fit_is_refused(value, says, tmp_path):
         ('{"format": "glocal-ground-truth", "version": 1, "queries": []}', "database names"),
     ],
 )
-def test_a_json_that_does_not_fit_is_refused(text, says, tmp_path):
+def test_an_invalid_json_is_refused(text, says, tmp_path):
     path = tmp_path / "truth.json"
     path.write_text(text)
     with pytest.raises(EvaluationError, match=says):
@@ -167,7 +167,7 @@ def test_missing_and_large_files_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "large.pkl"
     path.write_bytes(pickle.dumps(PUBLISHED))
     monkeypatch.setattr(ground_truth, "MAX_BYTES", 20)
-    with pytest.raises(EvaluationError, match="too large"):
+    with pytest.raises(EvaluationError, match="too many for a ground truth"):
         read_ground_truth(path)
 
 

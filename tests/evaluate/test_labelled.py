@@ -79,7 +79,7 @@ def labelled_sets(draw):
 
 @settings(deadline=None)
 @given(labelled_sets(), st.integers(1, 400))
-def test_it_equals_the_loop_for_any_block_size(sets, block_bytes):
+def test_result_equals_the_slow_loop_for_any_block_size(sets, block_bytes):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labelled, "BLOCK_BYTES", block_bytes)
         result = evaluate_labelled(*sets, ks=(1, 2, 5))
@@ -88,7 +88,7 @@ def test_it_equals_the_loop_for_any_block_size(sets, block_bytes):
 
 @settings(deadline=None)
 @given(labelled_sets())
-def test_leaving_one_out_equals_the_loop(sets):
+def test_leave_one_out_equals_the_slow_loop(sets):
     gallery = sets[2:]
     result = evaluate_labelled(*gallery, *gallery, exclude_self=True)
     compare(result, slow(*gallery, *gallery, True, (1, 5, 10)))
@@ -104,7 +104,7 @@ def test_real_vectors_equal_the_loop():
     assert 0.3 < result.mean_ap < 0.95  # neither trivial nor noise, so the comparison has weight
 
 
-def test_by_hand():
+def test_result_equals_a_calculation_by_hand():
     # Similarities to the query (1, 0): 0.9 right, 0.8 wrong, 0.7 right, 0.6 wrong, 0.5 right.
     gallery = [[0.9, 0], [0.8, 0], [0.7, 0], [0.6, 0], [0.5, 0]]
     result = evaluate_labelled([[1.0, 0.0]], ["a"], gallery, ["a", "b", "a", "b", "a"])
@@ -117,8 +117,8 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("order", ["right first", "right last"])
-def test_collapsed_vectors_earn_the_least_in_any_order(order):
-    """All vectors equal: a matrix product rounds them differently, a judge must not notice."""
+def test_collapsed_vectors_score_lowest_in_any_order(order):
+    """All vectors are equal: rounding in matrix products must not change the result."""
     rng = np.random.default_rng(0)
     point = rng.normal(size=256)
     vectors = np.tile((point / np.linalg.norm(point)).astype(np.float32), (1003, 1))
@@ -135,14 +135,14 @@ def test_collapsed_vectors_earn_the_least_in_any_order(order):
     assert result.recall_at[10] == 0.0
 
 
-def test_a_query_whose_label_the_gallery_lacks_is_counted_apart():
+def test_a_query_whose_label_the_gallery_lacks_is_counted_separately():
     result = evaluate_labelled([[1.0], [1.0]], [0, 9], [[1.0], [0.5]], [0, 1])
     assert (result.queries, result.unanswerable) == (1, 1)
     assert result.mean_ap == 1.0
     assert math.isnan(result.per_query_ap[1])
 
 
-def test_with_nothing_to_judge_the_means_are_nan():
+def test_means_over_no_query_are_nan():
     for gallery in (np.zeros((0, 2)), np.ones((3, 2))):
         labels = ["x"] * len(gallery)
         result = evaluate_labelled(np.zeros((0, 2)), [], gallery, labels)
@@ -160,7 +160,7 @@ def test_large_labels_stay_apart():
     assert result.recall_at[1] == 0.0
 
 
-def test_mixed_precisions_and_label_kinds():
+def test_vectors_of_mixed_precision_and_labels_of_any_kind():
     gallery = np.array([[1, 0], [0, 1]], dtype=np.float32)
     result = evaluate_labelled(gallery.astype(np.float64), ["a", "bb"], gallery, ["a", "bb"])
     assert result.mean_ap == 1.0
@@ -184,13 +184,13 @@ GOOD = np.eye(2)
         ((GOOD, [0, None], GOOD, [0, 1]), "missing"),
         ((GOOD, ["a", None], GOOD, ["a", "b"]), "missing"),
         ((GOOD, [0.0, math.nan], GOOD, [0, 1]), "missing"),
-        ((GOOD, [0, 1], GOOD, ["0", "1"]), "same kind"),
+        ((GOOD, [0, 1], GOOD, ["0", "1"]), "one kind"),
         ((GOOD, np.array([0, 2**63], dtype=np.uint64), GOOD, [0, 1]), "whole numbers"),
         ((GOOD.astype(np.float32) * 1e30, [0, 1], GOOD, [0, 1]), None),
         ((np.eye(2, dtype=np.float32) * 1e30, [0, 1], GOOD.astype(np.float32), [0, 1]), "too long"),
     ],
 )
-def test_what_does_not_fit_is_refused(arguments, says):
+def test_invalid_arguments_are_refused(arguments, says):
     if says is None:  # in float64 these lengths are no trouble
         assert evaluate_labelled(*arguments).mean_ap == 1.0
         return

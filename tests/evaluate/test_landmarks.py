@@ -97,7 +97,7 @@ def test_retrieval_by_hand():
     assert math.isnan(result["private"])
 
 
-def test_retrieval_looks_at_a_hundred():
+def test_retrieval_counts_the_first_hundred_answers():
     # 120 right answers, all first hundred right: 100 / min(120, 100) = 1
     right = frozenset(f"r{n}" for n in range(120))
     solution = LandmarkSolution({"a": right}, {}, frozenset())
@@ -190,20 +190,20 @@ def test_predictions_are_read(tmp_path):
         (
             read_retrieval_solution,
             "id,images,Usage\na,b,Public\na,None,Private\n",
-            "line 3: image 'a' comes a second time",
+            "line 3: image 'a' is listed twice",
         ),
-        (read_recognition_solution, "id,landmarks,Usage\na,-1,Public\n", "no landmark number"),
-        (read_recognition_solution, "id,landmarks,Usage\na,x,Public\n", "no landmark number"),
+        (read_recognition_solution, "id,landmarks,Usage\na,-1,Public\n", "not a landmark number"),
+        (read_recognition_solution, "id,landmarks,Usage\na,x,Public\n", "not a landmark number"),
         (read_recognition_solution, "id,landmarks,Usage\na,1,public\n", "Usage is 'public'"),
         (
             read_recognition_solution,
             "id,landmarks,Usage\na,1,Ignored\na,1,Public\n",
-            "comes a second time",
+            "is listed twice",
         ),
-        (read_retrieval_predictions, "id,images\na,b\na,c\n", "comes a second time"),
+        (read_retrieval_predictions, "id,images\na,b\na,c\n", "is listed twice"),
         (read_recognition_predictions, "id,landmarks\na,1\n", "not one landmark and its score"),
-        (read_recognition_predictions, "id,landmarks\na,1 high\n", "'high' is no score"),
-        (read_recognition_predictions, "id,landmarks\na,one 0.5\n", "'one' is no landmark"),
+        (read_recognition_predictions, "id,landmarks\na,1 high\n", "'high' is not a score"),
+        (read_recognition_predictions, "id,landmarks\na,one 0.5\n", "'one' is not a landmark"),
         (read_recognition_predictions, "id,landmarks\na,1 1\na,,\n", "line 3: 3 fields"),
     ],
 )

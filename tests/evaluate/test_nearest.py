@@ -29,7 +29,7 @@ def slow(queries: np.ndarray, gallery: np.ndarray, depth: int) -> list[list[int]
     depth=st.integers(1, 15),
     block=st.sampled_from([1, 64, 1 << 20]),
 )
-def test_agrees_with_comparing_each_pair(
+def test_ranking_equals_comparing_each_pair(
     seed: int, queries: int, items: int, depth: int, block: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -51,13 +51,13 @@ def test_agrees_with_comparing_each_pair(
         assert scores[query, : len(row)].tolist() == [float(rows[query] @ gallery[i]) for i in row]
 
 
-def test_ties_go_by_index() -> None:
+def test_ties_are_ordered_by_index() -> None:
     gallery = np.ones((5, 2), np.float32)
     ranks, _ = nearest(np.ones((1, 2), np.float32), gallery, 5)
     assert ranks.tolist() == [[0, 1, 2, 3, 4]]
 
 
-def test_nothing_readable() -> None:
+def test_unreadable_images_have_no_neighbours() -> None:
     missing = np.full((3, 2), np.nan, np.float32)
     ranks, scores = nearest(np.ones((2, 2), np.float32), missing, 2)
     assert (ranks == -1).all()

@@ -39,7 +39,9 @@ points = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=8)
 
 @settings(deadline=None)
 @given(st.data(), points, points, st.sampled_from([1.0, 5.0, 2.5]), st.integers(1, 300))
-def test_it_equals_the_loop_for_any_block_size(data, queries, gallery, radius, block_bytes):
+def test_result_equals_the_slow_loop_for_any_block_size(
+    data, queries, gallery, radius, block_bytes
+):
     order = st.permutations(range(len(gallery)))
     ranks = [[j if data.draw(st.integers(0, 7)) else -1 for j in data.draw(order)] for _ in queries]
     with pytest.MonkeyPatch.context() as patch:
@@ -59,7 +61,7 @@ def test_it_equals_the_loop_for_any_block_size(data, queries, gallery, radius, b
     assert result.queries == len(firsts) - firsts.count(-1)
 
 
-def test_by_hand():
+def test_result_equals_a_calculation_by_hand():
     gallery = [[0.0, 0.0], [30.0, 0.0], [500_000.0, 5_000_000.0]]
     queries = [[25.0, 0.0], [100.0, 0.0], [500_015.0, 5_000_020.0]]
     # the first is 25 m from place 0 and 5 m from place 1; the second is near nothing; the third is
@@ -100,7 +102,7 @@ def test_distances_on_the_globe(one, other, metres):
 @given(
     st.floats(-89, 89), st.floats(-179, 179), st.floats(-1e-3, 1e-3), st.floats(-1e-3, 1e-3)
 )  # fmt: skip
-def test_small_distances_equal_a_flat_map(latitude, longitude, north, east):
+def test_small_distances_equal_those_on_a_plane(latitude, longitude, north, east):
     there = np.array([latitude + north, longitude + east])
     here = np.array([latitude, longitude])
     degree = math.radians(1) * 6_371_008.8
@@ -109,7 +111,7 @@ def test_small_distances_equal_a_flat_map(latitude, longitude, north, east):
     assert metres_between(here, there, "latlon") == pytest.approx(flat, rel=1e-4, abs=1e-3)
 
 
-def test_latitude_and_longitude_are_judged_alike():
+def test_latitude_and_longitude_give_the_same_result():
     # 0.0002 degrees of latitude are 22 m, of longitude at 60 degrees north 11 m
     gallery = [[60.0, 10.0], [60.0003, 10.0]]
     queries = [[60.0002, 10.0], [60.0, 10.0004]]
@@ -134,7 +136,7 @@ def test_latitude_and_longitude_are_judged_alike():
         ({"ranks": [[1, 1]]}, "twice"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes, says):
+def test_invalid_arguments_are_refused(changes, says):
     arguments = {
         "ranks": [[0, 1]],
         "query_positions": [[0.0, 0.0]],

@@ -1,4 +1,4 @@
-"""Pickles are read as data: what is plain comes back, and nothing else is ever run."""
+"""Pickles are read as data: plain values are restored, and nothing is ever run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ plain = st.recursive(
 
 @settings(deadline=None)
 @given(plain, st.sampled_from(PROTOCOLS))
-def test_plain_values_come_back(value, protocol):
+def test_plain_values_are_read_back(value, protocol):
     assert read_plain_pickle(pickle.dumps(value, protocol=protocol), "it") == value
 
 
@@ -62,7 +62,7 @@ ARRAYS = [
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
-def test_arrays_come_back(array, protocol):
+def test_arrays_are_read_back(array, protocol):
     # twice in one file: the second is a reference to the first one's memo
     once, again = read_plain_pickle(pickle.dumps([array, array], protocol=protocol), "it")
     assert once.dtype == array.dtype
@@ -73,14 +73,14 @@ def test_arrays_come_back(array, protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_numpy_scalars_come_back_as_pythons_own(protocol):
+def test_numpy_scalars_are_read_as_python_numbers(protocol):
     values = [np.int64(4), np.float32(0.5), np.bool_(True), np.str_("x")]
     back = read_plain_pickle(pickle.dumps(values, protocol=protocol), "it")
     assert back == [4, 0.5, True, "x"]
     assert [type(value) for value in back] == [int, float, bool, str]
 
 
-def test_what_python_2_and_an_old_numpy_wrote():
+def test_pickles_of_python_2_and_an_old_numpy_are_read():
     # {'easy': array([1, 258])}, protocol 2, as Python 2 wrote it: strings are bytes without a type
     raw = struct.pack("<2q", 1, 258)
     data = (
@@ -109,7 +109,7 @@ class Runs:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("function", [os.system, os.mkdir, eval, exec, __import__, getattr, print])
-def test_a_call_is_refused_and_not_made(function, protocol, tmp_path):
+def test_a_call_in_a_pickle_is_refused_and_not_made(function, protocol, tmp_path):
     proof = tmp_path / "proof"
     attack = {
         os.system: f"touch {proof}",
@@ -146,7 +146,7 @@ def test_a_call_is_refused_and_not_made(function, protocol, tmp_path):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_anything_not_plain_is_refused(value, protocol):
+def test_anything_but_plain_data_is_refused(value, protocol):
     with pytest.raises(EvaluationError, match="is refused"):
         read_plain_pickle(pickle.dumps(value, protocol=protocol), "the file")
 
@@ -214,17 +214,17 @@ def test_crafted_opcodes_are_refused(data):
         pytest.param(b"I" + b"9" * 5000 + b"\n.", id="an endless number"),
     ],
 )
-def test_a_damaged_file_is_an_error_of_glocal(data):
-    with pytest.raises(EvaluationError, match="no whole pickle"):
+def test_a_damaged_file_raises_an_evaluation_error(data):
+    with pytest.raises(EvaluationError, match="not a complete pickle"):
         read_plain_pickle(data, "the file")
 
 
 @pytest.mark.parametrize("shape", [(-1,), (2,), (1, 1, 2), (2**40, 0), (2**62, 2**62), [3], 3])
-def test_an_array_whose_shape_lies_is_refused(shape):
+def test_an_array_with_a_false_shape_is_refused(shape):
     data = pickle.dumps(np.array([1, 2, 3], dtype=np.uint8), protocol=2)
     lying = data.replace(b"K\x01K\x03\x85", b"K\x01" + pickle.dumps(shape, protocol=2)[2:-1])
     assert lying != data
-    with pytest.raises(EvaluationError, match="no whole pickle"):
+    with pytest.raises(EvaluationError, match="not a complete pickle"):
         read_plain_pickle(lying, "the file")
 
 
@@ -232,7 +232,7 @@ def test_an_array_whose_shape_lies_is_refused(shape):
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @settings(deadline=None, max_examples=300)
 @given(st.data())
-def test_any_damage_is_an_error_of_glocal_or_plain_data(data):
+def test_any_damage_raises_an_evaluation_error_or_gives_plain_data(data):
     original = pickle.dumps(
         {"imlist": ["a", "b"], "gnd": [{"easy": np.array([1, 0]), "bbx": [0.5, 1, 2, 3]}]},
         protocol=data.draw(st.sampled_from(PROTOCOLS)),
@@ -248,7 +248,7 @@ def test_any_damage_is_an_error_of_glocal_or_plain_data(data):
     assert message.startswith("the file")
 
 
-def test_lists_that_share_lists_stay_small_in_every_message():
+def test_errors_about_nested_shared_lists_stay_short():
     bomb = []
     for _ in range(60):
         bomb = [bomb, bomb]
@@ -260,5 +260,5 @@ def test_lists_that_share_lists_stay_small_in_every_message():
 
 def test_a_file_too_large_is_not_read(monkeypatch):
     monkeypatch.setattr(plain_pickle, "MAX_BYTES", 10)
-    with pytest.raises(EvaluationError, match="more than 10"):
+    with pytest.raises(EvaluationError, match="more than the 10"):
         read_plain_pickle(pickle.dumps("long enough"), "the file")

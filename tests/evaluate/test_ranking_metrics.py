@@ -50,7 +50,7 @@ def lists_and_totals(draw):
 
 
 @given(lists_and_totals(), st.integers(1, 15))
-def test_every_metric_equals_its_loop(lists, k):
+def test_every_metric_equals_its_slow_loop(lists, k):
     relevant, totals = lists
     pairs = [(row.tolist(), int(total)) for row, total in zip(relevant, totals, strict=True)]
 
@@ -87,7 +87,7 @@ def test_average_precision_by_hand():
     assert map_at_r(relevant[None]) == pytest.approx((1 + 2 / 3) / 3)
 
 
-def test_musgraves_example_tells_lists_apart_that_r_precision_cannot():
+def test_map_at_r_distinguishes_lists_of_equal_r_precision():
     # R = 10, one right answer in the first ten: at rank 1, or at rank 10
     early = np.array([[1] + [0] * 9], dtype=bool)
     late = np.array([[0] * 9 + [1]], dtype=bool)
@@ -112,7 +112,7 @@ def test_ranks_beyond_the_list_count_as_wrong():
     assert precision_at(np.array([[True, True]]), 4) == 0.5
 
 
-def test_equal_scores_go_by_gallery_index():
+def test_equal_scores_are_ordered_by_gallery_index():
     ranks = rank_by_score([[0.5, 0.9, 0.5, 0.9], [1, 2, 3, 4]])
     assert ranks.tolist() == [[1, 3, 0, 2], [3, 2, 1, 0]]
 
@@ -140,6 +140,6 @@ def test_rank_by_score_equals_a_sort(scores):
         (lambda: recall_at([[True]], True), "whole number"),
     ],
 )
-def test_what_does_not_fit_is_refused(call, says):
+def test_invalid_arguments_are_refused(call, says):
     with pytest.raises(EvaluationError, match=says):
         call()

@@ -28,7 +28,7 @@ def truth_of(size, queries):
 
 
 def slow_query(ranked, right, ignored, ks):
-    """Take the ignored out one by one, then walk down the list and add up trapezoids."""
+    """Remove ignored images one by one, then walk down the list and add up trapezoids."""
     if not right:
         return math.nan, [math.nan] * len(ks)
     kept = [image for image in ranked if image not in ignored]
@@ -67,7 +67,7 @@ def problems(draw):
 
 @settings(deadline=None)
 @given(problems())
-def test_it_equals_the_loop(problem):
+def test_result_equals_the_slow_loop(problem):
     size, queries, ranks = problem
     ks = (1, 3, 10)
     results = evaluate_revisited(ranks, truth_of(size, queries), ks=ks)
@@ -94,13 +94,13 @@ def test_it_equals_the_loop(problem):
             assert result.mean_precision_at[k] == pytest.approx(mean)
 
 
-def test_by_hand():
+def test_result_equals_a_calculation_by_hand():
     # database 0..5: 0 easy, 1 hard, 2 junk, the others negative; ranked 2 3 0 4 1 5
     truth = truth_of(6, [{"easy": {0}, "hard": {1}, "junk": {2}}])
     results = evaluate_revisited([[2, 3, 0, 4, 1, 5]], truth, ks=(1, 2, 10))
     # easy: 2 and 1 are taken out, leaving 3 [0] 4 5: right at rank 2; trapezoid (0/1 + 1/2) / 2
     assert results["easy"].mean_ap == pytest.approx(0.25)
-    # the last right answer is at rank 2, so P@10 looks at 2: one of them
+    # the last right answer is at rank 2, so P@10 counts 2 images: one is right
     assert results["easy"].mean_precision_at == pytest.approx({1: 0.0, 2: 0.5, 10: 0.5})
     # medium: 2 is taken out, leaving 3 [0] 4 [1] 5: right at ranks 2 and 4
     # ((0/1 + 1/2) / 2 + (1/3 + 2/4) / 2) / 2
@@ -161,7 +161,7 @@ TRUTH = truth_of(3, [{"easy": {0}, "hard": set(), "junk": set()}] * 2)
         ([0, 1, 2], "whole numbers"),
     ],
 )
-def test_ranks_that_do_not_fit_are_refused(ranks, says):
+def test_invalid_ranks_are_refused(ranks, says):
     with pytest.raises(EvaluationError, match=says):
         evaluate_revisited(ranks, TRUTH)
     with pytest.raises(EvaluationError, match="no cut-off"):

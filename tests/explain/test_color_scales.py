@@ -1,11 +1,11 @@
-"""Colours as people see them who lack one kind of cone, and in grey."""
+"""Colours as people with red-green blindness see them, and in grey."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from glocal.explain.color_scales import PARTS, along_colors, signed_colors, strength_colors
+from glocal.explain.color_scales import CONCEPT_COLORS, along_colors, signed_colors, strength_colors
 
 # Linear RGB as seen without red, green and blue cones (Machado et al., 2009, severity 1).
 SEEN = {
@@ -53,10 +53,10 @@ def test_for_and_against_differ_for_those_who_lack_red_or_green(seen: str) -> No
 
 
 @pytest.mark.parametrize("seen", SEEN)
-def test_parts_differ(seen: str) -> None:
-    seen_as = lab(np.array(PARTS), seen)
+def test_the_colours_of_concepts_differ(seen: str) -> None:
+    seen_as = lab(np.array(CONCEPT_COLORS), seen)
     gaps = np.linalg.norm(seen_as[:, None] - seen_as[None], axis=2)
-    assert gaps[~np.eye(len(PARTS), dtype=bool)].min() > 7
+    assert gaps[~np.eye(len(CONCEPT_COLORS), dtype=bool)].min() > 7
 
 
 def test_values_beyond_the_scale_have_its_ends() -> None:

@@ -11,10 +11,11 @@ from PIL import Image
 
 import glocal.explain
 from glocal.encoders import OnnxEncoder, load_encoder
-from glocal.errors import ImageError, QueryError
-from glocal.explain import KINDS, Explanation, Matches, explain
+from glocal.errors import ImageError, PartError, QueryError
+from glocal.explain import Explanation, Matches, explain
 from glocal.explain.figure import Photo, Ring, Stroke, Words
 from glocal.images import load
+from glocal.registry import names
 
 SCENES = Path(__file__).parents[3] / "shared" / "data" / "scenes"
 
@@ -46,7 +47,7 @@ def words(explanation: Explanation) -> str:
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_the_parts_of_any_two_images_add_up(encoder: OnnxEncoder, name: str) -> None:
+def test_the_regions_of_any_two_images_add_up_to_the_score(encoder: OnnxEncoder, name: str) -> None:
     query, hit = IMAGES["colour"], IMAGES[name]
     got = explain(query, hit, encoder=encoder)
     first, second = (f.vector for f in encoder.encode([query, load(hit).array]))
@@ -56,7 +57,7 @@ def test_the_parts_of_any_two_images_add_up(encoder: OnnxEncoder, name: str) -> 
     assert f"Similarity {got.scores[0]:.3f}" in words(got)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", names("explainer"))
 @pytest.mark.parametrize("name", ["one pixel", "black", "wide", "high", "grey"])
 def test_any_image_can_be_explained(encoder: OnnxEncoder, kind: str, name: str) -> None:
     matches = Matches(np.zeros((0, 2)), np.zeros((0, 2))) if kind == "matches" else None
@@ -72,13 +73,13 @@ def test_any_image_can_be_explained(encoder: OnnxEncoder, kind: str, name: str) 
     assert page.height < 4000
 
 
-def test_identical_images_are_lit_alike(encoder: OnnxEncoder) -> None:
+def test_identical_images_have_identical_maps(encoder: OnnxEncoder) -> None:
     query_map, hit_map = explain(IMAGES["colour"], IMAGES["colour"], encoder=encoder).maps
     np.testing.assert_allclose(query_map, hit_map, atol=1e-5)
 
 
 def pasted(places: list[tuple[int, int]]) -> np.ndarray:
-    """Two things on a grey ground, at the given columns and rows of a 4x4 board."""
+    """Two objects on a grey background, at the given columns and rows of a 4x4 board."""
     board = np.full((384, 384, 3), 128, np.uint8)
     for seed, (column, row) in enumerate(places):
         noise = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
@@ -87,7 +88,7 @@ def pasted(places: list[tuple[int, int]]) -> np.ndarray:
     return board
 
 
-def test_a_point_lights_what_answers_it(encoder: OnnxEncoder) -> None:
+def test_a_point_highlights_what_matches_it(encoder: OnnxEncoder) -> None:
     query, hit = pasted([(0, 0), (3, 3)]), pasted([(3, 0), (0, 3)])
     for point, column, row in (((0.125, 0.125), 1, 0), ((336, 336), 0, 1)):
         got = explain(query, hit, encoder=encoder, point=point)
@@ -105,8 +106,8 @@ def test_a_point_lights_what_answers_it(encoder: OnnxEncoder) -> None:
 def test_a_region_is_named_in_pixels_or_fractions(encoder: OnnxEncoder) -> None:
     query, hit = IMAGES["colour"], IMAGES["grey"]
     pixels = explain(query, hit, encoder=encoder, region=(40, 30, 80, 60))
-    parts = explain(query, hit, encoder=encoder, region=(0.25, 0.25, 0.5, 0.5))
-    assert np.array_equal(pixels.maps[0], parts.maps[0])
+    fractions = explain(query, hit, encoder=encoder, region=(0.25, 0.25, 0.5, 0.5))
+    assert np.array_equal(pixels.maps[0], fractions.maps[0])
     assert any(isinstance(s, Stroke) and s.closed for s in pixels.figure.shapes)
     whole = explain(query, hit, encoder=encoder, region=(0, 0, 1, 1))
     unchosen = explain(query, hit, encoder=encoder)
@@ -117,19 +118,19 @@ def test_several_hits_have_a_row_each(encoder: OnnxEncoder, tmp_path: Path) -> N
     Image.fromarray(smooth(5)).save(tmp_path / "five.png")
     stream = io.BytesIO((tmp_path / "five.png").read_bytes())
     hits = [tmp_path / "five.png", stream, Image.fromarray(smooth(6))]
-    got = explain(IMAGES["colour"], *hits, encoder=encoder, verdict="alike")
+    got = explain(IMAGES["colour"], *hits, encoder=encoder, verdict="similar")
     assert len(got.scores) == 3
     assert len(got.maps) == 6
     assert got.scores[0] == got.scores[1] != got.scores[2]
     assert "five.png" in words(got)
-    assert ": alike" in words(got)
+    assert ": similar" in words(got)
 
 
-def test_joint_parts_of_images_that_differ_in_shape(encoder: OnnxEncoder) -> None:
-    got = explain(*IMAGES.values(), kind="parts", parts=3, encoder=encoder)
+def test_concepts_of_images_that_differ_in_shape(encoder: OnnxEncoder) -> None:
+    got = explain(*IMAGES.values(), kind="concepts", concepts=3, encoder=encoder)
     assert len(got.maps) == len(IMAGES)
     assert all(grid.shape[2] == 3 for grid in got.maps)
-    assert [f"Part {k}" in words(got) for k in (1, 2, 3, 4)] == [True, True, True, False]
+    assert [f"Concept {k}" in words(got) for k in (1, 2, 3, 4)] == [True, True, True, False]
 
 
 def test_matches_are_drawn_with_the_outline(encoder: OnnxEncoder) -> None:
@@ -164,15 +165,14 @@ NO_MATCHES = Matches(np.zeros((0, 2)), np.zeros((0, 2)))
 @pytest.mark.parametrize(
     ("hits", "options", "said"),
     [
-        (1, {"kind": "magic"}, "no explanation 'magic'"),
         (0, {}, "name a hit"),
-        (1, {"kind": "parts", "point": (0.5, 0.5)}, "not for parts"),
+        (1, {"kind": "concepts", "point": (0.5, 0.5)}, "concepts takes no point or region"),
         (1, {"point": (0.5, 0.5), "region": (0, 0, 1, 1)}, "not both"),
-        (1, {"point": (500, 5)}, "point 500,5 is not in the query of 160 x 120"),
-        (1, {"point": (-0.1, 0.5)}, r"point -0\.1,0\.5 is not"),
+        (1, {"point": (500, 5)}, "the point 500,5 is not in the query of 160 x 120"),
+        (1, {"point": (-0.1, 0.5)}, r"the point -0\.1,0\.5 is not"),
         (1, {"region": (500, 5, 10, 10)}, "covers no pixel"),
-        (1, {"kind": "parts", "parts": 8}, "1 to 7 parts, not 8"),
-        (1, {"matches": NO_MATCHES}, "are for kind matches"),
+        (1, {"kind": "concepts", "concepts": 8}, "8 concepts cannot be shown: give 1 to 7"),
+        (1, {"matches": NO_MATCHES}, "similarity draws no matches"),
         (2, {"kind": "matches", "matches": NO_MATCHES}, "one hit, not 2"),
     ],
 )
@@ -183,18 +183,23 @@ def test_what_does_not_go_together_is_refused(
         explain(IMAGES["colour"], *[IMAGES["grey"]] * hits, encoder=encoder, **options)
 
 
-def test_what_is_no_image_is_refused(encoder: OnnxEncoder, tmp_path: Path) -> None:
+def test_an_unknown_kind_is_answered_with_those_there_are(encoder: OnnxEncoder) -> None:
+    with pytest.raises(PartError, match=r"no explainer named 'magic'; .*similarity"):
+        explain(IMAGES["colour"], IMAGES["grey"], kind="magic", encoder=encoder)
+
+
+def test_what_is_not_an_image_is_refused(encoder: OnnxEncoder, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
         explain(IMAGES["colour"], tmp_path / "nothing.jpg", encoder=encoder)
 
 
-def test_the_room_names_what_it_offers() -> None:
+def test_the_package_has_what_it_lists() -> None:
     for name in glocal.explain.__all__:
         assert hasattr(glocal.explain, name)
 
 
 @pytest.mark.skipif(not SCENES.is_dir(), reason=f"no photos at {SCENES}")
-def test_two_photos_of_a_church_are_alike_in_the_church(encoder: OnnxEncoder) -> None:
+def test_two_photos_of_a_church_match_in_the_church(encoder: OnnxEncoder) -> None:
     folder = SCENES / "hloc" / "sacre_coeur" / "mapping"
     query, hit = folder / "02928139_3448003521.jpg", folder / "17295357_9106075285.jpg"
     query_map, hit_map = explain(query, hit, encoder=encoder).maps

@@ -1,4 +1,4 @@
-"""Joint parts: against scikit-learn's factorisation, and on images whose parts are known."""
+"""Concepts: against scikit-learn's factorisation, and on images whose concepts are known."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from glocal.explain.factorization import factorize, joint_concepts
 def test_the_error_is_about_scikit_learns(shape: tuple[int, int], count: int) -> None:
     decomposition = pytest.importorskip("sklearn.decomposition", reason="the extra demo")
     matrix = np.maximum(np.random.default_rng(1).normal(0.2, 1, shape), 0)
-    theirs = decomposition.NMF(count, init="nndsvda", solver="mu", max_iter=2000, tol=1e-7)
+    settings_ = {"init": "nndsvda", "solver": "mu", "max_iter": 5000, "tol": 1e-7}
+    theirs = decomposition.NMF(count, random_state=0, **settings_)
     theirs.fit(matrix)
     got = factorize(matrix, count, rounds=2000, tolerance=1e-7)
     assert got.error <= 1.01 * theirs.reconstruction_err_
-    assert got.error == pytest.approx(np.linalg.norm(matrix - got.weights @ got.parts))
+    assert got.error == pytest.approx(np.linalg.norm(matrix - got.weights @ got.factors))
 
 
-def test_what_has_parts_is_split_into_them() -> None:
+def test_a_product_of_factors_is_factorised_again() -> None:
     random = np.random.default_rng(0)
     weights = random.uniform(size=(50, 3)) * (random.uniform(size=(50, 3)) > 0.5)
-    parts = np.kron(np.eye(3), np.ones(5))
-    got = factorize(weights @ parts, 3, rounds=2000, tolerance=0)
-    assert got.error < 0.01 * np.linalg.norm(weights @ parts)
-    np.testing.assert_allclose(np.linalg.norm(got.parts, axis=1), 1)
+    factors = np.kron(np.eye(3), np.ones(5))
+    got = factorize(weights @ factors, 3, rounds=2000, tolerance=0)
+    assert got.error < 0.01 * np.linalg.norm(weights @ factors)
+    np.testing.assert_allclose(np.linalg.norm(got.factors, axis=1), 1)
     assert (got.weights >= 0).all()
-    assert (got.parts >= 0).all()
+    assert (got.factors >= 0).all()
 
 
 @settings(deadline=None)
@@ -44,37 +45,37 @@ def test_more_rounds_never_fit_worse(seed: int, n: int, m: int, count: int) -> N
     assert all(b <= a + 1e-9 for a, b in itertools.pairwise(errors))
 
 
-def test_the_same_images_have_the_same_parts() -> None:
+def test_the_same_images_have_the_same_concepts() -> None:
     grids = [np.random.default_rng(s).normal(size=(4, 5, 8)).astype(np.float32) for s in range(3)]
     for one, other in zip(joint_concepts(grids, 3), joint_concepts(grids, 3), strict=True):
         assert np.array_equal(one, other)
 
 
-def test_parts_are_found_in_all_images_and_opposites_are_two() -> None:
-    """Two things and, as a third, the opposite of the first: what a cut at 0 would lose."""
+def test_concepts_are_found_in_all_images_and_opposites_are_two() -> None:
+    """Two objects and the opposite of the first, which dropping negative values would lose."""
     thing, other = np.eye(6)[0] + np.eye(6)[1], np.eye(6)[3] + np.eye(6)[4]
     kinds = np.stack([thing, other, -thing])
     maps = [np.array([[0, 0, 1], [2, 2, 1]]), np.array([[1, 0], [2, 0], [1, 2]])]
     got = joint_concepts([kinds[m].astype(np.float32) / m.size for m in maps], 3)
     named = {}
-    for kind_map, parts in zip(maps, got, strict=True):
-        assert parts.shape == (*kind_map.shape, 3)
-        assert parts.min() >= 0
-        assert parts.max() <= 1 + 1e-6
-        for kind, part in zip(kind_map.flat, parts.argmax(2).flat, strict=True):
-            assert named.setdefault(int(kind), int(part)) == part
+    for kind_map, concepts in zip(maps, got, strict=True):
+        assert concepts.shape == (*kind_map.shape, 3)
+        assert concepts.min() >= 0
+        assert concepts.max() <= 1 + 1e-6
+        for kind, concept in zip(kind_map.flat, concepts.argmax(2).flat, strict=True):
+            assert named.setdefault(int(kind), int(concept)) == concept
     assert sorted(named.values()) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_nothing_has_parts_too(count: int) -> None:
-    (parts,) = joint_concepts([np.zeros((2, 3, 5), np.float32)], count)
-    assert parts.shape == (2, 3, count)
-    assert np.isfinite(parts).all()
+def test_images_without_contributions_have_finite_concepts(count: int) -> None:
+    (concepts,) = joint_concepts([np.zeros((2, 3, 5), np.float32)], count)
+    assert concepts.shape == (2, 3, count)
+    assert np.isfinite(concepts).all()
 
 
-def test_no_images_and_no_parts_are_refused() -> None:
-    with pytest.raises(QueryError, match="4 parts of 0 images"):
+def test_no_images_and_no_concepts_are_refused() -> None:
+    with pytest.raises(QueryError, match="4 concepts of 0 images"):
         joint_concepts([])
-    with pytest.raises(QueryError, match="0 parts of 1 images"):
+    with pytest.raises(QueryError, match="0 concepts of 1 images"):
         joint_concepts([np.ones((1, 1, 2), np.float32)], 0)

@@ -110,7 +110,7 @@ def test_any_name_can_be_drawn(text: str) -> None:
     assert decoded(Figure(300, 60, text, (Words((5, 40), text, 30),))).shape == (60, 300, 3)
 
 
-def test_the_ending_says_how(tmp_path: Path) -> None:
+def test_the_ending_of_the_file_decides_the_format(tmp_path: Path) -> None:
     FIGURE.save(tmp_path / "a.PNG")
     FIGURE.save(tmp_path / "a.svg")
     with Image.open(tmp_path / "a.PNG") as image:

@@ -44,10 +44,10 @@ def test_strength_goes_from_blue_to_yellow() -> None:
     assert warmth(heat)[:5].mean() < -20 < 20 < warmth(heat)[-5:].mean()
 
 
-def test_each_place_has_the_colour_of_its_part() -> None:
-    parts = np.zeros((1, 3, 3), np.float32)
-    parts[0, range(3), range(3)] = 1
-    heat = concepts_heat(PHOTO, parts)
+def test_each_place_has_the_colour_of_its_concept() -> None:
+    concepts = np.zeros((1, 3, 3), np.float32)
+    concepts[0, range(3), range(3)] = 1
+    heat = concepts_heat(PHOTO, concepts)
     orange, blue, green = (heat[:, x].mean(axis=0) for x in (5, 45, 85))
     assert orange.argmax() == 0
     assert blue.argmax() == 2

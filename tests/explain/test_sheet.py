@@ -1,3 +1,5 @@
+"""Contact sheets: self-contained, safe with any text, complete or not there."""
+
 from __future__ import annotations
 
 import base64
@@ -122,7 +124,7 @@ def test_no_text_adds_an_element_or_an_attribute(
         ("خانه\u200cها.jpg", "خانه\u200cها.jpg"),
     ],
 )
-def test_a_name_is_shown_as_it_is_but_for_what_cannot_be_seen(
+def test_a_name_is_shown_with_its_invisible_characters_escaped(
     tmp_path: Path, name: str, shown: str
 ) -> None:
     _, page = page_of(tmp_path, [row_of(SheetHit(f"some folder/{name}", 0.5, "", JPEG))])
@@ -210,7 +212,7 @@ def test_headings_name_the_page_and_each_query(tmp_path: Path) -> None:
     assert page.words.count("Found") == 2
 
 
-def test_a_failure_leaves_the_older_sheet_and_no_other_file(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_older_sheet_and_leaves_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "sheet.html"
     path.write_text("older", encoding="utf-8")
     broken = [row_of(), SheetRow("q", "no bytes", [])]  # type: ignore[arg-type]
@@ -282,13 +284,13 @@ def test_a_thumbnail_takes_any_memory_order() -> None:
         np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_a_thumbnail_of_no_image_is_an_error(array: np.ndarray) -> None:
+def test_a_thumbnail_of_what_is_not_an_image_is_refused(array: np.ndarray) -> None:
     with pytest.raises(ImageError, match=re.escape(str(array.shape))):
         thumbnail(array)
 
 
-def test_a_thumbnail_needs_room() -> None:
-    with pytest.raises(ImageError, match="not 0"):
+def test_a_thumbnail_without_pixels_is_refused() -> None:
+    with pytest.raises(ImageError, match="is 0 pixels; give at least 1"):
         thumbnail(np.zeros((4, 4, 3), np.uint8), 0)
 
 
@@ -298,7 +300,7 @@ def luminance(rgb: np.ndarray) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_every_text_stands_out_from_every_ground() -> None:
+def test_every_text_contrasts_with_every_background() -> None:
     schemes = re.findall(r":root \{([^}]*)\}", STYLE)[:2]
     assert len(schemes) == 2
     for scheme, behind in itertools.product(schemes, (0.0, 1.0)):

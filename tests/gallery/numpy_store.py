@@ -1,15 +1,53 @@
-"""The slow, obvious store: what every other one must agree with."""
+"""The slow, obvious store, and what each condition means: what every other one must agree with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import asin, cos, radians, sin, sqrt
 from uuid import UUID
 
 import numpy as np
 
-from glocal.gallery.conditions import Condition
-from glocal.gallery.records import Match, Record, StoreStatus
+from glocal.gallery.conditions import (
+    EARTH_RADIUS_KM,
+    AllOf,
+    AnyOf,
+    Between,
+    CameraIn,
+    Condition,
+    InFolder,
+    Near,
+    NotThis,
+)
+from glocal.gallery.records import Attributes, Match, Record, StoreStatus
+
+
+def matches(condition: Condition, image: Attributes) -> bool:  # noqa: PLR0911
+    """What a condition means, for one image, in plain Python."""
+    match condition:
+        case InFolder(folders):
+            return any(folder in image.folders for folder in folders)
+        case CameraIn(cameras):
+            return image.camera in cameras
+        case Between(field, low, high):
+            value = getattr(image, field)
+            if value is None:
+                return False
+            return (low is None or value >= low) and (high is None or value < high)
+        case Near(latitude, longitude, km):
+            if image.place is None:
+                return False
+            lat1, lon1, lat2, lon2 = map(radians, (latitude, longitude, *image.place))
+            h = sin((lat2 - lat1) / 2) ** 2
+            h += cos(lat1) * cos(lat2) * sin((lon2 - lon1) / 2) ** 2
+            return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h))) <= km
+        case AllOf(parts):
+            return all(matches(part, image) for part in parts)
+        case AnyOf(parts):
+            return any(matches(part, image) for part in parts)
+        case NotThis(part):
+            return not matches(part, image)
 
 
 class NumpyStore:
@@ -41,7 +79,7 @@ class NumpyStore:
         found = [
             Match(r.id, float(vector @ r.vector))
             for r in self.records.values()
-            if where is None or where.matches(r.attributes)
+            if where is None or matches(where, r.attributes)
         ]
         return sorted(found, key=lambda match: -match.score)[:limit]
 
@@ -54,12 +92,6 @@ class NumpyStore:
 
     def status(self) -> StoreStatus:
         return StoreStatus(len(self.records), 0)
-
-    def build_graph(self) -> bool:
-        return False
-
-    def flush(self) -> None:
-        pass
 
     def close(self) -> None:
         pass

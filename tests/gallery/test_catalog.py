@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import pytest
@@ -54,7 +55,7 @@ def test_folders_and_files_agree_with_paths(
     def path_of(parts: list[bytes]) -> Path:
         return Path("/", *(part.decode("utf-8", "surrogateescape") for part in parts))
 
-    with closing(Catalog(Path(":memory:"))) as catalog:
+    with TemporaryDirectory() as place, closing(Catalog(Path(place) / "c.sqlite")) as catalog:
         files: dict[tuple[Path, bytes], int] = {}
         for folder, name, content in rows:
             put(catalog, path_of(folder), name, content)

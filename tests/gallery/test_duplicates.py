@@ -26,9 +26,9 @@ from glocal.gallery.duplicates import (
     clusters,
     components,
 )
-from glocal.gallery.indexing import quiet
 from glocal.gallery.originals import PIXELS, Originals
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits, load
@@ -119,12 +119,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gallery(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with Gallery(tmp_path_factory.mktemp("gallery"), serve=False) as opened:
+    with Gallery(tmp_path_factory.mktemp("gallery")) as opened:
         assert not opened.add(photos).failed
         yield opened
 
 
-def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence]]:
+Pairs = dict[tuple[UUID, UUID], tuple[float, Evidence]]
+
+
+@pytest.fixture(scope="module")
+def all_pairs(gallery: Gallery) -> Pairs:
     """Every pair of images, compared: the slow and obvious way."""
     catalog, store = gallery._catalog, gallery._store()
     verifier = gallery._models.verifier()
@@ -173,8 +177,10 @@ def all_pairs(gallery: Gallery) -> dict[tuple[UUID, UUID], tuple[float, Evidence
 
 
 @pytest.mark.parametrize("level", list(Level))
-def test_ties_are_those_among_all_pairs_that_are_neighbours(gallery: Gallery, level: Level) -> None:
-    pairs = all_pairs(gallery)
+def test_ties_are_those_among_all_pairs_that_are_neighbours(
+    gallery: Gallery, all_pairs: Pairs, level: Level
+) -> None:
+    pairs = all_pairs
     near: dict[UUID, list[tuple[float, UUID]]] = {}
     for (a, b), (score, _) in pairs.items():
         near.setdefault(a, []).append((-score, b))

@@ -216,7 +216,7 @@ def groups(
     for name, made in FOLDERS.items():
         (root / name).mkdir()
         expected[name] = made(root / name)
-    with Gallery(tmp_path_factory.mktemp("gallery"), serve=False) as gallery:
+    with Gallery(tmp_path_factory.mktemp("gallery")) as gallery:
         assert not gallery.add(root).failed
         found: Duplicates = gallery.duplicates()
     by_folder: dict[str, list[DuplicateGroup]] = {name: [] for name in FOLDERS}

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 # Small batches, so that a kill finds a run between many of them.
 PROGRAM = """
 import sys
-import glocal.gallery.indexing as indexing
-indexing.BATCH = 8
+import glocal.gallery.batches as batches
+batches.BATCH = 8
 from glocal.cli import main
 sys.argv = ["glocal", *sys.argv[1:]]
 main()
@@ -45,12 +45,12 @@ import signal
 import sys
 import time
 import onnxruntime
-import qdrant_edge
 import simplejpeg
-import glocal.gallery.indexing as indexing
+import usearch.index
+import glocal.gallery.batches as batches
 from glocal.cli import main
 from PIL import Image, JpegImagePlugin, PngImagePlugin
-indexing.BATCH = 8
+batches.BATCH = 8
 for line in sys.stdin:
     photos, gallery, model, seconds = line.rstrip("\\n").split("\\t")
     began = time.monotonic()
@@ -155,7 +155,7 @@ def test_a_polite_end_keeps_what_was_done(
     _, said = run.communicate(timeout=30)
     if run.returncode != 0:  # it may just have finished
         assert run.returncode == 1
-        assert b"goes on from there" in said
+        assert b"run the same command again to continue" in said
     assert b"Traceback" not in said
     with glocal.open(gallery) as opened:
         assert opened.check(sample=None).not_found == ()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
-import tempfile
-import threading
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy_store import NumpyStore
+from numpy_store import NumpyStore, matches
 
-from glocal.errors import GalleryDamagedError, GalleryLockedError
+from glocal.errors import GalleryDamagedError
 from glocal.gallery.conditions import (
     AllOf,
     AnyOf,
@@ -29,68 +27,26 @@ from glocal.gallery.conditions import (
     Near,
     NotThis,
 )
-from glocal.gallery.locks import NamedLock
+from glocal.gallery.database import Database
 from glocal.gallery.records import Attributes, Record
-from glocal.gallery.stores import edge, shared
+from glocal.gallery.rows import BLOCK, SCHEMA, RowTable
+from glocal.gallery.stores import flat
 from glocal.gallery.stores.base import Store
-from glocal.gallery.stores.edge import EdgeStore
-from glocal.gallery.stores.shared import SharedStore
+from glocal.gallery.stores.flat import FlatStore
+from glocal.gallery.stores.graph import GraphFile
 
 DIM = 8
 ROUNDING = 2e-3  # float16
 
-HOLDER = """
-import sys
-from pathlib import Path
-from glocal.gallery.locks import NamedLock
-from glocal.gallery.stores.edge import EdgeStore
-from glocal.gallery.stores.shared import SharedStore
-folder = Path(sys.argv[1])
-store = SharedStore(NamedLock(folder / "lock", "the store"), lambda: EdgeStore(folder / "v", 8))
-print("holding", flush=True)
-sys.stdin.readline()
-store.close()
-"""
-
-
-def open_shared(folder: Path, **options: float) -> SharedStore:
-    lock = NamedLock(folder / "lock", "the store")
-    return SharedStore(lock, lambda: EdgeStore(folder / "v", DIM), **options)
-
 
 @contextlib.contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the store of a folder."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "holding\n"
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-@contextlib.contextmanager
-def opened(kind: str) -> Iterator[Store]:
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
-        if kind == "edge":
-            store: Store = EdgeStore(folder / "v", DIM)
-        elif kind == "holder":
-            store = open_shared(folder)
-        else:
-            stack.enter_context(holder(folder))
-            store = open_shared(folder)
-        try:
-            yield store
-        finally:
-            store.close()
+def opened(folder: Path, dim: int = DIM) -> Iterator[FlatStore]:
+    """The store of a folder, with a catalogue of its own."""
+    with (
+        contextlib.closing(Database(folder / "catalog.sqlite", SCHEMA)) as database,
+        contextlib.closing(FlatStore(folder / "v", dim, RowTable(database, "space"))) as store,
+    ):
+        yield store
 
 
 def unit(seed: int) -> np.ndarray:
@@ -148,15 +104,15 @@ operations = st.lists(
             st.just("set_folders"),
             st.dictionaries(st.integers(0, 40).map(number), folders, max_size=5),
         ),
-        st.tuples(st.just("flush"), st.none()),
+        st.tuples(st.just("rewrite"), st.none()),
     ),
     max_size=12,
 )
 
 
-@pytest.fixture(scope="module", params=["edge", "holder", "client"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    with opened(request.param) as ready:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlatStore]:
+    with opened(tmp_path_factory.mktemp("store")) as ready:
         yield ready
 
 
@@ -168,7 +124,7 @@ def near_the_edge(where: Condition, attributes: Attributes) -> bool:
                 Near(latitude, longitude, km * 1.01),
                 Near(latitude, longitude, km * 0.99),
             )
-            return wide.matches(attributes) != narrow.matches(attributes)
+            return matches(wide, attributes) != matches(narrow, attributes)
         case AllOf(parts) | AnyOf(parts):
             return any(near_the_edge(part, attributes) for part in parts)
         case NotThis(part):
@@ -182,13 +138,16 @@ def near_the_edge(where: Condition, attributes: Attributes) -> bool:
 )
 @given(operations, st.lists(conditions, max_size=4), st.integers(0, 50))
 def test_every_store_agrees_with_the_obvious_one(
-    store: Store, operations: list[tuple[str, object]], wheres: list[Condition], seed: int
+    store: FlatStore, operations: list[tuple[str, object]], wheres: list[Condition], seed: int
 ) -> None:
     store.delete([i for i, _ in store.scan()])
     obvious = NumpyStore()
     for name, argument in operations:
-        for each in (store, obvious):
-            getattr(each, name)(*([] if argument is None else [argument]))
+        if argument is None:
+            store.rewrite()
+        else:
+            getattr(store, name)(argument)
+            getattr(obvious, name)(argument)
     assert store.status().vectors == len(obvious.records)
     assert dict(store.scan()) == dict(obvious.scan())
     everything = [number(i) for i in range(45)]
@@ -224,38 +183,86 @@ def many(count: int, start: int = 0) -> list[Record]:
 
 
 def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
-    for flush in (False, True):
-        store = EdgeStore(tmp_path / "v", DIM)
-        store.upsert(many(50, 50 * flush))
-        if flush:
-            store.flush()
-        store.close()
-        store.close()
-    store = EdgeStore(tmp_path / "v", DIM)
-    assert {i for i, _ in store.scan()} == {number(i) for i in range(100)}
-    store.close()
+    for start in (0, 50):
+        with opened(tmp_path) as store:
+            store.upsert(many(50, start))
+    with opened(tmp_path) as store:
+        assert {i for i, _ in store.scan()} == {number(i) for i in range(100)}
+        assert store.damaged() == []
 
 
-def test_damage_is_an_error_of_ours(tmp_path: Path) -> None:
-    EdgeStore(tmp_path / "v", DIM).close()
-    (tmp_path / "v" / "current").write_text("shard-000009")
-    with pytest.raises(GalleryDamagedError, match="glocal check --repair"):
-        EdgeStore(tmp_path / "v", DIM)
-    (tmp_path / "v" / "current").write_bytes(b"\xff\xfe")
-    with pytest.raises(GalleryDamagedError, match="glocal check --repair"):
-        EdgeStore(tmp_path / "v", DIM)
+def test_what_was_not_committed_was_never_there(tmp_path: Path) -> None:
+    """Bytes behind the rows that the catalogue knows are nobody's."""
+    with opened(tmp_path) as store:
+        store.upsert(many(10))
+        with contextlib.suppress(KeyboardInterrupt), store.rows.database.change():
+            store.upsert(many(20, 100))
+            store.delete([number(3)])
+            assert len(list(store.scan())) == 29  # seen inside, and nowhere else
+            raise KeyboardInterrupt
+        assert {i for i, _ in store.scan()} == {number(i) for i in range(10)}
+        assert store.file(1).stat().st_size == 30 * 2 * DIM
+        store.upsert(many(5, 10))
+        assert store.vectors([number(12)])[number(12)] == pytest.approx(unit(12), abs=ROUNDING)
+        assert store.damaged() == []
 
 
-def test_an_interrupted_creation_begins_again(tmp_path: Path) -> None:
-    (tmp_path / "v" / "shard-000001" / "segments").mkdir(parents=True)
-    (tmp_path / "v" / "shard-000001" / "edge_config.json").write_text("{")
-    store = EdgeStore(tmp_path / "v", DIM)
-    store.upsert(many(3))
-    assert store.status().vectors == 3
-    store.close()
+def test_others_see_what_is_committed_at_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as one, opened(tmp_path) as other:
+        for step in range(20):
+            one.upsert(many(40, 40 * step))
+            assert other.search(unit(40 * step + 7), 1)[0].id == number(40 * step + 7)
+            other.delete([number(40 * step + 7)])
+            assert one.search(unit(40 * step + 7), 1)[0].id != number(40 * step + 7)
+            one.set_folders({number(40 * step): (9,)})
+            found = other.search(unit(1), 1000, where=InFolder((9,)))
+            assert {m.id for m in found} == {number(40 * s) for s in range(step + 1)}
+            if step % 5 == 4:
+                one.rewrite()
+        assert other.status().vectors == 780
 
 
-# Building the graph beside the work
+# Damage
+
+
+@pytest.mark.parametrize("how", ["short", "gone", "overwritten", "swapped"])
+def test_damaged_vectors_are_told_and_the_others_are_kept(tmp_path: Path, how: str) -> None:
+    (tmp_path / "other").mkdir()
+    with opened(tmp_path) as store, opened(tmp_path / "other") as other:
+        store.upsert(many(2000))
+        other.upsert(many(2000, 5000))
+        path = store.file(1)
+        if how == "short":
+            os.truncate(path, 1500 * 2 * DIM)
+        elif how == "gone":
+            path.unlink()
+        elif how == "overwritten":
+            with path.open("r+b") as file:
+                file.seek(700 * 2 * DIM)
+                file.write(b"\xff" * 20)
+        else:
+            shutil.copy(other.file(1), path)
+    with opened(tmp_path) as store:
+        if how in ("short", "gone"):
+            with pytest.raises(GalleryDamagedError, match="glocal check --repair"):
+                store.search(unit(1), 1)
+            with pytest.raises(GalleryDamagedError, match="glocal check --repair"):
+                store.upsert(many(1, 9000))
+        lost = store.damaged()
+        blocks = {"short": (2, 3), "overwritten": (1,)}.get(how, (0, 1, 2, 3))
+        expected = [n for n in range(2000) if n // BLOCK in blocks]
+        assert lost == [number(n) for n in expected]
+        store.delete(lost)
+        store.rewrite()
+        assert store.damaged() == []
+        assert {i for i, _ in store.scan()} == {number(n) for n in range(2000)} - set(lost)
+        store.upsert(many(1, 9000))
+        assert store.search(unit(9000), 1)[0].id == number(9000)
+        store.sweep()
+        assert not path.exists()
+
+
+# The graph
 
 
 def wait_for_build(store: Store) -> None:
@@ -267,154 +274,143 @@ def wait_for_build(store: Store) -> None:
 
 @pytest.fixture
 def small_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge, "GRAPH_FROM", 3_000)
+    monkeypatch.setattr(flat, "GRAPH_FROM", 3_000)
+    monkeypatch.setattr(flat, "GRAPH_BEHIND", 500)
+    monkeypatch.setattr(flat, "_WALK", 1)
+    monkeypatch.setattr(flat, "_LOADING", 0)
+
+
+def recall(store: Store, where: Condition | None = None) -> float:
+    shares = []
+    for query in range(0, 2_000, 20):
+        exact = {m.id for m in store.search(unit(query), 10, where=where, exact=True)}
+        shares.append(len(exact & {m.id for m in store.search(unit(query), 10, where=where)}) / 10)
+    return float(np.mean(shares))
 
 
 def test_a_graph_is_built_while_everything_goes_on(small_graphs: None, tmp_path: Path) -> None:
-    store, obvious = EdgeStore(tmp_path / "v", DIM), NumpyStore()
-    for each in (store, obvious):
-        each.upsert(many(4_000))
-    empty = EdgeStore(tmp_path / "w", DIM)
-    assert not empty.build_graph()
-    empty.close()
-    assert store.build_graph()
-    assert store.build_graph()  # runs already
-    failures: list[Exception] = []
-    searched = 0
-
-    def search() -> None:
-        nonlocal searched
-        try:
-            while store.status().building:
-                assert store.search(unit(7), 1)[0].id == number(7)
-                searched += 1
-                time.sleep(0.002)  # the builder needs the processor too
-        except Exception as error:  # noqa: BLE001 - it fails the test, in its own thread
-            failures.append(error)
-
-    threads = [threading.Thread(target=search) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for step in range(40):
+    obvious = NumpyStore()
+    with opened(tmp_path) as store:
+        assert not store.maintain()
         for each in (store, obvious):
-            each.upsert(many(5, 4_000 + 5 * step))
-            each.delete([number(100 + step), number(4_000 + 5 * step)])
-            each.set_folders({number(200 + step): (9,)})
-        time.sleep(0.01)
-    wait_for_build(store)
-    for thread in threads:
-        thread.join()
-    assert not failures
-    assert searched > 10
-    assert store.status().in_graph >= 3_900
-    assert store.status().build_error is None
-    assert dict(store.scan()) == dict(obvious.scan())
-    shares = []
-    for query in range(0, 2_000, 20):
-        exact = {m.id for m in obvious.search(unit(query), 10)}
-        shares.append(len(exact & {m.id for m in store.search(unit(query), 10)}) / 10)
-    assert np.mean(shares) >= 0.99
-    store.close()
-    reopened = EdgeStore(tmp_path / "v", DIM)
-    assert dict(reopened.scan()) == dict(obvious.scan())
-    assert len(list((tmp_path / "v").glob("shard-*"))) == 1
-    reopened.close()
+            each.upsert(many(4_000))
+        assert store.maintain()
+        assert store.maintain()  # runs already
+        searched = 0
+        step = 0
+        while store.status().building or step < 40:
+            for each in (store, obvious):
+                each.upsert(many(5, 4_000 + 5 * step))
+                each.delete([number(100 + step), number(4_000 + 5 * step)])
+                each.set_folders({number(200 + step): (9,)})
+            assert store.search(unit(7), 1)[0].id == number(7)
+            searched += 1
+            step += 1
+        assert store.status().build_error is None
+        assert store.status().in_graph >= 3_900
+        assert dict(store.scan()) == dict(obvious.scan())
+        assert recall(store) >= 0.99
+        assert recall(store, InFolder((9, 2, 3, 4))) >= 0.99
+        graph = GraphFile.known(store.rows.database, "space")
+        store.upsert(many(1_000, 10_000 + 5 * step))
+        assert store.search(unit(10_007 + 5 * step), 1)[0].id == number(10_007 + 5 * step)
+        assert store.maintain()  # grows by adding
+        wait_for_build(store)
+        grown = GraphFile.known(store.rows.database, "space")
+        assert grown is not None
+        assert graph is not None
+        assert grown.rows == store.rows.extent().rows > graph.rows
+        assert recall(store) >= 0.99
+        assert [p.name for p in (tmp_path / "v").glob("*.graph")] == [grown.name]
 
 
 def test_a_builder_that_dies_changes_nothing(small_graphs: None, tmp_path: Path) -> None:
-    store = EdgeStore(tmp_path / "v", DIM)
-    store.upsert(many(4_000))
-    assert store.build_graph()
-    assert store._build is not None
-    store._build.kill()
-    wait_for_build(store)
-    assert store.status().in_graph == 0
-    assert store.status().vectors == 4_000
-    assert store.build_graph()
-    store.close()  # in the middle of it
-    store = EdgeStore(tmp_path / "v", DIM)
-    assert store.status().vectors == 4_000
-    assert len(list((tmp_path / "v").glob("shard-*"))) == 1
-    store.close()
+    with opened(tmp_path) as store:
+        store.upsert(many(4_000))
+        assert store.maintain()
+        assert store._builder is not None
+        store._builder.kill()
+        wait_for_build(store)
+        assert store.status().in_graph == 0
+        assert store.maintain()
+    with opened(tmp_path) as store:  # closed in the middle of it
+        assert store.status().vectors == 4_000
+        assert store.status().in_graph == 0
+
+
+@pytest.mark.parametrize("how", ["short", "gone", "overwritten", "quietly", "rubbish"])
+def test_a_damaged_graph_is_never_walked_and_built_again(
+    small_graphs: None, tmp_path: Path, how: str
+) -> None:
+    with opened(tmp_path) as store:
+        store.upsert(many(4_000))
+        store.maintain()
+        wait_for_build(store)
+        graph = GraphFile.known(store.rows.database, "space")
+        assert graph is not None
+        path = tmp_path / "v" / graph.name
+        if how == "short":
+            os.truncate(path, graph.bytes // 2)
+        elif how == "gone":
+            path.unlink()
+        elif how == "rubbish":
+            path.write_bytes(b"\xa5" * graph.bytes)
+        else:
+            with path.open("r+b") as file:
+                file.seek(graph.bytes // 2)
+                file.write(b"\xff" * 4096)
+            if how == "quietly":  # as a failing disk would
+                os.utime(path, ns=(graph.modified, graph.modified))
+    with opened(tmp_path) as store:
+        assert store.damaged() == []
+        assert GraphFile.known(store.rows.database, "space") is None
+        assert store.status().in_graph == 0
+        assert store.search(unit(3), 1)[0].id == number(3)
+        assert store.maintain()
+        wait_for_build(store)
+        assert store.status().in_graph == 4_000
+
+
+def test_compaction_leaves_out_dead_rows_and_readers_follow(
+    small_graphs: None, tmp_path: Path
+) -> None:
+    with opened(tmp_path) as store, opened(tmp_path) as reader:
+        store.upsert(many(8_000))
+        assert reader.search(unit(5), 1)[0].id == number(5)
+        store.delete([number(n) for n in range(0, 8_000, 2)])
+        store.maintain()
+        wait_for_build(store)
+        assert store.rows.extent().generation == 2
+        assert store.rows.extent().rows == 4_000
+        assert (tmp_path / "v" / "space.f16").exists()  # until the next sound opening
+        assert reader.search(unit(5), 1)[0].id == number(5)
+        assert reader.vectors([number(5)])[number(5)] == pytest.approx(unit(5), abs=ROUNDING)
+        store.sweep()
+        assert not (tmp_path / "v" / "space.f16").exists()
+        assert {i for i, _ in reader.scan()} == {number(n) for n in range(1, 8_000, 2)}
+        assert store.damaged() == []
 
 
 def test_without_space_there_is_no_build_but_no_harm(
     small_graphs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = EdgeStore(tmp_path / "v", DIM)
-    store.upsert(many(4_000))
-    monkeypatch.setattr(edge, "disk_bytes", lambda _: 2**60)
-    assert not store.build_graph()
-    assert "MB are left" in str(store.status().build_error)
-    assert store.search(unit(3), 1)[0].id == number(3)
-    store.close()
+    with opened(tmp_path) as store:
+        store.upsert(many(4_000))
+        usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+        monkeypatch.setattr(flat.shutil, "disk_usage", lambda _: usage)
+        assert not store.maintain()
+        assert "MB are left" in str(store.status().build_error)
+        assert store.search(unit(3), 1)[0].id == number(3)
 
 
-# Many processes
-
-
-@pytest.mark.parametrize("politely", [True, False])
-def test_a_holder_may_end_at_any_moment(tmp_path: Path, politely: bool) -> None:
-    with holder(tmp_path) as process:
-        client = open_shared(tmp_path)
-        assert client._local is None
-        written = 0
-        ends = time.monotonic() + 20
-        while client._local is None and time.monotonic() < ends:
-            client.upsert(many(1, written))
-            written += 1
-            assert client.search(unit(written - 1), 1)[0].score == pytest.approx(1, abs=ROUNDING)
-            if written == 50 and politely and process.stdin is not None:
-                process.stdin.write("\n")
-                process.stdin.flush()
-            elif written == 50:
-                process.kill()
-        assert client._local is not None
-        assert {i for i, _ in client.scan()} == {number(i) for i in range(written)}
-        client.close()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="stops a process")
-def test_a_holder_that_is_stuck_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import signal
-
-    monkeypatch.setattr(shared, "ANSWER_WITHIN", 0.5)
-    with holder(tmp_path) as process:
-        client = open_shared(tmp_path, timeout=0.5)
-        process.send_signal(signal.SIGSTOP)
-        for call in (lambda: client.search(unit(1), 1), lambda: open_shared(tmp_path, timeout=0.5)):
-            with pytest.raises(GalleryLockedError, match=f"process {process.pid} "):
-                call()
-        process.send_signal(signal.SIGCONT)
-        assert client.search(unit(1), 1) == []
-        client.close()
-
-
-def test_strangers_are_not_answered(tmp_path: Path) -> None:
-    from multiprocessing.connection import Client
-
-    with holder(tmp_path):
-        note = NamedLock(tmp_path / "lock", "the store").holder()
-        for greeting in (b"", b"rubbish", b'{"key": "00"}', b"[1]", b"\x80\x04." * 100):
-            with contextlib.suppress(OSError, EOFError), Client(note["address"]) as stranger:
-                stranger.send_bytes(greeting)
-                assert not stranger.poll(5) or stranger.recv_bytes() == b""
-        client = open_shared(tmp_path)
-        client.upsert(many(1))
-        assert client.status().vectors == 1
-        client.close()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="looks at permissions")
-def test_only_the_user_can_read_the_key(tmp_path: Path) -> None:
-    store = open_shared(tmp_path)
-    assert (tmp_path / "lock.json").stat().st_mode & 0o777 == 0o600
-    store.close()
-    assert not (tmp_path / "lock.json").exists()
-
-
-def test_a_stale_note_does_no_harm(tmp_path: Path) -> None:
-    (tmp_path / "lock.json").write_text('{"pid": 1, "address": "/nowhere", "key": "ab"}')
-    open_shared(tmp_path).close()
-    (tmp_path / "lock.json").write_text("[" * 1000)
-    open_shared(tmp_path).close()
+def test_spaces_whose_names_begin_alike_keep_their_files(tmp_path: Path) -> None:
+    with contextlib.closing(Database(tmp_path / "catalog.sqlite", SCHEMA)) as database:
+        names = ("lite0-v2", "lite0-v2.1", "sha256:ab/cd", "..")
+        stores = [FlatStore(tmp_path / "v", DIM, RowTable(database, name)) for name in names]
+        for start, store in enumerate(stores):
+            store.upsert(many(3, 10 * start))
+        for start, store in enumerate(stores):
+            store.sweep()
+            assert {i for i, _ in store.scan()} == {number(10 * start + n) for n in range(3)}
+            assert store.damaged() == []
+        assert len(list((tmp_path / "v").iterdir())) == len(names)

@@ -12,11 +12,12 @@ from PIL import Image
 
 from glocal.cli.demo_photos import gather
 from glocal.encoders import load_encoder
-from glocal.errors import ModelError, ModelMismatchError, QueryError, RankingError
+from glocal.errors import ModelMismatchError, PartError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.packed_features import pack
 from glocal.ranking.evidence import IDENTICAL_FILE, Verdict
-from glocal.ranking.registry import LOCAL_RERANKINGS, RERANKINGS
+from glocal.ranking.reranking import LOCAL
+from glocal.registry import names
 
 
 def busy(seed: int, height: int = 300, width: int = 400) -> np.ndarray:
@@ -108,7 +109,7 @@ def test_images_without_local_features_are_found_and_can_be_given_some(
 ) -> None:
     before = gallery.search(cropped(3))
     with sqlite3.connect(gallery.folder / "catalog.sqlite") as catalog:
-        catalog.execute("DELETE FROM parts")
+        catalog.execute("DELETE FROM local_features")
     catalog.close()
     assert gallery.info().without_local_features == 12
     assert {hit.path for hit in gallery.search(cropped(3), limit=12)} == set(photos.iterdir())
@@ -123,7 +124,7 @@ def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos:
     path = save(photos.parent / "one" / "one.jpg", busy(50))
     gallery.add(path)
     with sqlite3.connect(gallery.folder / "catalog.sqlite") as catalog:
-        catalog.execute("DELETE FROM parts")
+        catalog.execute("DELETE FROM local_features")
     catalog.close()
     save(path, busy(51))
     assert gallery.add_local_features() == 12
@@ -132,7 +133,7 @@ def test_a_file_that_changed_meanwhile_is_left_without(gallery: Gallery, photos:
 
 def test_another_detector(gallery: Gallery, photos: Path, tmp_path: Path) -> None:
     assert gallery.info().detector == "own"
-    with pytest.raises(ModelError, match="choose of own"):
+    with pytest.raises(PartError, match="did you mean 'xfeat'"):
         gallery.add_local_features("xfaet")
     assert gallery.add_local_features("xfeat") == 12
     assert gallery.info().detector == "xfeat"
@@ -160,7 +161,7 @@ def test_stored_local_features_are_the_encoders(gallery: Gallery, photos: Path) 
     assert pack(stored.local) == pack(features.local)
 
 
-@pytest.mark.parametrize("name", RERANKINGS)
+@pytest.mark.parametrize("name", names("reranker", without=LOCAL))
 def test_rerankings_keep_what_was_found(gallery: Gallery, photos: Path, name: str) -> None:
     result = gallery.search(cropped(3), limit=12, rerank=name)
     assert {hit.path for hit in result} == set(photos.iterdir())
@@ -172,7 +173,7 @@ def test_rerankings_keep_what_was_found(gallery: Gallery, photos: Path, name: st
     assert all(hit.score == scores[hit.path] for hit in plain)
 
 
-@pytest.mark.parametrize("name", LOCAL_RERANKINGS)
+@pytest.mark.parametrize("name", names("reranker", trait=LOCAL))
 def test_rerankings_by_local_features(gallery: Gallery, photos: Path, name: str) -> None:
     result = gallery.search(cropped(3), limit=12, rerank=name)
     assert {hit.path for hit in result} == set(photos.iterdir())
@@ -196,7 +197,7 @@ def test_neighbours_are_reranked_before_a_verification_unless_small_objects_are_
 
 
 def test_an_unknown_reranking(gallery: Gallery) -> None:
-    with pytest.raises(RankingError, match="choose of aqe"):
+    with pytest.raises(PartError, match=r"did you mean 'superglobal'.* choose from: aqe"):
         gallery.search(busy(1), rerank="superglobel")
 
 

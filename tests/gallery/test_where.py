@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy_store import matches
 
 from glocal.errors import QueryError
 from glocal.gallery.conditions import (
@@ -163,8 +164,8 @@ def test_no_copy_that_qualifies_is_kept_back(
 ) -> None:
     several = (SEVERAL,) if len(homes) > 1 else ()
     together = Attributes((*several, *homes), width, 1, 1)
-    relaxed = for_some_copy(where).matches(together)
-    copies = [where.matches(Attributes((home,), width, 1, 1)) for home in homes]
+    relaxed = matches(for_some_copy(where), together)
+    copies = [matches(where, Attributes((home,), width, 1, 1)) for home in homes]
     assert relaxed or not any(copies)
     if len(homes) == 1:
         assert relaxed == copies[0]

@@ -85,11 +85,11 @@ def test_a_negative_or_empty_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"Exi\xff", b"\xc1\xb1xf", b"mime\xff"])
-def test_heif_items_whose_kind_is_no_text_are_refused(kind: bytes) -> None:
+def test_heif_items_whose_type_is_not_text_are_refused(kind: bytes) -> None:
     data = (DATA / "orientation6.heic").read_bytes()
     at = data.index(b"infe", data.index(b"infe") + 4) + 12
     assert data[at : at + 4] == b"Exif"
-    with pytest.raises(ImageError, match="no text"):
+    with pytest.raises(ImageError, match="type isn't text"):
         load(data[:at] + kind + data[at + len(kind) :])
 
 
@@ -147,7 +147,7 @@ def test_the_callers_own_pillow_limit_is_neither_used_nor_changed(
 
 @pytest.mark.parametrize("name", ["EPS", "PDF", "ICNS", "PCX", "SGI", "TGA", "ICO", "JPEG2000"])
 def test_formats_outside_the_list_are_not_opened(name: str) -> None:
-    with pytest.raises(ImageError, match="not an image"):
+    with pytest.raises(ImageError, match="unsupported format"):
         load(encode(pattern(), name))
 
 
@@ -160,7 +160,7 @@ def test_formats_outside_the_list_are_not_opened(name: str) -> None:
         (ValueError("bad <_io.BytesIO object at 0x7f00> here"), "damaged X: bad here"),
         (OSError("cannot open '/tmp/abc/secret.png'"), "damaged X: cannot open"),
         (RuntimeError("a\nb\x1b[0m"), "damaged X: RuntimeError a b"),
-        (MemoryError(), "too large: there is not enough memory"),
+        (MemoryError(), "too large: there isn't enough memory"),
         (ZeroDivisionError("division by zero"), "damaged X: ZeroDivisionError division by zero"),
         (ValueError("long " * 500), "damaged X: long long"),
     ],
@@ -299,7 +299,7 @@ def fuzz(format_name: str, count: int, seed: int) -> dict[str, int]:
     for number in range(count):
         data = mutated(bases[format_name][number % len(bases[format_name])], others, rng)
         min_side = [None, 1, 10][number % 3]
-        began = time.monotonic()
+        began = time.process_time()
         try:
             image = load(data, min_side=min_side, limits=SMALL)
         except GlocalError as error:
@@ -319,12 +319,12 @@ def fuzz(format_name: str, count: int, seed: int) -> dict[str, int]:
             assert image.array.shape[1] <= full[1]
             least = min(*full) if min_side is None else min(min_side, *full)
             assert min(image.array.shape[:2]) >= least
-        assert time.monotonic() - began < 20, f"number {number} took too long"
+        assert time.process_time() - began < 20, f"number {number} took too long"
     return outcome
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_mutated_files_give_a_image_or_an_image_error(format_name: str) -> None:
+def test_mutated_files_give_an_image_or_an_image_error(format_name: str) -> None:
     outcome = fuzz(format_name, 300, seed=1)
     assert outcome["refused"] > 30
     assert outcome["images"] > 3

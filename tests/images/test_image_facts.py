@@ -164,7 +164,7 @@ def test_hostile_exif_never_fails_the_image(block: bytes) -> None:
 
 @given(st.binary(max_size=400))
 @settings(deadline=None, max_examples=150)
-def test_any_exif_block_gives_a_image(block: bytes) -> None:
+def test_any_exif_block_gives_an_image(block: bytes) -> None:
     assert load(jpeg_with(b"II*\x00\x08\x00\x00\x00" + block)).array.size == 96 * 128 * 3
 
 

@@ -137,10 +137,10 @@ def test_without_the_extra_the_error_has_the_command(monkeypatch: pytest.MonkeyP
 
 def test_previews_glocal_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rawpy", fake_rawpy(0, None))
-    with pytest.raises(ImageError, match="without a preview"):
+    with pytest.raises(ImageError, match="has no preview"):
         load(dng(preview_of(1)))
     monkeypatch.setitem(sys.modules, "rawpy", fake_rawpy(0, np.zeros((4, 4, 3)), jpeg=False))
-    with pytest.raises(ImageError, match="no JPEG"):
+    with pytest.raises(ImageError, match="isn't a JPEG"):
         load(dng(preview_of(1)))
     monkeypatch.setitem(sys.modules, "rawpy", fake_rawpy(0, b"no jpeg at all"))
     with pytest.raises(ImageError, match="RAW"):
@@ -159,7 +159,7 @@ def test_raw_tiff_and_plain_tiff_are_told_apart(
     monkeypatch.setitem(sys.modules, "rawpy", None)
     path = tmp_path / "photo.nef"
     path.write_bytes(plain)
-    with pytest.raises(ImageError, match="camera RAW needs"):
+    with pytest.raises(ImageError, match="without rawpy"):
         load(path)
 
 

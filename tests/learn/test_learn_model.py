@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from tiny_backbone import Tiny  # noqa: E402
 from torch import nn  # noqa: E402
 
-from glocal.errors import LearnError, ModelError  # noqa: E402
+from glocal.errors import LearnError, ModelError, PartError  # noqa: E402
 from glocal.learn.cells import Cells  # noqa: E402
 from glocal.learn.model import EncoderGraph, Model, build_model  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 HEADS = {name: part("head", name).load() for name in names("head")}
 SIZES = [(64, 96), (160, 128), (32, 32)]
@@ -28,7 +28,7 @@ def tiny_model(head, **options):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_a_model_gives_what_encoders_need(head):
+def test_a_model_has_all_outputs_of_an_encoder(head):
     model = tiny_model(head)
     graph = EncoderGraph(model)
     for height, width in SIZES:
@@ -69,7 +69,7 @@ def exported(module, image, dynamic):
     quiet.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter's own making
+            warnings.simplefilter("ignore")  # the exporter warns about its own code
             program = torch.onnx.export(
                 module.eval(), (image,), dynamo=True, dynamic_shapes=shapes,
                 input_names=["image"], opset_version=18, verbose=False,
@@ -95,7 +95,7 @@ def free_heads():
 
 
 def compare(expected, found):
-    """The same numbers; cells of nearly the same strength may change places."""
+    """Assert equal outputs; cells with nearly equal scores may change places."""
     for ours, theirs in zip(expected, found, strict=True):
         assert ours.shape == theirs.shape
     vector, keypoints, descriptors, scores = (o.numpy() for o in expected)
@@ -121,7 +121,7 @@ def test_onnx_agrees_with_torch_at_any_size(head, free_heads):
 
 
 @pytest.mark.parametrize("head", [name for name, made in HEADS.items() if made.fixed_size])
-def test_onnx_agrees_with_torch_at_its_size(head):
+def test_onnx_agrees_with_torch_at_the_traced_size(head):
     graph = EncoderGraph(tiny_model(head))
     image = torch.randint(0, 256, (1, 96, 128, 3), dtype=torch.uint8)
     session = exported(graph, image, dynamic=False)
@@ -164,16 +164,16 @@ def test_the_largest_model_stays_small(head):
     assert sum(p.numel() for p in model.parameters()) < 6_000_000
 
 
-def test_wrong_names_and_options_are_named():
-    with pytest.raises(LearnError, match="did you mean 'efficientnet-lite0'"):
+def test_wrong_names_and_options_are_refused():
+    with pytest.raises(PartError, match="did you mean 'efficientnet-lite0'"):
         build_model(backbone="efficientnet-lit0", head="gem")
-    with pytest.raises(LearnError, match=r"the head gem cannot be made of .*sharp"):
+    with pytest.raises(LearnError, match=r"the head gem cannot be built with .*sharp"):
         build_model(
             backbone="efficientnet-lite0", head="gem", weights="none", head_options={"sharp": 1}
         )
-    with pytest.raises(LearnError, match="only timm takes a model's name"):
+    with pytest.raises(LearnError, match="only timm takes the name of a model"):
         build_model(backbone="efficientnet-lite0:b", head="gem")
-    with pytest.raises(LearnError, match="only timm takes a model's name"):
+    with pytest.raises(LearnError, match="only timm takes the name of a model"):
         build_model(backbone="timm", head="gem")
     with pytest.raises(ModelError, match=r"no file of weights .*nothing\.pth"):
         build_model(backbone="efficientnet-lite0", head="gem", weights="nothing.pth")

@@ -12,7 +12,7 @@ LEVELS = Tiny().levels
 
 
 @torch.no_grad()
-def test_cells_that_differ_from_their_surroundings_are_strong():
+def test_cells_that_differ_from_their_neighbours_score_high():
     cells = Cells(LEVELS, dim=5, count=6)
     maps = random_maps(LEVELS, 1, 64, 80)
     x = maps[1][0]
@@ -36,14 +36,14 @@ def test_cells_that_differ_from_their_surroundings_are_strong():
         assert torch.allclose(local.descriptors[0, i], expected, atol=1e-5)
 
 
-def test_descriptors_are_unit_and_no_longer_than_features():
+def test_descriptors_are_unit_rows_of_at_most_the_feature_width():
     cells = Cells(LEVELS, dim=100)
     local = cells(random_maps(LEVELS, 3))
     assert local.descriptors.shape == (3, 48, LEVELS[1].width)
     assert torch.allclose(local.descriptors.norm(dim=2), torch.ones(3, 48), atol=1e-5)
 
 
-def test_they_teach_the_backbone_nothing():
+def test_local_cells_send_no_gradient_into_the_backbone():
     maps = [m.requires_grad_() for m in random_maps(LEVELS)]
     local = Cells(LEVELS)(maps)
     local.descriptors.sum().backward()

@@ -47,7 +47,7 @@ def test_offsets_of_known_layers(layers, stride, expected):
     assert measured_offsets(Padded(*layers, stride=stride)) == [expected]
 
 
-def test_measuring_changes_nothing():
+def test_measuring_offsets_does_not_change_the_backbone():
     tiny = Tiny()
     before = {k: v.clone() for k, v in tiny.state_dict().items()}
     measured_offsets(tiny)
@@ -55,7 +55,7 @@ def test_measuring_changes_nothing():
     assert tiny.training
 
 
-def test_places_become_fractions():
+def test_cells_become_fractions_of_the_image():
     level = Level(16, 4, 15.5)
     feature_map = torch.zeros(2, 4, 5, 7)
     places = torch.tensor([[0, 6, 34], [7, 8, 33]])

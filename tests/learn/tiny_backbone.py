@@ -39,7 +39,7 @@ def _half(width: int, out: int) -> nn.Sequential:
 def random_maps(
     levels: tuple[Level, ...], batch: int = 2, height: int = 96, width: int = 128
 ) -> list[Tensor]:
-    """Maps such as a backbone with rectifiers makes, of images of this size."""
+    """Feature maps like those of a backbone with rectifiers, for images of this size."""
     return [
         torch.rand(batch, level.width, height // level.stride, width // level.stride)
         for level in levels

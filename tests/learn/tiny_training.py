@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 from tiny_backbone import Tiny
 
-from glocal.errors import LearnError
-from glocal.learn.registry import Part, register
+from glocal.errors import PartError
 from glocal.learn.settings import Settings
 from glocal.learn.training import train
+from glocal.registry import Part, register
 
 
 class TrainableTiny(Tiny):
-    """`Tiny` as the registry builds backbones."""
+    """`Tiny` with the arguments that the registry passes."""
 
     def __init__(self, *, weights: str = "imagenet") -> None:
         super().__init__()
@@ -26,12 +26,12 @@ class TrainableTiny(Tiny):
 def register_tiny() -> None:
     try:
         register(Part("backbone", "tiny", "a test", "tiny_training:TrainableTiny"))
-    except LearnError:
-        return  # it is there already
+    except PartError:
+        return  # registered already
 
 
 def tiny_settings(**changes) -> Settings:
-    """Small and quick; three labels fit a batch."""
+    """Settings of a small, quick training; three labels fit a batch."""
     standard = {
         "backbone": "tiny", "head": "gem", "dim": 8, "epochs": 2, "batch": 6, "views": 4,
         "side": 32, "input_side": 64, "workers": 1, "device": "cpu", "seed": 5, "patience": 0,
@@ -70,7 +70,7 @@ def make_plain(folder: Path, count: int = 12) -> Path:
 
 
 class Quiet:
-    """Hears and keeps what a training says."""
+    """Records the progress of a training."""
 
     def __init__(self) -> None:
         self.unfit, self.steps = {}, []
@@ -90,7 +90,7 @@ class Quiet:
 
 
 class Endless(Quiet):
-    """Says aloud that a checkpoint may be there, and waits to be killed."""
+    """Prints each step, so that the test can kill the process after one."""
 
     def learning(self, done, figures):
         print(len(self.steps), flush=True)

@@ -1,4 +1,4 @@
-"""The neighbour-based methods as loops over images, in float64, to compare the fast ones with.
+"""Slow references: the neighbour-based methods as loops over images, in float64.
 
 Random vectors have no two similarities within `TIE` of each other, so these need not know of it.
 """

@@ -1,4 +1,4 @@
-"""Images laid over each other: copies agree, views from aside drift, others do neither."""
+"""Aligned images: copies agree, views from another side drift, others do neither."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from glocal.ranking.alignment import COPY_FROM, SIDE, Alignment, _box, align
 
 
 def texture(seed: int, side: int = 512) -> Image.Image:
-    """Blobs of all sizes."""
+    """Blobs of many sizes."""
     rng = np.random.default_rng(seed)
     sizes = (4, 8, 16, 32, 64, 128)
     layers = [
@@ -47,7 +47,7 @@ def test_a_box_is_the_mean_of_its_window(height: int, width: int, window: int, s
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_edited_copies_agree_from_a_rough_map(seed: int) -> None:
+def test_edited_copies_agree_from_a_rough_homography(seed: int) -> None:
     whole = texture(seed)
     crop = whole.crop((100, 60, 460, 400)).point(lambda v: 0.6 * v + 70)
     crop = crop.filter(ImageFilter.GaussianBlur(1))
@@ -84,7 +84,7 @@ def test_other_images_do_not_agree() -> None:
         assert aligned.copy_probability < 0.1
 
 
-def test_what_cannot_be_compared_is_no_copy() -> None:
+def test_what_cannot_be_compared_is_not_a_copy() -> None:
     nothing = Alignment(0.0, float("inf"), 0.0)
     blank, image = np.full((128, 128), 7, np.float32), grey(texture(0))
     assert align(blank, blank, np.eye(3)) == nothing

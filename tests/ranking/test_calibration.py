@@ -1,3 +1,5 @@
+"""Calibration: from counts to probabilities and verdicts."""
+
 import json
 from dataclasses import replace
 

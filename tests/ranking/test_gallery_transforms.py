@@ -8,10 +8,10 @@ import slow_reranking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocal.errors import RankingError
+from glocal.errors import PartError, RankingError
 from glocal.ranking import database_augmentation, inverse_convolution
 from glocal.ranking.inverse_convolution import spread_apart
-from glocal.ranking.registry import GALLERY_TRANSFORMS, find_gallery_transform
+from glocal.registry import load, names
 
 SMALL = {
     "dba": {"neighbours": 3, "alpha": 1.5},
@@ -22,7 +22,7 @@ BAD_SETTINGS = {
     "invgc": [{"gallery_rate": -1}, {"query_rate": float("nan")}, {"share": 0}, {"share": 1.5}],
 }
 
-each_method = pytest.mark.parametrize("name", list(GALLERY_TRANSFORMS))
+each_method = pytest.mark.parametrize("name", names("transform"))
 properties = settings(max_examples=40, deadline=None, derandomize=True)
 
 
@@ -34,14 +34,10 @@ def crowd(seed, n, d=12):
 
 
 def test_the_tests_cover_the_registry():
-    assert set(GALLERY_TRANSFORMS) == set(SMALL) == set(BAD_SETTINGS)
-    assert set(GALLERY_TRANSFORMS) == set(slow_reranking.GALLERY_TRANSFORMS)
-    for name, each in GALLERY_TRANSFORMS.items():
-        assert each.name == name
-        assert each.source
-        assert find_gallery_transform(name) is each
-    with pytest.raises(RankingError, match=r"no gallery transform 'x'.*dba"):
-        find_gallery_transform("x")
+    assert set(names("transform")) == set(SMALL) == set(BAD_SETTINGS)
+    assert set(names("transform")) == set(slow_reranking.GALLERY_TRANSFORMS)
+    with pytest.raises(PartError, match=r"no transform named 'x'.*dba"):
+        load("transform", "x")
 
 
 @each_method
@@ -49,7 +45,7 @@ def test_the_tests_cover_the_registry():
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 24))
 def test_agrees_with_the_slow_reference(name, seed, n):
     rows = crowd(seed, n)
-    fast = GALLERY_TRANSFORMS[name].transform(rows, **SMALL[name])
+    fast = load("transform", name)(rows, **SMALL[name])
     slow = slow_reranking.GALLERY_TRANSFORMS[name](rows, **SMALL[name])
     assert fast.dtype == np.float32
     np.testing.assert_allclose(fast, np.reshape(slow, rows.shape), atol=2e-5)
@@ -59,12 +55,12 @@ def test_agrees_with_the_slow_reference(name, seed, n):
 def test_defaults_agree_with_the_slow_reference(name):
     rows = crowd(5, 60)
     slow = slow_reranking.GALLERY_TRANSFORMS[name](rows)
-    np.testing.assert_allclose(GALLERY_TRANSFORMS[name].transform(rows), slow, atol=2e-5)
+    np.testing.assert_allclose(load("transform", name)(rows), slow, atol=2e-5)
 
 
-def test_what_is_unlike_never_joins_even_if_all_weigh_alike():
+def test_dissimilar_vectors_never_join_even_with_equal_weights():
     rows = crowd(10, 8)
-    augment = find_gallery_transform("dba").transform
+    augment = load("transform", "dba")
     slow = slow_reranking.dba(rows, neighbours=6, alpha=0)
     np.testing.assert_allclose(augment(rows, neighbours=6, alpha=0), slow, atol=2e-5)
     opposed = np.array([[1.0, 0], [-1, 0]])
@@ -90,10 +86,10 @@ def test_typical_queries_push_as_in_the_slow_reference(seed, n, asked):
 @each_method
 @properties
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 30))
-def test_the_order_of_the_gallery_is_of_no_account(name, seed, n):
+def test_the_order_of_the_gallery_does_not_matter(name, seed, n):
     rows = crowd(seed, n)
     order = np.random.default_rng(seed).permutation(n)
-    transform = GALLERY_TRANSFORMS[name].transform
+    transform = load("transform", name)
     changed = transform(rows, **SMALL[name])
     np.testing.assert_allclose(transform(rows[order], **SMALL[name]), changed[order], atol=1e-5)
 
@@ -101,16 +97,16 @@ def test_the_order_of_the_gallery_is_of_no_account(name, seed, n):
 @each_method
 def test_blocks_change_nothing(name, monkeypatch):
     rows = crowd(7, 50)
-    whole = GALLERY_TRANSFORMS[name].transform(rows, **SMALL[name])
+    whole = load("transform", name)(rows, **SMALL[name])
     monkeypatch.setattr(database_augmentation, "BLOCK", 50 * 7)
     monkeypatch.setattr(inverse_convolution, "BLOCK", 50 * 7)
-    blocks = GALLERY_TRANSFORMS[name].transform(rows, **SMALL[name])
+    blocks = load("transform", name)(rows, **SMALL[name])
     np.testing.assert_allclose(blocks, whole, atol=1e-5)
 
 
 @each_method
 def test_none_one_zeros_and_copies(name):
-    transform = GALLERY_TRANSFORMS[name].transform
+    transform = load("transform", name)
     rows = crowd(8, 9)
     assert transform(rows[:0]).shape == (0, 12)
     single = rows[:1] / np.linalg.norm(rows[:1])
@@ -126,8 +122,8 @@ def test_none_one_zeros_and_copies(name):
 
 
 @each_method
-def test_what_is_no_gallery_is_refused(name):
-    transform = GALLERY_TRANSFORMS[name].transform
+def test_what_is_not_a_gallery_is_refused(name):
+    transform = load("transform", name)
     with pytest.raises(RankingError, match="one a row"):
         transform(np.ones(4))
     with pytest.raises(RankingError, match="hold nan at"):
@@ -144,7 +140,7 @@ def test_queries_of_another_model_are_refused():
 )
 def test_impossible_settings_are_refused(name, bad):
     with pytest.raises(RankingError, match=f"{next(iter(bad))} must be a"):
-        GALLERY_TRANSFORMS[name].transform(crowd(6, 10), **bad)
+        load("transform", name)(crowd(6, 10), **bad)
 
 
 def test_augmentation_gathers_and_inverse_convolution_spreads():
@@ -156,7 +152,7 @@ def test_augmentation_gathers_and_inverse_convolution_spreads():
         np.fill_diagonal(similar, -1)
         return similar.max(axis=1).mean()
 
-    gathered = find_gallery_transform("dba").transform(rows, neighbours=5)
-    spread = find_gallery_transform("invgc").transform(rows, gallery_rate=0.5)
+    gathered = load("transform", "dba")(rows, neighbours=5)
+    spread = load("transform", "invgc")(rows, gallery_rate=0.5)
     assert crowding(spread) < crowding(unit) - 0.02
     assert crowding(gathered) > crowding(unit) + 0.02

@@ -1,3 +1,5 @@
+"""Fits and plausibility of transformations of the plane."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -88,14 +90,14 @@ def test_too_few_points_or_points_on_a_line_prove_nothing():
 
 
 @given(st.floats(-3, 3), st.floats(0.3, 3), st.floats(-1, 1), st.floats(-1, 1))
-def test_fits_find_the_map_again(turn, scale, x, y):
+def test_fits_recover_a_known_similarity(turn, scale, x, y):
     truth = map_of(turn, scale, (x, y))
     seen = project(truth, SQUARE)
     np.testing.assert_allclose(fit_similarity(SQUARE, seen), truth, atol=1e-9)
     np.testing.assert_allclose(fit_affine(SQUARE, seen), truth, atol=1e-9)
 
 
-def test_an_affine_map_is_more_than_a_similarity():
+def test_an_affine_transformation_is_more_than_a_similarity():
     truth = np.array([[1.5, 0.2, 0.1], [0.0, 0.7, 0.2], [0, 0, 1]])
     seen = project(truth, SQUARE)
     np.testing.assert_allclose(fit_affine(SQUARE, seen), truth, atol=1e-9)

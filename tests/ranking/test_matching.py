@@ -1,3 +1,5 @@
+"""Matches of local features, against loops over all pairs."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,7 +25,7 @@ def slow_pairs(query: np.ndarray, candidate: np.ndarray, minimum: float) -> set[
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.floats(-1, 1))
-def test_pairs_are_those_that_choose_each_other(seed, m, k, minimum):
+def test_matches_are_mutual_nearest_neighbours(seed, m, k, minimum):
     rng = np.random.default_rng(seed)
     query, candidate = descriptors(rng, m), descriptors(rng, k)
     found = mutual_nearest(query, candidate, minimum)
@@ -36,19 +38,19 @@ def test_pairs_are_those_that_choose_each_other(seed, m, k, minimum):
 
 
 @pytest.mark.parametrize(("m", "k"), [(0, 3), (3, 0), (0, 0)])
-def test_images_without_parts_match_nowhere(m, k):
+def test_images_without_local_features_have_no_matches(m, k):
     rng = np.random.default_rng(0)
     found = mutual_nearest(descriptors(rng, m), descriptors(rng, k))
     assert len(found) == 0
     assert mutual_score(found) == 0
 
 
-def test_a_texture_that_repeats_itself_gives_one_pair():
+def test_a_texture_that_repeats_itself_gives_one_match():
     same = np.repeat(descriptors(np.random.default_rng(1), 1), 20, axis=0)
     assert len(mutual_nearest(same, same)) == 1
 
 
-def test_parts_of_two_models_are_refused():
+def test_descriptors_of_two_detectors_are_refused():
     rng = np.random.default_rng(2)
     with pytest.raises(RankingError, match="different models"):
         mutual_nearest(descriptors(rng, 3, 8), descriptors(rng, 3, 16))

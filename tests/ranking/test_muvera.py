@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from glocal.errors import RankingError
 from glocal.ranking import muvera
-from glocal.ranking.muvera import FixedEncoding, max_similarities, max_similarity
+from glocal.ranking.maxsim import max_similarity
+from glocal.ranking.muvera import FixedEncoding
 
 properties = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -22,7 +23,7 @@ def locals_of(random, m, e=16):
 
 
 def scenes(seed, documents, queries, e=24, things=60, noise=0.5):
-    """Images of 20 to 60 descriptors, each a noisy view of one of a few dozen things."""
+    """Images of 20 to 60 descriptors, each a noisy view of one of a few dozen objects."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(things, e))
     made = []
@@ -34,13 +35,6 @@ def scenes(seed, documents, queries, e=24, things=60, noise=0.5):
     return made[:documents], made[documents:]
 
 
-def slow_max_similarity(query, document):
-    if not len(query) or not len(document):
-        return -1.0
-    best = [max(float(a.astype(float) @ b.astype(float)) for b in document) for a in query]
-    return sum(best) / len(best)
-
-
 def slow_encodings(encoding, descriptors):
     """The query's and the document's encoding, cell by cell."""
     normals, signs = muvera._drawn(encoding)
@@ -50,16 +44,16 @@ def slow_encodings(encoding, descriptors):
         own = normals[:, repetition * planes : (repetition + 1) * planes]
         sides = [tuple(row @ own > 0) for row in descriptors]
         if signs is None:
-            parts = list(descriptors)
+            projected = list(descriptors)
         else:
-            parts = list(descriptors @ signs[:, repetition * width : (repetition + 1) * width])
+            projected = list(descriptors @ signs[:, repetition * width : (repetition + 1) * width])
         for cell in range(1 << planes):
             bits = tuple(bool(cell >> bit & 1) for bit in range(planes))
-            inside = [part for part, side in zip(parts, sides, strict=True) if side == bits]
+            inside = [row for row, side in zip(projected, sides, strict=True) if side == bits]
             total = np.sum(inside, axis=0) if inside else np.zeros(width)
             query.append(total / (encoding.repetitions * max(1, len(descriptors))))
             apart = [sum(a != b for a, b in zip(side, bits, strict=True)) for side in sides]
-            closest = [p for p, far in zip(parts, apart, strict=True) if far == min(apart)]
+            closest = [p for p, far in zip(projected, apart, strict=True) if far == min(apart)]
             document.append(np.mean(closest, axis=0) if closest else np.zeros(width))
     return np.concatenate(query), np.concatenate(document)
 
@@ -79,24 +73,6 @@ def test_encodings_agree_with_the_slow_reference(seed, m, repetitions, planes, w
     assert query.shape == (encoding.dim,)
     np.testing.assert_allclose(encoding.encode_query(local), query, atol=1e-5)
     np.testing.assert_allclose(encoding.encode_documents([local])[0], document, atol=1e-5)
-
-
-@properties
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    m=st.integers(0, 8),
-    sizes=st.lists(st.integers(0, 9), max_size=6),
-    block=st.sampled_from([1, 40, 1 << 24]),
-)
-def test_max_similarity_agrees_with_the_slow_reference(seed, m, sizes, block):
-    random = np.random.default_rng(seed)
-    query, documents = locals_of(random, m), [locals_of(random, n) for n in sizes]
-    slow = [slow_max_similarity(query, document) for document in documents]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(muvera, "_BLOCK", block)
-        fast = max_similarity(query, documents)
-    assert fast.dtype == np.float32
-    np.testing.assert_allclose(fast, np.array(slow, np.float32), atol=1e-5)
 
 
 def test_the_inner_product_comes_near_max_similarity():
@@ -138,8 +114,8 @@ def test_longer_encodings_come_nearer():
     assert likeness(1) + 0.05 < likeness(8) < likeness(40)
 
 
-def test_a_small_part_of_a_big_image_is_found():
-    """Six descriptors of the query among sixty others: an average of all would drown them."""
+def test_a_small_region_of_a_big_image_is_found():
+    """Six descriptors of the query among sixty others: an average of all would hide them."""
     random = np.random.default_rng(7)
     documents = [locals_of(random, 60, 48) for _ in range(200)]
     query = documents[123][40:46] + 0.05 * random.normal(size=(6, 48))
@@ -151,7 +127,7 @@ def test_a_small_part_of_a_big_image_is_found():
 
 @properties
 @given(seed=st.integers(0, 2**32 - 1), m=st.integers(1, 12))
-def test_the_order_of_descriptors_is_of_no_account(seed, m):
+def test_the_order_of_descriptors_does_not_matter(seed, m):
     random = np.random.default_rng(seed)
     local = locals_of(random, m)
     shuffled = local[random.permutation(m)]
@@ -186,10 +162,6 @@ def test_images_without_descriptors_are_valid():
     encoded = encoding.encode_documents(documents)
     assert not encoded[0].any()
     assert encoded[1].any()
-    np.testing.assert_array_equal(max_similarity(nothing, documents), [-1, -1])
-    assert max_similarity(documents[1], documents)[0] == -1
-    assert max_similarity(documents[1], documents)[1] == pytest.approx(1)
-    assert max_similarity(documents[1], []).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -216,23 +188,3 @@ def test_descriptors_of_another_model_are_refused():
         encoding.encode_documents([np.ones((2, 16)), np.ones((2, 8))])
     with pytest.raises(RankingError, match="document 0 hold nan"):
         encoding.encode_documents([np.full((2, 16), np.nan)])
-    with pytest.raises(RankingError, match="have 16 numbers and those of document 1 8"):
-        max_similarity(np.ones((2, 16)), [np.ones((2, 16)), np.ones((2, 8))])
-
-
-def test_several_queries_at_once_score_as_each_alone(monkeypatch):
-    random = np.random.default_rng(5)
-
-    def local(count):
-        rows = random.normal(size=(count, 8)).astype(np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    queries = [local(count) for count in (5, 0, 1, 12)]
-    documents = [local(count) for count in (3, 0, 40, 1, 7, 7)]
-    alone = np.stack([max_similarity(query, documents) for query in queries])
-    for block in (1, 100, 1 << 24):
-        monkeypatch.setattr(muvera, "_BLOCK", block)
-        np.testing.assert_allclose(max_similarities(queries, documents), alone, atol=1e-6)
-    assert max_similarities([], documents).shape == (0, 6)
-    with pytest.raises(RankingError, match="of query 1 4: they are of different models"):
-        max_similarities([local(2), local(2)[:, :4]], documents)

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.encoders import LocalFeatures
-from glocal.errors import GlocalError, RankingError
-from glocal.ranking.registry import LOCAL_RERANKINGS, RERANKINGS, TOP, find_reranking
+from glocal.errors import GlocalError, PartError, RankingError
+from glocal.ranking import TOP, LocalReranking, Reranking, find_reranking
+from glocal.ranking.reranking import LOCAL
+from glocal.registry import load, names
 
 # A few neighbours, so that the choice of them matters among the few candidates of a test.
 SMALL = {
@@ -34,7 +36,8 @@ BAD_SETTINGS = {
     "invgc": [{"gallery_rate": -1}, {"share": 0}],
 }
 
-each_method = pytest.mark.parametrize("name", list(RERANKINGS))
+BY_VECTORS = names("reranker", without=LOCAL)
+each_method = pytest.mark.parametrize("name", BY_VECTORS)
 # Derandomised: in float32 a pair of random similarities can tie by chance, once in many runs.
 properties = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -48,16 +51,14 @@ def crowd(seed, m, d=16):
 
 
 def test_the_tests_cover_the_registry():
-    assert set(RERANKINGS) == set(SMALL) == set(BAD_SETTINGS) == set(slow_reranking.RERANKINGS)
-    for name, each in RERANKINGS.items():
-        assert each.name == name
-        assert each.source
-        assert find_reranking(name) is each
+    assert set(BY_VECTORS) == set(SMALL) == set(BAD_SETTINGS) == set(slow_reranking.RERANKINGS)
+    for name in BY_VECTORS:
+        assert find_reranking(name) == Reranking(name, load("reranker", name))
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(RankingError, match=r"no re-ranking 'magic'.*superglobal"):
-        find_reranking("magic")
+    with pytest.raises(PartError, match=r"'superglobel'; did you mean 'superglobal'"):
+        find_reranking("superglobel")
 
 
 @each_method
@@ -66,7 +67,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 def test_agrees_with_the_slow_reference(name, seed, m):
     query, rows = crowd(seed, m)
     slow = slow_reranking.RERANKINGS[name](query, rows, **SMALL[name])
-    fast = RERANKINGS[name].rerank(query, rows, **SMALL[name])
+    fast = load("reranker", name)(query, rows, **SMALL[name])
     assert fast.dtype == np.float32
     assert fast.shape == (m,)
     np.testing.assert_allclose(fast, slow, atol=2e-5)
@@ -76,17 +77,17 @@ def test_agrees_with_the_slow_reference(name, seed, m):
 def test_defaults_agree_with_the_slow_reference(name):
     query, rows = crowd(5, 70)
     slow = slow_reranking.RERANKINGS[name](query, rows)
-    np.testing.assert_allclose(RERANKINGS[name].rerank(query, rows), slow, atol=2e-5)
+    np.testing.assert_allclose(load("reranker", name)(query, rows), slow, atol=2e-5)
 
 
 @each_method
 @properties
 @given(seed=st.integers(0, 2**32 - 1), m=st.integers(1, 40))
-def test_the_order_of_candidates_is_of_no_account(name, seed, m):
+def test_the_order_of_candidates_does_not_matter(name, seed, m):
     query, rows = crowd(seed, m)
     order = np.random.default_rng(seed).permutation(m)
-    scores = RERANKINGS[name].rerank(query, rows, **SMALL[name])
-    shuffled = RERANKINGS[name].rerank(query, rows[order], **SMALL[name])
+    scores = load("reranker", name)(query, rows, **SMALL[name])
+    shuffled = load("reranker", name)(query, rows[order], **SMALL[name])
     np.testing.assert_allclose(shuffled, scores[order], atol=1e-5)
 
 
@@ -97,7 +98,7 @@ def test_equal_candidates_get_equal_scores(name, seed, m, copies):
     query, rows = crowd(seed, m)
     twin = np.random.default_rng(seed).integers(m)
     rows = np.concatenate([rows, np.repeat(rows[twin, None], copies - 1, axis=0)])
-    scores = RERANKINGS[name].rerank(query, rows, **SMALL[name])
+    scores = load("reranker", name)(query, rows, **SMALL[name])
     np.testing.assert_allclose(scores[m:], scores[twin], atol=1e-5)
 
 
@@ -107,24 +108,24 @@ def test_equal_candidates_get_equal_scores(name, seed, m, copies):
 def test_only_directions_count(name, seed, lengths):
     query, rows = crowd(seed, 15)
     stretch = np.random.default_rng(seed).uniform(0.5, 2, (15, 1))
-    scores = RERANKINGS[name].rerank(query, rows, **SMALL[name])
-    stretched = RERANKINGS[name].rerank(query * lengths, rows * stretch, **SMALL[name])
+    scores = load("reranker", name)(query, rows, **SMALL[name])
+    stretched = load("reranker", name)(query * lengths, rows * stretch, **SMALL[name])
     np.testing.assert_allclose(stretched, scores, atol=1e-5)
 
 
 @each_method
-def test_its_own_copy_stays_first_and_the_unlike_last(name):
+def test_a_copy_stays_first_and_the_opposite_is_last(name):
     query, rows = crowd(3, 30)
     rows = np.concatenate([rows, query[None], -query[None]])
-    scores = RERANKINGS[name].rerank(query, rows)
+    scores = load("reranker", name)(query, rows)
     # Where many are averaged the centre of the crowd may pass the copy, but nothing else does.
     assert scores[30] >= np.sort(scores)[-8]
     assert scores[31] == scores.min()
 
 
 @each_method
-def test_none_one_and_all_alike(name):
-    rerank = RERANKINGS[name].rerank
+def test_none_one_and_equal_candidates(name):
+    rerank = load("reranker", name)
     query, rows = crowd(1, TOP)
     assert rerank(query, rows[:0]).shape == (0,)
     assert np.isfinite(rerank(query, rows[:1])).all()
@@ -137,22 +138,22 @@ def test_none_one_and_all_alike(name):
 def test_vectors_of_zeros_are_last_and_harmless(name):
     query, rows = crowd(2, 12)
     rows[4] = 0
-    scores = RERANKINGS[name].rerank(query, rows, **SMALL[name])
+    scores = load("reranker", name)(query, rows, **SMALL[name])
     assert np.isfinite(scores).all()
     assert scores[4] < np.max(scores)
-    assert np.isfinite(RERANKINGS[name].rerank(np.zeros_like(query), rows)).all()
-    assert np.isfinite(RERANKINGS[name].rerank(query, np.zeros_like(rows))).all()
+    assert np.isfinite(load("reranker", name)(np.zeros_like(query), rows)).all()
+    assert np.isfinite(load("reranker", name)(query, np.zeros_like(rows))).all()
     opposite = np.repeat(-query[None], 5, axis=0)
-    assert np.isfinite(RERANKINGS[name].rerank(query, opposite)).all()
+    assert np.isfinite(load("reranker", name)(query, opposite)).all()
 
 
 @each_method
-def test_half_precision_and_lists_are_taken_and_left_alone(name):
+def test_half_precision_and_lists_are_accepted_and_not_changed(name):
     query, rows = crowd(4, 20)
     half = rows.astype(np.float16)
     kept = half.copy()
-    scores = RERANKINGS[name].rerank(query.tolist(), half, **SMALL[name])
-    exact = RERANKINGS[name].rerank(query, half.astype(np.float64), **SMALL[name])
+    scores = load("reranker", name)(query.tolist(), half, **SMALL[name])
+    exact = load("reranker", name)(query, half.astype(np.float64), **SMALL[name])
     np.testing.assert_allclose(scores, exact, atol=1e-5)
     np.testing.assert_array_equal(half, kept)
 
@@ -174,7 +175,7 @@ def test_half_precision_and_lists_are_taken_and_left_alone(name):
 )
 def test_what_cannot_be_ranked_is_refused(name, query, candidates, words):
     with pytest.raises(RankingError, match=words) as caught:
-        RERANKINGS[name].rerank(query, candidates)
+        load("reranker", name)(query, candidates)
     assert isinstance(caught.value, GlocalError)
     assert isinstance(caught.value, ValueError)
 
@@ -185,12 +186,12 @@ def test_what_cannot_be_ranked_is_refused(name, query, candidates, words):
 def test_impossible_settings_are_refused(name, bad):
     query, rows = crowd(6, 10)
     with pytest.raises(RankingError, match=f"{next(iter(bad))} must be a"):
-        RERANKINGS[name].rerank(query, rows, **bad)
+        load("reranker", name)(query, rows, **bad)
 
 
-@pytest.mark.parametrize("name", [name for name in RERANKINGS if name != "invgc"])  # it spreads
-def test_neighbours_bring_up_what_the_query_alone_cannot_see(name):
-    """Views of one thing, the last less like the query than those of two others."""
+@pytest.mark.parametrize("name", [name for name in BY_VECTORS if name != "invgc"])  # it spreads
+def test_neighbours_raise_what_the_query_alone_misses(name):
+    """Views of one object, the last less similar to the query than views of two others."""
 
     def at(degrees, axis):
         row = np.zeros(5)
@@ -201,7 +202,7 @@ def test_neighbours_bring_up_what_the_query_alone_cannot_see(name):
     strangers = [at(degrees, axis) for degrees in range(50, 68, 3) for axis in (2, 3)]
     query, rows = at(0, 1), np.array(views + strangers)
     assert rows[9] @ query < rows[10] @ query
-    scores = RERANKINGS[name].rerank(query, rows, neighbours=5)
+    scores = load("reranker", name)(query, rows, neighbours=5)
     assert scores[9] > scores[10:].max()
 
 
@@ -211,24 +212,24 @@ def test_diffusion_follows_a_chain():
     arc = np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
     strangers = [[np.cos(0.9), 0, side * np.sin(0.9)] for side in (1, -1)]
     rows = np.concatenate([arc, strangers])
-    scores = RERANKINGS["diffusion"].rerank([1, 0, 0], rows, neighbours=4, reach=0.95)
+    scores = load("reranker", "diffusion")([1, 0, 0], rows, neighbours=4, reach=0.95)
     assert scores[:15].min() > scores[15:].max()
 
 
-def parts(rows):
+def local_features(rows):
     unit = np.asarray(rows, np.float32)
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True) if len(unit) else unit
     return LocalFeatures(np.zeros((len(unit), 2), np.float32), unit, np.ones(len(unit), np.float32))
 
 
-@pytest.mark.parametrize("name", list(LOCAL_RERANKINGS))
-def test_parts_that_answer_score_above_those_that_do_not(name):
+@pytest.mark.parametrize("name", names("reranker", trait=LOCAL))
+def test_local_features_that_match_score_above_those_that_do_not(name):
     each = find_reranking(name)
-    assert each is LOCAL_RERANKINGS[name]
-    assert (each.name, bool(each.source)) == (name, True)
+    assert isinstance(each, LocalReranking)
     rows = np.random.default_rng(1).normal(size=(30, 48))
     same, half, other = rows + 0.1, np.concatenate([rows[:15], -rows[15:]]), -rows
-    scores = [each.compare(parts(rows), parts(one)) for one in (same, half, other)]
+    query = local_features(rows)
+    scores = [each.compare(query, local_features(one)) for one in (same, half, other)]
     assert scores[0] > scores[1] > scores[2]
-    assert each.compare(parts(rows), parts(np.empty((0, 48)))) <= scores[2]
-    assert np.isfinite(each.compare(parts(np.empty((0, 48))), parts(rows)))
+    assert each.compare(query, local_features(np.empty((0, 48)))) <= scores[2]
+    assert np.isfinite(each.compare(local_features(np.empty((0, 48))), local_features(rows)))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import forked
 from glocal.client import Client
 
 TOKEN = "a-token-for-tests-0123456789"  # noqa: S105 - of the tests alone
@@ -68,14 +69,9 @@ def exif(
 
 def run_glocal(*arguments: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
     """Run the real program."""
-    return subprocess.run(
-        [sys.executable, "-m", "glocal", *map(str, arguments)],
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    done = forked.run(arguments, env=environment(home))
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -89,17 +85,22 @@ class Server:
 
     def __init__(self, home: Path, *options: str | Path, **more: Any) -> None:
         tight: dict[str, Any] | None = more.pop("tight", None)
-        if tight is None:
-            command = ["-m", "glocal", "serve", "--port", "0", *map(str, options)]
+        code = None if tight is None else TIGHT
+        arguments = ["serve", "--port", "0", *map(str, options)]
+        if tight is not None:
+            arguments = [json.dumps(tight), str(home / "gallery")]
+        env = environment(home) | more.pop("env", {})
+        self.process: forked.Program | subprocess.Popen[str]
+        if forked.can_fork():
+            self.process = forked.Program(arguments, code=code, env=env, text=True, strict=True)
         else:
-            command = ["-c", TIGHT, json.dumps(tight), str(home / "gallery")]
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", *command],
-            env=environment(home) | more.pop("env", {}),
-            stderr=subprocess.PIPE,
-            text=True,
-            **more,
-        )
+            start = ["-m", "glocal"] if code is None else ["-c", code]
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "error", *start, *arguments],
+                env=env,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         assert self.process.stderr is not None
         said = ""
         for line in self.process.stderr:
@@ -145,6 +146,8 @@ class Server:
         rest = self.process.stderr.read()
         status = self.process.wait(timeout=60)
         self.process.stderr.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         return status, rest
 
     def rss(self) -> int:

@@ -68,7 +68,7 @@ def test_what_is_no_image_harms_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [(signal.SIGSTOP, "longer than"), (signal.SIGKILL, "ended its decoder")]
+    ("how", "said"), [(signal.SIGSTOP, "longer than"), (signal.SIGKILL, "crashed the decoder")]
 )
 def test_a_decoder_that_hangs_or_dies_is_replaced(how: int, said: str) -> None:
     async def work(decoders: Decoders, metrics: Metrics) -> None:

@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from running import Server, environment, form, photo, problem, run_glocal, wait_until
 
+from glocal.client import IndexRun
 from glocal.web.server import bind
 
 
@@ -29,14 +29,23 @@ def test_sigterm_lets_requests_end(own_home: Path, start: Callable[..., Server])
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + body[:100])
-        time.sleep(0.3)
+        two = b"glocal_requests_under_way 2.0"  # this one, and the one for the metrics
+        wait_until(lambda: two in server.ask("GET", "/metrics")[2])
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        wait_until(lambda: not listens(server.port))
         assert server.process.poll() is None
         connection.sendall(body[100:])
         answer = connection.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 200")
     assert server.stop() == (0, "")
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def test_followers_do_not_hold_the_end_up(own_home: Path, start: Callable[..., Server]) -> None:
@@ -47,13 +56,14 @@ def test_followers_do_not_hold_the_end_up(own_home: Path, start: Callable[..., S
     server = start(own_home, "--allow-folder", folder)
     client = server.client()
     run = client.index(str(folder))
-    follower = threading.Thread(target=lambda: list(client.follow(run.id)))
+    followed: list[IndexRun] = []
+    follower = threading.Thread(target=lambda: followed.extend(client.follow(run.id)))
     follower.start()
-    time.sleep(0.5)
-    began = time.monotonic()
+    wait_until(lambda: client.index_run(run.id).state == "running")
     assert server.stop()[0] == 0
-    assert time.monotonic() - began < 15
-    follower.join(timeout=10)
+    follower.join(timeout=60)
+    assert followed
+    assert followed[-1].state != "done"  # the server did not wait for the run
 
 
 def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> None:
@@ -63,7 +73,7 @@ def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> 
     server.stop(signal.SIGKILL)
     run_glocal("check", home=own_home)
     again = start(own_home)
-    assert again.client().info()["images"] == 10
+    assert again.client().info().images == 10
 
 
 def test_no_process_is_left_over(own_home: Path, start: Callable[..., Server]) -> None:
@@ -89,9 +99,9 @@ def test_health_readiness_metrics_and_info(server: Server) -> None:
     assert 'route="/v1/search",status="200"' in text
     assert "/no/such" not in text  # what clients invent is no label
     info = server.client().info()
-    assert (info["images"], info["files"]) == (11, 12)
-    assert info["features"]["index_runs"] is True
-    assert info["features"]["login"] is False
+    assert (info.images, info.files) == (11, 12)
+    assert info.features.index_runs is True
+    assert info.features.login is False
 
 
 def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
@@ -100,9 +110,9 @@ def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
     cases = [
         (["--host", "0.0.0.0"], "set a token"),  # noqa: S104 - it is refused
         (["--allow-host", "search.example"], "set a token"),
-        (["--token-file", str(short)], "can be guessed"),
+        (["--token-file", str(short)], "is too short"),
         (["--token-file", str(own_home / "missing")], "cannot be read"),
-        (["--port", str(server.port)], "name another --port"),
+        (["--port", str(server.port)], "choose another --port"),
         (["--host", "192.0.2.1", "--token-file", str(own_home / "good")], "can listen"),
     ]
     (own_home / "good").write_text("0123456789abcdef0123\n")

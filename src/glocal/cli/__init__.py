@@ -1,4 +1,4 @@
-"""glocal at a terminal."""
+"""The command line."""
 
 from glocal.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The command `glocal`: its sub-commands, each imported when it is used, and how errors end."""
+"""The command `glocal`: its commands, imported when they are used, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from glocal.errors import GlocalError
 
 # Name, module and one line of help: enough for `glocal --help` without importing any of them.
 _COMMANDS = {
-    "index": ("indexing", "Add the images below folders; add, re-read and forget what changed."),
-    "search": ("searching", "Find the same thing as in an image."),
-    "explain": ("explaining", "Draw why images match."),
-    "serve": ("serving", "Serve the gallery as a page and an API."),
-    "duplicates": ("duplicating", "Group copies of the same image; nothing is removed."),
-    "info": ("knowing", "Say what a gallery holds."),
-    "check": ("checking", "Say whether a gallery is sound; --repair mends it."),
-    "remove": ("knowing", "Forget files and folders; nothing on disk is touched."),
-    "models": ("knowing", "List the models."),
-    "evaluate": ("evaluating", "Judge a model by the field's own protocols."),
-    "train": ("training", "Train a model on images of one's own."),
-    "demo": ("demonstrating", "Index real photographs and find them by altered copies."),
-    "completion": ("completing", "Print the completion script of a shell."),
+    "index": ("index", "Add the photos in folders to the gallery, or bring it up to date."),
+    "search": ("search", "Find the photos that show the same thing as a query photo."),
+    "explain": ("explain", "Draw why photos match."),
+    "serve": ("serve", "Serve the gallery as a web page and an HTTP API."),
+    "duplicates": ("duplicating", "Group copies of the same photo; nothing is removed."),
+    "info": ("info", "Show what a gallery contains."),
+    "check": ("check", "Check a gallery for damage, and repair it with --repair."),
+    "remove": ("remove", "Remove files from the gallery; they stay on disk."),
+    "models": ("models", "List the available models."),
+    "evaluate": ("evaluate", "Evaluate a model by published protocols."),
+    "train": ("train", "Train a model on your own photos."),
+    "demo": ("demo", "Try glocal on sample photos: find each by altered copies."),
+    "completion": ("completion", "Print the completion script for a shell."),
 }
 
-_LARGE_SUMS = {"evaluate", "train"}
+# Commands that multiply large matrices, for which NumPy may use all threads.
+_LARGE_PRODUCTS = {"evaluate", "train"}
 
 
 class _Lazy(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -43,9 +44,9 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        if cmd_name not in _LARGE_SUMS:
-            # NumPy's threads wait for work by spinning: over many small sums they take twice the
-            # processor's time and gain none. It reads this when it is first imported.
+        if cmd_name not in _LARGE_PRODUCTS:
+            # NumPy's threads wait for work by spinning: over many small products they take twice
+            # the processor time and save none. NumPy reads this when it is first imported.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         module, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"glocal.cli.{module}"), cmd_name)
@@ -59,13 +60,13 @@ class _Lazy(click.Group):
 @click.command(
     cls=_Lazy,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="glocal COMMAND --help says more about each. The gallery is the user's own unless "
-    "--gallery or GLOCAL_GALLERY names another.",
+    epilog="glocal COMMAND --help shows the options of a command. Each user has one gallery; "
+    "--gallery or the environment variable GLOCAL_GALLERY names another.",
 )
 @click.version_option(__version__, prog_name="glocal")
-@click.option("-v", "--verbose", is_flag=True, help="Say what is done and why, on standard error.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each step to standard error.")
 def glocal(verbose: bool) -> None:
-    """Find the same thing in your images: the same building, product, painting, place.
+    """Find the same thing in your photos: the same building, product, painting or place.
 
     \b
     glocal index ~/Pictures
@@ -73,15 +74,17 @@ def glocal(verbose: bool) -> None:
     """
     level = "INFO" if verbose else os.environ.get("GLOCAL_LOG", "WARNING").upper()
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise click.UsageError(f"GLOCAL_LOG is {level!r}; it can be debug, info, warning or error")
+        raise click.UsageError(
+            f"GLOCAL_LOG is {level.lower()!r}; set it to debug, info, warning or error"
+        )
     logging.basicConfig(level="WARNING", format="glocal: %(message)s", stream=sys.stderr)
     logging.getLogger("glocal").setLevel(level)
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong use."""
+    """Run the command line and exit with 0 (done), 1 (failed) or 2 (wrong use)."""
     for stream in (sys.stdout, sys.stderr):
-        # A file name may hold what a terminal cannot show.
+        # A file name may have characters that a terminal cannot show.
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
@@ -93,13 +96,13 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _say("stopped; everything finished so far is kept, and the next run goes on from there")
+        _say("stopped; what is finished is kept: run the same command again to continue")
         sys.exit(1)
     except GlocalError as error:
         _say(str(error))
         sys.exit(1)
     except BrokenPipeError:
-        # Whoever read our output has gone, `head` for one; the rest is of no use to anyone.
+        # The program that read our output, such as `head`, has ended; nobody reads the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:

@@ -1,9 +1,8 @@
-"""Photographs to try glocal on without a download, and copies of them as people come to have them.
+"""Photos to try glocal on without a download, and altered copies of them.
 
-The photographs are those that the packages scikit-image and scikit-learn carry inside their
-wheels; whose they are, and on what terms, stands in those packages (``skimage.data`` and
-``sklearn/datasets/images/README.txt``). glocal ships none of them. They are read as files: nothing
-here imports those packages, and nothing is fetched.
+The photos are in the wheels of the packages scikit-image and scikit-learn, which name their authors
+and licences (``skimage.data`` and ``sklearn/datasets/images/README.txt``). glocal ships none of
+them. They are read as files: neither package is imported, and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from glocal.errors import ImageError, MissingExtraError
 
 _PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 
-# Where each photograph goes, and the package and file it comes from. Left out is what those
-# packages carry besides photographs: drawings, masks, colour charts, an image of 102 pixels.
+# The file to write for each photo, and the package and file it comes from. Other images in those
+# packages are left out: drawings, masks, colour charts, an image of 102 pixels.
 _PHOTOS = {
     "nature/cat.png": ("skimage", "data/chelsea.png"),
     "nature/dahlia.jpg": ("sklearn", "datasets/images/flower.jpg"),
@@ -46,22 +45,25 @@ _PHOTOS = {
     "things/motorcycle.png": ("skimage", "data/motorcycle_left.png"),
 }
 
-# The same motorcycle from 19 cm further right: no copy, but a photograph of its own
-# (Middlebury 2014 stereo benchmark).
+# The same motorcycle from 19 cm further right: another photo, not a copy (Middlebury 2014 stereo
+# benchmark).
 _SECOND_VIEWS = {"things/motorcycle.png": ("skimage", "data/motorcycle_right.png")}
 
-_LONGEST = 1000  # pixels of what is re-shot; more only costs time
+_LONGEST = 1000  # pixels of the longer side before a change; more would only cost time
 _COLLAGE_OTHERS = 3
+
+# Changes are also seeds of the random generators, so that these two keep their names.
+_TITLES = {"off a wall": "print on a wall", "small and coarse": "small, low quality"}
 
 
 @dataclass(frozen=True)
 class Altered:
-    """A re-shot copy of a photograph.
+    """An altered copy of a photo, or another photo of the same thing.
 
     Attributes:
-        path: the copy's file.
-        original: the photograph it shows.
-        change: what happened to it: "cropped", "off a wall", "dark", "blurred", "screenshot",
+        path: The file of the copy.
+        original: The photo that it shows.
+        change: How it was made: "cropped", "off a wall", "dark", "blurred", "screenshot",
             "small and coarse", "collage" or "second view".
     """
 
@@ -69,19 +71,24 @@ class Altered:
     original: Path
     change: str
 
+    @property
+    def title(self) -> str:
+        """The change as it is shown to people."""
+        return _TITLES.get(self.change, self.change)
+
 
 def gather(folder: Path) -> list[Path]:
-    """Writes the photographs that the demo's packages carry into sub-folders of ``folder``.
+    """Write the sample photos into sub-folders of ``folder``.
 
-    A file that is already there with the same content is left alone, so that indexing the folder
-    a second time finds nothing new. A release that no longer carries a photograph yields fewer.
+    A file that has the right content already is not written again, so that indexing the folder a
+    second time finds nothing new. A photo that a package no longer contains is left out.
 
     Returns:
-        The photographs' files, sorted; their names differ, with and without endings.
+        The files of the photos, sorted; no two have the same name, with or without its ending.
 
     Raises:
-        MissingExtraError: a package is not installed, or none of the photographs is there.
-        OSError: a file cannot be written.
+        MissingExtraError: A package is not installed, or contains none of the photos.
+        OSError: A file cannot be written.
     """
     photos = []
     for name, carried in sorted(_PHOTOS.items()):
@@ -91,41 +98,41 @@ def gather(folder: Path) -> list[Path]:
             photos.append(folder / name)
     if not photos:
         raise MissingExtraError(
-            "the installed scikit-image and scikit-learn carry none of the demo's photographs; "
-            "install them afresh: pip install --force-reinstall 'glocal[demo]'"
+            "the installed scikit-image and scikit-learn contain none of the demo's photos; "
+            "reinstall them: pip install --force-reinstall 'glocal[demo]'"
         )
     return photos
 
 
 def alter(photos: Sequence[Path], folder: Path, seed: int = 0) -> list[Altered]:
-    """Writes copies of each photograph as a person would come to have them, as JPEG files.
+    """Write realistic altered copies of each photo as JPEG files.
 
-    Each photograph is cropped to 60 % of its area, photographed off a wall, taken in too little
-    light, taken out of focus, shown in a phone's screenshot, saved small and coarse, and, where
-    there are at least three others, put into a collage with three of them. The motorcycle's true
-    second view is added when `gather` wrote the photograph.
+    Each photo is cropped to 60 % of its area, photographed as a print on a wall, darkened, blurred,
+    shown in a phone's screenshot, saved small at low quality and, where there are at least three
+    others, put into a collage with three of them. The motorcycle's second view is added if
+    `gather` wrote that photo.
 
-    The same photographs and seed always give the same copies. All but the collage depend on
-    nothing but their own photograph, its name and the seed.
+    The same photos and seed always give the same copies. Except for the collage, a copy depends
+    only on its own photo, the photo's name and the seed.
 
     Args:
-        photos: images whose names differ without their endings, from `gather` or anybody's.
-        folder: where the copies go; made where it is missing.
-        seed: another seed crops, tilts and colours in another way.
+        photos: Images whose names differ even without their endings.
+        folder: Folder for the copies; created if it is missing.
+        seed: Seed of the random crops, angles and colours.
 
     Returns:
-        The copies, photograph by photograph.
+        The copies, grouped by photo.
 
     Raises:
-        ImageError: two photographs share a name, or one cannot be read as an image.
-        MissingExtraError: the package that carries a second view is not installed.
-        OSError: a file cannot be read or written.
+        ImageError: Two photos have the same name, or one cannot be read as an image.
+        MissingExtraError: The package that contains a second view is not installed.
+        OSError: A file cannot be read or written.
     """
     for stem, times in Counter(photo.stem for photo in photos).items():
         if times > 1:
             raise ImageError(
-                f"{times} photographs are called {stem!r}, so their copies would overwrite each "
-                "other; rename all but one"
+                f"{times} photos are called {stem!r}, so their copies would overwrite each other; "
+                "rename all but one"
             )
     images = [_open(photo) for photo in photos]
     altered = []
@@ -156,7 +163,7 @@ def _second_views(photo: Path, folder: Path) -> list[Altered]:
         if not photo.match(name):
             continue
         first, second = _carried(*_PHOTOS[name]), _carried(*carried)
-        # Somebody's own motorcycle is not this one.
+        # A user's photo of the same name has no second view.
         if second.is_file() and photo.read_bytes() == first.read_bytes():
             return [_altered(photo, "second view", second.read_bytes(), folder, second.suffix)]
     return []
@@ -167,12 +174,12 @@ def _rng(photo: Path, change: str, seed: int) -> np.random.Generator:
 
 
 def _carried(package: str, inside: str) -> Path:
-    """A file within an installed package, found without the second that importing it takes."""
+    """A file in an installed package, found without importing it, which would take a second."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(
-            f"the demo's photographs come with {_PACKAGES[package]}, which is not installed: "
-            "pip install 'glocal[demo]'"
+            f"the demo's photos come with {_PACKAGES[package]}, which is not installed; "
+            "run: pip install 'glocal[demo]'"
         )
     return Path(spec.submodule_search_locations[0]) / inside
 

@@ -1,7 +1,7 @@
-"""What happens to photographs on their way to other people: ways to re-shoot an image.
+"""Realistic changes to photos: crops, photos of prints, low light, screenshots and the like.
 
-Each way takes an RGB image and a generator, and gives the bytes of a JPEG file. They use Pillow
-and numpy alone, and the same generator state gives the same bytes.
+Each function takes an RGB image and a random generator, and returns the bytes of a JPEG file. They
+use only Pillow and NumPy, and the same state of the generator gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _QUALITY = 88
 
 
 def cropped(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Cut to 60 % of the area, at any place, a little wider or narrower than the whole."""
+    """Crop to 60 % of the area at a random place, with a slightly different aspect ratio."""
     stretch = rng.uniform(0.92, 1.08)
     width = round(image.width * math.sqrt(0.6) * stretch)
     height = round(image.height * math.sqrt(0.6) / stretch)
@@ -30,13 +30,13 @@ def cropped(image: Image.Image, rng: np.random.Generator) -> bytes:
 
 
 def off_a_wall(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Hung as a print with a white rim, and taken from the side with a camera not held level."""
+    """Photograph a print with a white border on a wall, from the side and not quite level."""
     rim = max(4, round(0.03 * max(image.size)))
     hung = ImageOps.expand(image, rim, (247, 246, 242))
     frame = (round(hung.width * 1.35), round(hung.height * 1.4))
-    # Twice as large first: a resampled edge is only as smooth as the pixels it can average.
+    # Transformed at twice the size and reduced, so that edges are smooth.
     fine = (2 * frame[0], 2 * frame[1])
-    back = _homography(_seen_from_aside(hung.size, fine, rng), hung.size)
+    back = _homography(_seen_from_the_side(hung.size, fine, rng), hung.size)
     taken = (
         hung.convert("RGBA")
         .transform(fine, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
@@ -48,7 +48,7 @@ def off_a_wall(image: Image.Image, rng: np.random.Generator) -> bytes:
     wall = _wall(frame, rng)
     wall.paste((40, 36, 32), mask=shadow.filter(ImageFilter.GaussianBlur(rim * 0.6)))
     wall.paste(taken, mask=covered)
-    # A window on one side lights that side more.
+    # Light from a window at one side.
     left, right = (1.04, 0.8) if rng.integers(2) else (0.8, 1.04)
     light = np.linspace(left, right, frame[0])[None, :, None]
     pixels = _pixels(wall) * light
@@ -56,7 +56,7 @@ def off_a_wall(image: Image.Image, rng: np.random.Generator) -> bytes:
 
 
 def dark(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Taken by the light of a lamp: dim, yellow, with the noise of few photons."""
+    """Photograph by the light of a lamp: dim, yellow, with photon noise."""
     light = (_pixels(image) / 255) ** 1.25
     lamp = np.array([1.12, 0.9, 0.62]) * rng.uniform(0.36, 0.48)
     photons = rng.poisson(light * lamp * 260) / 260
@@ -64,13 +64,13 @@ def dark(image: Image.Image, rng: np.random.Generator) -> bytes:
 
 
 def blurred(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Out of focus, by a spread of about half a percent of the longer side."""
+    """Blur, with a standard deviation of about half a per cent of the longer side."""
     spread = max(image.size) * rng.uniform(0.0045, 0.006)
     return _jpeg(image.filter(ImageFilter.GaussianBlur(spread)))
 
 
 def screenshot(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """A phone's gallery that shows the photograph between its bars, in light or dark dress."""
+    """Show the photo in a phone's photo app, in a light or dark theme."""
     width, height = 720, 1480
     night = bool(rng.integers(2))
     ground, ink = ((17, 17, 19), (235, 235, 235)) if night else ((250, 250, 250), (40, 40, 44))
@@ -84,16 +84,13 @@ def screenshot(image: Image.Image, rng: np.random.Generator) -> bytes:
 
 
 def small_and_coarse(image: Image.Image, _rng: np.random.Generator) -> bytes:
-    """Half the size, saved at quality 20, as messages and old pages have it."""
+    """Halve the size and save at JPEG quality 20, as messengers and old web pages do."""
     half = (max(1, image.width // 2), max(1, image.height // 2))
     return _jpeg(image.resize(half, Image.Resampling.LANCZOS), quality=20)
 
 
 def collage(image: Image.Image, others: Sequence[Image.Image], rng: np.random.Generator) -> bytes:
-    """The photograph in the larger part of a white page, beside three others in a column.
-
-    Every image keeps its middle and loses what its part of the page has no room for.
-    """
+    """Put the photo large on a white page, beside three others in a column, all cropped to fit."""
     gap, height = 14, 900
     tall = (height - 4 * gap) // 3
     wide = round(tall * 1.25)
@@ -135,7 +132,7 @@ def _image(pixels: NDArray[np.floating]) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
-def _seen_from_aside(
+def _seen_from_the_side(
     size: tuple[int, int], frame: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """The ``(4, 2)`` corners, clockwise from top left, of a flat print in a pinhole camera."""
@@ -153,7 +150,7 @@ def _seen_from_aside(
 
 
 def _homography(quad: NDArray[np.float64], size: tuple[int, int]) -> tuple[float, ...]:
-    """The eight numbers by which Pillow takes the quad's points back onto an image of a size."""
+    """Pillow's eight coefficients of the homography from a quadrilateral to an image of a size."""
     width, height = size
     corners = [(0, 0), (width, 0), (width, height), (0, height)]
     equations, values = [], []
@@ -164,7 +161,7 @@ def _homography(quad: NDArray[np.float64], size: tuple[int, int]) -> tuple[float
 
 
 def _wall(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-    """Painted plaster: one colour, uneven in large patches and in a fine grain."""
+    """Painted plaster: one colour with large uneven patches and fine grain."""
     paint = np.array([1.0, 0.975, 0.94]) * rng.uniform(172, 216) + rng.uniform(-5, 5, 3)
     patches = _image(rng.normal(128, 40, (7, 9))).resize(size, Image.Resampling.BICUBIC)
     grain = _image(rng.normal(128, 40, size[::-1])).filter(ImageFilter.GaussianBlur(1.2))
@@ -175,7 +172,7 @@ def _wall(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
 def _status_bar(
     draw: ImageDraw.ImageDraw, ink: tuple[int, int, int], rng: np.random.Generator
 ) -> None:
-    """The time, the signal and the battery along the top of a screen 720 pixels wide."""
+    """Draw the time, the signal and the battery at the top of a screen 720 pixels wide."""
     clock = f"{rng.integers(7, 23)}:{rng.integers(60):02d}"
     draw.text((40, 22), clock, ink, ImageFont.load_default(30))
     for bar in range(4):
@@ -187,7 +184,7 @@ def _status_bar(
 def _gallery_bars(
     draw: ImageDraw.ImageDraw, ink: tuple[int, int, int], rng: np.random.Generator
 ) -> None:
-    """A way back, the day and a menu above the photograph; what can be done with it below."""
+    """Draw a back button, a date and a menu above the photo, and buttons below it."""
     draw.line([(62, 112), (42, 132), (62, 152)], ink, 5, "curve")
     draw.text((100, 132), f"{rng.integers(1, 29)} May", ink, ImageFont.load_default(34), "lm")
     for dot in (116, 132, 148):

@@ -75,11 +75,11 @@ from glocal.gallery import DuplicateGroup, Duplicates, Gallery
     help="Remember that of its group this file stays; may be repeated.",
 )
 @click.option(
-    "--forget-decisions",
+    "--undo-decisions",
     type=click.Path(path_type=Path),
     metavar="FILE",
     multiple=True,
-    help="Forget what was decided about this file; may be repeated.",
+    help="Undo what was decided about this file; may be repeated.",
 )
 @wait_option
 def duplicates(
@@ -94,7 +94,7 @@ def duplicates(
     undo_trash: bool,
     not_duplicates: tuple[Path, ...],
     keep: tuple[Path, ...],
-    forget_decisions: tuple[Path, ...],
+    undo_decisions: tuple[Path, ...],
     wait: float,
 ) -> None:
     """Group photos that are copies of one another. Nothing is ever deleted.
@@ -118,8 +118,8 @@ def duplicates(
             sys.exit(0 if duplicate_actions.trash(carried_out, opened.trash_journal) else 1)
         if undo_trash:
             sys.exit(0 if duplicate_actions.undo_trash(opened.trash_journal) else 1)
-        if not_duplicates or keep or forget_decisions:
-            duplicate_actions.decide(opened, not_duplicates, keep, forget_decisions)
+        if not_duplicates or keep or undo_decisions:
+            duplicate_actions.decide(opened, not_duplicates, keep, undo_decisions)
             return
         try:
             groups = opened.duplicates(level, listen=bar, prefer=prefer)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glocal.images import Limits
+from glocal.registry import Kind, names
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 gallery_option = click.option(
     "-g",
     "--gallery",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The gallery's folder. [default: GLOCAL_GALLERY, or one per user]",
+    help="Folder of the gallery. [default: GLOCAL_GALLERY, or one per user]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 wait_option = click.option(
@@ -24,31 +28,32 @@ wait_option = click.option(
     default=30,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait while another process uses the gallery.",
+    help="How long to wait for other processes that use the gallery.",
 )
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that name a model."""
+    """Add the options that name a model."""
     named = click.option(
         "--model",
         metavar="NAME",
-        help="A model's name, file, or hub name OWNER/NAME[:FILE.onnx][@REVISION].",
+        help="Model to use: a name, a file, or OWNER/NAME[:FILE.onnx][@REVISION] on a model hub.",
     )
     hashed = click.option(
-        "--model-sha256", metavar="HEX", help="Refuse the model unless its file has this SHA-256."
+        "--model-sha256", metavar="HEX", help="Use the model only if its file has this SHA-256."
     )
     return named(hashed(command))
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that bound what is read."""
+    """Add the options that limit how large files and images may be."""
     standard = Limits()
     size = click.option(
         "--max-bytes",
         type=click.IntRange(min=1),
         default=standard.max_bytes,
         show_default=True,
+        metavar="BYTES",
         help="Skip larger files.",
     )
     pixels = click.option(
@@ -56,6 +61,51 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.IntRange(min=1),
         default=standard.max_pixels,
         show_default=True,
-        help="Skip images with more pixels.",
+        metavar="PIXELS",
+        help="Skip photos with more pixels.",
     )
     return size(pixels(command))
+
+
+class PartOption(click.Option):
+    """An option that takes the name of a part of `glocal.registry`.
+
+    Which parts there are is read only when help or a completion is shown, since parts of other
+    packages take a moment to find.
+
+    Args:
+        kind: Of the parts.
+        describe: Gives the text of help.
+        also: Values besides the names of parts.
+        more: As of `click.Option`.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        kind: Kind,
+        describe: Callable[[], str],
+        also: Sequence[str] = (),
+        **more: Any,
+    ) -> None:
+        super().__init__(*arguments, **more)
+        self._kind = kind
+        self._describe = describe
+        self._also = also
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option and its text, with the names there are now."""
+        self.help = self._describe()
+        return super().get_help_record(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names that begin like this."""
+        from click.shell_completion import CompletionItem
+
+        known = (*names(self._kind), *self._also)
+        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+def listed(kind: Kind, *, trait: str | None = None, without: str | None = None) -> str:
+    """The names of the parts of a kind, for help."""
+    return ", ".join(names(kind, trait=trait, without=without))

@@ -1,4 +1,4 @@
-"""What people read: sizes, tables, bars; and what programs read: JSON."""
+"""Output for people (sizes, paths, progress bars) and for programs (JSON)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 
 import click
 
+from glocal.errors import GlocalError
 from glocal.gallery import Progress
 from glocal.gallery.results import plain
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:
-    """Print a result as one JSON value; bytes of file names that are no text come as surrogates."""
+    """Print a result as one JSON value; undecodable bytes of file names become surrogates."""
     click.echo(json.dumps(plain(value), indent=indent))
 
 
 def readable_bytes(count: int) -> str:
-    """A size in the unit that suits it."""
+    """A size in the unit that keeps the number short, such as ``1.5 MB``."""
     size = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
@@ -29,8 +30,25 @@ def readable_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
+def check_folder(target: Path) -> None:
+    """Check, before any work is done, that there is a folder for a file that will be written.
+
+    Raises:
+        GlocalError: There is no such folder.
+    """
+    if not target.absolute().parent.is_dir():
+        raise GlocalError(
+            f"{target} cannot be written: there is no folder {target.parent}; make it first"
+        )
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, such as ``1 file`` and ``2 files``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def short_path(path: Path) -> str:
-    """A path as seen from the working folder, where that is shorter."""
+    """A path relative to the working folder, where that is shorter."""
     try:
         relative = os.path.relpath(path)
     except ValueError:  # another drive
@@ -39,7 +57,7 @@ def short_path(path: Path) -> str:
 
 
 class Bar:
-    """A progress bar on standard error, if that is a terminal."""
+    """A progress bar on standard error, shown only on a terminal."""
 
     def __init__(self, *, show: bool) -> None:
         self._show = show and sys.stderr.isatty()
@@ -47,7 +65,7 @@ class Bar:
         self._stage = ""
 
     def __call__(self, progress: Progress) -> None:
-        """Show how far a run is."""
+        """Show the progress of a run."""
         if not self._show:
             return
         if progress.stage != self._stage:
@@ -55,7 +73,7 @@ class Bar:
         bar = self._bar
         if progress.stage == "encode":
             bar.set_postfix_str(
-                f"{progress.unchanged} already done, {progress.failed} skipped", refresh=False
+                f"{progress.unchanged} unchanged, {progress.failed} skipped", refresh=False
             )
         if progress.stage == "graph":
             bar.refresh()
@@ -68,7 +86,7 @@ class Bar:
         self.close()
         self._stage = progress.stage
         titles = {
-            "scan": "looking",
+            "scan": "scanning",
             "encode": "indexing",
             "graph": "building the search graph",
             "neighbours": "finding neighbours",
@@ -76,9 +94,9 @@ class Bar:
         }
         styles: dict[str, Any] = {
             "scan": {"unit": " files"},
-            "encode": {"unit": " images", "total": progress.total, "smoothing": 0.1},
+            "encode": {"unit": " photos", "total": progress.total, "smoothing": 0.1},
             "graph": {"bar_format": "{desc}: {elapsed}"},
-            "neighbours": {"unit": " images", "total": progress.total},
+            "neighbours": {"unit": " photos", "total": progress.total},
             "verify": {"unit": " pairs", "total": progress.total},
         }
         self._bar = tqdm(
@@ -91,7 +109,7 @@ class Bar:
         )
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Clear the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

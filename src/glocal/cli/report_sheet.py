@@ -1,4 +1,4 @@
-"""The contact sheet of an evaluation: the queries that went worst and best."""
+"""The contact sheet of an evaluation: the queries with the worst and the best results."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
 from glocal.images import Limits, load
 
 SHOWN = 10
-"""Rows of worst queries, and rows of best queries."""
+"""Number of worst queries, and number of best queries."""
 
-_HITS = 7  # what a wide window shows in one line
+_HITS = 7  # as many as a wide window shows in one line
 _SIDE = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
-    """A trial, the vectors it was judged by, and the verdict."""
+    """An evaluation, the vectors that it compared, and its report."""
 
     evaluation: Evaluation
     queries: Vectors
@@ -37,19 +37,22 @@ class Evaluated:
 def write_report_sheet(
     target: Path, evaluated: list[Evaluated], *, title: str, summary: str, limits: Limits
 ) -> None:
-    """Write one sheet: of each trial first the worst queries, then the best.
+    """Write one sheet with the worst and then the best queries of each evaluation.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     rows = [row for one in evaluated for row in _rows(one, limits)]
     write_sheet(target, rows, title=title, summary=summary)
 
 
-def chosen(goodness: NDArray[np.float64]) -> tuple[list[int], list[int]]:
+def worst_and_best(goodness: NDArray[np.float64]) -> tuple[list[int], list[int]]:
     """The worst queries, worst first, and the best of the others, best first.
 
-    Where many went equally well, a fixed draw decides: neighbours in a folder look alike.
+    Among equal queries a draw with a fixed seed decides, since neighbours in a folder are similar.
+
+    Args:
+        goodness: ``(n,)`` figure of each query, nan for a query that is not counted.
     """
     counted = np.random.default_rng(0).permutation(np.flatnonzero(~np.isnan(goodness)))
     order = counted[np.argsort(goodness[counted], kind="stable")]
@@ -59,7 +62,9 @@ def chosen(goodness: NDArray[np.float64]) -> tuple[list[int], list[int]]:
 
 
 def _rows(evaluated: Evaluated, limits: Limits) -> Iterator[SheetRow]:
-    for word, queries in zip(("Worst", "Best"), chosen(evaluated.report.goodness), strict=True):
+    for word, queries in zip(
+        ("Worst", "Best"), worst_and_best(evaluated.report.goodness), strict=True
+    ):
         for place, query in enumerate(queries, start=1):
             yield _row(evaluated, query, f"{word} {place}", limits)
 
@@ -89,10 +94,10 @@ def _row(evaluated: Evaluated, query: int, heading: str, limits: Limits) -> Shee
         None,
     )
     if first is None:
-        note += "; there is no right answer"
+        note += "; there is no correct result"
     elif first > 1:
         path = evaluation.gallery[listed[first - 1][0]].path
-        note += f"; the first right answer is {path.name} at rank {first}"
+        note += f"; the first correct result is {path.name} at rank {first}"
     note = f"in {sample.path.parent.name}; {note}"
     return SheetRow(f"{heading}: {sample.path.name}", _small(sample, limits), hits, note)
 

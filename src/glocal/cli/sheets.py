@@ -12,7 +12,7 @@ from PIL import Image
 
 from glocal.encoders import OnnxEncoder
 from glocal.errors import ImageError, ModelError
-from glocal.explain import Kind, explain
+from glocal.explain import explain
 from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
 from glocal.gallery import Hit, SearchResult
 from glocal.images import load
@@ -20,12 +20,12 @@ from glocal.ranking.evidence import Evidence
 
 _HIT_SIDE = 240
 _QUERY_SIDE = 480
-_EXPLAINED = 3  # hits of a query; each adds some 200 kB to the sheet
+_EXPLAINED = 3  # hits of each query; each adds some 200 kB to the sheet
 _PAGE_SIDE = 1400
 
 
 def small(path: str | Path, side: int) -> bytes | None:
-    """A thumbnail of a file, or `None` when it is not there or no image any more."""
+    """A thumbnail of a file as JPEG, or `None` if the file cannot be read as an image."""
     try:
         return thumbnail(load(path, min_side=side).array, side)
     except ImageError:
@@ -33,39 +33,39 @@ def small(path: str | Path, side: int) -> bytes | None:
 
 
 def evidence_in_words(evidence: Evidence | None) -> str:
-    """What geometric verification found, for people: ``copy, 57 local features agree``."""
+    """What geometric verification found, for people: ``copy, 57 inliers``."""
     if evidence is None:
         return ""
     if not evidence.inliers:
         return evidence.verdict.label
-    return f"{evidence.verdict.label}, {evidence.inliers} local features agree"
+    return f"{evidence.verdict.label}, {evidence.inliers} inliers"
 
 
 def sheet_row(
     result: SearchResult,
     *,
     title: str,
-    right: Path | None = None,
-    below: Path | None = None,
-    why: Callable[[Hit], bytes | None] | None = None,
+    expected: Path | None = None,
+    relative_to: Path | None = None,
+    explain_hit: Callable[[Hit], bytes | None] | None = None,
 ) -> SheetRow:
     """One query and its hits.
 
     Args:
-        result: of the search.
-        title: of the row.
-        right: the path that ought to be found; hits are then marked.
-        below: a folder that every hit lies in, which need not be shown.
-        why: draws why a hit was found, for the first few.
+        result: Result of the search.
+        title: Title of the row.
+        expected: Path of the correct hit; every hit is then marked as correct or wrong.
+        relative_to: Folder that contains all hits; their paths are shown relative to it.
+        explain_hit: Draws why a hit was found as JPEG; called for the first three hits.
     """
     hits = [
         SheetHit(
-            path=str(hit.path if below is None else hit.path.relative_to(below)),
+            path=str(hit.path if relative_to is None else hit.path.relative_to(relative_to)),
             score=hit.score,
             caption=evidence_in_words(hit.evidence),
             thumbnail=small(hit.path, _HIT_SIDE),
-            correct=None if right is None else hit.path == right,
-            explanation=why(hit) if why is not None and hit.rank <= _EXPLAINED else None,
+            correct=None if expected is None else hit.path == expected,
+            explanation=explain_hit(hit) if explain_hit and hit.rank <= _EXPLAINED else None,
         )
         for hit in result.hits
     ]
@@ -73,31 +73,35 @@ def sheet_row(
 
 
 def explained(query: str, hit: Hit, encoder: OnnxEncoder | None) -> bytes | None:
-    """Why a hit was found, as JPEG: its verified points, or else what each region adds.
+    """Draw why a hit was found, as JPEG: its inliers, or else each region's share in the score.
 
-    None where an image is not there any more, or the model cannot tell.
+    `None` if one of the images cannot be read any more or the model gives no contributions.
     """
     if encoder is None:
         return None
-    kind: Kind = "matches" if hit.evidence and hit.evidence.inliers else "similarity"
+    kind = "matches" if hit.evidence and hit.evidence.inliers else "similarity"
     try:
-        why = explain(query, hit.path, kind=kind, encoder=encoder)
+        explanation = explain(query, hit.path, kind=kind, encoder=encoder)
     except (ImageError, ModelError):
         return None
-    with Image.open(io.BytesIO(why.figure.encoded("png"))) as page:
+    with Image.open(io.BytesIO(explanation.figure.encoded("png"))) as page:
         return thumbnail(np.asarray(page.convert("RGB")), _PAGE_SIDE)
 
 
 def results_sheet(
     results: Iterable[SearchResult], target: Path, encoder: OnnxEncoder | None
 ) -> None:
-    """Write one sheet for several searches, explained where there is an encoder to do it.
+    """Write one sheet for several searches; hits are explained if there is an encoder.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     rows = [
-        sheet_row(result, title=result.query, why=partial(explained, result.query, encoder=encoder))
+        sheet_row(
+            result,
+            title=result.query,
+            explain_hit=partial(explained, result.query, encoder=encoder),
+        )
         for result in results
     ]
     write_sheet(

@@ -1,4 +1,4 @@
-"""Vectors of a data set's images, encoded in threads and kept for the next time."""
+"""Vectors of the images of a data set, encoded in threads and cached in a folder."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ Vectors = NDArray[np.float32]
 
 @dataclass(slots=True)
 class VectorCache:
-    """Vectors of images by model, file, size and time, in a folder that may be deleted any time.
+    """A cache of vectors in a folder, keyed by model, file, size and time of change.
 
-    Each run adds files of its own and changes none, so runs may share a folder.
+    Each run adds files of its own and changes none, so runs may share a folder. The folder may be
+    deleted at any time.
 
     Args:
-        folder: is made where it is missing.
-        model_sha256: of the model's file.
+        folder: The cache; created if it is missing.
+        model_sha256: SHA-256 of the model file.
 
     Raises:
-        GlocalError: on creation, if the folder cannot be made.
+        GlocalError: The folder cannot be created.
     """
 
     folder: Path
@@ -57,11 +58,11 @@ class VectorCache:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GlocalError(
-                f"the cache folder {self.folder} cannot be made: {error.strerror}"
+                f"the cache folder {self.folder} cannot be created: {error.strerror}; name another"
             ) from error
 
     def key(self, sample: Sample) -> bytes | None:
-        """What stands for an image as it lies on the disk now; None where there is no file."""
+        """The key of an image as its file is now, or `None` if there is no file."""
         try:
             state = sample.path.stat()
         except OSError:
@@ -77,7 +78,12 @@ class VectorCache:
         return hashlib.blake2b(os.fsencode(repr(facts)), digest_size=16).digest()
 
     def fill(self, vectors: Vectors, row_of: Mapping[bytes, int]) -> None:
-        """Write the vectors that are kept into their rows."""
+        """Copy cached vectors into the rows of an array.
+
+        Args:
+            vectors: ``(n, d)`` float32, changed in place.
+            row_of: Row of each key.
+        """
         for path in sorted(self.folder.glob("*.npz")):
             try:
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as shard:
@@ -87,20 +93,20 @@ class VectorCache:
                     if row is not None:
                         vectors[row] = vector
             except _DAMAGED as error:
-                _log.warning("passing over %s of the cache: %s", path, error)
+                _log.warning("ignoring the cache file %s: %s", path, error)
 
     def put(self, key: bytes, vector: Vectors) -> None:
-        """Keep a vector, written with the next thousands."""
+        """Add a vector; vectors are written some thousands at a time."""
         self._keys.append(key)
         self._rows.append(vector)
         if len(self._keys) >= _SHARD:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is not written yet.
+        """Write all vectors that are not written yet.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: The file cannot be written.
         """
         if not self._keys:
             return
@@ -121,10 +127,10 @@ class Encoded:
     """Samples as vectors.
 
     Attributes:
-        vectors: ``(n, d)`` float32, unit rows; a row of nan for an image that could not be read.
-        row_of: which row is a sample's.
-        failed: the images that could not be read, in the order of the samples.
-        cached: how many vectors came from the cache.
+        vectors: ``(n, d)`` float32 rows of unit length; nan where an image could not be read.
+        row_of: Row of each sample.
+        failed: Images that could not be read, in the order of the samples.
+        cached: Number of vectors that came from the cache.
     """
 
     vectors: Vectors
@@ -133,7 +139,7 @@ class Encoded:
     cached: int
 
     def of(self, samples: Sequence[Sample]) -> Vectors:
-        """``(n, d)`` vectors of these samples."""
+        """The ``(n, d)`` vectors of these samples, in their order."""
         rows = np.asarray([self.row_of[sample] for sample in samples], dtype=np.int64)
         whole = np.array_equal(rows, np.arange(len(self.vectors)))
         return self.vectors if whole else self.vectors[rows]
@@ -147,16 +153,16 @@ def encode_samples(
     cache: VectorCache | None,
     show: bool,
 ) -> Encoded:
-    """Encode every sample once, a few ahead in threads; only vectors stay in memory.
+    """Encode every sample once, in threads; only vectors stay in memory.
 
-    What has been encoded is in the cache even if the run is interrupted.
+    Vectors encoded before an interruption are in the cache.
 
     Args:
-        samples: may repeat.
-        encoder: safe to call from threads.
-        limits: of what is read.
-        cache: of vectors, read first and added to.
-        show: a progress bar on standard error, if that is a terminal.
+        samples: Images to encode; may repeat.
+        encoder: The model; called from several threads.
+        limits: How large files and images may be.
+        cache: Vectors to reuse and to add to, or `None`.
+        show: Show a progress bar on standard error if that is a terminal.
     """
     row_of = {sample: row for row, sample in enumerate(dict.fromkeys(samples))}
     vectors = np.full((len(row_of), encoder.dim), np.nan, dtype=np.float32)
@@ -188,9 +194,9 @@ def encode_samples(
 def _read_all(
     samples: Sequence[Sample], encoder: Encoder, limits: Limits
 ) -> Generator[tuple[Sample, Vectors | str], None, None]:
-    """Each sample with its vector, or with the reason why it has none, in the order of finishing.
+    """Yield each sample with its vector, or with the reason why it has none, as they finish.
 
-    Closing it early leaves no thread at work.
+    Closing the generator early stops its threads.
     """
 
     def read(sample: Sample) -> tuple[Sample, Vectors | str]:
@@ -206,11 +212,11 @@ def _read_all(
 
 
 def _bar(total: int, done: int, show: bool) -> Any:
-    from tqdm import tqdm  # only where images are read
+    from tqdm import tqdm  # imported only where images are read
 
     return tqdm(
         desc="encoding",
-        unit=" images",
+        unit=" photos",
         total=total,
         initial=done,
         disable=not (show and sys.stderr.isatty()),

@@ -1,7 +1,7 @@
-"""From pixels to features: one vector for the whole image and a handful of local features."""
+"""From pixels to features: one vector for the whole image, and its local features."""
 
 from glocal.encoders.card import Card
-from glocal.encoders.detectors import DETECTORS, OWN, open_detector
+from glocal.encoders.detectors import OWN, open_detector
 from glocal.encoders.features import Features, LocalFeatures
 from glocal.encoders.local_features import (
     QUERY_SCALES,
@@ -9,12 +9,11 @@ from glocal.encoders.local_features import (
     EncoderDetector,
     detect_at_scales,
 )
+from glocal.encoders.model_files import DEFAULT_MODEL, bundled_models, find_model, load_encoder
 from glocal.encoders.onnx import Encoder, OnnxEncoder
-from glocal.encoders.registry import DEFAULT_MODEL, bundled_models, find_model, load_encoder
 
 __all__ = [
     "DEFAULT_MODEL",
-    "DETECTORS",
     "OWN",
     "QUERY_SCALES",
     "Card",

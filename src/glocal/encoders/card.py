@@ -1,4 +1,4 @@
-"""A model's card: what it is, where it came from and what it wants; kept inside the model file."""
+"""The card of a model: its name, licence, input and origin, kept inside the model file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ METADATA_KEY = "glocal.card"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model says of itself.
+    """What a model file says about itself.
 
     Attributes:
         name: unique among models, together with `version`.
         version: counts up when the vectors change.
         licence: SPDX expression of the weights.
         dim: length of the vector.
-        area: pixels the input should have, height times width.
+        area: number of pixels the input should have, height times width.
         multiple: height and width of the input are multiples of this.
-        max_aspect: longer side by shorter side at most; beyond it an image is squashed.
+        max_aspect: largest ratio of the longer side to the shorter; beyond it, an image is
+            squashed.
         everything: the whole card, with sources, training data and measured accuracy.
+        space: name of the space of the vectors; None in cards written before spaces had names.
+            `glocal.encoders.spaces.space_of` always has an answer.
     """
 
     name: str
@@ -34,13 +37,18 @@ class Card:
     multiple: int
     max_aspect: float
     everything: dict[str, Any] = field(repr=False, compare=False)
+    space: str | None = None
 
     @classmethod
     def read(cls, text: str, where: str) -> Card:
-        """Read a card from its JSON; `where` names the model in errors.
+        """Read a card from its JSON.
+
+        Args:
+            text: the JSON.
+            where: the model, as errors should name it.
 
         Raises:
-            ModelError: a field is missing or makes no sense.
+            ModelError: a field is missing or has an impossible value.
         """
         try:
             raw = json.loads(text)
@@ -54,14 +62,27 @@ class Card:
                 multiple=int(size["multiple"]),
                 max_aspect=float(size["max_aspect"]),
                 everything=raw,
+                space=_read_space(raw),
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"the card of model {where} cannot be read: {error!r}") from error
-        sound = (
+            raise ModelError(
+                f"the card of model {where} cannot be read: {error!r}; export the model again"
+            ) from error
+        possible = (
             0 < card.dim <= 65_536
             and 0 < card.multiple**2 <= card.area <= 2**26
             and 1 <= card.max_aspect <= 100
         )
-        if not sound:
-            raise ModelError(f"the card of model {where} has sizes that make no sense: {size}")
+        if not possible:
+            raise ModelError(
+                f"the card of model {where} has impossible sizes: dim {card.dim}, input {size}; "
+                "export the model again"
+            )
         return card
+
+
+def _read_space(raw: dict[str, Any]) -> str | None:
+    space = raw.get("space")
+    if space is not None and not (isinstance(space, str) and space.strip()):
+        raise ValueError(f"space is {space!r}, not a name")
+    return space

@@ -1,36 +1,41 @@
-"""The detectors of local features by name."""
+"""Open a detector of local features by its name in the registry."""
 
 from __future__ import annotations
 
-from glocal.encoders.local_features import Detector, EncoderDetector
+from typing import Protocol
+
+from glocal.encoders.local_features import Detector
 from glocal.encoders.onnx import OnnxEncoder
-from glocal.errors import ModelError
+from glocal.registry import load
 
 OWN = "own"
-DETECTORS = (OWN, "xfeat", "sift")
-"""The encoder's own parts, which cost nothing more; XFeat, a network of its own; SIFT."""
+"""Name of the encoder's own local features, which cost nothing more."""
+
+
+class OpenDetector(Protocol):
+    """What a row of the kind ``detector`` names."""
+
+    def __call__(self, encoder: OnnxEncoder, /, *, threads: int) -> Detector:
+        """Open the detector.
+
+        Args:
+            encoder: The gallery's model, for detectors that share its forward pass.
+            threads: How many threads one image may use.
+        """
+        ...
 
 
 def open_detector(name: str, encoder: OnnxEncoder, *, threads: int = 1) -> Detector:
-    """A detector by name.
+    """Open a detector by name.
 
     Args:
-        name: one of `DETECTORS`.
-        encoder: whose own parts are meant by ``own``.
-        threads: that one image may use.
+        name: One of `glocal.registry.names("detector")`.
+        encoder: The model whose own local features ``own`` gives.
+        threads: How many threads one image may use.
 
     Raises:
-        ModelError: there is none of that name.
-        MissingExtraError: it needs a package that is not installed.
+        MissingExtraError: It needs a package that is not installed.
+        PartError: There is no detector of that name.
     """
-    if name == OWN:
-        return EncoderDetector(encoder)
-    if name == "xfeat":
-        from glocal.encoders.xfeat import XFeat  # only when it is asked for
-
-        return XFeat(threads=threads)
-    if name == "sift":
-        from glocal.encoders.sift import Sift  # needs an extra
-
-        return Sift()
-    raise ModelError(f"there is no detector {name!r}; choose of {', '.join(DETECTORS)}")
+    opened: OpenDetector = load("detector", name)
+    return opened(encoder, threads=threads)

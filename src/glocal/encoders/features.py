@@ -1,4 +1,4 @@
-"""What an encoder makes of one image."""
+"""The features of one image: its vector and its local features."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalFeatures:
-    """Keypoints with what they look like.
+    """Keypoints with their descriptors and scores.
 
     Attributes:
         keypoints: ``(m, 2)`` float32, x and y as fractions of the upright image's width and
             height, in [0, 1]. ``m`` may be 0: an image without local features is a valid image.
         descriptors: ``(m, e)`` float32, each row of unit length.
-        strengths: ``(m,)`` float32, at least 0.
+        scores: ``(m,)`` float32, at least 0.
     """
 
     keypoints: NDArray[np.float32]
@@ -26,21 +26,21 @@ class LocalFeatures:
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def scored_above(self, strength: float) -> LocalFeatures:
-        """Only parts of more than this strength: a blank wall gives weak ones."""
-        keep = self.scores > strength
+    def scored_above(self, score: float) -> LocalFeatures:
+        """Only the local features with higher scores: those of a blank wall are low."""
+        keep = self.scores > score
         return LocalFeatures(self.keypoints[keep], self.descriptors[keep], self.scores[keep])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """One image as glocal sees it: a vector for the whole, and its local features.
+    """A vector for the whole image, and its local features.
 
     Attributes:
         vector: ``(d,)`` float32 of unit length; the dot product of two is their similarity.
-            keypoints: as in `LocalFeatures`, strongest first.
-        descriptors: as in `LocalFeatures`.
-        strengths: as in `LocalFeatures`.
+        keypoints: As in `LocalFeatures`, highest score first.
+        descriptors: As in `LocalFeatures`.
+        scores: As in `LocalFeatures`.
     """
 
     vector: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Bring an image to the size a network wants: its own shape, about the same number of pixels."""
+"""Resize an image for a network: its own aspect ratio, about the same number of pixels."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def fit(image: NDArray[np.uint8], card: Card) -> NDArray[np.uint8]:
 
     Args:
         image: ``(h, w, 3)`` uint8 RGB, upright.
-        card: of the model it is for.
+        card: The model's card.
 
     Returns:
         ``(1, H, W, 3)`` uint8.
     """
-    from PIL import Image  # slow to import, not needed to list models
+    from PIL import Image  # slow to import, and not needed to list models
 
     height, width = image.shape[:2]
     size = input_size(width, height, card)

@@ -1,4 +1,4 @@
-"""Local features of an image, whoever detects them, and a query's parts at several sizes."""
+"""Detectors of local features, the encoder's own one, and detection at several scales."""
 
 from __future__ import annotations
 
@@ -12,37 +12,40 @@ from glocal.encoders.features import LocalFeatures
 from glocal.encoders.onnx import OnnxEncoder
 
 QUERY_SCALES = (1.0, 0.7, 0.55, 0.4)
-"""Sides of the query's input, as parts of the usual one.
+"""The scales at which a query's local features are detected, as fractions of the usual side.
 
-A thing that fills the query is often smaller in the image it is looked for in. Networks see
-detail at one size only, so the query is looked at again as it would be there; the gallery's
-images are not, and take no more room or time.
+An object that fills the query is often smaller in the image where it is found. A network sees
+detail at one scale only, so the query is detected again at smaller ones. The gallery's images are
+not, which would take more space and time.
 """
 
 
 class Detector(Protocol):
-    """Finds local features; safe to call from many threads at once."""
+    """Detects local features; safe to call from many threads at once."""
 
     @property
     def name(self) -> str:
-        """Under which its calibration is kept."""
+        """The name under which its calibration is kept."""
         ...
 
     @property
     def area(self) -> int:
-        """Pixels an image should have at least, or it is enlarged."""
+        """Pixels that an image should have at least; a smaller one is enlarged."""
         ...
 
     def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalFeatures:
-        """Parts of an image, ``(h, w, 3)`` uint8 RGB upright, looked at ``scale`` times as large.
+        """Detect the local features of an image.
 
-        Whatever its size, an image is first brought to the size the detector wants.
+        Args:
+            image: ``(h, w, 3)`` uint8 RGB, upright. Whatever its size, it is first resized to the
+                size that the detector wants.
+            scale: Factor of that size, per side.
         """
         ...
 
 
 class EncoderDetector:
-    """The encoder's own parts, from the forward pass that makes the vector."""
+    """The encoder's own local features, from the forward pass that makes the vector."""
 
     def __init__(self, encoder: OnnxEncoder) -> None:
         self._encoder = encoder
@@ -55,6 +58,12 @@ class EncoderDetector:
         return features.local
 
 
+def open_own(encoder: OnnxEncoder, *, threads: int) -> EncoderDetector:
+    """The detector ``own``; the encoder was opened with threads of its own."""
+    del threads
+    return EncoderDetector(encoder)
+
+
 def detect_at_scales(
     detector: Detector,
     image: NDArray[np.uint8],
@@ -62,14 +71,14 @@ def detect_at_scales(
     *,
     passed: LocalFeatures | None = None,
 ) -> LocalFeatures:
-    """A query's parts, looked at in several sizes and taken together.
+    """Detect a query's local features at several scales and put them together.
 
     Args:
-        detector: that looks.
-        image: the query, ``(h, w, 3)`` uint8 RGB upright.
-        scales: the sizes.
-        passed: what an encoder found at scale 1 when it made the query's vector; its own
-            detector need not look again.
+        detector: The detector to use.
+        image: The query, ``(h, w, 3)`` uint8 RGB, upright.
+        scales: The scales.
+        passed: What the encoder found at scale 1 when it made the query's vector; if its own
+            detector is used, that scale is not computed again.
     """
     known = passed if isinstance(detector, EncoderDetector) else None
     return together(
@@ -81,9 +90,9 @@ def detect_at_scales(
 
 
 def together(found: Sequence[LocalFeatures]) -> LocalFeatures:
-    """The parts of one image from several looks at it."""
+    """One image's local features of several detections."""
     return LocalFeatures(
-        np.concatenate([parts.keypoints for parts in found]),
-        np.concatenate([parts.descriptors for parts in found]),
-        np.concatenate([parts.scores for parts in found]),
+        np.concatenate([local.keypoints for local in found]),
+        np.concatenate([local.descriptors for local in found]),
+        np.concatenate([local.scores for local in found]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any, Protocol
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.features import Features
 from glocal.encoders.fit import fit
-from glocal.encoders.outputs import without_output
+from glocal.encoders.hashes import file_sha256
+from glocal.encoders.spaces import space_of
 from glocal.errors import ImageError, ModelError
 
-_OUTPUTS = ["vector", "keypoints", "descriptors", "strengths"]
+_OUTPUTS = ["vector", "keypoints", "descriptors", "scores"]
+_OLD_NAMES = {"strengths": "scores"}  # outputs of models exported before the rename
 _CONTRIBUTIONS = "contributions"  # an output that a model may have besides
+_WITH_CONTRIBUTIONS = "with_contributions"  # an optional input: whether to compute it
 
 
 class Encoder(Protocol):
@@ -26,12 +30,17 @@ class Encoder(Protocol):
 
     @property
     def card(self) -> Card:
-        """What the model says of itself."""
+        """What the model file says about itself."""
         ...
 
     @property
     def dim(self) -> int:
         """Length of the vectors."""
+        ...
+
+    @property
+    def space(self) -> str:
+        """Name of the space of the vectors; see `glocal.encoders.spaces`."""
         ...
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
@@ -43,41 +52,49 @@ class OnnxEncoder:
     """A model from one ``.onnx`` file.
 
     Args:
-        path: the file.
-        threads: that one image may use; 1 when many images are encoded side by side.
-        sessions: how many images may be encoded side by side; more callers wait their turn. Two
+        path: model file.
+        threads: number of threads for one image; 1 when many images are encoded side by side.
+        sessions: number of images that may be encoded side by side; more callers wait. Two
             threads that share one session take a fifth longer than with one each.
 
     Raises:
-        ModelError: the file is missing, damaged, or has not the inputs and outputs glocal expects.
+        ModelError: the file is missing or damaged, or its inputs and outputs are not those that
+            glocal expects.
     """
 
     def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
         session = open_session(path, threads)
         self._threads = threads
-        self._explaining: Any = None  # made when it is needed
         self._idle: LifoQueue[Any] = LifoQueue()  # the last used is the next to be used
         for _ in range(sessions - 1):
             self._idle.put(None)  # made when it is needed
         self._idle.put(session)
-        model = session.get_modelmeta()
-        text = model.custom_metadata_map.get(METADATA_KEY)
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
-            raise ModelError(f"{path} is an ONNX model but none of glocal's: it has no card")
-        self._card = Card.read(text, str(path))
-        names = [output.name for output in session.get_outputs()]
-        inputs = [(i.name, i.type) for i in session.get_inputs()]
-        if names != _OUTPUTS or inputs != [("image", "tensor(uint8)")]:
             raise ModelError(
-                f"{path} takes {inputs} and gives {names}; "
-                f"glocal needs image, tensor(uint8), and {_OUTPUTS}, "
-                f"and can use {_CONTRIBUTIONS}"
+                f"{path} is an ONNX model without glocal's card; use one that `glocal train` wrote"
             )
+        self._card = Card.read(text, str(path))
+        outputs = [output.name for output in session.get_outputs()]
+        inputs = [(value.name, value.type) for value in session.get_inputs()]
+        self._features = [name for name in outputs if name != _CONTRIBUTIONS]
+        if [_OLD_NAMES.get(name, name) for name in self._features] != _OUTPUTS or inputs != [
+            ("image", "tensor(uint8)")
+        ]:
+            raise ModelError(
+                f"{path} takes {inputs} and gives {outputs}; glocal needs image, tensor(uint8), "
+                f"and {_OUTPUTS}, and can use {_CONTRIBUTIONS}; export the model again"
+            )
+        self._can_explain = _CONTRIBUTIONS in outputs
+        optional = [value.name for value in session.get_overridable_initializers()]
+        self._explain = (
+            {_WITH_CONTRIBUTIONS: np.array(True)} if _WITH_CONTRIBUTIONS in optional else {}
+        )
         self.path = path
 
     @property
     def card(self) -> Card:
-        """What the model says of itself."""
+        """What the model file says about itself."""
         return self._card
 
     @property
@@ -85,12 +102,18 @@ class OnnxEncoder:
         """Length of the vectors."""
         return self._card.dim
 
+    @cached_property
+    def space(self) -> str:
+        """Name of the space of the vectors; see `glocal.encoders.spaces`."""
+        return space_of(self._card, file_sha256(self.path))
+
     def encode(self, images: Sequence[NDArray[np.uint8]], *, scale: float = 1.0) -> list[Features]:
         """Encode images one after the other, each at its own shape.
 
         Args:
             images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
-            scale: of the network's input, per side; other than 1 only for local features.
+            scale: side of the network's input relative to the usual one; other than 1 only for
+                local features.
 
         Raises:
             ImageError: an array has another shape or type.
@@ -100,10 +123,7 @@ class OnnxEncoder:
         return [self._encode(image, size) for image in images]
 
     def contributions(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Split an image's vector into what each part of the image gave to it.
-
-        The model is loaded a second time for this: explaining is rare, and encoding should not
-        have to compute what only explaining needs.
+        """Split the vector of an image into what each region of the image contributed.
 
         Args:
             image: ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
@@ -114,55 +134,54 @@ class OnnxEncoder:
 
         Raises:
             ImageError: the array has another shape or type.
-            ModelError: this model cannot tell.
+            ModelError: the model does not compute contributions.
         """
         fitted = self._fitted(image, self._card)
-        if self._explaining is None:  # two threads at once may load it twice; either will do
-            self._explaining = open_session(self.path, self._threads, explaining=True)
-        session = self._explaining
-        if _CONTRIBUTIONS not in [output.name for output in session.get_outputs()]:
+        if not self._can_explain:
             raise ModelError(
                 f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "
-                f"parts of an image gave to its vector: it has no output {_CONTRIBUTIONS!r}; "
-                "explain with a model that has, such as the bundled one"
+                f"regions of an image contributed to its vector: it has no output "
+                f"{_CONTRIBUTIONS!r}; explain with a model that has, such as the bundled one"
             )
-        (contributions,) = session.run([_CONTRIBUTIONS], {"image": fitted})
-        grid: NDArray[np.float32] = contributions
+        grid: NDArray[np.float32]
+        (grid,) = self._run([_CONTRIBUTIONS], {"image": fitted, **self._explain})
         return grid
 
     def _encode(self, image: NDArray[np.uint8], size: Card) -> Features:
-        fitted = self._fitted(image, size)
+        return Features(*self._run(self._features, {"image": self._fitted(image, size)}))
+
+    def _run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         session = self._idle.get()
         try:
             session = session or open_session(self.path, self._threads)
-            return Features(*session.run(_OUTPUTS, {"image": fitted}))
+            found: list[Any] = session.run(outputs, inputs)
+            return found
         finally:
             self._idle.put(session)
 
     def _fitted(self, image: NDArray[np.uint8], size: Card) -> NDArray[np.uint8]:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ImageError(
-                f"an encoder takes (h, w, 3) uint8, not {image.shape} {image.dtype}; "
-                "glocal.images.load makes it of anything"
+                f"an encoder takes arrays (h, w, 3) uint8, not {image.shape} {image.dtype}; "
+                "read images with glocal.images.load"
             )
         return fit(image, size)
 
 
-def open_session(path: Path, threads: int, *, explaining: bool = False) -> Any:
-    """ONNX Runtime's session for a model file.
+def open_session(path: Path, threads: int) -> Any:
+    """Open a model file with ONNX Runtime.
 
     Args:
-        path: of the model.
-        threads: that one run may use.
-        explaining: whether to load what only explanations need, too.
+        path: model file.
+        threads: number of threads that one run may use.
 
     Raises:
-        ModelError: it is missing or cannot be run.
+        ModelError: the file is missing or ONNX Runtime cannot run it.
     """
     import onnxruntime  # 0.15 s that only encoding needs
 
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
+        raise ModelError(f"there is no model file {path}; check the path")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -172,10 +191,9 @@ def open_session(path: Path, threads: int, *, explaining: bool = False) -> Any:
     # Inputs differ in shape: plans kept for each would only grow.
     options.enable_mem_pattern = False
     try:
-        model = path.read_bytes()
-        if not explaining:
-            model = without_output(model, _CONTRIBUTIONS)
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # its errors share no base but Exception
         reason = str(error).strip().splitlines()[0][:200]
-        raise ModelError(f"{path} is no model that ONNX Runtime can run: {reason}") from error
+        raise ModelError(f"ONNX Runtime cannot run the model {path}: {reason}") from error

@@ -1,49 +1,38 @@
-"""SIFT keypoints (Lowe, IJCV 2004) through OpenCV, with RootSIFT's descriptors."""
+"""SIFT keypoints (Lowe, IJCV 2004) by OpenCV, with RootSIFT descriptors (Arandjelovic, 2012)."""
 
 from __future__ import annotations
 
 from math import sqrt
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders.features import LocalFeatures
-from glocal.errors import MissingExtraError
+from glocal.encoders.onnx import OnnxEncoder
 
+_cv2: Any = cv2  # its own types are incomplete
 _COUNT = 122  # of 128 numbers: 16 KB once packed
 _AREA = 416**2
-_CONTRAST = 0.02  # half of OpenCV's: images this small have little left
+_CONTRAST = 0.02  # half of OpenCV's: images this small have little contrast left
 
 
 class Sift:
-    """A `glocal.encoders.Detector` that needs no network and finds things at any size.
-
-    Raises:
-        MissingExtraError: OpenCV is not installed.
-    """
+    """A `glocal.encoders.Detector` that needs no network and finds objects at any scale."""
 
     name = "sift"
     area = _AREA
 
-    def __init__(self) -> None:
-        try:
-            import cv2  # an extra
-        except ImportError as error:
-            raise MissingExtraError(
-                "SIFT keypoints need OpenCV: pip install opencv-python-headless"
-            ) from error
-        self._cv2: Any = cv2  # its own types are incomplete
-
     def detect(self, image: NDArray[np.uint8], *, scale: float = 1.0) -> LocalFeatures:
-        """See `glocal.encoders.Detector`; SIFT searches sizes itself, so one scale will do."""
+        """See `glocal.encoders.Detector`; SIFT searches all scales itself, so one is enough."""
         height, width = image.shape[:2]
         zoom = scale * sqrt(_AREA / (width * height))
         size = max(1, round(width * zoom)), max(1, round(height * zoom))
-        how = self._cv2.INTER_AREA if zoom < 1 else self._cv2.INTER_LINEAR
-        grey = self._cv2.cvtColor(image, self._cv2.COLOR_RGB2GRAY)
-        sift = self._cv2.SIFT_create(nfeatures=_COUNT, contrastThreshold=_CONTRAST)
-        found, raw = sift.detectAndCompute(self._cv2.resize(grey, size, interpolation=how), None)
+        how = _cv2.INTER_AREA if zoom < 1 else _cv2.INTER_LINEAR
+        grey = _cv2.cvtColor(image, _cv2.COLOR_RGB2GRAY)
+        sift = _cv2.SIFT_create(nfeatures=_COUNT, contrastThreshold=_CONTRAST)
+        found, raw = sift.detectAndCompute(_cv2.resize(grey, size, interpolation=how), None)
         if raw is None:
             found, raw = (), np.empty((0, 128), np.float32)
         scores = np.array([point.response for point in found], np.float32)
@@ -52,3 +41,9 @@ class Sift:
         roots = np.sqrt(raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6))
         fractions = np.clip((points + 0.5) / np.array(size, np.float32), 0, 1)
         return LocalFeatures(fractions.astype(np.float32), roots.astype(np.float32), scores[order])
+
+
+def open_sift(encoder: OnnxEncoder, *, threads: int) -> Sift:
+    """The detector ``sift``, which needs no encoder and runs in OpenCV's own threads."""
+    del encoder, threads
+    return Sift()

@@ -1,9 +1,9 @@
-"""The judge: retrieval metrics by the field's published protocols, as functions over arrays.
+"""Retrieval metrics by the field's published protocols, as functions over arrays.
 
-One module a protocol: labelled galleries, revisited Oxford and Paris, Google Landmarks v2, copy
-detection, places. A query that has no right answer is left out of a mean and counted; where no
-query is left the mean is nan. Scores that tie never help: `labelled` and `copies` put the wrong
-answers of a tie first.
+There is one module for each protocol: labelled galleries, revisited Oxford and Paris, Google
+Landmarks v2, copy detection, places. A query without a right answer is left out of a mean and
+counted; a mean over no query is nan. Ties never help: `labelled` and `copies` put the wrong answers
+of a tie first.
 """
 
 from glocal.evaluate.copies import (

@@ -1,4 +1,4 @@
-"""What every metric demands of the arrays it is given."""
+"""Checks of the arrays that metrics take."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from glocal.errors import EvaluationError
 
 EMPTY_SLOT = -1
-"""In a ranked list: nothing was returned at this rank, which counts as a wrong answer."""
+"""In a ranked list: no result at this rank, which counts as a wrong answer."""
 
 
 def checked_ks(ks: Iterable[int]) -> tuple[int, ...]:
-    """The cut-offs, ascending and without repeats.
+    """Check cut-offs, and return them ascending and without repeats.
 
     Raises:
-        EvaluationError: there are none, or one is not a whole number of at least 1.
+        EvaluationError: there are none, or one is not an integer of at least 1.
     """
     cutoffs = list(ks)
     for k in cutoffs:
@@ -30,16 +30,16 @@ def checked_ks(ks: Iterable[int]) -> tuple[int, ...]:
 
 
 def checked_numbers(values: ArrayLike, what: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
-    """An array of finite real numbers of the given shape; float32 and float64 stay as they are.
+    """Check an array of finite real numbers of a given shape.
 
     Args:
-        values: anything numpy reads as numbers; other number types become float64, float16 becomes
-            float32.
-        what: how a message names them.
-        shape: the length wanted along each axis, None for any.
+        values: anything numpy reads as numbers; float32 and float64 are kept, float16 becomes
+            float32, and other types become float64.
+        what: the values, as errors should name them.
+        shape: required length along each axis, None for any.
 
     Raises:
-        EvaluationError: the shape differs, or a value is nan, infinite or no number.
+        EvaluationError: the shape differs, or a value is nan, infinite or not a number.
     """
     try:
         array = np.asarray(values)
@@ -57,18 +57,18 @@ def checked_numbers(values: ArrayLike, what: str, shape: tuple[int | None, ...])
     )
     if not fits:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
-        raise EvaluationError(f"{what} have shape {array.shape}; wanted is ({wanted})")
+        raise EvaluationError(f"{what} have shape {array.shape}, but need ({wanted})")
     finite = np.isfinite(array)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise EvaluationError(
-            f"{what} hold {array[first]} at {first}: a value that is no number cannot be ranked"
+            f"{what} hold {array[first]} at {first}, which cannot be ranked; use finite numbers"
         )
     return array
 
 
 def checked_relevance(relevant: ArrayLike, dimensions: int) -> NDArray[np.bool_]:
-    """A boolean array of one ranked list (1 dimension) or of one list per row (2).
+    """Check booleans of one ranked list (1 dimension) or of one list per row (2).
 
     Raises:
         EvaluationError: the values are not booleans, or the dimensions differ.
@@ -86,7 +86,7 @@ def checked_relevance(relevant: ArrayLike, dimensions: int) -> NDArray[np.bool_]
 
 
 def checked_ranks(ranks: ArrayLike, queries: int, gallery: int) -> NDArray[np.int64]:
-    """Ranked lists, one row a query: gallery indices, best first, or `EMPTY_SLOT`.
+    """Check ranked lists, one row per query: gallery indices, best first, or `EMPTY_SLOT`.
 
     Raises:
         EvaluationError: the shape is not ``(queries, any)``, an index lies outside the gallery, or
@@ -95,11 +95,11 @@ def checked_ranks(ranks: ArrayLike, queries: int, gallery: int) -> NDArray[np.in
     array = np.asarray(ranks)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
         raise EvaluationError(
-            "ranks must be whole numbers of shape (queries, length), one row a query; "
+            "ranks must be whole numbers of shape (queries, length), one row per query; "
             f"got {array.dtype} of shape {array.shape}"
         )
     if array.shape[0] != queries:
-        hint = "; pass its transpose: one row a query" if array.shape[1] == queries else ""
+        hint = "; pass its transpose: one row per query" if array.shape[1] == queries else ""
         raise EvaluationError(f"ranks have {array.shape[0]} rows for {queries} queries{hint}")
     lists = array.astype(np.int64)
     if lists.size and (lists.min() < EMPTY_SLOT or lists.max() >= gallery):

@@ -1,7 +1,7 @@
-"""Copy detection: is this image made from one of those, and how sure is that?
+"""Copy detection: which references is a query a copy of, and how certain is that?
 
 Douze et al., The 2021 Image Similarity Dataset and Challenge, 2021 (arXiv 2106.09672). Most
-queries are distractors, made from no reference; what is predicted for them is wrong.
+queries are distractors, made from no reference; any prediction for them is wrong.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PRECISION = 0.9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CopyPredictions:
-    """Pairs a detector holds to be copies.
+    """Pairs that a detector predicts to be copies.
 
     Attributes:
         queries: ``n`` query names, strings or whole numbers.
         references: ``n`` reference names.
-        scores: ``(n,)`` float64, comparable across queries; higher is surer.
+        scores: ``(n,)`` float64, comparable across queries; higher means more certain.
     """
 
     queries: Sequence[Any]
@@ -39,16 +39,16 @@ class CopyPredictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CopyResult:
-    """How well copies were found, over all queries at once.
+    """Result of copy detection over all queries together.
 
     Attributes:
         micro_ap: μAP, in [0, 1]: average precision of the one list of all predictions.
-        recall_at_p90: the largest share of true pairs found at a threshold whose precision is at
-            least 90 %; 0 where no threshold has it.
-        threshold_at_p90: the score at and above which predictions count to get there; nan where
-            no threshold has it.
-        predictions: how many were judged.
-        positives: how many true pairs there are, predicted or not.
+        recall_at_p90: largest share of true pairs found at a threshold with a precision of at
+            least 90 %; 0 if there is no such threshold.
+        threshold_at_p90: score from which predictions count at that recall; nan if there is no
+            such threshold.
+        predictions: number of predictions.
+        positives: number of true pairs, predicted or not.
     """
 
     micro_ap: float
@@ -66,21 +66,21 @@ def evaluate_copies(
 ) -> CopyResult:
     """Micro average precision and recall at 90 % precision of scored pairs.
 
-    Where scores tie, wrong predictions come first, as the challenge has it: a constant score
-    earns nothing.
+    Among equal scores, wrong predictions come first, as in the challenge: a constant score gains
+    nothing.
 
     Args:
         queries: ``n`` query names, strings or whole numbers.
-        references: ``n`` reference names; no pair comes twice.
-        scores: ``(n,)`` higher is surer.
-        truth: the pairs (query, reference) that are copies; a query that is in none of them is a
+        references: ``n`` reference names; pairs must not repeat.
+        scores: ``(n,)``, higher means more certain.
+        truth: the pairs (query, reference) that are copies; a query in none of them is a
             distractor.
 
     Returns:
-        The result; with no true pair μAP and recall are nan.
+        The result; without true pairs, μAP and recall are nan.
 
     Raises:
-        EvaluationError: lengths differ, a pair comes twice, or a score is nan or infinite.
+        EvaluationError: lengths differ, a pair repeats, or a score is nan or infinite.
     """
     pairs = list(zip(*_names(queries, references), strict=True))
     numbers = checked_numbers(scores, "scores", (len(pairs),))
@@ -120,38 +120,38 @@ def read_copy_truth(path: str | Path) -> list[tuple[str, str]]:
         The true pairs, without the distractors.
 
     Raises:
-        EvaluationError: the file is missing or not of that form.
+        EvaluationError: the file is missing or has another form.
     """
     rows = read_rows(path, ("query_id", "reference_id"))
     return [(query, reference) for _, (query, reference) in rows if reference]
 
 
 def read_copy_predictions(path: str | Path) -> CopyPredictions:
-    """Read predictions as the challenge took them: columns query_id, reference_id, score.
+    """Read predictions in the form of the challenge: columns query_id, reference_id, score.
 
     Raises:
-        EvaluationError: the file is missing or not of that form.
+        EvaluationError: the file is missing or has another form.
     """
     queries, references, scores = [], [], []
     for line, (query, reference, score) in read_rows(path, ("query_id", "reference_id", "score")):
         try:
             scores.append(float(score))
         except ValueError as error:
-            raise EvaluationError(f"{path}, line {line}: {score!r} is no score") from error
+            raise EvaluationError(f"{path}, line {line}: {score!r} is not a score") from error
         queries.append(query)
         references.append(reference)
     return CopyPredictions(queries, references, np.asarray(scores, dtype=np.float64))
 
 
 def _names(queries: Any, references: Any) -> tuple[list[Any], list[Any]]:
-    # Python's own strings and integers are quicker to hash than numpy's, and read better in errors
+    # Python's strings and integers hash faster than numpy's, and read better in errors
     sides = [
         side.tolist() if isinstance(side, np.ndarray) else list(side)
         for side in (queries, references)
     ]
     if len(sides[0]) != len(sides[1]):
         raise EvaluationError(
-            f"there are {len(sides[0])} queries but {len(sides[1])} references; a prediction has "
-            "one of each"
+            f"there are {len(sides[0])} queries but {len(sides[1])} references; pass one of each "
+            "per prediction"
         )
     return sides[0], sides[1]

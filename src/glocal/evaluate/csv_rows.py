@@ -9,10 +9,10 @@ from glocal.errors import EvaluationError
 
 
 def read_rows(path: str | Path, header: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a table under a known header, with their line numbers; empty lines are skipped.
+    """Yield the rows of a table with a known header and their line numbers; skip empty lines.
 
-    Fields are taken as they stand between commas: the published tables quote nothing, and one of
-    their fields lists more identifiers than the standard library's reader takes in a field.
+    Fields are split at commas: the published tables quote nothing, and one of their fields lists
+    more identifiers than the standard library's reader accepts in a field.
 
     Raises:
         EvaluationError: the file cannot be read as UTF-8 text, its first line is not the header,

@@ -1,4 +1,4 @@
-"""The ground truth of revisited Oxford and Paris, and the files it comes in."""
+"""The ground truth of revisited Oxford and Paris, and its file formats."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroundTruth:
-    """For each query, which database images show the same thing, and how hard that is to see.
+    """For each query, the database images that show the same thing, by difficulty.
 
     Database images in none of a query's three lists are negatives. Radenović et al., Revisiting
     Oxford and Paris: Large-Scale Image Retrieval Benchmarking, CVPR 2018.
 
     Attributes:
-        query_names: ``q`` names, as published without folder or suffix.
+        query_names: ``q`` names, as published, without folder or suffix.
         database_names: ``n`` names.
         easy: for each query ``(any,)`` int64 indices into the database, counted from 0.
-        hard: likewise: seen from far, from aside, in part, or changed.
-        junk: likewise: may or may not show it; never counts for or against.
+        hard: like `easy`, for images that show the thing from afar, from the side, in part, or
+            changed.
+        junk: like `easy`, for images that may or may not show the thing and are ignored.
         boxes: ``(q, 4)`` float64: left, top, right, bottom of the query object in the query
-            image's pixels; a row of nan where the query is the whole image.
+            image's pixels; a row of nan if the query is the whole image.
 
     Raises:
-        EvaluationError: on creation, where lengths differ or an index lies outside the database.
+        EvaluationError: on creation, if lengths differ or an index lies outside the database.
     """
 
     query_names: tuple[str, ...]
@@ -66,12 +67,12 @@ class GroundTruth:
 def read_ground_truth(path: str | Path) -> GroundTruth:
     """Read a published pickle (``gnd_roxford5k.pkl``, ``gnd_rparis6k.pkl``) or glocal's own JSON.
 
-    Which of the two it is shows in the content, not in the name. A pickle is decoded as data and
-    never run: see `glocal.evaluate.plain_pickle`.
+    The content decides which of the two it is, not the name. A pickle is decoded as data and never
+    run: see `glocal.evaluate.plain_pickle`.
 
     Raises:
         EvaluationError: the file is missing, larger than 16 MiB, damaged, holds anything but plain
-            data, or lacks a part of the ground truth.
+            data, or the ground truth is incomplete.
     """
     source = str(path)
     try:
@@ -81,7 +82,7 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
         raise EvaluationError(f"the ground truth cannot be read: {error}") from error
     if len(data) > MAX_BYTES:
         raise EvaluationError(
-            f"{source} has more than {MAX_BYTES} bytes: too large for a ground truth"
+            f"{source} has more than {MAX_BYTES} bytes, too many for a ground truth; check the path"
         )
     if data.lstrip()[:1] == b"{":
         return _from_json(data, source)
@@ -89,7 +90,7 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
 
 
 def write_ground_truth(path: str | Path, truth: GroundTruth) -> None:
-    """Write glocal's JSON form, which any program can read and `read_ground_truth` gives back.
+    """Write glocal's JSON format, which any program can read, as can `read_ground_truth`.
 
     Raises:
         OSError: the file cannot be written.
@@ -126,11 +127,11 @@ def _from_json(data: bytes, source: str) -> GroundTruth:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise EvaluationError(f"{source} is no valid JSON: {error}") from error
+        raise EvaluationError(f"{source} is not valid JSON: {error}") from error
     if value.get("format") != FORMAT or value.get("version") != VERSION:
         raise EvaluationError(
-            f"{source} is format {value.get('format')!r} version {value.get('version')!r}; "
-            f"read is {FORMAT!r} version {VERSION}"
+            f"{source} has format {value.get('format')!r} version {value.get('version')!r}, "
+            f"but glocal reads {FORMAT!r} version {VERSION}"
         )
     queries = value.get("queries")
     if not isinstance(queries, list) or not all(isinstance(query, dict) for query in queries):
@@ -151,7 +152,7 @@ def _assembled(
     boxes = []
     for name, entry in zip(query_names, entries, strict=True):
         if not isinstance(entry, dict):
-            raise EvaluationError(f"{source}: the entry of query {name!r} is no dict")
+            raise EvaluationError(f"{source}: the entry of query {name!r} is not a dict")
         for kind, indices in lists.items():
             if kind not in entry:
                 hint = "; 'ok' is the older protocol, before the revision" if "ok" in entry else ""
@@ -171,12 +172,12 @@ def _assembled(
 def _names(value: object, what: str, source: str) -> tuple[str, ...]:
     items = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
-        raise EvaluationError(f"{source}: the {what} are no list of strings")
+        raise EvaluationError(f"{source}: the {what} are not a list of strings")
     return tuple(items)
 
 
 def _flat(value: object) -> list[Any] | None:
-    """The items of a list or of an array with one long axis at most, as MATLAB makes them."""
+    """The items of a list, or of an array with at most one long axis, as MATLAB makes them."""
     if isinstance(value, np.ndarray):
         single = value.size == max(value.shape, default=1)
         return list(value.ravel().tolist()) if single or value.size == 0 else None
@@ -186,13 +187,13 @@ def _flat(value: object) -> list[Any] | None:
 def _indices(value: object, what: str) -> NDArray[np.int64]:
     items = _flat(value)
     if items is None:
-        raise EvaluationError(f"{what} are no list of database indices")
+        raise EvaluationError(f"{what} are not a list of database indices")
     # MATLAB's numbers are floating-point, so a whole float is an index too.
     for item in items:
         whole = type(item) is int or (type(item) is float and item.is_integer())
         if not whole or abs(item) > np.iinfo(np.int32).max:
             shown = repr(item)[:60] if type(item) in (int, float, str) else type(item).__name__
-            raise EvaluationError(f"{what} include {shown}, which is no database index")
+            raise EvaluationError(f"{what} include {shown}, which is not a database index")
     return np.asarray([int(item) for item in items], dtype=np.int64)
 
 
@@ -201,8 +202,8 @@ def _box(value: object, what: str) -> list[float]:
         return [float("nan")] * 4
     items = _flat(value)
     if items is None or len(items) != 4 or not all(type(item) in (int, float) for item in items):
-        raise EvaluationError(f"{what} is no list of four numbers: left, top, right, bottom")
+        raise EvaluationError(f"{what} is not a list of four numbers: left, top, right, bottom")
     box = [float(item) for item in items]
     if not np.isfinite(box).all():
-        raise EvaluationError(f"{what} is {box}; a box has finite numbers, no box is left out")
+        raise EvaluationError(f"{what} is {box}; use finite numbers, or leave the box out")
     return box

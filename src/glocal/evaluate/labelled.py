@@ -1,4 +1,4 @@
-"""Retrieval in a labelled gallery: an answer is right when its label is the query's."""
+"""Retrieval in a labelled gallery: an answer is right if it has the label of the query."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from glocal.evaluate.checks import checked_ks, checked_numbers
 from glocal.evaluate.ranking_metrics import mean_of_answerable, precisions_at
 
 BLOCK_BYTES = 64 << 20
-"""Similarities are held for as many queries at a time as fit in this."""
+"""Memory for similarities: queries are processed in blocks that fit."""
 
 TIE = 8
-"""Similarities no further apart than this many rounding steps of their scale are equal.
+"""Similarities that differ by at most this many rounding steps are equal.
 
-Matrix products round differently in different columns: identical vectors were seen to differ by
-up to one step. Without a margin, chance would order what the model cannot tell apart.
+Matrix products round differently in different columns: the similarities of identical vectors
+differed by up to one step. Without a margin, chance would order what the model cannot distinguish.
 """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledResult:
-    """How well vectors find their label; means are over the queries that have a right answer.
+    """Result of retrieval by label; means are over the queries that have a right answer.
 
     Attributes:
-        recall_at: for each k the share of queries with a right answer among the first k.
+        recall_at: for each k, the share of queries with a right answer among the first k.
         mean_ap: mean average precision over the whole gallery.
-        r_precision: mean share of right answers among the first R, R being how many there are.
+        r_precision: mean share of right answers among the first R, where R is their number.
         map_at_r: mean average precision at R (Musgrave et al. 2020).
-        queries: how many queries the means are over.
-        unanswerable: how many queries were left out: no gallery item has their label.
-        per_query_ap: ``(queries given,)`` float64; nan for those left out.
+        queries: number of queries that the means are over.
+        unanswerable: number of queries left out because no gallery item has their label.
+        per_query_ap: ``(q,)`` float64, for all queries; nan for those left out.
     """
 
     recall_at: dict[int, float]
@@ -58,26 +58,35 @@ def evaluate_labelled(
 ) -> LabelledResult:
     """Rank the gallery for every query by dot product and compare the labels.
 
-    Every gallery item is ranked, none is approximated. Where a right and a wrong answer have the
-    same similarity, the wrong one comes first: vectors that have collapsed into one point score
-    what they deserve, whatever the order of the gallery. Similarities are computed in the vectors'
-    own precision (float32 or float64), in blocks, so memory stays bounded; those that differ by no
-    more than rounding (`TIE`, about 1e-6 for unit vectors in float32) are the same.
+    Every gallery item is ranked exactly. If a right and a wrong answer have the same similarity,
+    the wrong one comes first: vectors that have collapsed to one point get a low score in any order
+    of the gallery. Similarities are computed in the precision of the vectors (float32 or float64),
+    in blocks, so memory stays bounded; similarities that differ by no more than rounding (`TIE`,
+    about 1e-6 for unit vectors in float32) are equal.
 
     Args:
         query_vectors: ``(q, d)`` real numbers; unit rows make the dot product the cosine.
         query_labels: ``(q,)`` whole numbers or strings.
         gallery_vectors: ``(n, d)``.
-        gallery_labels: ``(n,)`` of the same kind as the queries'.
-        exclude_self: query i is gallery item i, which is left out of its own ranking
+        gallery_labels: ``(n,)``, of the same kind as the query labels.
+        exclude_self: whether query i is gallery item i, which is left out of its own ranking
             (leave-one-out); both sides must then be the same set.
-        ks: the cut-offs of recall.
+        ks: cut-offs of recall.
 
     Raises:
         EvaluationError: shapes do not fit, a label is missing, a number is nan or infinite, or
-            ``exclude_self`` is asked of two different sets.
+            ``exclude_self`` is used with two different sets.
 
     Source of R-precision and MAP@R: Musgrave et al., A Metric Learning Reality Check, ECCV 2020.
+
+    Examples:
+        >>> import numpy as np
+        >>> from glocal.evaluate import evaluate_labelled
+        >>> vectors = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> labels = ["cup", "cup", "box"]
+        >>> result = evaluate_labelled(vectors, labels, vectors, labels, exclude_self=True, ks=[1])
+        >>> result.queries, result.recall_at
+        (2, {1: 1.0})
     """
     cutoffs = checked_ks(ks)
     gallery = checked_numbers(gallery_vectors, "gallery vectors", (None, None))
@@ -144,7 +153,7 @@ def _lengths(vectors: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(lengths).all():
         raise EvaluationError(
             f"vector {int(np.argmin(np.isfinite(lengths)))} is too long for its dot products; "
-            "bring the vectors to unit length"
+            "normalise the vectors to unit length"
         )
     return lengths
 
@@ -155,10 +164,10 @@ def _right_ranks(
     itself: int | None,
     margin: float,
 ) -> NDArray[np.int64]:
-    """Ranks of the right answers, from 1, ascending; ``similarities`` is used up.
+    """Ranks of the right answers, from 1, ascending; ``similarities`` is overwritten.
 
-    A right answer's rank needs no sorted gallery: it is its place among the right ones plus the
-    number of wrong ones at least as similar. Only the wrong ones that can precede one are sorted.
+    The rank of a right answer is its position among the right ones plus the number of wrong ones at
+    least as similar. So only the wrong ones that can precede a right one are sorted.
     """
     if itself is not None:
         same_label = same_label[same_label != itself]
@@ -188,7 +197,7 @@ def _labels(labels: ArrayLike, count: int, side: str) -> NDArray[Any]:
             return array.astype(np.int64)
     if array.dtype.kind == "U":
         return array
-    # Beside int64, numpy would turn uint64 into float64, where distant labels become equal.
+    # With int64, numpy would promote uint64 to float64, where different labels become equal.
     fits = array.dtype.kind == "i" or (
         array.dtype.kind == "u" and int(array.max()) <= np.iinfo(np.int64).max
     )
@@ -207,7 +216,7 @@ def _label_codes(
     if both_given and (query_labels.dtype.kind == "U") != (gallery_labels.dtype.kind == "U"):
         raise EvaluationError(
             f"query labels are {query_labels.dtype} and gallery labels are "
-            f"{gallery_labels.dtype}: no label could match; give both the same kind"
+            f"{gallery_labels.dtype}, so no label could match; use one kind for both"
         )
     if not both_given:
         return (

@@ -1,8 +1,8 @@
 """Google Landmarks v2: retrieval by mAP@100, recognition by global average precision.
 
 Weyand, Araujo, Cao, Sim: Google Landmarks Dataset v2 - A Large-Scale Benchmark for Instance-Level
-Recognition and Retrieval, CVPR 2020. Test images are in a public or a private part, scored apart;
-some are ignored.
+Recognition and Retrieval, CVPR 2020. Test images belong to a public or a private part, which are
+scored separately; some are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from glocal.evaluate.ranking_metrics import precisions_at
 Answer = TypeVar("Answer", str, int)
 
 DEPTH = 100
-"""How many answers of a query the retrieval protocol looks at."""
+"""Number of answers per query that the retrieval protocol counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class LandmarkSolution(Generic[Answer]):
     """The right answers of each test image, by part.
 
     Attributes:
-        public: for each test image its right answers: index images in retrieval (never none),
-            landmark numbers in recognition (none where the image shows no landmark).
-        private: likewise.
-        ignored: test images that count for nothing.
+        public: right answers for each test image: at least one index image in retrieval; landmark
+            numbers in recognition, none if the image shows no landmark.
+        private: like `public`, for the private part.
+        ignored: test images that do not count.
     """
 
     public: Mapping[str, frozenset[Answer]]
@@ -42,7 +42,8 @@ class LandmarkSolution(Generic[Answer]):
 
 
 def read_retrieval_solution(path: str | Path) -> LandmarkSolution[str]:
-    """Read ``retrieval_solution_v2.1.csv``: columns id, images (by spaces, or None), Usage.
+    """Read ``retrieval_solution_v2.1.csv``: columns id, images (separated by spaces, or None),
+    Usage.
 
     Raises:
         EvaluationError: the file is missing, or a row is not of that form or repeats an image.
@@ -61,7 +62,8 @@ def read_retrieval_solution(path: str | Path) -> LandmarkSolution[str]:
 
 
 def read_recognition_solution(path: str | Path) -> LandmarkSolution[int]:
-    """Read ``recognition_solution_v2.1.csv``: columns id, landmarks (by spaces, or empty), Usage.
+    """Read ``recognition_solution_v2.1.csv``: columns id, landmarks (separated by spaces, or
+    empty), Usage.
 
     Raises:
         EvaluationError: the file is missing, or a row is not of that form or repeats an image.
@@ -80,7 +82,7 @@ def read_recognition_solution(path: str | Path) -> LandmarkSolution[int]:
 
 
 def read_retrieval_predictions(path: str | Path) -> dict[str, list[str]]:
-    """Read answers as the challenge took them: columns id, images (by spaces, best first).
+    """Read answers in the form of the challenge: columns id, images (best first, by spaces).
 
     Raises:
         EvaluationError: the file is missing, or a row is not of that form or repeats an image.
@@ -93,7 +95,7 @@ def read_retrieval_predictions(path: str | Path) -> dict[str, list[str]]:
 
 
 def read_recognition_predictions(path: str | Path) -> dict[str, tuple[int, float]]:
-    """Read answers as the challenge took them: columns id, landmarks ("number score", or empty).
+    """Read answers in the form of the challenge: columns id, landmarks ("number score", or empty).
 
     Raises:
         EvaluationError: the file is missing, or a row is not of that form or repeats an image.
@@ -110,7 +112,7 @@ def read_recognition_predictions(path: str | Path) -> dict[str, tuple[int, float
                 try:
                     predictions[image] = (landmark, float(score))
                 except ValueError as error:
-                    raise EvaluationError(f"{where}: {score!r} is no score") from error
+                    raise EvaluationError(f"{where}: {score!r} is not a score") from error
             case _:
                 raise EvaluationError(f"{where}: {answer!r} is not one landmark and its score")
     return predictions
@@ -119,14 +121,14 @@ def read_recognition_predictions(path: str | Path) -> dict[str, tuple[int, float
 def evaluate_landmark_retrieval(
     predictions: Mapping[str, Sequence[str]], solution: LandmarkSolution[str]
 ) -> dict[str, float]:
-    """mAP@100 of the public and of the private part.
+    """Compute mAP@100 of the public and of the private part.
 
     A query's average precision is the sum of the precisions at its right answers among the first
-    100, over ``min(right answers, 100)``. A query without predictions scores 0. An answer given
-    twice counts once and still takes its second rank.
+    100, divided by ``min(right answers, 100)``. A query without predictions scores 0. A repeated
+    answer counts once, but still takes up a rank.
 
     Args:
-        predictions: for each test image, index images, best first.
+        predictions: index images for each test image, best first.
         solution: the right answers.
 
     Returns:
@@ -146,15 +148,15 @@ def evaluate_landmark_retrieval(
 def evaluate_landmark_recognition(
     predictions: Mapping[str, tuple[int, float]], solution: LandmarkSolution[int]
 ) -> dict[str, float]:
-    """Global average precision (GAP, also μAP) of the public and of the private part.
+    """Compute global average precision (GAP, also μAP) of the public and of the private part.
 
-    All predictions of a part form one list by descending score; it sums the precision at each
-    right one, over the number of test images that show a landmark. A landmark predicted for an
-    image without any is a wrong answer like others. Equal scores go by image id, then landmark,
-    as the challenge's scoring has it.
+    All predictions of a part form one list by descending score. GAP is the sum of the precisions
+    at the right ones, divided by the number of test images that show a landmark. A prediction for
+    an image without a landmark is wrong. Equal scores are ordered by image id, then landmark, as
+    in the challenge.
 
     Args:
-        predictions: for each test image, a landmark and a score; an image may be left out.
+        predictions: a landmark and a score for each test image; images may be left out.
         solution: the right answers.
 
     Returns:
@@ -167,7 +169,9 @@ def evaluate_landmark_recognition(
     _refuse_unknown(predictions, solution)
     for image, (_, score) in predictions.items():
         if math.isnan(score):
-            raise EvaluationError(f"the score for image {image!r} is nan and cannot be ranked")
+            raise EvaluationError(
+                f"the score of image {image!r} is nan, which cannot be ranked; use finite scores"
+            )
     return {
         part: _global_ap(predictions, answers)
         for part, answers in (("public", solution.public), ("private", solution.private))
@@ -181,7 +185,7 @@ def _mean_ap(
     for image, right in solution.items():
         if not right:
             raise EvaluationError(
-                f"image {image!r} has no right answer; retrieval counts such images as ignored"
+                f"image {image!r} has no right answer; list such images as ignored"
             )
         seen: set[str] = set()
         ranks = []
@@ -217,13 +221,13 @@ def _refuse_unknown(predictions: Collection[str], solution: LandmarkSolution[Ans
     for image in predictions:
         if not any(image in part for part in (solution.public, solution.private, solution.ignored)):
             raise EvaluationError(
-                f"there is a prediction for {image!r}, which is not in the solution"
+                f"there is a prediction for {image!r}, which is not in the solution; leave it out"
             )
 
 
 def _refuse_repeated(image: str, seen: tuple[Collection[str], ...], where: str) -> None:
     if any(image in part for part in seen):
-        raise EvaluationError(f"{where}: image {image!r} comes a second time")
+        raise EvaluationError(f"{where}: image {image!r} is listed twice; keep one row")
 
 
 def _part(
@@ -236,5 +240,5 @@ def _part(
 
 def _landmark(text: str, where: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise EvaluationError(f"{where}: {text!r} is no landmark number")
+        raise EvaluationError(f"{where}: {text!r} is not a landmark number")
     return int(text)

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours for judging: every gallery item is compared, in bounded memory."""
+"""Exact nearest neighbours for evaluation, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 from glocal.evaluate.checks import EMPTY_SLOT
 
 BLOCK_BYTES = 64 << 20
-"""Similarities are held for as many queries at a time as fit in this."""
+"""Memory for similarities: queries are processed in blocks that fit."""
 
 
 def nearest(
     queries: NDArray[np.float32], gallery: NDArray[np.float32], depth: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rank the gallery for each query by dot product, as deep as asked.
+    """Rank the gallery for each query by dot product, down to a depth.
 
     A row of nan stands for an image that could not be read: as a query it has no answers, in the
-    gallery it is nobody's answer. Equal similarities go by gallery index, except that which of
-    them make the last rank of a list cut short is left open.
+    gallery it is never an answer. Equal similarities are ordered by gallery index, but if a list
+    is cut among equal ones, any of them may be kept.
 
     Args:
-        queries: ``(q, d)`` rows of unit length, or of nan.
-        gallery: ``(n, d)`` likewise.
-        depth: how many answers a query gets, at least 1.
+        queries: ``(q, d)``, rows of unit length or of nan.
+        gallery: ``(n, d)``, rows of unit length or of nan.
+        depth: number of answers per query, at least 1.
 
     Returns:
-        Gallery indices ``(q, min(depth, n))`` int64, best first, `EMPTY_SLOT` where there is no
-        answer; and their similarities, float32, nan where there is none.
+        Gallery indices ``(q, min(depth, n))`` int64, best first, and their similarities, float32;
+        `EMPTY_SLOT` and nan if there is no answer.
     """
     shape = (len(queries), min(depth, len(gallery)))
     ranks = np.full(shape, EMPTY_SLOT, dtype=np.int64)
@@ -43,7 +43,7 @@ def nearest(
         block = asking[begin : begin + rows]
         products = queries[block] @ known.T
         if reach < there.size:
-            # argpartition leaves the best at the end, in no order, and the order of ties open
+            # argpartition puts the best at the end, unordered, and leaves the order of ties open
             best = np.sort(np.argpartition(products, -reach, axis=1)[:, -reach:], axis=1)
             products = np.take_along_axis(products, best, axis=1)
             order = np.argsort(-products, axis=1, kind="stable")

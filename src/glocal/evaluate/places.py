@@ -1,4 +1,4 @@
-"""Place recognition: an answer is right when it was taken near enough to the query."""
+"""Place recognition: an answer is right if it was taken close enough to the query."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from glocal.errors import EvaluationError
 from glocal.evaluate.checks import EMPTY_SLOT, checked_ks, checked_numbers, checked_ranks
 
 EARTH_RADIUS = 6_371_008.8
-"""Mean radius in metres (IUGG); on a sphere of it, distances are off by up to about 0.5 %."""
+"""Mean radius in metres (IUGG); distances on this sphere are off by up to about 0.5 %."""
 
 BLOCK_BYTES = 16 << 20
-"""Distances to the whole gallery are held for as many queries at a time as fit in this."""
+"""Memory for distances: queries are processed in blocks that fit."""
 
 Coordinates = Literal["utm", "latlon"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacesResult:
-    """How often a right place is among the first answers.
+    """Result of place recognition.
 
     Attributes:
-        recall_at: for each k the share of the counted queries with an answer within the radius
-            among the first k; nan where no query is counted.
-        queries: how many queries are counted.
-        without_place: how many were left out: nothing in the gallery lies within the radius.
-        first_right_rank: ``(q,)`` int64, from 1; 0 where no answer given is right, -1 for a query
-            that was left out.
+        recall_at: for each k, the share of the counted queries with an answer within the radius
+            among the first k; nan if no query is counted.
+        queries: number of counted queries.
+        without_place: number of queries left out because nothing in the gallery lies within the
+            radius.
+        first_right_rank: ``(q,)`` int64, rank of the first right answer, from 1; 0 if no answer is
+            right, -1 for a query that was left out.
     """
 
     recall_at: dict[int, float]
@@ -49,21 +50,21 @@ def evaluate_places(
     radius: float = 25.0,
     ks: Iterable[int] = (1, 5, 10, 20),
 ) -> PlacesResult:
-    """Recall@k within a radius, as NetVLAD (Arandjelović et al., CVPR 2016) and its followers do.
+    """Compute recall@k within a radius, as NetVLAD (Arandjelović et al., CVPR 2016) does.
 
-    A distance of exactly the radius is within it. Queries with no true place in the gallery are
+    A distance of exactly the radius is within it. Queries without a true place in the gallery are
     left out and counted; some published code counts them as misses instead, which is
     ``recall * queries / (queries + without_place)`` here.
 
     Args:
-        ranks: ``(q, length)`` gallery indices, best first, -1 where nothing was returned. The
-            lists must reach the largest k or hold the whole gallery.
-        query_positions: ``(q, 2)``: ``"utm"`` easting and northing in metres, of one zone;
+        ranks: ``(q, length)`` gallery indices, best first, -1 if nothing was returned. The lists
+            must reach the largest k or hold the whole gallery.
+        query_positions: ``(q, 2)``: ``"utm"`` easting and northing in metres, in one zone;
             ``"latlon"`` latitude and longitude in degrees.
-        gallery_positions: ``(n, 2)`` likewise.
-        coordinates: which of the two.
-        radius: in metres, more than 0; 25 is the field's custom.
-        ks: the cut-offs.
+        gallery_positions: ``(n, 2)``, in the same coordinates.
+        coordinates: ``"utm"`` or ``"latlon"``.
+        radius: radius in metres, more than 0; 25 is usual in the field.
+        ks: cut-offs of recall.
 
     Raises:
         EvaluationError: shapes do not fit, a position is nan or off the globe, the radius is not
@@ -77,8 +78,8 @@ def evaluate_places(
     lists = checked_ranks(ranks, len(queries), len(gallery))
     if lists.shape[1] < min(cutoffs[-1], len(gallery)):
         raise EvaluationError(
-            f"recall@{cutoffs[-1]} needs {cutoffs[-1]} answers a query, but the lists have "
-            f"{lists.shape[1]}; rank deeper or ask for a smaller k"
+            f"recall@{cutoffs[-1]} needs {cutoffs[-1]} answers per query, but the lists have "
+            f"{lists.shape[1]}; rank deeper or use a smaller k"
         )
 
     answerable = _has_place(queries, gallery, coordinates, radius)
@@ -105,13 +106,13 @@ def evaluate_places(
 def metres_between(
     one: NDArray[Any], other: NDArray[Any], coordinates: Coordinates
 ) -> NDArray[np.float64]:
-    """Distance in metres between positions.
+    """Compute the distance in metres between positions.
 
     Args:
         one: ``(..., 2)``: easting and northing in metres (``"utm"``), or latitude and longitude
             in degrees (``"latlon"``, great circle by the haversine formula).
         other: ``(..., 2)``, broadcast against the first.
-        coordinates: which of the two.
+        coordinates: ``"utm"`` or ``"latlon"``.
 
     Returns:
         ``(...)`` float64.
@@ -127,7 +128,7 @@ def metres_between(
         np.sin((other_latitude - latitude) / 2) ** 2
         + np.cos(latitude) * np.cos(other_latitude) * np.sin((other_longitude - longitude) / 2) ** 2
     )
-    # rounding can lift the value at opposite ends of the globe above 1
+    # rounding can raise the value of opposite points of the globe above 1
     angle = 2 * np.arcsin(np.sqrt(np.minimum(half_chord, 1.0)))
     along_sphere: NDArray[np.float64] = EARTH_RADIUS * angle
     return along_sphere
@@ -143,8 +144,8 @@ def _positions(positions: ArrayLike, what: str, coordinates: Coordinates) -> NDA
         if off.any():
             row = int(off.argmax())
             raise EvaluationError(
-                f"{what}, row {row}: {array[row].tolist()} is no latitude and longitude; the order "
-                "is latitude first, and metres are coordinates='utm'"
+                f"{what}, row {row}: {array[row].tolist()} is not a latitude and longitude; put "
+                "latitude first, or use coordinates='utm' for metres"
             )
     return array
 

@@ -1,11 +1,11 @@
-"""Reading the data of a pickle without running it.
+"""Read the data of a pickle without running it.
 
-Published ground truth comes as pickles, and a pickle is a program: unpickling one from the web
-hands the machine to its author. Here nothing a file names is imported or called. The opcodes are
-decoded by the standard library's disassembler, which executes nothing, and carried out by a small
-machine that knows lists, tuples, dicts, numbers, strings and bytes, and rebuilds numpy arrays,
-scalars and dtypes itself. numpy's own ``__setstate__`` is kept away too: with a dtype made up for
-the purpose it can be led to read memory that is not the array's.
+Published ground truth comes as pickles, and a pickle is a program: unpickling a file from the web
+lets its author run any code. Here nothing that a file names is imported or called. The standard
+library's disassembler decodes the opcodes without executing them, and a small machine carries out
+those for lists, tuples, dicts, numbers, strings and bytes, and rebuilds numpy arrays, scalars and
+dtypes itself. It avoids numpy's own ``__setstate__`` too: with a crafted dtype, that can be made to
+read memory outside the array.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from glocal.errors import EvaluationError
 
 MAX_BYTES = 16 << 20
-"""A file above this is refused. One byte can cost about 60 in memory: a list is one opcode."""
+"""Larger files are refused. A byte can cost about 60 bytes of memory: a list is one opcode."""
 
 
 class _Named(Enum):
-    """What a file may name. As enum members they cannot be mistaken for a file's own strings."""
+    """Names that a file may use; enum members, so that no string of the file equals them."""
 
     ARRAY = "an empty array, to be filled"
     BUFFER = "an array from its bytes"
@@ -63,7 +63,7 @@ _DTYPE_CODE = re.compile(r"[biufcSU]\d{1,9}|O8?")
 
 
 class _Unbuilt:
-    """An array or dtype whose state has not come yet, and where the memo holds it."""
+    """An array or dtype whose state is still to come, and its keys in the memo."""
 
     __slots__ = ("dtype", "memo_keys")
 
@@ -75,16 +75,16 @@ class _Unbuilt:
 class _RefusedError(Exception):
     """The file holds something other than plain data; the text says what.
 
-    No text here shows a container's content: lists that share lists print as exponentially many.
+    No text shows the content of a container: nested shared lists can print as exponentially many.
     """
 
 
 def read_plain_pickle(data: bytes, source: str) -> Any:
-    """The plain value a pickle holds, of any protocol from 0 to 5, by Python 2 or 3.
+    """Read the plain value of a pickle of protocol 0 to 5, written by Python 2 or 3.
 
     Args:
-        data: the whole file.
-        source: what a message calls it, such as its path.
+        data: content of the file.
+        source: the file, as errors should name it, such as its path.
 
     Returns:
         Lists, tuples, dicts with strings as keys, numbers, strings, bytes, None, and numpy arrays
@@ -96,7 +96,7 @@ def read_plain_pickle(data: bytes, source: str) -> Any:
     """
     if len(data) > MAX_BYTES:
         raise EvaluationError(
-            f"{source} has {len(data)} bytes; a pickle of more than {MAX_BYTES} is not read"
+            f"{source} has {len(data)} bytes, more than the {MAX_BYTES} that glocal reads; check it"
         )
     machine = _Machine()
     try:
@@ -109,14 +109,14 @@ def read_plain_pickle(data: bytes, source: str) -> Any:
             "numpy arrays belong; nothing in it was run. Get the file from its publisher"
         ) from error
     except (ValueError, TypeError, LookupError, OverflowError, AttributeError) as error:
-        raise EvaluationError(f"{source} is no whole pickle: {error}") from error
+        raise EvaluationError(f"{source} is not a complete pickle: {error}") from error
     return value
 
 
 class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
-        self._below: list[list[Any]] = []  # the stacks under each open mark
+        self._below: list[list[Any]] = []  # stacks below each open mark
         self._memo: dict[int, Any] = {}
 
     def step(self, name: str, argument: Any) -> None:
@@ -144,7 +144,7 @@ class _Machine:
         taken, self.stack = self.stack, self._below.pop()
         return taken
 
-    # One method an opcode or a pair of them; the argument is what the disassembler read.
+    # One method for each opcode or pair of them; the disassembler reads the argument.
 
     def mark(self, _: object) -> None:
         self._below.append(self.stack)
@@ -232,9 +232,9 @@ class _Machine:
     def _set_items(self, items: Any) -> None:
         target = self.stack[-1]
         if type(target) is not dict or len(items) % 2:
-            raise ValueError("it sets items that are no pairs of a dict")
+            raise ValueError("it sets items that are not pairs of a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # a string's hash is salted; integers could be chosen to collide by the million
+            # string hashes are salted; integers could be crafted to collide
             if not isinstance(key, str):
                 raise _RefusedError(f"a dict with {type(key).__name__} as a key")
             target[key] = value
@@ -312,7 +312,7 @@ def _array(shape: Any, dtype: Any, order: Any, raw: Any) -> NDArray[Any]:
     if not isinstance(dtype, np.dtype) or order not in ("C", "F"):
         raise ValueError("it has an array without a type or an order")
     if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError("it has an array whose shape is no tuple of lengths")
+        raise ValueError("it has an array whose shape is not a tuple of lengths")
     flat: NDArray[Any]
     if dtype.hasobject:
         if type(raw) is not list:

@@ -1,10 +1,9 @@
 """Metrics of ranked lists whose answers are known to be relevant or not.
 
-A ranked list is a row of booleans, best answer first; its order is final, so ties must be settled
-before (`rank_by_score` settles them by gallery index). A list may stop early: then ``total`` says
-how many relevant items exist, and those that were not returned count as missed. A query with no
-relevant item has no answer to find: it is nan by itself and left out of every mean; the mean over
-no query is nan.
+A ranked list is a row of booleans, best answer first; its order is final, so ties must be resolved
+before (`rank_by_score` resolves them by gallery index). A list may be cut short: then ``total`` is
+the number of relevant items that exist, and those not in the list count as missed. A query without
+relevant items has the value nan and is left out of every mean; the mean over no query is nan.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from glocal.evaluate.checks import checked_ks, checked_numbers, checked_relevanc
 
 
 def rank_by_score(scores: ArrayLike) -> NDArray[np.int64]:
-    """Order each query's gallery by descending score; equal scores go by gallery index.
+    """Rank the gallery of each query by descending score; ties are ordered by gallery index.
 
     Args:
         scores: ``(queries, n)`` real numbers, higher is better.
@@ -33,7 +32,7 @@ def rank_by_score(scores: ArrayLike) -> NDArray[np.int64]:
 
 
 def precisions_at(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Precision at the rank of each relevant item: the one term all average precisions sum.
+    """Precision at the rank of each relevant item: the terms that average precisions sum.
 
     Args:
         ranks: ``(m,)`` ranks of the relevant items returned, counted from 1, ascending.
@@ -45,7 +44,7 @@ def precisions_at(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def mean_of_answerable(values: NDArray[np.float64]) -> float:
-    """The mean of those that are not nan; nan where none is left."""
+    """The mean of the values that are not nan; nan if there are none."""
     answerable = values[~np.isnan(values)]
     return float(answerable.mean()) if answerable.size else float("nan")
 
@@ -55,13 +54,20 @@ def average_precision(relevant: ArrayLike, *, total: int | None = None) -> float
 
     Args:
         relevant: ``(n,)`` booleans, best answer first.
-        total: how many relevant items exist, if the list may lack some; by default those in it.
+        total: number of relevant items that exist; by default those in the list.
 
     Returns:
-        In [0, 1]; nan where no relevant item exists.
+        In [0, 1]; nan if no relevant item exists.
 
     Raises:
         EvaluationError: the shape or type differs, or ``total`` is less than the list holds.
+
+    Examples:
+        >>> from glocal.evaluate import average_precision
+        >>> average_precision([True, False, False, True])
+        0.75
+        >>> average_precision([True, False, False, True], total=3)
+        0.5
     """
     row = checked_relevance(relevant, 1)
     counts = _totals(row[None], None if total is None else [total])
@@ -75,7 +81,7 @@ def mean_average_precision(relevant: ArrayLike, *, totals: ArrayLike | None = No
 
     Args:
         relevant: ``(queries, n)`` booleans, best answer first.
-        totals: ``(queries,)`` how many relevant items exist; by default those in each list.
+        totals: ``(queries,)``, number of relevant items that exist; by default those in each list.
 
     Raises:
         EvaluationError: as `average_precision`.
@@ -91,16 +97,22 @@ def mean_average_precision(relevant: ArrayLike, *, totals: ArrayLike | None = No
 def recall_at(relevant: ArrayLike, k: int, *, totals: ArrayLike | None = None) -> float:
     """Share of queries with at least one relevant item among their first k.
 
-    That is recall@k as instance retrieval, metric learning and place recognition use the word,
-    not the share of all relevant items found.
+    This is recall@k as used in instance retrieval, metric learning and place recognition, not the
+    share of all relevant items found.
 
     Args:
         relevant: ``(queries, n)`` booleans, best answer first.
-        k: the cut-off, at least 1.
-        totals: ``(queries,)`` how many relevant items exist; by default those in each list.
+        k: cut-off, at least 1.
+        totals: ``(queries,)``, number of relevant items that exist; by default those in each list.
 
     Raises:
         EvaluationError: the shapes or types do not fit, or k is less than 1.
+
+    Examples:
+        >>> from glocal.evaluate import recall_at
+        >>> relevant = [[False, True, False], [True, False, True]]
+        >>> recall_at(relevant, 1), recall_at(relevant, 2)
+        (0.5, 1.0)
     """
     (cutoff,) = checked_ks([k])
     rows = checked_relevance(relevant, 2)
@@ -120,7 +132,7 @@ def precision_at(relevant: ArrayLike, k: int, *, totals: ArrayLike | None = None
 
 
 def r_precision(relevant: ArrayLike, *, totals: ArrayLike | None = None) -> float:
-    """Mean share of relevant items among the first R, R being how many the query has.
+    """Mean share of relevant items among the first R, where R is their number.
 
     Source: Musgrave et al., A Metric Learning Reality Check, ECCV 2020. Args and errors are those
     of `mean_average_precision`.
@@ -135,10 +147,10 @@ def r_precision(relevant: ArrayLike, *, totals: ArrayLike | None = None) -> floa
 
 
 def map_at_r(relevant: ArrayLike, *, totals: ArrayLike | None = None) -> float:
-    """MAP@R: average precision that looks no further than rank R, R as in `r_precision`.
+    """MAP@R: mean average precision up to rank R, with R as in `r_precision`.
 
-    Unlike R-precision it rewards relevant items that come early among the first R; unlike average
-    precision, what lies beyond rank R adds nothing. Source: Musgrave et al. 2020. Args and errors
+    Unlike R-precision, it rewards relevant items early among the first R; unlike average
+    precision, it ignores items beyond rank R. Source: Musgrave et al. 2020. Args and errors
     are those of `mean_average_precision`.
     """
     rows = checked_relevance(relevant, 2)

@@ -1,4 +1,4 @@
-"""Revisited Oxford and Paris: easy, medium and hard, with junk taken out of the ranking.
+"""Revisited Oxford and Paris: easy, medium and hard setups, with junk images ignored.
 
 Radenović, Iscen, Tolias, Avrithis, Chum: Revisiting Oxford and Paris: Large-Scale Image Retrieval
 Benchmarking, CVPR 2018.
@@ -21,19 +21,20 @@ SETUPS = {
     "medium": (("easy", "hard"), ("junk",)),
     "hard": (("hard",), ("junk", "easy")),
 }
-"""For each setup, which lists are right answers and which are ignored."""
+"""For each setup, the lists of right answers and of ignored images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetupResult:
-    """One setup's numbers; means are over the queries that have a right answer in it.
+    """Result of one setup; means are over the queries that have a right answer in it.
 
     Attributes:
         mean_ap: mean average precision, in [0, 1].
-        mean_precision_at: for each k mP@k, in [0, 1].
-        queries: how many queries the means are over.
+        mean_precision_at: mP@k for each k, in [0, 1].
+        queries: number of queries that the means are over.
         per_query_ap: ``(q,)`` float64; nan for a query with no right answer in this setup.
-        per_query_precision: ``(q, number of k)`` float64, columns by ascending k; nan likewise.
+        per_query_precision: ``(q, number of k)`` float64, columns by ascending k; nan for the same
+            queries.
     """
 
     mean_ap: float
@@ -46,22 +47,21 @@ class SetupResult:
 def evaluate_revisited(
     ranks: ArrayLike, ground_truth: GroundTruth, *, ks: Iterable[int] = (1, 5, 10)
 ) -> dict[str, SetupResult]:
-    """Judge ranked lists by the three setups of the revisited protocol.
+    """Evaluate ranked lists by the three setups of the revisited protocol.
 
-    Ignored images are taken out of a list before anything is counted. Average precision is the
-    area under the precision-recall curve by trapezoids, as the Oxford buildings protocol has it,
-    which is a little less than the plain mean of precisions. P@k looks at the first
+    Ignored images are removed from a list before anything is counted. Average precision is the
+    area under the precision-recall curve by trapezoids, as in the Oxford buildings protocol, which
+    is a little less than the mean of precisions. P@k counts the first
     ``min(k, rank of the last right answer)``, so a query with few right answers can reach 1.
 
-    Lists may stop early. A right answer that is missing then adds nothing to average precision,
-    and as its rank is beyond the list, P@k looks at all k: both are what the full list would have
-    given at least.
+    Lists may be cut short. A missing right answer then adds nothing to average precision, and since
+    its rank is beyond the list, P@k counts all k: both are lower bounds of the full list's values.
 
     Args:
-        ranks: ``(q, length)`` whole numbers, one row a query, best first: indices of database
-            images, or -1 where nothing was returned. (The published code has one column a query.)
-        ground_truth: of the same queries and database, in the same order.
-        ks: the cut-offs of mP@k.
+        ranks: ``(q, length)`` integers, one row per query, best first: indices of database images,
+            or -1 if nothing was returned. (The published code has one column per query.)
+        ground_truth: ground truth of the same queries and database, in the same order.
+        ks: cut-offs of mP@k.
 
     Returns:
         The results for ``"easy"``, ``"medium"`` and ``"hard"``.
@@ -84,8 +84,8 @@ def evaluate_revisited(
                 aps[query] = _trapezoidal_ap(positions, right.size)
                 complete = positions.size == np.unique(right).size
                 for column, k in enumerate(cutoffs):
-                    looked_at = min(k, int(positions[-1]) + 1) if complete else k
-                    precisions[query, column] = (positions < looked_at).sum() / looked_at
+                    depth = min(k, int(positions[-1]) + 1) if complete else k
+                    precisions[query, column] = (positions < depth).sum() / depth
         results[setup] = SetupResult(
             mean_ap=mean_of_answerable(aps),
             mean_precision_at={
@@ -101,17 +101,17 @@ def evaluate_revisited(
 def _positions(
     ranked: NDArray[np.int64], right: NDArray[np.int64], ignored: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Where the right answers stand, counted from 0, once the ignored images are gone."""
+    """Positions of the right answers, counted from 0, after removing the ignored images."""
     at = np.flatnonzero(np.isin(ranked, right))
     ignored_at = np.flatnonzero(np.isin(ranked, ignored))
     return at - np.searchsorted(ignored_at, at)
 
 
 def _trapezoidal_ap(positions: NDArray[np.int64], total: int) -> float:
-    """Area under precision over recall: each right answer adds a step of 1/total.
+    """Area under precision over recall: each right answer adds a trapezoid of width 1/total.
 
-    The step's sides are the precision just before the answer and the one with it; before the very
-    first image precision counts as 1.
+    The sides of the trapezoid are the precisions just before the answer and with it; before the
+    first image, precision is 1.
     """
     found = np.arange(positions.size, dtype=np.float64)
     before = np.where(positions == 0, 1.0, found / np.maximum(positions, 1))

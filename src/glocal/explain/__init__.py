@@ -1,6 +1,7 @@
-"""Images of why images match, and of what a search found."""
+"""Figures and numbers that show why images match, and sheets of what a search found."""
 
-from glocal.explain.explanation import KINDS, Explanation, Kind, explain
+from glocal.explain.explainer import Explainer, Explanation, View
+from glocal.explain.explanation import explain
 from glocal.explain.matches import Matches
 
-__all__ = ["KINDS", "Explanation", "Kind", "Matches", "explain"]
+__all__ = ["Explainer", "Explanation", "Matches", "View", "explain"]

@@ -1,6 +1,6 @@
-"""Colours that people who cannot tell red from green tell apart, and that survive a grey printer.
+"""Colours that people who cannot tell red from green can tell apart, and that print well in grey.
 
-Scales are drawn between a few colours whose lightness rises evenly; so order is seen without hue.
+Scales run between a few colours whose lightness rises evenly, so that the order shows without hue.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ PAPER: Color = (255, 255, 255)
 MARK: Color = (255, 214, 10)
 SHADE: Color = (0, 0, 0)
 
-# From what adds most to what takes most away: yellow and blue differ for everyone.
+# Yellow for what raises a score, blue for what lowers it: they differ for everyone.
 _FOR = ((150, 92, 12), (226, 146, 0), (255, 214, 61))
 _AGAINST = ((38, 62, 120), (40, 108, 200), (96, 186, 255))
 _STRENGTH = ((16, 34, 84), (64, 84, 128), (118, 122, 128), (186, 172, 98), (255, 234, 70))
 
 _ALONG = ((86, 180, 233), (255, 255, 255), (255, 190, 20))
 
-# The eight colours of Okabe and Ito (Color Universal Design, 2008) but black: parts of one image.
-PARTS: tuple[Color, ...] = (
+# The eight colours of Okabe and Ito (Color Universal Design, 2008) without black.
+CONCEPT_COLORS: tuple[Color, ...] = (
     (230, 159, 0),
     (86, 180, 233),
     (0, 158, 115),

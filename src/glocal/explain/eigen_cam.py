@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 
 def eigen_cam(contributions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The strength of an image's main direction in each of its cells.
+    """How strongly each cell of an image points along the image's main direction.
 
-    The paper projects a convolution's feature map on its first principal direction, without taking
-    the mean away. Here the map is of the contributions to the image's vector, so that what is
-    seen is what the search goes by. A principal direction has no sign: it is turned so that the
-    cells together point along it, and cells that point the other way count as 0.
+    The paper projects a convolution's feature map on its first principal direction, without
+    subtracting the mean. Here the contributions to the image's vector are projected, so that the
+    figure shows what the search compares. A principal direction has no sign: it is turned so that
+    the cells together point along it, and cells that point the other way count as 0.
 
     Args:
-        contributions: ``(h, w, d)`` of a model, or any map of features.
+        contributions: ``(h, w, d)``, a model's, or any feature map.
 
     Returns:
-        ``(h, w)`` float32, at least 0, with 1 at its largest; all 0 where the map is.
+        ``(h, w)`` float32, at least 0, with a maximum of 1, or all 0.
     """
     height, width, dim = contributions.shape
     cells = contributions.reshape(-1, dim).astype(np.float64)

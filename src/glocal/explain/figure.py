@@ -1,4 +1,4 @@
-"""An image for a report, as shapes on a page; written as PNG or as SVG.
+"""A figure: shapes on a page, written as PNG or as SVG.
 
 The shapes are placed once, in units of the page, and drawn by `figure_png` or `figure_svg`.
 """
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """An image that fills a box: ``(h, w, 3)`` uint8 RGB, stretched to it."""
+    """An image stretched to a box; its array is ``(h, w, 3)`` uint8 RGB."""
 
     left: float
     top: float
@@ -34,7 +34,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line through points, with a dark edge so that it is seen on any photo."""
+    """A line through points, with a dark edge so that it is visible on any photo."""
 
     points: tuple[Point, ...]
     color: Color
@@ -66,7 +66,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One line of text; ``place`` is on its base line."""
+    """One line of text; ``place`` is on its baseline."""
 
     place: Point
     text: str
@@ -84,10 +84,10 @@ class Figure:
     """Shapes on a white page.
 
     Attributes:
-        width: of the page, in pixels of the PNG.
-        height: likewise.
-        title: what is shown, for those who cannot see it.
-        shapes: in the order they are drawn.
+        width: Width of the page, in pixels of the PNG.
+        height: Height of the page, in pixels of the PNG.
+        title: What is shown, for those who cannot see it.
+        shapes: The shapes in the order in which they are drawn.
     """
 
     width: int
@@ -96,14 +96,14 @@ class Figure:
     shapes: tuple[Shape, ...]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the figure; the file appears whole or not at all.
+        """Write the figure. The file appears complete or not at all.
 
         Args:
-            path: its ending says how: ``.png`` or ``.svg``.
+            path: A file that ends in ``.png`` or ``.svg``.
 
         Raises:
-            QueryError: another ending.
-            OSError: the file cannot be written.
+            QueryError: The file has another ending.
+            OSError: The file cannot be written.
         """
         target = Path(path)
         data = self.encoded(check_ending(target))
@@ -132,7 +132,7 @@ def check_ending(path: Path) -> Literal["png", "svg"]:
     """The kind of image that a file name asks for.
 
     Raises:
-        QueryError: neither PNG nor SVG.
+        QueryError: It asks for neither PNG nor SVG.
     """
     ending = path.suffix.lower()
     if ending == ".png":

@@ -12,9 +12,9 @@ from glocal.explain.visible_text import visible
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-_FINER = 2  # drawn this much larger and scaled down: Pillow's lines have hard edges
+_FINER = 2  # drawn this much larger and then scaled down, since Pillow's lines have hard edges
 _ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
-# Pillow's own font has little but ASCII. These are looked for where systems keep their fonts.
+# Pillow's own font has little more than ASCII. These are searched for among the system's fonts.
 _FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf", "Arial.ttf", "NotoSans-Regular.ttf")
 
 
@@ -44,7 +44,7 @@ def png(figure: Figure) -> bytes:
 
 
 def text_width(text: str, size: float) -> float:
-    """How wide a line of text will be, in the unit of ``size``."""
+    """The width of a line of text, in the unit of ``size``."""
     return float(_font(100, plain=text.isascii()).getlength(visible(text))) * size / 100
 
 

@@ -16,7 +16,7 @@ _FINER = 2  # pixels of a photo per unit of the page, at most
 
 
 def svg(figure: Figure) -> str:
-    """The text of an SVG file that stands alone."""
+    """The text of a self-contained SVG file."""
     return "".join(_lines(figure))
 
 

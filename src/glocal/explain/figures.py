@@ -1,4 +1,4 @@
-"""The pages that explain: similarity, one point's answer, matches, joint parts, one image."""
+"""The pages of glocal's own explainers: similarity, one place, matches, concepts, one image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.explain.color_scales import MARK, PAPER, PARTS, Color, along_colors
+from glocal.explain.color_scales import CONCEPT_COLORS, MARK, PAPER, Color, along_colors
 from glocal.explain.figure import Figure, Point, Ring, Stroke
 from glocal.explain.heat import (
     concepts_heat,
@@ -21,7 +21,7 @@ from glocal.explain.matches import Matches, outline
 from glocal.explain.page import Box, Page, Panel, at
 from glocal.explain.similarity import Similarity
 
-_BAR = (512, 24)  # pixels of a scale
+_BAR = (512, 24)  # width and height of a scale in pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class Shown:
 
     Attributes:
         array: ``(h, w, 3)`` uint8 RGB.
-        name: of its file.
+        name: Name of its file.
     """
 
     array: NDArray[np.uint8]
@@ -43,8 +43,8 @@ def similarity_figure(
     """Heat maps of what each region adds to the score: a row of query and hit for each hit."""
     page = Page(_headline(similarities, verdict))
     page.note(
-        "Yellow regions raise the score, blue regions lower it. All regions of an image, yellow "
-        "and blue, add up to exactly the score."
+        "Yellow regions raise the score, blue regions lower it. All regions of a photo add up to "
+        "exactly the score."
     )
     for hit, similarity in zip(hits, similarities, strict=True):
         sides = (
@@ -66,49 +66,49 @@ def similarity_figure(
     return page.figure()
 
 
-def answer_figure(
+def place_figure(
     query: Shown,
     hits: Sequence[Shown],
     similarities: Sequence[Similarity],
-    answers: Sequence[NDArray[np.float32]],
+    maps: Sequence[NDArray[np.float32]],
     marked: tuple[Point, ...],
     verdict: str = "",
 ) -> Figure:
-    """A marked part of the query, and what in each hit answers it.
+    """A marked place of the query, and what in each hit matches it.
 
     Args:
-        query: with the part.
-        hits: to look in.
-        similarities: of query and hits.
-        answers: for each hit what `Similarity.answer` gave.
-        marked: one point, or the corners of a region; fractions of the query.
-        verdict: words that go with the score.
+        query: The query, on which the place is marked.
+        hits: The hits.
+        similarities: The similarity of the query and each hit.
+        maps: For each hit, the result of `Similarity.map_for`.
+        marked: One point, or the corners of a region, in fractions of the query.
+        verdict: Words to write beside the score.
     """
     what = "point" if len(marked) == 1 else "region"
     page = Page(_headline(similarities, verdict))
     page.note(
-        f"Left: a chosen {what} of the query. Right: what answers it, yellow where the two are "
-        "alike, blue where they speak against each other. The ring is on the strongest answer."
+        f"Left: a chosen {what} of the query. Right: the hit, yellow where it is like that "
+        f"{what}, blue where it is unlike it. The ring is on the best match."
     )
-    for hit, similarity, answer in zip(hits, similarities, answers, strict=True):
+    for hit, similarity, grid in zip(hits, similarities, maps, strict=True):
         boxes = page.row(
             [
                 Panel(query.array, "Query", query.name, f"Query with a marked {what}"),
                 Panel(
-                    signed_heat(hit.array, answer),
+                    signed_heat(hit.array, grid),
                     _hit(similarity),
                     hit.name,
-                    f"Hit: heat map of what answers the marked {what}",
+                    f"Hit: heat map of what matches the marked {what}",
                 ),
             ]
         )
         _mark(page, boxes[0], marked, MARK)
-        if answer.max() > 0:
-            row, column = np.unravel_index(int(answer.argmax()), answer.shape)
-            peak = (float(column) + 0.5) / answer.shape[1], (float(row) + 0.5) / answer.shape[0]
+        if grid.max() > 0:
+            row, column = np.unravel_index(int(grid.argmax()), grid.shape)
+            peak = (float(column) + 0.5) / grid.shape[1], (float(row) + 0.5) / grid.shape[0]
             _mark(page, boxes[1], (peak,), PAPER)
-        page.scales(boxes[1:], signed_bar(*_BAR), [_signed_ends(answer)])
-        page.note(f"This {what} and the whole hit together make {answer.sum():+.3f} of the score.")
+        page.scales(boxes[1:], signed_bar(*_BAR), [_signed_ends(grid)])
+        page.note(f"This {what} adds {grid.sum():+.3f} to the score.")
     return page.figure()
 
 
@@ -127,7 +127,7 @@ def matches_figure(
         ]
     )
     unit = page.unit
-    # From left to right of the query through the scale, so that a line's ends are told apart.
+    # Colours run through the scale from left to right of the query, so that lines can be followed.
     order = np.argsort(np.argsort(matches.query_points[drawn, 0]))
     colors = along_colors(order / max(len(drawn) - 1, 1))
     dots = []
@@ -146,31 +146,33 @@ def matches_figure(
     return page.figure()
 
 
-def concepts_figure(images: Sequence[Shown], parts: Sequence[NDArray[np.float32]]) -> Figure:
-    """Joint parts of a query and its hits, each part in one colour throughout."""
-    count = parts[0].shape[2]
-    page = Page(f"{count} parts that these images have in common")
-    page.note("The same colour is the same part; the stronger the colour, the more of it.")
-    page.keys([(PARTS[k], f"Part {k + 1}") for k in range(count)])
+def concepts_figure(images: Sequence[Shown], concepts: Sequence[NDArray[np.float32]]) -> Figure:
+    """Concepts of a query and its hits, each in one colour throughout."""
+    count = concepts[0].shape[2]
+    page = Page(f"{count} concepts that these photos have in common")
+    page.note("The same colour marks the same concept; a stronger colour means more of it.")
+    page.keys([(CONCEPT_COLORS[k], f"Concept {k + 1}") for k in range(count)])
     columns = 2 if len(images) in (2, 4) else 3
     panels = []
-    for number, (shown, part) in enumerate(zip(images, parts, strict=True)):
+    for number, (shown, grid) in enumerate(zip(images, concepts, strict=True)):
         heading = "Query" if number == 0 else f"Hit {number}"
-        said = f"{heading}: coloured by its strongest part"
-        panels.append(Panel(concepts_heat(shown.array, part), heading, shown.name, said))
+        said = f"{heading}: coloured by its strongest concept"
+        panels.append(Panel(concepts_heat(shown.array, grid), heading, shown.name, said))
     page.grid(panels, columns)
     return page.figure()
 
 
 def eigen_figure(images: Sequence[Shown], maps: Sequence[NDArray[np.float32]]) -> Figure:
     """What stands out in each image by itself: the image beside its map."""
-    page = Page("What the model sees most of")
-    page.note("Eigen-CAM: how strongly each region has the main direction of the image's vector.")
+    page = Page("What stands out to the model")
+    page.note(
+        "Eigen-CAM: how strongly each region points along the main direction of the photo's vector."
+    )
     for shown, grid in zip(images, maps, strict=True):
         boxes = page.row(
             [
-                Panel(shown.array, "Image", shown.name, "The image as it is"),
-                Panel(strength_heat(shown.array, grid), "Eigen-CAM", "", "Heat map of the image"),
+                Panel(shown.array, "Photo", shown.name, "The photo as it is"),
+                Panel(strength_heat(shown.array, grid), "Eigen-CAM", "", "Heat map of the photo"),
             ]
         )
         page.scales(boxes[1:], strength_bar(*_BAR), ["none|most"])
@@ -192,7 +194,7 @@ def _hit(similarity: Similarity) -> str:
 
 def _signed_ends(grid: NDArray[np.float32]) -> str:
     most = float(np.abs(grid).max())
-    return f"-{most:.3f}|+{most:.3f} a cell"
+    return f"-{most:.3f}|+{most:.3f} per cell"
 
 
 def _matches_note(count: int, drawn: int, *, outlined: bool) -> str:
@@ -202,7 +204,7 @@ def _matches_note(count: int, drawn: int, *, outlined: bool) -> str:
     elif count:
         said.append("The points give no outline of the query in the hit.")
     else:
-        said.append("No points were verified; the images may still be alike.")
+        said.append("No points were verified; the photos may still be similar.")
     return " ".join(said)
 
 

@@ -1,14 +1,15 @@
-"""Maps of numbers laid over photos."""
+"""Heat maps over photos."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.explain.color_scales import PARTS, signed_colors, strength_colors
+from glocal.explain.color_scales import CONCEPT_COLORS, signed_colors, strength_colors
 
-_COVER = 0.88  # of the photo, where a map is strongest
-_DIM, _LIFT = 0.72, 26.0  # of the grey photo below: neither as bright nor as dark as the colours
+_COVER = 0.88  # share of the photo that is covered where a map is strongest
+# The grey photo below the colours, which is neither as bright nor as dark as they are.
+_DIM, _LIFT = 0.72, 26.0
 
 
 def signed_heat(photo: NDArray[np.uint8], grid: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -35,17 +36,17 @@ def strength_heat(photo: NDArray[np.uint8], grid: NDArray[np.float32]) -> NDArra
     return _laid(photo, strength_colors(values), np.full(values.shape, 0.4))
 
 
-def concepts_heat(photo: NDArray[np.uint8], parts: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A grey photo with each place in the colour of the part that is strongest there.
+def concepts_heat(photo: NDArray[np.uint8], concepts: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A grey photo with each place in the colour of the concept that is strongest there.
 
     Args:
         photo: ``(H, W, 3)`` uint8 RGB.
-        parts: ``(h, w, k)`` from 0 to 1; see `glocal.explain.factorization.joint_concepts`.
+        concepts: ``(h, w, k)`` from 0 to 1; see `glocal.explain.factorization.joint_concepts`.
     """
-    count = parts.shape[2]
-    values = np.stack([enlarge(parts[..., k], photo.shape[:2]) for k in range(count)], axis=2)
+    count = concepts.shape[2]
+    values = np.stack([enlarge(concepts[..., k], photo.shape[:2]) for k in range(count)], axis=2)
     strongest = values.argmax(axis=2)
-    table = np.array([PARTS[k % len(PARTS)] for k in range(count)], np.float64)
+    table = np.array([CONCEPT_COLORS[k % len(CONCEPT_COLORS)] for k in range(count)], np.float64)
     return _laid(photo, table[strongest], values.max(axis=2))
 
 
@@ -76,9 +77,9 @@ def _laid(
     photo: NDArray[np.uint8], colors: NDArray[np.float64], strength: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
     grey = photo @ np.array([0.299, 0.587, 0.114]) * _DIM + _LIFT
-    # The power lets weak values be seen.
+    # The power makes weak values visible.
     cover = (np.clip(strength, 0, 1) ** 0.7 * _COVER)[..., None]
-    # Light and shade of the photo go through the colour, so that the thing stays in sight.
+    # Light and shade of the photo show through the colour, so that the object stays visible.
     lit = colors * (0.55 + 0.45 * grey / (128 * _DIM + _LIFT))[..., None]
     mixed = grey[..., None] * (1 - cover) + lit * cover
     laid: NDArray[np.uint8] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

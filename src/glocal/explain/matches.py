@@ -1,4 +1,4 @@
-"""Points that two images share, and where the one lies in the other."""
+"""Matched points of two images, and the outline of one image in the other."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from glocal.errors import QueryError
 
-_MOST_LINES = 40  # more hide the images; the caption has the whole count
-_STEPS = 24  # of a side of the outline, which a homography keeps straight but may turn over
+_MOST_LINES = 40  # more would hide the images; the caption gives the full count
+_STEPS = 24  # points on a side of the outline, which a homography keeps straight but may flip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """What geometry verified of a query and a hit.
+    """The verified matches of a query and a hit.
 
     Attributes:
         query_points: ``(n, 2)``, x and y as fractions of the query's width and height.
-        hit_points: ``(n, 2)``, of the hit's, row by row the same places.
-        homography: ``(3, 3)``, from the query to the hit, both in fractions; None without one.
+        hit_points: ``(n, 2)``, the matching points as fractions of the hit's width and height.
+        homography: ``(3, 3)`` from the query to the hit, both in fractions; None where there is
+            none.
     """
 
     query_points: NDArray[np.floating]
@@ -35,12 +36,12 @@ class Matches:
             raise QueryError(f"a homography is (3, 3), not {self.homography.shape}")
 
     def shown(self) -> NDArray[np.int64]:
-        """Which of the matches to draw: all, or some from all over the query."""
+        """Which matches to draw: all, or a selection that is spread over the query."""
         count = len(self.query_points)
         if count <= _MOST_LINES:
             return np.arange(count)
         points = self.query_points.astype(np.float64)
-        chosen = [0]  # each next one is farthest from those there are
+        chosen = [0]  # each next point is the farthest from those chosen
         gaps = np.linalg.norm(points - points[0], axis=1)
         while len(chosen) < _MOST_LINES and gaps.max() > 0:
             chosen.append(int(gaps.argmax()))
@@ -49,7 +50,7 @@ class Matches:
 
 
 def outline(homography: NDArray[np.floating]) -> NDArray[np.float64] | None:
-    """The query's frame in the hit, cut off where it leaves the hit.
+    """The query's frame in the hit, clipped to the hit.
 
     Args:
         homography: ``(3, 3)`` from the query to the hit, both in fractions.
@@ -75,7 +76,7 @@ def outline(homography: NDArray[np.floating]) -> NDArray[np.float64] | None:
 
 
 def _cut(corners: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The part of a polygon where ``inside``, given at its corners, is not below 0.
+    """Clip a polygon to where ``inside``, given at its corners, is at least 0.
 
     Sutherland and Hodgman (1974), one edge of the window at a time.
     """

@@ -1,4 +1,4 @@
-"""Put photos, marks and words in their places on a page."""
+"""Lay out photos, marks and text on a page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from glocal.explain.figure import Figure, Patch, Photo, Point, Shape, Words
 from glocal.explain.figure_png import text_width
 
 _WIDTH = 1600.0
-_UNIT = _WIDTH / 100  # all sizes are parts of the width, so that words stay in proportion
+_UNIT = _WIDTH / 100  # all sizes are fractions of the width, so that text stays in proportion
 _MARGIN, _GAP = 3 * _UNIT, 3 * _UNIT
 _TALLEST = 58 * _UNIT
-_NARROWEST = 24 * _UNIT  # of a column: words have to fit
+_NARROWEST = 24 * _UNIT  # least width of a column: its text has to fit
 _TITLE, _BODY, _SMALL = 3.0 * _UNIT, 1.9 * _UNIT, 1.6 * _UNIT
-_MOST_STRETCHED = 6.0  # a strip of 1 by 20000 would be a hair
+_MOST_STRETCHED = 6.0  # greatest ratio of sides: a strip of 1 by 20000 would be invisible
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 
@@ -29,9 +29,9 @@ class Panel:
 
     Attributes:
         array: ``(h, w, 3)`` uint8 RGB, as it is to be shown.
-        heading: a word or two above it.
-        name: of its file, beside the heading.
-        description: for those who cannot see it.
+        heading: A word or two above it.
+        name: Name of its file, beside the heading.
+        description: Text for those who cannot see it.
     """
 
     array: NDArray[np.uint8]
@@ -57,23 +57,23 @@ class Page:
         return _UNIT
 
     def add(self, *shapes: Shape) -> None:
-        """Draw over what is there."""
+        """Draw shapes over the page as it is."""
         self._shapes += shapes
 
     def note(self, text: str) -> None:
-        """Words over the whole width, broken into lines."""
+        """Text over the whole width, broken into lines."""
         for line in _wrapped(text, _BODY, _WIDTH - 2 * _MARGIN):
             self._line(line, _BODY, color=QUIET)
 
     def grid(self, panels: Sequence[Panel], columns: int) -> None:
-        """Photos of one height in rows of so many."""
+        """Photos of one height in rows of at most so many columns."""
         rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
         tallest = min(_common_height([_aspect(panel.array) for panel in row]) for row in rows)
         for row in rows:
             self.row(row, tallest)
 
     def row(self, panels: Sequence[Panel], tallest: float = _TALLEST) -> list[Box]:
-        """Photos of one height side by side, under their headings; where they are now."""
+        """Photos of one height side by side, under their headings; returns their boxes."""
         aspects = [_aspect(panel.array) for panel in panels]
         height = min(_common_height(aspects), tallest)
         self._y += 0.8 * _UNIT + _BODY
@@ -93,9 +93,9 @@ class Page:
         """A scale of colours below each photo.
 
         Args:
-            boxes: of the row just drawn.
-            bar: the scale, an RGB array.
-            ends: for each box the words at its left and right end, parted by a bar: ``a|b``.
+            boxes: The boxes of the row just drawn.
+            bar: The scale, an RGB array.
+            ends: For each box the text at its left and right end, separated by a bar: ``a|b``.
         """
         self._y += 0.8 * _UNIT
         for (left, _, _, _), said in zip(boxes, ends, strict=True):
@@ -103,7 +103,7 @@ class Page:
         self._y += 2.2 * _UNIT + _SMALL
 
     def keys(self, entries: Sequence[tuple[Color, str]]) -> None:
-        """What colours mean, in a line."""
+        """A legend: what each colour means."""
         self._y += 1.6 * _UNIT
         left = _MARGIN
         for color, text in entries:
@@ -118,7 +118,7 @@ class Page:
         self._y += 2.2 * _UNIT
 
     def figure(self) -> Figure:
-        """The page as far as it goes."""
+        """The page with all that was added."""
         height = round(self._y + _MARGIN)
         return Figure(round(_WIDTH), height, self._title, tuple(self._shapes))
 
@@ -147,13 +147,13 @@ class Page:
 
 
 def at(box: Box, point: Point) -> Point:
-    """Where a point of a photo, in fractions of it, is on the page."""
+    """Where a point of a photo, in fractions of it, lies on the page."""
     left, top, width, height = box
     return left + point[0] * width, top + point[1] * height
 
 
 def shortened(text: str, size: float, width: float) -> str:
-    """The text with its middle left out, if it is wider than there is room."""
+    """The text, with its middle left out if it is wider than ``width``."""
     if text_width(text, size) <= width:
         return text
     for kept in range(len(text) - 1, 1, -1):
@@ -168,7 +168,7 @@ def _wrapped(text: str, size: float, width: float) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        # Another font than the one measured here may be a tenth wider.
+        # The font of a viewer may be a tenth wider than the one measured here.
         if lines[-1] and text_width(longer, size) * 1.1 > width:
             lines.append(word)
         else:

@@ -1,7 +1,7 @@
-"""One HTML file that shows queries beside what was found for them: a contact sheet.
+"""A contact sheet: one HTML file that shows queries and their hits.
 
-The file stands alone: its style is inline, its images are ``data:`` addresses, it has no script,
-and its own content policy forbids every request. It can be mailed, printed and opened years later.
+The file is self-contained: its style is inline, its images are ``data:`` addresses, it has no
+script, and its own content policy forbids every request. It can be mailed, printed and archived.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _WRONG = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="m4 4 8 8m0-8-8 8"
 
 @dataclass(frozen=True, slots=True)
 class SheetHit:
-    """One image that was found.
+    """One hit.
 
     Attributes:
-        path: where the image is; any text a file system can hold, surrogates of undecodable
+        path: The image's path; any text that a file system can hold, surrogates of undecodable
             bytes included.
-        score: the higher, the more alike. Bars run from 0 to 1, or to the sheet's highest score
-            where that is above 1 (a count of inliers).
-        caption: a few words of evidence under the name.
+        score: Higher is more similar. Bars run from 0 to 1, or to the sheet's highest score
+            where that is above 1 (a number of inliers).
+        caption: A few words of evidence below the name.
         thumbnail: JPEG bytes, or None where the image can no longer be read.
-        correct: whether the hit is a right one, where that is known.
-        explanation: JPEG bytes of why it was found, shown when it is asked for.
+        correct: Whether the hit is relevant, where that is known.
+        explanation: JPEG bytes of a figure that explains the hit, shown on demand.
     """
 
     path: str
@@ -57,10 +57,10 @@ class SheetRow:
     """A query and its hits, best first.
 
     Attributes:
-        title: what the query is, usually its file name.
+        title: The query's name, usually its file name.
         thumbnail: JPEG bytes of the query, or None where it cannot be shown.
-        hits: what was found; may be empty.
-        note: a line under the query: how long it took, what was looked for.
+        hits: The hits; may be empty.
+        note: A line below the query, such as how long the search took.
     """
 
     title: str
@@ -74,13 +74,13 @@ def thumbnail(array: NDArray[np.uint8], side: int = 240) -> bytes:
 
     Args:
         array: ``(height, width, 3)`` uint8, RGB.
-        side: the longest the longer side may be, in pixels. A smaller image keeps its size.
+        side: Greatest length of the longer side, in pixels. A smaller image keeps its size.
 
     Returns:
-        The bytes of a JPEG file with the image's aspect.
+        The bytes of a JPEG file with the image's aspect ratio.
 
     Raises:
-        ImageError: the array is not such an image, or ``side`` is below 1.
+        ImageError: The array is not such an image, or ``side`` is below 1.
     """
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
         raise ImageError(
@@ -88,7 +88,7 @@ def thumbnail(array: NDArray[np.uint8], side: int = 240) -> bytes:
             f"not {array.shape} {array.dtype}; convert the image first"
         )
     if side < 1:
-        raise ImageError(f"a thumbnail's side is at least 1 pixel, not {side}")
+        raise ImageError(f"a thumbnail's side is {side} pixels; give at least 1")
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(array))
@@ -106,20 +106,20 @@ def write_sheet(
     summary: str = "",
     links: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Writes the rows as one self-contained HTML file, in UTF-8.
+    """Write the rows as one self-contained HTML file, in UTF-8.
 
-    The file appears whole or not at all: a reader never sees half a sheet, and a failure leaves
+    The file appears complete or not at all: a reader never gets half a sheet, and a failure leaves
     an older sheet of that name as it was. A device such as ``/dev/stdout`` is written directly.
 
     Args:
-        path: where to write; its folder must exist.
-        rows: the queries, in the order they are shown.
-        title: the page's title and main heading.
-        summary: a line or two under the heading.
-        links: names and relative addresses of sheets that belong together, where there are several.
+        path: The file to write; its folder must exist.
+        rows: The queries, in the order in which they are shown.
+        title: The page's title and main heading.
+        summary: A line or two below the heading.
+        links: Names and relative addresses of sheets that belong together, if there are several.
 
     Raises:
-        OSError: the file cannot be written there.
+        OSError: The file cannot be written.
     """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
@@ -253,17 +253,17 @@ def _full_scale(rows: Sequence[SheetRow]) -> float:
 
 
 def _share(score: float, full: float) -> float:
-    """How much of its bar a score fills, in percent."""
+    """How much of its bar a score fills, in per cent."""
     return 100 * min(max(score / full, 0.0), 1.0) if math.isfinite(score) else 0.0
 
 
 def _score(score: float, full: float) -> str:
     if not math.isfinite(score):
         return "none"
-    # A minus sign is as wide as a digit, a hyphen is not.
+    # A minus sign is as wide as a digit; a hyphen is not.
     return (f"{score:.2f}" if full == 1.0 else f"{score:.4g}").replace("-", "−")
 
 
 def _text(text: str) -> str:
-    """The text as it may stand in the page: nothing in it is markup, nothing in it is unseen."""
+    """The text as HTML: none of it is markup, and none of it is invisible."""
     return html.escape(visible(text), quote=True)

@@ -1,6 +1,6 @@
-"""How a contact sheet looks: calm, in light and dark, from a phone to a wall, and on paper.
+"""The style of a contact sheet: light and dark, from phones to large screens, and on paper.
 
-Every pair of text and ground has a contrast of at least 4.5 to 1.
+All text has a contrast of at least 4.5 to 1 with its background.
 """
 
 STYLE = """\

@@ -1,4 +1,4 @@
-"""Verify two images that lie before us: the matches that an explanation draws."""
+"""Verify two images that are in memory, for the matches that an explanation draws."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from glocal.ranking.verification import verify
 def verified_matches(
     query: NDArray[np.uint8], hit: NDArray[np.uint8], encoder: OnnxEncoder, score: float
 ) -> tuple[Matches, Evidence]:
-    """What geometry says of two images, as a search with this model says it.
+    """Geometric verification of two images, as a search with this model does it.
 
     Args:
         query: ``(h, w, 3)`` uint8 RGB.
-        hit: likewise.
-        encoder: whose own local features are matched, or XFeat's where these were never calibrated.
-        score: cosine similarity of the images' vectors.
+        hit: ``(h, w, 3)`` uint8 RGB.
+        encoder: The model; XFeat's local features are matched where its own are not calibrated.
+        score: Cosine similarity of the images' vectors.
     """
     detector = EncoderDetector(encoder)
     calibration = calibration_for(detector.name)

@@ -1,20 +1,20 @@
-"""Any text so that all of it is seen, and nothing of it hides or turns what stands around it."""
+"""Make all characters of a text visible, so that none hides or reorders what surrounds it."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Part of real words and of emoji, and unable to reorder or hide what stands around them.
+# They occur in real words and in emoji, and cannot reorder or hide what surrounds them.
 _JOINERS = frozenset("\u200c\u200d")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _NAMED_CONTROLS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def visible(text: str) -> str:
-    """The text with what cannot be seen written out the way Python writes it.
+    """The text with invisible characters written as Python escapes.
 
-    A file name can hold anything but a slash: line breaks, controls that turn the direction of
-    what follows, and, as lone surrogates, bytes that are no UTF-8.
+    A file name can hold anything but a slash: line breaks, controls that reverse
+    the direction of what follows, and, as lone surrogates, bytes that are not UTF-8.
     """
     return "".join(map(_prepare, text))
 

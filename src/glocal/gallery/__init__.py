@@ -2,7 +2,7 @@
 
 from glocal.gallery.gallery import Gallery, default_folder
 from glocal.gallery.health import Health
-from glocal.gallery.indexing import Progress
+from glocal.gallery.progress import Progress
 from glocal.gallery.query import Query
 from glocal.gallery.results import (
     DuplicateGroup,

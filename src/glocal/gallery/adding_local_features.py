@@ -6,42 +6,55 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from glocal.encoders import Detector, Encoder
 from glocal.errors import ImageError
-from glocal.gallery import packed_features
+from glocal.gallery import batches, packed_features
 from glocal.gallery.ahead import as_finished
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.indexing import BATCH, Progress, content_id, describe
-from glocal.images import Limits, read_bytes
+from glocal.gallery.describing import Describer, content_id
+from glocal.gallery.progress import Progress
+from glocal.images import read_bytes
 
 
 def add_local_features(
     catalog: Catalog,
-    encoder: Encoder,
-    detector: Detector | None,
-    limits: Limits,
+    describer: Describer,
+    require: Callable[[], None],
     listen: Callable[[Progress], None],
 ) -> int:
-    """Read images without local features again and keep their parts; vectors stay as they are.
+    """Read images without local features again and keep these; vectors stay as they are.
 
     An image of which no file is readable and unchanged any more is left without. What was done
     when a run is stopped is kept.
 
+    Args:
+        catalog: the gallery's.
+        describer: finds the local features.
+        require: raises an error where these are not the gallery's any more; see `Models.require`.
+        listen: told the progress.
+
     Returns:
-        How many images were given parts.
+        How many images were given local features.
     """
 
     def find(image: tuple[UUID, list[Path]]) -> tuple[UUID, bytes | None]:
         content, paths = image
         for path in paths:
             try:
-                data = read_bytes(path, limits)
+                data = read_bytes(path, describer.limits)
                 if content_id(data) == content:
-                    _, features, small = describe(data, encoder, detector, limits, name=path)
-                    return content, packed_features.pack(features.local, small)
+                    described = describer.describe(data, path)
+                    return content, packed_features.pack(described.features.local, described.small)
             except ImageError:
                 continue
         return content, None
+
+    def keep() -> int:
+        with catalog.change():
+            require()
+            there = catalog.contents(i for i, _ in found)  # others were removed meanwhile
+            catalog.put_contents([], [(i, packed) for i, packed in found if i in there])
+        found.clear()
+        return len(there)
 
     missing = catalog.without_local_features()
     found: list[tuple[UUID, bytes]] = []
@@ -51,23 +64,15 @@ def add_local_features(
         for tried, (content, packed) in enumerate(results, start=1):
             if packed is not None:
                 found.append((content, packed))
-            if len(found) >= BATCH:
-                done += _keep(catalog, found)
+            if len(found) >= batches.BATCH:
+                done += keep()
             listen(Progress("encode", tried, len(missing)))
     finally:
         results.close()
-        done += _keep(catalog, found)
+        done += keep()
     return done
 
 
 def _with_files(catalog: Catalog, contents: list[UUID]) -> Iterator[tuple[UUID, list[Path]]]:
     for content in contents:
         yield content, [path for _, path in catalog.files_of([content]).get(content, [])]
-
-
-def _keep(catalog: Catalog, found: list[tuple[UUID, bytes]]) -> int:
-    with catalog.change():
-        catalog.put_contents([], found)
-    count = len(found)
-    found.clear()
-    return count

@@ -1,9 +1,4 @@
-# ruff: noqa: S608 - what is put into statements are conditions of `condition_sql` and our own words
-"""Looking through a gallery without a query: pages of images, and what there is to filter by.
-
-Reads the catalogue over connections of its own, one to a thread, so that a long look never holds up
-a search or an index run.
-"""
+"""Looking through a gallery without a query: pages of images, and what there is to filter by."""
 
 from __future__ import annotations
 
@@ -12,23 +7,30 @@ import binascii
 import contextlib
 import json
 import os
-import sqlite3
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from glocal.errors import GalleryDamagedError, QueryError
-from glocal.gallery.catalog import Content
-from glocal.gallery.condition_sql import NEAR_FUNCTION, condition_sql, is_near
-from glocal.gallery.conditions import Condition
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.errors import QueryError
+from glocal.gallery.catalog import Catalog, Content
+from glocal.gallery.conditions import Columns, Condition, InFolder, for_some_copy, meets
+from glocal.gallery.records import SEVERAL
+from glocal.gallery.rows import RowTable, View
 from glocal.gallery.where import parse
 
 Order = Literal["taken", "path"]
+File = tuple[bytes, bytes]
+"""Path of the folder, and name: files are in the order of these bytes."""
 
 MOST_ON_A_PAGE = 500
+
+_FEW = 2_000  # images whose files are looked up one by one, rather than by going through all files
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,71 +59,33 @@ class Page:
 
 
 class Browser:
-    """A view of a gallery's catalogue for people who look around.
+    """A view of a gallery for people who look around.
 
     Args:
-        catalog: the catalogue's file, which a `Gallery` has made.
+        catalog: the gallery's.
+        rows: the attributes of all images, by which conditions are answered.
     """
 
-    def __init__(self, catalog: Path) -> None:
-        self._path = catalog
-        self._address = f"{catalog.resolve().as_uri()}?mode=ro"
-        self._mine = threading.local()
-        self._lock = threading.Lock()
-        self._all: list[sqlite3.Connection] = []
-
-    def close(self) -> None:
-        """Close every connection; no thread may be looking any more."""
-        with self._lock:
-            while self._all:
-                self._all.pop().close()
-
-    def rows(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query on the catalogue.
-
-        Raises:
-            GalleryDamagedError: the catalogue cannot be read.
-        """
-        try:
-            db: sqlite3.Connection | None = getattr(self._mine, "db", None)
-            if db is None:
-                db = sqlite3.connect(self._address, uri=True, timeout=10, check_same_thread=False)
-                db.create_function(NEAR_FUNCTION, 5, is_near, deterministic=True)
-                self._mine.db = db
-                with self._lock:
-                    self._all.append(db)
-            return db.execute(sql, list(values)).fetchall()
-        except sqlite3.Error as error:
-            raise GalleryDamagedError(f"the catalogue cannot be read: {error}") from error
+    def __init__(self, catalog: Catalog, rows: RowTable) -> None:
+        self._catalog = catalog
+        self._rows = rows
+        self.rows = catalog.rows
+        self.find_folder = catalog.find_folder
+        self.cameras_like = catalog.cameras_like
 
     def state(self) -> tuple[int, ...]:
         """Numbers that change whenever the catalogue does."""
         seen: list[int] = []
-        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
+        for suffix in ("", "-wal"):
             with contextlib.suppress(OSError):
-                facts = path.stat()
+                facts = self._catalog.path.with_name(self._catalog.path.name + suffix).stat()
                 seen += [facts.st_mtime_ns, facts.st_size]
         return tuple(seen)
 
     def counts(self) -> Counts:
         """Count what the gallery holds."""
-        rows = self.rows(
-            "SELECT (SELECT COUNT(*) FROM contents), COUNT(content), COUNT(*) - COUNT(content) "
-            "FROM files"
-        )
-        return Counts(*rows[0])
-
-    # What conditions name (`glocal.gallery.where.Names`)
-
-    def find_folder(self, path: Path) -> int | None:
-        """The number of a folder, or `None`."""
-        found = self.rows("SELECT id FROM folders WHERE path = ?", [os.fsencode(path)])
-        return int(found[0][0]) if found else None
-
-    def cameras_like(self, text: str) -> tuple[str, ...]:
-        """Every camera whose name contains the text, whatever its case."""
-        names = self.rows("SELECT name FROM cameras ORDER BY name")
-        return tuple(name for (name,) in names if text.casefold() in name.casefold())
+        counts = self._catalog.counts()
+        return Counts(counts["images"], counts["files"], counts["failed"])
 
     def condition(self, text: str | None) -> Condition | None:
         """Read a condition on this gallery; `None` or blank is none.
@@ -129,45 +93,35 @@ class Browser:
         Raises:
             QueryError: the text is no condition.
         """
-        return parse(text, self) if text and text.strip() else None
+        return parse(text, self._catalog) if text and text.strip() else None
 
     # Images
 
     def images(self, ids: Iterable[UUID], where: Condition | None = None) -> dict[UUID, Shown]:
         """Those of these images that are there, with their files that meet a condition."""
-        wanted = [i.bytes.hex() for i in ids]
-        if not wanted:
-            return {}
-        condition, values = condition_sql(where, self._below)
-        rows = self.rows(
-            "SELECT c.*, p.path, f.name FROM contents c JOIN files f ON f.content = c.id "
-            "JOIN folders p ON p.id = f.folder "
-            f"WHERE c.id IN ({_blobs(wanted)}) AND {condition}",
-            values,
-        )
-        contents: dict[UUID, Content] = {}
-        paths: dict[UUID, list[Path]] = {}
-        for *facts, folder, name in rows:
-            content = Content(UUID(bytes=facts[0]), *facts[1:])
-            contents[content.id] = content
-            paths.setdefault(content.id, []).append(
-                Path(os.fsdecode(os.path.join(bytes(folder), bytes(name))))
-            )
-        return {i: Shown(content, tuple(sorted(paths[i]))) for i, content in contents.items()}
+        files = self._files(list(ids), where)
+        contents = self._catalog.contents(files)
+        return {
+            i: Shown(contents[i], tuple(sorted(map(_path, found))))
+            for i, found in files.items()
+            if i in contents
+        }
 
     def content_of(self, path: Path) -> UUID | None:
         """Which image a file holds, or `None` when the gallery does not know it."""
-        found = self.rows(
-            "SELECT f.content FROM files f JOIN folders p ON p.id = f.folder "
-            "WHERE p.path = ? AND f.name = ? AND f.content IS NOT NULL",
-            [os.fsencode(path.parent), os.fsencode(path.name)],
-        )
-        return UUID(bytes=found[0][0]) if found else None
+        return self.contents_of([path]).get(path)
 
     def contents_of(self, paths: Iterable[Path]) -> dict[Path, UUID]:
         """Which images these files hold; those the gallery does not know are left out."""
-        found = {path: self.content_of(path) for path in paths}
-        return {path: content for path, content in found.items() if content is not None}
+        found: dict[Path, UUID] = {}
+        for path in paths:
+            folder = self._catalog.find_folder(path.parent)
+            if folder is not None:
+                states = self._catalog.files_named(folder, [os.fsencode(path.name)])
+                for state in states.values():
+                    if state.content is not None:
+                        found[path] = state.content
+        return found
 
     def copies(self, limit: int, after: UUID | None = None) -> list[UUID]:
         """Images that several files hold, in the order of their ids.
@@ -179,27 +133,21 @@ class Browser:
         rows = self.rows(
             "SELECT content FROM files WHERE content > ? GROUP BY content HAVING COUNT(*) > 1 "
             "ORDER BY content LIMIT ?",
-            [b"" if after is None else after.bytes, limit],
+            (b"" if after is None else after.bytes, limit),
         )
         return [UUID(bytes=content) for (content,) in rows]
 
-    def count_copies(self) -> tuple[int, int]:
-        """How many images several files hold, and the bytes of those files but one of each."""
+    def count_copies(self) -> int:
+        """How many images several files hold."""
         rows = self.rows(
-            "SELECT COUNT(*), COALESCE(SUM((n - 1) * bytes), 0) FROM (SELECT COUNT(*) AS n, "
-            "c.bytes FROM files f JOIN contents c ON c.id = f.content GROUP BY c.id HAVING n > 1)"
+            "SELECT COUNT(*) FROM (SELECT 1 FROM files WHERE content IS NOT NULL "
+            "GROUP BY content HAVING COUNT(*) > 1)"
         )
-        return rows[0][0], rows[0][1]
+        return int(rows[0][0])
 
     def count(self, where: Condition | None = None) -> int:
         """How many images have a file that meets a condition."""
-        condition, values = condition_sql(where, self._below)
-        rows = self.rows(
-            "SELECT COUNT(*) FROM contents c WHERE EXISTS "
-            f"(SELECT 1 FROM files f WHERE f.content = c.id AND {condition})",
-            values,
-        )
-        return int(rows[0][0])
+        return int(np.count_nonzero(self._meeting(where)[2]))
 
     def page(
         self,
@@ -229,68 +177,101 @@ class Browser:
             raise QueryError(f"offset is {offset}; it is 0 or more")
         after = None if cursor is None else _read_cursor(cursor, order)
         keyed = self._by_date if order == "taken" else self._by_path
-        keys = keyed(limit + 1, where, after, offset)
-        found = self.images([UUID(bytes=i) for i, _ in keys[:limit]], where)
-        shown = [found[i] for i in (UUID(bytes=i) for i, _ in keys[:limit]) if i in found]
+        keys = [*islice(keyed(where, after, offset + limit + 1), offset, None)]
+        found = self.images([i for i, _ in keys[:limit]], where)
+        shown = [found[i] for i, _ in keys[:limit] if i in found]
         more = _cursor(order, keys[limit - 1][1]) if len(keys) > limit else None
         return Page(tuple(shown), more)
 
     def _by_date(
-        self, count: int, where: Condition | None, after: list[Any] | None, offset: int
-    ) -> list[tuple[bytes, list[Any]]]:
-        condition, values = condition_sql(where, self._below)
-        later = ""
+        self, where: Condition | None, after: list[Any] | None, most: int
+    ) -> Iterator[tuple[UUID, list[Any]]]:
+        """The first images, each with its place in the order: the seconds, and the id."""
+        view, columns, met = self._meeting(where)
+        rows = np.flatnonzero(met)
+        keys = np.nan_to_num(-columns.taken, nan=np.inf)
         if after is not None:
-            taken, last = after[0], bytes.fromhex(after[1])
-            if taken is None:
-                later, values = " AND c.taken IS NULL AND c.id > ?", [*values, last]
-            else:
-                later = " AND (c.taken < ? OR (c.taken = ? AND c.id > ?) OR c.taken IS NULL)"
-                values = [*values, taken, taken, last]
-        rows = self.rows(
-            "SELECT c.id, c.taken FROM contents c WHERE EXISTS "
-            f"(SELECT 1 FROM files f WHERE f.content = c.id AND {condition}){later} "
-            "ORDER BY c.taken DESC, c.id LIMIT ? OFFSET ?",
-            [*values, count, offset],
-        )
-        return [(i, [taken, i.hex()]) for i, taken in rows]
+            taken, last = after[0], UUID(hex=after[1])
+            here = np.inf if taken is None else -float(taken)
+            same = [row for row in rows[keys[rows] == here].tolist() if view.id(row) > last]
+            rows = np.concatenate([np.array(same, np.int64), rows[keys[rows] > here]])
+        if len(rows) > most:
+            rows = rows[keys[rows] <= np.partition(keys[rows], most - 1)[most - 1]]
+        ordered = sorted((float(keys[row]), view.id(row)) for row in rows.tolist())
+        for key, i in ordered[:most]:
+            yield i, [None if key == np.inf else int(-key), i.hex]
 
     def _by_path(
-        self, count: int, where: Condition | None, after: list[Any] | None, offset: int
-    ) -> list[tuple[bytes, list[Any]]]:
-        this, values = condition_sql(where, self._below)
-        other, other_values = condition_sql(where, self._below, "o")
-        later, position = "", []
-        if after is not None:
-            later = " AND (p.path, f.name) > (?, ?)"
-            position = [bytes.fromhex(after[0]), bytes.fromhex(after[1])]
-        rows = self.rows(
-            "SELECT c.id, p.path, f.name FROM folders p CROSS JOIN files f ON f.folder = p.id "
-            f"CROSS JOIN contents c ON c.id = f.content WHERE {this}{later} AND NOT EXISTS "
-            "(SELECT 1 FROM files o JOIN folders q ON q.id = o.folder WHERE o.content = f.content "
-            f"AND (q.path, o.name) < (p.path, f.name) AND {other}) "
-            "ORDER BY p.path, f.name LIMIT ? OFFSET ?",
-            [*values, *position, *other_values, count, offset],
+        self, where: Condition | None, after: list[Any] | None, most: int
+    ) -> Iterator[tuple[UUID, list[Any]]]:
+        """The first images, each with its place in the order: its first file that meets."""
+        view, _, met = self._meeting(where)
+        last = None if after is None else (bytes.fromhex(after[0]), bytes.fromhex(after[1]))
+        rows = np.flatnonzero(met)
+        if len(rows) <= _FEW:
+            files = self._files([view.id(row) for row in rows.tolist()], where)
+            firsts = sorted((min(found), i) for i, found in files.items())
+        else:
+            firsts = islice(self._walk(view, met, where, last), most)  # type: ignore[assignment]
+        following = (pair for pair in firsts if last is None or pair[0] > last)
+        for (path, name), i in islice(following, most):
+            yield i, [path.hex(), name.hex()]
+
+    def _walk(
+        self, view: View, met: NDArray[np.bool_], where: Condition | None, last: File | None
+    ) -> Iterator[tuple[File, UUID]]:
+        """Go through the files in order, and yield those that are the first of an image."""
+        with self._catalog.snapshot() as db:
+            sql = (
+                "SELECT r.row, p.path, f.name FROM folders p CROSS JOIN files f ON f.folder = p.id "
+                "CROSS JOIN rows r ON r.space = ? AND r.content = f.content "
+                "WHERE (p.path, f.name) > (?, ?) ORDER BY p.path, f.name"
+            )
+            found = db.execute(sql, (self._rows.space, *(last or (b"", b""))))
+            while page := found.fetchmany(_FEW):
+                here = [(view.id(r), (p, n)) for r, p, n in page if r < len(met) and met[r]]
+                files = self._files([i for i, _ in here], where)
+                yield from ((f, i) for i, f in here if f == min(files.get(i, [()])))
+
+    # Conditions, which are about files where they lie
+
+    def _meeting(self, where: Condition | None) -> tuple[View, Columns, NDArray[np.bool_]]:
+        """The images, and which of them have a file that meets a condition."""
+        while (columns := self._rows.columns(view := self._rows.view())) is None:
+            pass
+        if where is None:
+            return view, columns, view.live
+        met = view.live & meets(for_some_copy(where), columns)
+        doubtful = np.flatnonzero(met & meets(InFolder((SEVERAL,)), columns)).tolist()
+        files = self._files([view.id(row) for row in doubtful], where)
+        met[[row for row in doubtful if view.id(row) not in files]] = False
+        return view, columns, met
+
+    def _files(self, ids: list[UUID], where: Condition | None) -> dict[UUID, list[File]]:
+        """Of these images those that have files which meet a condition, and these."""
+        rows = self._catalog.rows_for(
+            "SELECT content, folder, path, name FROM files JOIN folders ON folders.id = folder "
+            "WHERE content IN (?*)",
+            (i.bytes for i in ids),
+            lambda row: (UUID(bytes=row[0]), int(row[1]), (bytes(row[2]), bytes(row[3]))),
         )
-        return [(i, [path.hex(), name.hex()]) for i, path, name in rows]
+        wanted: Callable[[UUID, int], bool] = lambda i, folder: True  # noqa: E731
+        if where is not None:
+            contents = self._catalog.contents(ids)
+            pairs = sorted({(i, folder) for i, folder, _ in rows if i in contents})
+            above = {folder: self._catalog.lineage(folder) for _, folder in pairs}
+            images = Columns.of([contents[i].attributes(above[folder]) for i, folder in pairs])
+            met = {pair for pair, meet in zip(pairs, meets(where, images), strict=True) if meet}
+            wanted = lambda i, folder: (i, folder) in met  # noqa: E731
+        files: dict[UUID, list[File]] = {}
+        for i, folder, file in rows:
+            if wanted(i, folder):
+                files.setdefault(i, []).append(file)
+        return files
 
-    def _below(self, folders: tuple[int, ...]) -> list[int]:
-        if not folders:
-            return []
-        children: dict[int, list[int]] = {}
-        for number, parent in self.rows("SELECT id, parent FROM folders WHERE parent IS NOT NULL"):
-            children.setdefault(parent, []).append(number)
-        found, waiting = set(folders), list(folders)
-        while waiting:
-            new = [child for child in children.get(waiting.pop(), []) if child not in found]
-            found.update(new)
-            waiting += new
-        return sorted(found)
 
-
-def _blobs(hexadecimal: Iterable[str]) -> str:
-    """A list of blob literals: made of hexadecimal digits alone, and of any length."""
-    return ",".join(f"x'{digits}'" for digits in hexadecimal)
+def _path(file: File) -> Path:
+    return Path(os.fsdecode(os.path.join(*file)))
 
 
 def _cursor(order: Order, key: list[Any]) -> str:

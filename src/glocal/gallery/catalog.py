@@ -1,9 +1,8 @@
 """The catalogue: which file has which content, and what is known of each content.
 
-An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it. An
-image's vector is written to the store before its row is committed here, and its row leaves here
-before its vector does, so a crash at any moment leaves at worst vectors that no row names. They are
-never shown, and `Gallery` sweeps them when the next change begins.
+An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it.
+What belongs together (the images of a batch, the files that hold them, the store's own rows) is
+written in one `change`, so that a crash at any moment leaves all of it or nothing.
 
 File names are bytes, as the file system has them, so that no name is impossible.
 """
@@ -11,7 +10,7 @@ File names are bytes, as the file system has them, so that no name is impossible
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from uuid import UUID
 
 from glocal.gallery.database import Database
 from glocal.gallery.records import SEVERAL, Attributes
+from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -38,9 +38,14 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS NOT NULL;
 CREATE TABLE IF NOT EXISTS cameras (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS parts (content BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS local_features (content BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS lost (content BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
+_LOSE = (
+    "INSERT OR IGNORE INTO lost SELECT content FROM files "
+    "WHERE folder = ? AND name = ? AND content IS NOT NULL"
+)
 _STATES = "SELECT name, size, modified, content, reason, reader FROM files"
 
 
@@ -90,36 +95,42 @@ class FileState:
 class Catalog(Database):
     """The catalogue in one SQLite file; see `Database` for threads, processes and errors."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, _SCHEMA)
+    def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
+        super().__init__(path, _SCHEMA + ROWS_SCHEMA, timeout=timeout)
 
     # State
 
     def get_state(self, key: str) -> str | None:
         """A value kept under a name, or `None`."""
-        value = self._one("SELECT value FROM state WHERE key = ?", (key,))
+        value = self.value("SELECT value FROM state WHERE key = ?", (key,))
         return None if value is None else str(value)
 
     def set_state(self, key: str, value: str) -> None:
         """Keep a value under a name."""
         with self.change():
-            self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+            self.writer.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+
+    def set_state_once(self, key: str, value: str) -> str:
+        """Keep a value under a name that has none yet; the value that it has now."""
+        with self.change():
+            self.writer.execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (key, value))
+            return self.get_state(key) or value
 
     def roots(self) -> list[Path]:
         """The folders and files that were ever asked to be indexed."""
-        rows = self._rows("SELECT path FROM roots ORDER BY path")
+        rows = self.rows("SELECT path FROM roots ORDER BY path")
         return [Path(os.fsdecode(path)) for (path,) in rows]
 
     def add_root(self, path: Path) -> None:
         """Remember what was asked to be indexed."""
         with self.change():
-            self._db.execute("INSERT OR IGNORE INTO roots VALUES (?)", (os.fsencode(path),))
+            self.writer.execute("INSERT OR IGNORE INTO roots VALUES (?)", (os.fsencode(path),))
 
     def drop_root(self, path: Path) -> None:
-        """Forget that it was asked for, and everything asked for below it."""
+        """Remove a root, and every root below it."""
         low, high = _below(path)
         with self.change():
-            self._db.execute(
+            self.writer.execute(
                 "DELETE FROM roots WHERE path = ? OR (path >= ? AND path < ?)",
                 (os.fsencode(path), low, high),
             )
@@ -129,7 +140,6 @@ class Catalog(Database):
     def folder(self, path: Path, device: Callable[[Path], int | None] = lambda _: None) -> int:
         """The number of a folder, given to it and to those above when they are new.
 
-        Committed at once: a number that a store has been told is never given to another folder.
         `device` tells the file system a folder lies on, remembered for it and those above, to
         tell an unmounted disk from an emptied folder.
         """
@@ -139,13 +149,13 @@ class Catalog(Database):
             for above, on in devices.items():
                 parent, number = number, self.find_folder(above)
                 if number is None:
-                    cursor = self._db.execute(
+                    cursor = self.writer.execute(
                         "INSERT INTO folders (path, parent, device) VALUES (?, ?, ?)",
                         (os.fsencode(above), parent, on),
                     )
                     number = int(cursor.lastrowid or 0)
                 elif on is not None:
-                    self._db.execute(
+                    self.writer.execute(
                         "UPDATE folders SET device = ?1 WHERE id = ?2 AND device IS NOT ?1",
                         (on, number),
                     )
@@ -153,18 +163,18 @@ class Catalog(Database):
 
     def find_folder(self, path: Path) -> int | None:
         """The number of a folder, or `None` when it never held an image."""
-        found = self._one("SELECT id FROM folders WHERE path = ?", (os.fsencode(path),))
+        found = self.value("SELECT id FROM folders WHERE path = ?", (os.fsencode(path),))
         return None if found is None else int(found)
 
     def folder_device(self, folder: int) -> int | None:
         """The file system a folder was last seen on."""
-        device = self._one("SELECT device FROM folders WHERE id = ?", (folder,))
+        device = self.value("SELECT device FROM folders WHERE id = ?", (folder,))
         return None if device is None else int(device) % 2**64
 
     def folders_below(self, path: Path) -> list[tuple[int, Path, int | None]]:
         """Number, path and device of a folder and of all below it, parents before children."""
         low, high = _below(path)
-        rows = self._rows(
+        rows = self.rows(
             "SELECT id, path, device FROM folders "
             "WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path",
             (os.fsencode(path), low, high),
@@ -173,7 +183,7 @@ class Catalog(Database):
 
     def lineage(self, folder: int) -> tuple[int, ...]:
         """A folder and all above it."""
-        rows = self._rows(
+        rows = self.rows(
             "WITH RECURSIVE up(id) AS (SELECT ? UNION ALL SELECT parent FROM folders "
             "JOIN up USING (id) WHERE parent IS NOT NULL) SELECT id FROM up",
             (folder,),
@@ -184,39 +194,51 @@ class Catalog(Database):
 
     def files_in(self, folder: int) -> dict[bytes, FileState]:
         """The files known in a folder, by name."""
-        return dict(map(_state, self._rows(f"{_STATES} WHERE folder = ?", (folder,))))
+        return dict(map(_state, self.rows(f"{_STATES} WHERE folder = ?", (folder,))))
 
     def files_named(self, folder: int, names: Iterable[bytes]) -> dict[bytes, FileState]:
         """Those of the files of a folder that have these names."""
         sql = f"{_STATES} WHERE folder = {folder:d} AND name IN (?*)"
-        return dict(self._for_many(sql, names, _state))
+        return dict(self.rows_for(sql, names, _state))
 
     def put_files(self, files: Iterable[tuple[int, FileState]]) -> None:
-        """Write files by folder; inside `change`."""
-        self._db.executemany(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    folder,
-                    f.name,
-                    f.size,
-                    f.modified,
-                    f.content.bytes if f.content else None,
-                    f.reason,
-                    f.reader,
-                )
-                for folder, f in files
-            ],
+        """Write files by folder, and note contents that they cease to hold; inside `change`."""
+        states = [
+            (
+                folder,
+                f.name,
+                f.size,
+                f.modified,
+                f.content.bytes if f.content else None,
+                f.reason,
+                f.reader,
+            )
+            for folder, f in files
+        ]
+        self.writer.executemany(
+            f"{_LOSE} AND content IS NOT ?",
+            [(folder, name, content) for folder, name, _, _, content, *_ in states],
         )
+        self.writer.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", states)
 
-    def drop_files(self, files: Iterable[tuple[int, bytes]]) -> None:
-        """Forget files by folder and name; inside `change`."""
-        self._db.executemany("DELETE FROM files WHERE folder = ? AND name = ?", files)
+    def drop_files(self, files: Sequence[tuple[int, bytes]]) -> None:
+        """Remove files by folder and name, and note what they held; inside `change`."""
+        self.writer.executemany(_LOSE, files)
+        self.writer.executemany("DELETE FROM files WHERE folder = ? AND name = ?", files)
+
+    def lost(self, limit: int) -> list[UUID]:
+        """Some of the contents that a file has ceased to hold, and that were not settled since."""
+        rows = self.rows("SELECT content FROM lost LIMIT ?", (limit,))
+        return [UUID(bytes=i) for (i,) in rows]
+
+    def settle(self, ids: Iterable[UUID]) -> None:
+        """Note that lost contents were looked after; inside `change`."""
+        self.writer.executemany("DELETE FROM lost WHERE content = ?", [(i.bytes,) for i in ids])
 
     def files_of(self, contents: Iterable[UUID]) -> dict[UUID, list[tuple[int, Path]]]:
         """Folder number and path of every file that holds these contents, sorted by path."""
         found: dict[UUID, list[tuple[int, Path]]] = {}
-        rows = self._for_many(
+        rows = self.rows_for(
             "SELECT content, folder, path, name FROM files JOIN folders ON folders.id = folder "
             "WHERE content IN (?*)",
             (i.bytes for i in contents),
@@ -229,7 +251,7 @@ class Catalog(Database):
     def homes_of(self, contents: Iterable[UUID]) -> dict[UUID, set[int]]:
         """The folders right in which these contents have a file."""
         homes: dict[UUID, set[int]] = {}
-        pairs = self._for_many(
+        pairs = self.rows_for(
             "SELECT DISTINCT content, folder FROM files WHERE content IN (?*)",
             (i.bytes for i in contents),
             lambda row: (UUID(bytes=row[0]), int(row[1])),
@@ -256,7 +278,7 @@ class Catalog(Database):
 
     def failures(self) -> list[tuple[Path, str]]:
         """Path and reason of every file that could not be read as an image."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT path, name, reason FROM files JOIN folders ON folders.id = folder "
             "WHERE content IS NULL ORDER BY path, name"
         )
@@ -264,7 +286,7 @@ class Catalog(Database):
 
     def all_files(self) -> Iterator[tuple[Path, FileState]]:
         """Every readable file, folder by folder."""
-        for folder, path in self._rows("SELECT id, path FROM folders ORDER BY path"):
+        for folder, path in self.rows("SELECT id, path FROM folders ORDER BY path"):
             for name, state in self.files_in(folder).items():
                 if state.content is not None:
                     yield Path(os.fsdecode(os.path.join(path, name))), state
@@ -273,28 +295,29 @@ class Catalog(Database):
 
     def known(self, content: UUID) -> bool:
         """Whether the gallery has this content."""
-        return bool(self._rows("SELECT 1 FROM contents WHERE id = ?", (content.bytes,)))
+        return bool(self.rows("SELECT 1 FROM contents WHERE id = ?", (content.bytes,)))
 
     def put_contents(
-        self, contents: Collection[Content], parts: Iterable[tuple[UUID, bytes]]
+        self, contents: Collection[Content], features: Iterable[tuple[UUID, bytes]]
     ) -> None:
         """Write contents and their packed local features; inside `change`."""
         cameras = {c.camera for c in contents if c.camera is not None}
-        self._db.executemany("INSERT OR IGNORE INTO cameras VALUES (?)", [(c,) for c in cameras])
-        self._db.executemany(
+        self.writer.executemany("INSERT OR IGNORE INTO cameras VALUES (?)", [(c,) for c in cameras])
+        self.writer.executemany(
             "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (c.id.bytes, c.width, c.height, c.bytes, c.taken, c.camera, c.latitude, c.longitude)
                 for c in contents
             ],
         )
-        self._db.executemany(
-            "INSERT OR REPLACE INTO parts VALUES (?, ?)", [(i.bytes, data) for i, data in parts]
+        self.writer.executemany(
+            "INSERT OR REPLACE INTO local_features VALUES (?, ?)",
+            [(i.bytes, data) for i, data in features],
         )
 
     def contents(self, ids: Iterable[UUID]) -> dict[UUID, Content]:
         """What is known of these contents."""
-        rows = self._for_many(
+        rows = self.rows_for(
             "SELECT * FROM contents WHERE id IN (?*)",
             (i.bytes for i in ids),
             lambda row: Content(UUID(bytes=row[0]), *row[1:]),
@@ -303,8 +326,8 @@ class Catalog(Database):
 
     def local_features(self, ids: Iterable[UUID]) -> dict[UUID, bytes]:
         """The packed local features of these contents."""
-        rows = self._for_many(
-            "SELECT content, data FROM parts WHERE content IN (?*)",
+        rows = self.rows_for(
+            "SELECT content, data FROM local_features WHERE content IN (?*)",
             (i.bytes for i in ids),
             lambda row: (UUID(bytes=row[0]), row[1]),
         )
@@ -313,8 +336,8 @@ class Catalog(Database):
     def all_local_features(self, page: int = 500) -> Iterator[dict[UUID, bytes]]:
         """The packed local features of every content, so many at a time."""
         after = b""
-        while rows := self._rows(
-            "SELECT content, data FROM parts WHERE content > ? ORDER BY content LIMIT ?",
+        while rows := self.rows(
+            "SELECT content, data FROM local_features WHERE content > ? ORDER BY content LIMIT ?",
             (after, page),
         ):
             after = rows[-1][0]
@@ -322,23 +345,23 @@ class Catalog(Database):
 
     def without_local_features(self) -> list[UUID]:
         """Contents that have no local features kept."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT id FROM contents WHERE NOT EXISTS "
-            "(SELECT 1 FROM parts WHERE parts.content = contents.id)"
+            "(SELECT 1 FROM local_features WHERE local_features.content = contents.id)"
         )
         return [UUID(bytes=i) for (i,) in rows]
 
     def drop_local_features(self) -> None:
-        """Forget the local features of every content; inside `change`."""
-        self._db.execute("DELETE FROM parts")
+        """Remove the local features of every content; inside `change`."""
+        self.writer.execute("DELETE FROM local_features")
 
     def content_ids(self) -> set[UUID]:
         """Every content of the gallery."""
-        return {UUID(bytes=i) for (i,) in self._rows("SELECT id FROM contents")}
+        return {UUID(bytes=i) for (i,) in self.rows("SELECT id FROM contents")}
 
     def copied_ids(self) -> list[UUID]:
         """Contents that several files hold."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT content FROM files WHERE content IS NOT NULL "
             "GROUP BY content HAVING COUNT(*) > 1"
         )
@@ -346,21 +369,25 @@ class Catalog(Database):
 
     def unreferenced(self) -> list[UUID]:
         """Contents that no file holds any more."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT id FROM contents WHERE NOT EXISTS "
             "(SELECT 1 FROM files WHERE files.content = contents.id)"
         )
         return [UUID(bytes=i) for (i,) in rows]
 
     def drop_contents(self, ids: Iterable[UUID]) -> None:
-        """Forget contents, and the files that hold them; inside `change`."""
+        """Remove contents, and the files that hold them; inside `change`."""
         keys = [(i.bytes,) for i in ids]
-        for table, column in (("files", "content"), ("parts", "content"), ("contents", "id")):
-            self._db.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608
+        for table, column in (
+            ("files", "content"),
+            ("local_features", "content"),
+            ("contents", "id"),
+        ):
+            self.writer.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608
 
     def cameras_like(self, text: str) -> tuple[str, ...]:
         """Every camera that ever took an image here and whose name contains the text."""
-        rows = self._rows("SELECT name FROM cameras")
+        rows = self.rows("SELECT name FROM cameras")
         return tuple(sorted(name for (name,) in rows if text.casefold() in name.casefold()))
 
     # Numbers
@@ -371,18 +398,18 @@ class Catalog(Database):
         """
         names = ("images", "files", "failed", "with_local_features", "local_feature_bytes")
         # One statement, so that they are of one moment.
-        (row,) = self._rows(
+        (row,) = self.rows(
             "SELECT (SELECT COUNT(*) FROM contents), "
             "(SELECT COUNT(*) FROM files WHERE content IS NOT NULL), "
             "(SELECT COUNT(*) FROM files WHERE content IS NULL), "
-            "(SELECT COUNT(*) FROM parts), "
-            "(SELECT COALESCE(SUM(LENGTH(data)), 0) FROM parts)"
+            "(SELECT COUNT(*) FROM local_features), "
+            "(SELECT COALESCE(SUM(LENGTH(data)), 0) FROM local_features)"
         )
         return dict(zip(names, row, strict=True))
 
     def problems(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is sound."""
-        found = [str(row[0]) for row in self._rows("PRAGMA quick_check(20)")]
+        found = [str(row[0]) for row in self.rows("PRAGMA quick_check(20)")]
         return [] if found == ["ok"] else found
 
 

@@ -27,10 +27,10 @@ from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level, clusters, components
 from glocal.gallery.grouping import Grouper
-from glocal.gallery.indexing import Progress
 from glocal.gallery.originals import Originals
 from glocal.gallery.packed_features import unpack
-from glocal.gallery.results import Duplicates
+from glocal.gallery.progress import Progress
+from glocal.gallery.results import DuplicateGroup, Duplicates
 from glocal.gallery.same_files import Disk
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
@@ -215,6 +215,21 @@ class Comparing:
         if one is None or two is None or aligned.homography is None:
             return None
         return compare_pixels(one, two, aligned.homography)
+
+
+def identical_groups(
+    catalog: Catalog, limits: Limits, contents: Sequence[UUID]
+) -> list[DuplicateGroup]:
+    """The files of images that several files hold, one group for each image.
+
+    Images of which less than two files are left are passed over.
+    """
+    disk = Disk(catalog)
+    known = catalog.contents(contents)
+    originals = Originals(catalog, disk, limits)
+    grouper = Grouper({}, {}, known, disk.holders(known), disk, originals)
+    found = (grouper.group([content]) for content in contents if content in grouper.holders)
+    return [group for group in found if group is not None]
 
 
 def find_duplicates(

@@ -36,7 +36,7 @@ class Decisions(Database):
     def set_apart(self, contents: Iterable[UUID]) -> None:
         """Decide that of these images none is a duplicate of another."""
         with self.change():
-            self._db.executemany("INSERT OR IGNORE INTO apart VALUES (?, ?)", _pairs(contents))
+            self.writer.executemany("INSERT OR IGNORE INTO apart VALUES (?, ?)", _pairs(contents))
 
     def unset_apart(self, contents: Iterable[UUID]) -> int:
         """Take that back.
@@ -48,13 +48,13 @@ class Decisions(Database):
 
     def apart(self) -> set[tuple[UUID, UUID]]:
         """Every pair that was decided to be none, the smaller id first."""
-        rows = self._rows("SELECT first, second FROM apart")
+        rows = self.rows("SELECT first, second FROM apart")
         return {(UUID(bytes=first), UUID(bytes=second)) for first, second in rows}
 
     def set_stays(self, content: UUID) -> None:
         """Decide that of its group this image stays."""
         with self.change():
-            self._db.execute("INSERT OR IGNORE INTO stays VALUES (?)", (content.bytes,))
+            self.writer.execute("INSERT OR IGNORE INTO stays VALUES (?)", (content.bytes,))
 
     def unset_stays(self, contents: Iterable[UUID]) -> int:
         """Take that back.
@@ -67,11 +67,11 @@ class Decisions(Database):
 
     def stays(self) -> frozenset[UUID]:
         """Every image that was decided to stay."""
-        return frozenset(UUID(bytes=i) for (i,) in self._rows("SELECT content FROM stays"))
+        return frozenset(UUID(bytes=i) for (i,) in self.rows("SELECT content FROM stays"))
 
     def _delete(self, sql: str, rows: list[tuple[bytes, ...]]) -> int:
         with self.change():
-            return sum(self._db.execute(sql, row).rowcount for row in rows)
+            return sum(self.writer.execute(sql, row).rowcount for row in rows)
 
 
 def _pairs(contents: Iterable[UUID]) -> list[tuple[bytes, ...]]:

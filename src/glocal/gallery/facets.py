@@ -63,7 +63,7 @@ def read_facets(browser: Browser) -> Facets:
     cameras = browser.rows(
         "SELECT camera, COUNT(*) AS images FROM contents WHERE camera IS NOT NULL "
         "GROUP BY camera ORDER BY images DESC, camera LIMIT ?",
-        [_MOST_CAMERAS],
+        (_MOST_CAMERAS,),
     )
     return Facets(
         _folders(browser),
@@ -114,7 +114,7 @@ def _places(browser: Browser) -> tuple[PlaceCount, ...]:
             "SELECT AVG(latitude), AVG(longitude), COUNT(*), MIN(id) FROM contents "
             "WHERE latitude IS NOT NULL AND longitude IS NOT NULL "
             "GROUP BY ROUND(latitude, ?1), ROUND(longitude, ?1) ORDER BY COUNT(*) DESC LIMIT ?2",
-            [decimals, _MOST_PLACES + 1],
+            (decimals, _MOST_PLACES + 1),
         )
         if len(rows) <= _MOST_PLACES:
             break

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,24 +12,27 @@ from uuid import UUID
 from numpy.typing import ArrayLike
 
 from glocal.encoders import Features, OnnxEncoder
-from glocal.encoders.registry import file_sha256
+from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, packed_features
 from glocal.gallery.adding_local_features import add_local_features
+from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
 from glocal.gallery.clock import Clock
-from glocal.gallery.comparing import find_duplicates
+from glocal.gallery.comparing import find_duplicates, identical_groups
 from glocal.gallery.conditions import Condition
+from glocal.gallery.context import Context
 from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicates import Level
-from glocal.gallery.indexing import Progress, quiet
 from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan
+from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, QueryMaker, Region
 from glocal.gallery.results import (
+    DuplicateGroup,
     Duplicates,
     Failure,
     GalleryImage,
@@ -38,11 +40,11 @@ from glocal.gallery.results import (
     IndexReport,
     SearchResult,
 )
+from glocal.gallery.rows import RowTable
 from glocal.gallery.searching import Searcher, SearchOptions
 from glocal.gallery.stores.base import Store
-from glocal.gallery.stores.edge import EdgeStore
 from glocal.gallery.stores.files import disk_bytes
-from glocal.gallery.stores.shared import SharedStore
+from glocal.gallery.stores.flat import FlatStore
 from glocal.images import Limits
 
 if TYPE_CHECKING:
@@ -62,29 +64,29 @@ def default_folder() -> Path:
 class Gallery:
     """A durable collection of images; use it as a context manager, or `close` it.
 
-    Any thread may search while another adds; other processes may do both at the same time, and
-    of two that change the gallery the second waits.
+    Any number of threads and processes may search, add and remove at the same time; what changes
+    the gallery takes turns by the batch.
 
     Args:
         folder: of the gallery; `None` for the user's own (see `default_folder`).
         model: for a new gallery the model it will have: a name, a path or a hub name; for an
-            existing one the model it must have. `None`: the default, or whichever it has.
+            existing one a model of the same space as the one it has, to be used in its place.
+            `None`: the default, or whichever it has.
         sha256: what the hash of the model's file must be.
         create: make the gallery when it is not there.
         limits: how large images may be.
-        timeout: seconds to wait for another process that changes or holds the gallery.
-        serve: answer other processes while this one has the vectors open; a process that lives
-            for a moment need not.
-        detector: of local features, for the second look: one of `glocal.encoders.DETECTORS`. `None`:
-            whichever the gallery has; for a new one the model's own, or XFeat where these were
-            never calibrated.
+        timeout: seconds to wait for another process that writes, makes or migrates the gallery.
+        detector: of local features, for geometric verification: a name in
+            `glocal.registry`. `None`: whichever the gallery has; for a new one the
+            model's own, or XFeat where these were never calibrated.
 
     Raises:
         GalleryMissingError: there is no gallery, and `create` is false.
         GalleryFormatError: the folder is something else, or of another version.
-        GalleryLockedError: another process holds the gallery and does not answer.
-        ModelMismatchError: its vectors are of another model than the one named, or its local features
-            of another detector (when images are added; `complete` changes the detector).
+        GalleryLockedError: another process kept the gallery locked for too long.
+        MissingExtraError: the gallery is of format 1, and what reads that is not installed.
+        ModelMismatchError: its vectors are of another space than those of the model named, or its
+            local features of another detector (when images are added; `complete` changes it).
         ModelError: the model cannot be found or run.
     """
 
@@ -97,7 +99,6 @@ class Gallery:
         create: bool = True,
         limits: Limits | None = None,
         timeout: float = 30.0,
-        serve: bool = True,
         detector: str | None = None,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
@@ -105,17 +106,16 @@ class Gallery:
             _absolute(where), model=model, sha256=sha256, create=create, timeout=timeout
         )
         self._limits = limits or Limits()
-        self._timeout = timeout
-        self._serve = serve
-        self._opening = threading.RLock()
-        self._catalog = Catalog(self._layout.catalog)
-        self._opened_store: Store | None = None
+        self._catalog = Catalog(self._layout.catalog, timeout=timeout)
+        self._rows = RowTable(self._catalog, self.model.space)
+        store = FlatStore(self._layout.vectors, self.model.dim, self._rows)
+        self._context = Context(self._layout, self._catalog, store, self._limits)
         self._models = Models(self._layout, self._catalog)
-        self._changes = Changes(
-            self._layout, self._catalog, self._store, self._models, self._limits, timeout
-        )
+        self._changes = Changes(self._context, self._models)
         self._detector = detector
         self._closed = False
+        if not (self._catalog.read_only or self._layout.migrated):
+            store.sweep()
 
     def __enter__(self) -> Gallery:
         return self
@@ -124,13 +124,10 @@ class Gallery:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files; closing twice is fine."""
-        with self._opening:
-            self._closed = True
-            if self._opened_store is not None:
-                self._opened_store.close()
-                self._opened_store = None
-            self._catalog.close()
+        """Release the files; closing twice is fine."""
+        self._closed = True
+        self._context.store.close()
+        self._catalog.close()
 
     @property
     def folder(self) -> Path:
@@ -145,12 +142,12 @@ class Gallery:
     @property
     def space(self) -> str:
         """The vector space of its vectors; only vectors of one space are compared."""
-        return self.encoder.card.everything.get("space") or f"sha256:{self.model.sha256[:16]}"
+        return self.model.space
 
     @property
     def encoder(self) -> OnnxEncoder:
         """The model itself, for one image at a time; any thread may use it."""
-        return self._models.encoder(alone=True)
+        return self._models.encoder()
 
     # Adding and removing
 
@@ -173,25 +170,25 @@ class Gallery:
         Raises:
             ImageError: an image without a file is none. Files that are none are reported instead.
             DiskFullError: no space; what was done so far is kept.
-            GalleryLockedError: another process went on changing the gallery for too long.
+            GalleryLockedError: another process kept the gallery locked for too long.
         """
-        with self._changes.alone():
-            self._models.settle(self._detector)
-            roots = [
-                _absolute(Path(source))
-                if isinstance(source, str | os.PathLike)
-                else keep_image(self._layout.kept, source, name, self._limits)
-                for source in sources
-            ]
+        self._require_open()
+        self._models.settle(self._detector)
+        roots = [
+            _absolute(Path(source))
+            if isinstance(source, str | os.PathLike)
+            else keep_image(self._layout.kept, source, name, self._limits)
+            for source in sources
+        ]
+        with self._catalog.change():
             for root in roots:
                 if os.path.lexists(root) and root.parent != self._layout.kept:
                     self._catalog.add_root(root)
-            return self._changes.run(lambda planner: planner.plan(roots), listen)
+        return self._changes.run(lambda planner: planner.plan(roots), listen)
 
     def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Look again at everything that was ever added: see `add`."""
-        with self._changes.alone():
-            return self._changes.refresh(listen)
+        return self._changes.refresh(listen)
 
     def add_local_features(
         self, detector: str | None = None, listen: Callable[[Progress], None] = quiet
@@ -199,67 +196,59 @@ class Gallery:
         """Find local features for the images that have none; the files are read again for it.
 
         Args:
-            detector: change to this one first, which gives up the parts of another.
+            detector: change to this one first, which removes the local features of another.
             listen: told the progress.
 
         Returns:
-            How many images were given parts.
+            How many images were given local features.
 
         Raises:
-            ModelError: there is no detector of that name.
+            PartError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
-        with self._changes.alone():
-            if detector is not None:
-                self._models.change_detector(detector)
-            return add_local_features(
-                self._catalog,
-                self._models.encoder(alone=False),
-                self._changes.extra_detector(),
-                self._limits,
-                listen,
-            )
+        if detector is not None:
+            self._models.change_detector(detector)
+        require = self._changes.require()
+        return add_local_features(self._catalog, self._changes.describer(), require, listen)
 
     def update(
         self, paths: Iterable[Path], listen: Callable[[Progress], None] = quiet
     ) -> IndexReport:
         """Look only at paths that are known to have changed.
 
-        Those not there are forgotten, but for what was itself added (or lies below it): see
+        Those not there are removed, but for what was itself added (or lies below it): see
         `IndexReport.unreachable`.
         """
-        with self._changes.alone():
-            changed = [_absolute(path) for path in paths]
-            return self._changes.run(lambda planner: planner.changes(changed), listen)
+        changed = [_absolute(path) for path in paths]
+        return self._changes.run(lambda planner: planner.changes(changed), listen)
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
-        """Forget files, and folders with all below them.
+        """Remove files, and folders with all below them, from the gallery.
 
         Nothing on disk is touched but the files of images that were added without one.
 
         Returns:
-            How many files were forgotten. Those below a folder that is indexed again come back.
+            How many files were removed. Those below a folder that is indexed again come back.
 
         Raises:
             QueryError: the gallery has nothing at one of the paths; nothing is removed then.
         """
         targets = [_absolute(Path(path)) for path in paths]
-        with self._changes.alone():
-            plans = {target: self._changes.planner(quiet).known_below(target) for target in targets}
-            roots = self._catalog.roots()
-            for target, plan in plans.items():
-                if not plan.gone and target not in roots:
-                    raise QueryError(f"the gallery has nothing at {target}")
-            whole = Plan(gone=sorted({gone for plan in plans.values() for gone in plan.gone}))
-            # First, lest the next run finds them again: a file that is gone is forgotten anyway.
-            kept = self._catalog.find_folder(self._layout.kept)
-            for number, name in whole.gone:
-                if number == kept:
-                    (self._layout.kept / os.fsdecode(name)).unlink(missing_ok=True)
-            report = self._changes.carry_out(whole, quiet)
+        plans = {target: self._changes.planner(quiet).known_below(target) for target in targets}
+        roots = self._catalog.roots()
+        for target, plan in plans.items():
+            if not plan.gone and target not in roots:
+                raise QueryError(f"the gallery has nothing at {target}")
+        whole = Plan(gone=sorted({gone for plan in plans.values() for gone in plan.gone}))
+        # First, lest the next run finds them again: a file that is gone is removed anyway.
+        kept = self._catalog.find_folder(self._layout.kept)
+        for number, name in whole.gone:
+            if number == kept:
+                (self._layout.kept / os.fsdecode(name)).unlink(missing_ok=True)
+        with self._catalog.change():
             for target in targets:
                 self._catalog.drop_root(target)
-            return report.removed
+        return self._changes.carry_out(whole, quiet).removed
 
     # Searching
 
@@ -313,7 +302,7 @@ class Gallery:
             ImageError: the query cannot be used as an image.
             QueryError: the region, the limit or the condition makes no sense; a `Query` is
                 combined with a region or examples; or `small_objects` is set without `verify`.
-            RankingError: there is no reranker of that name.
+            PartError: there is no reranker of that name.
             ModelMismatchError: the query was made with a model of another vector space.
         """
         clock = Clock()
@@ -428,6 +417,14 @@ class Gallery:
             chosen=chosen,
         )
 
+    def identical(self, contents: Sequence[UUID]) -> list[DuplicateGroup]:
+        """The files of images that several files hold, looked at again on disk.
+
+        Args:
+            contents: the images, by their content's id; see `Browser.copies`.
+        """
+        return identical_groups(self._catalog, self._limits, contents)
+
     def decisions(self) -> Decisions:
         """What people decided about duplicates, to read and to change."""
         return Decisions(self._layout.decisions)
@@ -467,10 +464,9 @@ class Gallery:
             bytes_free=self._layout.free_bytes(),
         )
 
-    @property
-    def catalog_file(self) -> Path:
-        """The catalogue's file, for those who only look (`glocal.gallery.browsing`)."""
-        return self._layout.catalog
+    def browse(self) -> Browser:
+        """A view of the gallery for people who look around; it ends with the gallery."""
+        return Browser(self._catalog, self._rows)
 
     def roots(self) -> list[Path]:
         """What was asked to be indexed, and where images without a file are kept."""
@@ -490,28 +486,22 @@ class Gallery:
         return [Failure(path, reason) for path, reason in self._catalog.failures()]
 
     def check(self, *, sample: int | None = 1000) -> health.Health:
-        """Examine the gallery; nothing is changed.
+        """Examine the gallery; nothing is changed but that a damaged graph is given up.
 
         Args:
             sample: how many images are searched by their own vector; `None`: all.
         """
-        return health.examine(
-            self._layout,
-            self._catalog,
-            self._store(),
-            sample=sample,
-            model_problem=self._model_problem(),
-        )
+        self._require_open()
+        return health.examine(self._context, sample=sample, model_problem=self._model_problem())
 
     def repair(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Mend what can be: make catalogue and vectors agree, read again what was lost or changed.
 
         Raises:
-            GalleryLockedError: another process is changing the gallery.
+            GalleryLockedError: another process kept the gallery locked for too long.
         """
-        with self._changes.alone():
-            health.reconcile(self._catalog, self._store())
-            return self._changes.refresh(listen)
+        health.reconcile(self._context)
+        return self._changes.refresh(listen)
 
     def _model_problem(self) -> str | None:
         try:
@@ -522,20 +512,13 @@ class Gallery:
             return str(error)
         return None
 
-    # Parts, opened when they are first needed
-
     def _store(self) -> Store:
-        with self._opening:
-            if self._closed:
-                raise GalleryError(f"gallery {self.folder} is closed")
-            if self._opened_store is None:
-                self._opened_store = SharedStore(
-                    self._layout.vectors_lock(),
-                    lambda: EdgeStore(self._layout.vectors, self.model.dim),
-                    serve=self._serve,
-                    timeout=self._timeout,
-                )
-            return self._opened_store
+        self._require_open()
+        return self._context.store
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise GalleryError(f"gallery {self.folder} is closed")
 
 
 def _absolute(path: Path) -> Path:

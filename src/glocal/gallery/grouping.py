@@ -19,7 +19,7 @@ from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import Comparison
 
 _TRIED = 8
-"""Images of a group, the best by what their files say, that are tried as the one to keep."""
+"""How many images of a group, the best by what their files say, are tried as the one to keep."""
 
 
 @dataclass(slots=True)

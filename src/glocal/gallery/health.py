@@ -9,9 +9,10 @@ from uuid import UUID
 
 import numpy as np
 
+from glocal.errors import GalleryDamagedError
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.layout import Layout
-from glocal.gallery.stores.base import Store
+from glocal.gallery.context import Context
+from glocal.gallery.stores.base import Maintained, Store
 from glocal.gallery.walk import modified_ns
 
 _PAGE = 1_000
@@ -25,13 +26,14 @@ class Health:
     Attributes:
         images: contents in the catalogue.
         without_vector: contents whose vector is missing from the store.
-        stray_vectors: vectors that no content names (swept by the next change).
+        stray_vectors: vectors that no content names (`--repair` removes them).
         misplaced: images whose folders in the store differ from the catalogue's.
+        damaged: images whose vector is not what was written.
         not_found: images, of those tried, whose own vector does not find them.
         tried: how many were tried.
         recall: share of the exact ten nearest that the graph index finds, over a sample;
             `None` when no graph is used yet.
-        missing_files: files that are gone from disk (a later index run forgets them).
+        missing_files: files that are gone from disk (a later index run removes them).
         changed_files: files that differ from what was indexed (a later run reads them).
         model_problem: why the gallery's model cannot be used, or `None`.
         catalog_problems: what SQLite says is wrong.
@@ -42,6 +44,7 @@ class Health:
     without_vector: tuple[UUID, ...]
     stray_vectors: tuple[UUID, ...]
     misplaced: tuple[UUID, ...]
+    damaged: tuple[UUID, ...]
     not_found: tuple[UUID, ...]
     tried: int
     recall: float | None
@@ -62,6 +65,7 @@ class Health:
             (self.without_vector, "images have no vector"),
             (self.stray_vectors, "vectors belong to no image"),
             (self.misplaced, "images are filed under wrong folders"),
+            (self.damaged, "images have vectors that were damaged on the disk"),
             (self.not_found, "images are not found by their own vector"),
         ]
         faults = [f"{len(which)} {what}" for which, what in said if which]
@@ -82,6 +86,7 @@ def differences(
         that the store files wrongly.
     """
     missing = catalog.content_ids()
+    waiting = set(catalog.lost(-1))  # their folders are set right by the next run
     stray: list[UUID] = []
     misplaced: dict[UUID, tuple[int, ...]] = {}
     page: dict[UUID, tuple[int, ...]] = {}
@@ -89,7 +94,11 @@ def differences(
     def compare() -> None:
         right = catalog.folders_of(page)
         misplaced.update(
-            {i: right.get(i, ()) for i, f in page.items() if tuple(sorted(f)) != right.get(i, ())}
+            {
+                i: right.get(i, ())
+                for i, f in page.items()
+                if i not in waiting and tuple(sorted(f)) != right.get(i, ())
+            }
         )
         page.clear()
 
@@ -105,36 +114,44 @@ def differences(
     return sorted(missing), stray, misplaced
 
 
-def reconcile(catalog: Catalog, store: Store) -> None:
-    """Make catalogue and store agree after a run that was cut short.
+def reconcile(context: Context) -> None:
+    """Make catalogue and store agree.
 
-    Images that lost their vector leave the catalogue, so that the next run reads them again.
+    Images whose vector was lost or damaged leave the catalogue, so that the next run reads them
+    again.
     """
+    catalog, store = context.catalog, context.store
+    damaged = store.damaged() if isinstance(store, Maintained) else []
     with catalog.change():
         catalog.drop_contents(catalog.unreferenced())
-    missing, stray, misplaced = differences(catalog, store)
-    with catalog.change():
-        catalog.drop_contents(missing)
-    store.delete(stray)
-    store.set_folders(misplaced)
+        missing, stray, misplaced = differences(catalog, store)
+        catalog.drop_contents([*missing, *damaged])
+        store.delete([*stray, *damaged])
+        store.set_folders(misplaced)
+    if damaged and isinstance(store, Maintained):
+        store.rewrite()
 
 
-def examine(
-    layout: Layout, catalog: Catalog, store: Store, *, sample: int | None, model_problem: str | None
-) -> Health:
+def examine(context: Context, *, sample: int | None, model_problem: str | None) -> Health:
     """Check a gallery; costs about a millisecond for each image tried and a look at each file.
 
     Args:
-        layout: of the gallery.
-        catalog: the gallery's.
-        store: the gallery's.
+        context: of the gallery.
         sample: how many images are searched by their own vector; `None`: all.
         model_problem: why its model cannot be used, if so.
     """
+    catalog, store = context.catalog, context.store
+    damaged = store.damaged() if isinstance(store, Maintained) else []
     missing, stray, misplaced = differences(catalog, store)
     there = sorted(catalog.content_ids() - set(missing))
     tried = there if sample is None else _some(there, sample)
-    not_found = [i for page in _pages(tried) for i in _lost(store, page)]
+    recall = None
+    try:
+        not_found = [i for page in _pages(tried) for i in _lost(store, page)]
+        if store.status().in_graph:
+            recall = _recall(store, _some(there, 200))
+    except GalleryDamagedError:  # too short to be searched; what is missing is in `damaged`
+        tried, not_found = [], []
     gone, changed = [], []
     for path, state in catalog.all_files():
         try:
@@ -149,14 +166,15 @@ def examine(
         without_vector=tuple(missing),
         stray_vectors=tuple(stray),
         misplaced=tuple(misplaced),
+        damaged=tuple(damaged),
         not_found=tuple(not_found),
         tried=len(tried),
-        recall=_recall(store, _some(there, 200)) if store.status().in_graph else None,
+        recall=recall,
         missing_files=tuple(gone),
         changed_files=tuple(changed),
         model_problem=model_problem,
         catalog_problems=tuple(catalog.problems()),
-        bytes_free=layout.free_bytes(),
+        bytes_free=context.layout.free_bytes(),
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocal.errors import QueryError
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
+from glocal.gallery.stores.files import replace_file, sync_folder
 from glocal.images import Limits, load
 
 if TYPE_CHECKING:
@@ -44,12 +45,12 @@ def keep_image(folder: Path, source: ImageSource, name: str | None, limits: Limi
     digest = content_id(data).hex
     stem = digest if name is None else name.removesuffix(ending)
     path = folder / f"{stem}{ending}"
-    folder.mkdir(exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
     if path.exists() and content_id(path.read_bytes()).hex != digest:
         path = folder / f"{stem}-{digest[:8]}{ending}"
-    fresh = folder / f".{digest}.{os.getpid()}"
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    replace_file(path, data)  # synced: it is the only copy
     return path
 
 

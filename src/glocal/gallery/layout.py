@@ -2,15 +2,14 @@
 
 ::
 
-    gallery.json       format version and model, written last when a gallery is made
-    catalog.sqlite     which files hold which images (`Catalog`)
-    vectors/           their vectors (`EdgeStore`)
+    gallery.json       format, kind of store and model, written last when a gallery is made
+    catalog.sqlite     which files hold which images (`Catalog`), and which row each vector has
+    vectors/           their vectors (`FlatStore`)
     model-HASH.onnx    the model, so that a gallery can be searched wherever and whenever it is
     kept/              images that were added without a file of their own
     decisions.sqlite   what people decided about duplicates (`Decisions`)
     trash.jsonl        what was moved to the system's trash (`Trash`)
-    write.lock         held by whoever changes the gallery (`NamedLock`)
-    vectors.lock       held by whoever has the vectors open (`SharedStore`)
+    write.lock         held while a gallery is made, migrated or rescued
 """
 
 from __future__ import annotations
@@ -18,11 +17,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from glocal import __version__
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, find_model
-from glocal.encoders.registry import file_sha256
+from glocal.encoders.model_files import file_sha256
+from glocal.encoders.spaces import space_of
 from glocal.errors import (
     DiskFullError,
     GalleryDamagedError,
@@ -31,17 +33,16 @@ from glocal.errors import (
     GalleryMissingError,
     ModelMismatchError,
 )
-from glocal.gallery.locks import NamedLock
-from glocal.gallery.stores.files import replace_text
+from glocal.gallery.locks import locked
+from glocal.gallery.stores.files import replace_file, sync, sync_folder
 
-FORMAT = 1
+FORMAT = 2
+
+STORE: dict[str, Any] = {"kind": "flat", "version": 1}
+"""What keeps the vectors, and the version of its files."""
 
 RESERVE = 256 * 2**20
-"""Bytes left free on the disk, checked before each batch.
-
-The store maps files into memory ahead of writing; a disk that is truly full ends the process there
-and then (SIGBUS). The gallery survives that, but a clear error is better.
-"""
+"""Bytes left free on the disk, checked before each batch, for what else is written there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,26 @@ class ModelId:
     Attributes:
         name: and `version`, from its card.
         version: counts up when the vectors change.
-        sha256: of its file, in hexadecimal: the same hash is the same space of vectors.
+        sha256: of its file, in hexadecimal.
         dim: length of its vectors.
+        space: that its vectors are in; they can be compared within it alone.
     """
 
     name: str
     version: int
     sha256: str
     dim: int
+    space: str
+
+    @classmethod
+    def of(cls, path: Path) -> ModelId:
+        """The model in a file.
+
+        Raises:
+            ModelError: it cannot be run.
+        """
+        card, sha256 = OnnxEncoder(path).card, file_sha256(path)
+        return cls(card.name, card.version, sha256, card.dim, space_of(card, sha256))
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
@@ -66,10 +79,19 @@ class ModelId:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A gallery's folder and model."""
+    """A gallery's folder and model.
+
+    Attributes:
+        folder: of the gallery.
+        model: that made its vectors.
+        substitute: the file of another model of the same space, which is to be used instead.
+        migrated: whether this opening has migrated it from an older format.
+    """
 
     folder: Path
     model: ModelId
+    substitute: Path | None = None
+    migrated: bool = False
 
     @property
     def catalog(self) -> Path:
@@ -95,14 +117,6 @@ class Layout:
     def model_file(self) -> Path:
         """The gallery's own copy of its model."""
         return self.folder / f"model-{self.model.sha256[:16]}.onnx"
-
-    def write_lock(self) -> NamedLock:
-        """A lock on changing the gallery."""
-        return NamedLock(self.folder / "write.lock", f"gallery {self.folder} (to change it)")
-
-    def vectors_lock(self) -> NamedLock:
-        """A lock on having the vectors open."""
-        return NamedLock(self.folder / "vectors.lock", f"gallery {self.folder}")
 
     def free_bytes(self) -> int:
         """Space left on the gallery's disk."""
@@ -134,12 +148,13 @@ def open_layout(
             default), for an existing one the model it must have (`None`: whichever it has).
         sha256: what the model file's hash must be.
         create: whether to make a gallery that is not there.
-        timeout: seconds to wait for another process that makes it.
+        timeout: seconds to wait for another process that makes or migrates it.
 
     Raises:
         GalleryMissingError: nothing is there, and `create` is false.
         GalleryFormatError: the folder is of another format, or not a gallery at all.
-        ModelMismatchError: the gallery's vectors are of another model.
+        MissingExtraError: a gallery of format 1 needs a package to be migrated.
+        ModelMismatchError: the gallery's vectors are of another space.
         ModelError: the model cannot be found or run.
     """
     if not (folder / "gallery.json").exists():
@@ -148,53 +163,98 @@ def open_layout(
                 f"there is no gallery at {folder}; make one: glocal index FOLDER"
             )
         _create(folder, model, sha256, timeout)
-    layout = Layout(folder, _read(folder))
-    if model is not None or sha256 is not None:
-        wanted = (sha256 or "").lower() if model is None else file_sha256(find_model(model, sha256))
-        if wanted != layout.model.sha256:
-            raise ModelMismatchError(
-                f"the vectors of gallery {folder} were made by {layout.model} "
-                f"({layout.model.sha256[:12]}), and {model or 'yours'} ({wanted[:12]}) is another: "
-                "their vectors cannot be compared; leave --model out, or index the images into "
-                "another gallery"
-            )
-    return layout
+    stored = read_description(folder)
+    migrated = stored["format"] == 1
+    if migrated:
+        from glocal.gallery.migration import migrate  # for old galleries only
 
-
-def _read(folder: Path) -> ModelId:
-    path = folder / "gallery.json"
+        migrate(folder, timeout)
+        stored = read_description(folder)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        layout = Layout(folder, ModelId(**stored["model"]), migrated=migrated)
+    except (KeyError, TypeError) as error:
+        raise _unreadable(folder, error) from error
+    if model is None:
+        if sha256 is not None and sha256.lower() != layout.model.sha256:
+            raise _mismatch(layout, "yours", sha256.lower())
+        return layout
+    path = find_model(model, sha256)
+    if file_sha256(path) == layout.model.sha256:
+        return layout
+    other = ModelId.of(path)
+    if (other.space, other.dim) != (layout.model.space, layout.model.dim):
+        raise _mismatch(layout, model, other.sha256)
+    return replace(layout, substitute=path)
+
+
+def _mismatch(layout: Layout, name: str, sha256: str) -> ModelMismatchError:
+    return ModelMismatchError(
+        f"the vectors of gallery {layout.folder} were made by {layout.model} "
+        f"({layout.model.sha256[:12]}), and {name} ({sha256[:12]}) is another: "
+        "their vectors cannot be compared; leave --model out, or index the images into "
+        "another gallery"
+    )
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The content of ``gallery.json``.
+
+    Raises:
+        GalleryFormatError: it is of a format that this version does not know.
+        GalleryDamagedError: it cannot be read.
+    """
+    try:
+        stored = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
         version = int(stored["format"])
-        if version > FORMAT:
+        newer = version > FORMAT or (
+            version == FORMAT and int(stored["store"]["version"]) > STORE["version"]
+        )
+        if newer or (version == FORMAT and stored["store"]["kind"] != STORE["kind"]):
             raise GalleryFormatError(
-                f"gallery {folder} has format {version}, and this glocal reads up to {FORMAT}; "
-                "upgrade it: pip install --upgrade glocal"
+                f"gallery {folder} has format {version}, written by "
+                f"{stored.get('written_by', 'a newer glocal')}, and this glocal reads up to "
+                f"{FORMAT}; upgrade it: pip install --upgrade glocal"
             )
-        if version < FORMAT:
+        if version < 1:
             raise GalleryFormatError(
                 f"gallery {folder} has format {version}, which was never released; "
                 "delete its folder and index the images again"
             )
-        return ModelId(**stored["model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, GalleryError):
             raise
-        raise GalleryDamagedError(
-            f"{path} cannot be read ({error}); delete the gallery's folder and index again"
-        ) from error
+        raise _unreadable(folder, error) from error
+    return dict(stored)
+
+
+def _unreadable(folder: Path, error: Exception) -> GalleryDamagedError:
+    return GalleryDamagedError(
+        f"{folder / 'gallery.json'} cannot be read ({error}); "
+        "delete the gallery's folder and index again"
+    )
+
+
+def write_description(folder: Path, model: ModelId) -> None:
+    """Write ``gallery.json``: from then on the folder is a gallery of this format."""
+    described = {
+        "format": FORMAT,
+        "store": STORE,
+        "written_by": f"glocal {__version__}",
+        "model": asdict(model),
+    }
+    replace_file(folder / "gallery.json", (json.dumps(described, indent=2) + "\n").encode())
 
 
 def _create(folder: Path, model: str | None, sha256: str | None, timeout: float) -> None:
     source = find_model(model or DEFAULT_MODEL, sha256)
-    card = OnnxEncoder(source).card
+    made = ModelId.of(source)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        ours = {"write.lock", "write.lock.json", ".DS_Store"}
+        ours = {"write.lock", ".DS_Store"}
         foreign = [p.name for p in folder.iterdir() if p.name not in ours]
     except OSError as error:
         raise GalleryError(f"no gallery can be made at {folder}: {error.strerror}") from error
-    begun = ("model-", ".model.", ".gallery.json.", ".write.lock.json.")
+    begun = ("model-", ".model.", ".gallery.json.")
     half_made = all(name.startswith(begun) for name in foreign)
     if not half_made and not (folder / "gallery.json").exists():
         if {"catalog.sqlite", "vectors"} <= set(foreign):
@@ -206,20 +266,15 @@ def _create(folder: Path, model: str | None, sha256: str | None, timeout: float)
             f"{folder} is neither empty nor a gallery (it holds {sorted(foreign)[0]!r}); "
             "name an empty or a new folder"
         )
-    lock = NamedLock(folder / "write.lock", f"gallery {folder} (being made)")
-    lock.acquire(timeout)
-    try:
+    with locked(folder / "write.lock", f"gallery {folder} (being made)", timeout):
         if (folder / "gallery.json").exists():
             return  # another process was quicker
-        made = ModelId(card.name, card.version, file_sha256(source), card.dim)
         layout = Layout(folder, made)
         layout.require_space()
         fresh = folder / f".model.{os.getpid()}"
         shutil.copyfile(source, fresh)
+        with fresh.open("r+b") as file:
+            sync(file.fileno())
         fresh.replace(layout.model_file)
-        replace_text(
-            folder / "gallery.json",
-            json.dumps({"format": FORMAT, "model": asdict(made)}, indent=2) + "\n",
-        )
-    finally:
-        lock.release()
+        sync_folder(folder)
+        write_description(folder, made)

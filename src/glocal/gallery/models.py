@@ -1,4 +1,4 @@
-"""What a gallery looks at images with: model, detector of local features, second look."""
+"""What a gallery describes images with: its model, its detector of local features, its verifier."""
 
 from __future__ import annotations
 
@@ -30,81 +30,94 @@ class Models:
         self._encoders: dict[bool, OnnxEncoder] = {}
         self._detectors: dict[tuple[str, bool], Detector] = {}
 
-    def encoder(self, *, alone: bool) -> OnnxEncoder:
+    def encoder(self, *, side_by_side: bool = False) -> OnnxEncoder:
         """The gallery's model.
 
         Args:
-            alone: whether one image may use all cores, or several are encoded side by side.
+            side_by_side: several images are encoded at a time, each by one core; otherwise one
+                image may use all of them.
 
         Raises:
             ModelError: the gallery's copy is damaged.
         """
         with self._opening:
-            if alone not in self._encoders:
+            if side_by_side not in self._encoders:
                 workers = worker_count()
-                self._encoders[alone] = OnnxEncoder(
-                    self._layout.model_file,
-                    threads=workers if alone else 1,
-                    sessions=1 if alone else workers,
+                self._encoders[side_by_side] = OnnxEncoder(
+                    self._layout.substitute or self._layout.model_file,
+                    threads=1 if side_by_side else workers,
+                    sessions=workers if side_by_side else 1,
                 )
-            return self._encoders[alone]
+            return self._encoders[side_by_side]
 
     @property
     def detector_name(self) -> str:
-        """Of the detector that found the gallery's local features, one of `DETECTORS`."""
+        """Name of the detector that found the gallery's local features, of `glocal.registry`."""
         return self._catalog.get_state(_STATE) or OWN
 
-    def detector(self, *, alone: bool) -> Detector:
+    def detector(self, *, side_by_side: bool = False) -> Detector:
         """The gallery's detector of local features; see `encoder`."""
-        name, encoder = self.detector_name, self.encoder(alone=alone)
+        name, encoder = self.detector_name, self.encoder(side_by_side=side_by_side)
         with self._opening:
-            key = name, alone
+            key = name, side_by_side
             if key not in self._detectors:
-                threads = worker_count() if alone else 1
+                threads = 1 if side_by_side else worker_count()
                 self._detectors[key] = open_detector(name, encoder, threads=threads)
             return self._detectors[key]
 
     def verifier(self) -> Verifier | None:
-        """For searches; None where nobody has measured what the detector's parts are worth."""
-        detector = self.detector(alone=True)
+        """For searches; `None` where the detector's local features were never calibrated."""
+        detector = self.detector()
         calibration = calibration_for(detector.name)
         return None if calibration is None else Verifier(self._catalog, detector, calibration)
 
     def settle(self, wanted: str | None) -> None:
-        """Decide which detector a gallery without images has; inside a change of the gallery.
+        """Decide which detector a gallery without images has.
 
         Args:
-            wanted: a name, or None for the model's own parts, which cost nothing more, where these
-                were calibrated, and otherwise for XFeat's, which go with every model.
+            wanted: a name, or `None` for the model's own local features, which cost nothing more,
+                where these were calibrated, and otherwise for XFeat's, which go with every model.
 
         Raises:
-            ModelMismatchError: the gallery's parts are of another detector than the one wanted.
-            ModelError: there is no detector of that name.
+            ModelMismatchError: the gallery's local features are of another detector.
+            PartError: there is no detector of that name.
         """
         known = self._catalog.get_state(_STATE)
         if known is None and self._catalog.counts()["images"]:
             known = OWN  # before there was a choice
-        if known is not None and wanted not in (None, known):
-            raise ModelMismatchError(
-                f"the local features of gallery {self._layout.folder} are {known}'s, not {wanted}'s; "
-                f"change them all: glocal index --refresh --detector {wanted}"
-            )
         if known is None:
-            encoder = self.encoder(alone=True)
+            encoder = self.encoder()
             own = calibration_for(EncoderDetector(encoder).name) is not None
             chosen = wanted or (OWN if own else "xfeat")
             open_detector(chosen, encoder)
-            self._catalog.set_state(_STATE, chosen)
+            known = self._catalog.set_state_once(_STATE, chosen)
+        if wanted not in (None, known):
+            raise ModelMismatchError(
+                f"the local features of gallery {self._layout.folder} are {known}'s, "
+                f"not {wanted}'s; change them all: glocal index --refresh --detector {wanted}"
+            )
 
-    def change_detector(self, name: str) -> None:
-        """Give up all local features if they are of another detector; inside a change of the gallery.
+    def require(self, name: str) -> None:
+        """Make sure that the gallery's local features are of a detector.
 
         Raises:
-            ModelError: there is no detector of that name.
+            ModelMismatchError: another process has changed it.
+        """
+        if self.detector_name != name:
+            raise ModelMismatchError(
+                f"the detector of gallery {self._layout.folder} was changed from {name} to "
+                f"{self.detector_name} meanwhile; run the same command again"
+            )
+
+    def change_detector(self, name: str) -> None:
+        """Remove all local features if they are of another detector.
+
+        Raises:
+            PartError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
-        open_detector(name, self.encoder(alone=True))
-        if name != self.detector_name:
-            with self._catalog.change():
-                self._catalog.drop_local_features()  # first: then no part is ever taken for another's
-            self._catalog.set_state(_STATE, name)
+        open_detector(name, self.encoder())
+        with self._catalog.change():
+            if name != self.detector_name:
+                self._catalog.drop_local_features()
+                self._catalog.set_state(_STATE, name)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog, Content
+from glocal.gallery.describing import content_id
 from glocal.gallery.holdings import Held, companions, held
-from glocal.gallery.indexing import content_id
 from glocal.gallery.same_files import Disk
 from glocal.images import Limits, load, read_bytes
 from glocal.images.color import to_srgb

@@ -1,4 +1,4 @@
-"""Local features as the gallery keeps them: about 6 bytes a part besides one byte a dimension.
+"""Local features as the gallery keeps them: 6 bytes for each, and one byte for each dimension.
 
 Behind them may stand a small grey image, see `glocal.gallery.thumbnails`.
 """
@@ -13,27 +13,27 @@ from glocal.encoders import LocalFeatures
 from glocal.errors import GalleryDamagedError
 
 MOST_BYTES = 16 * 1024
-"""Of an image's parts; a small image that would be more is left out."""
+"""Of what is kept of an image; a small image that would make it more is left out."""
 
-_HEADER = struct.Struct("<BHH")  # version, parts, dimensions
+_HEADER = struct.Struct("<BHH")  # version, local features, dimensions
 _VERSIONS = (1, 2)  # in the second a small image may follow
 
 
-def pack(parts: LocalFeatures, small: bytes = b"") -> bytes:
-    """Keypoints as 16-bit fractions, strengths as float16, descriptors as signed bytes.
+def pack(local: LocalFeatures, small: bytes = b"") -> bytes:
+    """Keypoints as 16-bit fractions, scores as float16, descriptors as signed bytes.
 
     Args:
-        parts: of an image.
+        local: the local features of an image.
         small: the image itself, small and grey, as JPEG.
     """
-    count, dim = parts.descriptors.shape
-    points = np.rint(np.clip(parts.keypoints, 0, 1) * 65_535).astype("<u2")
-    descriptors = np.rint(np.clip(parts.descriptors, -1, 1) * 127).astype(np.int8)
+    count, dim = local.descriptors.shape
+    points = np.rint(np.clip(local.keypoints, 0, 1) * 65_535).astype("<u2")
+    descriptors = np.rint(np.clip(local.descriptors, -1, 1) * 127).astype(np.int8)
     packed = b"".join(
         (
             _HEADER.pack(_VERSIONS[-1], count, dim),
             points.tobytes(),
-            parts.scores.astype("<f2").tobytes(),
+            local.scores.astype("<f2").tobytes(),
             descriptors.tobytes(),
         )
     )
@@ -61,7 +61,7 @@ def unpack(packed: bytes) -> LocalFeatures:
 
 
 def small_image(packed: bytes) -> bytes:
-    """The JPEG behind the parts, or nothing.
+    """The JPEG behind the local features, or nothing.
 
     Raises:
         GalleryDamagedError: the bytes are not what `pack` wrote.
@@ -70,7 +70,7 @@ def small_image(packed: bytes) -> bytes:
 
 
 def _layout(packed: bytes) -> tuple[int, int, int]:
-    """How many parts, of how many dimensions, and where they end."""
+    """How many local features, of how many dimensions, and where they end."""
     if len(packed) >= _HEADER.size:
         version, count, dim = _HEADER.unpack_from(packed)
         end = _HEADER.size + count * (6 + dim)

@@ -19,7 +19,7 @@ class Plan:
 
     Attributes:
         todo: files to read, by folder; names only, so that a million of them fit in memory.
-        gone: files to forget, by folder number.
+        gone: files to remove, by folder number.
         unchanged: how many files need nothing.
         failed: what cannot be used, known already now.
         unreachable: roots and folders that are not there but may come back.
@@ -58,7 +58,7 @@ class Planner:
         catalog: what is known.
         gallery: the gallery's own folder, which is never looked into.
         roots: all that was ever asked to be indexed; what a root holds that the walk of another
-            does not reach (behind a link, in a hidden folder) is not forgotten by that walk.
+            does not reach (behind a link, in a hidden folder) is not removed by that walk.
         reader: says what would read the files now; files that an equal reader could not read are
             not tried again until they change.
         on_found: told the number of files seen so far.
@@ -103,7 +103,7 @@ class Planner:
         plan.failed.append(Failure(path, why))
 
     def known_below(self, path: Path) -> Plan:
-        """Forget a path: the file, or the folder with everything known below it."""
+        """Remove a path: the file, or the folder with everything known below it."""
         plan = Plan()
         self._remove(path, plan)
         return plan
@@ -184,7 +184,7 @@ class Planner:
             self._gone(number, path, self._catalog.files_in(number), plan)
 
     def _gone(self, number: int, folder: Path, names: Iterable[bytes], plan: Plan) -> None:
-        """Forget files of a folder that a walk did not find.
+        """Remove files of a folder that a walk did not find.
 
         Not those of roots that it does not reach, nor those that it passed over by their name: a
         RAW image is looked for only where the package that reads it is installed.
@@ -225,5 +225,5 @@ class Planner:
 _NOT_THERE = "not there; what the gallery knows of it is kept"
 _UNMOUNTED = (
     "its disk or share is not mounted now; what the gallery knows of it is kept "
-    "(glocal remove forgets it)"
+    "(glocal remove takes it out)"
 )

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from glocal.encoders import Encoder, LocalFeatures
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.clock import Clock
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.gallery.results import GalleryImage
 from glocal.images import Limits, LoadedImage, load, read_bytes
 

@@ -1,4 +1,4 @@
-"""When a part of a gallery cannot even be opened: set it aside, so that the rest can be mended."""
+"""When a catalogue cannot even be opened: set it aside, so that the rest can be mended."""
 
 from __future__ import annotations
 
@@ -10,55 +10,46 @@ from pathlib import Path
 from glocal.errors import GalleryDamagedError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout, open_layout
-from glocal.gallery.stores.edge import EdgeStore
+from glocal.gallery.locks import locked
 
 
 def set_aside_damaged(folder: Path, timeout: float) -> list[str]:
-    """Move a catalogue or a vector store that cannot be opened out of the way.
+    """Move a catalogue that cannot be read out of the way, and with it the vectors that it numbers.
 
     A new catalogue knows the old one's roots, if those can still be read, so that `Gallery.repair`
-    fills it again. Nothing is deleted.
+    fills it again. Nothing is deleted. Vectors that are damaged by themselves are mended by
+    `Gallery.repair` alone.
 
     Args:
         folder: of the gallery.
-        timeout: seconds to wait for other processes to let go of it.
+        timeout: seconds to wait for another process that does the same.
 
     Returns:
         What was done, in words.
 
     Raises:
-        GalleryLockedError: another process uses the gallery.
+        GalleryLockedError: another process is making, migrating or rescuing the gallery.
         GalleryMissingError: there is no gallery.
     """
     layout = open_layout(folder, model=None, sha256=None, create=False, timeout=timeout)
-    done = []
-    writing, holding = layout.write_lock(), layout.vectors_lock()
-    writing.acquire(timeout)
-    try:
-        holding.acquire(timeout)
-        try:
-            if not _catalog_opens(layout):
-                roots = _salvage_roots(layout.catalog)
-                aside = _aside(layout.catalog)
-                for suffix in ("-wal", "-shm"):
-                    beside = layout.catalog.with_name(layout.catalog.name + suffix)
-                    if beside.exists():
-                        beside.rename(aside.with_name(aside.name + suffix))
-                with closing(Catalog(layout.catalog)) as fresh:
-                    for root in roots:
-                        fresh.add_root(root)
-                done.append(
-                    f"the catalogue could not be read: it is now {aside.name}, and a new one "
-                    f"knows {len(roots)} of its roots"
-                )
-            if not _store_opens(layout):
-                aside = _aside(layout.vectors)
-                done.append(f"the vectors could not be opened: they are now in {aside.name}")
-        finally:
-            holding.release()
-    finally:
-        writing.release()
-    return done
+    with locked(layout.folder / "write.lock", f"gallery {layout.folder}", timeout):
+        if _catalog_opens(layout):
+            return []
+        roots = _salvage_roots(layout.catalog)
+        aside = _aside(layout.catalog)
+        for suffix in ("-wal", "-shm"):
+            beside = layout.catalog.with_name(layout.catalog.name + suffix)
+            if beside.exists():
+                beside.rename(aside.with_name(aside.name + suffix))
+        if layout.vectors.exists():
+            _aside(layout.vectors)
+        with closing(Catalog(layout.catalog)) as fresh:
+            for root in roots:
+                fresh.add_root(root)
+        return [
+            f"the catalogue could not be read: it is now {aside.name}, and a new one "
+            f"knows {len(roots)} of its roots"
+        ]
 
 
 def _catalog_opens(layout: Layout) -> bool:
@@ -67,15 +58,6 @@ def _catalog_opens(layout: Layout) -> bool:
             return not catalog.problems()
     except GalleryDamagedError:
         return False
-
-
-def _store_opens(layout: Layout) -> bool:
-    try:
-        with closing(EdgeStore(layout.vectors, layout.model.dim)) as store:
-            store.status()
-    except GalleryDamagedError:
-        return False
-    return True
 
 
 def _salvage_roots(path: Path) -> list[Path]:

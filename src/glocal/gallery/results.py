@@ -19,7 +19,12 @@ _EPOCH = datetime(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file or folder that could not be used, and why."""
+    """A file or folder that could not be used, and why.
+
+    Attributes:
+        path: the file or folder.
+        reason: why it could not be used.
+    """
 
     path: Path
     reason: str

@@ -72,7 +72,7 @@ def look(path: Path) -> FileNow | None:
 
 
 def content_of(path: Path) -> UUID | None:
-    """What a file's bytes are, as `glocal.gallery.indexing.content_id`; `None` if unreadable."""
+    """The id of a file's bytes as they are now (see `content_id`); `None` if unreadable."""
     try:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError):

@@ -15,7 +15,7 @@ from glocal.encoders import QUERY_SCALES
 from glocal.errors import ModelMismatchError, QueryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.clock import Clock
-from glocal.gallery.conditions import Condition, for_some_copy
+from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
 from glocal.gallery.layout import ModelId
 from glocal.gallery.query import Query
 from glocal.gallery.records import Match
@@ -24,8 +24,7 @@ from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.stores.base import Store
 from glocal.gallery.verifier import VERIFIED, Ranked, Verifier
 from glocal.gallery.where import parse
-from glocal.ranking.evidence import IDENTICAL_FILE, Evidence
-from glocal.ranking.registry import (
+from glocal.ranking import (
     DEFAULT_RERANKING,
     DEFAULT_RERANKING_TOP,
     NO_RERANKING,
@@ -34,6 +33,7 @@ from glocal.ranking.registry import (
     Reranking,
     find_reranking,
 )
+from glocal.ranking.evidence import IDENTICAL_FILE, Evidence
 
 MOST_HITS = 10_000
 
@@ -174,7 +174,8 @@ class Searcher:
                 return set(ids)
             folders = self.catalog.folders_of(ids)
             contents = self.catalog.contents(folders)
-            return {i for i, c in contents.items() if relaxed.matches(c.attributes(folders[i]))}
+            images = Columns.of([c.attributes(folders[i]) for i, c in contents.items()])
+            return {i for i, met in zip(contents, meets(relaxed, images), strict=True) if met}
 
         assert self.verifier is not None  # noqa: S101 - see `_reranking`
         assert query.pixels is not None  # noqa: S101 - likewise
@@ -220,7 +221,7 @@ class Searcher:
                 for folder, path in copies
                 if where is None
                 or i not in contents
-                or where.matches(contents[i].attributes(self.catalog.lineage(folder)))
+                or matches(where, contents[i].attributes(self.catalog.lineage(folder)))
             ]
         return inside
 

@@ -16,7 +16,7 @@ from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.records import Match
-from glocal.ranking.muvera import max_similarities
+from glocal.ranking.maxsim import max_similarities
 
 SMALL_OBJECT_SCALES = (1.0, 0.5, 0.3)
 """Sides of the query's input relative to the usual one.

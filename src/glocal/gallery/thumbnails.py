@@ -29,10 +29,10 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """``(h, w, 3)`` uint8 RGB to grey of about `SIDE` squared pixels, whatever its shape."""
     from PIL import Image
 
-    picture = Image.fromarray(image)
-    scale = SIDE / (picture.width * picture.height) ** 0.5
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return np.asarray(picture.convert("L").resize(size, Image.Resampling.LANCZOS))
+    whole = Image.fromarray(image)
+    scale = SIDE / (whole.width * whole.height) ** 0.5
+    size = (max(1, round(whole.width * scale)), max(1, round(whole.height * scale)))
+    return np.asarray(whole.convert("L").resize(size, Image.Resampling.LANCZOS))
 
 
 def to_jpeg(small: NDArray[np.uint8]) -> bytes:

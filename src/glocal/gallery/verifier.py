@@ -20,12 +20,12 @@ from glocal.gallery.records import Match
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
 from glocal.gallery.thumbnails import from_jpeg, shrink
 from glocal.images import load
+from glocal.ranking import Compare
 from glocal.ranking.alignment import LEAST_EXCESS, SIDE, align
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import compare_pixels, confirm
-from glocal.ranking.registry import Compare
 from glocal.ranking.verification import Verification, verify
 
 VERIFIED = 50

@@ -1,4 +1,4 @@
-"""Images in: any source to upright RGB and the facts its file tells."""
+"""Decode any image source to upright RGB, with the facts that its file states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that are numpy arrays already."""
+"""Check NumPy arrays that are given as images, and convert them to RGB."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def check_array(array: NDArray[Any]) -> tuple[int, int]:
     """Return the height and width of an array that can be an image.
 
     Raises:
-        ImageError: another shape or type; the text says which are accepted.
+        ImageError: The shape or the type is another one; the text says which are accepted.
     """
     shape, dtype = array.shape, array.dtype
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 3, 4)) or 0 in shape:
-        raise ImageError(f"an array of shape {shape} is no image; {_ACCEPTED}")
+        raise ImageError(f"an array of shape {shape} isn't an image; {_ACCEPTED}")
     if dtype not in (np.uint8, np.uint16) and dtype.kind != "f":
-        raise ImageError(f"an array of {dtype} is no image; {_ACCEPTED}")
+        raise ImageError(f"an array of {dtype} isn't an image; {_ACCEPTED}")
     return int(shape[0]), int(shape[1])
 
 
 def array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Turn a checked array into ``(h, w, 3)`` uint8; a fourth channel is alpha, laid over white.
+    """Convert a checked array to ``(h, w, 3)`` uint8; a fourth channel is alpha, laid over white.
 
     Raises:
-        ImageError: float values outside 0 to 1, or not numbers.
+        ImageError: Float values are outside 0 to 1 or not numbers.
     """
     values = _to_uint8(array)
     if values.ndim == 2:
@@ -53,5 +53,7 @@ def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
         return (array >> 8).astype(np.uint8)
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):  # written so that NaN is refused too
-        raise ImageError(f"an array of {array.dtype} from {low:g} to {high:g}; {_ACCEPTED}")
+        raise ImageError(
+            f"the values of the {array.dtype} array go from {low:g} to {high:g}; {_ACCEPTED}"
+        )
     return (array * np.float32(255) + np.float32(0.5)).astype(np.uint8)

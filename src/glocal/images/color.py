@@ -1,4 +1,4 @@
-"""Every way a decoder hands over pixels, made 8-bit sRGB."""
+"""Convert decoded pixels of every mode to 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LARGEST_PROFILE = 8 * 2**20
 
 
 def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
-    """Turn a decoded PIL image of any mode into ``(h, w, 3)`` uint8 sRGB.
+    """Convert a decoded PIL image of any mode to ``(h, w, 3)`` uint8 sRGB.
 
     Transparent parts become white, 16-bit values lose their lower byte, and an ICC profile is
-    applied unless it is sRGB already or makes no sense.
+    applied unless it describes sRGB or is unusable.
 
     Args:
-        image: decoded; it is not changed.
-        factor: average boxes of so many pixels a side into one, to keep large images small.
+        image: A decoded image, which is not changed.
+        factor: Side in pixels of the boxes that are averaged into one pixel, to save memory.
     """
     profile = image.info.get("icc_profile")
     if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
@@ -43,8 +43,8 @@ def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
 def apply_profile(image: Image.Image, profile: object) -> Image.Image:
     """Convert an "L", "RGB" or "CMYK" image to sRGB by its ICC profile, if it has a usable one.
 
-    A profile that is broken, or is for another kind of image, is ignored: colours somewhat off
-    find the same thing; a refused image finds nothing.
+    A profile that is broken, or describes another colour space, is ignored: an image with slightly
+    wrong colours can still be found, and a refused one cannot.
     """
     if not isinstance(profile, bytes) or not 128 <= len(profile) <= _LARGEST_PROFILE:
         return image
@@ -71,7 +71,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Make "L", "RGB" or "CMYK" of any mode, with transparency laid over white."""
+    """Convert any mode to "L", "RGB" or "CMYK", with transparency laid over white."""
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bits(image)
     if image.has_transparency_data:

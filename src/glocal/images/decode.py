@@ -1,4 +1,4 @@
-"""Any image to upright RGB, decoded no larger than it is needed."""
+"""Decode any image to upright RGB, no larger than the caller needs it."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class LoadedImage:
     """A decoded image.
 
     Attributes:
-        array: ``(h, w, 3)`` uint8 sRGB, upright; may be smaller than the facts' size, and is only
-            the region where one was asked for.
-        facts: of the whole image.
+        array: ``(h, w, 3)`` uint8 sRGB, upright. It may be smaller than the size in the facts, and
+            has only the region if one was given.
+        facts: Facts about the whole image.
     """
 
     array: NDArray[np.uint8]
@@ -76,30 +76,40 @@ def load(
     """Decode any image to upright RGB.
 
     Args:
-        source: a path, encoded bytes, a binary stream, a PIL image, or an array: ``(h, w)`` or
+        source: A path, encoded bytes, a binary stream, a PIL image, or an array: ``(h, w)`` or
             ``(h, w, 1 | 3 | 4)`` of uint8, uint16, or float from 0 to 1, taken as upright sRGB.
-        min_side: the shorter side of what is returned may go down to this many pixels, which
-            saves most of the time and memory of a large photo; None decodes all pixels. Smaller
-            images are never enlarged.
-        min_pixels: in place of ``min_side``, when width times height is what matters.
-        region: X, Y, W, H of the upright image: fractions if all four are at most 1, else
-            pixels. Only this part is returned, and ``min_side`` and ``min_pixels`` are of it.
-        limits: what is refused as too large.
-        name: of the file that bytes were read from; only some camera RAW needs it, which by its
-            content alone is TIFF.
+        min_side: Least length in pixels of the shorter side that is returned, which saves most of
+            the time and memory that a large photo takes; None decodes all pixels. Images are
+            never enlarged.
+        min_pixels: Least width times height that is returned, in place of ``min_side``.
+        region: X, Y, W, H in the upright image: fractions if all four are at most 1, else
+            pixels. Only this region is returned, and ``min_side`` and ``min_pixels`` apply to it.
+        limits: Size above which an image is refused.
+        name: Name of the file that bytes were read from. Only some camera RAW needs it, which
+            cannot be told from TIFF by its content.
 
     Returns:
-        The image; ``facts`` are those of the whole, at full size. Errors have the bare reason
-        as their text, for lists of ``file: reason``; the path is a note on the exception.
+        The image; ``facts`` describe the whole image at full size. The text of an error is the
+        reason alone, for lists of ``file: reason``; the path is a note on the exception.
 
     Raises:
-        ImageMissingError: no file at that path.
-        ImageError: nothing that glocal can decode, whatever a decoder raised.
-        QueryError: a region outside the image, or a ``min_side`` or ``min_pixels``
-            below 1, or both of them.
+        ImageMissingError: There is no file at that path.
+        ImageError: glocal cannot decode it.
+        QueryError: The region lies outside the image, ``min_side`` or ``min_pixels`` is below 1, or
+            both are given.
+
+    Examples:
+        >>> from glocal.images import load
+        >>> image = load("query.jpg")
+        >>> image.array.shape, image.array.dtype
+        ((480, 640, 3), dtype('uint8'))
+        >>> load("query.jpg", min_side=100).array.shape
+        (120, 160, 3)
+        >>> load("query.jpg", region=(0.25, 0.25, 0.5, 0.5)).array.shape
+        (240, 320, 3)
     """
     if min_side is not None and min_pixels is not None:
-        raise QueryError("give min_side or min_pixels, not both")
+        raise QueryError("pass min_side or min_pixels, not both")
     for name_of, least in (("min_side", min_side), ("min_pixels", min_pixels)):
         if least is not None and least < 1:
             raise QueryError(f"{name_of} must be at least 1 pixel, not {least}")
@@ -124,7 +134,7 @@ def load(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What the caller of ``load`` asked for."""
+    """The arguments of a call of ``load``."""
 
     min_side: int | None
     min_pixels: int | None
@@ -143,7 +153,7 @@ class _Wanted:
     def cut(
         self, stored: NDArray[np.uint8], orientation: int, width: int, height: int
     ) -> NDArray[np.uint8]:
-        """Turn decoded pixels upright and cut the region out of them.
+        """Turn decoded pixels upright and crop the region.
 
         Args:
             stored: ``(h, w, 1 | 3)`` as the file has it, at any scale.
@@ -174,8 +184,8 @@ def _load_image(image: object, wanted: _Wanted) -> LoadedImage:
 
     if not isinstance(image, Image.Image):
         raise ImageError(
-            f"a {type(image).__name__} is no image: give a path, bytes, a binary stream, "
-            "a PIL image or a numpy array"
+            f"a {type(image).__name__} isn't an image; pass a path, bytes, a binary stream, "
+            "a PIL image or a NumPy array"
         )
     name = image.format or "image"
     with _decoder_faults(name):
@@ -186,8 +196,7 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Load
     name = detect(data)
     if name is None:
         raise ImageError(
-            "not an image: it begins like none of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, "
-            "PPM and camera RAW"
+            "unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, PPM or camera RAW"
         )
     if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
         with _decoder_faults("RAW"):
@@ -259,7 +268,7 @@ def _one_at_a_time(pixels: int) -> Iterator[None]:
 
 @contextmanager
 def _decoder_faults(name: str) -> Iterator[None]:
-    """Make an ImageError of whatever a decoder raises on a hostile or broken file."""
+    """Convert whatever a decoder raises on a hostile or broken file to an ImageError."""
     with decoder_warnings_ignored():
         try:
             yield

@@ -1,4 +1,4 @@
-"""What an image's file says of itself: size, time, camera, place."""
+"""Read the facts that an image's file states: size, time, camera, place."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _CAMERA_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of an image besides its pixels.
+    """What is known about an image besides its pixels.
 
     Attributes:
-        width, height: the full upright size in pixels, also where less was decoded.
-        format: "JPEG", "PNG", "HEIF", ...; "array" for numpy arrays, "image" for a PIL image that
-            came from no file.
-        bytes: the encoded size; None for arrays and PIL images.
+        width, height: Full size of the upright image in pixels, even if fewer were decoded.
+        format: "JPEG", "PNG", "HEIF", ...; "array" for NumPy arrays, "image" for a PIL image that
+            was not read from a file.
+        bytes: Encoded size; None for arrays and PIL images.
         taken: EXIF ``DateTimeOriginal``, the camera's local time without a zone.
-        camera: maker and model, at most 100 characters, the maker not said twice.
-        latitude, longitude: degrees WGS84, both or neither.
+        camera: Maker and model, at most 100 characters, with the maker named once.
+        latitude, longitude: Degrees in WGS84; both or neither are given.
     """
 
     width: int
@@ -46,7 +46,7 @@ class Facts:
 def read_facts(
     image: Image.Image, width: int, height: int, format_name: str, size: int | None
 ) -> Facts:
-    """Gather the facts of an opened image; EXIF that cannot be understood becomes None.
+    """Gather the facts of an opened image; EXIF values that cannot be interpreted become None.
 
     Args:
         image: opened, with its header read.
@@ -74,7 +74,7 @@ def read_facts(
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 to 8; 1 where it is absent or means nothing."""
+    """Read the EXIF orientation, 1 to 8; 1 if it is absent or invalid."""
     try:
         value = image.getexif().get(0x0112, 1)
     except Exception:  # noqa: BLE001 - as above: an image without legible EXIF is upright

@@ -1,4 +1,4 @@
-"""What decoders raise, said in words for a person."""
+"""Describe the errors that decoders raise in words that people understand."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def as_image_error(error: Exception, name: str) -> ImageError:
         name: the format being decoded.
     """
     if isinstance(error, MemoryError):
-        return ImageError(f"too large: there is not enough memory to decode this {name}")
+        return ImageError(f"too large: there isn't enough memory to decode this {name}")
     from PIL.Image import DecompressionBombError
 
     if isinstance(error, DecompressionBombError):
         # Only reached where --max-pixels was raised above Pillow's limit, which some of its
         # decoders check by themselves.
         return ImageError(
-            f"too large: Pillow decodes a {name} up to twice PIL.Image.MAX_IMAGE_PIXELS only"
+            f"too large: Pillow decodes a {name} of at most twice PIL.Image.MAX_IMAGE_PIXELS pixels"
         )
     said = " ".join(_REPR.sub("", str(error)).split()).strip(" .:")
     said = "".join(c for c in said if c.isprintable())[:_REASON_LENGTH]

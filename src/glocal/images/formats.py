@@ -1,4 +1,4 @@
-"""Which formats glocal reads, how it tells them apart, and how it opens one."""
+"""The formats that glocal reads: how each is recognised and opened."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _HEIF_BRANDS = frozenset(
 def has_image_suffix(name: str | os.PathLike[str]) -> bool:
     """Tell by its extension whether a file of a folder is worth opening as an image.
 
-    Only for walking folders: what a file is, its content decides. Camera RAW counts where the
-    package that reads it (the extra ``raw``) is installed.
+    This is only used to walk folders; the format of a file is decided by its content. Camera RAW
+    counts if the package that reads it (the extra ``raw``) is installed.
     """
     extension = os.path.splitext(name)[1].lower()
     return extension in _EXTENSIONS or (extension in _RAW_EXTENSIONS and _reads_raw())
@@ -51,8 +51,8 @@ def has_image_suffix(name: str | os.PathLike[str]) -> bool:
 def is_raw_name(name: str | os.PathLike[str]) -> bool:
     """Tell by its extension whether a file claims to be camera RAW.
 
-    Most RAW formats are TIFF inside, and the TIFF reader would find the thumbnail: for RAW alone
-    the content does not suffice.
+    Most RAW formats are TIFF inside, and the TIFF reader would return their thumbnail. RAW is
+    therefore the only format for which the content is not enough.
     """
     return os.path.splitext(name)[1].lower() in _RAW_EXTENSIONS
 
@@ -89,12 +89,12 @@ def detect(data: bytes) -> str | None:
 def open_header(data: bytes, name: str) -> Image.Image:
     """Open the bytes of an image of a known format with Pillow, reading no further than needed.
 
-    ``PIL.Image.open`` is not used: it tries formats by guess, and compares with the process-wide
-    ``MAX_IMAGE_PIXELS``, which is the caller's to set and not ours; glocal checks its own limit.
+    ``PIL.Image.open`` is not used: it guesses formats, and compares with the ``MAX_IMAGE_PIXELS``
+    of the whole process, which belongs to the calling program; glocal checks its own limit.
 
     Raises:
-        ImageError: this build of Pillow cannot read the format.
-        Exception: whatever the decoder raises; :func:`glocal.images.load` makes sense of it.
+        ImageError: This build of Pillow cannot read the format.
+        Exception: Whatever the decoder raises; :func:`glocal.images.load` converts it.
     """
     if name == "HEIF":
         return open_heif(data)
@@ -104,7 +104,7 @@ def open_header(data: bytes, name: str) -> Image.Image:
     factory, accept = Image.OPEN[name]
     verdict = accept(data[:16]) if accept else True
     if isinstance(verdict, str):
-        raise ImageError(f"{name} is not readable here: {verdict}")
+        raise ImageError(f"{name} can't be read on this machine: {verdict}")
     return factory(io.BytesIO(data), "")
 
 

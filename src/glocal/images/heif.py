@@ -1,4 +1,4 @@
-"""HEIC and HEIF, opened by pi-heif."""
+"""Open HEIC and HEIF files with pi-heif."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 def open_heif(data: bytes) -> Image.Image:
     """Open a HEIF file, which pi-heif turns upright by itself.
 
-    It is opened by its class and not by registering it, so that the caller's Pillow learns no
-    format it did not ask for.
+    It is opened by its class instead of being registered, so that the calling program's Pillow does
+    not start to read another format.
 
     Raises:
-        ImageError: it has text that is no text.
-        OSError, ValueError, SyntaxError, RuntimeError: libheif's and pi-heif's complaints.
+        ImageError: The type of an item is not valid text.
+        OSError, ValueError, SyntaxError, RuntimeError: Raised by libheif and pi-heif.
     """
     if not all(_is_text(entry) for entry in _item_entries(data)):
         # pi-heif up to 1.4 makes Python strings of these without looking whether that worked,
         # and one such byte ends the whole process.
-        raise ImageError("damaged HEIF: the kind of an item is no text")
+        raise ImageError("damaged HEIF: an item's type isn't text")
     from pi_heif import HeifImageFile
 
     image: Image.Image = HeifImageFile(io.BytesIO(data))

@@ -1,4 +1,4 @@
-"""JPEG: decoded in the DCT domain at the scale that is needed."""
+"""Decode JPEG in the DCT domain, at the scale that is needed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> ND
     """Decode a JPEG to sRGB at the smallest eighth of its size that is not below ``least``.
 
     Args:
-        data: the file.
-        image: the same file opened by Pillow, not loaded: its mode, profile, and second opinion.
-        least: width and height in pixels, as stored.
+        data: The encoded file.
+        image: The same file opened by Pillow, not loaded: gives the mode and profile, and decodes
+            what libjpeg-turbo refuses.
+        least: Least width and height in pixels, as stored.
 
     Returns:
         ``(h, w, 1 | 3)`` uint8, not turned upright; 1 channel for grey.
 
     Raises:
-        ImageError: so many scans that it can only be meant to take time.
-        OSError, ValueError, SyntaxError: Pillow's, of a file that is truncated or damaged.
+        ImageError: It has so many scans that it can only be meant to waste time.
+        OSError, ValueError, SyntaxError: Raised by Pillow for a truncated or damaged file.
     """
     if data.count(b"\xff\xda") > _MOST_SCANS and count_scans(data) > _MOST_SCANS:
-        raise ImageError(f"damaged JPEG: more than {_MOST_SCANS} scans")
+        raise ImageError(f"damaged JPEG: it has more than {_MOST_SCANS} scans")
     array = _turbo(data, image, least)
     if array is not None:
         return array
@@ -51,7 +52,7 @@ def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> ND
 def count_scans(data: bytes) -> int:
     """Count the scans of the first image of a JPEG file.
 
-    Thumbnails in its segments and videos behind its end are not counted: both may hold any bytes.
+    Thumbnails in segments and videos after the end are not counted, since both may hold any bytes.
     """
     scans, at = 0, 2
     while (marker := _MARKER.search(data, at)) is not None:
@@ -65,10 +66,10 @@ def count_scans(data: bytes) -> int:
 
 
 def _turbo(data: bytes, image: Image.Image, least: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """Decode grey and YCbCr with libjpeg-turbo; None where Pillow has to decide.
+    """Decode grey and YCbCr with libjpeg-turbo; None if Pillow has to decode the file.
 
     Strict decoding refuses what Pillow reads past (stray bytes between markers) as well as what
-    Pillow refuses too (a missing end), so its refusal is not the last word.
+    Pillow refuses too (a missing end), so Pillow decides about what it refuses.
     """
     import simplejpeg
 

@@ -1,4 +1,4 @@
-"""How large an image may be before glocal refuses to open it."""
+"""Limits on the size of images that glocal opens."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from glocal.errors import ImageError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an image may cost before it is refused; both are checked before decoding.
+    """How large an image may be; both limits are checked before it is decoded.
 
     A few kilobytes of PNG or WebP can claim billions of pixels, and a folder of photos can hold a
-    disk image named ``.tif``. The defaults let through everything a camera makes today and stop
-    what would take a laptop's memory.
+    disk image named ``.tif``. The defaults allow everything that cameras make today and refuse
+    what would exhaust the memory of a laptop.
 
     Attributes:
-        max_bytes: the encoded size. 256 MiB is an uncompressed 16-bit TIFF of 45 megapixels, and
-            about ten times the largest JPEG of a medium-format camera.
-        max_pixels: width times height. 120 million is above the 102 megapixels of medium-format
-            cameras, and as RGB takes 360 MB while it is decoded.
+        max_bytes: Largest encoded size. 256 MiB is an uncompressed 16-bit TIFF of 45 megapixels,
+            and about ten times the largest JPEG of a medium-format camera.
+        max_pixels: Largest width times height. 120 million is above the 102 megapixels of
+            medium-format cameras, and as RGB takes 360 MB while it is decoded.
     """
 
     max_bytes: int = 256 * 2**20
     max_pixels: int = 120_000_000
 
     def check_pixels(self, width: int, height: int) -> None:
-        """Refuse an image by the size its header claims.
+        """Refuse an image by the size that its header states.
 
         Raises:
-            ImageError: no pixels at all, or more than ``max_pixels``.
+            ImageError: It has no pixels, or more than ``max_pixels``.
         """
         if width < 1 or height < 1:
-            raise ImageError(f"no pixels: the header says {width} x {height}")
+            raise ImageError(f"it has no pixels: the header states {width} x {height}")
         if width * height > self.max_pixels:
             raise ImageError(
-                f"too large: {width} x {height} is {width * height / 1e6:,.0f} million pixels, "
-                f"the limit is {self.max_pixels / 1e6:,.0f} million (raise it with --max-pixels)"
+                f"too large: {width} x {height} is {width * height / 1e6:,.0f} million pixels and "
+                f"the limit is {self.max_pixels / 1e6:,.0f} million; raise it with --max-pixels"
             )
 
     def check_bytes(self, size: int) -> None:
         """Refuse a file by its size.
 
         Raises:
-            ImageError: nothing in it, or more than ``max_bytes``.
+            ImageError: It is empty, or larger than ``max_bytes``.
         """
         if size == 0:
             raise ImageError("empty file (0 bytes)")
         if size > self.max_bytes:
             raise ImageError(
-                f"too large: {size / 2**20:,.1f} MiB, the limit is "
-                f"{self.max_bytes / 2**20:,.1f} MiB (raise it with --max-bytes)"
+                f"too large: it has {size / 2**20:,.1f} MiB and the limit is "
+                f"{self.max_bytes / 2**20:,.1f} MiB; raise it with --max-bytes"
             )

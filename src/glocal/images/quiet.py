@@ -1,4 +1,4 @@
-"""Keeps the decoders' warnings from the user, and only those of glocal's own decoding."""
+"""Suppress the warnings of decoders while glocal itself decodes, and no others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _here = threading.local()
 
 
 class _WhileDecoding:
-    """Stands where a warnings filter has its module pattern; matches in threads that decode."""
+    """Take the place of a warning filter's module pattern; match in threads that decode."""
 
     def match(self, _module: str) -> bool:
-        """Say whether this thread is inside :func:`decoder_warnings_ignored`."""
+        """Return whether this thread is inside :func:`decoder_warnings_ignored`."""
         return getattr(_here, "depth", 0) > 0
 
 
@@ -24,12 +24,13 @@ _FILTER = ("ignore", None, Warning, _WhileDecoding(), 0)
 
 @contextmanager
 def decoder_warnings_ignored() -> Iterator[None]:
-    """Ignore every warning this thread raises inside the block.
+    """Ignore every warning that this thread raises inside the block.
 
-    Photos are full of small faults that Pillow warns of and reads past. ``catch_warnings`` is not
-    made for threads: it swaps the one list of filters all threads share, and leaves it swapped
-    when two blocks end in the wrong order. So one filter is put in front of that list for good,
-    and looks at the thread it is asked in; the caller's own use of Pillow warns as before.
+    Many photos have small faults that Pillow warns about and then ignores. ``catch_warnings`` does
+    not work with threads: it replaces the one list of filters that all threads share, and leaves it
+    replaced when two blocks end in the wrong order. One filter is therefore put in front of that
+    list permanently, and checks which thread it is called in. The calling program's own use of
+    Pillow warns as before.
     """
     filters = cast("list[object]", warnings.filters)
     if not filters or filters[0] is not _FILTER:

@@ -1,4 +1,4 @@
-"""Camera RAW by the JPEG preview that every camera puts into its RAW files."""
+"""Read camera RAW by the JPEG preview that every camera stores in its RAW files."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ _ORIENTATION_OF_FLIP = {0: 1, 3: 3, 5: 8, 6: 6}
 
 
 def embedded_preview(data: bytes) -> tuple[bytes, int]:
-    """Take the preview out of a camera RAW file.
+    """Extract the preview from a camera RAW file.
 
-    Developing the sensor's data takes seconds and gives other colours than the camera showed; the
-    preview is what the photographer saw, and large enough.
+    Developing the sensor's data takes seconds and yields other colours than the camera showed. The
+    preview is what the photographer saw, and it is large enough.
 
     Returns:
         The preview as JPEG, and its EXIF orientation, 1 to 8.
 
     Raises:
-        ImageError: the package that reads RAW is not installed (an error of this image and not
-            of the run: a folder may hold other images); no preview in it, or one that is no JPEG.
+        ImageError: The package that reads RAW is not installed (which concerns this image and not
+            the whole run, since a folder may hold other images), or the file has no preview, or
+            the preview is not a JPEG.
     """
     try:
         import rawpy
     except ImportError as error:
-        raise ImageError("camera RAW needs: pip install 'glocal[raw]'") from error
+        raise ImageError(
+            "camera RAW can't be read without rawpy; install it: pip install 'glocal[raw]'"
+        ) from error
     with rawpy.imread(io.BytesIO(data)) as raw:
         try:
             preview = raw.extract_thumb()
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError) as error:
-            raise ImageError("camera RAW without a preview") from error
+            raise ImageError("the camera RAW file has no preview") from error
         orientation = _ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1)
     if preview.format != rawpy.ThumbFormat.JPEG:
-        raise ImageError("camera RAW whose preview is no JPEG")
+        raise ImageError("the preview of the camera RAW file isn't a JPEG")
     return bytes(preview.data), orientation
 
 

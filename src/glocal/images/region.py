@@ -1,4 +1,4 @@
-"""A part of an image, as a person names it and as a decoder needs it."""
+"""Regions of an image: as people give them, and as decoders need them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Box:
         return min(self.right - self.left, self.bottom - self.top)
 
     def scaled(self, width: int, height: int, to_width: int, to_height: int) -> Box:
-        """Find the same box in the image decoded at another size, never less than it covers."""
+        """Return the smallest box that covers this one in the image decoded at another size."""
         return Box(
             self.left * to_width // width,
             self.top * to_height // height,
@@ -40,14 +40,15 @@ class Box:
 
 
 def pixel_box(region: Region | None, width: int, height: int) -> Box:
-    """Turn X, Y, W, H into whole pixels of an upright image; None is all of it.
+    """Convert X, Y, W, H to whole pixels of an upright image; None is the whole image.
 
-    Four values that are all at most 1 are fractions of the image, so ``(0, 0, 1, 1)`` is the
-    whole; anything else is pixels. What sticks out is cut off, and edges go outwards to whole
-    pixels.
+    Four values that are all at most 1 are fractions of the image, so ``(0, 0, 1, 1)`` is the whole
+    image; all others are pixels. What lies outside the image is cut off, and edges are rounded
+    outwards to whole pixels.
 
     Raises:
-        QueryError: not four finite numbers, no width or height, or nothing of it in the image.
+        QueryError: They are not four finite numbers, the width or height is 0, or the region lies
+            outside the image.
     """
     if region is None:
         return Box(0, 0, width, height)

@@ -1,4 +1,4 @@
-"""Bytes out of files and streams: bounded, and never waiting on something that is no file."""
+"""Read bytes from files and streams: bounded, and never waiting for a pipe or a device."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _FLAGS = (
 def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
     """Read a whole regular file, at most ``limits.max_bytes`` of it.
 
-    Errors have the bare reason as their text, for lists of ``file: reason``; the path is a note.
+    The text of an error is the reason alone, for lists of ``file: reason``; the path is a note.
 
     Raises:
-        ImageMissingError: there is no such file.
-        ImageError: it is no regular file, empty, too large, or cannot be read.
+        ImageMissingError: The file does not exist.
+        ImageError: It is not a regular file, is empty or too large, or cannot be read.
     """
     try:
         return _read_regular(source_path, limits)
@@ -39,14 +39,14 @@ def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
 
 
 def read_stream(read: Callable[[int], object], limits: Limits) -> bytes:
-    """Read a binary stream from where it stands to its end, at most ``limits.max_bytes``.
+    """Read a binary stream from its current position to its end, at most ``limits.max_bytes``.
 
     Args:
-        read: the stream's ``read``.
-        limits: how much of it to take.
+        read: The stream's method ``read``.
+        limits: How much may be read.
 
     Raises:
-        ImageError: it cannot be read, gives no bytes, is empty or too large.
+        ImageError: It cannot be read, does not yield bytes, is empty or too large.
     """
     try:
         data = _read_at_most(read, limits.max_bytes + 1)
@@ -57,7 +57,7 @@ def read_stream(read: Callable[[int], object], limits: Limits) -> bytes:
 
 
 def reason_of(error: OSError | ValueError) -> str:
-    """Say why the system refused, in its own words and without the path."""
+    """Return the reason of a system error, in the system's words and without the path."""
     strerror = error.strerror if isinstance(error, OSError) else None
     return (strerror or str(error) or type(error).__name__).lower()
 
@@ -91,7 +91,7 @@ def _read_at_most(read: Callable[[int], object], limit: int) -> bytes:
     while left > 0:
         chunk = read(min(left, _CHUNK))
         if not isinstance(chunk, bytes):  # None: it would have to wait; str: a text stream
-            raise ImageError("not readable: the stream gives no bytes; open it in binary mode")
+            raise ImageError("not readable: the stream doesn't yield bytes; open it in binary mode")
         if not chunk:
             break
         chunks.append(chunk)

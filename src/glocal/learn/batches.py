@@ -1,4 +1,4 @@
-"""Which images make a step, and how they get there: the same ones for the same seed."""
+"""Choose the images of each training step and load them; the same seed gives the same steps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from glocal.learn.augment.cutmix import cutmix
 
-_TOGETHER = 4  # images of one label in a batch, where it has so many
+_TOGETHER = 4  # images of one label in a batch, if the label has that many
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place in a batch.
+    """One position in a batch.
 
     Attributes:
         image: number of the image in the collection.
-        label: number of what it shows, or of the image itself for views.
-        view: whether it is a view for self-supervision.
+        label: number of its label; for views, the number of the image.
+        view: whether it is a view for self-supervised learning.
     """
 
     image: int
@@ -31,24 +31,24 @@ class Slot:
 
 
 class Plan:
-    """What each step of a training takes; any step can be asked for, in any order.
+    """Which images make each step of a training; steps may be read in any order.
 
     Args:
-        labels: ``(n,)`` int64, of every image; -1 for those without one.
-        labelled: how many labelled images are in a batch; 0 for none.
-        viewed: how many images come in two views each; 0 for none.
-        seed: of the order.
+        labels: ``(n,)`` int64, label of each image; -1 if it has none.
+        labelled: number of labelled images in a batch; 0 for none.
+        viewed: number of images that come in two views each; 0 for none.
+        seed: seed of the order.
     """
 
     def __init__(self, labels: NDArray[np.int64], *, labelled: int, viewed: int, seed: int) -> None:
         self.labels, self.labelled, self.viewed, self.seed = labels, labelled, viewed, seed
         self._labelled_count = int((labels >= 0).sum()) if labelled else 0
-        # An order is the same for a whole epoch: keep the last of each kind.
+        # An order holds for a whole epoch: keep the last one of each kind.
         self._orders: dict[str, tuple[int, NDArray[np.int64]]] = {}
 
     @property
     def epoch_steps(self) -> int:
-        """Steps until every image has been seen about once."""
+        """Number of steps in which every image is used about once."""
         need = [
             -(-count // size)
             for count, size in (
@@ -60,7 +60,7 @@ class Plan:
         return max(1, *need)
 
     def batch(self, step: int) -> list[Slot]:
-        """The places of a step, counted from 0: labelled ones, first views, second views."""
+        """The slots of a step, counted from 0: labelled images, first views, second views."""
         own = self._take("labelled", step, self.labelled)
         twice = self._take("viewed", step, self.viewed)
         views = [Slot(int(image), int(image), True) for image in twice]
@@ -90,7 +90,7 @@ class Plan:
         return known[1]
 
     def _grouped(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """All labelled images, a few of one label together: objectives compare them."""
+        """All labelled images, a few of each label next to each other: objectives compare them."""
         groups = []
         for label in range(int(self.labels.max()) + 1):
             own = random.permutation(np.flatnonzero(self.labels == label))
@@ -100,19 +100,19 @@ class Plan:
 
 
 Loader = Callable[[Slot, np.random.Generator], NDArray[np.uint8]]
-"""Makes the image ``(side, side, 3)`` of a place, with all its randomness from the generator."""
+"""Makes the image ``(side, side, 3)`` of a slot; all randomness comes from the generator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a step learns from.
+    """The images that one step learns from.
 
     Attributes:
         images: ``(b, side, side, 3)`` uint8: labelled images, first views, second views.
-        labels: ``(b,)`` int64, of labelled images what they show, of views the image.
-        labelled: how many of them are labelled images.
-        second: ``(b,)`` int64, the other image of a mixed view, -1 elsewhere; None where no
-            view is mixed.
+        labels: ``(b,)`` int64: the label of a labelled image, the number of the image of a view.
+        labelled: number of labelled images.
+        second: ``(b,)`` int64: number of the other image of a mixed view, -1 elsewhere; None if
+            no view is mixed.
     """
 
     images: NDArray[np.uint8]
@@ -122,15 +122,15 @@ class Batch:
 
 
 def mix(batch: Batch, share: float, random: np.random.Generator) -> Batch:
-    """Lay a part of another image's view over some of the views, as `cutmix` does.
+    """Paste a rectangle of another image's view over some of the views, as `cutmix` does.
 
-    Such a view shows two images, and `glocal.learn.objectives.instance` has it find the views of
-    both. Parts come from the views as they were before.
+    Such a view shows two images, and `glocal.learn.objectives.instance` pulls it to the views of
+    both. Rectangles come from views that are not mixed themselves.
 
     Args:
-        batch: with no view mixed; it is not changed.
-        share: of the views, about, that are mixed.
-        random: decides which, and with what.
+        batch: batch without mixed views; it is not changed.
+        share: approximate share of the views to mix, in [0, 1].
+        random: chooses the views and rectangles.
     """
     images, second = batch.images.copy(), np.full(len(batch.labels), -1, np.int64)
     for view in range(batch.labelled, len(images)):
@@ -148,14 +148,14 @@ def mix(batch: Batch, share: float, random: np.random.Generator) -> Batch:
 def stream(
     plan: Plan, load: Loader, *, first: int, workers: int, mixed: float = 0.0
 ) -> Generator[Batch, None, None]:
-    """Batches from a step on, made ahead in threads, in order, without end.
+    """Yield batches in order and without end, prepared ahead in threads.
 
     Args:
-        plan: says what is in them.
-        load: makes an image; it may be called from several threads at once.
-        first: step to begin with.
-        workers: threads.
-        mixed: share of the views that are mixed of two images.
+        plan: which images make each batch.
+        load: makes an image; may be called from several threads at once.
+        first: first step, counted from 0.
+        workers: number of threads.
+        mixed: share of the views that are mixed from two images.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="glocal-load")
     waiting: deque[tuple[list[Slot], list[Future[NDArray[np.uint8]]]]] = deque()

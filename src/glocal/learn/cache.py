@@ -1,4 +1,4 @@
-"""Small copies of the training images: decoding the files anew would cost more than learning."""
+"""Small copies of the training images: decoding the originals would cost more than learning."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from glocal.errors import DiskFullError, GlocalError, ImageError
 from glocal.images import load
 
 _QUALITY = 95
-_LEAST_SIDE = 24  # smaller ones are bullets and icons
+_LEAST_SIDE = 24  # pixels; smaller images are bullets and icons
 _MOST_ASPECT = 4
-_BYTES_EACH = 60_000  # of a copy with a shorter side of 288, on the generous side
+_BYTES_EACH = 60_000  # generous size of a copy whose shorter side is 288
 _AHEAD = 64
 
 
 class ImageCache:
-    """Images by their path, as JPEG of a small size in one file beside an index.
+    """Small JPEG copies of images, looked up by path, in one file with an index beside it.
 
-    Filling it may be interrupted at any time, and goes on from there. An image whose file has
+    Filling may be interrupted at any time and resumes where it stopped. An image whose file has
     changed is copied again.
 
     Args:
-        folder: where it lies; made when it is not there.
-        side: the copies' shorter side in pixels; smaller images stay as they are.
+        folder: folder of the cache; created if it does not exist.
+        side: shorter side of the copies in pixels; smaller images are not enlarged.
     """
 
     def __init__(self, folder: Path, *, side: int) -> None:
@@ -51,15 +51,15 @@ class ImageCache:
         workers: int,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> dict[Path, str]:
-        """Copy what is not there yet.
+        """Copy the images that are not in the cache yet.
 
         Args:
-            paths: of images.
-            workers: threads that decode.
-            progress: hears how many of how many are done.
+            paths: image files.
+            workers: number of decoding threads.
+            progress: called with the number of images done and their total.
 
         Returns:
-            The images that cannot be used, with the reason.
+            The images that cannot be used, with the reasons.
 
         Raises:
             DiskFullError: there is no room for the copies.
@@ -96,21 +96,21 @@ class ImageCache:
             else:
                 entry |= {"at": pack.tell(), "bytes": len(copy)}
                 pack.write(copy)
-            # The copy has to be on disk before the index speaks of it.
+            # The copy has to be on disk before its entry in the index.
             pack.flush()
             index.write(json.dumps(entry) + "\n")
         except OSError as error:
             raise DiskFullError(
-                f"a copy of {path} cannot be written to {self._pack}: {error}; make room and start "
-                "again, which goes on from there, or name another folder with --cache"
+                f"a copy of {path} cannot be written to {self._pack}: {error}; free some disk "
+                "space and start again to resume, or use another folder with --cache"
             ) from error
         self._entries[entry["path"]] = entry
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """The copy of an image, ``(h, w, 3)`` uint8; safe to call from many threads at once.
+        """Read the copy of an image, ``(h, w, 3)`` uint8; safe to call from many threads.
 
         Raises:
-            ImageError: there is none.
+            ImageError: the image has no copy.
         """
         import simplejpeg
 
@@ -157,7 +157,7 @@ class ImageCache:
                 try:
                     entry = json.loads(line)
                 except ValueError:
-                    break  # torn by a kill; so is all behind it
+                    break  # cut off by a kill, like everything behind it
                 if "at" in entry:
                     if entry["at"] + entry["bytes"] > size:
                         break
@@ -172,25 +172,25 @@ class ImageCache:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """See whether a disk has room.
+    """Check that a disk has enough free space.
 
     Args:
-        folder: on the disk; it exists.
-        needed: bytes.
+        folder: existing folder on the disk.
+        needed: number of bytes needed.
 
     Raises:
-        DiskFullError: it has not; the text says how much is missing.
+        DiskFullError: there is too little; the text says how much is needed and free.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DiskFullError(
             f"training needs about {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB "
-            "are free: make room, or name a folder on another disk with --run, --cache or --output"
+            "are free; make room, or use a folder on another disk with --run, --cache or --output"
         )
 
 
 def _mark(path: Path) -> list[int]:
-    """Size and time of a file; of one that is not there, nothing."""
+    """Size and modification time of a file; empty if it does not exist."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Local features without training: the cells of a map that differ from their surroundings."""
+"""Untrained local features: the cells of a feature map that differ from their neighbours."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from glocal.learn.heads.whitening import Whitening
 
 
 class Cells(nn.Module):
-    """Keypoints and descriptors for models whose head has none.
+    """Keypoints and descriptors for models whose head has no local features.
 
-    A cell is strong where its feature differs from the mean of the 3x3 cells around it. The
-    descriptor is the cell's unit feature, whitened; until `whitening` is fitted to such features,
-    it is a random rotation of them. Nothing here sends a gradient into the backbone.
+    The score of a cell is the distance of its feature from the mean of the 3x3 cells around it.
+    The descriptor is the cell's unit feature, whitened; until `whitening` is fitted to such
+    features, it is a random rotation of them. No gradient flows into the backbone.
 
     Args:
-        levels: of the backbone's maps; the one before the coarsest is used.
+        levels: levels of the backbone's feature maps; the one before the coarsest is used.
         dim: length of the descriptors.
-        count: of local features an image keeps.
+        count: number of local features kept per image.
     """
 
     def __init__(self, levels: Sequence[Level], *, dim: int = 48, count: int = 128) -> None:
@@ -33,7 +33,7 @@ class Cells(nn.Module):
         self.whitening = Whitening(self.level.width, min(dim, self.level.width))
 
     def forward(self, maps: Sequence[Tensor]) -> Local:
-        """The strongest cells of the map before the coarsest."""
+        """Pick the highest-scoring cells of the feature map before the coarsest."""
         feature_map = maps[-2] if len(maps) > 1 else maps[-1]
         x = feature_map.detach().float()
         around = functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)

@@ -1,4 +1,4 @@
-"""The images a model is trained with: folders of labels, tables, or plain folders."""
+"""The images of a training: folders named by label, tables, or plain folders."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _SPLITS: dict[str, Split] = {
     "valid": "validation",
     "validation": "validation",
 }
-_HELD_OUT = 10  # one of so many images is held out where nobody says which
-_MOST_HELD_OUT = 400  # more would only make each judgement slower
+_HELD_OUT = 10  # one in ten images is held out if the data set names no validation split
+_MOST_HELD_OUT = 400  # more would only make each evaluation slower
 _LAYOUT = (
     "a folder with a folder of images for each label, or a table with the columns path and "
-    "label, and split where train and val are told apart"
+    "label, and optionally split (train or val)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image.
+    """One image of a training.
 
     Attributes:
-        path: of its file.
-        label: what it shows; None where nobody says.
-        split: whether the model learns from it or is judged by it.
-        source: number of the data set it came from: 0 is the first.
+        path: image file.
+        label: what the image shows; None if unknown.
+        split: whether the model learns from the image or is evaluated on it.
+        source: number of the data set it comes from, counted from 0.
     """
 
     path: Path
@@ -50,15 +50,15 @@ class Sample:
 
 
 def read_labelled(data: Path) -> list[Sample]:
-    """Labelled images, in the order of the table or sorted by path.
+    """Read labelled images, in the order of the table or sorted by path.
 
     Args:
-        data: a folder with a folder for each label, or a CSV file whose paths count from where it
-            lies. In the column ``split``, train or an empty field is learned from, val judged by,
-            and anything else, such as test, is not touched.
+        data: a folder with a folder for each label, or a CSV file with paths relative to it. In
+            its column ``split``, train or an empty field means training, val means evaluation,
+            and images with any other value, such as test, are not used.
 
     Raises:
-        LearnError: there is nothing of the kind.
+        LearnError: the folder or table holds no labelled images.
     """
     try:
         if data.is_file():
@@ -75,14 +75,14 @@ def read_labelled(data: Path) -> list[Sample]:
     if not found:
         loose = any(has_image_suffix(path.name) for path in data.iterdir())
         raise LearnError(
-            f"{data} has no labels: it should be {_LAYOUT}."
+            f"{data} has no labels; it should be {_LAYOUT}."
             + (" To train without labels, use --objective instance" if loose else "")
         )
     return found
 
 
 def read_unlabelled(data: Path, source: int) -> list[Sample]:
-    """Every image below a folder, sorted by path, or those of a table; labels do not count.
+    """Read every image below a folder, sorted by path, or those of a table; labels are ignored.
 
     Raises:
         LearnError: there is no image.
@@ -94,12 +94,12 @@ def read_unlabelled(data: Path, source: int) -> list[Sample]:
     except EvaluationError as error:
         raise LearnError(str(error)) from error
     if not paths:
-        raise LearnError(f"there is no image below {data}")
+        raise LearnError(f"there is no image below {data}; use a folder with images")
     return [Sample(path, source=source) for path in paths]
 
 
 def without_twins(samples: Iterable[Sample]) -> list[Sample]:
-    """Each file once: as it came first."""
+    """Keep each file once, as it came first."""
     seen: dict[Path, Sample] = {}
     for sample in samples:
         seen.setdefault(sample.path.resolve(), sample)
@@ -107,14 +107,14 @@ def without_twins(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def hold_out(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Choose images to judge by, where the data set has not done so.
+    """Hold out images for evaluation, unless the data set names a validation split.
 
-    Of labelled images, from each label with six or more a tenth, at least two, so that they can
-    find each other; of others a tenth in all; never more than 400 of a kind.
+    From each label with six images or more, a tenth is held out and at least two images, so that
+    they can find each other; from images without labels, a tenth of all; at most 400 of each kind.
 
     Args:
-        samples: with none held out; returned as they are if there are some.
-        seed: of the choice.
+        samples: all images; returned unchanged if some are held out already.
+        seed: seed of the choice.
     """
     if any(sample.split == "validation" for sample in samples):
         return list(samples)
@@ -141,21 +141,24 @@ def hold_out(samples: Sequence[Sample], seed: int) -> list[Sample]:
 
 
 def check_labels(samples: Sequence[Sample]) -> None:
-    """See whether there is something to learn from labels.
+    """Check that there is something to learn from the labels.
 
     Raises:
-        LearnError: fewer than two labels, or labels with a single image; the text names them.
+        LearnError: there are fewer than two labels, or labels with a single image; the text names
+            them.
     """
     counts = Counter(s.label for s in samples if s.label is not None and s.split == "train")
     if len(counts) < 2:
         there = f"only {next(iter(counts))!r}" if counts else "none"
-        raise LearnError(f"labels have to differ to be learned: there is {there}; give two or more")
+        raise LearnError(
+            f"learning needs two or more labels, but there is {there}; add images of others"
+        )
     single = sorted(str(label) for label, count in counts.items() if count == 1)
     if single:
         named = ", ".join(single[:5]) + (" and others" if len(single) > 5 else "")
         raise LearnError(
             f"{len(single)} of {len(counts)} labels have one image to learn from: {named}. "
-            "Nothing can be found that there is one of: add images, or leave these labels out"
+            "Add images, or leave these labels out: an image alone has no match to learn"
         )
 
 
@@ -170,11 +173,11 @@ def _from_table(path: Path) -> list[Sample]:
         if split:
             found.append(Sample(path.parent / name, label or None, split))
     if not found:
-        raise LearnError(f"{path} names no image to learn from")
+        raise LearnError(f"{path} names no image to learn from; check its column split")
     return found
 
 
 def _require_folder(data: Path, layout: str = _LAYOUT) -> Path:
     if not data.is_dir():
-        raise LearnError(f"there is no {data}: it should be {layout}")
+        raise LearnError(f"there is no {data}; it should be {layout}")
     return data

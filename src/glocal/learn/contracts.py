@@ -1,4 +1,4 @@
-"""What backbones, heads and objectives promise each other."""
+"""The contracts between backbones, heads and objectives."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from glocal.errors import LearnError
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One of the feature maps a backbone makes.
+    """One of the feature maps that a backbone computes.
 
     Attributes:
-        stride: pixels of the image from one cell to the next.
-        width: channels.
-        offset: where in the image the centre of the first cell's receptive field lies, in
-            pixels; pixel ``i`` reaches from ``i`` to ``i + 1``. Half a stride only where the
-            network pads evenly on both sides, which few do.
+        stride: distance between neighbouring cells, in pixels of the image.
+        width: number of channels.
+        offset: centre of the first cell's receptive field in the image, in pixels, where pixel
+            ``i`` reaches from ``i`` to ``i + 1``. It is half a stride only if the network pads
+            evenly on both sides, which few do.
     """
 
     stride: int
@@ -32,12 +32,12 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The local features of a batch of images, each image's strongest first.
+    """The local features of a batch of images, each image's highest-scoring first.
 
     Attributes:
         keypoints: ``(b, m, 2)``, x and y as fractions of the image's width and height.
         descriptors: ``(b, m, e)``, unit rows.
-        strengths: ``(b, m)``, at least 0.
+        scores: ``(b, m)``, at least 0.
     """
 
     keypoints: Tensor
@@ -47,13 +47,13 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a head makes of a batch of images.
+    """Output of a head for a batch of images.
 
     Attributes:
         vector: ``(b, d)``, unit rows.
-        local: the local features, where the head has some.
-        attention: ``(b, h, w)``, at least 0: how much each cell counted, where the head says so.
-        kept: what the head's own `Head.loss` needs of this pass; nobody else's business.
+        local: local features, if the head has them.
+        attention: ``(b, h, w)``, at least 0: weight of each cell, if the head has attention.
+        kept: tensors of this pass that the head's own `Head.loss` needs; private to the head.
     """
 
     vector: Tensor
@@ -65,12 +65,12 @@ class Output:
 class Backbone(nn.Module, ABC):
     """Turns images into feature maps.
 
-    A subclass sets `levels` and `stages`; each stage takes the map before it and makes the map of
-    one level, unless the subclass has its own `maps`. Pixel normalisation is inside.
+    A subclass sets `levels` and `stages`; each stage computes the feature map of one level from
+    the previous one, unless the subclass overrides `maps`. Pixel normalisation is inside.
 
     Attributes:
-        levels: of the maps, fine to coarse.
-        stages: the modules with the weights, in the order an image passes them.
+        levels: levels of the feature maps, fine to coarse.
+        stages: modules that hold the weights, in the order of computation.
     """
 
     levels: tuple[Level, ...]
@@ -82,15 +82,15 @@ class Backbone(nn.Module, ABC):
 
     @property
     def multiple(self) -> int:
-        """Height and width of an image are multiples of this many pixels."""
+        """Height and width of an image have to be multiples of this many pixels."""
         return self.levels[-1].stride
 
     @abstractmethod
     def normalise(self, image: Tensor) -> Tensor:
-        """Shift and scale pixels in [0, 1] to what the weights were trained with."""
+        """Shift and scale pixels in [0, 1] to the range that the weights were trained with."""
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Compute the maps.
+        """Compute the feature maps.
 
         Args:
             image: ``(b, 3, h, w)`` float in [0, 1], sides multiples of `multiple`.
@@ -99,14 +99,14 @@ class Backbone(nn.Module, ABC):
             For each of `levels`, ``(b, width, h / stride, w / stride)``.
 
         Raises:
-            LearnError: the shape is not as it should be.
+            LearnError: the shape or type is wrong.
         """
         if not torch.compiler.is_compiling():
             self._check(image)
         return self.maps(self.normalise(image))
 
     def maps(self, pixels: Tensor) -> list[Tensor]:
-        """Compute the maps of normalised pixels."""
+        """Compute the feature maps of normalised pixels."""
         found = []
         for stage in self.stages:
             pixels = stage(pixels)
@@ -116,7 +116,9 @@ class Backbone(nn.Module, ABC):
     def _check(self, image: Tensor) -> None:
         shape = tuple(image.shape)
         if len(shape) != 4 or shape[1] != 3 or not image.is_floating_point():
-            raise LearnError(f"a backbone takes (b, 3, h, w) float, not {shape} {image.dtype}")
+            raise LearnError(
+                f"a backbone takes images (b, 3, h, w) float, not {shape} {image.dtype}"
+            )
         if shape[2] % self.multiple or shape[3] % self.multiple or 0 in shape:
             raise LearnError(
                 f"an image of {shape[3]}x{shape[2]} pixels does not fit: both sides have to be "
@@ -124,23 +126,25 @@ class Backbone(nn.Module, ABC):
             )
 
     def freeze(self, stages: int) -> None:
-        """Stop the first stages from learning: weights and running statistics stay as they are.
+        """Freeze the first stages: their weights and running statistics no longer change.
 
         Args:
-            stages: how many, from the image on; 0 lets all of them learn again.
+            stages: number of stages to freeze, counted from the image; 0 unfreezes all.
 
         Raises:
-            LearnError: there are not that many.
+            LearnError: the backbone has fewer stages.
         """
         if not 0 <= stages <= len(self.stages):
-            raise LearnError(f"the backbone has {len(self.stages)} stages; {stages} cannot freeze")
+            raise LearnError(
+                f"the backbone has {len(self.stages)} stages; {stages} cannot be frozen"
+            )
         self._frozen = stages
         for number, stage in enumerate(self.stages):
             stage.requires_grad_(number >= stages)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
-        """Switch to training or evaluation; frozen stages stay in evaluation."""
+        """Switch to training or evaluation mode; frozen stages stay in evaluation mode."""
         super().train(mode)
         for stage in self.stages[: self._frozen]:
             stage.eval()
@@ -148,14 +152,15 @@ class Backbone(nn.Module, ABC):
 
 
 class Head(nn.Module, ABC):
-    """Turns feature maps into one vector, and perhaps local features.
+    """Turns feature maps into one vector, and optionally local features.
 
     A subclass is built as ``Head(levels, dim=...)``.
 
     Attributes:
-        mirrors: mirrored maps give the same vector.
-        fixed_size: its ONNX graph fits images of one size only.
-        learns_classes: it has weights for classes and wants ``classes=...``; 0 does without.
+        mirrors: whether mirrored feature maps give the same vector.
+        fixed_size: whether its ONNX graph fits images of one size only.
+        learns_classes: whether it has class weights and takes ``classes=...``, where 0 means
+            none.
         dim: length of the vector.
     """
 
@@ -166,35 +171,35 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, maps: Sequence[Tensor]) -> Output:
-        """Make the output from a backbone's maps, fine to coarse."""
+        """Compute the output from a backbone's feature maps, fine to coarse."""
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
-        """What the head itself learns from, beside the objective on the vector.
+        """The head's own loss, added to the objective on the vector.
 
         Args:
-            output: of this head, from a pass in training mode.
-            labels: ``(b,)`` int64; of views some of which are mixed of two images ``(b, 2)``, -1
-                where there is no second one. Heads with classes are never given such.
+            output: output of this head from a pass in training mode.
+            labels: ``(b,)`` int64; or ``(b, 2)`` if some views are mixed from two images, -1 where
+                there is no second image. Heads with classes never get mixed views.
 
         Returns:
-            A scalar; zero for heads that have nothing of their own to learn.
+            A scalar; zero for heads without a loss of their own.
         """
         del labels
         return output.vector.new_zeros(())
 
     def progress(self, done: float) -> None:
-        """Hear how much of the training is done, in [0, 1]; called before each epoch."""
+        """Called before each step with the part of the training that is done, in [0, 1]."""
 
 
 class Objective(nn.Module, ABC):
-    """Scores a batch of vectors by their labels: less is better.
+    """Loss of a batch of vectors given their labels: lower is better.
 
-    A subclass is built as ``Objective()``, or ``Objective(dim=..., classes=...)`` where it learns
-    a weight for each class.
+    A subclass is built as ``Objective()``, or ``Objective(dim=..., classes=...)`` if it learns
+    class weights.
 
     Attributes:
-        learns_classes: it has weights for classes, so labels count from 0 to ``classes - 1``;
-            otherwise labels only tell which images of a batch show the same thing.
+        learns_classes: whether it has class weights, so that labels run from 0 to
+            ``classes - 1``; otherwise labels only tell which images of a batch show the same thing.
     """
 
     learns_classes: ClassVar[bool] = False
@@ -204,23 +209,23 @@ class Objective(nn.Module, ABC):
         """The mean loss.
 
         Args:
-            vectors: ``(b, d)``; only their directions count.
+            vectors: ``(b, d)``; only their directions matter.
             labels: ``(b,)`` int64.
 
         Returns:
-            A scalar. It is zero, with a gradient of zero, where a batch has no pairs to learn from.
+            A scalar. It is zero, with zero gradient, if the batch has no pairs to learn from.
 
         Raises:
-            LearnError: shapes or labels do not fit.
+            LearnError: shapes or labels are wrong.
         """
         self._check(vectors, labels)
-        # Half precision around it is for the network: cosines of it are too coarse to be scaled.
+        # Half precision is for the network: its cosines are too coarse to be scaled.
         with torch.autocast(vectors.device.type, enabled=False):
             return self.score(vectors.float(), labels)
 
     @abstractmethod
     def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        """The loss of inputs that are known to fit, `vectors` in single precision."""
+        """The loss of checked inputs, with `vectors` in single precision."""
 
     def _check(self, vectors: Tensor, labels: Tensor) -> None:
         if vectors.ndim != 2 or labels.shape != vectors.shape[:1] or labels.is_floating_point():

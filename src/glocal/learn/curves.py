@@ -1,4 +1,4 @@
-"""What a training did, step by step: lines of JSON, and an image of them."""
+"""The log of a training, step by step: lines of JSON, and a chart of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 _WIDTH, _HEIGHT, _MARGIN = 720, 240, 46
 _COLOURS = ("#2563eb", "#dc2626", "#059669", "#9333ea", "#d97706")
-_SMOOTH = 60  # a curve shows about so many means of neighbouring steps
+_SMOOTH = 60  # points of a curve, each the mean of neighbouring steps
 
 Point = tuple[float, float]
 
@@ -20,8 +20,8 @@ class Curves:
     """The log of one training.
 
     Args:
-        path: of the JSON lines; the image lies beside it.
-        step: of the checkpoint to go on from: later lines are of steps that were lost.
+        path: file of JSON lines; the chart lies beside it.
+        step: step of the checkpoint that is resumed; later lines belong to lost steps.
     """
 
     def __init__(self, path: Path, *, step: int) -> None:
@@ -32,12 +32,12 @@ class Curves:
         os.replace(partial, path)
 
     def add(self, values: Mapping[str, Any]) -> None:
-        """Write one line; it has a ``step``."""
+        """Write one line, which has to have a ``step``."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(values)) + "\n")
 
     def draw(self) -> Path:
-        """Draw all lines so far; the image's path."""
+        """Draw the chart of all lines so far, and return its path."""
         losses: dict[str, list[Point]] = {}
         figures: dict[str, list[Point]] = {}
         for line in _lines(self.path):
@@ -63,7 +63,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
             try:
                 found.append(json.loads(line))
             except ValueError:
-                break  # torn by a kill
+                break  # cut off by a kill
     return found
 
 

@@ -1,7 +1,8 @@
-"""From a trained model to files that glocal runs, each with its card and its measured accuracy."""
+"""Write a trained model to files that glocal runs, with their cards and measured accuracy."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,16 +24,18 @@ from glocal.learn.model import Model
 from glocal.learn.settings import Settings
 from glocal.learn.training import Trained
 
+_VERSION = 1  # of every model that `glocal train` writes
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """One file.
+    """One model file that was written.
 
     Attributes:
-        path: of it.
-        bytes: its size.
-        difference: of its vectors' numbers from the model's, at most, on random images.
-        figures: mean average precision on held-out images, by kind; empty where none were.
+        path: the file.
+        bytes: size of the file.
+        difference: largest difference between its outputs and the model's, on random images.
+        figures: mean average precision on held-out images, by kind; empty if none were held out.
     """
 
     path: Path
@@ -42,7 +45,7 @@ class Delivered:
 
 
 def half_path(path: Path) -> Path:
-    """Where the file with weights in half precision lies beside a model's."""
+    """Path of the half-precision file beside a model's file."""
     return path.with_name(f"{path.stem}-half{path.suffix}")
 
 
@@ -54,14 +57,16 @@ def deliver(
     licence: str,
     training_data: Sequence[str],
 ) -> list[Delivered]:
-    """Fit what is left to fit, and write the model in single and in half precision.
+    """Fit the final layers, and write the model in single and in half precision.
+
+    Both files share one space: a gallery that one of them indexed can be searched with the other.
 
     Args:
-        trained: its model is changed.
-        settings: it was trained with.
+        trained: the trained model, which is changed.
+        settings: the training's.
         output: path of the file in single precision.
         licence: SPDX expression of the weights.
-        training_data: what to say of the data in the card, one line for each set.
+        training_data: description of the data for the card, one line for each data set.
 
     Raises:
         LearnError: the model cannot be fitted or exported.
@@ -78,10 +83,16 @@ def deliver(
     fit_final(model, chosen, read, side=settings.input_side, whiten=whiten)
     place_keypoints(model, chosen, read)
     traced = trace(model)
+    space = name_space(model, output.stem)
     files = []
     for path, half in ((output, False), (half_path(output), True)):
         card = make_card(
-            model, settings, name=path.stem, licence=licence, training_data=training_data
+            model,
+            settings,
+            name=path.stem,
+            space=space,
+            licence=licence,
+            training_data=training_data,
         )
         card["trained"] |= {"step": trained.step, "finished": trained.finished}
         card["trained"]["images"] = dict(Counter(sample.split for sample in trained.samples))
@@ -93,15 +104,33 @@ def deliver(
     return files
 
 
+def name_space(model: Model, name: str) -> str:
+    """Name the space of a finished model's vectors: another training gives another name.
+
+    Args:
+        model: finished model, after all fitting.
+        name: name of the model.
+
+    Returns:
+        ``NAME-vVERSION-HASH``, where the hash is of all weights.
+    """
+    digest = hashlib.sha256()
+    for key, weight in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    return f"{name}-v{_VERSION}-{digest.hexdigest()[:8]}"
+
+
 def make_card(
     model: Model,
     settings: Settings,
     *,
     name: str,
+    space: str,
     licence: str,
     training_data: Sequence[str],
 ) -> dict[str, Any]:
-    """What a gallery and a person should know of a model; accuracy is measured later."""
+    """What a gallery and a person need to know about a model; accuracy is added later."""
     attentive = [part for part in model.head.modules() if isinstance(part, Attentive)]
     local: Cells | Attentive = attentive[0] if attentive else model.cells
     area = settings.input_side**2
@@ -112,7 +141,8 @@ def make_card(
     }
     return {
         "name": name,
-        "version": 1,
+        "version": _VERSION,
+        "space": space,
         "licence": licence,
         "sources": [f"{settings.backbone} ({settings.weights})"],
         "dim": model.dim,
@@ -130,15 +160,15 @@ def make_card(
 
 
 def local_dim(local: Cells | Attentive) -> int:
-    """Length of local descriptors."""
+    """Length of a model's local descriptors."""
     if isinstance(local, Cells):
         return local.whitening.linear.out_features
     return local.encode.out_channels
 
 
 def evaluate_file(evaluate: Evaluator, path: Path) -> dict[str, float]:
-    """Retrieval with a model's file on held-out images; empty where there are none."""
-    if not evaluate.able:
+    """Measure retrieval with a model file on held-out images; empty if there are none."""
+    if not evaluate.has_images:
         return {}
     encoder = OnnxEncoder(path)
 
@@ -149,7 +179,7 @@ def evaluate_file(evaluate: Evaluator, path: Path) -> dict[str, float]:
 
 
 def replace_card(path: Path, card: dict[str, Any]) -> None:
-    """Give a model's file another card."""
+    """Replace the card in a model file."""
     import onnx
 
     proto = onnx.load(str(path))

@@ -1,4 +1,4 @@
-"""How good a model is while it is trained: retrieval on images held out."""
+"""Evaluate a model during training: retrieval on held-out images."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _MOST_COPIES = 200
 
 
 def input_card(side: int, everything: dict[str, Any] | None = None) -> Card:
-    """The sizes of a model's input, in the form that `glocal.encoders.fit` reads."""
+    """A card with the input size of a model, for `glocal.encoders.fit`."""
     return Card("being trained", 1, "", 1, side * side, 32, 4.0, everything or {})
 
 
 def model_images(images: Iterable[Pixels], side: int, device: torch.device) -> Iterable[Any]:
-    """Images ``(h, w, 3)`` as a model takes them, one at a time, each of its own shape."""
+    """Yield images ``(h, w, 3)`` as model inputs, one at a time, each in its own shape."""
     card = input_card(side)
     for image in images:
-        pixels = torch.from_numpy(np.array(fit(image, card)))  # torch wants to be able to write
+        pixels = torch.from_numpy(np.array(fit(image, card)))  # torch needs a writable array
         yield pixels.to(device).permute(0, 3, 1, 2).float() / 255
 
 
@@ -39,13 +39,13 @@ def model_images(images: Iterable[Pixels], side: int, device: torch.device) -> I
 def vectors_of(
     model: Model, images: Iterable[Pixels], *, side: int, pooled: bool
 ) -> NDArray[np.float32]:
-    """Vectors ``(n, d)`` of images as the finished model would see them.
+    """Vectors ``(n, d)`` of images at the input size of the finished model.
 
     Args:
-        model: in evaluation mode.
+        model: model in evaluation mode.
         images: ``(h, w, 3)`` uint8.
-        side: of the finished model's input.
-        pooled: give the features before the head's last map, where it has such.
+        side: side of the finished model's input, in pixels.
+        pooled: return the pooled features before whitening, if the head has them.
     """
     device = next(model.parameters()).device
     head = model.head
@@ -59,15 +59,15 @@ def vectors_of(
 
 
 class Evaluator:
-    """Retrieval on held-out images, with labels, by altered copies, or both.
+    """Measures retrieval on held-out images by labels, by altered copies, or both.
 
     Args:
-        read: makes an image of its number.
+        read: reads an image by its number.
         labelled: numbers of held-out images with labels.
-        labels: of these.
-        copied: numbers of held-out images that are to be found by an altered copy.
-        alter: makes the copies, always the same ones.
-        seed: of the copies.
+        labels: labels of these images.
+        copied: numbers of held-out images to be found by an altered copy.
+        alter: alters a copy; the same generator state gives the same copy.
+        seed: seed of the copies.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class Evaluator:
         self.labelled, self.labels, self.copied = labelled, labels, copied
 
     @property
-    def able(self) -> bool:
-        """Whether there is anything to judge by."""
+    def has_images(self) -> bool:
+        """Whether there are held-out images to evaluate on."""
         return bool(len(self.labelled) or len(self.copied))
 
     def __call__(self, encode: Encode) -> dict[str, float]:
         """Mean average precision of each kind, and ``mAP``, their mean.
 
         Args:
-            encode: makes vectors ``(n, d)`` of images.
+            encode: turns images into vectors ``(n, d)``.
         """
         figures = {}
         if len(self.labelled):

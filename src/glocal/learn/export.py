@@ -1,4 +1,4 @@
-"""One ONNX file of a trained model, with its card, checked against the model it was made from."""
+"""Export a trained model to one ONNX file with its card, and compare the file with the model."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.errors import DiskFullError, LearnError, MissingExtraError
+from glocal.learn import INSTALL
 from glocal.learn.model import EncoderGraph, Model
-from glocal.learn.registry import INSTALL
+from glocal.learn.optional_contributions import WITH_CONTRIBUTIONS, make_contributions_optional
 
 TOLERANCE = 1e-4
 _OPSET = 18
-_SMALL = 256  # numbers; shorter weights stay in single precision, they cost nothing
+_SMALL = 256  # smaller tensors stay in single precision: they take no room
 _SHAPES = ((224, 320), (320, 224), (96, 64), (32, 160))
 
 
 def trace(model: Model) -> Any:
-    """The ONNX graph of a model, as a ``ModelProto`` without a card.
+    """Make the ONNX graph of a model: a ``ModelProto`` without a card.
 
     Args:
-        model: on the CPU; it is not changed.
+        model: model on the CPU; it is not changed.
 
     Raises:
-        LearnError: the head fits one size of images only.
+        LearnError: the head's graph would fit images of one size only.
         MissingExtraError: onnx or onnxscript is not installed.
     """
     if model.head.fixed_size:
-        raise LearnError("this head's graph fits images of one size only: export another")
+        raise LearnError(
+            "the graph of this head fits images of one size only; train with another head"
+        )
     graph = EncoderGraph(copy.deepcopy(model).eval())
     fold_norms(graph)
     return _trace(graph)
@@ -53,23 +56,23 @@ def export(
     half: bool = False,
     traced: Any = None,
 ) -> float:
-    """Write a model as glocal runs it.
+    """Write a model to the file that glocal runs.
 
     Args:
-        model: on the CPU.
-        card: all of it; see `glocal.encoders.card.Card`.
-        path: of the file, which is replaced in one step.
+        model: model on the CPU.
+        card: the whole card; see `glocal.encoders.card.Card`.
+        path: file to write, which is replaced in one step.
         half: store weights in half precision, for a file of half the size.
-        traced: what `trace` made of the model, where it is there already; it is not changed.
+        traced: result of `trace` for this model, if it is already there; it is not changed.
 
     Returns:
-        The largest difference of a vector's number between the file and the model, over random
-        images of several shapes.
+        The largest difference between the outputs of the file and of the model, over random
+        images of several shapes; see `compare`.
 
     Raises:
-        LearnError: the head fits one size of images only, or, with weights in single precision,
-            the file does not agree with the model to 1e-4.
-        DiskFullError: it cannot be written.
+        LearnError: the head's graph would fit images of one size only, or, with weights in single
+            precision, the file does not agree with the model to 1e-4.
+        DiskFullError: the file cannot be written.
         MissingExtraError: onnx or onnxscript is not installed.
     """
     Card.read(json.dumps(dict(card)), str(path))
@@ -90,10 +93,10 @@ def export(
 
 
 def write_model(path: Path, data: bytes) -> None:
-    """Write a model's file: either wholly, or what was there before stays.
+    """Write a model file completely, or leave the previous file as it was.
 
     Raises:
-        DiskFullError: it cannot be written.
+        DiskFullError: the file cannot be written.
     """
     partial = path.with_suffix(".partial")
     try:
@@ -102,8 +105,8 @@ def write_model(path: Path, data: bytes) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise DiskFullError(
-            f"the model {path} cannot be written: {error}; what was trained is kept: make room, "
-            "and start again with the same options to have it written"
+            f"the model {path} cannot be written: {error}; the training is kept: free some disk "
+            "space, then run the same command again to write the model"
         ) from error
 
 
@@ -141,11 +144,14 @@ def halve(proto: Any) -> None:
 
 
 def compare(model: Model, data: bytes) -> float:
-    """The largest difference of a number of the vector between a file and its model.
+    """The largest difference between the outputs of a file and of its model.
+
+    It covers the vectors and the scores, in parts of the highest score, and how far the
+    contributions are from adding up to the vector.
 
     Args:
-        model: on the CPU.
-        data: of the file.
+        model: model on the CPU.
+        data: content of the file.
     """
     import onnxruntime
 
@@ -155,14 +161,17 @@ def compare(model: Model, data: bytes) -> float:
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     graph = EncoderGraph(copy.deepcopy(model).eval())
     random = np.random.default_rng(0)
+    optional = [value.name for value in session.get_overridable_initializers()]
+    asked = {WITH_CONTRIBUTIONS: np.array(True)} if WITH_CONTRIBUTIONS in optional else {}
     worst = 0.0
     for height, width in _SHAPES:
         image = _random_image(random, height, width)
         with torch.no_grad():
             expected = graph(torch.from_numpy(image))
-        found = session.run(list(graph.outputs), {"image": image})
+        found = session.run(list(graph.outputs), {"image": image, **asked})
         worst = max(worst, float(np.abs(found[0] - expected[0].numpy()).max()))
-        # Strengths are sorted: cells of nearly the same strength may change places, they may not.
+        # Only scores are compared of the local features: they are sorted, but cells whose scores
+        # are nearly the same may come in another order.
         scale = max(1.0, float(expected[3].max()))
         worst = max(worst, float(np.abs(found[3] - expected[3].numpy()).max()) / scale)
         if len(found) > 4:
@@ -171,7 +180,7 @@ def compare(model: Model, data: bytes) -> float:
 
 
 def _random_image(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
-    """Noise of several grains, ``(1, h, w, 3)``: of fine noise alone, networks see little."""
+    """Noise of several grain sizes, ``(1, h, w, 3)``: networks respond little to fine noise."""
     image = np.zeros((height, width, 3))
     for grain in (4, 8, 16, 32):
         coarse = random.random((height // grain, width // grain, 3))
@@ -186,7 +195,7 @@ def _trace(graph: EncoderGraph) -> Any:
     log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the exporter's own making
+            warnings.simplefilter("ignore")  # the exporter warns about its own code
             program = torch.onnx.export(
                 graph,
                 (torch.zeros(1, 224, 320, 3, dtype=torch.uint8),),
@@ -202,19 +211,22 @@ def _trace(graph: EncoderGraph) -> Any:
     finally:
         log.setLevel(before)
     if program is None:
-        raise LearnError("torch made no ONNX program of the model")
-    proto = program.model_proto  # made anew each time it is asked for
-    forget_origin(proto)
+        raise LearnError(
+            "torch exported no ONNX program for this model; train with another head or backbone"
+        )
+    proto = program.model_proto  # a new one each time the attribute is read
+    drop_origin(proto)
+    make_contributions_optional(proto)
     return proto
 
 
-def forget_origin(proto: Any) -> None:
-    """Drop what torch notes about each node: source lines, with the paths of this machine."""
+def drop_origin(proto: Any) -> None:
+    """Drop torch's notes about each node: they hold source lines with paths of this machine."""
     graph = proto.graph
-    for one in (
+    for group in (
         *(proto.functions, [graph], graph.node, graph.initializer),
         *(graph.input, graph.output, graph.value_info),
     ):
-        for noted in one:
+        for noted in group:
             noted.ClearField("metadata_props")
             noted.ClearField("doc_string")

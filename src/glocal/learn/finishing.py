@@ -1,4 +1,4 @@
-"""What is fitted once a model is trained: its final map, its local descriptors, its keypoints."""
+"""Fit what follows training: the final projection, local descriptors and keypoint positions."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from glocal.learn.heads.gem import Gem
 from glocal.learn.heads.pooled import Pooled
 from glocal.learn.model import Model
 from glocal.learn.receptive import effective_offsets
-from glocal.learn.registry import part
 from glocal.learn.settings import Settings
+from glocal.registry import part
 
-_WHITENING = 0.5  # how far variances are evened: halfway, as in glocal's first model
-_MOST_IMAGES = 1500  # of a source; more hardly move the components
-_CELL_STEP = 4  # every fourth cell is fitted on: of neighbours, a few say it all
-_PROBED = 6  # images by which the places of keypoints are measured
+_WHITENING = 0.5  # power of the whitening: halfway, as in glocal's first model
+_MOST_IMAGES = 1500  # per source; more hardly change the components
+_CELL_STEP = 4  # every fourth cell is used: neighbouring cells are alike
+_PROBED = 6  # images on which keypoint positions are measured
 _PROBE_SIDE = 320
 
 Read = Callable[[Sample], NDArray[np.uint8]]
 
 
 def check_head(settings: Settings) -> None:
-    """See whether the head can be exported, and whitened if that is wanted.
+    """Check that the head can be exported, and whitened if the settings say so.
 
     Raises:
         LearnError: it cannot.
@@ -38,48 +38,50 @@ def check_head(settings: Settings) -> None:
     made = part("head", settings.head).load()
     if made.fixed_size:
         raise LearnError(
-            f"the head {settings.head} makes a graph that fits images of one size only, and "
-            "glocal's come in all shapes: choose another to train"
+            f"the graph of the head {settings.head} fits images of one size only, and glocal's "
+            "images come in all shapes; choose another head"
         )
     if settings.final == "whitening" and not issubclass(made, Pooled):
         raise LearnError(
-            f"--final whitening is fitted to pooled features, which the head {settings.head} has "
-            "not: use --final projection, or a head such as gem"
+            f"--final whitening is fitted to pooled features, which the head {settings.head} does "
+            "not have; use --final projection, or a head such as gem"
         )
 
 
 def check_whitening(model: Model, samples: Sequence[Sample]) -> None:
-    """See whether there will be enough images to whiten a vector.
+    """Check that there are enough images to fit a whitening.
 
     Args:
-        model: with a pooling head.
-        samples: to fit to.
+        model: the model; only pooling heads have a whitening.
+        samples: images to fit to.
 
     Raises:
-        LearnError: there are not, or the vector is longer than the features it is made of.
+        LearnError: there are too few, or the vector is longer than the pooled features.
     """
     whitening = model.head.whitening if isinstance(model.head, Pooled) else None
     if whitening is None:
         return
     width, dim = whitening.linear.in_features, whitening.linear.out_features
     if dim > width:
-        raise LearnError(f"--dim {dim} is more than the {width} features that are whitened")
+        raise LearnError(
+            f"--dim {dim} is more than the {width} features that are whitened; use {width} or less"
+        )
     if len(samples) < dim:
         raise LearnError(
-            f"{len(samples)} images are too few to whiten {dim} numbers: give as many "
-            "images, a smaller --dim, or --final projection"
+            f"{len(samples)} images are too few to whiten {dim} dimensions; add images, or use a "
+            "smaller --dim or --final projection"
         )
 
 
 def choose_fitting(samples: Sequence[Sample], dim: int, seed: int) -> list[Sample]:
-    """Images of the training split to fit to: at most 1500 of each source.
+    """Choose images of the training split to fit to: at most 1500 of each source.
 
     No source outweighs the smallest by more than a factor of four, unless that would leave too few.
 
     Args:
-        samples: of the training.
+        samples: all images of the training.
         dim: length of the vector.
-        seed: of the choice.
+        seed: seed of the choice.
     """
     random = np.random.default_rng([seed, 4])
     sources: dict[int, list[Sample]] = {}
@@ -98,18 +100,18 @@ def choose_fitting(samples: Sequence[Sample], dim: int, seed: int) -> list[Sampl
 def fit_final(
     model: Model, samples: Sequence[Sample], read: Read, *, side: int, whiten: bool
 ) -> None:
-    """Fit what follows the trunk, in place.
+    """Fit the layers after the backbone, in place.
 
-    Local descriptors become half-whitened principal components of the cells of the model's own
-    trunk; with ``whiten`` the vector does of its pooled features. The trained power of GeM is then
-    rounded to the nearest half, which makes it a cheap one.
+    Local descriptors become half-whitened principal components of the backbone's cells; with
+    ``whiten``, so does the vector of its pooled features. The trained power of GeM is then rounded
+    to the nearest half, which is cheap to compute.
 
     Args:
-        model: in evaluation mode.
-        samples: to fit to.
-        read: makes their images.
-        side: of the finished model's input.
-        whiten: fit the vector's map too.
+        model: model in evaluation mode.
+        samples: images to fit to.
+        read: reads an image.
+        side: side of the finished model's input, in pixels.
+        whiten: whether to fit the vector's projection too.
     """
     head = model.head
     if whiten and isinstance(head, Gem):
@@ -129,14 +131,14 @@ def fit_final(
 
 
 def place_keypoints(model: Model, samples: Sequence[Sample], read: Read) -> None:
-    """Measure where the trained trunk's cells look, and place keypoints there."""
+    """Measure the effective receptive fields of the cells, and place keypoints at their centres."""
     from PIL import Image
 
     size = (_PROBE_SIDE, _PROBE_SIDE)
     images = [Image.fromarray(read(sample)).resize(size) for sample in samples[:_PROBED]]
-    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in images]))
-    image = pixels.permute(0, 3, 1, 2).float() / 255
-    model.recentre(effective_offsets(model.backbone, image, probes=4))
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
+    batch = pixels.permute(0, 3, 1, 2).float() / 255
+    model.recentre(effective_offsets(model.backbone, batch, probes=4))
 
 
 def _maps(model: Model, samples: Sequence[Sample], read: Read, side: int) -> Iterator[list[Tensor]]:

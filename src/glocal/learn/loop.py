@@ -1,4 +1,4 @@
-"""The training loop: steps, judgements, checkpoints."""
+"""The training loop: steps, evaluations, checkpoints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +20,14 @@ from glocal.learn.contracts import Objective
 from glocal.learn.curves import Curves
 from glocal.learn.evaluator import Evaluator, vectors_of
 from glocal.learn.model import Model
-from glocal.learn.moving_average import MovingAverage
+from glocal.learn.moving_average import moving_average
 from glocal.learn.settings import Settings
 
 LAST, BEST, CURVES = "last.pt", "best.pt", "curves.jsonl"
 _SAVE_SECONDS = 120
-_WARM_UP = 0.03  # of the training, while the learning rate rises
-_LOWEST = 0.01  # of the learning rate, at the end
-_CLASS_RATE = 10  # weights of classes learn so many times faster: they start at random
+_WARM_UP = 0.03  # part of the training during which the learning rate rises
+_LOWEST = 0.01  # last learning rate, relative to the highest
+_CLASS_RATE = 10  # how much faster class weights learn: they start at random
 _WEIGHT_DECAY = 0.01
 _LONGEST_GRADIENT = 5.0
 _SHORTEST_CHECK, _LONGEST_CHECK = 10, 200  # steps
@@ -35,13 +35,13 @@ _SHORTEST_CHECK, _LONGEST_CHECK = 10, 200  # steps
 
 @dataclass(slots=True)
 class Progress:
-    """Where a training stands; all of it is in a checkpoint.
+    """State of a training; a checkpoint stores all of it.
 
     Attributes:
-        step: steps done.
-        seconds: spent, over all sittings.
-        best: the best figure so far.
-        since: judgements since then.
+        step: number of steps done.
+        seconds: time spent, summed over all runs of this training.
+        best: highest mAP so far.
+        since: number of evaluations since the best one.
     """
 
     step: int = 0
@@ -52,14 +52,14 @@ class Progress:
 
 @dataclass(slots=True)
 class Learning:
-    """What changes while a model is trained.
+    """The model in training, with its objectives and optimizer.
 
     Attributes:
-        model: that is trained.
-        instance: the self-supervised objective; None without views.
-        objective: on labels; None without them.
-        device: all of it is on.
-        precision: that the network computes in; weights are always float32.
+        model: the model that learns.
+        instance: self-supervised objective; None without views.
+        objective: objective on labels; None without labels.
+        device: device that holds the model and the objectives.
+        precision: type that the network computes in; weights are always float32.
         scaler: keeps gradients in the range of float16; does nothing for other precisions.
     """
 
@@ -78,7 +78,7 @@ class Learning:
         )
 
     def make_optimizer(self, lr: float) -> None:
-        """AdamW, with faster learning for weights of classes and no decay for shifts and gains."""
+        """Make AdamW, with faster learning for class weights and no decay for biases and gains."""
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for parameter in self.model.parameters():
             if parameter.requires_grad:
@@ -95,7 +95,7 @@ class Learning:
         )
 
     def losses(self, batch: Batch, self_weight: float) -> dict[str, Tensor]:
-        """The parts of the loss of a batch; their sum is learned from."""
+        """The terms of the loss of a batch; the model learns from their sum."""
         pixels = torch.from_numpy(batch.images).to(self.device).permute(0, 3, 1, 2).float() / 255
         labels = torch.from_numpy(batch.labels).to(self.device)
         own = batch.labelled
@@ -119,13 +119,13 @@ class Learning:
 
     @property
     def fast(self) -> torch.autocast:
-        """Lets the network compute in half precision, where that is asked for."""
+        """Context in which the network computes in half precision, if `precision` says so."""
         return torch.autocast(
             self.device.type, self.precision, enabled=self.precision != torch.float32
         )
 
     def step(self, batch: Batch, self_weight: float) -> dict[str, float]:
-        """Learn from a batch."""
+        """Learn from a batch, and return the loss and its terms."""
         parts = self.losses(batch, self_weight)
         loss = torch.stack([part.float() for part in parts.values()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -138,20 +138,20 @@ class Learning:
         return {name: float(part.detach()) for name, part in ({"loss": loss} | parts).items()}
 
 
-Hear = Callable[[float, dict[str, float]], None]
-"""Hears how much is done, in [0, 1], and the figures of the step."""
+OnStep = Callable[[float, dict[str, float]], None]
+"""Called with the part of the training that is done, in [0, 1], and the figures of the step."""
 
 
 class Loop:
-    """Trains a model until it is done, stopped, or no longer getting better.
+    """Trains a model until its time is over, it is stopped, or evaluations stop improving.
 
     Args:
         learning: the model and its objectives.
-        settings: of the training.
-        plan: of the batches.
-        load: makes images.
-        judge: figures of the moving average of the model.
-        run: folder of checkpoints and curves; what is there is gone on with.
+        settings: the training's settings.
+        plan: which images make each batch.
+        load: reads and augments an image of a batch.
+        evaluate: measures retrieval with the moving average of the model.
+        run: folder of checkpoints and curves; a checkpoint there is resumed.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Loop:
         self.learning, self.settings, self.plan, self.load = learning, settings, plan, load
         self.evaluate, self.run_folder = evaluate, run
         self.progress = Progress()
-        self.average = MovingAverage(learning.model, settings.average)
+        self.average = moving_average(learning.model, settings.average)
         learning.make_optimizer(settings.lr)
         if (run / LAST).exists():
             self._resume(checkpoint.load(run / LAST))
@@ -174,8 +174,13 @@ class Loop:
         self.check = settings.check or min(max(plan.epoch_steps, _SHORTEST_CHECK), _LONGEST_CHECK)
 
     @property
+    def averaged_model(self) -> Model:
+        """The moving average of the model, in evaluation mode."""
+        return cast(Model, self.average.module)
+
+    @property
     def done(self) -> float:
-        """How much of the training is done, in [0, 1]."""
+        """Part of the training that is done, in [0, 1]."""
         if self.settings.minutes is not None:
             return min(1.0, self.progress.seconds / 60 / self.settings.minutes)
         steps = max(1, round((self.settings.epochs or 0) * self.plan.epoch_steps))
@@ -183,21 +188,22 @@ class Loop:
 
     @property
     def should_stop(self) -> bool:
-        """Whether judgements have stopped getting better."""
+        """Whether it is time for early stopping: evaluations have stopped improving."""
         return 0 < self.settings.patience <= self.progress.since
 
-    def run(self, hear: Hear, stop: Callable[[], bool]) -> bool:
+    def run(self, on_step: OnStep, stop: Callable[[], bool]) -> bool:
         """Train.
 
         Args:
-            hear: hears of every step.
-            stop: asked after every step whether to stop early; the checkpoint is then written.
+            on_step: called after every step.
+            stop: called after every step; when it returns True, a checkpoint is written and the
+                training stops.
 
         Returns:
-            Whether the training is finished; False when it was stopped.
+            Whether the training is finished; False if it was stopped.
 
         Raises:
-            LearnError: the loss is no longer a number.
+            LearnError: the loss is not a finite number.
             DiskFullError: a checkpoint cannot be written.
         """
         if self.done >= 1 or self.should_stop:
@@ -216,15 +222,15 @@ class Loop:
                 now = time.monotonic()
                 self.progress.seconds, started = self.progress.seconds + now - started, now
                 ended = self.done >= 1
-                if self.evaluate.able and (ended or self.progress.step % self.check == 0):
+                if self.evaluate.has_images and (ended or self.progress.step % self.check == 0):
                     figures |= self._evaluate()
-                    saved = now - _SAVE_SECONDS  # a judgement is worth keeping
+                    saved = now - _SAVE_SECONDS  # an evaluation is worth a checkpoint
                     started = time.monotonic()
                 self.curves.add(
                     {"step": self.progress.step, "seconds": round(self.progress.seconds, 1)}
                     | {name: float(f"{value:.5g}") for name, value in figures.items()}
                 )
-                hear(self.done, figures)
+                on_step(self.done, figures)
                 stopping = stop()
                 ended = ended or self.should_stop
                 if ended or stopping or time.monotonic() - saved >= _SAVE_SECONDS:
@@ -249,29 +255,30 @@ class Loop:
         except torch.OutOfMemoryError as error:
             raise LearnError(
                 f"the GPU has too little memory for steps of {len(batch.images)} images of "
-                f"{self.settings.side} pixels: give a smaller --batch, --views or --side"
+                f"{self.settings.side} pixels; use a smaller --batch, --views or --side"
             ) from error
         if not math.isfinite(figures["loss"]):
             raise LearnError(
-                f"the loss is {figures['loss']} at step {self.progress.step + 1}: lower --lr, now "
-                f"{self.settings.lr:g}, and start again; {self.run_folder} has the last good state"
+                f"the loss is {figures['loss']} at step {self.progress.step + 1}; lower --lr, now "
+                f"{self.settings.lr:g}, and start again: {self.run_folder} has the last checkpoint "
+                "before it"
             )
         self.progress.step += 1
-        self.average.update(learning.model, self.progress.step)
+        self.average.update_parameters(learning.model)
         return figures | {"lr": learning.optimizer.param_groups[0]["lr"]}
 
     def _evaluate(self) -> dict[str, float]:
         figures = self.evaluate(
             partial(
                 vectors_of,
-                self.average.model,
+                self.averaged_model,
                 side=self.settings.input_side,
                 pooled=self.settings.final == "whitening",
             )
         )
         if figures["mAP"] > self.progress.best:
             self.progress.best, self.progress.since = figures["mAP"], 0
-            best = {"model": self.average.model.state_dict(), "settings": self.settings.as_dict()}
+            best = {"model": self.averaged_model.state_dict(), "settings": self.settings.as_dict()}
             checkpoint.save(self.run_folder / BEST, best | {"step": self.progress.step})
         else:
             self.progress.since += 1
@@ -283,7 +290,7 @@ class Loop:
             "settings": self.settings.as_dict(),
             "images": self._images(),
             "model": learning.model.state_dict(),
-            "average": self.average.model.state_dict(),
+            "average": self.averaged_model.state_dict(),
             "objectives": self._objectives().state_dict(),
             "optimizer": learning.optimizer.state_dict(),
             "random": torch.get_rng_state(),
@@ -306,12 +313,13 @@ class Loop:
             misfits.append("the images are not the same")
         if misfits:
             raise LearnError(
-                f"{where} is of another training: {'; '.join(misfits)}. Give the same options to "
-                "go on with it, or another --run to begin anew"
+                f"{where} belongs to another training: {'; '.join(misfits)}. Use the same options "
+                "to resume it, or another --run to start a new one"
             )
         learning = self.learning
         checkpoint.load_model(learning.model, state, str(where))
-        self.average.model.load_state_dict(state["average"])
+        self.averaged_model.load_state_dict(state["average"])
+        self.average.n_averaged.fill_(state["step"])
         self._objectives().load_state_dict(state["objectives"])
         learning.optimizer.load_state_dict(state["optimizer"])
         if "scaler" in state and learning.scaler.is_enabled():
@@ -326,6 +334,6 @@ class Loop:
         return nn.ModuleList([objective for objective in both if objective is not None])
 
     def _images(self) -> list[int]:
-        """Enough to tell whether the images are those of a checkpoint."""
+        """Counts that tell whether the images are those of a checkpoint."""
         labels = self.plan.labels
         return [len(labels), int(labels.max(initial=-1)), int((labels >= 0).sum())]

@@ -1,4 +1,4 @@
-"""A whole model: a backbone, a head, and local features, as training and export see it."""
+"""A complete model for training and export: a backbone, a head, and local features."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from glocal.learn.cells import Cells
 from glocal.learn.contracts import Backbone, Head, Objective, Output
 from glocal.learn.heads.attentive import Attentive
 from glocal.learn.heads.pooled import Pooled
-from glocal.learn.registry import part
+from glocal.registry import part
 
 
 class Model(nn.Module):
     """Images to vectors and local features.
 
     Args:
-        backbone: makes the maps.
-        head: makes the vector of them, and perhaps local features.
-        cells: local features for heads that have none; they cost nothing until asked for.
+        backbone: computes the feature maps.
+        head: computes the vector from them, and optionally local features.
+        cells: local features for heads without; they cost nothing until they are used.
     """
 
     def __init__(self, backbone: Backbone, head: Head, cells: Cells) -> None:
@@ -36,16 +36,16 @@ class Model(nn.Module):
         return self.head.dim
 
     def forward(self, image: Tensor) -> Output:
-        """What the head makes of images ``(b, 3, h, w)``, float in [0, 1]."""
+        """The head's output for images ``(b, 3, h, w)``, float in [0, 1]."""
         output: Output = self.head(self.backbone(image))
         return output
 
     def recentre(self, offsets: Sequence[float]) -> None:
-        """Place keypoints by other centres of the cells than those of the receptive fields.
+        """Place keypoints at other centres of the cells than those of the receptive fields.
 
         Args:
-            offsets: for each level of the backbone, such as
-                `glocal.learn.receptive.effective_offsets` of the trained one.
+            offsets: centre of the first cell for each level of the backbone, in pixels, such as
+                `glocal.learn.receptive.effective_offsets` measures.
         """
         levels = {
             level.stride: replace(level, offset=offset)
@@ -56,19 +56,19 @@ class Model(nn.Module):
                 module.level = levels[module.level.stride]
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Everything an encoder gives, for a batch.
+        """Compute everything that an encoder returns, for a batch.
 
         Args:
             image: ``(b, 3, h, w)`` float in [0, 1].
 
         Returns:
-            Vectors ``(b, d)``, keypoints ``(b, m, 2)``, descriptors ``(b, m, e)`` and strengths
+            Vectors ``(b, d)``, keypoints ``(b, m, 2)``, descriptors ``(b, m, e)`` and scores
             ``(b, m)``, as in `glocal.encoders.features.Features`.
         """
         return self.features_of(self.backbone(image))
 
     def features_of(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What `features` gives, of maps that are there already."""
+        """Like `features`, from feature maps that are already computed."""
         output: Output = self.head(maps)
         local = self.cells(maps) if output.local is None else output.local
         return output.vector, local.keypoints, local.descriptors, local.scores
@@ -77,14 +77,14 @@ class Model(nn.Module):
 class EncoderGraph(nn.Module):
     """A model with the inputs and outputs of glocal's ONNX files.
 
-    Pixels go in as they are decoded, ``image`` uint8 ``(1, H, W, 3)`` RGB; out come ``vector``
-    ``(d,)``, ``keypoints`` ``(m, 2)``, ``descriptors`` ``(m, e)`` and ``strengths`` ``(m,)``, all
-    float32, in the order of `OUTPUTS`. Where the head can tell what each place of the image
-    adds to the vector, ``contributions`` ``(h, w, d)`` follow, whose sum is the vector.
+    The input is an image as it is decoded: ``image`` uint8 ``(1, H, W, 3)`` RGB. The outputs are
+    ``vector`` ``(d,)``, ``keypoints`` ``(m, 2)``, ``descriptors`` ``(m, e)`` and ``scores``
+    ``(m,)``, all float32, in the order of `OUTPUTS`. Where the head can tell what each cell of the
+    feature map adds to the vector, ``contributions`` ``(h, w, d)`` follow, whose sum is the vector.
     """
 
     INPUT = "image"
-    OUTPUTS = ("vector", "keypoints", "descriptors", "strengths")
+    OUTPUTS = ("vector", "keypoints", "descriptors", "scores")
     CONTRIBUTIONS = "contributions"
 
     def __init__(self, model: Model) -> None:
@@ -93,7 +93,7 @@ class EncoderGraph(nn.Module):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of what comes out."""
+        """Names of the outputs."""
         head = self.model.head
         whole = isinstance(head, Pooled) and head.additive
         return (*self.OUTPUTS, self.CONTRIBUTIONS) if whole else self.OUTPUTS
@@ -122,14 +122,14 @@ def build_model(
     """Build a model from the names of its parts.
 
     Args:
-        backbone: a registered name, or ``timm:`` and a name of timm's.
+        backbone: a registered name, or ``timm:`` and the name of a timm model.
         head: a registered name.
-        dim: length of the vector; None for the head's own choice.
-        classes: of the labels, for heads that learn classes; 0 where there are none.
-        weights: of the backbone; see its class.
+        dim: length of the vector; None for the head's default.
+        classes: number of labels, for heads that learn classes; 0 for none.
+        weights: weights of the backbone; see its class.
         head_options: further arguments of the head's class.
-        local_dim: length of local descriptors where the head has none of its own.
-        local_count: of such local features.
+        local_dim: length of local descriptors, for heads without local features.
+        local_count: number of such local features.
 
     Raises:
         LearnError: a name is unknown, or the head has no such option.
@@ -146,7 +146,9 @@ def build_model(
     try:
         top: Head = made(trunk.levels, **options)
     except TypeError as error:
-        raise LearnError(f"the head {head} cannot be made of {options}: {error}") from error
+        raise LearnError(
+            f"the head {head} cannot be built with {options}: {error}; check its options"
+        ) from error
     return Model(trunk, top, Cells(trunk.levels, dim=local_dim, count=local_count))
 
 
@@ -156,11 +158,11 @@ def build_objective(name: str, *, dim: int, classes: int, **options: Any) -> Obj
     Args:
         name: a registered one.
         dim: length of the vectors.
-        classes: of the labels; ignored by objectives that compare images only.
+        classes: number of labels; ignored by objectives that only compare images.
         options: further arguments of its class.
 
     Raises:
-        LearnError: the name is unknown, or the objective has no such option.
+        LearnError: the objective has no such option.
         MissingExtraError: it needs a package that is not installed.
     """
     made = part("objective", name).load()
@@ -169,7 +171,9 @@ def build_objective(name: str, *, dim: int, classes: int, **options: Any) -> Obj
     try:
         objective: Objective = made(**options)
     except TypeError as error:
-        raise LearnError(f"the objective {name} cannot be made of {options}: {error}") from error
+        raise LearnError(
+            f"the objective {name} cannot be built with {options}: {error}; check its options"
+        ) from error
     return objective
 
 
@@ -177,6 +181,8 @@ def _build_backbone(name: str, weights: str) -> Backbone:
     family, _, model = name.partition(":")
     made = part("backbone", family).load()
     if (family == "timm") != bool(model):
-        raise LearnError(f"{name}: only timm takes a model's name after a colon, as timm:resnet50")
+        raise LearnError(
+            f"{name}: only timm takes the name of a model after a colon; write timm:resnet50"
+        )
     backbone: Backbone = made(model, weights=weights) if model else made(weights=weights)
     return backbone

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
 
-import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from glocal.learn.model import Model
 
 
-class MovingAverage:
-    """A copy of a model that follows it slowly (Polyak and Juditsky, 1992).
+def moving_average(model: Model, decay: float) -> AveragedModel:
+    """Make a copy of a model that follows it slowly (Polyak and Juditsky, 1992).
 
-    In the beginning it follows faster, so that it does not carry the first weights along.
+    The copy starts as the weights after the first step and follows faster in the beginning, so
+    that it does not carry the first weights along.
 
     Args:
-        model: to be followed.
-        decay: what stays of the copy in each step.
+        model: the model to follow.
+        decay: part of the copy that stays in each step, in [0, 1).
+
+    Returns:
+        The copy, in evaluation mode; `AveragedModel.update_parameters` after each step.
     """
 
-    def __init__(self, model: Model, decay: float) -> None:
-        self.model: Model = copy.deepcopy(model)
-        self.model.eval().requires_grad_(False)
-        self.decay = decay
-
-    @torch.no_grad()
-    def update(self, model: Model, step: int) -> None:
-        """Follow the model after a step, counted from 1."""
-        keep = min(self.decay, step / (step + 10))
-        own = self.model.state_dict()
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                own[name].lerp_(value, 1 - keep)
+    def follow(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
+        step = int(steps) + 1
+        keep = min(decay, step / (step + 10))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - keep)
             else:
-                own[name].copy_(value)
+                average.copy_(value)
+
+    copy = AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+    copy.eval().requires_grad_(False)
+    return copy

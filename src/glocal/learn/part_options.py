@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from glocal.errors import LearnError
-from glocal.learn.registry import Kind, part
+from glocal.registry import Kind, part
 
 Value = bool | int | float | list[int]
 
@@ -103,7 +103,7 @@ def option_types(kind: Kind, name: str) -> dict[str, Any]:
     """The options of a part, and the type of each.
 
     Raises:
-        LearnError: there is no such part.
+        PartError: there is no such part.
         MissingExtraError: it needs a package that is not installed.
     """
     made = part(kind, name).load()

@@ -1,4 +1,4 @@
-"""Where in an image the cells of a feature map look."""
+"""Positions in an image of the cells of a feature map."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def centres(level: Level, cells: Tensor, side: Tensor | int) -> Tensor:
     """Centres of receptive fields as fractions of an image's side.
 
     Args:
-        level: of the map.
-        cells: rows or columns of the map, counted from 0, as floats.
-        side: of the map, in cells, along the same direction.
+        level: level of the feature map.
+        cells: rows or columns of the feature map, counted from 0, as floats.
+        side: length of the feature map in cells along the same direction.
 
     Returns:
         Fractions in [0, 1], shaped like `cells`.
@@ -28,9 +28,9 @@ def picked_centres(level: Level, places: Tensor, feature_map: Tensor) -> Tensor:
     """Centres of some cells, x and y as fractions of the image.
 
     Args:
-        level: of the map.
-        places: ``(b, m)`` int64, numbers of cells row by row.
-        feature_map: ``(b, c, h, w)``; only its shape counts.
+        level: level of the feature map.
+        places: ``(b, m)`` int64, numbers of cells, counted row by row.
+        feature_map: ``(b, c, h, w)``; only its shape matters.
 
     Returns:
         ``(b, m, 2)`` float32.
@@ -43,24 +43,24 @@ def picked_centres(level: Level, places: Tensor, feature_map: Tensor) -> Tensor:
 
 
 def measured_offsets(backbone: Backbone) -> list[float]:
-    """Where the receptive field of each level's first cell is centred, in pixels, by experiment.
+    """Measure the centre of the receptive field of each level's first cell, in pixels.
 
-    With the same positive weight everywhere, and averages for maxima, a cell's gradient is a hill
-    that is symmetric about the centre of its receptive field, so the hill's centre of mass is that
-    centre, whatever the network pads. Attention to the whole image raises the hill everywhere
-    alike: its least height is taken away. Rows behave as columns do, so a strip will do.
+    With equal positive weights everywhere, and averages instead of maxima, the gradient of a cell
+    is symmetric about the centre of its receptive field, so that centre is the gradient's centre
+    of mass, however the network pads. Global attention adds a constant to the gradient, so its
+    minimum is subtracted. Rows behave like columns, so a strip of an image is enough.
 
     Args:
-        backbone: is copied, not changed; levels need only their strides.
+        backbone: backbone to measure; a copy is used. Its levels need only their strides.
 
     Returns:
-        For each level, to the half pixel.
+        The centre for each level, rounded to half a pixel.
     """
     network = copy.deepcopy(backbone).eval().float().cpu()
     _even(network)
     strides = [level.stride for level in backbone.levels]
     side = 64 * strides[-1]
-    # Tiny values keep activations that saturate away from their ends.
+    # Tiny values keep activations away from saturation.
     image = torch.full((1, 3, backbone.multiple, side), 1e-3, requires_grad=True)
     image_maps = network.maps(image)
     found = []
@@ -78,21 +78,20 @@ def measured_offsets(backbone: Backbone) -> list[float]:
 
 
 def effective_offsets(backbone: Backbone, images: Tensor, *, probes: int = 8) -> list[float]:
-    """Where each level's first cell looks in effect, in pixels: trained weights lean to a side.
+    """Measure the effective centre of each level's first cell, in pixels.
 
-    A receptive field is as large as a network's plan makes it, but most of what a cell sees lies in
-    its middle (Luo et al., Understanding the Effective Receptive Field, 2016), and where a network
-    pads unevenly, training has moved that middle. This is the centre of mass of the squared
+    The architecture sets the size of a receptive field, but most of the influence on a cell comes
+    from its middle (Luo et al., Understanding the Effective Receptive Field, 2016), and if a
+    network pads unevenly, training moves that middle. This is the centre of mass of the squared
     gradient of random mixtures of a cell's channels, for the cell in the middle of each image.
 
     Args:
-        backbone: in the state to be measured; evaluated, not changed.
-        images: ``(b, 3, h, w)`` in [0, 1], some photos; the wider the field, the larger they
-            should be.
-        probes: mixtures for each image.
+        backbone: trained backbone; a copy is used.
+        images: ``(b, 3, h, w)`` in [0, 1], some photos, larger than the receptive fields.
+        probes: number of mixtures for each image.
 
     Returns:
-        For each level, the mean over images, mixtures and both directions.
+        The centre for each level: the mean over images, mixtures and both directions.
     """
     network = copy.deepcopy(backbone).eval()
     image = images.detach().clone().requires_grad_()
@@ -119,10 +118,10 @@ def effective_offsets(backbone: Backbone, images: Tensor, *, probes: int = 8) ->
 def _even(network: nn.Module) -> None:
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.MaxPool2d):  # of equal values it would take the first
+            if isinstance(child, nn.MaxPool2d):  # it would take the first of equal values
                 average = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
                 setattr(module, name, average)
-            elif isinstance(child, nn.LayerNorm | nn.GroupNorm):  # to them a constant is nothing
+            elif isinstance(child, nn.LayerNorm | nn.GroupNorm):  # they turn a constant into zero
                 setattr(module, name, nn.Identity())
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())

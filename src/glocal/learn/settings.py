@@ -1,4 +1,4 @@
-"""Everything one chooses about a training."""
+"""All settings of a training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from glocal.errors import LearnError
 from glocal.learn.part_options import Value, read_options
-from glocal.learn.registry import part
+from glocal.registry import part
 
 INSTANCE = "instance"
 Final = Literal["projection", "whitening"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-# What may change from one sitting to the next: how long, and what is made of it in the end.
+# What may change when a training is resumed: how long it lasts, and how it is finished.
 _FREE = frozenset(
     {"epochs", "minutes", "patience", "workers", "input_side", "final", "device", "precision"}
 )
@@ -27,36 +27,37 @@ class Settings:
 
     Attributes:
         backbone: registered name.
-        weights: of the backbone; see `glocal.learn.model.build_model`.
-        start: checkpoint of another training whose model this one starts from.
+        weights: weights of the backbone; see `glocal.learn.model.build_model`.
+        start: checkpoint of another training whose weights this one starts from.
         head: registered name.
         objective: registered name; ``instance`` learns without labels.
-        options: of head and objective, such as ``head.power`` and ``objective.margin``; see
-            `glocal.learn.part_options.read_options`.
+        options: options of head and objective, such as ``head.power`` and ``objective.margin``;
+            see `glocal.learn.part_options.read_options`.
         dim: length of the vector.
-        epochs: how often every image is seen; or else
-        minutes: how long, over all sittings.
-        batch: labelled images in a step, or images in two views where there are no labels.
-        views: images in two views in a step, beside labelled ones.
-        side: of the square images it learns from, in pixels.
-        lr: highest learning rate, of AdamW.
-        seed: of everything that is random.
-        freeze: stages of the backbone that keep their weights.
-        strength: of the augmentation of views; labelled images have half.
+        epochs: number of passes over the images; give this or `minutes`.
+        minutes: duration of the training, summed over all runs of it.
+        batch: labelled images per step, or images in two views each if there are no labels.
+        views: images in two views each per step, beside labelled ones.
+        side: side of the square training images, in pixels.
+        lr: highest learning rate of AdamW.
+        seed: seed of all random choices.
+        freeze: number of backbone stages whose weights do not change.
+        strength: strength of the augmentation of views, in [0, 2]; labelled images get half.
         mirror: whether images may be mirrored.
-        cutmix: share of the views that are mixed of two images.
-        temperature: of the self-supervised part.
-        entropy: weight of its spread.
-        self_weight: of the self-supervised part beside labels.
-        average: decay of the moving average of weights.
-        check: steps from one judgement to the next; 0: an epoch, or 200 where that is shorter.
-        patience: judgements without a better one after which training ends; 0: never.
-        input_side: the finished model takes images with this, squared, pixels.
-        final: ``projection`` keeps the trained last map; ``whitening`` fits another one to the
-            pooled features before it.
-        workers: threads that make images.
-        device: cpu, cuda, or auto: a GPU where there is one.
-        precision: of what the network computes; auto: half on a GPU, full elsewhere.
+        cutmix: share of the views that are mixed from two images, in [0, 1].
+        temperature: temperature of the self-supervised objective.
+        entropy: weight of the entropy term of the self-supervised objective.
+        self_weight: weight of the self-supervised objective beside labels.
+        average: decay of the moving average of weights, in [0, 1).
+        check: steps between evaluations; 0 means an epoch, but at least 10 and at most 200.
+        patience: evaluations without improvement before early stopping; 0 means never.
+        input_side: the finished model takes images of about this many pixels, squared.
+        final: ``projection`` keeps the trained projection; ``whitening`` fits a new one to the
+            pooled features.
+        workers: number of threads that load images.
+        device: cpu, cuda, or auto, which is a GPU if there is one.
+        precision: type that the network computes in; auto is half precision on a GPU, and single
+            precision elsewhere.
     """
 
     backbone: str = "efficientnet-lite0"
@@ -91,20 +92,20 @@ class Settings:
 
     @property
     def labelled(self) -> bool:
-        """Whether it learns from labels."""
+        """Whether the training uses labels."""
         return self.objective != INSTANCE
 
     def check_sense(self) -> None:
-        """See whether the values make sense, before anything is read.
+        """Check the values before anything is read.
 
         Raises:
-            LearnError: one does not; the text says which.
+            LearnError: a value is impossible; the text says which.
         """
         part("backbone", self.backbone.partition(":")[0])
         part("head", self.head)
         part("objective", self.objective)
         if (self.epochs is None) == (self.minutes is None):
-            raise LearnError("say how long to train: either --epochs or --minutes")
+            raise LearnError("set how long to train: use either --epochs or --minutes")
         least = {
             "epochs": self.epochs, "minutes": self.minutes, "lr": self.lr,
             "temperature": self.temperature, "dim": self.dim, "workers": self.workers,
@@ -120,37 +121,37 @@ class Settings:
             if not 0 <= value < math.inf:
                 raise LearnError(f"--{name} has to be at least 0, not {value}")
         if self.batch < 4:
-            raise LearnError(f"--batch {self.batch} leaves nothing to compare; give 4 or more")
+            raise LearnError(f"--batch {self.batch} leaves nothing to compare; use 4 or more")
         if self.views < 2:
-            raise LearnError(f"--views {self.views} leaves nothing to compare; give 2 or more")
+            raise LearnError(f"--views {self.views} leaves nothing to compare; use 2 or more")
         for name, side in (("side", self.side), ("input-side", self.input_side)):
             if side < 32 or side % 32:
                 raise LearnError(f"--{name} has to be a multiple of 32 pixels, not {side}")
         if not 0 <= self.average < 1:
-            raise LearnError(f"--average is from 0 up to but not 1, not {self.average}")
+            raise LearnError(f"--average has to be at least 0 and less than 1, not {self.average}")
         if not 0 <= self.strength <= 2:
-            raise LearnError(f"--strength of augmentation is between 0 and 2, not {self.strength}")
+            raise LearnError(f"--strength of augmentation has to be in [0, 2], not {self.strength}")
         if not 0 <= self.cutmix <= 1:
-            raise LearnError(f"--cutmix is a share, between 0 and 1, not {self.cutmix}")
+            raise LearnError(f"--cutmix is a share and has to be in [0, 1], not {self.cutmix}")
 
     def with_options_read(self) -> Settings:
-        """The same, with `options` checked against head and objective and read into plain values.
+        """The same settings, with `options` checked and read into plain values.
 
         Raises:
-            LearnError: a part has no such option, or the value is not one for it.
+            LearnError: a part has no such option, or the option does not take the value.
             MissingExtraError: a part needs a package that is not installed.
         """
         read = read_options(self.options, head=self.head, objective=self.objective)
         return replace(self, options=read)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values by name."""
+        """The settings as plain values by name."""
         return asdict(self)
 
     def misfits(self, other: dict[str, Any]) -> list[str]:
-        """How this differs from what a checkpoint was trained with, where it must not.
+        """List the settings that differ from those of a checkpoint, but must not.
 
-        What a checkpoint does not speak of, because it is older, was as it is by default.
+        A setting that an older checkpoint does not have counts as its default.
         """
         found = []
         for known in fields(self):

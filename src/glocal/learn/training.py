@@ -1,4 +1,4 @@
-"""From images to a trained model: what `glocal train` does before it exports one."""
+"""Train a model from images: what `glocal train` does before it exports the model."""
 
 from __future__ import annotations
 
@@ -33,38 +33,38 @@ from glocal.learn.model import Model, build_model, build_objective
 from glocal.learn.part_options import options_of
 from glocal.learn.settings import INSTANCE, Settings
 
-_CHECKPOINT_BYTES = 400_000_000  # three of the largest models' here, and what is being written
+_CHECKPOINT_BYTES = 400_000_000  # three checkpoints of the largest model, and one in writing
 
-_MOST_COPIED = 400  # held-out images among which altered copies look for theirs
+_MOST_COPIED = 400  # held-out images that altered copies are searched among
 
 
 class Listener(Protocol):
-    """Hears what a training does; any of it may be ignored."""
+    """Reports the progress of a training; any method may do nothing."""
 
     def copying(self, done: int, total: int) -> None:
-        """So many images are decoded."""
+        """Called when more images are decoded."""
 
     def skipping(self, unfit: dict[Path, str]) -> None:
-        """These images cannot be used, for these reasons."""
+        """Called with the images that cannot be used, and the reasons."""
 
     def beginning(self, samples: Sequence[Sample], done: float) -> None:
-        """Training begins, or goes on, with these images."""
+        """Called when training with these images starts or resumes."""
 
     def learning(self, done: float, figures: dict[str, float]) -> None:
-        """A step is done."""
+        """Called after a step, with the part that is done and the figures of the step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
-        model: the moving average at its best judgement, in evaluation mode.
-        step: it was taken at.
-        finished: False when the training was stopped before its end.
-        judge: by held-out images.
-        samples: all images, with what they were used for.
-        cache: their copies.
+        model: the moving average at its best evaluation, in evaluation mode.
+        step: the step it was taken at.
+        finished: False if the training was stopped before its end.
+        evaluate: measures retrieval on the held-out images.
+        samples: all images, with the split that each belongs to.
+        cache: small copies of the images.
     """
 
     model: Model
@@ -76,10 +76,15 @@ class Trained:
 
 
 def collect(data: Path, also: Iterable[Path], settings: Settings) -> list[Sample]:
-    """The images of a training, with those to judge by.
+    """Collect the images of a training, and hold some out for evaluation.
+
+    Args:
+        data: labelled images, or any images if the objective is ``instance``.
+        also: folders of images without labels.
+        settings: the training's settings.
 
     Raises:
-        LearnError: there are none, or labels that nothing can be learned from.
+        LearnError: there are no images, or nothing can be learned from the labels.
     """
     own = read_labelled(data) if settings.labelled else read_unlabelled(data, 0)
     more = [
@@ -104,20 +109,20 @@ def train(
     cache: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train a model, or go on with it from its checkpoint.
+    """Train a model, or resume its training from the last checkpoint.
 
     Args:
-        data: labelled images, or any images where the objective is ``instance``.
-        settings: of the training.
-        run: folder of checkpoints, curves and copies of images; made when it is not there.
-        listener: hears how it goes.
-        also: folders of images without labels, for the self-supervised part.
-        overlays: folders of images to lay over others.
+        data: labelled images, or any images if the objective is ``instance``.
+        settings: the training's settings.
+        run: folder of checkpoints, curves and copies of images; created if it does not exist.
+        listener: reports progress.
+        also: folders of images without labels, for self-supervised learning.
+        overlays: folders of images that augmentation pastes over others.
         cache: folder of the copies of images, to share them between trainings.
-        stop: asked after every step.
+        stop: called after every step; training stops when it returns True.
 
     Raises:
-        LearnError: something is asked that cannot work.
+        LearnError: settings or data cannot work; the text says which.
         ModelError: weights cannot be read.
         DiskFullError: there is no room for copies and checkpoints.
         MissingExtraError: a part needs a package that is not installed.
@@ -126,11 +131,14 @@ def train(
     check_head(settings)
     settings = settings.with_options_read()
     if also and not settings.self_weight:
-        raise LearnError("--also gives images to learn from without labels, but their weight is 0")
+        raise LearnError(
+            "--also gives images to learn from without labels, but --self-weight is 0; raise it, "
+            "or leave --also out"
+        )
     if settings.cutmix and not also and settings.labelled:
         raise LearnError(
-            "--cutmix mixes views of images that are learned from without labels, but there are "
-            "none: give some with --also, or use --objective instance"
+            "--cutmix mixes views of images without labels, but there are none; add some with "
+            "--also, or use --objective instance"
         )
     device = choose_device(settings.device)
     samples = collect(data, also, settings)
@@ -156,9 +164,9 @@ def train(
     loop = _loop(learning, settings, samples, codes, copies, run, laid_over)
     listener.beginning(samples, loop.done)
     finished = loop.run(listener.learning, stop)
-    model: Model = copy.deepcopy(loop.average.model)
+    model: Model = copy.deepcopy(loop.averaged_model)
     step = loop.progress.step
-    if loop.evaluate.able and (run / BEST).exists():
+    if loop.evaluate.has_images and (run / BEST).exists():
         best = checkpoint.load(run / BEST)
         checkpoint.load_model(model, best, str(run / BEST))
         step = best["step"]
@@ -170,7 +178,7 @@ def _check_enough(samples: Sequence[Sample], settings: Settings) -> None:
     if count < settings.batch:
         raise LearnError(
             f"{count} images can be learned from, fewer than one --batch of "
-            f"{settings.batch}: give more images or a smaller batch"
+            f"{settings.batch}; add images or use a smaller --batch"
         )
 
 
@@ -187,7 +195,7 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
     if settings.start is not None:
         checkpoint.load_model(model, checkpoint.load(Path(settings.start)), settings.start)
     model.backbone.freeze(settings.freeze)
-    # Local features learn nothing here: they are fitted in the end.
+    # Local features do not learn by gradient: `finishing` fits them.
     model.cells.requires_grad_(False)
     objective = instance = None
     if settings.labelled:
@@ -251,7 +259,7 @@ def _loop(
 
 
 def _spread(numbers: list[int]) -> list[int]:
-    """At most 400 of them, from all over the list."""
+    """At most 400 of the numbers, evenly spread over the list."""
     return numbers[:: -(-len(numbers) // _MOST_COPIED)] if numbers else []
 
 
@@ -262,5 +270,5 @@ def _viewed(settings: Settings, learning: Learning) -> int:
 
 
 def _copy_side(settings: Settings) -> int:
-    """Copies suffice for the finished model's input of three by four, and for crops."""
+    """Side of the copies: enough for the finished model's input at 3:4, and for crops."""
     return max(round(settings.input_side * 0.9), round(settings.side * 1.5))

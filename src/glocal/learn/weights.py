@@ -1,4 +1,4 @@
-"""Read trained weights from wherever they are: a file, a package, a hub, timm."""
+"""Read trained weights from a file, a Python package, the Hugging Face hub or timm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from glocal.errors import MissingExtraError, ModelError
-from glocal.learn.registry import INSTALL
+from glocal.learn import INSTALL
+from glocal.learn.timm_package import import_timm
 
 _BATCHES = "num_batches_tracked"  # counts, learns nothing
 
@@ -23,11 +24,11 @@ def read_weights(source: str) -> dict[str, Tensor]:
 
     Args:
         source: a path to a ``.pt``, ``.pth`` or ``.safetensors`` file; ``hub:owner/name/file``, a
-            file on the Hugging Face hub; or ``timm:name``, a model of timm's with its weights.
+            file on the Hugging Face hub; or ``timm:name``, a timm model with its weights.
 
     Raises:
-        ModelError: the file is missing, damaged, or holds something else than named tensors. Files
-            are read as data: one that would run code is refused.
+        ModelError: the file is missing, damaged, or does not hold named tensors. Files are read as
+            data: one that would run code is refused.
         MissingExtraError: the source needs a package that is not installed.
     """
     if source.startswith("timm:"):
@@ -38,15 +39,15 @@ def read_weights(source: str) -> dict[str, Tensor]:
 
 
 def packaged_file(module: str, entry: str, install: str) -> str:
-    """The path of the weights a Python package carries.
+    """Path of the weights in a Python package.
 
     Args:
-        module: of the package.
-        entry: class in it whose `get_model_file_path` says where.
-        install: the package's name for pip.
+        module: module of the package.
+        entry: class in it whose `get_model_file_path` returns the path.
+        install: name of the package for pip.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: the package is not installed.
     """
     try:
         package = import_module(module)
@@ -59,15 +60,15 @@ def packaged_file(module: str, entry: str, install: str) -> str:
 
 
 def load_in_order(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Fill a network whose layers come in the same order as in `weights`, whatever their names.
+    """Load weights into a network by the order of its layers, whatever their names.
 
-    Several projects publish the same architecture under different names; order and shapes tell
-    which layer is which. Tensors left over at the end, a classifier's, are not used.
+    Several projects publish the same architecture with different names; order and shapes tell
+    which layer is which. Tensors left over at the end, such as a classifier's, are not used.
 
     Args:
-        network: to fill.
+        network: network to load the weights into.
         weights: tensors by name, in the order of the layers.
-        source: names the weights in errors.
+        source: the weights, as errors should name them.
 
     Raises:
         ModelError: the shapes are not those of the network.
@@ -75,11 +76,11 @@ def load_in_order(network: nn.Module, weights: Mapping[str, Tensor], source: str
     own = {k: v for k, v in network.state_dict().items() if not k.endswith(_BATCHES)}
     other = [(k, v) for k, v in weights.items() if not k.endswith(_BATCHES)]
     if len(other) < len(own):
-        raise ModelError(f"{source} has {len(other)} tensors, the network {len(own)}")
+        raise ModelError(f"{source} has {len(other)} tensors, but the network has {len(own)}")
     for (name, tensor), (theirs, value) in zip(own.items(), other, strict=False):
         if tensor.shape != value.shape:
             raise ModelError(
-                f"{source} is of another network: its {theirs} is {tuple(value.shape)} where "
+                f"{source} belongs to another network: its {theirs} is {tuple(value.shape)} where "
                 f"{name} is {tuple(tensor.shape)}"
             )
         tensor.copy_(value)
@@ -93,7 +94,7 @@ def _from_file(path: Path) -> dict[str, Tensor]:
             found = _safetensors().load_file(str(path))
         else:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of odd pickles: the error says it all
+                warnings.simplefilter("ignore")  # about unusual pickles: the error says enough
                 found = torch.load(path, map_location="cpu", weights_only=True)
     except MissingExtraError:
         raise
@@ -107,7 +108,9 @@ def _from_file(path: Path) -> dict[str, Tensor]:
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise ModelError(f"{path} holds no network's weights: it should be tensors by name")
+        raise ModelError(
+            f"{path} does not hold the weights of a network: it should hold tensors by name"
+        )
     return dict(found)
 
 
@@ -136,11 +139,8 @@ def _from_hub(name: str) -> Path:
 
 
 def _from_timm(name: str) -> dict[str, Tensor]:
-    try:
-        timm = import_module("timm")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"timm:{name} needs timm: pip install timm") from error
+    timm = import_timm(f"timm:{name}")
     try:
         return dict(timm.create_model(name, pretrained=True).state_dict())
     except (RuntimeError, OSError, ValueError) as error:
-        raise ModelError(f"timm:{name} could not be made: {error}") from error
+        raise ModelError(f"timm:{name} could not be created: {error}") from error

@@ -1,11 +1,10 @@
-"""Do two images show the same pixels, once one is laid over the other?
+"""Align two images to the pixel, which tells copies from two photos of the same scene.
 
-Local features say that two photos show one thing in one arrangement, and they say it of two
-photos of a burst as well as of copies. Copies are the same to the pixel: here the map of the parts is made
-exact by Gauss-Newton steps on pixels freed from local brightness and contrast (Lucas and Kanade,
-IJCAI 1981, composed as by Baker and Matthews, IJCV 2004), and two things are measured: whether
-the windows then agree, and whether they would agree better some way aside, as whatever has depth
-does when the camera moves.
+Local features agree between two photos of a burst as well as between copies. Copies agree to the
+pixel. Here the homography of geometric verification is refined by Gauss-Newton steps on pixels
+normalised for local brightness and contrast (Lucas and Kanade, IJCAI 1981, composed as by Baker and
+Matthews, IJCV 2004). Then two things are measured: whether small windows agree, and whether they
+would agree better at some distance, as anything with depth does when the camera has moved.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from numpy.typing import NDArray
 from glocal.ranking.geometry import Points
 
 SIDE = 128
-"""Square root of the area of the images that are compared: what a thumbnail has."""
+"""Square root of the area of the images that are compared: the size of a thumbnail."""
 
 _WINDOW = 9
 _WIDE = 17
-_FLAT = 2.0  # grey levels of standard deviation below which a window has nothing to compare
-_HOPELESS = 0.5  # correlation at half the size below which the whole size is not tried
+_FLAT = 2.0  # grey levels of standard deviation below which a window has no texture
+_HOPELESS = 0.5  # correlation at half the size below which the full size is not tried
 _LEAST = 50  # pixels
 _PIXELS = 2000  # with the steepest slopes, in which a homography is refined
 _STEPS = 6
@@ -35,14 +34,14 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How well one image lies on another.
+    """How well one image agrees with another after alignment.
 
     Attributes:
-        correlation: mean of the windows that have texture and that both show, in [-1, 1].
-        drift: how far four fifths of them at most lie from where they agree best, in parts of
-            the image's side; infinite where nothing agrees.
-        covered: part of the first image that those windows cover.
-        homography: from the first image to the second, refined; `None` where nothing agrees.
+        correlation: Mean over the windows that have texture and lie in both, in [-1, 1].
+        drift: Distance within which four fifths of them agree best, as a fraction of the image's
+            side; infinite where nothing agrees.
+        covered: Share of the first image that those windows cover.
+        homography: From the first image to the second, refined; `None` where nothing agrees.
     """
 
     correlation: float
@@ -52,7 +51,7 @@ class Alignment:
 
     @property
     def copy_probability(self) -> float:
-        """That both were made of one photograph: a logistic model of correlation and drift."""
+        """Probability that both come from one photo: a logistic model of correlation and drift."""
         drift = min(self.drift * 128, 1.0)
         return 1 / (1 + exp(-(_BIAS + _CORRELATION * self.correlation + _DRIFT * drift)))
 
@@ -68,7 +67,7 @@ class Alignment:
         return replace(self, homography=np.asarray(np.linalg.inv(self.homography)))
 
 
-# Fitted on edited copies against views from aside and look-alikes that geometry could not tell from
+# Fitted on edited copies against other views and look-alikes that geometry could not tell from
 # them; docs/decisions.md has the measurements.
 _BIAS, _CORRELATION, _DRIFT = -5.6, 9.9, -7.1
 COPY_FROM = 0.6
@@ -78,19 +77,19 @@ WORTH_READING = 0.4
 """The least probability at which two images' files are compared in colour."""
 
 LEAST_EXCESS = 3.0
-"""Support beyond chance from which images are laid over each other; 1 copy in 90 has less."""
+"""Support beyond chance from which images are aligned; 1 copy in 90 has less."""
 
 _NOTHING = Alignment(0.0, float("inf"), 0.0)
 
 
 def align(first: Grey, second: Grey, homography: Points) -> Alignment:
-    """Lay the second image over the first one, as exactly as can be, and compare.
+    """Align the second image with the first one and compare their pixels.
 
     Args:
-        first: ``(h, w)`` float32 grey, about `SIDE` squared pixels; best the one that shows less.
-        second: ``(h, w)`` of the other one.
+        first: ``(h, w)`` float32 grey, about `SIDE` squared pixels; best the image that shows less.
+        second: ``(h, w)`` float32 grey, the other image.
         homography: ``(3, 3)`` from the first to the second, in fractions of width and height,
-            right to a few per cent.
+            accurate to a few per cent.
     """
     if min(*first.shape, *second.shape) < 2 * _WIDE:
         return _NOTHING
@@ -150,7 +149,7 @@ def _refined(first: Grey, second: Grey, homography: Points, rounds: int) -> Poin
 def _sampled(
     image: Grey, within: Points, u: NDArray[np.float64], v: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], Mask]:
-    """Values of an image, bilinear, where a homography takes centred fractions; and where it can."""
+    """Bilinear values of an image where a homography takes centred fractions, and their mask."""
     height, width = image.shape
     depth = within[2, 0] * u + within[2, 1] * v + within[2, 2]
     depth = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
@@ -171,11 +170,11 @@ def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
     moved, inside = _warped(second, homography, first.shape)
     inside = _whole(inside)
     correlation, textured = _correlation(first, moved)
-    seen = textured & inside
-    if seen.sum() < _LEAST:
+    shared = textured & inside
+    if shared.sum() < _LEAST:
         return _NOTHING
-    mean = float(correlation[seen].mean())
-    covered = float(seen.mean())
+    mean = float(correlation[shared].mean())
+    covered = float(shared.mean())
     # One more step of Lucas and Kanade for each window by itself.
     flat, other = _flattened(first), _flattened(moved)
     down, across = _slopes(np.asarray((flat + other) / 2, np.float32))
@@ -186,7 +185,7 @@ def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
     )
     trace, determinant = xx + yy, np.maximum(xx * yy - xy * xy, 1e-9)
     least = trace / 2 - np.sqrt(np.maximum(trace * trace / 4 - determinant, 0))
-    agree = seen & (least > 0.02) & (correlation > 0.5)  # 0.02: an edge can slide along itself
+    agree = shared & (least > 0.02) & (correlation > 0.5)  # 0.02: an edge can slide along itself
     if agree.sum() < _LEAST:
         return Alignment(mean, float("inf"), covered)
     aside = np.hypot(yy * xr - xy * yr, xx * yr - xy * xr)[agree] / determinant[agree]
@@ -195,7 +194,7 @@ def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
 
 
 def _warped(image: Grey, homography: Points, shape: tuple[int, ...]) -> tuple[Grey, Mask]:
-    """The image as seen through the map, bilinear, and where it is seen at all."""
+    """The image warped by a homography, bilinearly, and where it has pixels at all."""
     height, width = shape
     ends = np.array([image.shape[1] - 1.0, image.shape[0] - 1.0, 1.0])
     starts = np.array([1 / (width - 1), 1 / (height - 1), 1.0])
@@ -216,24 +215,24 @@ def _warped(image: Grey, homography: Points, shape: tuple[int, ...]) -> tuple[Gr
 
 
 def _slopes(image: Grey) -> tuple[Grey, Grey]:
-    """How it rises downwards and to the right, in grey levels a pixel."""
+    """Derivatives downwards and to the right, in grey levels per pixel."""
     return np.asarray(np.gradient(image, axis=0)), np.asarray(np.gradient(image, axis=1))
 
 
 def _whole(inside: Mask) -> Mask:
-    """Where a whole window is seen."""
+    """Where a whole window lies inside."""
     return np.asarray(_box(inside.astype(np.float32), _WINDOW) > 0.999)
 
 
 def _flattened(image: Grey) -> Grey:
-    """Freed from local brightness and contrast."""
+    """The image normalised for local brightness and contrast."""
     mean = _box(image, _WINDOW)
     spread = np.sqrt(np.maximum(_box(image * image, _WINDOW) - mean * mean, 0))
     return np.asarray((image - mean) / (spread + _FLAT), np.float32)
 
 
 def _correlation(first: Grey, second: Grey) -> tuple[Grey, Mask]:
-    """Of each window of both, and whether there is anything in it to correlate."""
+    """Correlation of each window of both, and whether it has any texture."""
     mean, other = _box(first, _WINDOW), _box(second, _WINDOW)
     one = np.maximum(_box(first * first, _WINDOW) - mean * mean, 0)
     two = np.maximum(_box(second * second, _WINDOW) - other * other, 0)

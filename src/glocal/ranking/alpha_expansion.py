@@ -1,4 +1,4 @@
-"""Alpha query expansion: as average query expansion, but closer answers weigh more."""
+"""Alpha query expansion: average query expansion in which closer candidates weigh more."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ def alpha_query_expansion(
 ) -> NDArray[np.float32]:
     """Score candidates against the query plus its nearest, each weighed by similarity^alpha.
 
-    An answer at a right angle to the query, or beyond, adds nothing, so there is less harm than in
-    average query expansion where a query has few right answers. Source: Radenovic, Tolias, Chum,
-    Fine-tuning CNN Image Retrieval with No Human Annotation, PAMI 2019.
+    A candidate whose similarity is 0 or less adds nothing, so a query with few relevant images is
+    harmed less than by average query expansion. Source: Radenovic, Tolias, Chum, Fine-tuning CNN
+    Image Retrieval with No Human Annotation, PAMI 2019.
 
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: how many answers join the query.
-        alpha: 0 weighs all alike; the higher, the less a distant answer counts.
+        neighbours: How many candidates join the query.
+        alpha: 0 weighs all equally; the higher, the less a distant candidate counts.
 
     Returns:
         ``(m,)`` float32 in [-1, 1], higher is better.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     k = checked_count(neighbours, "neighbours")
     power = checked_number(alpha, "alpha", 0)

@@ -1,4 +1,4 @@
-"""Average query expansion: ask again with the query and its best answers together."""
+"""Average query expansion: search again with the mean of the query and its best hits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def average_query_expansion(
     """Score candidates against the mean of the query and its nearest candidates.
 
     Source: Chum, Philbin, Sivic, Isard, Zisserman, Total Recall: Automatic Query Expansion with a
-    Generative Feature Model for Object Retrieval, ICCV 2007. There the answers that are averaged
-    were verified geometrically first; here the nearest are taken unverified, so few of them.
+    Generative Feature Model for Object Retrieval, ICCV 2007. There the hits that are
+    averaged were verified geometrically first; here the nearest are taken unverified, so only few.
 
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: how many answers join the query.
+        neighbours: How many candidates join the query.
 
     Returns:
         ``(m,)`` float32 in [-1, 1], higher is better.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     k = checked_count(neighbours, "neighbours")
     vector, rows = checked_pair(query, candidates)

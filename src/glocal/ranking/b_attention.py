@@ -1,4 +1,4 @@
-"""B-Attention: one similarity is one test; two images' views of all the others are many."""
+"""B-Attention: compare two images by their similarities to all the others, not by one alone."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def b_attention(
 
     A vector is a noisy sample of an image, so a single similarity is a single uncertain test. An
     image's similarities to its neighbours are many tests; where two images' rows of them point
-    the same way, they are alike. Source: Wang, Zhang, Lin, Wang, Sun, Jin, Robust Graph Structure
+    the same way, they are similar. Source: Wang, Zhang, Lin, Wang, Sun, Jin, Robust Graph Structure
     Learning via Multiple Statistical Tests, NeurIPS 2022. The paper learns how the two are put
     together as it trains a graph network; here nothing is trained and the blend is a number.
 
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: how many tests each image has, not counting itself.
-        weight: of the cosine similarity, from 0 to 1; the agreement has the rest.
+        neighbours: How many neighbours each image is compared by, not counting itself.
+        weight: Weight of the cosine similarity, from 0 to 1; the agreement has the rest.
 
     Returns:
         ``(m,)`` float32 in [-1, 1], higher is better.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     k = checked_count(neighbours, "neighbours")
     cosine = np.float32(checked_number(weight, "weight", 0, 1))

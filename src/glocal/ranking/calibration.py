@@ -1,7 +1,7 @@
-"""From counts to probabilities: what a detector's matches are worth.
+"""From counts to probabilities: how much a detector's matches prove.
 
 Every detector has an entry in ``calibration.json``, fitted by
-``benchmarks/calibrate_verification.py`` on pairs that the vector confuses.
+``benchmarks/calibrate_verification.py`` on pairs whose vectors are similar.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class Logistic:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How one detector's parts are matched and what the result is worth.
+    """How one detector's local features are matched and how much the result proves.
 
     Attributes:
-        settings: for `glocal.ranking.verification.verify`.
-        min_strength: weaker parts are left out, in queries and in candidates.
-        floor: support that chance gives two images without a match to spare.
-        per_match: what each match adds to that.
-        order_weight: how much a tenfold excess of support adds to a vector's similarity.
-        same: probability of the same object or place.
-        copy: probability of a copy.
-        same_from: the least probability at which the verdict is *same object or place*.
-        copy_from: the least probability at which it is *copy*.
+        settings: Settings of `glocal.ranking.verification.verify`.
+        min_score: Local features with lower scores are left out, in queries and in candidates.
+        floor: Support that two unrelated images have by chance, whatever their matches.
+        per_match: Support that each match adds to that by chance.
+        order_weight: How much a tenfold excess of support adds to the vectors' similarity.
+        same: Model of the probability that both show the same object or place.
+        copy: Model of the probability that one is a copy of the other.
+        same_from: The least probability at which the verdict is *same object or place*.
+        copy_from: The least probability at which it is *copy*.
     """
 
     settings: Settings
@@ -63,13 +63,14 @@ class Calibration:
     copy_from: float
 
     def excess(self, found: Verification) -> float:
-        """Support beyond what chance gives, at least 0."""
+        """Support beyond what chance explains, at least 0."""
         return max(0.0, found.support - self.floor - self.per_match * found.matches)
 
     def signs(self, found: Verification, score: float) -> tuple[float, ...]:
-        """What the logistic models look at.
+        """The inputs of the logistic models.
 
-        Excess, whether there is a map, coverage, agreement, the vectors' cosine.
+        They are the excess, whether there is a homography, coverage, agreement and the vectors'
+        cosine similarity.
         """
         return (
             log1p(self.excess(found)),
@@ -83,9 +84,9 @@ class Calibration:
         """Evidence for a candidate.
 
         Args:
-            found: what geometry says.
-            score: cosine similarity of the vectors.
-            identical: whether both are the same file.
+            found: The result of geometric verification.
+            score: Cosine similarity of the vectors.
+            identical: Whether both are the same file.
         """
         signs = self.signs(found, score)
         same, copied = (1.0, 1.0) if identical else (self.same(signs), self.copy(signs))
@@ -110,14 +111,14 @@ class Calibration:
         )
 
     def combine(self, scores: ArrayLike, excesses: ArrayLike) -> NDArray[np.float64]:
-        """Order by vector and evidence together: the vector's score, raised by evidence.
+        """Scores to order by: the vectors' similarity, raised by evidence.
 
-        Without evidence a score stays what it is, so that evidence for nothing changes nothing,
-        and candidates that were not verified stay below those that were and ranked above them.
+        Without evidence a score stays the same, so that candidates that were not verified stay
+        below those that were and ranked above them.
 
         Args:
             scores: ``(n,)`` cosine similarities.
-            excesses: ``(n,)`` of `excess`.
+            excesses: ``(n,)`` values of `excess`.
         """
         added = np.log1p(np.asarray(excesses, np.float64)) / np.log(10)
         return np.asarray(np.asarray(scores, np.float64) + self.order_weight * added)
@@ -125,10 +126,10 @@ class Calibration:
 
 @cache
 def calibrations(file: Path = FILE) -> dict[str, Calibration]:
-    """All that is known, by detector.
+    """All calibrations, by the name of the detector.
 
     Raises:
-        RankingError: the file is damaged.
+        RankingError: The file is damaged.
     """
     try:
         return {
@@ -136,16 +137,18 @@ def calibrations(file: Path = FILE) -> dict[str, Calibration]:
             for name, entry in json.loads(file.read_text(encoding="utf-8")).items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RankingError(f"the calibrations {file} cannot be read: {error!r}") from error
+        raise RankingError(
+            f"the calibrations {file} cannot be read: {error!r}; install glocal again"
+        ) from error
 
 
 def calibration_for(detector: str) -> Calibration | None:
-    """A detector's calibration; None when nobody has measured it: then nothing can be verified."""
+    """A detector's calibration; None where there is none, and nothing can be verified."""
     return calibrations().get(detector)
 
 
 def write_calibration(file: Path, detector: str, calibration: Calibration) -> None:
-    """Put a detector's entry into a file of calibrations, which may not exist yet."""
+    """Write a detector's entry to a file of calibrations, which may not exist yet."""
     entries = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     entries[detector] = asdict(calibration)
     file.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")

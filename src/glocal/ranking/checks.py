@@ -1,4 +1,4 @@
-"""What re-ranking demands of the vectors and the settings it is given."""
+"""Check the vectors and settings that re-rankings are given."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def checked_rows(values: ArrayLike, what: str) -> NDArray[np.float32]:
         ``(n, d)`` float32; ``n`` may be 0.
 
     Raises:
-        RankingError: they are not numbers, not of two dimensions, or one is nan or infinite.
+        RankingError: They are not numbers, not of two dimensions, or one is nan or infinite.
     """
     array = _numbers(values, what)
     if array.ndim != 2 or (array.shape[1] == 0 and array.shape[0] > 0):
@@ -27,7 +27,7 @@ def checked_vector(values: ArrayLike, what: str) -> NDArray[np.float32]:
     """A single vector, ``(d,)`` float32.
 
     Raises:
-        RankingError: as `checked_rows`.
+        RankingError: As `checked_rows`.
     """
     array = _numbers(values, what)
     if array.ndim != 1 or array.size == 0:
@@ -44,7 +44,7 @@ def checked_pair(
     of zeros stays one: it is similar to nothing.
 
     Raises:
-        RankingError: the shapes do not fit together, or a value is nan or infinite.
+        RankingError: The shapes do not fit together, or a value is nan or infinite.
     """
     vector = checked_vector(query, "the query")
     rows = checked_rows(candidates, "the candidates")
@@ -60,7 +60,7 @@ def checked_count(value: int, name: str) -> int:
     """A number of neighbours or the like.
 
     Raises:
-        RankingError: it is not a whole number of at least 1.
+        RankingError: It is not a whole number of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise RankingError(f"{name} must be a whole number of at least 1, not {value!r}")
@@ -71,7 +71,7 @@ def checked_number(value: float, name: str, low: float, high: float = np.inf) ->
     """A setting from ``low`` to ``high``, both included unless infinite.
 
     Raises:
-        RankingError: it lies outside, or is no finite number.
+        RankingError: It lies outside, or is no finite number.
     """
     if not np.isfinite(value) or not low <= value <= high:
         limits = f"from {low:g} to {high:g}" if np.isfinite(high) else f"of at least {low:g}"

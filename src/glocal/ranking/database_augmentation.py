@@ -1,4 +1,4 @@
-"""Database-side augmentation: every stored vector takes in its neighbours, once, before queries."""
+"""Database-side augmentation: each stored vector is joined by its neighbours, before any query."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def augment_database(
 
     Args:
         vectors: ``(n, d)``; ``n`` may be 0.
-        neighbours: how many join each vector, not counting itself.
-        alpha: 0 weighs all alike; the higher, the less a distant one counts.
+        neighbours: How many join each vector, not counting itself.
+        alpha: 0 weighs all equally; the higher, the less a distant one counts.
 
     Returns:
         ``(n, d)`` float32 of unit length, in the same order; a vector of zeros stays one.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     k = checked_count(neighbours, "neighbours")
     power = np.float32(checked_number(alpha, "alpha", 0))

@@ -25,21 +25,21 @@ def diffusion(
     Source: Iscen, Tolias, Avrithis, Furon, Chum, Efficient Diffusion on Region Manifolds, CVPR
     2017 (there reach = 0.99 over the whole database's graph; over the candidates alone that far
     a reach hurt). The linear system is no larger than the candidates are many, so it is solved
-    directly, dense: at 400 a sparse solver saves nothing.
+    directly as a dense one: at 400 a sparse solver saves nothing.
 
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: of each candidate in the graph.
-        sources: how many of the query's nearest the flow starts from.
-        reach: from 0, where only the sources have a score, to less than 1.
-        weight: of the cosine similarity; a little keeps in order those that the flow never meets.
+        neighbours: How many neighbours each candidate has in the graph.
+        sources: How many of the query's nearest the flow starts from.
+        reach: From 0, where only the sources have a score, to less than 1.
+        weight: Weight of the cosine similarity; a little of it orders what the flow does not reach.
 
     Returns:
         ``(m,)`` float32, at most 1, higher is better.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     k = checked_count(neighbours, "neighbours")
     starts = checked_count(sources, "sources")

@@ -1,4 +1,4 @@
-"""A verified pair seen from either side, where neither image is the query."""
+"""Evidence for a pair of images of which neither is the query, as among duplicates."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from glocal.ranking.verification import Verification
 def either_way(
     found: Verification, keypoints: NDArray[np.float32], candidate_size: tuple[int, int]
 ) -> Verification:
-    """The side from which more agrees, whichever image was taken for the query.
+    """The verification from the side on which more agrees.
 
-    Of an image and a crop of it, all that the crop shows agrees with the whole, and little of
-    what the whole shows agrees with the crop: `Verification.agreement` counts the parts of the
-    candidate that lie in the query. The same map and inliers are counted from the other side here,
-    without a second estimate.
+    All that a crop shows agrees with the whole image, but little of what the whole image shows
+    agrees with the crop, and `Verification.agreement` counts on one side only: among the
+    candidate's local features inside the query's frame. Here it is counted on the other side too,
+    with the same homography and inliers.
 
     Args:
-        found: of a query and a candidate.
-        keypoints: ``(m, 2)`` of the query, in fractions of its width and height.
-        candidate_size: width and height, in any unit.
+        found: The verification of a query and a candidate.
+        keypoints: ``(m, 2)``, the query's, in fractions of its width and height.
+        candidate_size: The candidate's width and height, in any unit.
 
     Returns:
-        ``found`` with the agreement and coverage of the better side; map and points stay.
+        ``found`` with the agreement and coverage of the better side; homography and points stay.
     """
     if found.homography is None:
         return found
-    ahead = project(found.homography, keypoints.astype(np.float64))
-    inside = int(np.all((ahead >= 0) & (ahead <= 1), axis=1).sum())
+    mapped = project(found.homography, keypoints.astype(np.float64))
+    inside = int(np.all((mapped >= 0) & (mapped <= 1), axis=1).sum())
     agreement = min(found.inliers / max(inside, found.inliers), 1.0)
     if agreement <= found.agreement:
         return found
@@ -44,7 +44,7 @@ def either_way(
 
 
 def turned(evidence: Evidence) -> Evidence:
-    """The same evidence with the map from the candidate to the query."""
+    """The same evidence with the homography from the candidate to the query."""
     if evidence.homography is None:
         return evidence
     back = np.linalg.inv(np.array(evidence.homography))

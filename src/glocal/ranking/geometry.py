@@ -1,4 +1,4 @@
-"""Plane geometry of matched points: what a homography does to them and whether it can be true."""
+"""Plane geometry of matched points: fit transformations and tell which are plausible."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 
-_SCALES = (1 / 8, 8.0)  # how much larger or smaller the same thing may be in the other image
-_STRETCH = 6.0  # how much the scale may change across what was seen: a steep perspective
+_SCALES = (1 / 8, 8.0)  # how much larger or smaller the object may be in the other image
+_STRETCH = 6.0  # how much the scale may change across the points: a steep perspective
 
 
 def project(homography: Points, points: Points) -> Points:
-    """Where a homography ``(3, 3)`` takes points ``(n, 2)``; infinite where it cannot say."""
-    ahead = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    """Apply a homography ``(3, 3)`` to points ``(n, 2)``; infinite on its horizon."""
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(ahead[:, :2] / ahead[:, 2:])
+        return np.asarray(mapped[:, :2] / mapped[:, 2:])
 
 
 def spread(points: Points) -> float:
-    """Area that points cover, 0 when they lie on a line.
+    """The area that points cover, 0 when they lie on a line.
 
     It is the area of the rectangle over which evenly scattered points would vary as much: unlike
     the area of their outline, one stray point hardly changes it.
@@ -30,27 +30,28 @@ def spread(points: Points) -> float:
     return float(12 * np.sqrt(max(xx * yy - xy * xy, 0.0)))
 
 
-def is_plausible(homography: Points, points: Points, seen: Points, tolerance: float) -> bool:
-    """Whether a camera could have taken both images of one thing.
+def is_plausible(homography: Points, points: Points, matched: Points, tolerance: float) -> bool:
+    """Whether a camera could have taken both images of one plane object.
 
     Args:
         homography: ``(3, 3)``, from the query to the candidate.
-        points: ``(n, 2)`` of the query which it explains, where both images have area 1.
-        seen: ``(n, 2)`` of the candidate.
-        tolerance: within which they agree.
+        points: ``(n, 2)`` inliers of the query, in units in which both images have area 1.
+        matched: ``(n, 2)`` inliers of the candidate.
+        tolerance: The distance within which they agree.
 
     Refused are mirror images, points that cross the horizon, scales beyond 8, perspectives
-    steeper than 6 across the points, and points on a line or heaped in a place so small that
-    any map would bring them within the tolerance.
+    steeper than 6 across the points, and points on a line or in a place so small that any
+    homography would bring them within the tolerance.
     """
     if not np.isfinite(homography).all() or len(points) < 4:
         return False
-    if min(spread(points), spread(seen)) < tolerance**2:
+    if min(spread(points), spread(matched)) < tolerance**2:
         return False
     depth = np.column_stack([points, np.ones(len(points))]) @ homography[2]
     if not (np.all(depth > 0) or np.all(depth < 0)):
         return False
-    # The determinant of the map's derivative: by how much it magnifies area, and which way round.
+    # The determinant of the homography's derivative: how much it magnifies areas, negative
+    # where it mirrors.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         area = np.linalg.det(homography) / depth**3
     if not np.isfinite(area).all() or np.any(area <= 0):
@@ -60,10 +61,10 @@ def is_plausible(homography: Points, points: Points, seen: Points, tolerance: fl
     return low >= _SCALES[0] and high <= _SCALES[1] and high <= _STRETCH * low
 
 
-def fit_similarity(points: Points, seen: Points) -> Points:
-    """The least-squares similarity ``(3, 3)`` from points to what is seen: turn, scale, shift."""
+def fit_similarity(points: Points, matched: Points) -> Points:
+    """The least-squares similarity ``(3, 3)``: rotation, scale and translation."""
     a = points[:, 0] + 1j * points[:, 1]
-    b = seen[:, 0] + 1j * seen[:, 1]
+    b = matched[:, 0] + 1j * matched[:, 1]
     apart = a - a.mean()
     turn = (apart.conj() @ b) / max(float((np.abs(apart) ** 2).sum()), 1e-12)
     shift = b.mean() - turn * a.mean()
@@ -72,14 +73,16 @@ def fit_similarity(points: Points, seen: Points) -> Points:
     )
 
 
-def fit_affine(points: Points, seen: Points) -> Points:
-    """The least-squares affine map ``(3, 3)`` from points to what is seen."""
-    solution = np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]), seen, rcond=None)[0]
+def fit_affine(points: Points, matched: Points) -> Points:
+    """The least-squares affine transformation ``(3, 3)`` from points to matched ones."""
+    solution = np.linalg.lstsq(
+        np.column_stack([points, np.ones(len(points))]), matched, rcond=None
+    )[0]
     return np.vstack([solution.T, [0.0, 0.0, 1.0]])
 
 
 def explained(
-    homography: Points, points: Points, seen: Points, tolerance: float
+    homography: Points, points: Points, matched: Points, tolerance: float
 ) -> NDArray[np.bool_]:
-    """Which pairs the map brings together within a distance; ``(n,)`` bool."""
-    return np.asarray(np.linalg.norm(project(homography, points) - seen, axis=1) <= tolerance)
+    """Which pairs a homography brings within a distance of each other; ``(n,)`` bool."""
+    return np.asarray(np.linalg.norm(project(homography, points) - matched, axis=1) <= tolerance)

@@ -29,33 +29,33 @@ def spread_apart(
     the gallery.
 
     Args:
-        vectors: ``(n, d)`` of the gallery; ``n`` may be 0.
-        queries: ``(r, d)`` of typical queries, such as a log's; without them only the gallery's
-            own neighbours are subtracted.
-        gallery_rate: how much of the mean of the nearest gallery vectors is subtracted.
-        query_rate: the same for the nearest typical queries.
-        share: which part of the vectors counts as nearest, in (0, 1]; at least one does.
+        vectors: ``(n, d)``, the gallery's; ``n`` may be 0.
+        queries: ``(r, d)`` vectors of typical queries, such as those of a log; without them only
+            neighbours in the gallery are subtracted.
+        gallery_rate: How much of the mean of the nearest gallery vectors is subtracted.
+        query_rate: How much of the mean of the nearest typical queries is subtracted.
+        share: Which share of the vectors counts as nearest, in (0, 1]; at least one does.
 
     Returns:
         ``(n, d)`` float32 of unit length, in the same order; a vector of zeros stays one.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     from_gallery = np.float32(checked_number(gallery_rate, "gallery_rate", 0))
     from_queries = np.float32(checked_number(query_rate, "query_rate", 0))
-    part = checked_number(share, "share", 1e-9, 1)
+    fraction = checked_number(share, "share", 1e-9, 1)
     rows = unit_rows(checked_rows(vectors, "the gallery's vectors"))
-    pushed = unit_rows(rows - from_gallery * _pull(rows, rows, part, themselves=True))
+    pushed = unit_rows(rows - from_gallery * _pull(rows, rows, fraction, themselves=True))
     if queries is None:
         return pushed
-    asked = unit_rows(checked_rows(queries, "the typical queries"))
-    if len(rows) and len(asked) and asked.shape[1] != rows.shape[1]:
+    query_rows = unit_rows(checked_rows(queries, "the typical queries"))
+    if len(rows) and len(query_rows) and query_rows.shape[1] != rows.shape[1]:
         raise RankingError(
             f"the gallery's vectors have {rows.shape[1]} numbers and the queries "
-            f"{asked.shape[1]}: encode the queries with the gallery's model"
+            f"{query_rows.shape[1]}: encode the queries with the gallery's model"
         )
-    pushed += unit_rows(rows - from_queries * _pull(rows, asked, part, themselves=False))
+    pushed += unit_rows(rows - from_queries * _pull(rows, query_rows, fraction, themselves=False))
     return unit_rows(pushed)
 
 

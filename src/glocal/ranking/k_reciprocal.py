@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking: two images are alike if each finds the other, and the same others."""
+"""k-reciprocal re-ranking: similar images are among each other's neighbours and share them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def k_reciprocal(
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: size of the nearest-neighbour lists, not counting the image itself.
-        smoothing: over how many images, itself included, the weights are averaged; 1 is none.
-        weight: of the cosine similarity, from 0 to 1; the overlap has the rest.
+        neighbours: Size of the lists of nearest neighbours, not counting the image itself.
+        smoothing: Number of images, itself included, over which weights are averaged; 1 is none.
+        weight: Weight of the cosine similarity, from 0 to 1; the overlap has the rest.
 
     Returns:
         ``(m,)`` float32 in [-1, 1], higher is better.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     k = checked_count(neighbours, "neighbours")
     few = checked_count(smoothing, "smoothing")

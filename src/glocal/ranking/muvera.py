@@ -1,14 +1,12 @@
 """MUVERA: an image's local descriptors as one vector that an ordinary index can search.
 
-The similarity of two sets of descriptors is MaxSim: each descriptor of the query finds its best
-match in the document, and the matches are averaged. The rest of a big image does not count
-against a small object in its corner, but MaxSim cannot be indexed. A fixed-dimension encoding can:
-the inner product of a query's and a document's encoding approximates their MaxSim. Search for it,
-then score what was found exactly with `max_similarity`.
+MaxSim (`glocal.ranking.maxsim`) compares sets of descriptors and cannot be indexed. A
+fixed-dimension encoding can: the inner product of a query's and a document's encoding approximates
+their MaxSim. Search by the encodings, then score the results exactly with `max_similarity`.
 
-Descriptors match at about the same scale only, so a small object is found by a query encoded small
-too; and the fewer of a document's descriptors are meant, the more the encoding's averages drown
-them (`benchmarks/reranking.py` measures both).
+Descriptors match at about the same scale only, so a small object needs a query encoded at a small
+scale too. The smaller the share of a document's descriptors that are on the object, the more the
+averages of the encoding hide them (`benchmarks/reranking.py` measures both).
 
 Source: Dhulipala, Hadian, Jayaram, Lee, Mirrokni, MUVERA: Multi-Vector Retrieval via Fixed
 Dimensional Encodings, NeurIPS 2024.
@@ -28,27 +26,24 @@ from glocal.ranking.checks import checked_count, checked_rows
 
 _MAX_BITS = 10
 _MAX_DIM = 1 << 20
-_BLOCK = 1 << 20
-"""How many similarities are held at once: 4 MB of float32, which stay in the cache; 64 MB took
-two and a half times as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixedEncoding:
-    """How descriptors become one vector; encodings compare only if all of this is equal.
+    """How descriptors become one vector; encodings are comparable only if all of this is equal.
 
-    Space is cut by random planes into cells, several times over. A query's descriptors are summed
-    in each cell, a document's are averaged, so that each of the query's meets the average of those
-    that lie on the same side of every plane. A document's empty cell takes the average of its
-    descriptors across the fewest planes.
+    Random planes divide space into cells, several times over. In each cell a query's descriptors
+    are summed and a document's are averaged, so that each of the query's is multiplied with the
+    average of those that lie on the same side of every plane. An empty cell of a document takes
+    the average of the descriptors that are across the fewest planes.
 
     Attributes:
-        descriptor_dim: numbers of a descriptor, ``e``.
-        repetitions: how often space is cut anew; more is closer to MaxSim and longer.
-        planes: in each repetition; there are ``2 ** planes`` cells.
-        width: numbers a descriptor is projected to by random signs before it is encoded; None
-            leaves it whole, which was closer to MaxSim at equal length for 48 numbers.
-        seed: of the planes and signs. Their stream is the same in every version of NumPy.
+        descriptor_dim: Length of a descriptor, ``e``.
+        repetitions: How often space is divided anew; more is closer to MaxSim and longer.
+        planes: Number of planes in each repetition; there are ``2 ** planes`` cells.
+        width: Length to which a descriptor is projected by random signs before it is encoded;
+            None keeps it whole, which was closer to MaxSim at equal length for 48 numbers.
+        seed: Seed of the planes and signs. They are the same in every version of NumPy.
     """
 
     descriptor_dim: int
@@ -65,7 +60,7 @@ class FixedEncoding:
         if self.planes > _MAX_BITS or self.dim > _MAX_DIM:
             raise RankingError(
                 f"an encoding with {self.planes} planes and {self.repetitions} repetitions would "
-                f"be too long; use up to {_MAX_BITS} planes and {_MAX_DIM} numbers in all"
+                f"be too long; use at most {_MAX_BITS} planes and {_MAX_DIM} numbers in all"
             )
 
     @property
@@ -77,34 +72,34 @@ class FixedEncoding:
         """Encode a query.
 
         Args:
-            descriptors: ``(m, e)``; ``m`` may be 0, which encodes to zeros.
+            descriptors: ``(m, e)``; ``m`` may be 0, which gives zeros.
 
         Returns:
             ``(dim,)`` float32. Its inner product with a document's encoding approximates
-            `max_similarity`, from below.
+            `glocal.ranking.maxsim.max_similarity`, from below.
 
         Raises:
-            RankingError: a descriptor has another length or is not finite.
+            RankingError: A descriptor has another length or is not finite.
         """
         local = self._checked(descriptors, "the query's descriptors")
         if not len(local):
             return np.zeros(self.dim, np.float32)
-        cells, parts = self._placed(local)
+        cells, projected = self._placed(local)
         inside = cells[:, None] == np.arange(1 << self.planes)[:, None]
-        sums: NDArray[np.float32] = (inside.astype(np.float32) @ parts).ravel()
+        sums: NDArray[np.float32] = (inside.astype(np.float32) @ projected).ravel()
         return sums / np.float32(len(local) * self.repetitions)
 
     def encode_documents(self, documents: Sequence[ArrayLike]) -> NDArray[np.float32]:
         """Encode documents.
 
         Args:
-            documents: each ``(m, e)``, with an ``m`` of its own that may be 0.
+            documents: Each ``(m, e)``, with an ``m`` of its own that may be 0.
 
         Returns:
             ``(n, dim)`` float32.
 
         Raises:
-            RankingError: a descriptor has another length or is not finite.
+            RankingError: A descriptor has another length or is not finite.
         """
         encoded = np.zeros((len(documents), self.dim), np.float32)
         differing = _planes_between(self.planes)
@@ -112,10 +107,10 @@ class FixedEncoding:
             local = self._checked(descriptors, f"the descriptors of document {number}")
             if not len(local):
                 continue
-            cells, parts = self._placed(local)
+            cells, projected = self._placed(local)
             apart = differing[:, cells].transpose(1, 0, 2)
             closest = (apart == apart.min(axis=2, keepdims=True)).astype(np.float32)
-            averages = (closest @ parts) / closest.sum(axis=2, keepdims=True)
+            averages = (closest @ projected) / closest.sum(axis=2, keepdims=True)
             encoded[number] = averages.ravel()
         return encoded
 
@@ -135,73 +130,8 @@ class FixedEncoding:
         cells = sides @ (1 << np.arange(self.planes))
         if signs is None:
             return cells.T, np.broadcast_to(local, (self.repetitions, *local.shape))
-        parts = (local @ signs).reshape(len(local), self.repetitions, -1)
-        return cells.T, parts.transpose(1, 0, 2)
-
-
-def max_similarity(query: ArrayLike, documents: Sequence[ArrayLike]) -> NDArray[np.float32]:
-    """Exact MaxSim: the mean, over the query's descriptors, of each one's best similarity.
-
-    The mean instead of the paper's sum, so that scores of different queries compare.
-
-    Args:
-        query: ``(m, e)`` descriptors of unit length.
-        documents: each ``(n, e)`` descriptors of unit length, with an ``n`` of its own.
-
-    Returns:
-        One float32 a document, in [-1, 1] (up to rounding); -1 where either has no descriptor.
-
-    Raises:
-        RankingError: descriptors differ in length or are not finite.
-    """
-    scores: NDArray[np.float32] = max_similarities([query], documents)[0]
-    return scores
-
-
-def max_similarities(
-    queries: Sequence[ArrayLike], documents: Sequence[ArrayLike]
-) -> NDArray[np.float32]:
-    """`max_similarity` of several queries with the same documents, ``(queries, documents)``."""
-    asked = [checked_rows(query, "the query's descriptors") for query in queries]
-    rows = [
-        checked_rows(local, f"the descriptors of document {number}")
-        for number, local in enumerate(documents)
-    ]
-    scores = np.full((len(asked), len(rows)), -1, np.float32)
-    filled = [number for number, local in enumerate(rows) if len(local)]
-    asking = [number for number, query in enumerate(asked) if len(query)]
-    if not filled or not asking:
-        return scores
-    length = asked[asking[0]].shape[1]
-    for what, number, local in (
-        *(("query", number, asked[number]) for number in asking),
-        *(("document", number, rows[number]) for number in filled),
-    ):
-        if local.shape[1] != length:
-            raise RankingError(
-                f"the query's descriptors have {length} numbers and those of {what} "
-                f"{number} {local.shape[1]}: they are of different models"
-            )
-    together = np.concatenate([asked[number] for number in asking]).T
-    first = np.cumsum([0, *(len(asked[number]) for number in asking[:-1])])
-    counts = np.array([[len(asked[number])] for number in asking], np.float32)
-    start = 0
-    while start < len(filled):
-        # As many documents at a time as memory is set aside for; a huge one comes alone.
-        end, held = start + 1, len(rows[filled[start]])
-        while end < len(filled):
-            held += len(rows[filled[end]])
-            if held * together.shape[1] > _BLOCK:
-                break
-            end += 1
-        block = [rows[number] for number in filled[start:end]]
-        similar = np.concatenate(block) @ together
-        starts = np.cumsum([0, *(len(local) for local in block[:-1])])
-        best = np.maximum.reduceat(similar, starts, axis=0)
-        means = np.add.reduceat(best, first, axis=1).T / counts
-        scores[np.ix_(asking, filled[start:end])] = means
-        start = end
-    return scores
+        projected = (local @ signs).reshape(len(local), self.repetitions, -1)
+        return cells.T, projected.transpose(1, 0, 2)
 
 
 @lru_cache(maxsize=8)

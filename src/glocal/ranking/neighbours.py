@@ -1,4 +1,4 @@
-"""Who is a neighbour of whom: the one choice that every neighbour-based method makes."""
+"""The k nearest neighbours, ties included: what every neighbour-based method starts from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ TIE = 1e-6
 
 
 def nearest(similarities: NDArray[np.float32], k: int) -> NDArray[np.bool_]:
-    """Mark the k most similar of each row, and whatever ties with the k-th.
+    """Mark the k most similar of each row, and all that tie with the k-th.
 
     Counting ties in makes the choice independent of the order of the columns, so equal images
-    (bursts, copies, blank ones) are always treated alike.
+    (bursts, copies, blank ones) are always treated equally.
 
     Args:
         similarities: ``(rows, n)`` float32.
-        k: at least 1; more than ``n`` marks all.
+        k: At least 1; more than ``n`` marks all.
 
     Returns:
         ``(rows, n)`` bool.

@@ -35,7 +35,7 @@ CERTAIN, DOUBTFUL = 0.99, 0.1
 """Probability of a copy whose pixels agree at least, and of one whose pixels do not at most."""
 
 LEAST_OVERLAY = 0.004
-"""Part of the overlap that text or a sticker covers at least; another digit is no sticker."""
+"""Least share of the overlap that text or a sticker covers; a digit that differs is neither."""
 
 Box = tuple[float, float, float, float]
 

@@ -322,7 +322,7 @@ def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points
 def _fitted(
     at: Points, aside: Points, weight: NDArray[np.float32], size: NDArray[np.float64]
 ) -> tuple[Points, NDArray[np.float64]]:
-    """The homography that displaces points most like their votes, and what it leaves of each."""
+    """The homography that displaces points most like their votes, and the residual of each."""
     u, v = (at - 0.5).T
     one, zero = np.ones_like(u), np.zeros_like(u)
     full = len(at) >= 24

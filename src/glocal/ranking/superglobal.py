@@ -24,14 +24,14 @@ def superglobal(
     Args:
         query: ``(d,)`` vector.
         candidates: ``(m, d)`` vectors, in any order; ``m`` may be 0.
-        neighbours: how many refine each vector, not counting itself.
-        weight: of a neighbour beside the vector itself, 0 or more.
+        neighbours: How many refine each vector, not counting itself.
+        weight: Weight of a neighbour relative to the vector itself, 0 or more.
 
     Returns:
         ``(m,)`` float32 in [-1, 1], higher is better.
 
     Raises:
-        RankingError: shapes, values or settings do not fit.
+        RankingError: Shapes, values or settings do not fit.
     """
     k = checked_count(neighbours, "neighbours")
     beta = np.float32(checked_number(weight, "weight", 0))

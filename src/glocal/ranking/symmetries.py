@@ -88,7 +88,7 @@ def whole_on_whole(first: Outline, second: Outline) -> list[Points]:
 
 
 def _frames(image: Grey) -> list[Points]:
-    """The unit square as it is, and the part of the image within its plain border, if any."""
+    """The unit square, and the part of the image within its plain border, if it has one."""
     whole = np.eye(3)
     top, bottom = _rim(image), _rim(image[::-1])
     left, right = _rim(image.T), _rim(image.T[::-1])

@@ -1,8 +1,8 @@
-"""Spatial verification: do the matched parts of two images lie as if they showed one thing?
+"""Geometric verification: do the matches of two images agree with one view of one object?
 
-Mutual matches are verified with PoseLib's LO-RANSAC (Lebeda, Matas and Chum, BMVC 2012), and the
-simplest map that explains them is kept: similarity, affine, homography (as Philbin et al., CVPR
-2007, go from the simple to the general).
+Mutual nearest neighbours are verified with PoseLib's LO-RANSAC (Lebeda, Matas and Chum, BMVC 2012),
+and the simplest transformation that explains them is kept: a similarity, an affine transformation
+or a homography (Philbin et al., CVPR 2007, also go from simple to general).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from glocal.ranking.matching import Matches, mutual_nearest
 if TYPE_CHECKING:
     from glocal.encoders import LocalFeatures
 
-MAX_MATCHES = 400  # the most similar; more add time and no certainty
+MAX_MATCHES = 400  # the most similar; more take time and add no certainty
 _ITERATIONS = 1000
-_SIMPLER = 0.9  # a simpler map is kept when it explains this much of what the homography does
-_UNIT = 320.0  # pixels of an image's square root of area, inside PoseLib
+_SIMPLER = 0.9  # share of the homography's inliers from which a simpler transformation is kept
+_UNIT = 320.0  # square root of an image's area in pixels, inside PoseLib
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one detector's parts are matched; they come from its calibration.
+    """How one detector's local features are matched; part of its calibration.
 
     Attributes:
-        min_similarity: of a matched pair of descriptors.
-        tolerance: how far a point may lie from where the map takes it, as a part of the square
-            root of an image's area.
+        min_similarity: Least similarity of two matched descriptors.
+        tolerance: How far a point may lie from where the homography takes it, as a fraction of
+            the square root of an image's area.
     """
 
     min_similarity: float
@@ -49,19 +49,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """What geometry says of two images.
+    """The result of geometric verification.
 
     Attributes:
-        matches: mutual matches.
-        inliers: matches that one map explains.
-        support: similarities of the inliers, added up.
-        coverage: part of the query's area that the inliers cover, in [0, 1].
-        agreement: of the candidate's parts that the map takes into the query, those that are
-            inliers, in [0, 1].
+        matches: Number of mutual nearest neighbours.
+        inliers: Number of matches that agree with the homography.
+        support: Sum of the inliers' similarities.
+        coverage: Share of the query's area that the inliers cover, in [0, 1].
+        agreement: Share of inliers among the candidate's local features that lie inside the
+            query's frame, in [0, 1].
         homography: ``(3, 3)`` from query to candidate, both in fractions of width and height;
-            None when no plausible map was found, and then the numbers but ``matches`` are 0.
-        query_points: ``(inliers, 2)``, fractions of the query's width and height.
-        candidate_points: ``(inliers, 2)``, of the candidate's.
+            None when no plausible one was found; then all numbers but ``matches`` are 0.
+        query_points: ``(inliers, 2)``, in fractions of the query's width and height.
+        candidate_points: ``(inliers, 2)``, in fractions of the candidate's.
     """
 
     matches: int
@@ -81,27 +81,27 @@ def verify(
     candidate_size: tuple[int, int],
     settings: Settings,
 ) -> Verification:
-    """Verify that two images show one thing.
+    """Verify that two images show the same object.
 
     Args:
-        query: its parts, perhaps at several sizes.
-        candidate: its parts.
-        query_size: width and height of the upright image, in any unit.
-        candidate_size: of the other one.
-        settings: of the detector that found the parts.
+        query: The query's local features, perhaps at several scales.
+        candidate: The candidate's local features.
+        query_size: Width and height of the upright query, in any unit.
+        candidate_size: Width and height of the candidate.
+        settings: The settings of the detector that found the local features.
 
-    The same input gives the same answer. Time is bounded by the number of parts.
+    The same input gives the same result. Time is bounded by the number of local features.
 
     Raises:
-        RankingError: the parts are of different detectors.
+        RankingError: The local features are of different detectors.
     """
     matches = _best(
         mutual_nearest(query.descriptors, candidate.descriptors, settings.min_similarity)
     )
     from_query, from_candidate = _frame(query_size), _frame(candidate_size)
     points = query.keypoints[matches.query] * from_query
-    seen = candidate.keypoints[matches.candidate] * from_candidate
-    found = _estimate(points, seen, settings.tolerance)
+    matched = candidate.keypoints[matches.candidate] * from_candidate
+    found = _estimate(points, matched, settings.tolerance)
     if found is None:
         none = np.empty((0, 2), np.float32)
         return Verification(len(matches), 0, 0.0, 0.0, 0.0, None, none, none)
@@ -128,36 +128,36 @@ def _best(matches: Matches) -> Matches:
 
 
 def _frame(size: tuple[int, int]) -> Points:
-    """Width and height of the image brought to area 1, so that distances compare."""
+    """Width and height of the image scaled to area 1, so that distances are comparable."""
     width, height = size
     frame: Points = np.array([width, height], np.float64) / np.sqrt(float(width * height))
     return frame
 
 
 def _estimate(
-    points: Points, seen: Points, tolerance: float
+    points: Points, matched: Points, tolerance: float
 ) -> tuple[Points, NDArray[np.bool_]] | None:
-    """The simplest plausible map of pairs, and which of them it explains."""
-    if len(points) < 5:  # four pairs always agree
+    """The simplest plausible transformation of matched points, and its inliers."""
+    if len(points) < 5:  # four pairs always agree with some homography
         return None
-    general = _homography(points, seen, tolerance)
-    inliers = explained(general, points, seen, tolerance)
+    general = _homography(points, matched, tolerance)
+    inliers = explained(general, points, matched, tolerance)
     best = None
-    if inliers.sum() >= 5 and is_plausible(general, points[inliers], seen[inliers], tolerance):
+    if inliers.sum() >= 5 and is_plausible(general, points[inliers], matched[inliers], tolerance):
         best = general, inliers
     if inliers.sum() >= 3:
         enough = max(_SIMPLER * inliers.sum(), 5)
         for fit in (fit_similarity, fit_affine):
-            simple = fit(points[inliers], seen[inliers])
-            agree = explained(simple, points, seen, tolerance)
+            simple = fit(points[inliers], matched[inliers])
+            agree = explained(simple, points, matched, tolerance)
             if agree.sum() >= enough and is_plausible(
-                simple, points[agree], seen[agree], tolerance
+                simple, points[agree], matched[agree], tolerance
             ):
                 return simple, agree
     return best
 
 
-def _homography(points: Points, seen: Points, tolerance: float) -> Points:
+def _homography(points: Points, matched: Points, tolerance: float) -> Points:
     import poselib
 
     options = {
@@ -167,16 +167,16 @@ def _homography(points: Points, seen: Points, tolerance: float) -> Points:
         "seed": 0,
     }
     homography, _ = poselib.estimate_homography(
-        points * _UNIT, seen * _UNIT, options, {"max_iterations": 10}
+        points * _UNIT, matched * _UNIT, options, {"max_iterations": 10}
     )
     scale = np.diag([_UNIT, _UNIT, 1.0])
     return np.asarray(np.linalg.inv(scale) @ homography @ scale)
 
 
 def _inside(homography: Points, keypoints: NDArray[np.float32]) -> int:
-    """How many of the candidate's keypoints the map takes into the query."""
+    """How many of the candidate's keypoints lie inside the query's frame."""
     try:
         back = project(np.asarray(np.linalg.inv(homography)), keypoints.astype(np.float64))
-    except np.linalg.LinAlgError:  # a plausible map is none of these, but for rounding
+    except np.linalg.LinAlgError:  # a plausible homography is not singular, except by rounding
         return 0
     return int(np.all((back >= 0) & (back <= 1), axis=1).sum())

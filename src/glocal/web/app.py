@@ -1,20 +1,25 @@
-"""The application: routes, guards and errors put together around a gallery."""
+"""The application: routes, middleware and errors around a gallery."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache
 
 from fastapi import FastAPI
 
 from glocal import __version__
 from glocal.gallery import Gallery
 from glocal.web.bounds import Bounds
+from glocal.web.cors import Cors
 from glocal.web.explaining import Explainer
 from glocal.web.guard import Guard
+from glocal.web.methods import Head
+from glocal.web.openapi import describe, operation_id
 from glocal.web.page import page_routes
+from glocal.web.parameters import KNOWN_PARAMETERS
 from glocal.web.problems import answer_with_problems
+from glocal.web.reference import reference_page
 from glocal.web.routes import (
     duplicates,
     explanation,
@@ -24,7 +29,6 @@ from glocal.web.routes import (
     serving,
     uploads,
 )
-from glocal.web.schemas import Problem
 from glocal.web.service import Service
 from glocal.web.settings import Settings
 
@@ -37,7 +41,7 @@ def create_app(
     Args:
         gallery: open for as long as the application runs.
         settings: the owner's decisions.
-        explainers: by name, the ways in which a match can be explained.
+        explainers: the kinds of explanations of a match, by name.
     """
     service = Service(gallery, settings, explainers or {})
 
@@ -54,26 +58,22 @@ def create_app(
         summary="Find the same thing in your images.",
         version=__version__,
         openapi_url="/v1/openapi.json",
-        docs_url=None,  # its pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; ours is `reference`
         redoc_url=None,
         lifespan=lifespan,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=lambda route: operation_id(route.name),
     )
     app.state.service = service
-    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     for module in (search, explanation, uploads, images, duplicates, runs, serving):
-        app.include_router(module.router)
-    app.include_router(page_routes())
+        app.include_router(module.router, dependencies=[KNOWN_PARAMETERS])
+    description = cache(lambda: describe(app, token=settings.token is not None))
+    app.openapi = description  # type: ignore[method-assign]
+    app.include_router(page_routes(cache(lambda: reference_page(description()))))
     answer_with_problems(app)
+    # The last one added sees a request first.
+    app.add_middleware(Head)
     app.add_middleware(Guard, settings=settings, sessions=service.sessions)
     app.add_middleware(Bounds, settings=settings, metrics=service.metrics)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
     return app
-
-
-def _described(app: FastAPI) -> dict[str, Any]:
-    """The API's description, with the schema that every error has."""
-    if app.openapi_schema is None:
-        made = FastAPI.openapi(app)
-        made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-        app.openapi_schema = made
-    return app.openapi_schema

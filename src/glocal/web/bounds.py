@@ -1,4 +1,4 @@
-"""What one request, and all together, may take of the server."""
+"""Limits of one request, and of all requests together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HEADERS = {
 
 
 class Bounds:
-    """Counts requests, refuses too many, too large and too slow ones, and sets safe headers."""
+    """Refuses requests that are too many, too large or too slow; counts, and sets safe headers."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app = app
@@ -80,19 +80,19 @@ class Bounds:
     def _check_length(self, scope: Scope) -> None:
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         if any(not v.isdigit() for v in lengths) or len(set(lengths)) > 1:
-            raise ProblemError(400, "the Content-Length header makes no sense")
+            raise ProblemError(400, "the Content-Length header is invalid")
         if lengths and int(lengths[0]) > self._settings.body_bytes:
             raise self._too_large()
 
     def _bounded(self, receive: Receive) -> Receive:
-        """The request's body, no more than it may be and no slower."""
+        """Receive the body of a request within the limits of size and time."""
         ends = time.monotonic() + self._settings.body_seconds
         left = self._settings.body_bytes
         whole = False
 
         async def bounded() -> Message:
             nonlocal left, whole
-            if whole:  # from here on it is only about the client leaving
+            if whole:  # all that can still come is that the client disconnects
                 return await receive()
             try:
                 async with asyncio.timeout(max(0.0, ends - time.monotonic())):
@@ -116,7 +116,7 @@ class Bounds:
         self._metrics.refused.labels("large").inc()
         return ProblemError(
             413,
-            f"a request may have {self._settings.body_bytes / 2**20:.0f} MiB",
+            f"a request can be up to {self._settings.body_bytes / 2**20:.0f} MB",
         )
 
 
@@ -124,13 +124,13 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Turns:
-    """A few at a time do something, a bounded number wait, all others are sent away.
+    """A queue: a few work at the same time, a bounded number wait, all others are refused.
 
     Args:
-        name: of the queue, for the metrics.
-        places: how many do it at once.
+        name: of the queue, in the metrics.
+        places: how many work at the same time.
         waiting: how many may wait.
-        metrics: told how many wait.
+        metrics: gets the number of those that wait.
     """
 
     def __init__(self, name: str, places: int, waiting: int, metrics: Metrics) -> None:
@@ -142,10 +142,10 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[float]:
-        """Wait for a turn and have it; gives the seconds waited.
+        """Wait for a turn and take it; yields the seconds waited.
 
         Raises:
-            ProblemError: too many wait already.
+            ProblemError: too many are waiting already.
         """
         if self._places.locked() and self._waiting >= self._most:
             raise _busy(self._metrics, self._name)
@@ -167,16 +167,16 @@ def _busy(metrics: Metrics, reason: str) -> ProblemError:
     metrics.refused.labels(reason).inc()
     return ProblemError(
         429,
-        "the server has more to do than it can; try again in a moment",
+        "the server is too busy; try again in a moment",
         headers={"Retry-After": "1"},
     )
 
 
 async def while_there(request: Request, work: Awaitable[T]) -> T:
-    """Do work for a client, and stop when it leaves; the request's body must have been read.
+    """Do work for a client and stop if it disconnects; the body must have been read.
 
     Raises:
-        ProblemError: the client has left; nobody will read this.
+        ProblemError: the client has disconnected.
     """
     task = asyncio.ensure_future(work)
     left = asyncio.ensure_future(_leaves(request))
@@ -184,7 +184,7 @@ async def while_there(request: Request, work: Awaitable[T]) -> T:
         await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise ProblemError(400, "the client left")
+        raise ProblemError(400, "the client disconnected")
     finally:
         for one in (task, left):
             one.cancel()

@@ -1,4 +1,4 @@
-"""Processes of long work, started by the server: Python modules that tell of it line by line."""
+"""Long-running processes that the server starts: Python modules that report line by line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ async def spawn(
     Args:
         module: its name.
         arguments: of its command line.
-        longest: bytes that one of its lines may have.
-        leashed: give it a standard input that ends when the server does, however it ends.
+        longest: bytes that a line may have.
+        leashed: give it a standard input that ends when the server ends, for whatever reason.
     """
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -34,7 +34,7 @@ async def spawn(
 
 
 async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
-    """What a process tells, until it ends."""
+    """The lines of a process, until it ends."""
     if process.stdout is not None:
         async for line in process.stdout:
             yield line

@@ -1,7 +1,7 @@
-"""The process of a comparison that a server started: its groups go to standard output.
+"""The process of a comparison that a server started: it writes the groups to standard output.
 
-A comparison has a process of its own so that no file of a folder can harm the server, that searches
-keep their share of the machine, and that it can be ended at any moment: it changes nothing.
+A comparison has a process of its own, so that no file of a folder can harm the server, so that
+searches keep their share of the processor, and so that it can be ended at any moment.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, Gallery
+from glocal.gallery.results import plain
 from glocal.images import Limits
-from glocal.web.telling import Teller, lower_priority, tell
+from glocal.web.reporting import ProgressReporter, lower_priority, report
 
 _WAIT = 60.0
-_MOST_MEMBERS = 1_000
-"""Images of a group that are told of; the best ones."""
+_MOST_IMAGES = 1_000
+"""Images of a group that are sent; the best ones."""
 
 
 def main() -> None:
@@ -29,47 +31,29 @@ def main() -> None:
     lower_priority(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     try:
-        with Gallery(folder, create=False, timeout=_WAIT, limits=limits, serve=False) as gallery:
-            groups = gallery.duplicates(level, Teller("stage", "done", "total"))
-            for value in told(groups):
-                tell({"group": value})
+        with Gallery(folder, create=False, timeout=_WAIT, limits=limits) as gallery:
+            groups = gallery.duplicates(level, ProgressReporter("stage", "done", "total"))
+            for value in encoded(groups):
+                report({"group": value})
     except GlocalError as error:
-        tell({"error": str(error)})
+        report({"error": str(error)})
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     freed = sum(group.bytes_to_free for group in groups)
-    tell({"end": {"groups": len(groups), "bytes_to_free": freed}})
+    report({"end": {"groups": len(groups), "bytes_to_free": freed}})
 
 
-def told(groups: Iterable[DuplicateGroup]) -> Iterator[dict[str, Any]]:
-    """Groups as they go to the server: each image by its id, the one to keep first.
-
-    Files are not named: which of an image's files one keeps follows from their paths.
-    """
+def encoded(groups: Iterable[DuplicateGroup]) -> Iterator[dict[str, Any]]:
+    """Groups as they are sent to the server: the fields of `DuplicateGroup`, the best images."""
     for group in groups:
-        kept, *others = group.images
-        shown = others[: _MOST_MEMBERS - 1]
-        yield {
-            "kind": str(group.kind),
-            "kept": kept.id,
-            "others": [
-                {
-                    "id": other.id,
-                    "verdict": str(other.verdict),
-                    "same_probability": round(other.same_probability, 4),
-                    "copy_probability": round(other.copy_probability, 4),
-                    "removable": other.removable,
-                }
-                for other in shown
-            ],
-            "left_out": len(others) - len(shown),
-            "bytes_to_free": group.bytes_to_free,
-        }
+        images = group.images[:_MOST_IMAGES]
+        left_out = group.left_out + len(group.images) - len(images)
+        yield plain(replace(group, images=images, left_out=left_out))
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of the standard input, which is the server's."""
+    """End when the standard input ends, which the server holds open."""
     os.read(0, 1)
     os._exit(130)
 

@@ -1,4 +1,4 @@
-"""Connections that do not let slow clients hold them for ever."""
+"""Connections that slow clients cannot hold forever."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ MOST = 400
 
 _HEADER_SECONDS = 10.0
 _STALLED_SECONDS = 30.0
-_LOOK = 2.0
+_INTERVAL = 2.0
 _LINGER = 1.0
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that ends connections whose requests never begin or whose answers are never read.
+    """HTTP/1.1 that ends connections whose requests never start or whose responses are never read.
 
-    uvicorn bounds the time between two requests; bodies are bounded by `Bounds`. What is left are
-    headers that come a byte at a time, and answers that nobody takes.
+    uvicorn limits the time between two requests, and `Bounds` limits bodies. What remains are
+    headers that arrive byte by byte, and responses that the client does not read.
     """
 
     _beginning: float
-    _looking: asyncio.TimerHandle | None = None
+    _check: asyncio.TimerHandle | None = None
     _stalled: tuple[int, float] = (0, 0.0)
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection, or close it when there are too many."""
+        """Accept a connection, or close it if there are too many."""
         super().connection_made(transport)
         self._beginning = time.monotonic()
         if len(self.connections) > MOST:
             transport.abort()
             return
-        self._looking = self.loop.call_later(_LOOK, self._look)
+        self._check = self.loop.call_later(_INTERVAL, self._check_times)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop looking."""
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        """Stop checking the connection."""
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """From now on the next request may begin, if this one has come to its end.
+        """Wait for the next request, unless this one has not been received completely.
 
-        Who was answered before its body was whole was refused: what else it sends is not read.
-        The connection is closed a moment later, since closing it over unread bytes would take the
-        answer back from a client that is still sending.
+        A response before the end of the body is a refusal: the rest of the body is not read. The
+        connection is closed a moment later, because closing it over unread bytes would discard the
+        response while the client is still sending.
         """
         self._beginning = time.monotonic()
         unread = self.conn.their_state is h11.SEND_BODY
@@ -60,7 +60,7 @@ class PatientProtocol(H11Protocol):
             self.transport.write_eof()
             self.loop.call_later(_LINGER, self.transport.abort)
 
-    def _look(self) -> None:
+    def _check_times(self) -> None:
         now = time.monotonic()
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent != self._stalled[0]:
@@ -70,4 +70,4 @@ class PatientProtocol(H11Protocol):
         if late or (unsent and now - self._stalled[1] > _STALLED_SECONDS):
             self.transport.abort()
             return
-        self._looking = self.loop.call_later(_LOOK, self._look)
+        self._check = self.loop.call_later(_INTERVAL, self._check_times)

@@ -1,9 +1,9 @@
-"""The process that decodes images nobody vouches for: it may crash, hang or be killed.
+"""The process that decodes untrusted images: it may crash, hang or be killed.
 
-It reads jobs from standard input and answers on standard output, one at a time. A job is a line of
-JSON, ``{"do": ..., "bytes": n, ...}``, and n bytes of an encoded image; an answer likewise. What
-goes wrong with an image is an answer, ``{"error": ...}``; whatever else goes wrong ends the
-process, which its owner notices.
+It reads jobs from standard input and writes results to standard output, one at a time. A job is a
+line of JSON, ``{"do": ..., "bytes": n, ...}``, followed by n bytes of an encoded image; a result
+likewise. An error of an image is a result, ``{"error": ...}``; any other error ends the process,
+which its owner notices.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from glocal.images.formats import detect, open_header
 from glocal.web.stripping import media_type, strip
 
 MEMORY = 3 * 2**30
-"""Bytes of address space the process may use, where the system can hold it to that."""
+"""Bytes of address space that the process may use, on systems that can limit it."""
 
 
 def main() -> None:
-    """Answer jobs until standard input ends."""
+    """Do jobs until standard input ends."""
     _confine()
     jobs = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a decoder that prints must not break the answers
+    os.dup2(2, 1)  # a decoder that prints must not damage the results
     while line := jobs.readline():
         job = json.loads(line)
         data = jobs.read(job["bytes"])
@@ -49,7 +49,7 @@ def _answer(answers: BinaryIO, head: dict[str, Any], body: bytes) -> None:
 
 
 def _confine() -> None:
-    """Take from this process what decoding does not need."""
+    """Limit this process to what decoding needs."""
     try:
         import resource  # not on Windows
     except ImportError:
@@ -88,7 +88,7 @@ def _pixels(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _jpeg(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """An upright JPEG without metadata, its longer side at most ``side`` (0: as large as it is)."""
+    """An upright JPEG without metadata, its longer side at most ``side`` (0: any size)."""
     from PIL import Image
 
     limits, side = _limits(job), job["side"]
@@ -108,9 +108,9 @@ def _jpeg(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _plain(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The image as browsers show it, without metadata: pixels untouched where that is possible.
+    """The image in a format that browsers can show, without metadata; pixels unchanged if possible.
 
-    With ``keep``, what browsers can show stays as it is.
+    With ``keep``, a file that browsers can show is not changed.
     """
     kind = media_type(data)
     if job["keep"] and kind is not None:
@@ -126,7 +126,7 @@ def _orientation(data: bytes) -> int:
     name = detect(data)
     try:
         return 1 if name is None else read_orientation(open_header(data, name))
-    except Exception:  # noqa: BLE001 - decoders raise everything; what cannot be read is upright
+    except Exception:  # noqa: BLE001 - decoders raise anything; unreadable means upright
         return 1
 
 

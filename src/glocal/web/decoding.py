@@ -1,4 +1,4 @@
-"""Decoding in processes of their own: an image can end one of them, never the server."""
+"""Decoding in separate processes: an image can crash one of them, but never the server."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ERRORS = {"QueryError": QueryError}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """An image as the network takes it, and the size of the whole, upright.
+    """An image as the network takes it, and the upright size of the whole image.
 
     Attributes:
-        array: ``(h, w, 3)`` uint8 RGB, perhaps scaled down, perhaps only a region.
+        array: ``(h, w, 3)`` uint8 RGB, possibly scaled down, possibly only a region.
         width: of the whole in pixels.
         height: of the whole in pixels.
         format: its file's.
@@ -41,17 +41,17 @@ class Decoded:
 
 
 class _DiedError(Exception):
-    """The process ended in the middle of a job."""
+    """The process ended during a job."""
 
 
 class Decoders:
     """A few processes that decode images, each killed and replaced when one takes too long.
 
     Args:
-        count: how many.
-        seconds: that one image may take.
-        limits: of what is decoded.
-        metrics: told of killed processes.
+        count: number of processes.
+        seconds: time that one image may take.
+        limits: of the images.
+        metrics: gets the number of killed processes.
     """
 
     def __init__(self, count: int, seconds: float, limits: Limits, metrics: Metrics) -> None:
@@ -83,8 +83,8 @@ class Decoders:
         """Decode an image no smaller than a network needs; see `glocal.images.load`.
 
         Raises:
-            ImageError: it is no image, too large, takes too long, or ended its process.
-            QueryError: the region makes no sense.
+            ImageError: it is not an image, is too large, takes too long, or crashed its process.
+            QueryError: the region lies outside the image.
         """
         head, body = await self._do("pixels", data, min_pixels=min_pixels, region=region, name=name)
         array = np.frombuffer(body, np.uint8).reshape(head["shape"])
@@ -97,7 +97,7 @@ class Decoders:
 
         Args:
             data: the encoded image.
-            side: its longer side at most, in pixels; 0: as large as it is.
+            side: pixels that the longer side has at most; 0: keep the size.
             quality: from 1 to 95.
             name: of its file; see `glocal.images.load`.
 
@@ -108,11 +108,11 @@ class Decoders:
         return body
 
     async def plain(self, data: bytes, *, keep: bool, name: str) -> tuple[bytes, str]:
-        """An image as browsers show it, and its media type.
+        """An image in a format that browsers can show, and its media type.
 
         Args:
             data: the encoded image.
-            keep: leave its metadata in; otherwise all of it goes but what changes how it looks.
+            keep: keep its metadata; otherwise only what changes how it looks is kept.
             name: of its file.
 
         Raises:
@@ -139,12 +139,12 @@ class Decoders:
             sound = True
         except TimeoutError as error:
             self._metrics.decoders_killed.inc()
-            raise ImageError(f"decoding takes longer than {self._seconds:g} s") from error
+            raise ImageError(f"decoding the image takes longer than {self._seconds:g} s") from error
         except (_DiedError, OSError, ValueError) as error:
             self._metrics.decoders_killed.inc()
-            raise ImageError("the image cannot be decoded: it ended its decoder") from error
+            raise ImageError("the image cannot be decoded; it crashed the decoder") from error
         finally:
-            # Also when the client has left and this job was cancelled in the middle.
+            # Also if the client has disconnected and this job was cancelled.
             if not sound and process is not None:
                 await asyncio.shield(self._kill(process))
             self._idle.put_nowait(process if sound else None)
@@ -173,7 +173,7 @@ class Decoders:
             process.kill()
         await process.wait()
         self._alive.discard(process)
-        # Closing what is left of its pipes needs a turn of the loop.
+        # Closing the rest of its pipes takes a turn of the event loop.
         transport: Any = getattr(process, "_transport", None)
         if transport is not None:
             transport.close()
@@ -199,7 +199,7 @@ async def _exchange(
 
 
 def _environment() -> dict[str, str]:
-    """What the process needs of the environment: to find Python's modules, and no secrets."""
+    """The environment of the process: enough to find Python's modules, and no secrets."""
     kept = {
         "PATH",
         "PYTHONPATH",
@@ -212,10 +212,10 @@ def _environment() -> dict[str, str]:
         "TMPDIR",
     }
     own = {name: value for name, value in os.environ.items() if name.upper() in kept}
-    # Pools of threads would reserve the address space that the process is held to.
+    # Pools of threads would use up the limited address space of the process.
     return own | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def file_name(path: Path) -> str:
-    """The name of a file as a decoder needs it: for its ending."""
+    """A file name for the decoder, which needs only the extension."""
     return "image" + path.suffix.encode("ascii", "ignore").decode()

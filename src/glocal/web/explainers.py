@@ -1,73 +1,30 @@
-"""The explanations that the page draws itself: points that match, and what answers what.
+"""The explainers of the registry, as the server offers them.
 
-Numbers rather than images, so that the page can light a point's counterpart while the cursor
-moves, without asking again. All points are x and y as fractions of the image, or of the region
-that was looked for.
+An explainer that gives plain values is answered with JSON, so that the page can light up a point's
+counterpart while the cursor moves, without asking again; any other with its figure as PNG. All
+points are x and y as fractions of the image, or of the region that was searched for.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
-from glocal.explain.verified import verified_matches
+from glocal.explain import explain
 from glocal.gallery.results import plain
+from glocal.registry import names
 from glocal.web.explaining import Explainer, Explanation, Pair
 
 
-def matches(pair: Pair) -> Explanation:
-    """The points that geometry verifies, and the evidence for the pair, as a search has it."""
-    encoder = pair.gallery.encoder
-    query, hit = (features.vector for features in encoder.encode([pair.query, pair.hit]))
-    score = min(float(query @ hit), 1.0)
-    found, evidence = verified_matches(pair.query, pair.hit, encoder, score)
-    points = zip(found.query_points, found.hit_points, strict=True)
-    return _json(
-        {
-            "verified": True,
-            "evidence": plain(evidence),
-            "matches": [{"query": _point(one), "hit": _point(other)} for one, other in points],
-        }
-    )
+def explainers() -> Mapping[str, Explainer]:
+    """All explainers, by name."""
+    return {name: partial(_explained, name) for name in names("explainer")}
 
 
-def similarity(pair: Pair) -> Explanation:
-    """What each pair of the two images' regions adds to their score; all together make it.
-
-    ``table`` has a row for each cell of the query's grid, row by row, and in it a number for each
-    cell of the hit's.
-
-    Raises:
-        ModelError: the gallery's model cannot tell.
-    """
-    encoder = pair.gallery.encoder
-    query, hit = encoder.contributions(pair.query), encoder.contributions(pair.hit)
-    table = np.tensordot(query, hit, axes=(2, 2))
-    cells = table.reshape(query.shape[0] * query.shape[1], -1)
-    return _json(
-        {
-            "score": round(float(cells.sum()), 4),
-            "query": _shape(query),
-            "hit": _shape(hit),
-            "table": np.round(cells.astype(np.float64), 6).tolist(),
-        }
-    )
-
-
-EXPLAINERS: Mapping[str, Explainer] = {"matches": matches, "similarity": similarity}
-
-
-def _point(point: NDArray[np.floating]) -> list[float]:
-    return [round(float(part), 4) for part in point]
-
-
-def _shape(grid: NDArray[np.float32]) -> dict[str, int]:
-    return {"rows": grid.shape[0], "columns": grid.shape[1]}
-
-
-def _json(value: Any) -> Explanation:
-    return Explanation(json.dumps(value, separators=(",", ":")).encode(), "application/json")
+def _explained(kind: str, pair: Pair) -> Explanation:
+    made = explain(pair.query, pair.hit, kind=kind, encoder=pair.gallery.encoder)
+    if made.data is None:
+        return Explanation(made.figure.encoded("png"), "image/png")
+    body = json.dumps(plain(made.data), separators=(",", ":"))
+    return Explanation(body.encode(), "application/json")

@@ -1,4 +1,4 @@
-"""What a way of explaining a match takes and gives; `create_app` is told which ways there are."""
+"""What an explainer takes and returns; `create_app` is given the explainers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pair:
     Attributes:
         gallery: whose model compared them.
         query: ``(h, w, 3)`` uint8 RGB upright, about a megapixel; only the region if there is one.
-        hit: likewise, whole.
+        hit: likewise, the whole image.
     """
 
     gallery: Gallery
@@ -29,7 +29,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An answer: an image, or JSON.
+    """An explanation: an image, or JSON.
 
     Attributes:
         body: its bytes.
@@ -41,4 +41,4 @@ class Explanation:
 
 
 Explainer: TypeAlias = Callable[[Pair], Explanation]
-"""Explains one pair; called in a thread. What it raises of glocal's errors reaches the client."""
+"""Explains one pair. It is called in a thread; glocal's errors that it raises reach the client."""

@@ -1,7 +1,7 @@
-"""Fetching a query from an address on the internet, and never from anywhere nearer.
+"""Fetching a query image from the public internet, and never from a private network.
 
-Every address a name resolves to has to be public, the connection goes to the very address that was
-checked, and each redirect begins anew.
+Every IP address that a name resolves to has to be public, the connection goes to the address that
+was checked, and each redirect is checked in the same way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, whatever it is wrapped in."""
+    """Whether an IP address is public; addresses that are embedded in IPv6 ones are unwrapped."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -51,13 +51,13 @@ def fetch(
 
     Args:
         url: http or https.
-        most_bytes: the answer may have.
-        allowed: which IP addresses may be asked.
-        ports: which ports.
+        most_bytes: size that the response may have.
+        allowed: says which IP addresses may be connected to.
+        ports: the ports that may be connected to.
 
     Raises:
-        ProblemError: the address is none, is not public, does not answer in time, answers with
-            anything but 200, or with too much.
+        ProblemError: the address is invalid or not public, does not respond in time, or responds
+            with another status than 200 or with too many bytes.
     """
     ends = time.monotonic() + _SECONDS
     for _ in range(_REDIRECTS + 1):
@@ -74,24 +74,28 @@ def _checked(url: str, ports: frozenset[int]) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme, 0)
     except ValueError as error:
-        raise _refusal("the address makes no sense") from error
+        raise _refusal("the address is invalid") from error
     if parts.scheme not in _PORTS or not parts.hostname or any(c <= " " for c in url):
-        raise _refusal("an address begins with http:// or https:// and has no blanks")
+        raise _refusal(
+            "the address is invalid; it must start with http:// or https:// and contain no spaces"
+        )
     if not url.isascii():
-        raise _refusal("an address has to be percent-encoded, and its name in ASCII")
+        raise _refusal("the address contains other characters than ASCII; percent-encode them")
     if parts.username is not None or parts.password is not None:
-        raise _refusal("an address with a user name is not fetched")
+        raise _refusal("the address contains a user name; remove it")
     if port not in ports:
-        raise _refusal(f"port {port} is not fetched from")
+        raise _refusal(
+            f"the address has the port {port}; only the ports of http and https are allowed"
+        )
     return parts
 
 
 def _address(parts: SplitResult, allowed: Callable[[str], bool]) -> str:
-    """One of the addresses of a name, when every one of them is allowed."""
+    """One of the IP addresses of a name, if all of them are allowed."""
     try:
         found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise _refusal("the address's name is not known") from error
+        raise _refusal("the host of the address is unknown") from error
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(map(allowed, addresses)):
         raise _refusal("the address is not on the public internet")
@@ -99,7 +103,7 @@ def _address(parts: SplitResult, allowed: Callable[[str], bool]) -> str:
 
 
 def _get(parts: SplitResult, address: str, most_bytes: int, ends: float) -> bytes | str:
-    """The body of an answer, or where it redirects to."""
+    """The body of a response, or the address that it redirects to."""
     connection = _Pinned(parts, address, ends)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
@@ -112,10 +116,10 @@ def _get(parts: SplitResult, address: str, most_bytes: int, ends: float) -> byte
         if response.status in (301, 302, 303, 307, 308):
             return response.headers.get("Location") or "?"
         if response.status != 200:
-            raise _refusal(f"the address answers with status {response.status}")
+            raise _refusal(f"the address responds with status {response.status}")
         return _body(response, connection, most_bytes)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _refusal("the address does not answer as it should, or not in time") from error
+        raise _refusal("the address does not respond properly, or not in time") from error
     finally:
         connection.close()
 
@@ -126,15 +130,17 @@ def _body(response: http.client.HTTPResponse, connection: _Pinned, most_bytes: i
         chunks.append(chunk)
         size += len(chunk)
         if size > most_bytes:
-            raise _refusal(f"the address answers with more than {most_bytes / 2**20:.0f} MiB")
+            raise _refusal(
+                f"the image is too large; images can be up to {most_bytes / 2**20:.0f} MB"
+            )
         connection.hurry()
-    if response.length:  # what was promised and did not come
+    if response.length:  # less came than Content-Length said
         raise http.client.IncompleteRead(b"", response.length)
     return b"".join(chunks)
 
 
 class _Pinned(http.client.HTTPConnection):
-    """A connection to one IP address, for a name, that ends at a moment."""
+    """A connection to one IP address for a host name, with a deadline."""
 
     def __init__(self, parts: SplitResult, address: str, ends: float) -> None:
         self._parts = parts
@@ -152,7 +158,7 @@ class _Pinned(http.client.HTTPConnection):
         self.hurry()
 
     def hurry(self) -> None:
-        """Let no further wait go beyond the end."""
+        """Let no wait go beyond the deadline."""
         if self.sock is not None:
             with contextlib.suppress(OSError):  # closed by the other side: the next read says so
                 self.sock.settimeout(self._left())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
@@ -11,59 +11,107 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from glocal.web.problems import ProblemError, invalid_request
-from glocal.web.schemas import Question
+from glocal.web.schemas import BatchRequest, SearchOptions, SearchRequest
 from glocal.web.settings import Settings
 
 _JSON_BYTES = 100_000
-_LISTS = frozenset({"like", "not"})
-_FILES = frozenset({"image", "against"})
+_FILE = {"type": "string", "format": "binary"}
+Fields = TypeVar("Fields", bound=SearchOptions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """A search as it came: the fields, and the uploaded images for and against."""
+class Received(Generic[Fields]):
+    """A request as it was sent.
 
-    question: Question
-    images: tuple[bytes, ...]
-    against: tuple[bytes, ...]
+    Attributes:
+        fields: all fields that are not files.
+        files: the uploaded images of each field.
+    """
+
+    fields: Fields
+    files: dict[str, list[bytes]]
 
 
-async def read_question(request: Request, settings: Settings) -> Asked:
+async def read_search(request: Request, settings: Settings) -> Received[SearchRequest]:
     """Read a search.
 
     Raises:
-        ProblemError: it is neither a form nor JSON, or says something that makes no sense.
+        ProblemError: the body is neither a form nor JSON, or a field is wrong.
     """
+    received = await _read(
+        request, settings, SearchRequest, files=("image", "like", "unlike"), ids=("like", "unlike")
+    )
+    if len(received.files["image"]) > 1:
+        raise ProblemError(
+            422,
+            "there are several query images; send one as image and further examples as like, "
+            "or use /v1/search/batch",
+            kind="urn:glocal:invalid",
+        )
+    return received
+
+
+async def read_batch(request: Request, settings: Settings) -> Received[BatchRequest]:
+    """Read a batch of searches; for errors see `read_search`."""
+    return await _read(request, settings, BatchRequest, files=("image",), ids=("query",))
+
+
+async def _read(
+    request: Request,
+    settings: Settings,
+    model: type[Fields],
+    *,
+    files: tuple[str, ...],
+    ids: tuple[str, ...],
+) -> Received[Fields]:
+    """Read a form or JSON.
+
+    Args:
+        request: its body must not have been read.
+        settings: the owner's decisions.
+        model: of the fields that are not files.
+        files: fields of a form that may be files.
+        ids: fields that are lists of ids: repeated, or joined by commas.
+    """
+    uploads: dict[str, list[bytes]] = {name: [] for name in files}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return Asked(_question_of_json(await _small_body(request)), (), ())
-    files: dict[str, list[bytes]] = {"image": [], "against": []}
+        body = await _small_body(request)
+        try:
+            return Received(model.model_validate_json(body), uploads)
+        except ValidationError as error:
+            raise _invalid(error) from error
     fields: dict[str, Any] = {}
     for name, value in await read_form(request, settings):
         if isinstance(value, bytes):
-            if name not in _FILES:
-                raise ProblemError(422, f"{name!r} takes no file; image and against do")
-            files[name].append(value)
-        elif name in _FILES:
-            raise ProblemError(422, f"{name} takes a file: give the part a filename")
-        elif name in _LISTS:
+            if name not in uploads:
+                raise ProblemError(422, f"{name} cannot be a file; send files as {_any_of(files)}")
+            uploads[name].append(value)
+        elif name in ids:
             fields.setdefault(name, []).extend(part for part in value.split(",") if part)
+        elif name in uploads:
+            raise ProblemError(422, f"{name} is not a file; give the part a filename")
         elif name in fields:
-            raise ProblemError(422, f"{name} is given twice")
-        elif value != "":  # an empty field of a form is none
+            raise ProblemError(422, f"{name} is given twice; give it once")
+        elif value != "":  # an empty field of a form counts as not given
             fields[name] = value
-    return Asked(_validated(fields), tuple(files["image"]), tuple(files["against"]))
+    try:
+        return Received(model.model_validate(fields), uploads)
+    except ValidationError as error:
+        raise _invalid(error) from error
 
 
 async def read_form(request: Request, settings: Settings) -> list[tuple[str, str | bytes]]:
     """The parts of a form in order, files as bytes; both of bounded number and size.
 
     Raises:
-        ProblemError: it is none, it is damaged, or it has too many files or fields.
+        ProblemError: the body is not a form, is damaged, or has too many files or fields.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
-        raise ProblemError(415, "send multipart/form-data with images, or application/json")
+        raise ProblemError(
+            415, "unsupported content type; send multipart/form-data or application/json"
+        )
     most = settings.limits.max_bytes
     try:
         async with request.form(
@@ -73,7 +121,7 @@ async def read_form(request: Request, settings: Settings) -> list[tuple[str, str
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
                     if (value.size or 0) > most:
-                        raise ProblemError(413, f"an image may have {most / 2**20:.0f} MiB")
+                        raise ProblemError(413, f"images can be up to {megabytes(most)}")
                     parts.append((name, await value.read()))
                 else:
                     parts.append((name, value))
@@ -84,24 +132,84 @@ async def read_form(request: Request, settings: Settings) -> list[tuple[str, str
         raise ProblemError(400, "the form is damaged") from error
 
 
+def megabytes(size: int) -> str:
+    """A limit in bytes as people write it."""
+    return f"{size / 2**20:.0f} MB"
+
+
+def _any_of(names: tuple[str, ...]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 async def _small_body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _JSON_BYTES:
-            raise ProblemError(413, f"JSON may have {_JSON_BYTES} bytes")
+            raise ProblemError(413, f"a JSON body can be up to {_JSON_BYTES:,} bytes")
     return bytes(body)
 
 
-def _question_of_json(body: bytes) -> Question:
-    try:
-        return Question.model_validate_json(body)
-    except ValidationError as error:
-        raise invalid_request(error.errors(include_url=False, include_context=False)) from error
+def _invalid(error: ValidationError) -> ProblemError:
+    return invalid_request(error.errors(include_url=False, include_context=False))
 
 
-def _validated(fields: dict[str, Any]) -> Question:
-    try:
-        return Question.model_validate(fields)
-    except ValidationError as error:
-        raise invalid_request(error.errors(include_url=False, include_context=False)) from error
+# The description of the bodies, which FastAPI does not see
+
+
+def body_of(name: str) -> dict[str, Any]:
+    """What a route adds to its description: its body is a form or, if there is one, JSON."""
+    content = {"multipart/form-data": _reference(f"{name}Form")}
+    if f"{name}Request" in BODIES:
+        content["application/json"] = _reference(f"{name}Request")
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"schema": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def _form(model: type[SearchOptions] | None, **files: Any) -> dict[str, Any]:
+    """The schema of a form: the fields of JSON, which a form cannot set to null, and files."""
+    fields: dict[str, Any] = {}
+    for name, field in ({} if model is None else model.model_json_schema()["properties"]).items():
+        (kind, *_) = field.get("anyOf", [field])
+        fields[name] = {**kind, **field}
+        fields[name].pop("anyOf", None)
+        if fields[name].get("default", "") is None:
+            del fields[name]["default"]
+    return {
+        "description": "A form, which can contain images. Ids may be repeated or joined by commas.",
+        "type": "object",
+        "properties": {**fields, **files},
+        "additionalProperties": False,
+    }
+
+
+def _images(description: str, **more: Any) -> dict[str, Any]:
+    return {"type": "array", "items": _FILE, "maxItems": 16, "description": description, **more}
+
+
+_EXAMPLES = {"anyOf": [_FILE, {"type": "string"}]}
+_REGION = {
+    "type": "string",
+    "maxLength": 200,
+    "description": "x,y,width,height of the part of the query image to search for, in pixels of "
+    "the upright image, or as fractions if all are at most 1.",
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "SearchRequest": SearchRequest.model_json_schema(),
+    "SearchForm": _form(
+        SearchRequest,
+        image=_FILE | {"description": "The query image."},
+        region=_REGION,
+        like=_images("Positive examples, besides the query: images or ids.", items=_EXAMPLES),
+        unlike=_images("Negative examples: images or ids.", items=_EXAMPLES),
+    ),
+    "BatchRequest": BatchRequest.model_json_schema(),
+    "BatchForm": _form(BatchRequest, image=_images("The query images.")),
+    "AddImagesForm": _form(None, image=_images("The images.", minItems=1))
+    | {"description": "Images as a form.", "required": ["image"]},
+}
+"""The schemas of the bodies that `read_search`, `read_batch` and `read_form` read, by name."""

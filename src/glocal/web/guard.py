@@ -1,4 +1,4 @@
-"""Who may ask for what: the token, the page's cookie, the name asked for, the page that asks."""
+"""Which requests are allowed: their token or cookie, their host, and the page they come from."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from glocal.web.problems import ProblemError
 from glocal.web.settings import LOOPBACK, Settings
 
 COOKIE = "glocal_session"
-OWN_HEADER = "x-glocal"
-"""A header that a form or a link of another site cannot send: whoever sends it means it."""
+OWN_HEADER = "X-Glocal"
+"""A header that forms and links of other sites cannot send (protection against CSRF)."""
 
 _SESSION_SECONDS = 30 * 86_400
 _MOST_SESSIONS = 1_000
 _MOST_FAILURES = 10  # of logging in, in a minute, by all clients together
 _OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/login", "/v1/logout"})
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_READS = frozenset({"/v1/search"})  # a POST because it carries an image; it changes nothing
+_READS = frozenset({"/v1/search", "/v1/search/batch"})  # POST for the images; nothing changes
 
 
 class Sessions:
-    """The cookies that stand for the token; they are forgotten when the server ends."""
+    """The cookies that stand for the token; they end with the server."""
 
     def __init__(self, token: str | None) -> None:
         self._token = None if token is None else _digest(token)
@@ -51,11 +51,11 @@ class Sessions:
             self._failures.popleft()
         if len(self._failures) >= _MOST_FAILURES:
             raise ProblemError(
-                429, "too many wrong tokens; wait a minute", headers={"Retry-After": "60"}
+                429, "too many wrong tokens; try again in a minute", headers={"Retry-After": "60"}
             )
         if not self.knows_token(token):
             self._failures.append(now)
-            raise ProblemError(401, "this is not the server's token")
+            raise ProblemError(401, "the token is wrong")
         value = secrets.token_urlsafe(32)
         self._ends[_digest(value)] = now + _SESSION_SECONDS
         while len(self._ends) > _MOST_SESSIONS:
@@ -63,7 +63,7 @@ class Sessions:
         return value
 
     def knows(self, value: str) -> bool:
-        """Whether a cookie is one of ours; the digest makes the look-up's time tell nothing."""
+        """Whether a cookie is valid; because of the digest the look-up's time reveals nothing."""
         return self._ends.get(_digest(value), 0.0) > time.monotonic()
 
     def close(self, value: str) -> None:
@@ -72,7 +72,7 @@ class Sessions:
 
 
 class Guard:
-    """Lets through what the owner allows, and answers everything else with a problem."""
+    """Passes on the requests that the owner allows, and answers all others with a problem."""
 
     def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions) -> None:
         self._app = app
@@ -97,28 +97,37 @@ class Guard:
         by_token = self._check_token(request, path)
         if request.method in _HARMLESS:
             return
-        # Also with a token: a proxy may be adding it to whatever it passes on.
+        # Also with a token: a proxy may add it to every request that it passes on.
         origin = headers.get("origin")
+        if origin is not None and not self._is_allowed_origin(origin, headers, path):
+            raise ProblemError(403, "pages of other sites may not send this request")
         site = headers.get("sec-fetch-site", "same-origin")
-        if origin is not None and not _same_origin(origin, headers.get("host", "")):
-            raise ProblemError(403, "a page of another site asked for this")
         if origin is None and site not in ("same-origin", "none"):
-            raise ProblemError(403, "a page of another site asked for this")
+            raise ProblemError(403, "pages of other sites may not send this request")
         if self._settings.read_only and path not in _READS | _OPEN:
-            raise ProblemError(403, "this server changes nothing: it was started with --read-only")
+            raise ProblemError(
+                403, "clients can change nothing on this server; it was started with --read-only"
+            )
         if origin is None and not by_token and path not in _READS and OWN_HEADER not in headers:
             raise ProblemError(
                 403,
-                "this changes something: show that you mean it with the header X-Glocal: 1",
+                f"requests that change something need the header {OWN_HEADER}: 1",
                 kind="urn:glocal:csrf",
             )
 
+    def _is_allowed_origin(self, origin: str, headers: Headers, path: str) -> bool:
+        """Whether a page of this origin may send a request that is not harmless by its method."""
+        allowed = self._settings.cors_origins
+        if origin in allowed or ("*" in allowed and path in _READS):
+            return True
+        return _same_origin(origin, headers.get("host", ""))
+
     def _check_host(self, headers: Headers) -> None:
-        """Answer to our own names only: a name of an attacker may be made to point here."""
+        """Answer to known names only: an attacker can make a name point here (DNS rebinding)."""
         named = headers.getlist("host")
         name = _host_name(named[0]) if len(named) == 1 else None
         if name is None:
-            raise ProblemError(400, "the Host header is missing or makes no sense")
+            raise ProblemError(400, "the Host header is missing or invalid")
         allowed = self._settings.hosts
         if self._settings.loopback:
             allowed |= LOOPBACK
@@ -127,25 +136,29 @@ class Guard:
         if name not in allowed:
             raise ProblemError(
                 421,
-                "this server does not answer to that name; its owner can allow it: "
+                f"this server does not answer to the name {name}; its owner can allow it: "
                 "glocal serve --allow-host NAME",
             )
 
     def _check_token(self, request: Request, path: str) -> bool:
-        """Whether a bearer token was shown; refuses who needs one and has none."""
+        """Whether there is a bearer token.
+
+        Raises:
+            ProblemError: the token is wrong, or is needed and there is neither it nor a cookie.
+        """
         if self._settings.token is None:
             return False
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             if self._sessions.knows_token(shown.strip()):
                 return True
-            raise _unknown("this is not the server's token")
+            raise _unknown("the token is wrong")
         if path in _OPEN or not _is_data(path):
             return False
         cookie = request.cookies.get(COOKIE)
         if cookie is not None and self._sessions.knows(cookie):
             return False
-        raise _unknown("show the server's token: Authorization: Bearer TOKEN")
+        raise _unknown("this server needs a token; send the header Authorization: Bearer TOKEN")
 
 
 def _unknown(detail: str) -> ProblemError:
@@ -153,7 +166,7 @@ def _unknown(detail: str) -> ProblemError:
 
 
 def _is_data(path: str) -> bool:
-    """Everything but the page's own files, which say nothing about the gallery."""
+    """Whether a path is anything but the page's own files, which reveal nothing of the gallery."""
     return path.startswith("/v1/") or path in ("/v1", "/metrics")
 
 
@@ -162,7 +175,7 @@ def _digest(text: str) -> bytes:
 
 
 def _host_name(host: str) -> str | None:
-    """The name in a Host header, without port and brackets; `None` when it is none."""
+    """The name in a Host header, without port and brackets; `None` if it is invalid."""
     if not host or any(mark in host for mark in "/\\@?# \t,"):
         return None
     try:
@@ -174,10 +187,10 @@ def _host_name(host: str) -> str | None:
 
 
 def _same_origin(origin: str, host: str) -> bool:
-    """Whether a page's origin is this server, as the client names it.
+    """Whether the origin of a page is this server, as the client names it.
 
-    The scheme is left out: behind a proxy that ends TLS the two differ. The port counts, but for a
-    scheme's own.
+    Schemes are not compared, because they differ behind a proxy that ends TLS. Ports are; the
+    default port of the scheme may be left out.
     """
     try:
         page, own = urlsplit(origin), urlsplit(f"//{host}")

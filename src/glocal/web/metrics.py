@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus."""
+"""The metrics of the server, for Prometheus."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Metrics:
             "glocal_search_stage_seconds", "Time of a search's stages.", ["stage"],
             buckets=_SECONDS, registry=own,
         )  # fmt: skip
-        self.under_way = Gauge("glocal_requests_under_way", "Requests under way.", registry=own)
+        self.under_way = Gauge(
+            "glocal_requests_under_way", "Requests that are being handled.", registry=own
+        )
         self.waiting = Gauge(
             "glocal_waiting", "Requests that wait for their turn.", ["queue"], registry=own
         )
@@ -53,10 +55,10 @@ class Metrics:
         self.files = Gauge("glocal_files", "Files that hold them.", registry=own)
         self.runs = Gauge("glocal_index_runs", "Index runs waiting or running.", registry=own)
         self.comparisons = Counter(
-            "glocal_comparisons", "Comparisons of all images that ended.", ["level", "end"],
+            "glocal_comparisons", "Comparisons of all images that have ended.", ["level", "end"],
             registry=own,
         )  # fmt: skip
 
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """All metrics in the format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""The gallery's own files, and nothing else: what is read is what was indexed, byte for byte."""
+"""Reading files of the gallery: only what was indexed, byte for byte."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from glocal.errors import ImageError
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.images import Limits, read_bytes
 from glocal.web.problems import ProblemError
 
@@ -19,10 +19,9 @@ def read_original(
 ) -> tuple[bytes, Path]:
     """Read an image of the gallery from the first of its files that still holds it.
 
-    A file is only read where it, all links followed, lies below a folder that was indexed, and is a
-    regular file; and what was read is only used when its hash is the one that was indexed. So
-    whatever a path in the catalogue has been made to point to meanwhile, nothing but images of
-    the gallery leaves the server.
+    A file is read only if it is a regular file and, with all links resolved, lies below a folder
+    that was indexed. Its content is used only if its hash is the one that was indexed. Therefore
+    nothing but images of the gallery leaves the server, whatever a path now points to.
 
     Raises:
         ProblemError: none of the files holds the image any more.
@@ -42,7 +41,7 @@ def read_original(
             return data, path
     raise ProblemError(
         410,
-        "the image's file is gone, has changed since it was indexed, or cannot be reached",
+        "the file of the image is missing, unreachable, or has changed since it was indexed",
         kind="urn:glocal:gone",
     )
 

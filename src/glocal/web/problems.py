@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457); nothing else about a failure leaves the server."""
+"""Errors as problem details (RFC 9457); clients learn nothing else about a failure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,7 +20,9 @@ from glocal.errors import (
     GalleryLockedError,
     GlocalError,
     ImageError,
+    PartError,
     QueryError,
+    RankingError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -27,14 +30,14 @@ _log = logging.getLogger(__name__)
 
 
 class ProblemError(Exception):
-    """An answer other than the one that was asked for.
+    """An error that a client is told about.
 
     Args:
         status: the HTTP status.
-        detail: what was wrong and what to do, fit for a person; `None` where the status says it.
-        headers: more headers of the answer.
-        kind: a word for programs that tell problems of one status apart.
-        more: further members of the answer.
+        detail: what was wrong and what to do, for people; `None` where the status says it all.
+        headers: more headers of the response.
+        kind: a code for programs that distinguish problems of one status.
+        more: further members of the response.
     """
 
     def __init__(
@@ -53,17 +56,20 @@ class ProblemError(Exception):
         self.kind = kind
         self.more = more
 
-    def response(self) -> Response:
-        """The answer itself."""
-        body = {
+    def body(self) -> dict[str, Any]:
+        """The problem as JSON has it."""
+        return {
             "type": self.kind,
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             **({} if self.detail is None else {"detail": printable(self.detail)}),
             **self.more,
         }
+
+    def response(self) -> Response:
+        """The problem as a response."""
         return Response(
-            json.dumps(body),
+            json.dumps(self.body()),
             self.status,
             media_type=MEDIA_TYPE,
             headers={"Cache-Control": "no-store", **self.headers},
@@ -71,15 +77,20 @@ class ProblemError(Exception):
 
 
 def printable(text: str) -> str:
-    """Text that UTF-8 can hold: bytes of file names that are no text are shown as escapes."""
+    """Text that UTF-8 can hold: bytes of file names that are not text are shown as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def printable_path(path: Path) -> Path:
+    """A path whose name UTF-8 can hold."""
+    return Path(printable(str(path)))
+
+
 def as_problem(error: GlocalError) -> ProblemError:
-    """What one of glocal's own errors means to a client; their text is fit to be shown."""
+    """One of glocal's own errors as a problem; the texts of the expected ones may be shown."""
     if isinstance(error, ImageError):
         return ProblemError(422, str(error), kind="urn:glocal:image")
-    if isinstance(error, QueryError):
+    if isinstance(error, QueryError | RankingError | PartError):
         return ProblemError(422, str(error), kind="urn:glocal:query")
     _log.warning("%s: %s", type(error).__name__, error)
     if isinstance(error, GalleryLockedError):
@@ -91,11 +102,11 @@ def as_problem(error: GlocalError) -> ProblemError:
         )
     if isinstance(error, DiskFullError):
         return ProblemError(507, "the server's disk is full", kind="urn:glocal:disk-full")
-    return ProblemError(503, "the gallery cannot be used; the server's log says why")
+    return ProblemError(503, "the gallery cannot be used; see the server's log")
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Make every error of an application, expected or not, a problem."""
+    """Return every error of an application, expected or not, as a problem."""
 
     async def own(_: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemError)  # noqa: S101 - it is registered for these alone
@@ -115,10 +126,12 @@ def answer_with_problems(app: FastAPI) -> None:
         return ProblemError(error.status_code, detail, headers=error.headers).response()
 
     async def gone(_: Request, __: Exception) -> Response:
-        return ProblemError(400, "the client left before its request was whole").response()
+        return ProblemError(
+            400, "the client disconnected before its request was complete"
+        ).response()
 
     async def unexpected(_: Request, __: Exception) -> Response:
-        return ProblemError(500, "something went wrong; the server's log says what").response()
+        return ProblemError(500, "the server failed; see its log").response()
 
     app.add_exception_handler(ProblemError, own)
     app.add_exception_handler(GlocalError, glocals)
@@ -129,7 +142,7 @@ def answer_with_problems(app: FastAPI) -> None:
 
 
 def invalid_request(errors: Any) -> ProblemError:
-    """What pydantic found wrong, by place, without repeating what was sent."""
+    """What pydantic found wrong, field by field, without repeating the values that were sent."""
     found = [
         {"where": ".".join(map(str, error["loc"])), "what": str(error["msg"])} for error in errors
     ][:50]
@@ -143,9 +156,9 @@ def invalid_request(errors: Any) -> ProblemError:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems an operation answers with, for the API's description.
+    """The problems that an operation may return, for the description of the API.
 
-    Besides the named ones those that any may: 400, 401, 403, 405, 408, 413, 421, 429, 500, 503.
+    Besides the named ones these are 400, 401, 403, 408, 413, 421, 422, 429, 500 and 503.
     """
     every = {400, 401, 403, 408, 413, 421, 422, 429, 500, 503, *statuses}
     reference = {"$ref": "#/components/schemas/Problem"}

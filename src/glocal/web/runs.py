@@ -1,4 +1,4 @@
-"""Index runs that clients ask for: one after the other, each in a process of its own."""
+"""Index runs that clients start: one after the other, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+from pydantic import TypeAdapter
+
+from glocal.gallery import Progress
 from glocal.images import Limits
-from glocal.web import schemas
 from glocal.web.children import lines, spawn
 from glocal.web.metrics import Metrics
-from glocal.web.problems import ProblemError, printable
-
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
+from glocal.web.problems import ProblemError, printable, printable_path
+from glocal.web.results import IndexRun, RunReport, RunState
 
 _KEPT = 100
 _MOST_WAITING = 20
 _LINE = 4 * 2**20
 _log = logging.getLogger(__name__)
+_REPORT = TypeAdapter(RunReport)
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """An index run; `changed` is set, and replaced, at every change."""
+    """An index run; `changed` is set, and replaced, with every change."""
 
     id: str
     path: Path
-    asked: datetime
-    state: State = "waiting"
-    progress: schemas.RunProgress | None = None
-    report: schemas.RunReport | None = None
+    created: datetime
+    state: RunState = "waiting"
+    progress: Progress | None = None
+    report: RunReport | None = None
     error: str | None = None
     process: asyncio.subprocess.Process | None = None
     cancelled: bool = False
@@ -47,23 +49,23 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the run has ended."""
         return self.state not in ("waiting", "running")
 
-    def shown(self) -> schemas.Run:
-        """The run as clients see it."""
-        return schemas.Run(
+    def shown(self) -> IndexRun:
+        """The run as clients get it."""
+        return IndexRun(
             id=self.id,
-            folder=printable(str(self.path)),
+            folder=printable_path(self.path),
             state=self.state,
-            asked=self.asked,
+            created=self.created,
             progress=self.progress,
             report=self.report,
             error=self.error,
         )
 
     def tell(self) -> None:
-        """Wake whoever follows the run."""
+        """Wake everyone who follows the run."""
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
 
@@ -74,8 +76,8 @@ class Runs:
     Args:
         gallery: its folder.
         limits: of the images that are indexed.
-        folders: below which runs are allowed.
-        metrics: told how many there are.
+        folders: runs are allowed in these folders and those below.
+        metrics: gets the number of runs.
     """
 
     def __init__(
@@ -90,18 +92,18 @@ class Runs:
         self._worker: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to carry runs out."""
-        self._worker = asyncio.create_task(self._carry_out_all())
+        """Begin to run what is waiting."""
+        self._worker = asyncio.create_task(self._run_all())
 
     async def stop(self) -> None:
-        """Stop the run under way; the next one of its folder goes on from there."""
+        """Stop the current run; the next run of its folder continues from there."""
         for run in list(self._runs.values()):
             self.cancel(run)
         if self._worker is not None:
-            under_way = [run for run in self._runs.values() if run.process is not None]
+            current = [run for run in self._runs.values() if run.process is not None]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(10):
-                    for run in under_way:
+                    for run in current:
                         while not run.over:
                             await run.changed.wait()
             self._worker.cancel()
@@ -111,29 +113,29 @@ class Runs:
         """The real path of a folder that a client named.
 
         Raises:
-            ProblemError: it is not below a folder that the owner allowed, or not there.
+            ProblemError: the folder is not allowed, or does not exist.
         """
         refusal = ProblemError(
             403,
-            "the server's owner has not allowed that folder; "
-            "glocal serve --allow-folder DIR allows one and all below it",
+            "this folder is not allowed on this server; its owner can allow a folder and all below "
+            "it: glocal serve --allow-folder DIR",
             kind="urn:glocal:folder",
         )
         if "\x00" in folder:
             raise refusal
-        # Whether something else is there must not show: first where it lies, then whether it is.
+        # Clients must not learn what else exists: first where it lies, then whether it exists.
         real = Path(os.path.realpath(os.path.join("/", folder)))
         if not any(real.is_relative_to(one) for one in self._folders):
             raise refusal
         if not real.is_dir():
-            raise ProblemError(422, "there is no such folder", kind="urn:glocal:folder")
+            raise ProblemError(422, "the folder does not exist", kind="urn:glocal:folder")
         return real
 
     def add(self, path: Path) -> Run:
-        """Ask for a run over a path.
+        """Add a run over a path to the queue, unless one is waiting there already.
 
         Raises:
-            ProblemError: too many wait.
+            ProblemError: too many runs are waiting.
         """
         waiting = [run for run in self._runs.values() if run.state == "waiting"]
         for run in waiting:
@@ -141,7 +143,9 @@ class Runs:
                 return run
         if len(waiting) >= _MOST_WAITING:
             raise ProblemError(
-                429, "too many index runs are waiting", headers={"Retry-After": "60"}
+                429,
+                "too many index runs are waiting; try again in a minute",
+                headers={"Retry-After": "60"},
             )
         run = Run(secrets.token_hex(8), path, datetime.now(UTC))
         self._runs[run.id] = run
@@ -155,19 +159,19 @@ class Runs:
         """A run by its id.
 
         Raises:
-            ProblemError: there is none.
+            ProblemError: there is no run with the id.
         """
         run = self._runs.get(name)
         if run is None:
-            raise ProblemError(404, "there is no such index run")
+            raise ProblemError(404, f"there is no index run with the id {name}")
         return run
 
     def all(self) -> list[Run]:
-        """Every run that is remembered, the latest first."""
+        """Every run that is kept, the latest first."""
         return list(reversed(self._runs.values()))
 
     def cancel(self, run: Run) -> None:
-        """Stop a run; what it has done so far is kept. One that is over stays as it is."""
+        """Cancel a run; what it has done so far is kept. One that has ended stays as it is."""
         if run.over or run.cancelled:
             return
         run.cancelled = True
@@ -179,8 +183,8 @@ class Runs:
             run.tell()
         self._count()
 
-    async def follow(self, run: Run) -> AsyncGenerator[schemas.Run, None]:
-        """The run now and after each change, until it is over."""
+    async def follow(self, run: Run) -> AsyncGenerator[IndexRun, None]:
+        """The run now and after each change, until it ends."""
         while True:
             changed = run.changed
             yield run.shown()
@@ -191,17 +195,17 @@ class Runs:
     def _count(self) -> None:
         self._metrics.runs.set(sum(not run.over for run in self._runs.values()))
 
-    async def _carry_out_all(self) -> None:
+    async def _run_all(self) -> None:
         while True:
             run = await self._queue.get()
             if not run.cancelled:
-                await self._carry_out(run)
+                await self._run_one(run)
             self._count()
 
-    async def _carry_out(self, run: Run) -> None:
+    async def _run_one(self, run: Run) -> None:
         run.state = "running"
         run.tell()
-        end: State = "failed"
+        end: RunState = "failed"
         try:
             run.process = await spawn(
                 "glocal.web.index_child",
@@ -224,7 +228,7 @@ class Runs:
                 run.error = f"the index run ended unexpectedly, with status {status}"
         except (OSError, ValueError) as error:
             _log.warning("an index run failed: %s", error)
-            run.error = run.error or "the index run could not be carried out"
+            run.error = run.error or "the index run failed; see the server's log"
         finally:
             if run.process is not None and run.process.returncode is None:
                 run.process.kill()
@@ -236,11 +240,18 @@ class Runs:
     def _take(self, run: Run, line: bytes) -> None:
         value = json.loads(line)
         if "progress" in value:
-            run.progress = schemas.RunProgress(**value["progress"])
+            run.progress = Progress(**value["progress"])
         elif "report" in value:
-            for skipped in value["report"]["skipped"]:
-                skipped["path"] = printable(skipped["path"])
-            run.report = schemas.RunReport(**value["report"])
+            run.report = _REPORT.validate_python(_printable(value["report"]))
         else:
             run.error = printable(value["error"])
         run.tell()
+
+
+def _printable(value: Any) -> Any:
+    """A value of JSON whose texts UTF-8 can hold."""
+    if isinstance(value, dict):
+        return {name: _printable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return printable(value) if isinstance(value, str) else value

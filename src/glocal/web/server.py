@@ -1,4 +1,4 @@
-"""Running the application: sockets, signals, draining."""
+"""Running the application: sockets, signals, shutting down."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glocal.errors import GlocalError
 from glocal.gallery import Gallery
 from glocal.web.app import create_app
 from glocal.web.connections import PatientProtocol
-from glocal.web.explainers import EXPLAINERS
+from glocal.web.explainers import explainers
 from glocal.web.service import Service
 from glocal.web.settings import Settings
 
@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 
 
 class AddressError(GlocalError, OSError):
-    """The address that a server should have cannot be had."""
+    """The server cannot listen on the address."""
 
 
 class _Server(uvicorn.Server):
-    """A server that ends by itself, with status 0, when it is asked to."""
+    """A server that ends with status 0 after SIGINT or SIGTERM."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -37,7 +37,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals without raising them again afterwards."""
+        """Handle the signals without raising them again afterwards."""
         before = {
             number: signal.signal(number, self.handle_exit)
             for number in (signal.SIGINT, signal.SIGTERM)
@@ -49,7 +49,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """Drain; a second Ctrl-C ends at once."""
+        """Finish what is running; a second Ctrl-C ends at once."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
@@ -57,15 +57,15 @@ class _Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 is any that is free.
+    """A listening socket; port 0 stands for any free port.
 
     Raises:
-        AddressError: the address is not this machine's, or is taken.
+        AddressError: the address is not this machine's, or is in use.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # Only of a socket that names its protocol does asyncio know that it is TCP, and switches
-        # off the delay that would add 40 ms to every answer of more than one piece.
+        # asyncio recognises TCP only if the socket names its protocol, and then switches off the
+        # delay that would add 40 ms to every response of more than one piece.
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -78,7 +78,7 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AddressError(
-            f"no server can listen on {host}, port {port}: {reason}; name another --port"
+            f"no server can listen on {host}, port {port}: {reason}; choose another --port"
         ) from error
     return bound
 
@@ -86,15 +86,15 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(
     gallery: Gallery, settings: Settings, bound: socket.socket, ready: Callable[[], None]
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished first.
+    """Serve until SIGTERM or SIGINT; running requests are finished first.
 
     Args:
         gallery: open.
         settings: the owner's decisions.
-        bound: from `bind`; closed in the end.
-        ready: called when requests are answered.
+        bound: from `bind`; it is closed at the end.
+        ready: called as soon as requests are answered.
     """
-    app = create_app(gallery, settings, EXPLAINERS)
+    app = create_app(gallery, settings, explainers())
     service: Service = app.state.service
     config = uvicorn.Config(
         app,

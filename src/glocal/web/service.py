@@ -1,4 +1,4 @@
-"""Everything a server holds while it runs."""
+"""The state of a running server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -15,10 +15,10 @@ import platformdirs
 from fastapi import Depends, Request
 
 from glocal.gallery import Gallery
-from glocal.gallery.browsing import Browser, Shown
-from glocal.gallery.condition_sql import mentions_place
-from glocal.gallery.conditions import Condition
+from glocal.gallery.browsing import Shown
+from glocal.gallery.conditions import Condition, mentions_place
 from glocal.gallery.facets import Facets, read_facets
+from glocal.gallery.results import GalleryImage, image_fields
 from glocal.images import Limits
 from glocal.web import schemas
 from glocal.web.bounds import Turns
@@ -28,23 +28,22 @@ from glocal.web.explaining import Explainer
 from glocal.web.guard import Sessions
 from glocal.web.metrics import Metrics
 from glocal.web.originals import read_original
-from glocal.web.problems import ProblemError, printable
+from glocal.web.problems import ProblemError, printable_path
 from glocal.web.runs import Runs
 from glocal.web.settings import Settings
 from glocal.web.thumbnails import ThumbnailCache
 from glocal.web.uploads import Uploads
 
 T = TypeVar("T")
-_EPOCH = datetime(1970, 1, 1)  # of a clock without a zone, as cameras have it
 
 
 class Service:
-    """A gallery and what it takes to show it to others.
+    """A gallery and everything that serving it takes.
 
     Args:
-        gallery: which stays its opener's to close.
-        settings: the owner's.
-        explainers: the ways in which a match can be explained, by name.
+        gallery: open; whoever opened it closes it.
+        settings: the owner's decisions.
+        explainers: the kinds of explanations of a match, by name.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.sessions = Sessions(settings.token)
-        self.browser = Browser(gallery.catalog_file)
+        self.browser = gallery.browse()
         self.uploads = Uploads(settings.keep_uploads, settings.keep_bytes)
         self.search_turns = Turns("search", settings.searches, settings.waiting, self.metrics)
         self.image_turns = Turns(
@@ -82,7 +81,7 @@ class Service:
         self._facets: tuple[tuple[int, ...], Facets] | None = None
 
     async def start(self) -> None:
-        """Open what searches need, so that the first is as fast as any."""
+        """Open everything that searches need, so that the first is as fast as any other."""
         await self.thread(self.gallery.warm)
         await self.upload_decoders.start()
         await self.own_decoders.start()
@@ -94,7 +93,7 @@ class Service:
         return self.ending.is_set()
 
     def drain(self) -> None:
-        """Say so to load balancers, and to clients that follow something without end."""
+        """Tell load balancers, and clients that follow an index run."""
         self.ending.set()
 
     async def stop(self) -> None:
@@ -104,25 +103,24 @@ class Service:
         await self.upload_decoders.stop()
         await self.own_decoders.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self.browser.close()
 
     async def thread(self, work: Callable[[], T]) -> T:
         """Do blocking work in one of the server's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def condition(self, text: str | None) -> Condition | None:
-        """Read a condition that a client gave.
+        """Read a condition of a client.
 
         Raises:
-            QueryError: it is none.
-            ProblemError: it asks for places, which are not shown here.
+            QueryError: the text is not a condition.
+            ProblemError: it is about places, which this server does not show.
         """
         condition = self.browser.condition(text)
         if condition is not None and not self.settings.positions and mentions_place(condition):
             raise ProblemError(
                 403,
-                "where images were taken is not shown here; its owner can: "
-                "glocal serve --show-positions",
+                "this server does not say where images were taken, so they cannot be filtered by "
+                "place; its owner can allow it: glocal serve --show-positions",
             )
         return condition
 
@@ -130,12 +128,14 @@ class Service:
         """An image of the gallery by its id.
 
         Raises:
-            ProblemError: there is none.
+            ProblemError: the gallery has no such image.
         """
         image = UUID(hex=name)
         found = self.browser.images([image]).get(image)
         if found is None:
-            raise ProblemError(404, "the gallery has no such image", kind="urn:glocal:unknown")
+            raise ProblemError(
+                404, f"the gallery has no image with the id {name}", kind="urn:glocal:unknown"
+            )
         return found
 
     def original(self, shown: Shown) -> tuple[bytes, Path]:
@@ -143,45 +143,39 @@ class Service:
         return read_original(shown.content.id, shown.paths, self.gallery.roots(), self.own_limits)
 
     def facets(self) -> Facets:
-        """What there is to filter by, counted again when the catalogue has changed."""
+        """What images can be filtered by, counted again when the catalogue has changed."""
         with self._facets_lock:
             state = self.browser.state()
             if self._facets is None or self._facets[0] != state:
                 self._facets = (state, read_facets(self.browser))
             return self._facets[1]
 
-    def image(self, shown: Shown, path: Path | None = None) -> schemas.GalleryImage:
-        """An image as clients see it; `path` is which of its files is meant."""
-        return schemas.GalleryImage(**self.image_fields(shown, path))
+    def image(self, shown: Shown) -> schemas.GalleryImage:
+        """An image of the catalogue as clients get it."""
+        fields = image_fields(shown.content, shown.paths)
+        return schemas.GalleryImage(**self.served(GalleryImage(**fields)))
 
-    def image_fields(self, shown: Shown, path: Path | None = None) -> dict[str, Any]:
-        """The fields of `schemas.Image`."""
-        content = shown.content
-        meant = path or shown.paths[0]
-        return {
-            "id": content.id.hex,
-            "path": printable(str(meant)),
-            "name": printable(meant.name),
-            "copies": len(shown.paths),
-            "width": content.width,
-            "height": content.height,
-            "bytes": content.bytes,
-            "taken": _moment(content.taken),
-            "camera": content.camera,
-            "position": self._position(shown),
-            "thumbnail": f"/v1/images/{content.id.hex}/thumbnail",
-            "image": f"/v1/images/{content.id.hex}/file",
+    def served(self, image: GalleryImage) -> dict[str, Any]:
+        """The fields of an image, a hit or a duplicate as clients get them.
+
+        Paths are made printable, positions are left out unless the owner shows them, and the
+        addresses are added.
+        """
+        own = {each.name: _printable(getattr(image, each.name)) for each in fields(image)}
+        path = printable_path(image.path)
+        return own | {
+            "position": image.position if self.settings.positions else None,
+            "name": path.name,
+            "thumbnail": f"/v1/images/{image.id}/thumbnail",
+            "file": f"/v1/images/{image.id}/file",
         }
 
-    def _position(self, shown: Shown) -> schemas.Position | None:
-        latitude, longitude = shown.content.latitude, shown.content.longitude
-        if not self.settings.positions or latitude is None or longitude is None:
-            return None
-        return schemas.Position(latitude=latitude, longitude=longitude)
 
-
-def _moment(taken: int | None) -> str | None:
-    return None if taken is None else (_EPOCH + timedelta(seconds=taken)).isoformat()
+def _printable(value: Any) -> Any:
+    """Paths, and tuples of them, made printable; anything else as it is."""
+    if isinstance(value, Path):
+        return printable_path(value)
+    return tuple(map(_printable, value)) if isinstance(value, tuple) else value
 
 
 def _service(request: Request) -> Service:
@@ -190,4 +184,4 @@ def _service(request: Request) -> Service:
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
-"""What a route declares to be given the server's parts."""
+"""Declared by a route that needs the service."""

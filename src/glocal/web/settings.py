@@ -1,4 +1,4 @@
-"""What the owner of a server decides, and the bounds that protect it."""
+"""What the owner of a server decides, and the limits that protect it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ThumbnailSize(IntEnum):
-    """What the longer side of a thumbnail may be, in pixels."""
+    """Pixels that the longer side of a thumbnail may have."""
 
     TINY = 160
     MEDIUM = 320
@@ -25,34 +25,37 @@ class Settings:
     """How a server behaves.
 
     Attributes:
-        token: what a client has to show, or `None` for a server that only this machine reaches.
-        loopback: whether only this machine reaches it; then the ``Host`` of a request is checked,
-            or a web page elsewhere could reach it through a name that points here.
-        hosts: names besides this machine's own that requests may be addressed to.
+        token: the token that clients have to show; `None` for a server that only this machine
+            reaches.
+        loopback: whether only this machine reaches the server; then the ``Host`` of requests is
+            checked, because a page elsewhere could otherwise reach it by a name that points here.
+        hosts: names, besides this machine's own, that requests may be addressed to.
+        cors_origins: origins whose pages may use the API; ``*`` lets all of them read.
         read_only: whether clients can change nothing.
-        folders: below which clients may start index runs.
-        upload_folder: where images that clients add are kept; `None`: they cannot.
-        urls: whether a search may name an address to fetch the query from.
-        positions: whether clients learn where images were taken, from answers and from files.
+        folders: folders in which, and below which, clients may start index runs.
+        upload_folder: where images that clients add are kept; `None`: they cannot add any.
+        urls: whether a query may be an address that the server fetches.
+        positions: whether clients learn where images were taken, from results and from files.
         limits: of uploaded and fetched images.
-        most_images: uploaded in one request.
-        body_bytes: of one request.
-        body_seconds: that a request may take to arrive.
-        decode_seconds: that one image may take to decode.
-        decoders: processes that decode uploads, and as many that decode the gallery's images.
-        searches: at the same time; as many as `waiting` more wait for their turn.
-        waiting: requests that wait for their turn to search, or for an image.
-        requests: under way at all.
-        keep_uploads: uploads kept for a while, so that a search can be refined and explained.
-        keep_bytes: of these, together.
-        compare_seconds: that comparing all images, for duplicates, may take.
-        thumbnails: folder of the thumbnails' cache; `None`: the platform's cache folder.
-        thumbnail_bytes: how large that may grow.
+        most_images: images in one request, and searches in one batch.
+        body_bytes: size of one request.
+        body_seconds: time that a request may take to arrive.
+        decode_seconds: time that one image may take to decode.
+        decoders: processes that decode uploads, and as many again for the gallery's images.
+        searches: searches at the same time; as many as `waiting` more wait for their turn.
+        waiting: requests that may wait for their turn to search, or for an image.
+        requests: requests at the same time, of any kind.
+        keep_uploads: number of uploads that are kept, for refining and explaining a search.
+        keep_bytes: size of all kept uploads.
+        compare_seconds: time that comparing all images, to find duplicates, may take.
+        thumbnails: folder of the thumbnail cache; `None`: the platform's cache folder.
+        thumbnail_bytes: size that the thumbnail cache may reach.
     """
 
     token: str | None = None
     loopback: bool = True
     hosts: frozenset[str] = frozenset()
+    cors_origins: frozenset[str] = frozenset()
     read_only: bool = False
     folders: tuple[Path, ...] = ()
     upload_folder: Path | None = None

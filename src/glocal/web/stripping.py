@@ -1,4 +1,4 @@
-"""Taking out of an image's file what is not the image: position, comments, thumbnails.
+"""Removing metadata from the file of an image: position, comments, thumbnails.
 
 No pixel is touched. Of the metadata only what changes how it looks is kept: colour profile and
 orientation. What comes after an image's end (the second image of an MPO, say) goes too.
@@ -21,7 +21,7 @@ _WEBP_KEPT = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"
 
 
 def strip(data: bytes, orientation: int) -> bytes | None:
-    """A JPEG, PNG or WebP without metadata; `None` for other formats and for what is damaged.
+    """A JPEG, PNG or WebP without metadata; `None` for other formats and damaged files.
 
     Args:
         data: the file.
@@ -37,7 +37,7 @@ def strip(data: bytes, orientation: int) -> bytes | None:
 
 
 def media_type(data: bytes) -> str | None:
-    """The media type of what browsers can show, or `None`."""
+    """The media type of a file that browsers can show, or `None`."""
     if data.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if data.startswith(_PNG):
@@ -50,7 +50,7 @@ def media_type(data: bytes) -> str | None:
 
 
 def _exif(orientation: int) -> bytes:
-    """A TIFF header and the one entry that says how to hold the image."""
+    """A TIFF header with a single entry, the orientation."""
     entry = struct.pack(">HHIHH", _ORIENTATION, 3, 1, orientation, 0)
     return b"MM\x00*" + struct.pack(">IH", 8, 1) + entry + struct.pack(">I", 0)
 
@@ -98,7 +98,7 @@ def _shapes_pixels(marker: int, body: bytes) -> bool:
 
 
 def _end_of_scan(data: bytes, at: int) -> int:
-    """Where the next marker stands that is no part of the entropy-coded data."""
+    """The position of the next marker that is not part of the entropy-coded data."""
     while True:
         at = data.index(b"\xff", at)
         if at + 1 >= len(data):

@@ -1,4 +1,4 @@
-"""Small versions of images, made once and kept in a folder of bounded size."""
+"""A cache of small versions of images, in a folder of bounded size."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from uuid import UUID
 
 _log = logging.getLogger(__name__)
-_KEEP = 0.8  # share of the bound that is left after making room
+_KEEP = 0.8  # share of the bound that is left after deleting
 _FRESH = 86_400.0  # seconds for which a thumbnail counts as just used
 
 
 class ThumbnailCache:
-    """Thumbnails on disk, by image and size; those not used for longest make room.
+    """Thumbnails on disk, by image and size; those not used for the longest time are deleted first.
 
     Args:
-        folder: where; made when the first is kept.
-        most_bytes: how large it may grow.
+        folder: of the cache; created with the first thumbnail.
+        most_bytes: size that the cache may reach.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -32,7 +32,7 @@ class ThumbnailCache:
         self._bytes: int | None = None
 
     def get(self, image: UUID, size: int) -> bytes | None:
-        """A thumbnail, or `None` when it has to be made."""
+        """A thumbnail, or `None` if the cache does not have it."""
         path = self._path(image, size)
         try:
             data = path.read_bytes()
@@ -43,7 +43,7 @@ class ThumbnailCache:
         return data or None
 
     def put(self, image: UUID, size: int, data: bytes) -> None:
-        """Keep a thumbnail; a disk that is full is no reason to fail."""
+        """Store a thumbnail; a full disk is not an error."""
         path = self._path(image, size)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
@@ -51,7 +51,7 @@ class ThumbnailCache:
             fresh.write_bytes(data)
             fresh.replace(path)
         except OSError as error:
-            _log.warning("a thumbnail cannot be kept in %s: %s", self._folder, error.strerror)
+            _log.warning("a thumbnail cannot be written to %s: %s", self._folder, error.strerror)
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
             return
@@ -72,7 +72,7 @@ class ThumbnailCache:
         return self._folder / name[:2] / f"{name}-{size}.jpg"
 
     def _make_room(self) -> int:
-        """Bytes that are left after the longest unused are gone, if there are too many."""
+        """If needed, delete what was not used for the longest time; returns the bytes left."""
         found: list[tuple[float, int, Path]] = []
         for path in self._folder.glob("*/*"):
             with contextlib.suppress(OSError):

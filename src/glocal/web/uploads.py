@@ -1,4 +1,4 @@
-"""Uploaded images, kept for a while so that a search can be refined and explained."""
+"""Uploaded images, kept for a while for refining and explaining a search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from uuid import UUID
 
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 
 _SECONDS = 3600.0
 _TOKEN = re.compile(r"u-[A-Za-z0-9_-]{22}")
@@ -17,18 +17,18 @@ _TOKEN = re.compile(r"u-[A-Za-z0-9_-]{22}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upload:
-    """An encoded image as it came, and the id the gallery would give it."""
+    """An encoded image as it was sent, and the id that the gallery would give to it."""
 
     data: bytes
     content: UUID
 
 
 class Uploads:
-    """Uploads by names that nobody can guess; the oldest go when there are too many.
+    """Uploads by ids that cannot be guessed; the oldest are dropped if there are too many.
 
     Args:
-        most: how many are kept.
-        most_bytes: how large they may be together.
+        most: number of uploads that are kept.
+        most_bytes: size of all kept uploads.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:
@@ -38,7 +38,7 @@ class Uploads:
         self._kept: OrderedDict[str, tuple[Upload, float]] = OrderedDict()
 
     def keep(self, data: bytes) -> str:
-        """Keep an image and return its name."""
+        """Keep an image and return its id."""
         name = "u-" + secrets.token_urlsafe(16)
         self._kept[name] = (Upload(data, content_id(data)), time.monotonic() + _SECONDS)
         self._bytes += len(data)
@@ -47,7 +47,7 @@ class Uploads:
         return name
 
     def get(self, name: str) -> Upload | None:
-        """A kept image, or `None`; being asked for keeps it longer."""
+        """An upload, or `None`; each use keeps it longer."""
         now = time.monotonic()
         while self._kept and next(iter(self._kept.values()))[1] < now:
             self._drop(next(iter(self._kept)))
@@ -63,5 +63,5 @@ class Uploads:
 
 
 def is_upload(name: str) -> bool:
-    """Whether a name is one of an upload's."""
+    """Whether an id is that of an upload."""
     return _TOKEN.fullmatch(name) is not None

@@ -1,4 +1,4 @@
-"""What the readers of data sets make of folders: which images, and what they refuse."""
+"""The readers of data sets: the images they list, and the layouts they refuse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def put(*paths: Path) -> None:
 
 
 class TestListing:
-    def test_sorted_images_only_and_nothing_hidden(self, tmp_path: Path) -> None:
+    def test_images_are_listed_sorted_without_hidden_files(self, tmp_path: Path) -> None:
         wanted = [tmp_path / "a" / "x.jpg", tmp_path / "b" / "deep" / "y.jpg", tmp_path / "z.jpg"]
         put(*wanted, tmp_path / "a" / "notes.txt", tmp_path / ".git" / "w.jpg", tmp_path / ".v.jpg")
         assert images_below(tmp_path, is_jpg) == wanted
@@ -59,8 +59,8 @@ class TestListing:
             (b"path,name\n", "no column label or instance; .*'path, name'"),
             (b"", "no column path"),
             (b"path,label\nonly\n", "line 2: 1 fields where the header has 2"),
-            (b"path,label\n\xff,x\n", "no comma-separated UTF-8 table"),
-            (b'path,label\n"a"b,x\n', "no comma-separated UTF-8 table"),
+            (b"path,label\n\xff,x\n", "not a comma-separated UTF-8 table"),
+            (b'path,label\n"a"b,x\n', "not a comma-separated UTF-8 table"),
         ],
     )
     def test_other_tables_are_refused(self, tmp_path: Path, content: bytes, message: str) -> None:
@@ -102,33 +102,33 @@ class TestLabelled:
             ("path,label\n1.jpg,a\n2.jpg,b\n", "no label of .* has two images"),
         ],
     )
-    def test_tables_that_make_no_sense(self, tmp_path: Path, table: str, message: str) -> None:
+    def test_invalid_tables_are_refused(self, tmp_path: Path, table: str, message: str) -> None:
         (tmp_path / "t.csv").write_text(table)
         with pytest.raises(EvaluationError, match=message):
             read_labelled(tmp_path / "t.csv", is_jpg)
 
-    def test_images_without_a_folder_of_their_own(self, tmp_path: Path) -> None:
+    def test_images_outside_a_label_folder_are_refused(self, tmp_path: Path) -> None:
         put(tmp_path / "a" / "1.jpg", tmp_path / "stray.jpg")
         with pytest.raises(EvaluationError, match=r"stray\.jpg has no label"):
             read_labelled(tmp_path, is_jpg)
 
     @pytest.mark.parametrize("folder", ["missing", "empty"])
-    def test_no_collection_at_all(self, tmp_path: Path, folder: str) -> None:
+    def test_a_missing_data_set_is_refused(self, tmp_path: Path, folder: str) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(EvaluationError, match="should hold a folder of images for each label"):
             read_labelled(tmp_path / folder, is_jpg)
 
-    def test_queries_are_not_in_the_gallery(self, tmp_path: Path) -> None:
+    def test_queries_that_are_also_in_the_gallery_are_refused(self, tmp_path: Path) -> None:
         put(tmp_path / "a" / "1.jpg", tmp_path / "a" / "2.jpg")
         with pytest.raises(EvaluationError, match=r"1\.jpg is a query and in the gallery"):
             read_labelled(tmp_path, is_jpg, queries=tmp_path)
 
-    def test_queries_of_other_labels(self, tmp_path: Path) -> None:
+    def test_queries_without_a_common_label_are_refused(self, tmp_path: Path) -> None:
         put(tmp_path / "data" / "a" / "1.jpg", tmp_path / "asked" / "A" / "2.jpg")
         with pytest.raises(EvaluationError, match="the first are 'A' and 'a'"):
             read_labelled(tmp_path / "data", is_jpg, queries=tmp_path / "asked")
 
-    def test_distractors(self, tmp_path: Path) -> None:
+    def test_distractors_join_the_gallery_without_a_label(self, tmp_path: Path) -> None:
         put(tmp_path / "data" / "a" / "1.jpg", tmp_path / "data" / "a" / "2.jpg")
         put(tmp_path / "more" / "3.jpg", tmp_path / "more" / "in" / "4.jpg")
         more = [tmp_path / "more", tmp_path / "more" / "in"]
@@ -141,7 +141,7 @@ class TestLabelled:
         (tmp_path / "none").mkdir()
         with pytest.raises(EvaluationError, match=r"no image below .*none"):
             read_labelled(tmp_path / "data", is_jpg, distractors=[tmp_path / "none"])
-        with pytest.raises(EvaluationError, match=r"no folder .*gone: it should hold distractors"):
+        with pytest.raises(EvaluationError, match=r"no folder .*gone; it should hold distractors"):
             read_labelled(tmp_path / "data", is_jpg, distractors=[tmp_path / "gone"])
 
 
@@ -178,18 +178,18 @@ class TestRevisited:
         (data / "jpg").mkdir()
         assert read_revisited(data, is_jpg).queries == [Sample(data / "jpg" / "q.jpg")]
 
-    def test_wrong_layouts(self, tmp_path: Path) -> None:
+    def test_other_layouts_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(EvaluationError, match=r"there is no ground truth in .*gnd_\*\.pkl"):
             read_revisited(tmp_path, is_jpg)
         data = self.write(tmp_path / "data")
-        with pytest.raises(EvaluationError, match=r"no folder .*jpg: it should hold the images"):
+        with pytest.raises(EvaluationError, match=r"no folder .*jpg; it should hold the images"):
             read_revisited(data, is_jpg)
         (data / "jpg").mkdir()
         self.write(data, boxes=np.array([[10.0, 20.0, 10.0, 70.0]]))
         with pytest.raises(EvaluationError, match=r"the box of query 'q' .* pixel wide"):
             read_revisited(data, is_jpg)
         self.write(data, query_names=("../../q",))
-        with pytest.raises(EvaluationError, match="no plain name"):
+        with pytest.raises(EvaluationError, match="not a plain file name"):
             read_revisited(data, is_jpg)
         nothing: tuple[Any, ...] = ()
         self.write(
@@ -200,12 +200,12 @@ class TestRevisited:
 
 
 class TestLandmarks:
-    def test_wrong_layouts(self, tmp_path: Path) -> None:
+    def test_other_layouts_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(EvaluationError, match="the files of neither task"):
             read_landmarks(tmp_path, is_jpg)
         put(tmp_path / "index" / "a" / "a.jpg")
         (tmp_path / "retrieval_solution_v2.1.csv").write_text("id,images,Usage\nt,None,Ignored\n")
-        with pytest.raises(EvaluationError, match=r"no folder .*test: it should hold the test"):
+        with pytest.raises(EvaluationError, match=r"no folder .*test; it should hold the test"):
             read_landmarks(tmp_path, is_jpg)
         put(tmp_path / "test" / "t.jpg")
         with pytest.raises(EvaluationError, match="no test image in its public or private part"):
@@ -223,10 +223,10 @@ class TestLandmarks:
         with pytest.raises(EvaluationError, match=r"the first are 'a' there and 'b' in it"):
             read_landmarks(tmp_path, is_jpg)
         (tmp_path / "train.csv").write_text("id,landmark_id\na,one\n")
-        with pytest.raises(EvaluationError, match="line 2: 'one' is no landmark number"):
+        with pytest.raises(EvaluationError, match="line 2: 'one' is not a landmark number"):
             read_landmarks(tmp_path, is_jpg)
 
-    def test_two_images_of_one_identifier(self, tmp_path: Path) -> None:
+    def test_two_images_with_one_identifier_are_refused(self, tmp_path: Path) -> None:
         put(tmp_path / "index" / "a.jpg", tmp_path / "test" / "t.jpg", tmp_path / "test/s/t.jpg")
         (tmp_path / "retrieval_solution.csv").write_text("id,images,Usage\nt,a,Public\n")
         with pytest.raises(EvaluationError, match="have one identifier, 't'"):
@@ -234,7 +234,7 @@ class TestLandmarks:
 
 
 class TestCopies:
-    def test_wrong_layouts(self, tmp_path: Path) -> None:
+    def test_other_layouts_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(EvaluationError, match="of tables with ground truth it has none"):
             read_copies(tmp_path, is_jpg)
         for name in ("public_ground_truth.csv", "dev_queries_groundtruth.csv"):
@@ -245,7 +245,7 @@ class TestCopies:
         with pytest.raises(EvaluationError, match="names no copy"):
             read_copies(tmp_path, is_jpg)
         (tmp_path / "ground_truth.csv").write_text("query_id,reference_id\nQ,R\n")
-        with pytest.raises(EvaluationError, match=r"no folder .*queries: it should hold"):
+        with pytest.raises(EvaluationError, match=r"no folder .*queries; it should hold"):
             read_copies(tmp_path, is_jpg)
         (tmp_path / "queries").mkdir()
         with pytest.raises(EvaluationError, match=r"no image below .*queries"):
@@ -261,7 +261,7 @@ class TestPlaces:
         assert evaluation.query_positions.tolist() == [[551234.5, 4180000.25]]
 
     @pytest.mark.parametrize("name", ["plain.jpg", "@12@.jpg", "@east@12@.jpg", "@1@nan@.jpg"])
-    def test_names_that_give_none(self, tmp_path: Path, name: str) -> None:
+    def test_names_without_a_position_are_refused(self, tmp_path: Path, name: str) -> None:
         put(tmp_path / "queries" / name, tmp_path / "database" / "@1@2@.jpg")
         with pytest.raises(EvaluationError, match="does not say where it was taken"):
             read_places(tmp_path, is_jpg)
@@ -278,17 +278,17 @@ class TestPlaces:
     def test_metres_and_degrees_cannot_be_compared(self, tmp_path: Path) -> None:
         put(tmp_path / "database" / "@1@2@.jpg")
         (tmp_path / "queries.csv").write_text("path,latitude,longitude\nx.jpg,1,2\n")
-        with pytest.raises(EvaluationError, match="places in degrees, its database in UTM"):
+        with pytest.raises(EvaluationError, match="positions in degrees, its database in UTM"):
             read_places(tmp_path, is_jpg)
 
     @pytest.mark.parametrize("place", ["91,0", "0,181", "north,0", "nan,0"])
-    def test_places_off_the_globe(self, tmp_path: Path, place: str) -> None:
+    def test_positions_off_the_globe_are_refused(self, tmp_path: Path, place: str) -> None:
         (tmp_path / "queries.csv").write_text(f"path,latitude,longitude\nx.jpg,{place}\n")
-        with pytest.raises(EvaluationError, match=r"line 2: .* no latitude and longitude"):
+        with pytest.raises(EvaluationError, match=r"line 2: .* not a latitude and longitude"):
             read_places(tmp_path, is_jpg)
 
-    def test_wrong_layouts(self, tmp_path: Path) -> None:
-        with pytest.raises(EvaluationError, match=r"no folder .*queries: it should hold queries"):
+    def test_other_layouts_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(EvaluationError, match=r"no folder .*queries; it should hold queries"):
             read_places(tmp_path, is_jpg)
         (tmp_path / "queries").mkdir()
         with pytest.raises(EvaluationError, match="there are no queries in"):

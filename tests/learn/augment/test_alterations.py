@@ -42,7 +42,7 @@ def test_each_step_changes_something_and_keeps_the_size(step):
     assert image.tobytes() == before
 
 
-def test_the_homography_takes_corners_to_corners():
+def test_the_homography_maps_corners_to_corners():
     corners = np.array([(3.0, 5.0), (40.0, -2.0), (50.0, 44.0), (-4.0, 30.0)])
     a, b, c, d, e, f, g, h = homography(16, corners)
     for (x, y), target in zip([(0, 0), (16, 0), (16, 16), (0, 16)], corners, strict=True):
@@ -50,7 +50,7 @@ def test_the_homography_takes_corners_to_corners():
         assert ((a * x + b * y + c) / scale, (d * x + e * y + f) / scale) == pytest.approx(target)
 
 
-def test_windows_keep_to_their_share_of_the_image():
+def test_windows_cover_the_given_share_of_the_image():
     geometry = Geometry(side=32, tilt=0.0, turn=0.0, upset=0.0, least=0.4)
     rng = np.random.default_rng(0)
     shares = []
@@ -75,7 +75,7 @@ def test_hue_keeps_grey_and_brightness(angle):
     )
 
 
-def test_saturation_reaches_from_grey_to_as_it_was():
+def test_saturation_ranges_from_grey_to_unchanged():
     assert colour.saturation(1.0) == pytest.approx(np.eye(3))
     grey = colour.saturation(0.0) @ np.array([10.0, 200.0, 90.0])
     assert np.ptp(grey) == pytest.approx(0)
@@ -87,7 +87,7 @@ def test_gamma_keeps_black_and_white():
     assert table[100] > 100
 
 
-def test_noise_has_no_bias_and_the_width_it_should():
+def test_noise_has_no_bias_and_the_right_deviation():
     grey = Image.new("RGB", (128, 128), (128, 128, 128))
     spreads = []
     for seed in range(40):
@@ -98,7 +98,7 @@ def test_noise_has_no_bias_and_the_width_it_should():
     assert 12 < max(spreads) < 18
 
 
-def test_a_image_in_a_image_is_whole_and_smaller():
+def test_an_image_on_another_is_complete_and_smaller():
     inner, ground = Image.new("RGB", (50, 50), "white"), Image.new("RGB", (9, 30), "black")
     for seed in range(20):
         page = framing.image_in_image(inner, ground, np.random.default_rng(seed), 1.0)
@@ -108,7 +108,7 @@ def test_a_image_in_a_image_is_whole_and_smaller():
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (1, 1, 3), (2, 50, 3)])
-def test_cutmix_says_how_much_of_the_first_is_left(shape):
+def test_cutmix_returns_the_visible_share_of_the_first_view(shape):
     first, second = np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)
     for seed in range(50):
         mixed, share = cutmix(first, second, np.random.default_rng(seed))
@@ -118,7 +118,7 @@ def test_cutmix_says_how_much_of_the_first_is_left(shape):
     assert not first.any()
 
 
-def test_cutmix_takes_the_same_place_of_the_second():
+def test_cutmix_keeps_the_position_of_the_rectangle():
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, 256, (20, 30, 3)).astype(np.uint8) for _ in range(2))
     mixed, _ = cutmix(first, second, rng)
@@ -126,7 +126,7 @@ def test_cutmix_takes_the_same_place_of_the_second():
     assert (mixed[~of_first] == second[~of_first]).all()
 
 
-def test_cutmix_names_shapes_that_differ():
+def test_cutmix_refuses_different_shapes():
     with pytest.raises(LearnError, match="shape"):
         cutmix(
             np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8), np.random.default_rng()

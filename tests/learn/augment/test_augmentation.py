@@ -9,7 +9,7 @@ from glocal.learn.augment import Augmentation
 
 
 def photo(height: int, width: int) -> np.ndarray:
-    """Smooth patches, so that views of it resemble it."""
+    """Smooth patches, so that views are similar to the image."""
     patches = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
     return np.asarray(Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC))
 
@@ -57,7 +57,7 @@ def test_tiny_views_come_out_of_every_step(side, stickers):
         assert augment(photo(20, 20), np.random.default_rng(seed)).shape == (side, side, 3)
 
 
-def test_strength_nought_only_resizes():
+def test_strength_zero_only_resizes():
     image = photo(64, 64)
     view = Augmentation(side=64, strength=0)(image, np.random.default_rng(3))
     assert np.abs(view.astype(int) - image).max() <= 2
@@ -73,7 +73,7 @@ def test_more_strength_changes_more():
     assert changed[0] < changed[1] < changed[2]
 
 
-def test_views_are_mirrored_only_when_asked_for():
+def test_views_are_mirrored_only_on_request():
     image = np.zeros((80, 80, 3), np.uint8)
     image[:, :40] = 255
 
@@ -103,7 +103,7 @@ def test_without_overlays_nothing_is_pasted_and_with_them_something_is(tmp_path)
     )
 
 
-def test_unreadable_overlays_are_passed_over(tmp_path):
+def test_unreadable_overlays_are_skipped(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     augment = Augmentation(side=32, overlays=[tmp_path / "broken.jpg", tmp_path / "absent.png"])
     for seed in range(60):
@@ -119,13 +119,13 @@ def test_unreadable_overlays_are_passed_over(tmp_path):
         np.zeros(4, np.uint8),
     ],
 )
-def test_what_is_no_image_is_named(image):
+def test_arrays_that_are_no_images_are_refused(image):
     with pytest.raises(LearnError, match="uint8"):
         Augmentation(side=8)(image, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("options", [{"side": 0}, {"side": 8, "strength": -0.1},
                                      {"side": 8, "strength": 3.0}])  # fmt: skip
-def test_settings_out_of_range_are_named(options):
+def test_settings_out_of_range_are_refused(options):
     with pytest.raises(LearnError):
         Augmentation(**options)

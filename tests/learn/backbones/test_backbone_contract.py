@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from tiny_backbone import Tiny  # noqa: E402
 
-from glocal.errors import LearnError, MissingExtraError  # noqa: E402
+from glocal.errors import LearnError  # noqa: E402
 from glocal.learn.receptive import effective_offsets, measured_offsets  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 
 def untrained(name):
@@ -43,7 +43,7 @@ def test_levels_go_from_fine_to_coarse(backbone):
     assert backbone.multiple == strides[-1]
 
 
-def test_cells_look_where_they_say(backbone):
+def test_receptive_fields_are_where_the_levels_say(backbone):
     assert measured_offsets(backbone) == [level.offset for level in backbone.levels]
 
 
@@ -59,7 +59,7 @@ def test_every_weight_learns(backbone):
     assert all(p.grad.isfinite().all() for p in backbone.parameters())
 
 
-def test_flat_images_are_images(backbone):
+def test_flat_images_give_finite_maps(backbone):
     for grey in (0.0, 0.5, 1.0):
         maps = backbone.eval()(torch.full((1, 3, 64, 64), grey))
         assert all(feature_map.isfinite().all() for feature_map in maps)
@@ -82,20 +82,22 @@ def test_frozen_stages_stay_as_they_are(backbone):
     backbone.freeze(0)
     assert backbone.stages[0].training
     assert all(p.requires_grad for p in backbone.parameters())
-    with pytest.raises(LearnError, match="cannot freeze"):
+    with pytest.raises(LearnError, match="cannot be frozen"):
         backbone.freeze(stages + 1)
 
 
-def test_misfit_images_are_named(backbone):
+def test_images_of_a_wrong_shape_are_refused(backbone):
     with pytest.raises(LearnError, match=r"64x33 pixels does not fit.*multiples of 32"):
         backbone(torch.rand(1, 3, 33, 64))
-    with pytest.raises(LearnError, match=r"takes \(b, 3, h, w\) float, not \(1, 1, 64, 64\)"):
+    with pytest.raises(
+        LearnError, match=r"takes images \(b, 3, h, w\) float, not \(1, 1, 64, 64\)"
+    ):
         backbone(torch.rand(1, 1, 64, 64))
     with pytest.raises(LearnError, match="uint8"):
         backbone(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 
 
-def test_part_of_a_backbone_freezes():
+def test_the_first_stages_can_be_frozen():
     tiny = Tiny()
     tiny.freeze(1)
     learns = [all(p.requires_grad for p in stage.parameters()) for stage in tiny.stages]
@@ -114,10 +116,3 @@ def test_the_effective_centre_follows_the_weights():
             torch.nn.init.constant_(module.weight, 0.1)
     tiny.normalise = lambda image: image
     assert effective_offsets(tiny, torch.rand(2, 3, 96, 96), probes=2) == pytest.approx([0.5] * 3)
-
-
-def test_timm_says_what_it_needs():
-    if find_spec("timm") is not None:
-        pytest.skip("timm is installed")
-    with pytest.raises(MissingExtraError, match="pip install timm"):
-        part("backbone", "timm").load()("resnet18")

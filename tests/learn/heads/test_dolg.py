@@ -31,14 +31,14 @@ def test_the_orthogonal_part_is_orthogonal_at_every_position(seed, channels, sca
                 cell, axis = apart[b, :, row, column].double(), whole[b].double()
                 size = local[b, :, row, column].double().norm() * axis.norm()
                 assert abs(float(cell @ axis / size)) < 1e-5
-                # What was taken away points along the vector: by the published formula.
+                # The removed component points along the vector: by the published formula.
                 f = local[b, :, row, column].double()
                 along = (f @ axis) / (axis @ axis) * axis
                 assert torch.allclose(f - cell, along, atol=1e-5 * scale * channels)
 
 
 @torch.no_grad()
-def test_fused_local_parts_are_orthogonal_to_the_global_vector():
+def test_fused_local_features_are_orthogonal_to_the_global_vector():
     head = Dolg(LEVELS, dim=8, inner=24, branch=6).train()
     maps = random_maps(LEVELS, 3)
     for mode in (True, False):
@@ -78,7 +78,7 @@ def test_the_vector_is_the_projection_of_the_mean_of_both_in_every_cell():
     assert torch.allclose(head(maps).vector[0], expected / expected.norm(), atol=1e-5)
 
 
-def test_dilations_look_as_far_as_they_say():
+def test_dilations_reach_as_far_as_they_say():
     head = Dolg(LEVELS, dim=8, inner=24, branch=6, dilations=(1, 4)).eval()
     x = torch.rand(1, LEVELS[1].width, 21, 21, requires_grad=True)
     for layer, reach in zip(head.atrous.spread, (1, 4), strict=True):
@@ -98,5 +98,5 @@ def test_both_maps_matter_and_both_learn():
 
 
 def test_it_needs_two_maps():
-    with pytest.raises(LearnError, match="fuses two maps"):
+    with pytest.raises(LearnError, match="fuses two feature maps"):
         Dolg(LEVELS[2:])

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from tiny_backbone import Tiny, random_maps  # noqa: E402
 
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 LEVELS = Tiny().levels
 DIM = 8
@@ -41,7 +41,7 @@ def test_vectors_are_unit_rows(head, batch, height, width):
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)
-def test_local_parts_are_what_an_encoder_promises(head, batch, height, width):
+def test_local_features_have_the_promised_shapes(head, batch, height, width):
     output = head.eval()(random_maps(LEVELS, batch, height, width))
     if output.attention is not None:
         assert output.attention.shape[0] == batch
@@ -59,14 +59,14 @@ def test_local_parts_are_what_an_encoder_promises(head, batch, height, width):
     assert (scores.diff(dim=1) <= 0).all()
 
 
-def test_images_of_a_batch_do_not_mix(head):
+def test_images_of_a_batch_are_independent(head):
     maps = random_maps(LEVELS, 3)
     together = head.eval()(maps)
     alone = head([feature_map[1:2] for feature_map in maps])
     assert torch.allclose(together.vector[1:2], alone.vector, atol=1e-5)
 
 
-def test_flat_maps_are_maps(head):
+def test_flat_feature_maps_give_finite_vectors(head):
     for value in (0.0, 1.0):
         maps = [torch.full_like(m, value) for m in random_maps(LEVELS)]
         output = head.eval()(maps)
@@ -74,7 +74,7 @@ def test_flat_maps_are_maps(head):
         assert output.local is None or output.local.descriptors.isfinite().all()
 
 
-def test_maps_before_an_activation_will_do(head):
+def test_feature_maps_with_negative_values_are_accepted(head):
     maps = [m * 2 - 1 for m in random_maps(LEVELS)]
     assert torch.allclose(head.eval()(maps).vector.norm(dim=1), torch.ones(2), atol=1e-5)
 
@@ -107,7 +107,7 @@ def test_flat_maps_have_finite_gradients(training_head):
     assert all(grad.isfinite().all() for grad in grads)
 
 
-def test_a_batch_without_pairs_is_no_trouble(training_head):
+def test_a_batch_without_pairs_has_a_finite_loss(training_head):
     output = training_head(random_maps(LEVELS, 3))
     assert training_head.loss(output, torch.tensor([0, 1, 2])).isfinite()
     assert training_head.loss(output, torch.tensor([0, 0, 0])).isfinite()
@@ -118,7 +118,7 @@ def test_the_same_maps_give_the_same_output(head):
     assert torch.equal(head.eval()(maps).vector, head(maps).vector)
 
 
-def test_half_precision_around_it_does_not_hurt(head):
+def test_half_precision_changes_little(head):
     maps = random_maps(LEVELS)
     whole = head.eval()(maps).vector
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -137,7 +137,7 @@ def test_mirrored_maps_give_the_same_vector_where_promised(made, head):
         assert torch.allclose(plain.attention, mirrored.attention.flip(2), atol=1e-5)
 
 
-def test_weights_come_back(made, head):
+def test_weights_are_restored_from_a_state_dict(made, head):
     head.train()(random_maps(LEVELS, 4))
     other = made(LEVELS, dim=DIM)
     other.load_state_dict(head.state_dict())
@@ -145,7 +145,7 @@ def test_weights_come_back(made, head):
     assert torch.equal(head.eval()(maps).vector, other.eval()(maps).vector)
 
 
-def test_classes_are_taken_where_promised(made):
+def test_heads_that_learn_classes_accept_them(made):
     if not made.learns_classes:
         with pytest.raises(TypeError):
             made(LEVELS, dim=DIM, classes=3)

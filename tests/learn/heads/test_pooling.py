@@ -83,7 +83,7 @@ def test_a_large_power_is_the_maximum_and_one_the_average(feature_map):
 
 @pytest.mark.parametrize("made", [Average, Maximum, Gem, Rmac, SuperGlobal])
 def test_half_precision_maps_are_pooled_in_single_precision(made, feature_map):
-    half = (feature_map * 1000).half()  # a power of which half precision cannot hold
+    half = (feature_map * 1000).half()  # whose powers exceed half precision
     head = made(LEVELS, dim=3).eval()
     assert torch.equal(head([half]).vector, head([half.float()]).vector)
 
@@ -95,7 +95,7 @@ def test_whitening_follows_pooling(feature_map):
     assert vector(head, feature_map) == pytest.approx(unit(weight @ pooled), abs=1e-5)
 
 
-def test_regions_of_the_paper_s_example():
+def test_regions_equal_the_example_of_the_paper():
     # Twice as wide as high: two squares would meet without overlapping, three overlap by half,
     # which is nearer to 40 %.
     assert regions(6, 12, 1) == [(0, 0, 6), (0, 3, 6), (0, 6, 6)]
@@ -167,7 +167,7 @@ def test_superglobal(height, width):
     assert vector(SuperGlobal(LEVELS), feature_map) == pytest.approx(unit(pooled), abs=1e-5)
 
 
-def test_superglobal_takes_over_a_trained_head(feature_map):
+def test_superglobal_takes_the_whitening_of_a_trained_head(feature_map):
     trained = Gem(LEVELS, dim=3)
     torch.nn.init.normal_(trained.whitening.linear.bias)
     head = SuperGlobal.from_trained(trained, LEVELS, power=3.0, window=1, regional_power=1.0)
@@ -179,12 +179,12 @@ def test_superglobal_takes_over_a_trained_head(feature_map):
     assert SuperGlobal.from_trained(Gem(LEVELS), LEVELS).dim == 5
 
 
-def test_an_even_window_has_no_centre():
-    with pytest.raises(LearnError, match="4 should be odd"):
+def test_an_even_window_is_refused():
+    with pytest.raises(LearnError, match="has to be odd, not 4"):
         SuperGlobal(LEVELS, window=4)
 
 
-def test_scales_pool_by_their_maximum():
+def test_scales_are_pooled_by_their_maximum():
     vectors = torch.randn(3, 2, 4)
     for b in range(2):
         rows = [unit(vectors[s, b]) for s in range(3)]
@@ -192,7 +192,7 @@ def test_scales_pool_by_their_maximum():
         assert pool_scales(vectors)[b].numpy() == pytest.approx(expected, abs=1e-6)
 
 
-def test_scales_pool_by_a_power():
+def test_scales_are_pooled_by_a_power():
     vectors = torch.randn(3, 2, 4)
     rows = [[unit(vectors[s, b]) for b in range(2)] for s in range(3)]
     least = min(float(row.min()) for scale in rows for row in scale)
@@ -206,7 +206,7 @@ def test_scales_pool_by_a_power():
 
 
 @torch.no_grad()
-def test_a_raised_floor_cuts_all_but_the_last_stage():
+def test_a_raised_floor_changes_all_but_the_last_stage():
     tiny = Tiny().eval()
     raised = raise_floor(tiny, least=0.25)
     image = torch.rand(1, 3, 64, 64)
@@ -221,7 +221,7 @@ def test_a_raised_floor_cuts_all_but_the_last_stage():
         assert torch.equal(ours, theirs)
 
 
-def test_a_floor_needs_rectifiers():
+def test_raising_the_floor_needs_rectifiers():
     tiny = Tiny()
     tiny.stages = tiny.stages[2:]
     with pytest.raises(LearnError, match="no rectifiers"):

@@ -25,7 +25,7 @@ def test_it_starts_as_a_rotation(correlated):
     assert torch.allclose(whitening(correlated).norm(dim=1), torch.ones(200), atol=1e-5)
 
 
-def test_components_come_out_even(correlated):
+def test_whitened_components_have_equal_variance(correlated):
     whitening = Whitening(6, 4)
     whitening.fit_components(correlated)
     out = mapped(whitening, correlated)
@@ -35,7 +35,7 @@ def test_components_come_out_even(correlated):
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5])
-def test_components_are_the_largest_and_as_even_as_asked(correlated, power):
+def test_components_are_the_largest_and_whitened_by_the_given_power(correlated, power):
     whitening = Whitening(6, 3)
     whitening.fit_components(correlated, power=power)
     covariance = np.cov(mapped(whitening, correlated).T, bias=True)
@@ -55,7 +55,7 @@ def slow_scatter(x, labels, *, same):
     return total / pairs
 
 
-def test_pairs_of_a_label_come_out_white_and_others_far_apart():
+def test_pairs_of_one_label_are_whitened_and_others_separated():
     labels = torch.arange(10).repeat_interleave(5)
     centres = torch.randn(10, 6) * torch.tensor([5.0, 4, 3, 2, 1, 0.1])
     noise = torch.randn(50, 6) @ (torch.randn(6, 6) * 0.5 + torch.eye(6))
@@ -85,18 +85,18 @@ def test_fits_do_not_depend_on_the_order(correlated):
         assert torch.allclose(once.linear.weight, again.linear.weight, atol=1e-4)
 
 
-def test_what_cannot_be_fitted_is_named(correlated):
+def test_vectors_that_cannot_be_fitted_are_refused(correlated):
     with pytest.raises(LearnError, match=r"\(200, 6\) cannot be fitted to 3 components of 5"):
         Whitening(5, 3).fit_components(correlated)
     with pytest.raises(LearnError, match="keep at most 6"):
         Whitening(6, 7).fit_components(correlated)
-    with pytest.raises(LearnError, match="same and other labels"):
+    with pytest.raises(LearnError, match="of one label and of different labels"):
         Whitening(6, 3).fit_pairs(correlated, torch.arange(200))
-    with pytest.raises(LearnError, match="same and other labels"):
+    with pytest.raises(LearnError, match="of one label and of different labels"):
         Whitening(6, 3).fit_pairs(correlated, torch.zeros(200, dtype=torch.long))
 
 
-def test_features_that_never_vary_do_no_harm():
+def test_constant_features_give_finite_components():
     x = torch.randn(50, 6)
     x[:, 2] = 1.0
     for fit in ("fit_components", "fit_pairs"):

@@ -9,7 +9,7 @@ from torch.nn import functional  # noqa: E402
 
 from glocal.errors import LearnError  # noqa: E402
 from glocal.learn.model import build_objective  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 DIM, CLASSES = 6, 4
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
@@ -30,7 +30,7 @@ def vectors():
     return functional.normalize(torch.randn(8, DIM), dim=1).requires_grad_()
 
 
-def test_it_gives_one_finite_number_and_teaches_the_vectors(objective, vectors):
+def test_the_loss_is_finite_and_has_a_gradient(objective, vectors):
     loss = objective(vectors, LABELS)
     assert loss.shape == ()
     loss.backward()
@@ -45,7 +45,7 @@ def test_class_weights_learn_and_others_have_none(objective, vectors):
     assert all(p.grad is not None and p.grad.any() and p.grad.isfinite().all() for p in parameters)
 
 
-def test_only_directions_count(objective, vectors):
+def test_only_directions_of_vectors_matter(objective, vectors):
     once, scaled = objective(vectors, LABELS), objective(vectors * 7, LABELS)
     assert torch.allclose(once, scaled, rtol=1e-4)
 
@@ -56,7 +56,7 @@ def test_the_order_of_a_batch_does_not_matter(objective, vectors):
     assert torch.allclose(once, again, rtol=1e-4)
 
 
-def test_a_descent_brings_labels_together_and_apart(objective):
+def test_gradient_descent_groups_vectors_by_label(objective):
     vectors = torch.randn(8, DIM, requires_grad=True)
     optimiser = torch.optim.Adam([vectors, *objective.parameters()], lr=0.05)
 
@@ -73,12 +73,12 @@ def test_a_descent_brings_labels_together_and_apart(objective):
         loss.backward()
         optimiser.step()
     assert gap() > max(before, 0.6)
-    # The adaptive one raises its demands as it goes.
+    # The adaptive softmax gets harder during training.
     assert loss.item() < first or type(objective).__name__ == "AdaptiveSoftmax"
 
 
 @pytest.mark.parametrize("labels", [[0], [0, 1, 2], [1, 1, 1]])
-def test_batches_without_pairs_are_no_trouble(objective, labels):
+def test_batches_without_pairs_have_a_finite_loss(objective, labels):
     vectors = torch.randn(len(labels), DIM, requires_grad=True)
     loss = objective(vectors, torch.tensor(labels))
     assert loss.isfinite()
@@ -92,7 +92,7 @@ def test_equal_vectors_have_finite_gradients(objective):
     assert vectors.grad.isfinite().all()
 
 
-def test_half_precision_vectors_will_do(objective, vectors):
+def test_half_precision_vectors_are_accepted(objective, vectors):
     whole = objective(vectors, LABELS)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = objective(vectors.bfloat16(), LABELS)
@@ -100,7 +100,7 @@ def test_half_precision_vectors_will_do(objective, vectors):
     assert torch.allclose(whole, half, rtol=0.1, atol=0.05)
 
 
-def test_misfits_are_named(objective, vectors):
+def test_wrong_shapes_and_labels_are_refused(objective, vectors):
     with pytest.raises(LearnError, match=r"vectors \(b, d\) and whole labels \(b,\)"):
         objective(vectors, LABELS[:3])
     with pytest.raises(LearnError, match="float32"):
@@ -114,12 +114,12 @@ def test_misfits_are_named(objective, vectors):
             objective(vectors, LABELS - 1)
 
 
-def test_an_unknown_option_is_named(name):
-    with pytest.raises(LearnError, match=f"the objective {name} cannot be made of .*sharpness"):
+def test_an_unknown_option_is_refused(name):
+    with pytest.raises(LearnError, match=f"the objective {name} cannot be built with .*sharpness"):
         build_objective(name, dim=DIM, classes=CLASSES, sharpness=1)
 
 
-def test_class_weights_come_back(name, objective, vectors):
+def test_class_weights_are_restored_from_a_state_dict(name, objective, vectors):
     other = build_objective(name, dim=DIM, classes=CLASSES)
     other.load_state_dict(objective.state_dict())
     assert torch.equal(objective.eval()(vectors, LABELS), other.eval()(vectors, LABELS))

@@ -155,7 +155,7 @@ def test_adaptive_softmax(closeness):
     assert value(objective, vectors) == pytest.approx(np.mean(plain), rel=1e-3, abs=1e-5)
 
 
-def test_adaptive_softmax_keeps_its_two_promises():
+def test_adaptive_softmax_meets_its_two_conditions():
     objective = AdaptiveSoftmax(dim=DIM, classes=CLASSES, median_probability=0.1)
     cosines = torch.full((5, CLASSES), 0.2, dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 3, 0])
@@ -171,7 +171,7 @@ def test_adaptive_softmax_keeps_its_two_promises():
     assert 1 - probability(1.0) == pytest.approx(1e-7, rel=1e-3)
 
 
-def test_adaptive_softmax_asks_for_more_as_training_goes():
+def test_scale_and_margin_of_adaptive_softmax_grow_with_the_median():
     objective = AdaptiveSoftmax(dim=DIM, classes=CLASSES)
     labels = torch.tensor([0, 1, 2])
     found = []
@@ -220,7 +220,7 @@ def test_instance_discrimination(vectors):
     )
 
 
-def test_mixed_views_share_content_with_all_they_are_made_of(vectors):
+def test_mixed_views_share_content_with_both_their_images(vectors):
     labels = [[0, -1], [1, -1], [2, -1], [3, -1], [0, 2], [1, -1], [2, 3], [3, 3]]
     content = [set(row) - {-1} for row in labels]
     related = [[bool(a & b) for b in content] for a in content]
@@ -234,7 +234,7 @@ def test_mixed_views_share_content_with_all_they_are_made_of(vectors):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_mixed_views_of_nothing_are_named(vectors):
+def test_mixed_views_without_a_label_are_refused(vectors):
     with pytest.raises(LearnError, match="at least one label"):
         InstanceDiscrimination()(vectors, torch.full((8, 2), -1))
 

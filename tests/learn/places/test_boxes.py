@@ -23,7 +23,7 @@ def cube_room(*boxes: tuple[tuple[float, float, float], tuple[float, float, floa
 
 
 def slow_nearest(scene: Scene, camera: Camera, size: tuple[int, int]) -> list[tuple[float, int]]:
-    """Ray by ray, plane by plane."""
+    """The slow way: ray by ray, plane by plane."""
     found = []
     origin = np.array(camera.position)
     for ray in camera.rays(size).reshape(-1, 3).astype(float):
@@ -44,7 +44,7 @@ def slow_nearest(scene: Scene, camera: Camera, size: tuple[int, int]) -> list[tu
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_rays_meet_what_a_slow_search_finds(seed):
+def test_rays_hit_what_a_slow_search_finds(seed):
     rng = np.random.default_rng(seed)
     boxes = []
     for _ in range(5):
@@ -69,11 +69,11 @@ def test_rays_meet_what_a_slow_search_finds(seed):
 )  # fmt: skip
 def test_each_wall_is_where_it_should_be(yaw, pitch, shade):
     view = render(cube_room(), Camera((5, 4, 1.5), yaw, pitch), (9, 7))
-    # Light depends on the way a wall faces, by up to a fifth.
+    # Light depends on the direction of a wall, by up to a fifth.
     assert shade * 0.75 <= view[3, 4, 0] <= shade
 
 
-def test_what_stands_to_the_right_is_seen_on_the_right_and_above_above():
+def test_a_thing_to_the_right_and_above_is_rendered_right_and_above():
     scene = cube_room(((8, 1, 2.0), (8.5, 2, 2.6)))
     view = render(scene, Camera((4, 4, 1.5), 0.0), (60, 40)).astype(int)
     red = np.argwhere(view[:, :, 0] > view[:, :, 1] + 80)
@@ -82,7 +82,7 @@ def test_what_stands_to_the_right_is_seen_on_the_right_and_above_above():
     assert red[:, 0].max() < 20
 
 
-def test_a_image_is_not_mirrored_on_any_wall():
+def test_an_image_is_not_mirrored_on_any_wall():
     image = plain(0, 0, 0)
     image[:, : TEXEL // 2] = 255
     scene = Scene(ambient=1.0, textures=[image])
@@ -108,7 +108,7 @@ def test_the_sky_is_above_and_the_ground_below():
     assert (view[-4:, :, 1] > view[-4:, :, 2]).all()
 
 
-def test_a_lamp_lights_what_is_near_it():
+def test_a_lamp_lights_near_surfaces():
     scene = cube_room()
     scene.textures = [plain(200, 200, 200)] * 7
     scene.ambient, scene.lamps = 0.1, [np.array([9.0, 1.0, 2.5], np.float32)]

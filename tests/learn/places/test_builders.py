@@ -30,7 +30,7 @@ def test_equal_seeds_give_equal_views(build):
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_cameras_stand_in_the_open_and_places_are_apart(build):
+def test_cameras_stand_free_and_places_are_distinct(build):
     for seed in range(5):
         rng = np.random.default_rng(seed)
         scene = build(squares(5), squares(5), rng)
@@ -54,7 +54,7 @@ def test_cameras_stand_in_the_open_and_places_are_apart(build):
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_views_of_a_place_are_more_alike_than_views_of_others(build):
+def test_views_of_one_place_are_more_similar_than_views_of_others(build):
     rng = np.random.default_rng(11)
     same, other = [], []
     for _ in range(6):

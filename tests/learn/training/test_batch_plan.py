@@ -10,7 +10,7 @@ from glocal.learn.batches import Plan, Slot, stream
 LABELS = np.array([0] * 9 + [1] * 2 + [-1] * 6 + [2] * 7)
 
 
-def test_an_epoch_has_every_image_once():
+def test_an_epoch_uses_every_image_once():
     plan = Plan(LABELS, labelled=6, viewed=0, seed=1)
     assert plan.epoch_steps == 3
     for epoch in range(2):
@@ -19,16 +19,16 @@ def test_an_epoch_has_every_image_once():
         assert all(slot.label == LABELS[slot.image] and not slot.view for slot in slots)
 
 
-def test_epochs_differ_and_seeds_repeat():
+def test_epochs_differ_and_equal_seeds_repeat():
     plan, same = (Plan(LABELS, labelled=6, viewed=4, seed=1) for _ in range(2))
     batches = [plan.batch(step) for step in range(12)]
-    # Any step can be asked for without those before it.
+    # Any step can be read without the steps before it.
     assert [same.batch(step) for step in reversed(range(12))] == batches[::-1]
     assert batches[0] != batches[3]
     assert Plan(LABELS, labelled=6, viewed=4, seed=2).batch(0) != batches[0]
 
 
-def test_labels_come_with_partners():
+def test_every_labelled_image_has_a_partner_in_its_batch():
     labels = np.repeat(np.arange(20), 9)
     plan = Plan(labels, labelled=12, viewed=0, seed=0)
     alone = total = 0
@@ -37,7 +37,7 @@ def test_labels_come_with_partners():
         total += len(counts)
         alone += sum(count == 1 for count in counts.values())
         assert len(counts) >= 2
-    assert alone < 0.25 * total  # only where a batch's end cuts a group
+    assert alone < 0.25 * total  # only if the end of a batch cuts a group
 
 
 def test_views_come_twice_in_the_same_order():
@@ -51,7 +51,7 @@ def test_views_come_twice_in_the_same_order():
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_stream_begins_anywhere_and_never_depends_on_threads(workers):
+def test_a_stream_starts_at_any_step_and_does_not_depend_on_threads(workers):
     plan = Plan(LABELS, labelled=4, viewed=3, seed=8)
 
     def load(slot: Slot, random):
@@ -74,7 +74,7 @@ def test_a_stream_begins_anywhere_and_never_depends_on_threads(workers):
     assert not np.array_equal(batch.images[4:7], batch.images[7:])
 
 
-def test_a_image_that_fails_ends_the_stream():
+def test_an_image_that_fails_ends_the_stream():
     def load(slot, random):
         raise ValueError("spoilt")
 

@@ -7,13 +7,13 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from tiny_backbone import Tiny, random_maps  # noqa: E402
 
 from glocal.learn.heads.pooled import Pooled  # noqa: E402
-from glocal.learn.registry import names, part  # noqa: E402
+from glocal.registry import names, part  # noqa: E402
 
 LEVELS = Tiny().levels
 ADDITIVE = [n for n in names("head") if getattr(part("head", n).load(), "additive", False)]
 
 
-def test_the_exact_heads_are_additive():
+def test_average_and_gem_are_additive():
     assert set(ADDITIVE) == {"average", "gem"}
 
 
@@ -29,7 +29,7 @@ def test_contributions_sum_to_the_vector(name, dim):
     assert torch.allclose(found.sum(dim=(1, 2)), head(maps).vector, atol=1e-6)
 
 
-def test_a_place_of_gem_has_its_share_of_the_power():
+def test_the_share_of_a_cell_in_gem_follows_the_formula():
     head = part("head", "gem").load()(LEVELS, dim=None, power=2.5)
     maps = random_maps(LEVELS)
     x = maps[-1]
@@ -40,7 +40,7 @@ def test_a_place_of_gem_has_its_share_of_the_power():
         assert float(shares[1, channel, 2, 3]) == pytest.approx(value**2.5 / 12 / whole**1.5)
 
 
-def test_a_place_that_is_dark_contributes_its_part_of_the_bias_alone():
+def test_a_cell_of_zeros_contributes_only_its_part_of_the_bias():
     head = part("head", "gem").load()(LEVELS, dim=5)
     torch.nn.init.normal_(head.whitening.linear.bias)
     maps = random_maps(LEVELS)
@@ -53,8 +53,8 @@ def test_a_place_that_is_dark_contributes_its_part_of_the_bias_alone():
     )
 
 
-def test_other_pooling_says_that_it_is_no_sum():
+def test_other_pooling_refuses_contributions():
     head = part("head", "max").load()(LEVELS, dim=5)
     assert isinstance(head, Pooled)
-    with pytest.raises(NotImplementedError, match="Maximum is no sum over places"):
+    with pytest.raises(NotImplementedError, match="Maximum is not a sum over cells"):
         head.contributions(random_maps(LEVELS))

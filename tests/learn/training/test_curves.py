@@ -8,7 +8,7 @@ from glocal.learn.curves import Curves
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_curves_are_lines_of_json_and_a_image(tmp_path):
+def test_curves_are_lines_of_json_and_a_chart(tmp_path):
     curves = Curves(tmp_path / "curves.jsonl", step=0)
     for step in range(1, 201):
         line = {"step": step, "loss": 1 / step, "loss <views>": 2.0, "lr": 0.1}
@@ -26,13 +26,13 @@ def test_curves_are_lines_of_json_and_a_image(tmp_path):
     assert {"loss", "loss <views>", "mAP"} <= {text.text for text in root.iter(f"{SVG}text")}
 
 
-def test_lost_steps_and_torn_lines_leave_no_trace(tmp_path):
+def test_lost_steps_and_cut_off_lines_are_dropped(tmp_path):
     path = tmp_path / "curves.jsonl"
     path.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 3, "lo')
     Curves(path, step=1).add({"step": 2, "loss": 9})
     assert [json.loads(line)["loss"] for line in path.read_text().splitlines()] == [3, 9]
 
 
-def test_nothing_yet_is_a_image_too(tmp_path):
+def test_an_empty_log_gives_a_chart(tmp_path):
     drawn = Curves(tmp_path / "curves.jsonl", step=0).draw()
     assert ET.fromstring(drawn.read_text()).tag == f"{SVG}svg"  # noqa: S314 - our own

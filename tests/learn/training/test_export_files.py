@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch import nn  # noqa: E402
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models  # noqa: E402
 from glocal.errors import DiskFullError, LearnError, ModelError  # noqa: E402
 from glocal.learn.collection import Sample  # noqa: E402
-from glocal.learn.delivery import deliver, half_path  # noqa: E402
+from glocal.learn.delivery import deliver, half_path, name_space  # noqa: E402
 from glocal.learn.export import compare, export, fold_norms, halve, write_model  # noqa: E402
 from glocal.learn.finishing import choose_fitting, fit_final  # noqa: E402
 from glocal.learn.model import EncoderGraph, build_model  # noqa: E402
@@ -33,14 +34,14 @@ from glocal.learn.training import train  # noqa: E402
 
 register_tiny()
 CARD = {
-    "name": "trial", "version": 1, "licence": "MIT", "dim": 8,
+    "name": "sample", "version": 1, "licence": "MIT", "dim": 8,
     "input": {"area": 64 * 64, "multiple": 32, "max_aspect": 4.0},
 }  # fmt: skip
 SHAPES = [(64, 64), (96, 160), (32, 128)]
 
 
 def lively_model(head="gem", **options):
-    """A model whose statistics and biases are none of the plain ones it is made with."""
+    """A model with statistics and biases unlike those of a new model."""
     torch.manual_seed(0)
     model = build_model(backbone="tiny", head=head, dim=8, local_dim=6, **options)
     for module in model.modules():
@@ -57,6 +58,11 @@ def session(path):
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
+def run_file(run, image, *, contributions=True):
+    """All outputs for an image."""
+    return run.run(None, {"image": image, "with_contributions": np.array(contributions)})
+
+
 def random_image(seed, height, width):
     return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
 
@@ -65,7 +71,7 @@ def random_image(seed, height, width):
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     model = lively_model()
-    whole, half = folder / "trial.onnx", folder / "trial-half.onnx"
+    whole, half = folder / "sample.onnx", folder / "sample-half.onnx"
     return model, whole, half, export(model, CARD, whole), export(model, CARD, half, half=True)
 
 
@@ -80,7 +86,7 @@ def test_the_file_agrees_with_the_model_at_any_shape(files):
         assert [output.name for output in run.get_outputs()] == list(graph.outputs)
         for seed, shape in enumerate(SHAPES):
             image = random_image(seed, *shape)
-            found = run.run(None, {"image": image})
+            found = run_file(run, image)
             with torch.no_grad():
                 expected = [output.numpy() for output in graph(torch.from_numpy(image))]
             assert [x.shape for x in found] == [x.shape for x in expected]
@@ -91,7 +97,42 @@ def test_the_file_agrees_with_the_model_at_any_shape(files):
             assert found[4].sum(axis=(0, 1)) == pytest.approx(found[0], abs=1e-5)
 
 
-def test_a_file_tells_nothing_of_the_machine_it_was_made_on(files):
+def test_contributions_are_computed_only_on_request(files):
+    _, whole, half, _, _ = files
+    for path in (whole, half):
+        run = session(path)
+        assert [value.name for value in run.get_inputs()] == ["image"]
+        image = random_image(7, 64, 96)
+        asked, unasked = (run_file(run, image, contributions=asked) for asked in (True, False))
+        for one, other in zip(asked[:4], unasked[:4], strict=True):
+            assert np.array_equal(one, other)
+        assert asked[4].shape == (2, 3, 8)
+        assert unasked[4].size == run.run(["contributions"], {"image": image})[0].size == 0
+        grid = OnnxEncoder(path).contributions(image[0])
+        assert grid.sum(axis=(0, 1)) == pytest.approx(
+            OnnxEncoder(path).encode([image[0]])[0].vector, abs=1e-5
+        )
+
+
+def test_only_what_contributions_alone_need_becomes_optional(files):
+    """The slow way: collect what the other outputs need, until nothing is added."""
+    graph = onnx.load(str(files[1])).graph
+    (choice,) = (node for node in graph.node if node.op_type == "If")
+    outside = [node for node in graph.node if node is not choice]
+    needed = {value.name for value in graph.output} - {"contributions"}
+    while True:
+        makers = [node for node in outside if needed & set(node.output)]
+        more = needed | {name for node in makers for name in node.input}
+        if more == needed:
+            break
+        needed = more
+    assert len(makers) == len(outside)
+    inside = next(a.g for a in choice.attribute if a.name == "then_branch").node
+    assert len(inside) > 3
+    assert needed.isdisjoint(name for node in inside for name in node.output)
+
+
+def test_a_file_holds_no_paths_of_the_machine_that_made_it(files):
     _, whole, half, _, _ = files
     bundled = bundled_models()[DEFAULT_MODEL]
     for path in (whole, half, bundled):
@@ -102,7 +143,7 @@ def test_a_file_tells_nothing_of_the_machine_it_was_made_on(files):
         assert OnnxEncoder(path).card.dim  # the card stays
 
 
-def test_half_the_size_for_large_weights(files):
+def test_large_weights_are_stored_in_half_precision(files):
     _, whole, half, _, _ = files
     stored = {t.name: t for t in onnx.load(str(half)).graph.initializer}
     large = [
@@ -116,7 +157,7 @@ def test_half_the_size_for_large_weights(files):
         assert name not in stored
 
 
-def test_halving_keeps_what_half_precision_cannot_hold_finite():
+def test_weights_beyond_half_precision_are_clipped():
     from onnx import TensorProto, helper, numpy_helper
 
     weight = numpy_helper.from_array(np.full((300,), 1e6, np.float32), "w")
@@ -155,7 +196,7 @@ def test_glocal_runs_the_file_and_reads_its_card(files):
 
 
 @pytest.mark.parametrize("head", ["cfcd", "delf"])
-def test_heads_that_are_no_sums_have_no_contributions(head, tmp_path):
+def test_heads_that_are_not_sums_have_no_contributions(head, tmp_path):
     options = {"classes": 3} if head == "delf" else {}
     model = lively_model(head, **options)
     assert export(model, CARD, tmp_path / "m.onnx") < 1e-4
@@ -163,7 +204,7 @@ def test_heads_that_are_no_sums_have_no_contributions(head, tmp_path):
     OnnxEncoder(tmp_path / "m.onnx")
 
 
-def test_a_file_that_differs_is_found_out(files):
+def test_a_file_that_differs_from_its_model_is_detected(files):
     model, whole, _, _, _ = files
     data = whole.read_bytes()
     assert compare(model, data) < 1e-5
@@ -173,7 +214,7 @@ def test_a_file_that_differs_is_found_out(files):
     assert compare(other, data) > 1e-4
 
 
-def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
+def test_export_errors_write_no_file(tmp_path, monkeypatch):
     with pytest.raises(LearnError, match="one size only"):
         export(lively_model("rmac"), CARD, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="the card of model"):
@@ -184,7 +225,7 @@ def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fitting_takes_no_source_too_often():
+def test_no_source_dominates_the_images_for_fitting():
     counts = {0: 30, 1: 500, 2: 3000}
     samples = [Sample(f"{s}/{n}", source=s) for s, count in counts.items() for n in range(count)]
     samples += [Sample(f"held{n}", split="validation") for n in range(50)]
@@ -222,7 +263,7 @@ def test_whitening_is_fitted_to_pooled_features():
     spread = covariance.diagonal()
     assert (covariance - torch.diag(spread)).abs().max() < 1e-3 * spread.max()
     plain = torch.linalg.eigvalsh(torch.cov(pooled.T)).flip(0)[:8]
-    # Halfway to even.
+    # Halfway to equal variances.
     assert torch.allclose((spread / spread[0]).sqrt(), (plain / plain[0]).pow(0.25), atol=1e-3)
 
 
@@ -233,7 +274,7 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
     output = tmp_path / "mine.onnx"
     before = trained.model.cells.level.offset
     found = deliver(trained, settings, output, licence="MIT", training_data=["colours: 27"])
-    # Keypoints lie where the trained trunk looks.
+    # Keypoints lie at the centres of the trained receptive fields.
     assert before == TrainableTiny().levels[1].offset
     assert 0 < abs(before - trained.model.cells.level.offset) < 16
     assert [file.path for file in found] == [output, half_path(output)]
@@ -244,6 +285,7 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
         card = OnnxEncoder(file.path).card
         assert (card.name, card.dim, card.licence) == (file.path.stem, 8, "MIT")
         assert (card.area, card.multiple) == (64 * 64, 32)
+        assert re.fullmatch(r"mine-v1-[0-9a-f]{8}", card.space)
         everything = card.everything
         assert everything["local"] == {"dim": 12, "count": 128, "stride": 16}
         assert everything["training_data"] == ["colours: 27"]
@@ -255,11 +297,36 @@ def test_delivery_writes_two_files_with_cards(tmp_path):
         assert everything["trained"]["head"] == "gem"
         assert json.dumps(everything).find(str(tmp_path)) < 0
     image = np.asarray(Image.new("RGB", (40, 50), (200, 30, 90)))
-    one, other = (OnnxEncoder(file.path).encode([image])[0].vector for file in found)
-    assert float(one @ other) > 0.999
+    one, other = (OnnxEncoder(file.path) for file in found)
+    assert float(one.encode([image])[0].vector @ other.encode([image])[0].vector) > 0.999
+    assert one.space == other.space
 
 
-def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+def test_vectors_of_one_file_are_searched_with_its_half_size_twin(files):
+    _, whole, half, _, _ = files
+    random = np.random.default_rng(3)
+    images = [colourful(random, hue, (64, 64)) for hue in range(6) for _ in range(3)]
+    stored, asked = (
+        np.stack([OnnxEncoder(path).encode([image])[0].vector for image in images])
+        for path in (whole, half)
+    )
+    similarity = asked @ stored.T
+    assert similarity.diagonal().min() > 0.999
+    assert similarity.argmax(axis=1).tolist() == list(range(len(images)))
+    order = np.argsort(-similarity, axis=1)[:, :3]
+    assert np.array_equal(np.sort(order), np.sort(np.argsort(-(stored @ stored.T), axis=1)[:, :3]))
+
+
+def test_each_training_has_a_space_of_its_own():
+    model, other = lively_model(), lively_model()
+    space = name_space(model, "mine")
+    assert space == name_space(other, "mine") != name_space(model, "yours")
+    with torch.no_grad():
+        other.head.whitening.linear.weight[0, 0] += 1e-6
+    assert name_space(other, "mine") != space
+
+
+def test_a_model_that_cannot_be_written_leaves_the_previous_one(tmp_path, monkeypatch):
     path = tmp_path / "m.onnx"
     write_model(path, b"before")
 
@@ -268,7 +335,7 @@ def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(DiskFullError, match=r"m\.onnx cannot be written.*what was trained is kept"):
+    with pytest.raises(DiskFullError, match=r"m\.onnx cannot be written.*the training is kept"):
         write_model(path, b"after")
     assert path.read_bytes() == b"before"
     assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]

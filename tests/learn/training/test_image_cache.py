@@ -28,7 +28,7 @@ def files(tmp_path):
     return [*paths, tmp_path / "4.jpg", tmp_path / "5.png"]
 
 
-def test_copies_are_small_and_alike(tmp_path, files):
+def test_copies_are_small_and_similar(tmp_path, files):
     cache = ImageCache(tmp_path / "cache", side=80)
     heard = []
     unfit = cache.fill(files, workers=2, progress=lambda *counts: heard.append(counts))
@@ -49,7 +49,7 @@ def test_copies_are_small_and_alike(tmp_path, files):
         cache.read(tmp_path / "other.png")
 
 
-def test_a_second_run_copies_what_changed(tmp_path, files, monkeypatch):
+def test_a_second_run_copies_only_changed_images(tmp_path, files, monkeypatch):
     ImageCache(tmp_path / "cache", side=80).fill(files, workers=1)
     read = []
     real = cache_module.load
@@ -69,7 +69,7 @@ def test_a_second_run_copies_what_changed(tmp_path, files, monkeypatch):
 
 
 @pytest.mark.parametrize("torn", ["index", "pack", "both"])
-def test_a_kill_costs_the_last_copies_only(tmp_path, files, torn):
+def test_a_kill_loses_only_the_last_copies(tmp_path, files, torn):
     folder = tmp_path / "cache"
     ImageCache(folder, side=80).fill(files[:3], workers=1)
     pack, index = folder / "images-80.pack", folder / "images-80.jsonl"
@@ -88,7 +88,7 @@ def test_a_kill_costs_the_last_copies_only(tmp_path, files, torn):
     assert sum(entry["bytes"] for entry in entries) == pack.stat().st_size
 
 
-def test_threads_read_side_by_side(tmp_path, files):
+def test_many_threads_read_at_once(tmp_path, files):
     cache = ImageCache(tmp_path / "cache", side=80)
     cache.fill(files, workers=2)
     expected = [cache.read(path) for path in files[:3]]
@@ -98,13 +98,13 @@ def test_threads_read_side_by_side(tmp_path, files):
         assert np.array_equal(array, expected[number % 3])
 
 
-def test_a_full_disk_is_named_beforehand(tmp_path):
+def test_a_full_disk_is_reported_beforehand(tmp_path):
     require_space(tmp_path, 1)
     with pytest.raises(DiskFullError, match=r"needs about 1000000\.0 GB in .* --run"):
         require_space(tmp_path, 10**15)
 
 
-def test_a_disk_that_fills_up_is_named_and_gone_on_from(tmp_path, files, monkeypatch):
+def test_a_disk_that_fills_up_is_reported_and_filling_resumes(tmp_path, files, monkeypatch):
     cache = ImageCache(tmp_path / "copies", side=50)
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_copy", lambda path: Unwritable(b"much"))

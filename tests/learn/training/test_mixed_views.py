@@ -10,7 +10,7 @@ SIDE = 16
 
 
 def made(labelled=4, viewed=5):
-    """A batch whose images are each of one shade: their number in it."""
+    """A batch of plain images whose shade is their number in it."""
     count = labelled + 2 * viewed
     shades = np.arange(count, dtype=np.uint8)
     images = np.broadcast_to(shades[:, None, None, None], (count, SIDE, SIDE, 3)).copy()
@@ -19,7 +19,7 @@ def made(labelled=4, viewed=5):
     return Batch(images, labels, labelled)
 
 
-def test_mixed_views_show_the_two_images_they_are_said_to():
+def test_mixed_views_show_the_two_images_of_their_labels():
     batch = made()
     mixed = mix(batch, 0.5, np.random.default_rng(3))
     assert np.array_equal(batch.images, made().images)
@@ -43,7 +43,7 @@ def test_mixed_views_show_the_two_images_they_are_said_to():
     assert 0 < both < 10
 
 
-def test_the_share_is_that_of_views():
+def test_the_given_share_of_views_is_mixed():
     random = np.random.default_rng(0)
     counts = [int((mix(made(), 0.3, random).second >= 0).sum()) for _ in range(200)]
     assert np.mean(counts) == pytest.approx(3, abs=0.4)
@@ -56,7 +56,7 @@ def test_views_of_one_image_alone_cannot_be_mixed():
     assert np.array_equal(alone.images, made(viewed=1).images)
 
 
-def test_a_stream_mixes_the_same_views_wherever_it_begins():
+def test_a_stream_mixes_the_same_views_wherever_it_starts():
     plan = Plan(LABELS, labelled=4, viewed=3, seed=8)
 
     def load(slot, random):

@@ -24,8 +24,8 @@ from glocal.learn.part_options import (  # noqa: E402
     read_options,
     split_options,
 )
-from glocal.learn.registry import names  # noqa: E402
 from glocal.learn.training import _build, train  # noqa: E402
+from glocal.registry import names  # noqa: E402
 
 register_tiny()
 
@@ -132,7 +132,9 @@ def test_the_card_and_the_checkpoint_keep_them_and_a_resume_notices(tmp_path):
     kept = {"head.power": 4.0, "objective.margin": 0.3}
     assert checkpoint.load(run / "last.pt")["settings"]["options"] == kept
     read_settings = settings.with_options_read()
-    card = make_card(trained.model, read_settings, name="a", licence="MIT", training_data=[])
+    card = make_card(
+        trained.model, read_settings, name="a", space="a-v1", licence="MIT", training_data=[]
+    )
     assert json.loads(json.dumps(card))["trained"]["options"] == kept
     train(data, settings, run=run, listener=Quiet())  # the same, in other words
     other = tiny_settings(options={"head.power": 4, "head.learn_power": False}, epochs=1)

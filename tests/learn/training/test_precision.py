@@ -1,4 +1,4 @@
-"""Devices and precision; what a GPU does in half precision, a CPU does here."""
+"""Devices and precision; a CPU stands in for a GPU in half precision."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from glocal.learn import checkpoint  # noqa: E402
 from glocal.learn.batches import Batch  # noqa: E402
 from glocal.learn.device import choose_device, choose_precision  # noqa: E402
 from glocal.learn.model import build_objective  # noqa: E402
-from glocal.learn.registry import names  # noqa: E402
 from glocal.learn.training import _build, train  # noqa: E402
+from glocal.registry import names  # noqa: E402
 
 register_tiny()
 
@@ -37,7 +37,7 @@ def data(tmp_path_factory):
     return make_labelled(folder / "labelled", labels=3), make_plain(folder / "plain")
 
 
-def test_auto_is_a_gpu_where_there_is_one(monkeypatch):
+def test_auto_is_a_gpu_if_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == CPU
     made = []
@@ -49,20 +49,20 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["meta", "mps"])
-def test_devices_that_cannot_train_are_named(name):
-    with pytest.raises(LearnError, match=f"--device {name} is not one to train on"):
+def test_devices_that_cannot_train_are_refused(name):
+    with pytest.raises(LearnError, match=f"--device {name} cannot train"):
         choose_device(name)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize("name", ["cuda", "cuda:7", "abacus", "cuda:x"])
-def test_devices_that_are_not_there_are_named(name):
+def test_missing_devices_are_refused(name):
     with pytest.raises(LearnError, match=f"there is no device '{name}'"):
         choose_device(name)
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
-def test_a_gpu_computes_in_the_half_precision_it_has(native, expected, monkeypatch):
+def test_a_gpu_uses_the_half_precision_it_supports(native, expected, monkeypatch):
     asked = []
 
     def supported(including_emulation=True):
@@ -98,12 +98,14 @@ def learning_in(precision, **changes):
 
 @pytest.mark.parametrize("head", ["gem", "dolg", "delg", "cfcd"])
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_step_in_half_precision_is_nearly_one_in_full(precision, head):
+def test_a_step_in_half_precision_is_close_to_one_in_single(precision, head):
     whole, half = learning_in("float32", head=head), learning_in(precision, head=head)
     assert half.scaler.is_enabled() == (precision == "float16")
     half.model.load_state_dict(whole.model.state_dict())
     half.objective.load_state_dict(whole.objective.state_dict())
-    if precision == "float16":  # the usual first factor is too large, and steps would be left out
+    if (
+        precision == "float16"
+    ):  # the default first factor is too large, so that steps would be skipped
         half.scaler = torch.amp.GradScaler("cpu", init_scale=64)
     seen = []
     half.model.backbone.stages[0].register_forward_hook(lambda *given: seen.append(given[2].dtype))
@@ -120,12 +122,12 @@ def test_a_step_in_half_precision_is_nearly_one_in_full(precision, head):
     assert both
     for _, other in both:
         assert other.dtype == other.grad.dtype == torch.float32
-    # Gradients have to be of their true length before they are clipped.
+    # Gradients have to be unscaled before they are clipped.
     lengths = [torch.stack([pair[side].grad.norm() for pair in both]).norm() for side in (0, 1)]
     assert lengths[1] == pytest.approx(float(lengths[0]), rel=0.1)
 
 
-def test_a_step_that_overflows_is_left_out():
+def test_a_step_that_overflows_is_skipped():
     learning = learning_in("float16")
     before = {k: v.clone() for k, v in learning.model.named_parameters()}
     learning.scaler = torch.amp.GradScaler("cpu", init_scale=1e38)
@@ -147,7 +149,7 @@ def test_objectives_stay_in_single_precision(name):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_training_in_half_precision_goes_on_as_if_not_stopped(precision, data, tmp_path):
+def test_a_training_in_half_precision_resumes_bit_for_bit(precision, data, tmp_path):
     labelled, plain = data
 
     def run(folder, stop=lambda: False, **changes):
@@ -162,11 +164,11 @@ def test_a_training_in_half_precision_goes_on_as_if_not_stopped(precision, data,
     state = checkpoint.load(tmp_path / "parts" / "last.pt")
     assert ("scaler" in state) == (precision == "float16")
     if precision == "float16":
-        assert state["scaler"]["scale"] < 65536  # it has learned from its first step
+        assert state["scaler"]["scale"] < 65536  # lowered after the first step
     assert first + run(tmp_path / "parts") == straight
 
 
-def test_precision_may_change_between_sittings(data, tmp_path):
+def test_precision_may_change_when_a_training_resumes(data, tmp_path):
     for number, precision in enumerate(("float16", "float32", "bfloat16", "float16"), start=1):
         settings = tiny_settings(check=100, precision=precision)
         train(data[0], settings, run=tmp_path, stop=lambda: True, listener=Quiet())
@@ -175,7 +177,7 @@ def test_precision_may_change_between_sittings(data, tmp_path):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("precision", ["auto", "float16", "float32"])
-def test_a_training_on_a_gpu_goes_on_there_and_on_a_cpu(precision, data, tmp_path):
+def test_a_training_on_a_gpu_resumes_there_and_on_a_cpu(precision, data, tmp_path):
     seen = []
     for number, device in enumerate(("auto", "cuda", "cpu", "cuda"), start=1):
         listener = Quiet()
@@ -189,12 +191,12 @@ def test_a_training_on_a_gpu_goes_on_there_and_on_a_cpu(precision, data, tmp_pat
     assert all(np.isfinite(step["loss"]) for step in seen)
 
 
-def test_too_little_memory_is_named(data, tmp_path, monkeypatch):
+def test_too_little_gpu_memory_is_reported(data, tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("glocal.learn.loop.Learning.step", full)
-    text = "too little memory for steps of 6 images of 32 pixels: give a smaller --batch"
+    text = "too little memory for steps of 6 images of 32 pixels; use a smaller --batch"
     with pytest.raises(LearnError, match=text):
         train(data[0], tiny_settings(), run=tmp_path, listener=Quiet())
 
@@ -215,5 +217,5 @@ def test_mixed_views_are_learned_from(head, data, tmp_path):
 
 
 def test_mixing_needs_views(data, tmp_path):
-    with pytest.raises(LearnError, match=r"--cutmix mixes views of images.*give some with --also"):
+    with pytest.raises(LearnError, match=r"--cutmix mixes views of images.*add some with --also"):
         train(data[0], tiny_settings(cutmix=0.5), run=tmp_path, listener=Quiet())

@@ -31,7 +31,7 @@ def test_folders_are_labels(tmp_path):
     assert read_unlabelled(tmp_path, 3) == [Sample(a, source=3), Sample(b, source=3)]
 
 
-def test_a_table_tells_splits_apart(tmp_path):
+def test_a_table_names_the_splits(tmp_path):
     table = tmp_path / "all.csv"
     table.write_text(
         "split,label,path\ntrain,a,x/1.png\nval,a,2.png\ntest,a,3.png\n,b,/abs/4.png\n"
@@ -46,7 +46,7 @@ def test_a_table_tells_splits_apart(tmp_path):
     assert [s.label for s in read_unlabelled(table, 0)] == [None, None]
 
 
-def test_what_is_no_data_set_is_named(tmp_path):
+def test_an_invalid_data_set_is_refused(tmp_path):
     with pytest.raises(LearnError, match=r"there is no .*nothing"):
         read_labelled(tmp_path / "nothing")
     with pytest.raises(LearnError, match="has no labels"):
@@ -65,7 +65,7 @@ def test_what_is_no_data_set_is_named(tmp_path):
         read_labelled(table)
 
 
-def test_too_few_images_of_a_label_are_named():
+def test_labels_with_too_few_images_are_reported():
     with pytest.raises(LearnError, match="only 'a'"):
         check_labels([Sample(Path("1"), "a"), Sample(Path("2"), "a")])
     with pytest.raises(LearnError, match="there is none"):

@@ -80,7 +80,7 @@ def uninterrupted(data, tmp_path_factory):
     return run, trained, listener
 
 
-def test_a_training_learns_judges_and_keeps_its_best(uninterrupted):
+def test_a_training_learns_evaluates_and_keeps_its_best_model(uninterrupted):
     run, trained, listener = uninterrupted
     assert trained.finished
     assert listener.copied == (44, 44)
@@ -100,7 +100,7 @@ def test_a_training_learns_judges_and_keeps_its_best(uninterrupted):
     assert states(run)["step"] == len(steps)
 
 
-def test_a_training_that_was_killed_ends_as_if_it_had_not_been(data, tmp_path, uninterrupted):
+def test_a_killed_training_resumes_bit_for_bit(data, tmp_path, uninterrupted):
     whole, _, listener = uninterrupted
     script = Path(tiny_training.__file__)
     command = [sys.executable, str(script), *map(str, data), str(tmp_path)]
@@ -122,7 +122,7 @@ def test_a_training_that_was_killed_ends_as_if_it_had_not_been(data, tmp_path, u
     assert lines(tmp_path) == lines(whole)
 
 
-def test_a_finished_training_is_not_gone_on_with(uninterrupted, data):
+def test_a_finished_training_does_not_train_further(uninterrupted, data):
     run, trained, _ = uninterrupted
     listener = Quiet()
     again = run_tiny(data[0], run, also=[data[1]], check=4, listener=listener)
@@ -131,7 +131,7 @@ def test_a_finished_training_is_not_gone_on_with(uninterrupted, data):
     assert_same(dict(again.model.state_dict()), dict(trained.model.state_dict()))
 
 
-def test_a_training_can_be_stopped_and_gone_on_with(data, tmp_path):
+def test_a_stopped_training_resumes_bit_for_bit(data, tmp_path):
     listener = Quiet()
     stopped = run_tiny(
         data[0], tmp_path, listener=listener, stop=lambda: len(listener.steps) == 3, check=100
@@ -145,7 +145,7 @@ def test_a_training_can_be_stopped_and_gone_on_with(data, tmp_path):
     assert listener.steps + rest.steps == straight.steps
 
 
-def test_minutes_count_over_all_sittings(data, tmp_path):
+def test_minutes_count_over_all_runs_of_a_training(data, tmp_path):
     listener = Quiet()
     run_tiny(data[0], tmp_path, minutes=1, listener=listener, stop=lambda: True)
     state = checkpoint.load(tmp_path / "last.pt")
@@ -161,14 +161,14 @@ def test_heads_with_a_loss_of_their_own_learn(head, data, tmp_path):
     options = {"head": head, "batch": 12, "epochs": 3, "check": 100, "lr": 1e-3}
     run_tiny(data[0], tmp_path, listener=listener, also=[data[1]], **options)
     own = [figures["loss head"] for figures in listener.steps]
-    if head == "cfcd":  # its own part comes with the second half
+    if head == "cfcd":  # the fine stage is the second half
         assert own[0] == 0
         assert len({figure > 0 for figure in own}) == 2
     else:
         assert (own[0] > 0) == (head == "delg")
 
 
-def test_images_alone_are_learned_from_in_two_views(data, tmp_path):
+def test_images_without_labels_are_learned_from_in_two_views(data, tmp_path):
     listener = Quiet()
     run_tiny(data[1], tmp_path, objective="instance", listener=listener, check=2, lr=3e-3, epochs=6)
     assert listener.steps[0].keys() == {"loss", "loss views", "loss head", "lr"}
@@ -188,8 +188,8 @@ def test_frozen_stages_keep_their_weights(data, tmp_path):
             assert torch.equal(found[name], value) == frozen, name
 
 
-def test_a_training_without_progress_ends_early(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("glocal.learn.evaluator.Judge.__call__", lambda *_: {"mAP": 0.5})
+def test_a_training_that_stops_improving_ends_early(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("glocal.learn.evaluator.Evaluator.__call__", lambda *_: {"mAP": 0.5})
     listener = Quiet()
     options = {"epochs": 50, "check": 2, "patience": 3, "listener": listener}
     trained = run_tiny(data[0], tmp_path, **options)
@@ -200,7 +200,7 @@ def test_a_training_without_progress_ends_early(data, tmp_path, monkeypatch):
     assert len(listener.steps) == 8
 
 
-def test_a_training_starts_from_another(uninterrupted, data, tmp_path):
+def test_a_training_starts_from_the_checkpoint_of_another(uninterrupted, data, tmp_path):
     run, trained, _ = uninterrupted
     start = str(run / "best.pt")
     model = run_tiny(data[0], tmp_path, start=start, lr=1e-12, check=100, average=0.0).model
@@ -210,7 +210,7 @@ def test_a_training_starts_from_another(uninterrupted, data, tmp_path):
         expected["head.whitening.linear.weight"],
         atol=1e-6,
     )
-    with pytest.raises(LearnError, match=r"best\.pt is of another model: its head.* --dim 8"):
+    with pytest.raises(LearnError, match=r"best\.pt belongs to another model: its head.* --dim 8"):
         run_tiny(data[0], tmp_path / "2", start=start, dim=7)
     with pytest.raises(LearnError, match=r"another model: it (lacks|also has) .*--head gem"):
         run_tiny(data[0], tmp_path / "3", start=start, head="cfcd")
@@ -218,37 +218,39 @@ def test_a_training_starts_from_another(uninterrupted, data, tmp_path):
         run_tiny(data[0], tmp_path / "4", start=str(tmp_path / "none.pt"))
 
 
-def test_another_training_is_not_gone_on_with(uninterrupted, data, tmp_path):
+def test_a_checkpoint_of_another_training_is_not_resumed(uninterrupted, data, tmp_path):
     run, _, _ = uninterrupted
-    with pytest.raises(LearnError, match=r"of another training: lr was 0\.0004, is 0\.1\. Give"):
+    with pytest.raises(
+        LearnError, match=r"belongs to another training: lr was 0\.0004, is 0\.1\. Use"
+    ):
         run_tiny(data[0], run, also=[data[1]], check=4, lr=0.1)
     with pytest.raises(LearnError, match="the images are not the same"):
         run_tiny(data[0], run, also=[make_plain(tmp_path / "more", 3)], check=4)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"plain text"])
-def test_a_damaged_checkpoint_is_named(content, data, tmp_path):
+def test_a_damaged_checkpoint_is_reported(content, data, tmp_path):
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(LearnError, match=r"last\.pt cannot be read"):
         run_tiny(data[0], tmp_path)
 
 
-def test_other_files_are_no_checkpoints(data, tmp_path):
+def test_a_file_that_is_no_checkpoint_is_refused(data, tmp_path):
     torch.save({"weights": torch.zeros(2)}, tmp_path / "last.pt")
-    with pytest.raises(LearnError, match="no checkpoint of glocal's trainer"):
+    with pytest.raises(LearnError, match="not a checkpoint of glocal's trainer"):
         run_tiny(data[0], tmp_path)
 
 
-def test_a_loss_that_is_no_number_is_named(data, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_a_number_stops_the_training(data, tmp_path, monkeypatch):
     def spoilt(*_):
         return {"loss": float("nan")}
 
     monkeypatch.setattr("glocal.learn.loop.Learning.step", spoilt)
-    with pytest.raises(LearnError, match="the loss is nan at step 1: lower --lr"):
+    with pytest.raises(LearnError, match="the loss is nan at step 1; lower --lr"):
         run_tiny(data[0], tmp_path)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(data, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_previous_checkpoint(data, tmp_path, monkeypatch):
     run_tiny(data[0], tmp_path, stop=lambda: True)
     before = (tmp_path / "last.pt").read_bytes()
 
@@ -256,13 +258,13 @@ def test_a_full_disk_leaves_the_checkpoint_before(data, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(DiskFullError, match=r"last\.pt cannot be written.*the one before it"):
+    with pytest.raises(DiskFullError, match=r"last\.pt cannot be written.*the previous one"):
         run_tiny(data[0], tmp_path, stop=lambda: True)
     assert (tmp_path / "last.pt").read_bytes() == before
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_no_room_is_named_before_training(data, tmp_path, monkeypatch):
+def test_a_lack_of_disk_space_is_reported_before_training(data, tmp_path, monkeypatch):
     usage = namedtuple("Usage", "free")
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: usage(1000))
     listener = Quiet()
@@ -271,7 +273,7 @@ def test_no_room_is_named_before_training(data, tmp_path, monkeypatch):
     assert listener.steps == []
 
 
-def test_broken_files_are_left_out_and_named(tmp_path):
+def test_broken_files_are_skipped_and_reported(tmp_path):
     folder = make_labelled(tmp_path / "data", labels=3)
     broken = folder / "label0" / "3.png"
     broken.write_bytes(broken.read_bytes()[:60])
@@ -304,36 +306,52 @@ def test_broken_files_are_left_out_and_named(tmp_path):
         ({"average": 1.0}, "--average"),
         ({"device": "abacus"}, "no device 'abacus'"),
         ({"freeze": 4}, "has 3 stages"),
-        ({"strength": 3.0}, "strength of augmentation"),
+        ({"strength": 3.0}, "strength of augmentation has to be"),
         ({"weights": "none", "start": "nowhere.pt"}, "no checkpoint nowhere"),
     ],
 )
-def test_mistakes_are_named_before_training(changes, text, data, tmp_path):
+def test_mistakes_are_reported_before_training(changes, text, data, tmp_path):
     listener = Quiet()
     with pytest.raises(LearnError, match=text):
         run_tiny(data[0], tmp_path / "run", listener=listener, **changes)
     assert listener.steps == []
 
 
-def test_whitening_wants_as_many_images_as_numbers(tmp_path):
+def test_whitening_needs_as_many_images_as_dimensions(tmp_path):
     folder = make_labelled(tmp_path / "data", labels=2, each=5)
-    with pytest.raises(LearnError, match="10 images are too few to whiten 12 numbers"):
+    with pytest.raises(LearnError, match="10 images are too few to whiten 12 dimensions"):
         run_tiny(folder, tmp_path / "run", dim=12, final="whitening")
 
 
-def test_the_average_follows_the_weights():
+def test_the_moving_average_follows_the_weights():
     from glocal.learn.model import build_model
-    from glocal.learn.moving_average import MovingAverage
+    from glocal.learn.moving_average import moving_average
 
     model = build_model(backbone="tiny", head="gem", dim=4)
-    average = MovingAverage(model, 0.9)
-    expected = model.head.power.item()
+    average = moving_average(model, 0.9)
+    expected = 1.0  # the copy starts as the weights after the first step
     for step in range(1, 60):
         with torch.no_grad():
             model.head.power.fill_(step)
-        average.update(model, step)
+        average.update_parameters(model)
         keep = min(0.9, step / (step + 10))
         expected = keep * expected + (1 - keep) * step
-    assert float(average.model.head.power) == pytest.approx(expected, rel=1e-5)
+    assert float(average.module.head.power) == pytest.approx(expected, rel=1e-5)
     assert not np.isclose(expected, 59)
-    assert not any(parameter.requires_grad for parameter in average.model.parameters())
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+
+
+def test_the_moving_average_includes_running_statistics():
+    from glocal.learn.model import build_model
+    from glocal.learn.moving_average import moving_average
+
+    model = build_model(backbone="tiny", head="gem", dim=4)
+    average = moving_average(model, 0.9)
+    norm = next(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    followed = next(m for m in average.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    for mean in (0.0, 1.0):
+        norm.running_mean.fill_(mean)
+        norm.num_batches_tracked += 1
+        average.update_parameters(model)
+    assert followed.running_mean == pytest.approx(10 / 12)
+    assert followed.num_batches_tracked == norm.num_batches_tracked == 2

@@ -36,7 +36,7 @@ def test_folders_lead_into_folders(tab: Tab) -> None:
 def test_the_map_gathers_images_and_opens_them(tab: Tab) -> None:
     tab.open("?view=map")
     tab.page.wait_for_selector(".pin")
-    assert "of 90 images say where" in tab.page.inner_text(".count")
+    assert "of 90 images have a location" in tab.page.inner_text(".count")
     said = tab.page.locator(".badge").all_inner_texts()
     assert sum(int(one) for one in said) == 67  # three in four of the images
     tab.page.locator(".pin").first.click()
@@ -54,9 +54,9 @@ def test_the_map_gathers_images_and_opens_them(tab: Tab) -> None:
 def test_duplicates_name_every_file(tab: Tab) -> None:
     tab.open("?view=duplicates")
     tab.page.wait_for_selector(".group")
-    assert tab.page.inner_text(".count") == "1 group · could free 29 kB"
+    assert tab.page.inner_text(".count") == "1 group · 29 kB can be freed"
     assert tab.page.locator(".best").all_inner_texts() == ["Keep"]
-    assert tab.page.inner_text(".spare") == "Could go"
+    assert tab.page.inner_text(".spare") == "Extra"
     assert tab.page.locator(".paths strong").all_inner_texts() == ["again.jpg", "scene-005.jpg"]
     tab.page.click(".group-image")
     tab.page.wait_for_selector("dialog .single")
@@ -69,7 +69,7 @@ def test_an_index_run_behind_a_token(own_gallery: Gallery, new_tab: Callable[...
     tab.page.wait_for_selector("dialog.token")
     tab.page.fill("dialog input", "not the token")
     tab.page.keyboard.press("Enter")
-    tab.page.wait_for_selector("text=This is not the server's token.")
+    tab.page.wait_for_selector("text=The token is wrong.")
     tab.page.fill("dialog input", "a-token-for-the-page-0123")
     tab.page.click("text=Open the gallery")
     tab.page.wait_for_selector("dd:has-text('6')")

@@ -18,7 +18,7 @@ def _open_first_hit(tab: Tab, seed: int) -> None:
 def test_query_and_hit_stand_side_by_side_with_lines(tab: Tab) -> None:
     _open_first_hit(tab, 17)
     assert tab.page.locator(".match").count() > 5
-    assert "points agree on one place" in tab.page.inner_text(".why")
+    assert "matching points verified" in tab.page.inner_text(".evidence")
     assert tab.page.inner_text("dialog h2") == "scene-017.jpg"
     query, hit = tab.page.locator(".pair-frame").all()
     assert query.bounding_box()["x"] < hit.bounding_box()["x"]
@@ -99,11 +99,11 @@ def test_from_hit_to_hit(tab: Tab) -> None:
     assert "show=" not in tab.page.url
 
 
-def test_a_image_alone_leads_to_a_search(tab: Tab) -> None:
+def test_an_image_alone_leads_to_a_search(tab: Tab) -> None:
     tab.open()
     tab.images().nth(2).locator("a").click()
     tab.page.wait_for_selector(".single")
     name = tab.page.inner_text("dialog h2")
-    tab.page.click("dialog >> text=Find this")
-    tab.page.wait_for_selector(".search .mark.same")
+    tab.page.click("dialog >> text=Search with this")
+    tab.page.wait_for_selector(".search .mark.matching")
     assert tab.names()[0].startswith(name)

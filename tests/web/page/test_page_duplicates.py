@@ -48,10 +48,10 @@ def test_what_counts_is_chosen_by_keyboard(
     ]
     assert page.is_hidden("progress")
     assert page.evaluate("document.activeElement.value") == "copy"  # the focus has stayed
-    assert page.inner_text(".count").startswith("2 groups · could free ")
+    assert page.inner_text(".count").startswith("2 groups · ")
     assert page.inner_text("#status").strip() == page.inner_text(".count")
     assert page.locator(".best").all_inner_texts() == ["Keep", "Keep"]
-    assert page.locator(".spare").all_inner_texts() == ["Could go"] * 3
+    assert page.locator(".spare").all_inner_texts() == ["Extra"] * 3
     assert page.locator(".group .verdict").all_inner_texts() == ["Copy", "Copy"]
     assert _faults(tab, axe) == []
     tab.shot("duplicates-copies")
@@ -74,12 +74,12 @@ def test_two_members_stand_side_by_side(copies: Gallery, new_tab: Callable[..., 
     assert tab.page.url.endswith("?view=duplicates&level=copy")
 
 
-def test_the_paths_that_could_go_are_copied(copies: Gallery, new_tab: Callable[..., Tab]) -> None:
+def test_the_paths_of_extra_files_are_copied(copies: Gallery, new_tab: Callable[..., Tab]) -> None:
     tab = new_tab(copies.address, permissions=["clipboard-read", "clipboard-write"])
     tab.open("?view=duplicates")
     _groups(tab)
-    tab.page.click("text=Copy what could go")
-    tab.page.wait_for_selector("text=1 path is on the clipboard.")
+    tab.page.click("text=Copy paths of extra files")
+    tab.page.wait_for_selector("text=1 path copied.")
     copied = tab.page.evaluate("navigator.clipboard.readText()")
     assert copied == str(copies.images / "sent" / "again-006-2.webp")
 
@@ -100,7 +100,7 @@ def test_a_choice_that_is_passed_over_asks_nothing(
     assert any("level=object" in one for one in asked)
     assert not any("level=copy" in one for one in asked if "/v1/" in one)
     words = [one.inner_text() for one in tab.page.locator(".group h2").all()]
-    assert "Same thing · 2 images" in words
+    assert "Same object · 2 images" in words
     tab.shot("duplicates-same")
 
 
@@ -141,16 +141,16 @@ def test_without_duplicates_it_says_so(gallery: Gallery, tab: Tab) -> None:
     answer = {"content_type": "application/json", "body": empty}
     tab.page.route("**/v1/duplicates?*", lambda route: route.fulfill(**answer))
     tab.open("?view=duplicates&level=copy")
-    tab.page.wait_for_selector("text=No image is a copy of another one.")
+    tab.page.wait_for_selector("text=There are no copies.")
 
 
 def test_the_progress_is_shown(tab: Tab, axe: str) -> None:
-    looking = (
-        '{"level": "copy", "state": "looking", "groups": [], "total": null, "left_out": 0,'
+    comparing = (
+        '{"level": "copy", "state": "comparing", "groups": [], "total": null, "left_out": 0,'
         ' "progress": {"stage": "verify", "done": 1500, "total": 4000},'
         ' "bytes_to_free": null, "next": null}'
     )
-    answer = {"content_type": "application/json", "body": looking}
+    answer = {"content_type": "application/json", "body": comparing}
     tab.page.route("**/v1/duplicates?*", lambda route: route.fulfill(**answer))
     tab.open("?view=duplicates&level=copy")
     tab.page.wait_for_selector("text=Comparing images · 1,500 of 4,000")
@@ -158,7 +158,7 @@ def test_the_progress_is_shown(tab: Tab, axe: str) -> None:
     assert tab.page.evaluate("document.querySelector('progress').max") == 4000
     assert tab.page.inner_text("#status").strip() == tab.page.inner_text(".count")
     assert _faults(tab, axe) == []
-    tab.shot("duplicates-looking")
+    tab.shot("duplicates-comparing")
     tab.page.get_by_role("radio", name="Identical files").check()
     tab.page.unroute("**/v1/duplicates?*")
     assert len(_groups(tab)) == 1

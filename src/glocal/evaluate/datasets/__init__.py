@@ -1,7 +1,8 @@
-"""The field's data sets as they lie on disk: which images there are, and how they are judged.
+"""The field's data sets as they are stored on disk: their images, and how they are evaluated.
 
-One module a layout. A reader takes a folder and gives a `Evaluation`: lists of queries and gallery
-images for someone else to encode, and the judge of the vectors. Nothing here opens an image.
+There is one module for each layout. A reader takes a folder and returns an `Evaluation`: lists of
+query and gallery images for the caller to encode, and the protocol that evaluates the vectors.
+Nothing here opens an image.
 """
 
 from glocal.evaluate.datasets.copies import CopiesEvaluation, read_copies

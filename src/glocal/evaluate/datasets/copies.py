@@ -1,4 +1,4 @@
-"""Copy detection as DISC21 lays it out: queries, references, and a table of true pairs."""
+"""Copy detection in the layout of DISC21: queries, references, and a table of true pairs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from glocal.evaluate.datasets.listing import (
 from glocal.evaluate.nearest import nearest
 
 DEPTH = 10
-"""How many references are predicted for each query; the score is the similarity as it is."""
+"""Number of references predicted for each query, with their similarity as the score."""
 
 PREDICTIONS = 500_000
-"""How many predictions the challenge took: the surest of all."""
+"""Number of predictions that the challenge accepted: those with the highest scores."""
 
 _LAYOUT = "queries/, references/ and ground_truth.csv with the columns query_id,reference_id"
 
@@ -35,19 +35,19 @@ _LAYOUT = "queries/, references/ and ground_truth.csv with the columns query_id,
 class CopiesEvaluation:
     """Queries, of which some are copies of references, under `evaluate_copies`.
 
-    What is predicted is fixed here: the `DEPTH` nearest references of each query, and of all
-    these the `PREDICTIONS` surest. An unreadable query has no predictions, an unreadable
+    The predictions are the `DEPTH` nearest references of each query, and of all these the
+    `PREDICTIONS` with the highest scores. An unreadable query has no predictions, an unreadable
     reference is never predicted.
 
     Attributes:
         queries: see `Evaluation`.
-        query_names: one for each query.
+        query_names: identifier of each query.
         gallery: see `Evaluation`.
-        gallery_names: one for each reference.
+        gallery_names: identifier of each reference.
         truth: the pairs of names that are copies.
         leave_one_out: see `Evaluation`.
-        goodness_name: see `Evaluation`: the similarity of the nearest right reference, less that of the
-            nearest wrong one; each 0 where none was predicted.
+        goodness_name: see `Evaluation`; the similarity of the nearest right reference minus that of
+            the nearest wrong one, each 0 if none was predicted.
     """
 
     queries: Sequence[Sample]
@@ -99,23 +99,25 @@ def read_copies(
 
     Args:
         data: a folder with ``queries/``, ``references/`` and ``ground_truth.csv`` (or one other
-            table with ``ground`` and ``truth`` in its name). Images are named by identifier. The
-            queries are those of the table, if it also lists some without a reference; else it
-            lists only copies, and every image of ``queries/`` is one.
-        is_image: see `PictureTest`.
-        distractors: folders of images that join the references.
+            table with ``ground`` and ``truth`` in its name). Images are named by identifier. If
+            the table also lists queries without a reference, the queries are those of the table;
+            otherwise it lists only copies, and every image of ``queries/`` is a query.
+        is_image: see `ImageTest`.
+        distractors: folders of images to add to the references.
 
     Raises:
-        EvaluationError: the folder has not that layout, or no query is a copy.
+        EvaluationError: the folder has another layout, or no query is a copy.
     """
     table = _truth_file(require_folder(data, _LAYOUT))
     truth = frozenset(read_copy_truth(table))
     if not truth:
-        raise EvaluationError(f"{table} names no copy: every reference_id is empty")
+        raise EvaluationError(
+            f"{table} names no copy: every reference_id is empty; fill in those of the copies"
+        )
     listed = [row for _, row in read_rows(table, ("query_id", "reference_id"))]
     queries = images_by_name(data / "queries", "the queries as QUERY_ID.jpg", is_image)
     references = images_by_name(data / "references", "the references as REFERENCE_ID.jpg", is_image)
-    # What the table names and the folder lacks stays in, to be reported as missing and missed.
+    # Images that the table names but the folder lacks are kept, and reported as missing.
     asked = dict.fromkeys(query for query, _ in listed)
     if all(reference for _, reference in listed):
         asked = dict.fromkeys([*queries, *asked])
@@ -123,7 +125,7 @@ def read_copies(
     names = list(dict.fromkeys([*references, *sorted(reference for _, reference in truth)]))
     gallery = [Sample(references.get(x, data / "references" / f"{x}.jpg")) for x in names]
     rest = distractor_samples(distractors, [*query_samples, *gallery], is_image)
-    # Paths have separators, which identifiers have not: no distractor passes for a reference.
+    # Unlike identifiers, paths have separators, so no distractor can be taken for a reference.
     names += [str(sample.path.absolute()) for sample in rest]
     return CopiesEvaluation(query_samples, list(asked), [*gallery, *rest], names, truth)
 

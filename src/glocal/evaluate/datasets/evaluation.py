@@ -1,4 +1,4 @@
-"""What every data set comes to: queries, a gallery, and a judge of their vectors."""
+"""The common interface of data sets: queries, a gallery, and the evaluation of their vectors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Sample:
     """One image of a data set.
 
     Attributes:
-        path: of its file, which may turn out to be missing or no image.
-        region: x, y, width, height in pixels of the upright image, where only that part counts.
+        path: image file, which may turn out to be missing or unreadable.
+        region: x, y, width, height in pixels of the upright image, if only that region counts.
     """
 
     path: Path
@@ -26,14 +26,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What a protocol says of a model's vectors.
+    """Result of a protocol for a model's vectors.
 
     Attributes:
-        figures: by row and column of the table the protocol is reported in; in [0, 1], or nan
-            where no query counts.
-        counts: what the figures are over, and what was left out.
-        goodness: ``(q,)`` float64, how well each query went, higher is better; nan for a query
-            that does not count.
+        figures: metrics by row and column of the report; in [0, 1], or nan if no query counts.
+        counts: numbers of queries and images that the figures are over, or that were left out.
+        goodness: ``(q,)`` float64, score of each query, higher is better; nan for a query that
+            does not count.
     """
 
     figures: dict[str, dict[str, float]]
@@ -46,33 +45,33 @@ class Evaluation(Protocol):
 
     @property
     def queries(self) -> Sequence[Sample]:
-        """What is looked for."""
+        """The query images."""
         ...
 
     @property
     def gallery(self) -> Sequence[Sample]:
-        """What is looked through."""
+        """The images that are searched."""
         ...
 
     @property
     def leave_one_out(self) -> bool:
-        """Whether query i is gallery item i, which is then none of its own answers."""
+        """Whether query i is gallery item i, which is then excluded from its own answers."""
         ...
 
     @property
     def goodness_name(self) -> str:
-        """What the goodness of a query is."""
+        """Name of the metric that `Report.goodness` holds."""
         ...
 
     def evaluate(self, queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> Report:
-        """Judge vectors.
+        """Evaluate the vectors of all images.
 
         Args:
-            queries: ``(q, d)`` rows of unit length; of nan where an image could not be read.
-            gallery: ``(n, d)`` likewise.
+            queries: ``(q, d)``, rows of unit length, or of nan if an image could not be read.
+            gallery: ``(n, d)``, rows of unit length, or of nan if an image could not be read.
         """
         ...
 
     def is_right(self, query: int, answer: int) -> bool | None:
-        """Whether a gallery item answers a query; None where it counts neither for nor against."""
+        """Whether a gallery item is a right answer to a query; None if it is ignored."""
         ...

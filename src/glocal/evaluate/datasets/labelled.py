@@ -23,7 +23,7 @@ from glocal.evaluate.datasets.listing import (
 from glocal.evaluate.labelled import evaluate_labelled
 
 DISTRACTOR = "distractor"
-"""The label of images that are in the gallery, but answer nothing and ask nothing."""
+"""Label of gallery images that are neither queries nor right answers."""
 
 _LAYOUT = "a folder of images for each label, or be a table with the columns path and label"
 _KS = (1, 5, 10)
@@ -37,9 +37,9 @@ class LabelledEvaluation:
 
     Attributes:
         queries: see `Evaluation`.
-        query_labels: one for each query.
-        gallery: see `Evaluation`; distractors stand behind all others.
-        gallery_labels: one for each gallery image that is no distractor.
+        query_labels: label of each query.
+        gallery: see `Evaluation`; distractors come last.
+        gallery_labels: label of each gallery image that is not a distractor.
         leave_one_out: see `Evaluation`; the queries are then the gallery without its distractors.
         goodness_name: see `Evaluation`.
     """
@@ -55,7 +55,7 @@ class LabelledEvaluation:
         """See `Evaluation`; rows that are nan are left out."""
         asks, answers = ~np.isnan(queries[:, 0]), ~np.isnan(gallery[:, 0])
         codes = {label: code for code, label in enumerate(dict.fromkeys(self.gallery_labels))}
-        # A number of its own makes a distractor nobody's answer.
+        # A code of its own keeps a distractor from being a right answer.
         gallery_codes = np.arange(len(codes), len(codes) + len(gallery))
         gallery_codes[: len(self.gallery_labels)] = [codes[x] for x in self.gallery_labels]
         kept, kept_codes = gallery[answers], gallery_codes[answers]
@@ -104,14 +104,14 @@ def read_labelled(
     Args:
         data: a folder, where the label of an image is the path of its folder relative to
             ``data``; or a table with the columns ``path`` (relative to the table) and ``label``
-            (also named ``instance``). The label ``distractor`` marks images that answer nothing.
-        is_image: see `PictureTest`.
-        queries: likewise, what to look for in ``data``; without it every labelled image of
-            ``data`` looks for the others (leave-one-out).
-        distractors: folders of images that answer nothing.
+            (or ``instance``). The label ``distractor`` marks images that are never right answers.
+        is_image: see `ImageTest`.
+        queries: query images, in the same layout as ``data``; without it every labelled image of
+            ``data`` is a query for the others (leave-one-out).
+        distractors: folders of images that are never right answers.
 
     Raises:
-        EvaluationError: there is no such collection, an image is listed twice or is both query
+        EvaluationError: there is no such data set, an image is listed twice or is both query
             and gallery, or no query can have a right answer.
     """
     labelled, unlabelled = _read(data, is_image)
@@ -123,7 +123,7 @@ def read_labelled(
         if max(Counter(labels).values(), default=0) < 2:
             raise EvaluationError(
                 f"no label of {data} has two images, so none can find another; "
-                "name a query set with --queries"
+                "add a query set with --queries"
             )
     else:
         pairs, _ = _read(queries, is_image)
@@ -132,8 +132,8 @@ def read_labelled(
         _refuse_shared(asked, [*gallery, *rest])
         if not set(asked_labels) & set(labels):
             raise EvaluationError(
-                f"no label of {queries} is one of {data}: "
-                f"the first are {asked_labels[0]!r} and {labels[0]!r}"
+                f"no label of {queries} is a label of {data}: "
+                f"the first are {asked_labels[0]!r} and {labels[0]!r}; use the same names"
             )
     rest += distractor_samples(distractors, [*asked, *gallery, *rest], is_image)
     return LabelledEvaluation(asked, asked_labels, [*gallery, *rest], labels, queries is None)
@@ -144,7 +144,7 @@ def _read(data: Path, is_image: ImageTest) -> tuple[list[tuple[Path, str]], list
     pairs = _from_table(data) if data.is_file() else _from_folders(data, is_image)
     labelled = [(path, label) for path, label in pairs if label != DISTRACTOR]
     if not labelled:
-        raise EvaluationError(f"{data} has no labelled image: it should hold {_LAYOUT}")
+        raise EvaluationError(f"{data} has no labelled image; it should hold {_LAYOUT}")
     return labelled, [path for path, label in pairs if label == DISTRACTOR]
 
 
@@ -154,7 +154,7 @@ def _from_folders(data: Path, is_image: ImageTest) -> list[tuple[Path, str]]:
         label = path.parent.relative_to(data).as_posix()
         if label == ".":
             raise EvaluationError(
-                f"{path} has no label: it lies right in {data}, which should hold {_LAYOUT}"
+                f"{path} has no label: it lies directly in {data}, which should hold {_LAYOUT}"
             )
         pairs.append((path, label))
     return pairs
@@ -167,8 +167,8 @@ def _from_table(table: Path) -> list[tuple[Path, str]]:
         if not name or not label:
             missing = "label" if name else "path"
             raise EvaluationError(
-                f"{table}, line {line}: no {missing}; the label of an image that shows nothing "
-                f"to find is {DISTRACTOR!r}"
+                f"{table}, line {line}: no {missing}; label images that are never right answers "
+                f"{DISTRACTOR!r}"
             )
         path = table.parent / name
         first = seen.setdefault(os.path.normpath(path), line)
@@ -184,5 +184,5 @@ def _refuse_shared(queries: Sequence[Sample], gallery: Sequence[Sample]) -> None
         if os.path.abspath(sample.path) in places:
             raise EvaluationError(
                 f"{sample.path} is a query and in the gallery, and would find itself; keep the "
-                "sets apart, or leave --queries out to let each image look for the others"
+                "sets apart, or leave --queries out to search each image among the others"
             )

@@ -1,4 +1,4 @@
-"""Google Landmarks v2 as it is unpacked: retrieval and recognition, whichever is there."""
+"""Google Landmarks v2 as it is unpacked: retrieval, recognition, or both."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from glocal.evaluate.nearest import nearest
 from glocal.evaluate.ranking_metrics import average_precision
 
 NEIGHBOURS = 5
-"""How many train images vote on the landmark of a test image."""
+"""Number of train images that vote on the landmark of a test image."""
 
 _LAYOUT = (
     "test/ with retrieval_solution*.csv and index/ (retrieval), or with recognition_solution*.csv, "
@@ -42,7 +42,7 @@ _LAYOUT = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RetrievalEvaluation:
-    """Test images looked for in the index, under `evaluate_landmark_retrieval`.
+    """Test images searched in the index, under `evaluate_landmark_retrieval`.
 
     An unreadable test image finds nothing, an unreadable index image is never found.
 
@@ -87,20 +87,20 @@ class RetrievalEvaluation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecognitionEvaluation:
-    """Test images named by their nearest train images, under `evaluate_landmark_recognition`.
+    """Test images recognised by their nearest train images: `evaluate_landmark_recognition`.
 
     The `NEIGHBOURS` nearest train images vote for their landmarks, each with its similarity if
     that is above 0. The landmark with the largest sum is predicted, and the sum is its score. An
-    unreadable test image is named nothing, an unreadable train image does not vote.
+    unreadable test image has no prediction, an unreadable train image does not vote.
 
     Attributes:
         queries: see `Evaluation`.
         query_names: identifiers of the queries.
         gallery: see `Evaluation`.
-        landmarks: ``(n,)`` int64, of the train images.
+        landmarks: ``(n,)`` int64, landmark of each train image.
         solution: the right answers.
         leave_one_out: see `Evaluation`.
-        goodness_name: see `Evaluation`: the score of the prediction, negative if it is wrong.
+        goodness_name: see `Evaluation`; the score of the prediction, negative if it is wrong.
     """
 
     queries: Sequence[Sample]
@@ -140,23 +140,23 @@ def read_landmarks(
     """Read Google Landmarks v2, or a part of it.
 
     Args:
-        data: a folder with ``test/`` and what one task or both need: ``retrieval_solution*.csv``
-            and ``index/``; ``recognition_solution*.csv``, ``train/`` and ``train.csv`` (or, where
-            that is absent, ``train_clean.csv``). A train image that is not there or not in the
-            table is left out; test images and right answers that are not there are missed.
-        is_image: see `PictureTest`.
+        data: folder with ``test/`` and the files of one or both tasks: ``retrieval_solution*.csv``
+            and ``index/``; ``recognition_solution*.csv``, ``train/`` and ``train.csv`` (or else
+            ``train_clean.csv``). Train images that are missing or not in the table are left out;
+            missing test images and right answers count as missed.
+        is_image: see `ImageTest`.
 
     Returns:
-        One trial for each task whose files are there, retrieval first.
+        One evaluation for each task whose files exist, retrieval first.
 
     Raises:
-        EvaluationError: the folder has neither task, or a table cannot be read.
+        EvaluationError: the folder has the files of neither task, or a table cannot be read.
     """
     require_folder(data, _LAYOUT)
     retrieval = _solution_file(data, "retrieval") if (data / "index").is_dir() else None
     recognition = _solution_file(data, "recognition") if (data / "train").is_dir() else None
     if retrieval is None and recognition is None:
-        raise EvaluationError(f"{data} has the files of neither task: it should hold {_LAYOUT}")
+        raise EvaluationError(f"{data} has the files of neither task; it should hold {_LAYOUT}")
     test = images_by_name(data / "test", "the test images", is_image)
     evaluations: list[RetrievalEvaluation | RecognitionEvaluation] = []
     if retrieval is not None:
@@ -235,7 +235,7 @@ def _train_labels(data: Path) -> dict[str, int]:
 
 def _landmark(text: str, table: Path, line: int) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise EvaluationError(f"{table}, line {line}: {text!r} is no landmark number")
+        raise EvaluationError(f"{table}, line {line}: {text!r} is not a landmark number")
     return int(text)
 
 
@@ -255,7 +255,7 @@ def _asked(solution: LandmarkSolution[str] | LandmarkSolution[int], table: Path)
 
 
 def _samples(names: Iterable[str], there: Mapping[str, Path], folder: Path) -> list[Sample]:
-    """Where the images lie; one that is not there, where it should."""
+    """The images by name; a missing one gets the path where it should be."""
     return [Sample(there.get(name) or folder.joinpath(*name[:3], f"{name}.jpg")) for name in names]
 
 

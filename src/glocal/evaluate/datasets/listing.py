@@ -1,4 +1,4 @@
-"""Which images lie below a folder of a data set, and its tables."""
+"""List the images below a folder of a data set, and read its tables."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from glocal.errors import EvaluationError
 from glocal.evaluate.datasets.evaluation import Sample
 
 ImageTest = Callable[[str], bool]
-"""Tells by its name whether a file is an image; the readers of data sets open none."""
+"""Tells from a file name whether the file is an image; the readers open no images."""
 
 
 def require_folder(folder: Path, holds: str) -> Path:
-    """The folder itself.
+    """Check that a folder exists, and return it.
 
     Raises:
-        EvaluationError: there is none; the text says what it should hold.
+        EvaluationError: there is no such folder; the text says what it should hold.
     """
     if not folder.is_dir():
-        raise EvaluationError(f"there is no folder {folder}: it should hold {holds}")
+        raise EvaluationError(f"there is no folder {folder}; it should hold {holds}")
     return folder
 
 
 def images_below(folder: Path, is_image: ImageTest) -> list[Path]:
-    """Every image file below a folder, sorted by path; hidden files and folders are passed over.
+    """List every image file below a folder, sorted by path; hidden ones are skipped.
 
-    Links to folders are followed, as data sets are often put together from them; each folder is
-    entered once.
+    Links to folders are followed, because data sets often consist of them; each folder is listed
+    once.
 
     Raises:
         EvaluationError: a folder cannot be read.
@@ -49,10 +49,10 @@ def images_below(folder: Path, is_image: ImageTest) -> list[Path]:
 
 
 def images_by_name(folder: Path, holds: str, is_image: ImageTest) -> dict[str, Path]:
-    """The images below a folder by their names without suffix: the identifiers of tables.
+    """List the images below a folder by their names without suffix, which tables use as ids.
 
     Raises:
-        EvaluationError: no folder, no image, or two images of one name.
+        EvaluationError: there is no folder, no image, or two images have one name.
     """
     named: dict[str, Path] = {}
     for path in images_below(require_folder(folder, holds), is_image):
@@ -62,35 +62,37 @@ def images_by_name(folder: Path, holds: str, is_image: ImageTest) -> dict[str, P
             )
         named[path.stem] = path
     if not named:
-        raise EvaluationError(f"there is no image below {folder}: it should hold {holds}")
+        raise EvaluationError(f"there is no image below {folder}; it should hold {holds}")
     return named
 
 
 def distractor_samples(
     folders: Iterable[Path], taken: Sequence[Sample], is_image: ImageTest
 ) -> list[Sample]:
-    """Images that answer no query, from folders given beside the data set.
+    """List distractors, which are right answers to no query, from folders beside the data set.
 
     Args:
-        folders: looked through with all below them; an image in two of them counts once.
-        taken: the images of the data set itself.
-        is_image: see `PictureTest`.
+        folders: folders to list recursively; an image in two of them counts once.
+        taken: images of the data set itself.
+        is_image: see `ImageTest`.
 
     Raises:
-        EvaluationError: a folder is missing or without an image, or one of its images is of
-            the data set.
+        EvaluationError: a folder is missing or has no image, or one of its images belongs to the
+            data set.
     """
     theirs = {os.path.abspath(sample.path) for sample in taken}
     found: dict[str, Sample] = {}
     for folder in folders:
         paths = images_below(require_folder(folder, "distractors"), is_image)
         if not paths:
-            raise EvaluationError(f"there is no image below {folder} to be a distractor")
+            raise EvaluationError(
+                f"there is no image below {folder}; add distractors or leave it out"
+            )
         for path in paths:
             place = os.path.abspath(path)
             if place in theirs:
                 raise EvaluationError(
-                    f"{path} cannot be a distractor: it is one of the data set's own images"
+                    f"{path} cannot be a distractor, because it belongs to the data set; move it"
                 )
             found.setdefault(place, Sample(path))
     return list(found.values())
@@ -99,17 +101,17 @@ def distractor_samples(
 def read_table(
     path: Path, columns: Sequence[tuple[str, ...]]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Some columns of a comma-separated table with a header, quoted as spreadsheets do.
+    """Read some columns of a CSV table with a header.
 
     Args:
-        path: of the file, UTF-8.
-        columns: for each column wanted the names it may have.
+        path: table file, in UTF-8.
+        columns: for each wanted column, the names that it may have.
 
     Yields:
-        The number of the line a row ends on, and its fields.
+        The number of the line on which a row ends, and its fields.
 
     Raises:
-        EvaluationError: the file cannot be read as such a table, lacks a column, or a row is short.
+        EvaluationError: the file is not such a table, lacks a column, or a row is too short.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -128,7 +130,7 @@ def read_table(
     except OSError as error:
         raise EvaluationError(f"the table {path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"{path} is no comma-separated UTF-8 table: {error}") from error
+        raise EvaluationError(f"{path} is not a comma-separated UTF-8 table: {error}") from error
 
 
 def _place(path: Path, header: list[str], names: tuple[str, ...]) -> int:

@@ -1,4 +1,4 @@
-"""Place recognition: images whose names or tables say where they were taken."""
+"""Place recognition: images with positions in their names or in tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from glocal.evaluate.nearest import nearest
 from glocal.evaluate.places import Coordinates, evaluate_places, metres_between
 
 RADIUS = 25.0
-"""How many metres from the query an answer may have been taken: the field's custom."""
+"""Distance in metres from the query within which an answer is right, as usual in the field."""
 
 _KS = (1, 5, 10, 20)
 _LAYOUT = (
@@ -33,7 +33,7 @@ _LAYOUT = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacesEvaluation:
-    """Images with their places under `evaluate_places`.
+    """Images with positions under `evaluate_places`.
 
     An unreadable query counts as missed, an unreadable database image is never found.
 
@@ -91,22 +91,21 @@ def read_places(data: Path, is_image: ImageTest) -> PlacesEvaluation:
 
     Args:
         data: a folder with ``queries/`` and ``database/``, whose images are named
-            ``@EASTING@NORTHING@...@.jpg`` with all coordinates of one UTM zone; where there is
-            ``queries.csv`` or ``database.csv`` (paths relative to it, degrees), that is taken
-            instead of the folder.
-        is_image: see `PictureTest`.
+            ``@EASTING@NORTHING@...@.jpg``, all in one UTM zone; a table ``queries.csv`` or
+            ``database.csv`` (paths relative to it, degrees) is read instead of the folder.
+        is_image: see `ImageTest`.
 
     Raises:
-        EvaluationError: the folder has not that layout, a place cannot be read, the two sides
-            have different coordinates, or there is more than one zone.
+        EvaluationError: the folder has another layout, a position cannot be read, the two sides
+            have different coordinates, or there is more than one UTM zone.
     """
     require_folder(data, _LAYOUT)
     queries, query_positions, kind = _side(data, "queries", is_image)
     gallery, gallery_positions, gallery_kind = _side(data, "database", is_image)
     if kind != gallery_kind:
         raise EvaluationError(
-            f"the queries of {data} have places in {kind}, its database in {gallery_kind}: "
-            "distances need both in one"
+            f"the queries of {data} have positions in {kind}, its database in {gallery_kind}; "
+            "use the same for both"
         )
     coordinates: Coordinates = "latlon" if kind == "degrees" else "utm"
     return PlacesEvaluation(queries, query_positions, gallery, gallery_positions, coordinates)
@@ -115,7 +114,7 @@ def read_places(data: Path, is_image: ImageTest) -> PlacesEvaluation:
 def _side(
     data: Path, name: str, is_image: ImageTest
 ) -> tuple[list[Sample], NDArray[np.float64], str]:
-    """Images of one side, their positions, and what these are in."""
+    """Images of one side, their positions, and the coordinates of these."""
     table = data / f"{name}.csv"
     if table.is_file():
         samples, positions = _from_table(table)
@@ -124,7 +123,7 @@ def _side(
         folder = require_folder(data / name, f"{name}; {data} should hold {_LAYOUT}")
         samples, positions, kind = _from_names(folder, is_image)
     if not samples:
-        raise EvaluationError(f"there are no {name} in {data}: it should hold {_LAYOUT}")
+        raise EvaluationError(f"there are no {name} in {data}; it should hold {_LAYOUT}")
     return samples, np.asarray(positions, dtype=np.float64), kind
 
 
@@ -135,8 +134,8 @@ def _from_table(table: Path) -> tuple[list[Sample], list[tuple[float, float]]]:
         position = (_number(latitude), _number(longitude))
         if not (abs(position[0]) <= 90 and abs(position[1]) <= 180):  # also where one is nan
             raise EvaluationError(
-                f"{table}, line {line}: {latitude!r}, {longitude!r} is no latitude and longitude "
-                "in degrees"
+                f"{table}, line {line}: {latitude!r}, {longitude!r} is not a latitude and "
+                "longitude in degrees"
             )
         samples.append(Sample(table.parent / name))
         positions.append(position)
@@ -153,7 +152,7 @@ def _from_names(
         place = (_number(fields[0]), _number(fields[1])) if len(fields) > 2 else (math.nan,) * 2
         if not (math.isfinite(place[0]) and math.isfinite(place[1])):
             raise EvaluationError(
-                f"the name of {path} does not say where it was taken: "
+                f"the name of {path} does not say where it was taken; "
                 "it should be @EASTING@NORTHING@...@.jpg, UTM in metres"
             )
         samples.append(Sample(path))

@@ -1,4 +1,4 @@
-"""Revisited Oxford and Paris as they are usually unpacked, with or without distractors."""
+"""Revisited Oxford and Paris in their usual layout, with or without distractors."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _LAYOUT = "a ground truth gnd_*.pkl or gnd_*.json, and the images as jpg/NAME.jp
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RevisitedEvaluation:
-    """Queries cropped to their boxes under `evaluate_revisited`.
+    """Queries cropped to their boxes, under `evaluate_revisited`.
 
     An unreadable query finds nothing, an unreadable database image is never found.
 
     Attributes:
         queries: see `Evaluation`.
-        gallery: see `Evaluation`; distractors stand behind the database.
-        truth: with the distractors in its database.
-        distractors: how many there are.
+        gallery: see `Evaluation`; distractors come after the database images.
+        truth: ground truth, with the distractors in its database.
+        distractors: number of distractors.
         leave_one_out: see `Evaluation`.
         goodness_name: see `Evaluation`.
     """
@@ -57,7 +57,7 @@ class RevisitedEvaluation:
         return Report(figures, counts, results["medium"].per_query_ap)
 
     def is_right(self, query: int, answer: int) -> bool | None:
-        """See `Evaluation`: easy and hard are right, as in the medium setup; junk does not count."""
+        """See `Evaluation`: easy and hard are right, as in the medium setup; junk is ignored."""
         if answer in self.truth.junk[query]:
             return None
         return answer in self.truth.easy[query] or answer in self.truth.hard[query]
@@ -69,13 +69,12 @@ def read_revisited(
     """Read a data set of the revisited protocol.
 
     Args:
-        data: the folder with the ground truth and ``jpg/``; or the ground truth's file, beside
-            which ``jpg/`` lies.
-        is_image: see `PictureTest`.
-        distractors: folders of images that answer nothing, such as R1M.
+        data: folder with the ground truth and ``jpg/``, or the ground truth file beside ``jpg/``.
+        is_image: see `ImageTest`.
+        distractors: folders of images that are never right answers, such as R1M.
 
     Raises:
-        EvaluationError: the folder has not that layout, or its ground truth cannot be read.
+        EvaluationError: the folder has another layout, or its ground truth cannot be read.
     """
     file = data if data.is_file() else _ground_truth_file(require_folder(data, _LAYOUT))
     truth = read_ground_truth(file)
@@ -97,11 +96,11 @@ def read_revisited(
 def _ground_truth_file(folder: Path) -> Path:
     found = sorted(path for path in folder.glob("gnd_*") if path.suffix in (".pkl", ".json"))
     if not found:
-        raise EvaluationError(f"there is no ground truth in {folder}: it should hold {_LAYOUT}")
+        raise EvaluationError(f"there is no ground truth in {folder}; it should hold {_LAYOUT}")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise EvaluationError(
-            f"{folder} holds several ground truths ({names}); name the one you mean as DATA"
+            f"{folder} holds several ground truths ({names}); give one of these files as DATA"
         )
     return found[0]
 
@@ -109,7 +108,9 @@ def _ground_truth_file(folder: Path) -> Path:
 def _image(folder: Path, name: str) -> Path:
     path = folder / f"{name}.jpg"
     if path.parent != folder:
-        raise EvaluationError(f"the ground truth names an image {name!r}, which is no plain name")
+        raise EvaluationError(
+            f"the ground truth names an image {name!r}, which is not a plain file name"
+        )
     return path
 
 
@@ -118,5 +119,7 @@ def _region(box: NDArray[np.float64], what: str) -> tuple[float, float, float, f
         return None
     left, top, right, bottom = (float(value) for value in box)
     if right - left <= 1 or bottom - top <= 1:
-        raise EvaluationError(f"{what} is {box.tolist()}: no more than a pixel wide or high")
+        raise EvaluationError(
+            f"{what} is {box.tolist()}, no more than a pixel wide or high; correct it"
+        )
     return left, top, right - left, bottom - top

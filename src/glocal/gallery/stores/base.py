@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -16,7 +16,10 @@ from glocal.gallery.records import Match, Record, StoreStatus
 class Store(Protocol):
     """Vectors with filterable attributes, kept durably; every method may be called from any thread.
 
-    A call that changes something returns when the change would survive the process being killed.
+    What changes a store is called inside a transaction of the catalogue (`Database.change`). A
+    store whose rows lie in the catalogue takes part in the transaction; any other one has changed
+    when the call returns, and a change that is made again does no harm. A store that lies elsewhere
+    raises `StoreUnavailableError` while it is away.
     """
 
     def upsert(self, records: Sequence[Record]) -> None:
@@ -45,7 +48,7 @@ class Store(Protocol):
             vector: ``(d,)`` float32 of unit length.
             limit: how many at most, at least 1.
             where: only records that meet this condition.
-            exact: compare with every record instead of walking the graph.
+            exact: compare with every record instead of walking a graph.
         """
         ...
 
@@ -58,20 +61,29 @@ class Store(Protocol):
         ...
 
     def status(self) -> StoreStatus:
-        """Count what is there and what the graph covers."""
-        ...
-
-    def build_graph(self) -> bool:
-        """Begin to rebuild the HNSW graph beside the work, if enough is not in it yet.
-
-        Returns whether a build runs now; `status` tells when it has ended.
-        """
-        ...
-
-    def flush(self) -> None:
-        """Write everything to its final place, so that the next opening is quick."""
+        """Count what is there and what a graph covers."""
         ...
 
     def close(self) -> None:
-        """Let go of the files. Closing twice is fine; any other call after it is not."""
+        """Release the files. Closing twice is fine; any other call after it is not."""
+        ...
+
+
+@runtime_checkable
+class Maintained(Protocol):
+    """What a store on this machine's disk needs now and then, beside any other work."""
+
+    def maintain(self) -> bool:
+        """Compact the files and begin to build or to extend the graph, where that pays.
+
+        Returns whether a build runs now; `Store.status` tells when it has ended.
+        """
+        ...
+
+    def damaged(self) -> list[UUID]:
+        """The images whose vectors are not what was written; a damaged graph is given up."""
+        ...
+
+    def rewrite(self) -> None:
+        """Write the vectors that are left into a new file, as after `damaged` ones were deleted."""
         ...

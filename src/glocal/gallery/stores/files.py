@@ -1,42 +1,69 @@
-"""Files on disk: replace one atomically, copy a tree without filling its holes, measure a tree."""
+"""Files on disk that survive a power cut: what is written is synced before anything names it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-_BLOCK = 1 << 16
+from glocal.errors import DiskFullError
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file so that a reader, or a crash, finds the old text or the new one."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a small file so that a reader, or a power cut, finds the old content or the new one."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_at(fresh, 0, data)
         fresh.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder; runs of zeros become holes, of which preallocated files are mostly made."""
-    target.mkdir()
-    for item in source.iterdir():
-        if item.is_dir():
-            copy_tree(item, target / item.name)
-            continue
-        with item.open("rb") as old, (target / item.name).open("wb") as new:
-            while block := old.read(_BLOCK):
-                if block.count(0) == len(block):
-                    new.seek(len(block), os.SEEK_CUR)
-                else:
-                    new.write(block)
-            new.truncate()
+def write_at(path: Path, offset: int, data: bytes) -> None:
+    """Write into a file, made when it is not there, and wait until the disk has it.
+
+    Raises:
+        DiskFullError: there is no space for it.
+    """
+    with explained(path):
+        new = not path.exists()
+        with path.open("wb" if new else "r+b", buffering=0) as file:
+            file.seek(offset)
+            file.write(data)
+            sync(file.fileno())
+        if new:
+            sync_folder(path.parent)
+
+
+def sync(descriptor: int) -> None:
+    """Wait until the disk has what was written to an open file."""
+    os.fsync(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder; Windows keeps them with the files."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say that the disk is full where it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"no space left to write {path}") from error
+        raise
 
 
 def disk_bytes(folder: Path) -> int:

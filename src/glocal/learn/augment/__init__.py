@@ -1,6 +1,7 @@
-"""Altered views of an image, to learn from: fast, on the CPU, the same for the same generator.
+"""Random altered views of an image to learn from, computed on the CPU.
 
-Pillow, numpy and simplejpeg alone; torch is not needed.
+The same state of the random generator gives the same view. Needs Pillow, numpy and simplejpeg, but
+not torch.
 """
 
 from glocal.learn.augment.augmentation import Augmentation

@@ -1,4 +1,4 @@
-"""The chain of alterations that makes one view of an image."""
+"""The chain of alterations that turns an image into one view."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Step = Callable[[Image.Image, np.random.Generator, float], Image.Image]
 
 
 class Augmentation:
-    """Makes random views of images, as second photos and passed-on copies of them look.
+    """Makes random views of images that look like second photos or shared copies of them.
 
-    In the manner of Pizzi et al., A Self-Supervised Descriptor for Image Copy Detection (2022),
-    but with mild crops, strong perspective and, unless asked for, no mirroring: mirrored and
-    heavily cropped views cost the recognition of places.
+    It follows Pizzi et al., A Self-Supervised Descriptor for Image Copy Detection (2022), but with
+    mild crops, strong perspective and, by default, no mirroring: mirrored and heavily cropped
+    views hurt the recognition of places.
 
     Args:
-        side: of the square views, in pixels.
-        strength: scales how far and how often everything changes; 0 only resizes.
-        mirror: whether every second view is mirrored.
-        overlays: photos that may be pasted on, or lie under, an image; without any, none is.
+        side: side of the square views, in pixels.
+        strength: scale of how much and how often everything changes; 0 only resizes.
+        mirror: whether half of the views are mirrored.
+        overlays: photos to paste over or under an image; none are pasted if it is empty.
 
     Raises:
-        LearnError: side or strength make no sense.
+        LearnError: side or strength are out of range.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class Augmentation:
         overlays: Sequence[Path] = (),
     ) -> None:
         if side < 1:
-            raise LearnError(f"views need a side of at least 1 pixel, not {side}")
+            raise LearnError(f"the side of views has to be at least 1 pixel, not {side}")
         if not 0 <= strength <= 2:
-            raise LearnError(f"the strength of augmentation is between 0 and 2, not {strength}")
+            raise LearnError(f"the strength of augmentation has to be in [0, 2], not {strength}")
         self.side, self.strength = side, strength
         self._geometry = Geometry(side=side, mirror=mirror)
         self._overlays = tuple(overlays)
         self._steps = self._chain()
 
     def _chain(self) -> tuple[tuple[float, Step], ...]:
-        """How often, and what; in the order in which it befalls an image."""
+        """Probability and step, in the order in which steps are applied."""
         steps: list[tuple[float, Step]] = [(0.25, lighting.lit_unevenly)]
         if self._overlays:
             steps += [
@@ -74,20 +74,20 @@ class Augmentation:
         """Make one view.
 
         Args:
-            image: ``(h, w, 3)`` uint8 RGB, of any size; ``(h, w)`` and ``(h, w, 1)`` are grey.
-            rng: decides on everything; the same state gives the same view.
+            image: ``(h, w, 3)`` uint8 RGB of any size, or ``(h, w)`` or ``(h, w, 1)`` grey.
+            rng: source of all random choices; the same state gives the same view.
 
         Returns:
             ``(side, side, 3)`` uint8.
 
         Raises:
-            LearnError: the image is none.
+            LearnError: the array has another shape or type.
         """
-        picture = self._geometry(_image(image), rng, self.strength)
+        view = self._geometry(_to_pil(image), rng, self.strength)
         for share, step in self._steps:
             if rng.random() < share * self.strength:
-                picture = step(picture, rng, self.strength)
-        return np.asarray(picture)
+                view = step(view, rng, self.strength)
+        return np.asarray(view)
 
     def _on_another(
         self, image: Image.Image, rng: np.random.Generator, strength: float
@@ -99,13 +99,12 @@ class Augmentation:
         return framing.image_in_image(image, ground, rng, strength)
 
 
-def _image(image: NDArray[np.uint8]) -> Image.Image:
+def _to_pil(image: NDArray[np.uint8]) -> Image.Image:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     grey = image.ndim == 2
     if image.dtype != np.uint8 or 0 in image.shape or not (grey or image.shape[2:] == (3,)):
         raise LearnError(
-            f"augmentation takes (h, w, 3) uint8 images that are not empty, not {image.shape} "
-            f"{image.dtype}"
+            f"augmentation takes non-empty (h, w, 3) uint8 images, not {image.shape} {image.dtype}"
         )
     return Image.fromarray(image).convert("RGB")

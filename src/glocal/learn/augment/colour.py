@@ -15,7 +15,7 @@ _CROSS = np.array([(0, -1, 1), (1, 0, -1), (-1, 1, 0)]) / math.sqrt(3)
 
 
 def recoloured(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """Other light on an RGB image, by another camera."""
+    """Change the light and colours of an RGB image, as another camera would."""
     matrix = saturation(1 + strength * rng.uniform(-0.5, 0.5))
     if rng.random() < 0.1 * strength:
         matrix = saturation(0.0)
@@ -35,17 +35,17 @@ def recoloured(image: Image.Image, rng: np.random.Generator, strength: float) ->
 
 
 def saturation(amount: float) -> NDArray[np.float64]:
-    """``(3, 3)``: 0 makes grey, 1 changes nothing."""
+    """A ``(3, 3)`` colour matrix: 0 makes grey, 1 changes nothing."""
     matrix: NDArray[np.float64] = _GREY + amount * (np.eye(3) - _GREY)
     return matrix
 
 
 def hue(angle: float) -> NDArray[np.float64]:
-    """``(3, 3)``: turns colours about the grey axis by an angle in radians."""
+    """A ``(3, 3)`` colour matrix that rotates colours about the grey axis by radians."""
     return math.cos(angle) * np.eye(3) + math.sin(angle) * _CROSS + (1 - math.cos(angle)) * _AXIS
 
 
 def gamma(exponent: float) -> list[int]:
-    """The table, for three channels, that raises brightness in [0, 1] to a power."""
+    """A lookup table for three channels that raises brightness in [0, 1] to a power."""
     table = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(int)
     return [int(value) for value in table] * 3

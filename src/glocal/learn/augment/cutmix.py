@@ -1,4 +1,4 @@
-"""CutMix: a rectangle of one view laid over another; the mixture shows both images."""
+"""CutMix: paste a rectangle of one view over another, so that the result shows both images."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from glocal.errors import LearnError
 def cutmix(
     first: NDArray[np.uint8], second: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], float]:
-    """Lay a rectangle of the second view over the first, after Yun et al., CutMix: Regularization
-    Strategy to Train Strong Classifiers with Localizable Features (2019).
+    """Paste a rectangle of the second view over the first.
+
+    Source: Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
+    Features, 2019.
 
     Args:
-        first: ``(h, w, 3)`` uint8, which keeps between a quarter and three quarters.
-        second: of the same shape; what is laid over comes from the same place of it.
-        rng: decides on the rectangle.
+        first: ``(h, w, 3)`` uint8; a quarter to three quarters of it stay visible.
+        second: view of the same shape; the rectangle keeps its position.
+        rng: chooses the rectangle.
 
     Returns:
-        The mixture, and the share of its area that shows the first view.
+        The mixed view, and the share of its area that shows the first view.
 
     Raises:
         LearnError: the shapes differ.
     """
     if first.shape != second.shape:
-        raise LearnError(f"views to be mixed differ in shape: {first.shape} and {second.shape}")
+        raise LearnError(f"views to be mixed need one shape, not {first.shape} and {second.shape}")
     height, width = first.shape[:2]
     side = math.sqrt(rng.uniform(0.25, 0.75))
     high, wide = max(1, round(height * side)), max(1, round(width * side))

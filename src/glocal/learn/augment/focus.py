@@ -1,4 +1,4 @@
-"""What lens and sensor do: blur, sharpening, motion, coarse pixels, noise."""
+"""Effects of lens and sensor: blur, sharpening, motion, low resolution, noise."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from PIL import Image, ImageFilter
 
 
 def refocused(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB image blurred, shaken, shrunk and enlarged again, or sharpened too much."""
+    """Blur an RGB image, shake it, lower its resolution, or sharpen it too much."""
     way = rng.random()
     if way < 0.4:
-        # Three boxes would come closer to a Gaussian; learning does not see the difference.
+        # Three boxes would be closer to a Gaussian, but make no difference to learning.
         return image.filter(ImageFilter.BoxBlur(strength * rng.uniform(0.3, 2.2)))
     if way < 0.55:
         return shaken(image, strength * rng.uniform(2, 7), rng)
@@ -26,13 +26,13 @@ def refocused(image: Image.Image, rng: np.random.Generator, strength: float) -> 
 
 
 def shaken(image: Image.Image, length: float, rng: np.random.Generator) -> Image.Image:
-    """A blur along a level or an upright line of a length in pixels."""
+    """Blur along a horizontal or vertical line of a length in pixels."""
     box = (length / 2, 0.0) if rng.random() < 0.5 else (0.0, length / 2)
     return image.filter(ImageFilter.BoxBlur(box))
 
 
 def noisy(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB image with the noise of a sensor: triangular, in grey or in colour."""
+    """Add sensor noise of triangular distribution to an RGB image, in grey or in colour."""
     pixels = np.asarray(image)
     depth = 3 if rng.random() < 0.5 else 1
     drawn = rng.integers(0, 256, (2, *pixels.shape[:2], depth), np.uint8)

@@ -1,4 +1,4 @@
-"""Where images end up: on a phone's screen, in a frame, small on a page or on another image."""
+"""Surroundings of shared images: a phone screen, a frame, a page or another image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glocal.learn.augment.overlays import colour, font, text
 
 
 def screenshot(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB image between the bars of an application, of the same size as before."""
+    """Put an RGB image between the bars of an application; the size stays the same."""
     width, height = image.size
     top, bottom = (int(height * strength * rng.uniform(0.03, 0.2)) for _ in range(2))
     side = int(width * strength * rng.uniform(0, 0.12)) if rng.random() < 0.5 else 0
@@ -30,7 +30,7 @@ def screenshot(image: Image.Image, rng: np.random.Generator, strength: float) ->
 
 
 def framed(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB image in a border, plain or rounded as a phone's, of the same size as before."""
+    """Put an RGB image in a plain or rounded border; the size stays the same."""
     width, height = image.size
     rim = max(1, int(min(width, height) * strength * rng.uniform(0.02, 0.14)))
     border = Image.new("RGB", image.size, colour(rng))
@@ -51,7 +51,7 @@ def framed(image: Image.Image, rng: np.random.Generator, strength: float) -> Ima
 def image_in_image(
     image: Image.Image, ground: Image.Image, rng: np.random.Generator, strength: float
 ) -> Image.Image:
-    """An RGB image, smaller, anywhere on another of any size; as large as before."""
+    """Put a smaller RGB image anywhere on another of any size; the size stays the same."""
     width, height = image.size
     size = 1 - min(0.9, strength * rng.uniform(0.15, 0.5))
     inner = (max(1, round(width * size)), max(1, round(height * size)))

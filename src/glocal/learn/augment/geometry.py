@@ -1,4 +1,4 @@
-"""Crop, turn, tilt and mirror: one homography, so that an image is resampled only once."""
+"""Crop, rotate, tilt and mirror by one homography, so that an image is resampled only once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from PIL import Image
 class Geometry:
     """Ranges of a random view of an image.
 
-    Crops are mild and perspective is strong: what a second photo of a place or a thing on a wall
-    looks like, rather than a detail of it.
+    Crops are mild and perspective is strong, as in a second photo of a place or of a thing on a
+    wall, rather than a detail of it.
 
     Attributes:
-        side: of the square view, in pixels.
+        side: side of the square view, in pixels.
         least: smallest share of the image's area in view.
-        stretch: largest logarithm of the change of width to height.
-        turn: standard deviation of the turn, in radians.
-        tilt: how far each corner moves, as a share of the window's side.
-        upset: how often the view is turned by a quarter or a half.
-        mirror: whether every second view is mirrored.
+        stretch: largest logarithm of the change of aspect ratio.
+        turn: standard deviation of the rotation, in radians.
+        tilt: largest shift of each corner, as a share of the window's side.
+        upset: probability of a rotation by 90, 180 or 270 degrees.
+        mirror: whether half of the views are mirrored.
     """
 
     side: int
@@ -38,9 +38,9 @@ class Geometry:
     def __call__(
         self, image: Image.Image, rng: np.random.Generator, strength: float
     ) -> Image.Image:
-        """A square view of an RGB image of any size; strength 0 shows all of it, upright."""
+        """Take a square view of an RGB image of any size; strength 0 shows all of it, upright."""
         corners = self.window(image.size, rng, strength)
-        # Bilinear samples skip pixels of an image that is far larger than the view.
+        # Bilinear sampling skips pixels of an image that is much larger than the view.
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max()
         coarser = int(longest // (1.5 * self.side))
         if coarser > 1:
@@ -58,11 +58,13 @@ class Geometry:
     def window(
         self, size: tuple[int, int], rng: np.random.Generator, strength: float
     ) -> NDArray[np.float64]:
-        """The ``(4, 2)`` points of an image that become the view's corners, clockwise from top
-        left; a few of them may lie outside of it."""
+        """Choose the corners of a view: ``(4, 2)`` points of the image, clockwise from top left.
+
+        Some of them may lie outside the image.
+        """
         width, height = size
         share = 1 - min(0.95, strength * (1 - self.least)) * rng.random() ** 1.5
-        # Between a square out of a long image and all of it pressed into a square.
+        # Between a square crop of a long image and all of it squashed into a square.
         ratio = math.log(width / height) * (1 - min(1.0, strength) * rng.random())
         ratio += strength * self.stretch * rng.uniform(-1, 1)
         wide = min(width, math.sqrt(share * width * height * math.exp(ratio)))
@@ -71,7 +73,7 @@ class Geometry:
         middle += rng.random(2) * (width - wide, height - high)
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (wide / 2, high / 2)
         if rng.random() < 0.7:
-            # Outwards as often as inwards: the frame's edges show now and then, as on photos.
+            # Corners may move outwards: the edges of a thing show on photos now and then.
             moved = rng.uniform(-0.6, 1, (4, 2)) * strength * self.tilt
             corners = corners * (1 - moved)
         angle = rng.normal(0, self.turn) * strength * (rng.random() < 0.6)
@@ -85,14 +87,14 @@ class Geometry:
 
 
 def homography(side: int, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The eight numbers by which Pillow finds each point of a square view in the image.
+    """The homography from a square view to the image, as Pillow's eight coefficients.
 
     Args:
-        side: of the view, in pixels.
+        side: side of the view, in pixels.
         corners: ``(4, 2)`` points of the image for the view's corners, clockwise from top left.
 
     Returns:
-        ``(8,)``; where the corners lie on one line, the best that can be done.
+        ``(8,)``; the least-squares solution if the corners lie on one line.
     """
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * float(side)
     (x, y), (u, v) = square.T, corners.T

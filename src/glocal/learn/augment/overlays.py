@@ -1,4 +1,4 @@
-"""What people lay over images: words, stickers, other photos."""
+"""Overlays that people add to images: text, stickers, other photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!?&#@-
 
 
 def colour(rng: np.random.Generator) -> Colour:
-    """Any colour; half of the time black or white, as signs are."""
+    """Draw a random colour; half of them are black or white, as on signs."""
     if rng.random() < 0.5:
         return (255, 255, 255) if rng.random() < 0.6 else (0, 0, 0)
     red, green, blue = (int(value) for value in rng.integers(0, 256, 3))
@@ -22,13 +22,13 @@ def colour(rng: np.random.Generator) -> Colour:
 
 
 def text(rng: np.random.Generator, most: int) -> str:
-    """Letters as if of words, at most so many."""
+    """Draw a random text of 3 to `most` characters."""
     count = int(rng.integers(3, most + 1))
     return "".join(_LETTERS[i] for i in rng.integers(0, len(_LETTERS), count))
 
 
 def written_on(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB image with a few lines of words on it, with or without a plain ground."""
+    """Write a few lines of text on an RGB image, with or without a plain background."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn, "RGBA")
     width, height = image.size
@@ -45,7 +45,7 @@ def written_on(image: Image.Image, rng: np.random.Generator, strength: float) ->
 
 
 def stickered(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB image with faces, hearts, stars, arrows and blots stuck on."""
+    """Stick faces, hearts, stars, arrows and blots on an RGB image."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn, "RGBA")
     for _ in range(int(rng.integers(1, 4))):
@@ -57,10 +57,10 @@ def stickered(image: Image.Image, rng: np.random.Generator, strength: float) -> 
 
 
 class PastedPhotos:
-    """Lays a part of another photo over a corner of the image.
+    """Pastes another photo over a part of the image.
 
     Args:
-        photos: files to choose from; one that cannot be read is passed over.
+        photos: files to choose from; unreadable ones are skipped.
     """
 
     def __init__(self, photos: Sequence[Path]) -> None:
@@ -69,7 +69,7 @@ class PastedPhotos:
     def __call__(
         self, image: Image.Image, rng: np.random.Generator, strength: float
     ) -> Image.Image:
-        """An RGB image, partly covered; unchanged where there are no photos."""
+        """Cover a part of an RGB image; without photos it stays unchanged."""
         if not self._photos:
             return image
         width, height = image.size
@@ -93,7 +93,7 @@ class PastedPhotos:
 
 
 def opened(path: Path, size: tuple[int, int]) -> Image.Image | None:
-    """A file's image in RGB, pressed into a size; None if it cannot be read."""
+    """Read an image file as RGB, squashed to a size; None if it cannot be read."""
     try:
         with Image.open(path) as file:
             file.draft("RGB", (2 * size[0], 2 * size[1]))
@@ -104,7 +104,7 @@ def opened(path: Path, size: tuple[int, int]) -> Image.Image | None:
 
 @lru_cache(maxsize=64)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font; reading it takes longer than writing with it, so sizes are kept."""
+    """Pillow's own font, cached by size: loading takes longer than drawing."""
     return ImageFont.load_default(size)
 
 

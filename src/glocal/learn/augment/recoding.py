@@ -1,4 +1,4 @@
-"""JPEG, as images are passed on."""
+"""JPEG compression, as when images are shared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def recoded(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    """An RGB image saved as a JPEG and read again; quality falls to 20 at strength 1."""
+    """Save an RGB image as JPEG and read it again; quality goes down to 20 at strength 1."""
     worst = max(5, round(95 - 75 * strength))
     quality = int(rng.integers(worst, 96))
     coded = simplejpeg.encode_jpeg(np.asarray(image), quality=quality, colorsubsampling="420")

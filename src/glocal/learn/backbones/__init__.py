@@ -1,1 +1,1 @@
-"""Backbones, one family a file: images to feature maps."""
+"""Backbones, one family per file: images to feature maps."""

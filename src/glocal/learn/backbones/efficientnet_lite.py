@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: the EfficientNets without squeeze-and-excitation, for small machines."""
+"""EfficientNet-Lite: EfficientNets without squeeze-and-excitation, for small machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from glocal.learn.contracts import Backbone, Level
 from glocal.learn.weights import load_in_order, packaged_file, read_weights
 
-# What TensorFlow trained them with, in PyTorch's sense of momentum.
+# TensorFlow's values from training, in PyTorch's definition of momentum.
 _EPSILON, _MOMENTUM = 1e-3, 0.01
 _PIXEL_MEAN, _PIXEL_SCALE = 127.0, 128.0
 _STEM_WIDTH, _TOP_WIDTH, _EXPANSION = 32, 1280, 6
@@ -24,9 +24,9 @@ _GROUPS = (
 
 
 class EfficientNetLite(Backbone):
-    """Base of the family: Tan and Le's scaling of one plan of blocks.
+    """Base of the family, which scales one layout of blocks as Tan and Le do.
 
-    Maps are those at strides 8, 16 and 32, the last after the final 1x1 convolution. Strided
+    The feature maps have strides 8, 16 and 32, the last after the final 1x1 convolution. Strided
     layers pad as TensorFlow does for even sides, one pixel more to the right and below, so that
     receptive fields are centred at ``stride - 1/2``, not at half a stride.
 
@@ -36,7 +36,7 @@ class EfficientNetLite(Backbone):
             a path, ``hub:owner/name/file``, ``timm:tf_efficientnet_lite0.in1k``.
 
     Raises:
-        ModelError: the weights are missing or of another network.
+        ModelError: the weights are missing or belong to another network.
         MissingExtraError: the package with the weights is not installed.
     """
 
@@ -72,7 +72,7 @@ class EfficientNetLite(Backbone):
             load_in_order(self, read_weights(source), weights)
 
     def normalise(self, image: Tensor) -> Tensor:
-        """Shift and scale pixels in [0, 1] to what the weights were trained with."""
+        """Shift and scale pixels in [0, 1] to the range that the weights were trained with."""
         return (image * 255 - _PIXEL_MEAN) / _PIXEL_SCALE
 
     def _scaled(
@@ -108,7 +108,7 @@ class EfficientNetLite2(EfficientNetLite):
 
 
 class _Block(nn.Module):
-    """An inverted residual block: widen, filter each channel alone, narrow."""
+    """An inverted residual block: expand, filter each channel by itself, project."""
 
     def __init__(self, width: int, out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -141,14 +141,14 @@ def _convolution(
 def _padding(kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's "same" padding for sides that the stride divides.
 
-    At stride 2 the kernel then reaches one pixel further to the right than to the left, for any
-    odd kernel, which moves the centre by one pixel of the map below.
+    At stride 2 any odd kernel then reaches one pixel further to the right than to the left, which
+    moves the centre by one pixel of the kernel's input.
     """
     whole = kernel - stride
     return whole // 2, whole - whole // 2
 
 
 def _rounded(width: float) -> int:
-    """To a multiple of 8, not more than a tenth below what was asked for."""
+    """Round to a multiple of 8, at most 10 % below the given width."""
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded

@@ -1,55 +1,56 @@
-"""Any convolutional network of timm's as a backbone, where timm is installed."""
+"""Any convolutional network of timm as a backbone."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glocal.errors import LearnError, MissingExtraError
+from glocal.errors import LearnError
 from glocal.learn.contracts import Backbone, Level
 from glocal.learn.receptive import measured_offsets
+from glocal.learn.timm_package import import_timm
 
 _WANTED = (8, 16, 32)
 
 
 class TimmBackbone(Backbone):
-    """A network of timm's with its maps at strides 8, 16 and 32.
+    """A timm network with its feature maps at strides 8, 16 and 32.
 
-    Where receptive fields are centred is measured when the backbone is made, because the networks
+    The centres of receptive fields are measured when the backbone is built, because the networks
     pad in many ways.
 
     Args:
-        model: timm's name for it, such as ``resnet50.a1_in1k``.
-        weights: ``imagenet`` for the weights timm has under that name, ``none`` for random ones.
+        model: timm's name of the network, such as ``resnet50.a1_in1k``.
+        weights: ``imagenet`` for timm's weights of that name, ``none`` for random ones.
 
     Raises:
-        LearnError: timm knows no such model, or it has not those maps.
-        MissingExtraError: timm is not installed.
+        LearnError: timm does not know the model, or the model lacks those feature maps.
+        MissingExtraError: timm, or torchvision, which it imports, is not installed.
     """
 
     def __init__(self, model: str, *, weights: str = "imagenet") -> None:
         super().__init__()
-        try:
-            timm = import_module("timm")
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"the backbone {model} needs timm: pip install timm") from error
+        timm = import_timm(f"the backbone timm:{model}")
         if weights not in {"imagenet", "none"}:
-            raise LearnError(f"weights for a timm backbone are imagenet or none, not {weights!r}")
+            raise LearnError(
+                f"weights of a timm backbone have to be imagenet or none, not {weights!r}"
+            )
         try:
             network: Any = timm.create_model(
                 model, pretrained=weights == "imagenet", features_only=True
             )
         except (RuntimeError, ValueError, AttributeError) as error:
-            raise LearnError(f"timm cannot make {model} with feature maps: {error}") from error
+            raise LearnError(f"timm cannot create {model} with feature maps: {error}") from error
         strides = list(network.feature_info.reduction())
         if not set(_WANTED) <= set(strides):
-            raise LearnError(f"{model} has maps at strides {strides}; wanted are {_WANTED}")
+            raise LearnError(
+                f"{model} has feature maps at strides {strides}, not {_WANTED}; use another model"
+            )
         picks = [strides.index(stride) for stride in _WANTED]
         widths = [network.feature_info.channels()[pick] for pick in picks]
-        # One stage computes everything: timm's networks do not come apart at the same seams.
+        # One stage computes everything: timm's networks have no common division into stages.
         self.stages = nn.ModuleList([network])
         self._picks = picks
         pixels = timm.get_pretrained_cfg(model)
@@ -66,11 +67,11 @@ class TimmBackbone(Backbone):
         )
 
     def normalise(self, image: Tensor) -> Tensor:
-        """Shift and scale pixels in [0, 1] to what the weights were trained with."""
+        """Shift and scale pixels in [0, 1] to the range that the weights were trained with."""
         mean, spread = self.get_buffer("mean"), self.get_buffer("spread")
         return (image - mean) / spread
 
     def maps(self, pixels: Tensor) -> list[Tensor]:
-        """Compute the maps of normalised pixels."""
+        """Compute the feature maps of normalised pixels."""
         found = self.stages[0](pixels)
         return [found[pick] for pick in self._picks]

@@ -1,1 +1,1 @@
-"""Heads, one a file: feature maps to one vector and local features."""
+"""Heads, one per file: feature maps to one vector and local features."""

@@ -1,4 +1,4 @@
-"""Attentive local features: which cells of a map are worth keeping, and in few numbers."""
+"""Attentive local features: attention picks cells, an autoencoder makes them compact."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from glocal.learn.objectives.instance import InstanceDiscrimination
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """What the attention made of a map.
+    """Output of the attention for a feature map.
 
     Attributes:
-        local: the strongest cells.
+        local: the cells with the highest attention.
         attention: ``(b, h, w)``, at least 0.
-        rebuilt: ``(b, c)``, the mean of what the decoder makes of each cell, weighted.
-        error: scalar, the decoder's squared error relative to the map's own square.
+        rebuilt: ``(b, c)``, attention-weighted mean of the decoded features.
+        error: scalar, squared error of the decoder relative to the squared feature map.
     """
 
     local: Local
@@ -29,33 +29,33 @@ class Attended:
     error: Tensor
 
     def kept(self) -> dict[str, Tensor]:
-        """What `Attentive.loss` needs, for `Output.kept`."""
+        """The tensors that `Attentive.loss` needs, for `Output.kept`."""
         return {"rebuilt": self.rebuilt, "error": self.error}
 
 
 class Attentive(nn.Module):
     """Attention over cells and an autoencoder of their features.
 
-    Attention comes from two 1x1 convolutions and a softplus and is trained by the labels of whole
-    images: the mean of the features it weights has to tell them apart (Noh et al., 2017). The
-    autoencoder is one linear layer to few numbers and one back (Cao, Araujo and Sim, 2020). Neither
-    sends a gradient into the backbone.
+    Attention comes from two 1x1 convolutions and a softplus and is trained with the labels of whole
+    images: the attention-weighted mean of the features has to tell them apart (Noh et al., 2017).
+    The autoencoder is one linear layer to a few dimensions and one back (Cao, Araujo and Sim,
+    2020). Neither sends a gradient into the backbone.
 
-    Attention scores the given features and sums the rebuilt ones; the authors' later code scores
-    the rebuilt and sums the given. Where the papers leave room: the error of the autoencoder is
-    relative to the square of the map, so that its weight does not depend on the trunk; the decoder
-    ends without a rectifier, because a map taken before an activation has negative values; without
-    classes, images of the same label within a batch have to find each other, as in
-    `InstanceDiscrimination`, instead of a classifier.
+    Attention scores the given features and sums the decoded ones; the authors' later code scores
+    the decoded and sums the given. The papers leave some choices open: here the error of the
+    autoencoder is relative to the squared feature map, so that its weight does not depend on the
+    backbone; the decoder ends without a rectifier, because a feature map taken before an activation
+    has negative values; and without classes, images of the same label within a batch have to find
+    each other, as in `InstanceDiscrimination`, instead of a classifier.
 
     Args:
-        level: of the map.
+        level: level of the feature map.
         dim: length of the descriptors.
-        count: of local features an image keeps.
+        count: number of local features kept per image.
         hidden: width between the two convolutions of the attention.
-        classes: of the labels, for a classifier as in the papers; 0 for none.
-        rebuild_weight: of the autoencoder's error in the loss.
-        attention_weight: of the labels' part.
+        classes: number of labels, for a classifier as in the papers; 0 for none.
+        rebuild_weight: weight of the autoencoder's error in the loss.
+        attention_weight: weight of the label term in the loss.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Attentive(nn.Module):
         self.contrast = InstanceDiscrimination(entropy=0)
 
     def forward(self, feature_map: Tensor) -> Attended:
-        """Attend to a map ``(b, c, h, w)``."""
+        """Attend to a feature map ``(b, c, h, w)``."""
         x = feature_map.detach()
         attention = functional.softplus(self.score(x).float())
         code = self.encode(x)
@@ -95,7 +95,7 @@ class Attentive(nn.Module):
         return Attended(local, attention[:, 0], weighted, error)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
-        """The autoencoder's error and the labels' part, weighted."""
+        """The weighted sum of the autoencoder's error and the label term."""
         rebuilt = output.kept["rebuilt"]
         if self.classify is not None:
             told: Tensor = functional.cross_entropy(self.classify(rebuilt).float(), labels)

@@ -15,9 +15,9 @@ class Average(Pooled):
     additive: ClassVar[bool] = True
 
     def pool(self, feature_map: Tensor) -> Tensor:
-        """Make ``(b, c)`` of ``(b, c, h, w)``."""
+        """Pool ``(b, c, h, w)`` to ``(b, c)``."""
         return feature_map.mean(dim=(2, 3))
 
     def shares(self, feature_map: Tensor) -> Tensor:
-        """Each place's part of the mean."""
+        """Contribution of each cell to the mean."""
         return feature_map / (feature_map.shape[2] * feature_map.shape[3])

@@ -1,4 +1,4 @@
-"""CFCD: a plain vector that learns from matched local features."""
+"""CFCD: a plain vector that is trained with matched local features."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from glocal.learn.objectives.instance import share_content
 class Cfcd(Head):
     """Coarse-to-fine compact discriminative representation (Zhu et al., 2023).
 
-    The vector is GeM of the coarsest map, a linear layer and batch normalisation; there is no more
-    to run than that. What is special is how it is trained: with
-    `glocal.learn.objectives.adaptive.AdaptiveSoftmax` from the start, and in the second, fine part
-    of the training also with triplets of local descriptors, the cells of the same map, whose
-    gradient puts fine distinctions into the map that the vector is pooled from.
+    The vector is GeM of the coarsest feature map, a linear layer and batch normalisation; nothing
+    else runs after training. The training is special: it uses
+    `glocal.learn.objectives.adaptive.AdaptiveSoftmax` from the start, and in its second, fine stage
+    also triplets of local descriptors, which are the cells of the same feature map. Their gradient
+    teaches the feature map fine distinctions.
 
-    For an anchor and another image of its label, cells match when each is the other's nearest,
-    the nearest is clearly nearer than the next (ratio), and the other image's cell is prominent:
-    in the upper half of that image by attention, the sum of the activations. Hard negatives are
-    the images of other labels whose vectors are most like the anchor's; of each, the cell nearest
-    to the anchor's is to be pushed away.
+    For an anchor and another image of its label, two cells match if they are mutual nearest
+    neighbours, pass the ratio test, and the other image's cell is prominent: in the upper half of
+    that image by attention, the sum of the absolute activations. Hard negatives are the images of
+    other labels whose vectors are most similar to the anchor's; in each of them, the cell nearest
+    to the anchor's cell is pushed away.
 
-    The authors draw such tuples from all the training data, one positive and six negatives to an
-    anchor, with a second run of training for the fine part. Here they are drawn within the batch,
-    each image with a partner being an anchor once (its partner is the next of its label), and the
-    fine part is the second half of one run. As there, costs are summed over a tuple's matches and
-    negatives; here, then averaged over anchors.
+    The authors draw such tuples from all the training data, with one positive and six negatives
+    per anchor, and a second run of training for the fine stage. Here they are drawn within the
+    batch: each image with a partner is an anchor once (its partner is the next of its label), and
+    the fine stage is the second half of one run. As in the paper, costs are summed over the matches
+    and negatives of a tuple; here they are then averaged over anchors.
 
     Args:
-        levels: of the backbone's maps; the last is used.
+        levels: levels of the backbone's feature maps; the last is used.
         dim: length of the vector.
-        power: of GeM.
-        ratio: that the nearest distance may have of the next one.
-        margin: between squared distances of unit descriptors.
-        negatives: hard ones to an anchor.
-        weight: of the fine part in the loss.
-        coarse: part of the training that goes without it.
+        power: power of GeM.
+        ratio: threshold of the ratio test: nearest distance to second nearest, at most.
+        margin: margin between squared distances of unit descriptors.
+        negatives: number of hard negatives per anchor.
+        weight: weight of the fine stage in the loss.
+        coarse: part of the training before the fine stage, in [0, 1].
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Cfcd(Head):
         self.norm = nn.BatchNorm1d(dim)
 
     def progress(self, done: float) -> None:
-        """Turn the fine part on when the coarse part is over."""
+        """Start the fine stage when the coarse stage is over."""
         self.fine = done >= self.coarse
 
     def forward(self, maps: Sequence[Tensor]) -> Output:
-        """Pool the coarsest of the maps."""
+        """Pool the coarsest feature map."""
         feature_map = maps[-1].float()
         vector = self.norm(self.reduce(generalised_mean(feature_map, self.power)))
         attention = feature_map.abs().sum(dim=1)
@@ -78,7 +78,7 @@ class Cfcd(Head):
         return Output(functional.normalize(vector.float(), dim=-1), attention=attention, kept=kept)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
-        """Triplets of local descriptors, in the fine part of the training."""
+        """Triplets of local descriptors, in the fine stage of the training."""
         if not self.fine:
             return output.vector.new_zeros(())
         cells = functional.normalize(output.kept["map"].flatten(2), dim=1).transpose(1, 2)
@@ -103,28 +103,28 @@ class Cfcd(Head):
 
 
 def hard_tuples(vectors: Tensor, labels: Tensor, negatives: int) -> list[tuple[int, int, Tensor]]:
-    """Anchors with an image of the same label and the hardest of other labels.
+    """Choose a positive and the hardest negatives for each anchor of a batch.
 
     Args:
         vectors: ``(b, d)``, unit rows.
-        labels: ``(b,)``, or ``(b, 2)`` for mixed views; then a partner shares a label.
-        negatives: at most so many to an anchor.
+        labels: ``(b,)``, or ``(b, 2)`` for mixed views, where partners share a label.
+        negatives: largest number of negatives per anchor.
 
     Returns:
-        For each anchor that has a partner and a negative: its place, the partner's (the next of
-        its label, and the first after the last), and the negatives' places, hardest first.
+        For each anchor that has a partner and a negative, positions in the batch: the anchor's, the
+        partner's (the next image of its label, cyclically), and the negatives', hardest first.
     """
     related = share_content(labels)
     likeness = (vectors @ vectors.T).masked_fill(related, -torch.inf)
     found = []
     for anchor in range(len(labels)):
         same = related[anchor].nonzero()[:, 0]
-        strangers = len(labels) - len(same)
-        if len(same) < 2 or not strangers:
+        others = len(labels) - len(same)
+        if len(same) < 2 or not others:
             continue
         after = same[same > anchor]
         partner = int(after[0] if len(after) else same[0])
-        hardest = likeness[anchor].topk(min(negatives, strangers)).indices
+        hardest = likeness[anchor].topk(min(negatives, others)).indices
         found.append((anchor, partner, hardest))
     return found
 
@@ -137,11 +137,11 @@ def match_cells(
     Args:
         anchor: ``(n, d)``, unit rows.
         positive: ``(m, d)``, unit rows.
-        attention: ``(m,)`` of the second image.
-        ratio: that a distance may have of the distance to the next nearest cell of the anchor.
+        attention: ``(m,)``, attention of the second image's cells.
+        ratio: threshold of the ratio test: nearest distance to second nearest, at most.
 
     Returns:
-        Places in the first and in the second image, alike in number.
+        Indices of the matching cells in the first and in the second image, of equal length.
     """
     distances = (2 - 2 * anchor @ positive.T).clamp(min=0).sqrt()
     nearest = distances.argmin(dim=0)

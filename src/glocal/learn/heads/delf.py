@@ -1,4 +1,4 @@
-"""DELF: attention-scored keypoints with descriptors, and the vector they sum to."""
+"""DELF: attention-scored keypoints with descriptors, and their weighted mean as the vector."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from glocal.learn.heads.whitening import Whitening
 class Delf(Head):
     """Attentive deep local features (Noh et al., 2017), descriptors as in Cao et al., 2020.
 
-    The vector is the mean of the unit features of the map before the coarsest, weighted by
-    attention, whitened. The backbone learns nothing from it: DELF trains attention on features that
-    stand. Attention learns from its own loss alone, the whitening from the objective on the vector:
-    an objective that also spreads vectors would have attention look where images differ by
-    chance.
+    The vector is the attention-weighted mean of the unit features of the feature map before the
+    coarsest, whitened. The backbone does not learn from it: DELF trains attention on fixed
+    features. Attention learns only from its own loss, the whitening from the objective on the
+    vector: an objective that also spreads vectors would draw attention to accidental differences.
 
     Args:
-        levels: of the backbone's maps; the last but one is used, or the only one.
+        levels: levels of the backbone's feature maps; the last but one is used, or the only one.
         dim: length of the vector.
         local_dim: length of the descriptors.
-        count: of local features an image keeps.
-        classes: of the labels; 0 trains the attention within batches instead.
+        count: number of local features kept per image.
+        classes: number of labels; 0 trains the attention within batches instead.
     """
 
     learns_classes: ClassVar[bool] = True
@@ -49,7 +48,7 @@ class Delf(Head):
         self.whitening = Whitening(level.width, dim)
 
     def forward(self, maps: Sequence[Tensor]) -> Output:
-        """Attend to the map before the coarsest."""
+        """Attend to the feature map before the coarsest."""
         feature_map = maps[-2] if len(maps) > 1 else maps[-1]
         attended = self.attentive(feature_map)
         features = functional.normalize(feature_map.detach().float(), dim=1)
@@ -63,11 +62,13 @@ class Delf(Head):
 
 
 def local_level(levels: Sequence[Level]) -> Level:
-    """The level local features come from: the one before the coarsest, as both papers have it.
+    """The level of local features: the one before the coarsest, as in both papers.
 
     Raises:
         LearnError: there are no levels.
     """
     if not levels:
-        raise LearnError("a backbone without feature maps has no local features")
+        raise LearnError(
+            "a backbone without feature maps has no local features; use one with at least one level"
+        )
     return levels[-2] if len(levels) > 1 else levels[-1]

@@ -14,18 +14,18 @@ from glocal.learn.heads.gem import Gem
 
 
 class Delg(Head):
-    """GeM of the coarsest map, whitened, beside attentive local features (Cao et al., 2020).
+    """Whitened GeM of the coarsest feature map and attentive local features (Cao et al., 2020).
 
-    The objective on the vector trains the backbone; the local features learn on what they are given
-    and send no gradient into it, which the paper found to be needed.
+    The objective on the vector trains the backbone; the local features send no gradient into it,
+    which the paper found necessary.
 
     Args:
-        levels: of the backbone's maps.
+        levels: levels of the backbone's feature maps.
         dim: length of the vector.
         local_dim: length of the descriptors.
-        count: of local features an image keeps.
-        classes: of the labels; 0 trains the attention within batches instead.
-        power: of GeM; the paper keeps it at 3.
+        count: number of local features kept per image.
+        classes: number of labels; 0 trains the attention within batches instead.
+        power: power of GeM; the paper keeps it at 3.
     """
 
     learns_classes: ClassVar[bool] = True
@@ -46,7 +46,7 @@ class Delg(Head):
         self.attentive = Attentive(local_level(levels), dim=local_dim, count=count, classes=classes)
 
     def forward(self, maps: Sequence[Tensor]) -> Output:
-        """Pool the coarsest map, attend to the one before."""
+        """Pool the coarsest feature map, and attend to the one before."""
         attended = self.attentive(maps[-2] if len(maps) > 1 else maps[-1])
         vector = self.whole(maps).vector
         return Output(vector, attended.local, attended.attention, attended.kept())

@@ -1,4 +1,4 @@
-"""DOLG: what the parts know that the whole does not, fused into one vector."""
+"""DOLG: fuse the local information that the global vector lacks with it into one vector."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from glocal.learn.heads.gem import generalised_mean
 
 
 def orthogonal_part(local: Tensor, whole: Tensor) -> Tensor:
-    """Take from each cell what points along the image's vector.
+    """Remove from each cell its component along the image's vector.
 
     Args:
         local: ``(b, c, h, w)``.
         whole: ``(b, c)``.
 
     Returns:
-        ``(b, c, h, w)``; every cell is orthogonal to its image's `whole`.
+        ``(b, c, h, w)``; every cell is orthogonal to the `whole` of its image.
     """
     axis = functional.normalize(whole, dim=-1)[:, :, None, None]
     return local - (local * axis).sum(dim=1, keepdim=True) * axis
@@ -31,29 +31,30 @@ def orthogonal_part(local: Tensor, whole: Tensor) -> Tensor:
 class Dolg(Head):
     """Deep orthogonal fusion of local and global features (Yang et al., 2021).
 
-    The global branch is GeM of the coarsest map and a linear layer. The local branch takes the map
-    before it through convolutions of several dilations and attention; its part orthogonal to the
-    global vector is set beside that vector in each cell, averaged, and projected.
+    The global branch is GeM of the coarsest feature map and a linear layer. The local branch takes
+    the feature map before it through convolutions of several dilations and attention; its component
+    orthogonal to the global vector is concatenated with that vector in each cell, averaged, and
+    projected.
 
-    The paper's widths are for ResNets (1024 inside, 512 to a branch); the defaults here suit small
-    trunks. As in its authors' code, a 1x1 convolution is one of the branches, and cells are scaled
-    to unit length before the attention weights them. Not as there, the branches end in batch
-    normalisation and a rectifier, all but the one over the whole map, whose single value cannot be
-    normalised.
+    The paper's widths are for ResNets (1024 inside, 512 per branch); the defaults here suit small
+    backbones. As in the authors' code, a 1x1 convolution is one of the branches, and cells are
+    scaled to unit length before the attention weights them. Unlike there, the branches end in batch
+    normalisation and a rectifier, except the one over the whole feature map, whose single value
+    cannot be normalised.
 
     Args:
-        levels: of the backbone's maps, two at least.
+        levels: levels of the backbone's feature maps, at least two.
         dim: length of the vector.
-        inner: width in which local and global meet.
+        inner: common width of the local and global features.
         branch: width of each branch of the local part.
-        dilations: of the 3x3 convolutions, in cells.
-        power: of GeM.
+        dilations: dilations of the 3x3 convolutions, in cells.
+        power: power of GeM.
 
     Raises:
-        LearnError: the backbone has one map only.
+        LearnError: the backbone has only one feature map.
     """
 
-    mirrors: ClassVar[bool] = False  # 3x3 filters know left from right
+    mirrors: ClassVar[bool] = False  # 3x3 filters tell left from right
 
     def __init__(
         self,
@@ -67,7 +68,9 @@ class Dolg(Head):
     ) -> None:
         super().__init__()
         if len(levels) < 2:
-            raise LearnError("DOLG fuses two maps; this backbone makes only one")
+            raise LearnError(
+                "the head dolg fuses two feature maps, but this backbone has one; use another"
+            )
         self.dim, self.power = dim, power
         self.whole = nn.Linear(levels[-1].width, inner)
         self.atrous = _MultiAtrous(levels[-2].width, inner, branch, dilations)
@@ -75,17 +78,17 @@ class Dolg(Head):
         self.fuse = nn.Linear(2 * inner, dim)
 
     def forward(self, maps: Sequence[Tensor]) -> Output:
-        """Fuse the two coarsest maps."""
+        """Fuse the two coarsest feature maps."""
         whole, local, attention = self.branches(maps)
         apart = orthogonal_part(local, whole)
-        # Averaging the global vector over all cells gives it back.
+        # The mean of the global vector over all cells is the vector itself.
         fused = torch.cat([apart.mean(dim=(2, 3)), whole], dim=1)
         return Output(functional.normalize(self.fuse(fused).float(), dim=-1), attention=attention)
 
     def branches(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The global vector ``(b, c)``, local features ``(b, c, h, w)``, attention ``(b, h, w)``.
 
-        All in single precision, so that orthogonal means orthogonal.
+        All are in single precision, so that they are orthogonal to rounding.
         """
         whole = self.whole(generalised_mean(maps[-1].float(), self.power)).float()
         local, attention = self.attention(self.atrous(maps[-2]))
@@ -93,7 +96,7 @@ class Dolg(Head):
 
 
 class _MultiAtrous(nn.Module):
-    """Convolutions that look near and far, side by side, and the mean of the whole map."""
+    """Parallel convolutions of several dilations, and the mean of the whole feature map."""
 
     def __init__(self, width: int, out: int, branch: int, dilations: Sequence[int]) -> None:
         super().__init__()
@@ -118,7 +121,7 @@ def _normalised(convolution: nn.Conv2d) -> nn.Sequential:
 
 
 class _SelfAttention(nn.Module):
-    """Each cell's direction, times how much it counts."""
+    """Unit features of the cells, times their attention."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

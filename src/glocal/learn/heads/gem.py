@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from glocal.learn.contracts import Level
 from glocal.learn.heads.pooled import Pooled
 
-_LEAST = 1e-6  # of an activation, so that powers and their gradients stay finite
+_LEAST = 1e-6  # smallest activation, so that powers and their gradients stay finite
 
 
 def generalised_mean(feature_map: Tensor, power: Tensor | float) -> Tensor:
@@ -31,10 +31,10 @@ class Gem(Pooled):
     """Generalised mean with a learned power, then learned whitening (Radenović et al., 2019).
 
     Args:
-        levels: of the backbone's maps; the last is pooled.
-        dim: length of the vector; None for the pooled features as they are.
-        power: to begin with.
-        learn_power: let the power learn.
+        levels: levels of the backbone's feature maps; the last is pooled.
+        dim: length of the vector; None for the pooled features without whitening.
+        power: initial power.
+        learn_power: whether the power is learned.
     """
 
     additive: ClassVar[bool] = True
@@ -51,15 +51,15 @@ class Gem(Pooled):
         self.power = nn.Parameter(torch.tensor(power), requires_grad=learn_power)
 
     def pool(self, feature_map: Tensor) -> Tensor:
-        """Make ``(b, c)`` of ``(b, c, h, w)``."""
-        # Below 1 it would be no mean of use; training does not go there, but a step might.
+        """Pool ``(b, c, h, w)`` to ``(b, c)``."""
+        # Below 1 the mean is useless; training does not lead there, but a single step might.
         return generalised_mean(feature_map, self.power.float().clamp(min=1))
 
     def shares(self, feature_map: Tensor) -> Tensor:
-        """Each place's part of the mean: ``x^p / (n f^(p-1))`` of the whole, ``f``."""
+        """Contribution of each cell to the mean ``f``: ``x^p / (n f^(p-1))``."""
         power = self.power.float().clamp(min=1)
         x = feature_map.clamp(min=_LEAST)
         raised = x.pow(power)
         mean = raised.mean(dim=(2, 3), keepdim=True)
-        # mean^(1/p) / mean, with one power less to take.
+        # mean^(1/p) / mean, with one power less to compute.
         return raised * mean.pow(1 / power - 1) / (feature_map.shape[2] * feature_map.shape[3])

@@ -11,5 +11,5 @@ class Maximum(Pooled):
     """The maximum of each channel, called MAC (Razavian et al., 2016)."""
 
     def pool(self, feature_map: Tensor) -> Tensor:
-        """Make ``(b, c)`` of ``(b, c, h, w)``."""
+        """Pool ``(b, c, h, w)`` to ``(b, c)``."""
         return feature_map.amax(dim=(2, 3))

@@ -1,4 +1,4 @@
-"""The base of heads that pool the coarsest map and whiten what they get."""
+"""The base of heads that pool the coarsest feature map and whiten the result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from glocal.learn.heads.whitening import Whitening
 class Pooled(Head):
     """Pool, scale to unit length, whiten.
 
-    A subclass writes `pool`, and `shares` if its pooling is a sum over places.
+    A subclass implements `pool`, and `shares` if its pooling is a sum over cells.
 
     Args:
-        levels: of the backbone's maps; the last is pooled.
-        dim: length of the vector; None for the pooled features as they are, not whitened.
+        levels: levels of the backbone's feature maps; the last is pooled.
+        dim: length of the vector; None for the pooled features without whitening.
 
     Attributes:
-        additive: the vector is the sum of what each place contributes.
+        additive: whether the vector is the sum of a contribution of each cell.
     """
 
     additive: ClassVar[bool] = False
@@ -37,27 +37,27 @@ class Pooled(Head):
 
     @abstractmethod
     def pool(self, feature_map: Tensor) -> Tensor:
-        """Make ``(b, c)`` of ``(b, c, h, w)`` float32."""
+        """Pool ``(b, c, h, w)`` float32 to ``(b, c)``."""
 
     def pooled(self, maps: Sequence[Tensor]) -> Tensor:
         """The pooled features before whitening: ``(b, width)``, unit rows."""
-        # Powers leave the range of half precision.
+        # Powers exceed the range of half precision.
         return functional.normalize(self.pool(maps[-1].float()), dim=-1)
 
     def forward(self, maps: Sequence[Tensor]) -> Output:
-        """Pool the coarsest of the maps."""
+        """Pool the coarsest feature map."""
         pooled = self.pooled(maps)
         return Output(pooled if self.whitening is None else self.whitening(pooled))
 
     def shares(self, feature_map: Tensor) -> Tensor:
-        """What each place adds to what `pool` gives: ``(b, c, h, w)``, for additive heads."""
-        raise NotImplementedError(f"{type(self).__name__} is no sum over places")
+        """Contribution of each cell to `pool`'s result: ``(b, c, h, w)``; additive heads only."""
+        raise NotImplementedError(f"{type(self).__name__} is not a sum over cells")
 
     def contributions(self, maps: Sequence[Tensor]) -> Tensor:
-        """What each place adds to the vector, for additive heads.
+        """Contribution of each cell to the vector; additive heads only.
 
-        The bias of the whitening belongs to no place, so each gets an even part of it; lengths are
-        those of the whole.
+        The bias of the whitening belongs to no cell, so each cell gets an even part of it;
+        normalisation divides by the length of the sum.
 
         Returns:
             ``(b, h, w, d)``; its sum over ``h`` and ``w`` is the vector.
@@ -69,8 +69,8 @@ class Pooled(Head):
             return shares
         linear = self.whitening.linear
         whole = shares.sum(dim=(1, 2)) @ linear.weight.T + linear.bias
-        places = feature_map.shape[2] * feature_map.shape[3]
-        found: Tensor = (shares @ linear.weight.T + linear.bias / places) / _length(whole)
+        cells = feature_map.shape[2] * feature_map.shape[3]
+        found: Tensor = (shares @ linear.weight.T + linear.bias / cells) / _length(whole)
         return found
 
 

@@ -13,16 +13,16 @@ from glocal.learn.contracts import Level, Output
 from glocal.learn.heads.pooled import Pooled
 
 _OVERLAP = 0.4
-_MOST_REGIONS = 6  # along the longer side beyond the shorter one's: panoramas have no need of more
+_MOST_REGIONS = 6  # additional regions along the longer side; panoramas need no more
 
 
 def regions(height: int, width: int, scales: int) -> list[tuple[int, int, int]]:
-    """Square regions of a map, large to small, as (top, left, side).
+    """Square regions of a feature map, large to small, as (top, left, side).
 
-    At scale ``l`` squares have the side ``2 * min(height, width) / (l + 1)``, rounded down, ``l``
-    of them along the shorter side; along the longer as many more, at every scale the same number
-    more, as bring neighbours of the first scale nearest to overlapping by 40 %. They are spread
-    evenly; the paper leaves open how their corners are rounded: down, here.
+    At scale ``l`` squares have the side ``2 * min(height, width) / (l + 1)``, rounded down. There
+    are ``l`` of them along the shorter side. Along the longer side there are more, by the same
+    number at every scale: the one that brings the overlap of neighbours at the first scale closest
+    to 40 %. They are spread evenly. The paper leaves the rounding of corners open; here it is down.
     """
     short, long = min(height, width), max(height, width)
     more = 0
@@ -51,14 +51,14 @@ def _starts(length: int, side: int, count: int) -> list[int]:
 class Rmac(Pooled):
     """The sum of whitened maxima over regions (Tolias, Sicre and Jégou, 2016).
 
-    Each region's maxima are scaled to unit length, whitened and scaled again before they are
-    summed. Which regions there are depends on the shape of the map, so an ONNX graph of it fits
-    one size of image.
+    The maxima of each region are scaled to unit length, whitened and scaled again before they are
+    summed. The regions depend on the shape of the feature map, so an ONNX graph fits one size of
+    images.
 
     Args:
-        levels: of the backbone's maps; the last is pooled.
+        levels: levels of the backbone's feature maps; the last is pooled.
         dim: length of the vector; None for no whitening.
-        scales: sizes of regions.
+        scales: number of sizes of regions.
     """
 
     mirrors: ClassVar[bool] = False  # corners are rounded towards the left
@@ -69,11 +69,11 @@ class Rmac(Pooled):
         self.scales = scales
 
     def pool(self, feature_map: Tensor) -> Tensor:
-        """The sum of unit maxima over regions, for who wants them before whitening."""
+        """Sum the unit maxima over regions, without whitening."""
         return functional.normalize(self._maxima(feature_map), dim=-1).sum(dim=1)
 
     def forward(self, maps: Sequence[Tensor]) -> Output:
-        """Pool the coarsest of the maps, whitening each region."""
+        """Pool the coarsest feature map, whitening each region."""
         parts = functional.normalize(self._maxima(maps[-1].float()), dim=-1)
         if self.whitening is not None:
             parts = self.whitening(parts)

@@ -1,4 +1,4 @@
-"""Pick the strongest cells of a map."""
+"""Pick the highest-scoring cells of a feature map."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from glocal.learn.receptive import picked_centres
 def pick_strongest(
     level: Level, features: Tensor, scores: Tensor, count: int
 ) -> tuple[Local, Tensor]:
-    """The strongest cells, strongest first, or all where a map has fewer.
+    """Pick the cells with the highest scores, highest first; all if there are fewer than `count`.
 
     Args:
-        level: of the map.
-        features: ``(b, e, h, w)``, one unit vector a cell.
-        strengths: ``(b, h, w)``, at least 0.
-        count: of cells.
+        level: level of the feature map.
+        features: ``(b, e, h, w)``, one unit vector for each cell.
+        scores: ``(b, h, w)``, at least 0.
+        count: number of cells to pick.
 
     Returns:
-        The local features, and the places ``(b, m)`` of their cells, counted row by row.
+        The local features, and the numbers ``(b, m)`` of their cells, counted row by row.
     """
-    # Sorting and cutting, unlike picking the best k, leaves the number open in an ONNX graph.
+    # Unlike top-k, sorting and cutting leaves the number of cells open in an ONNX graph.
     ordered, places = scores.flatten(1).sort(dim=1, descending=True)
     ordered, places = ordered[:, :count], places[:, :count]
     flat = features.flatten(2)

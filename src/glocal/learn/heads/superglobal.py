@@ -1,4 +1,4 @@
-"""SuperGlobal: better pooling for a model that is trained already."""
+"""SuperGlobal: better pooling for an already trained model."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LEAST = 1e-6
 class SuperGlobal(Pooled):
     """Regional GeM, then GeM with a tuned power (Shao et al., 2023).
 
-    Regional GeM averages the map with its generalised mean over a small window around each cell;
-    GeM+ pools that with a power chosen on a validation set, not the one trained with. Nothing of it
-    learns but the whitening, which comes from the trained model: `from_trained`. The paper's third
+    Regional GeM averages the feature map with its generalised mean over a small window around each
+    cell; GeM+ pools that with a power chosen on a validation set instead of the trained one. Only
+    the whitening is learned; it comes from the trained model: `from_trained`. The paper's third
     pooling, over scales, is `pool_scales`; its fourth, ReLUP, is `raise_floor`.
 
     Args:
-        levels: of the backbone's maps; the last is pooled.
+        levels: levels of the backbone's feature maps; the last is pooled.
         dim: length of the vector; None for no whitening.
-        power: of the pooling.
-        regional_power: within the window.
-        window: of the regional mean in cells, an odd number; the map is reflected at its edges,
-            and what would be farther than its other edge is its first cell again.
+        power: power of the pooling.
+        regional_power: power within the window.
+        window: side of the window in cells, an odd number; the feature map is reflected at its
+            edges, and cells beyond its other edge are replaced by the first.
 
     Raises:
         LearnError: the window is an even number.
@@ -48,7 +48,9 @@ class SuperGlobal(Pooled):
     ) -> None:
         super().__init__(levels, dim=dim)
         if window % 2 == 0:
-            raise LearnError(f"the window has a cell at its centre, so {window} should be odd")
+            raise LearnError(
+                f"the window has a cell at its centre, so it has to be odd, not {window}"
+            )
         self.power, self.regional_power, self.window = power, regional_power, window
 
     @classmethod
@@ -61,28 +63,28 @@ class SuperGlobal(Pooled):
         regional_power: float = 2.5,
         window: int = 5,
     ) -> SuperGlobal:
-        """Take over the whitening of a trained head that pools the same map.
+        """Build the head with the whitening of a trained head that pools the same feature map.
 
         Args:
-            head: such as a trained `glocal.learn.heads.gem.Gem`; it is not changed.
-            levels: of its backbone's maps.
-            power: as for the class, like those after it.
-            regional_power: within the window.
-            window: of the regional mean in cells.
+            head: trained head, such as a `glocal.learn.heads.gem.Gem`; it is not changed.
+            levels: levels of its backbone's feature maps.
+            power: power of the pooling.
+            regional_power: power within the window.
+            window: side of the window in cells.
         """
         own = cls(levels, dim=None, power=power, regional_power=regional_power, window=window)
         own.whitening, own.dim = copy.deepcopy(head.whitening), head.dim
         return own
 
     def pool(self, feature_map: Tensor) -> Tensor:
-        """Make ``(b, c)`` of ``(b, c, h, w)``."""
+        """Pool ``(b, c, h, w)`` to ``(b, c)``."""
         return generalised_mean(self._regional(feature_map), self.power)
 
     def _regional(self, feature_map: Tensor) -> Tensor:
         x = feature_map.clamp(min=_LEAST)
         half = self.window // 2
-        # Cells beyond the edge are looked up in the mirror; gathering them, unlike padding by
-        # reflection, has no trouble with maps smaller than the window.
+        # Cells beyond the edge are reflected. Unlike reflection padding, gathering them also works
+        # for feature maps smaller than the window.
         rows = _reflected(x.shape[2], half, x.device)
         columns = _reflected(x.shape[3], half, x.device)
         padded = x.pow(self.regional_power).index_select(2, rows).index_select(3, columns)
@@ -91,19 +93,19 @@ class SuperGlobal(Pooled):
 
 
 def _reflected(length: int, half: int, device: torch.device) -> Tensor:
-    """Places such as 2 1 0 1 2 3 ... for a window that reaches `half` cells over the edge."""
+    """Indices such as 2 1 0 1 2 3 ... for a window that reaches `half` cells over the edge."""
     last = torch.arange(length, device=device)[-1:]
     places = torch.arange(-half, length + half, device=device)
     return torch.minimum((last - (last - places.abs()).abs()).clamp(min=0), last)
 
 
 def pool_scales(vectors: Tensor, *, power: float | None = None) -> Tensor:
-    """Scale-GeM: one vector from those of an image at several scales.
+    """Scale-GeM: combine the vectors of an image at several scales into one.
 
     Args:
-        vectors: ``(s, b, d)``, one row of vectors for each scale.
-        power: of the generalised mean, after the least value of all is taken away so that it is
-            defined; None for an infinite one, the maximum, which the paper settles on.
+        vectors: ``(s, b, d)``, the vectors at each scale.
+        power: power of the generalised mean, which is taken after subtracting the minimum, so that
+            it is defined; None for the maximum, which the paper chooses.
 
     Returns:
         ``(b, d)``, unit rows.
@@ -126,17 +128,16 @@ class _RaisedFloor(nn.Module):
 
 
 def raise_floor(backbone: Backbone, *, least: float = 0.014) -> Backbone:
-    """ReLUP: rectifiers that cut at a small positive value instead of zero.
+    """ReLUP: make rectifiers clip at a small positive value instead of zero.
 
-    The paper changes those of all but the last stage of a ResNet. So does this: `ReLU` and `ReLU6`
-    in every stage but the last.
+    As in the paper for ResNets, this changes every stage but the last: its `ReLU` and `ReLU6`.
 
     Args:
-        backbone: is copied, not changed.
-        least: where they cut.
+        backbone: the backbone; a copy is changed.
+        least: value at which rectifiers clip.
 
     Raises:
-        LearnError: there is nothing to change: the backbone comes in one stage, or has other
+        LearnError: there is nothing to change: the backbone has only one stage, or other
             activations.
     """
     raised = copy.deepcopy(backbone)
@@ -149,5 +150,7 @@ def raise_floor(backbone: Backbone, *, least: float = 0.014) -> Backbone:
                     setattr(module, name, _RaisedFloor(least, most))
                     changed += 1
     if not changed:
-        raise LearnError("this backbone has no rectifiers before its last stage to raise")
+        raise LearnError(
+            "this backbone has no rectifiers before its last stage; use another backbone"
+        )
     return raised

@@ -1,4 +1,4 @@
-"""Learned whitening: a linear map that makes a pooled vector shorter and its directions even."""
+"""Learned whitening: a linear projection that shortens a pooled vector and evens its variances."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch.nn import functional
 
 from glocal.errors import LearnError
 
-_SHRINKAGE = 1e-3  # of a covariance towards its mean variance, so that it can be inverted
+_SHRINKAGE = 1e-3  # shrinkage of a covariance to its mean variance, so that it is invertible
 
 
 class Whitening(nn.Module):
-    """Shift, multiply, scale to unit length; learned by gradient, or fitted in one step.
+    """An affine projection followed by normalisation; learned by gradient, or fitted in one step.
 
-    It starts as a random rotation (orthonormal rows), which keeps angles about as they are.
+    It starts as a random rotation (orthonormal rows), which roughly keeps angles.
 
     Args:
-        width: of what comes in.
-        dim: of what goes out, at most `width` to be fitted.
+        width: length of the input vectors.
+        dim: length of the output vectors; fitting needs at most `width`.
     """
 
     def __init__(self, width: int, dim: int) -> None:
@@ -28,16 +28,16 @@ class Whitening(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Map ``(..., width)`` to unit vectors ``(..., dim)``."""
+        """Project ``(..., width)`` to unit vectors ``(..., dim)``."""
         return functional.normalize(self.linear(vectors).float(), dim=-1)
 
     @torch.no_grad()
     def fit_components(self, vectors: Tensor, *, power: float = 1.0) -> None:
-        """Principal components with evened variances (Jégou and Chum, Negative evidences, 2012).
+        """Fit whitened principal components (Jégou and Chum, Negative evidences, 2012).
 
         Args:
             vectors: ``(n, width)``.
-            power: how far variances are evened: 0 not at all, 1 wholly.
+            power: power of the whitening: 0 keeps variances, 1 makes them equal.
 
         Raises:
             LearnError: there are fewer vectors than components.
@@ -53,20 +53,20 @@ class Whitening(nn.Module):
 
     @torch.no_grad()
     def fit_pairs(self, vectors: Tensor, labels: Tensor) -> None:
-        """Discriminative whitening from matching pairs.
+        """Fit a discriminative whitening from matching pairs.
 
-        The differences of images of one label become white; then come the directions in which
+        It whitens the differences of images of one label, then keeps the directions in which
         images of different labels differ most (Mikolajczyk and Matas, Improving Descriptors for
         Fast Tree Matching, 2007; used for pooled features by Radenović, Tolias and Chum, 2019).
-        All pairs count alike. The covariance of matching pairs is shrunk a thousandth towards a
-        round one, which the papers leave open.
+        All pairs have equal weight. The covariance of matching pairs is shrunk by a thousandth
+        towards an isotropic one, which the papers leave open.
 
         Args:
             vectors: ``(n, width)``.
             labels: ``(n,)``.
 
         Raises:
-            LearnError: there are too few vectors, or no pair of one label.
+            LearnError: there are too few vectors, or no pair with one label.
         """
         self._check(vectors)
         x = vectors.double()
@@ -80,7 +80,9 @@ class Whitening(nn.Module):
             pairs += len(group) * (len(group) - 1)
         different = len(x) * (len(x) - 1) - pairs
         if not pairs or not different:
-            raise LearnError("whitening by pairs needs vectors with the same and other labels")
+            raise LearnError(
+                "whitening by pairs needs vectors of one label and of different labels; add some"
+            )
         unlike = (_pair_scatter(x) - alike) / different
         alike = alike / pairs
         even = torch.eye(len(alike), dtype=x.dtype, device=x.device) * alike.diagonal().mean()
@@ -95,21 +97,21 @@ class Whitening(nn.Module):
         width, dim = self.linear.in_features, self.linear.out_features
         if vectors.ndim != 2 or vectors.shape[1] != width or len(vectors) < 2 or dim > width:
             raise LearnError(
-                f"{tuple(vectors.shape)} cannot be fitted to {dim} components of {width}: give "
-                f"(n, {width}) with n of two or more, and keep at most {width}"
+                f"vectors {tuple(vectors.shape)} cannot be fitted to {dim} components of {width}; "
+                f"pass (n, {width}) with n of two or more, and keep at most {width} components"
             )
 
     def _set(self, matrix: Tensor, mean: Tensor) -> None:
-        # An eigenvector's sign is arbitrary: settle it, so that two fits agree.
+        # The sign of an eigenvector is arbitrary: fix it, so that two fits agree.
         largest = matrix.abs().argmax(dim=1, keepdim=True)
         matrix = matrix * matrix.gather(1, largest).sign()
-        # Only directions count; with the longest row of length one, half precision can hold it.
+        # Only directions matter; rows of length at most one fit half precision.
         matrix = matrix / matrix.norm(dim=1).max()
         self.linear.weight.copy_(matrix)
         self.linear.bias.copy_(-matrix @ mean)
 
 
 def _pair_scatter(x: Tensor) -> Tensor:
-    """Sum of the squares (outer products) of the differences of all ordered pairs."""
+    """Sum of the outer products of the differences of all ordered pairs with themselves."""
     total = x.sum(dim=0)
     return 2 * (len(x) * x.T @ x - torch.outer(total, total))

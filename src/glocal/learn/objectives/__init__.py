@@ -1,1 +1,1 @@
-"""Objectives, one a file: what makes a batch of vectors good."""
+"""Objectives, one per file: losses of a batch of vectors and labels."""

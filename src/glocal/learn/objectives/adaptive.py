@@ -1,4 +1,4 @@
-"""CFCD's softmax: scale and margin that follow how well the batch is told apart."""
+"""CFCD's softmax: scale and margin adapt to how well classes are separated in the batch."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from torch.nn import functional
 
 from glocal.learn.contracts import Objective
 
-_SURE = 1 - 1e-7  # the probability a perfect image shall reach
+_SURE = 1 - 1e-7  # probability that an image with cosine 1 should reach
 
 
 class AdaptiveSoftmax(Objective):
-    """Softmax over cosines with scale and margin set anew for every batch (Zhu et al., 2023).
+    """Softmax over cosines with scale and margin computed for every batch (Zhu et al., 2023).
 
-    With cosine ``c`` to the own class, scale ``s``, margin ``m`` and ``B`` the sum of
+    With cosine ``c`` to the correct class, scale ``s``, margin ``m`` and ``B`` the sum of
     ``exp(s c')`` over other classes, an image has the probability
 
         P = exp(s (c - m)) / (exp(s (c - m)) + B).
 
-    Take the image of the batch whose ``c`` is the median ``M``. Two demands settle both numbers:
-    it has the probability ``median_probability`` a, and one with ``c = 1`` beside the same ``B``
-    has that of ``1 - 1e-7``:
+    Take the image of the batch whose ``c`` is the median ``M``. Two conditions determine both
+    numbers: this image has the probability ``median_probability`` a, and an image with ``c = 1``
+    and the same ``B`` has the probability ``1 - 1e-7``:
 
         m = M - log(B a / (1 - a)) / s
         s = log((1 - 1e-7) / 1e-7 (1 - a) / a) / (1 - M)
 
-    As ``M`` grows in training, so do both, and the median image is never at its ease. No gradient
+    As ``M`` grows in training, so do both, and the median image stays difficult. No gradient
     flows through them. The scale is at least 32 and the margin at least 0, as in the authors' code;
-    of an even number of images, the lower of the two in the middle is the median's. Evaluation
+    for an even number of images, the median is the lower of the two middle values. Evaluation
     has no margin.
 
     Args:
         dim: length of the vectors.
-        classes: of the labels.
-        median_probability: of the median image; 0.02 is the authors' for landmarks.
-        least_scale: that the scale never goes below.
-        most_scale: that it never goes above. Not the authors': with few classes and images the
-            median comes so near to 1 that the loss would be all noise.
+        classes: number of labels.
+        median_probability: probability of the median image; the authors use 0.02 for landmarks.
+        least_scale: smallest scale.
+        most_scale: largest scale. The authors have none, but with few classes and images the
+            median comes so close to 1 that the loss would be mostly noise.
     """
 
     learns_classes: ClassVar[bool] = True
@@ -72,7 +72,7 @@ class AdaptiveSoftmax(Objective):
         return functional.cross_entropy(scale * (cosines - margin * own), labels)
 
     def scale_and_margin(self, cosines: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The two numbers for a batch, as scalars.
+        """Compute scale and margin for a batch, as scalars.
 
         Args:
             cosines: ``(b, classes)``.

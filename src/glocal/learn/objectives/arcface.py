@@ -1,4 +1,4 @@
-"""ArcFace: an angle between a class and everything else."""
+"""ArcFace: a margin in angle between a class and all others."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ArcFace(Objective):
 
     Args:
         dim: length of the vectors.
-        classes: of the labels.
-        margin: added to the angle to the own class, in radians. The paper has 0.5 for faces;
-            retrieval of landmarks (Yang et al., 2021) has 0.15, the default.
-        scale: of the cosines; 64 for faces, 30 for landmarks.
+        classes: number of labels.
+        margin: margin added to the angle to the correct class, in radians. The paper uses 0.5 for
+            faces; Yang et al., 2021, use 0.15, the default, for landmarks.
+        scale: scale of the cosines; 64 for faces, 30 for landmarks.
     """
 
     learns_classes: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Contrastive pairs: own ones together, others apart."""
+"""Contrastive loss: pull pairs of one label together, push others apart."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from glocal.learn.contracts import Objective
 
 
 class Contrastive(Objective):
-    """All pairs of a batch (Hadsell, Chopra and LeCun, 2006).
+    """Contrastive loss over all pairs of a batch (Hadsell, Chopra and LeCun, 2006).
 
-    Pairs of one label pay their distance, others what they lack of the margin; each kind is
-    averaged over the pairs that pay. Distances are not squared, unlike the paper's: with unit
-    vectors, squaring makes the last step together nearly free.
+    Pairs of one label cost their distance, other pairs what their distance lacks of the margin;
+    each kind is averaged over the pairs with a cost. Unlike in the paper, distances are not
+    squared: between unit vectors, squared small distances would cost nearly nothing.
 
     Args:
-        margin: of the distance between unit vectors, which is at most 2. 0.7 is Radenović, Tolias
-            and Chum's for retrieval.
+        margin: margin of the distance between unit vectors, which is at most 2; Radenović, Tolias
+            and Chum use 0.7 for retrieval.
     """
 
     def __init__(self, *, margin: float = 0.7) -> None:

@@ -1,4 +1,4 @@
-"""CosFace: a distance in cosine between a class and everything else."""
+"""CosFace: a margin in cosine between a class and all others."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class CosFace(Objective):
 
     Args:
         dim: length of the vectors.
-        classes: of the labels.
-        margin: taken from the cosine to the own class.
-        scale: of the cosines.
+        classes: number of labels.
+        margin: margin subtracted from the cosine to the correct class.
+        scale: scale of the cosines.
     """
 
     learns_classes: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Self-supervised instance discrimination in the manner of SSCD."""
+"""Self-supervised instance discrimination, as in SSCD."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from glocal.learn.contracts import Objective
 
 
 class InstanceDiscrimination(Objective):
-    """Find the other views of the same image, and keep different images apart.
+    """Pull views of the same image together, and keep different images apart.
 
-    Labels say which image a view was made of; a batch has two or more views of each. Following
+    Labels say which image a view was made from; a batch has two or more views of each. Following
     Pizzi et al. (2022), with unit vectors ``z``, ``P(i)`` the other views that
-    share content with ``i`` and ``N(i)`` those that share none:
+    share content with ``i`` and ``N(i)`` the views that share none:
 
         L_nce  = mean over i of  mean over j in P(i) of
                  -log(e^(z_i z_j / t) / (e^(z_i z_j / t) + sum over n in N(i) of e^(z_i z_n / t)))
@@ -24,15 +24,15 @@ class InstanceDiscrimination(Objective):
 
     The second term (after Sablayrolles et al., Spreading vectors for similarity search, 2019) is
     the Kozachenko-Leonenko estimate of entropy: it makes distances comparable all over the space. A
-    view mixed from several images carries all their labels, and shares content with every view
-    that carries one of them. Views without another one, and without any stranger, count for nothing
-    in the term that needs them, where the authors' code would divide by zero.
+    view mixed from several images has all their labels, and shares content with every view that
+    has one of them. A view without a positive, or without a negative, is left out of the term that
+    needs one, where the authors' code would divide by zero.
 
-    The paper's weight of entropy, 30, goes with batches of thousands; small batches have farther
-    neighbours and bear less.
+    The paper's entropy weight of 30 is for batches of thousands; in small batches neighbours are
+    farther apart and a smaller weight is better.
 
     Args:
-        temperature: the ``t`` above.
+        temperature: temperature ``t`` above.
         entropy: weight of the second term.
     """
 
@@ -49,7 +49,7 @@ class InstanceDiscrimination(Objective):
 
         Args:
             vectors: ``(b, d)``.
-            labels: ``(b,)`` int64, or ``(b, k)`` for mixed views; negative ones fill rows up.
+            labels: ``(b,)`` int64, or ``(b, k)`` for mixed views, padded with negative numbers.
         """
         unit = functional.normalize(vectors, dim=-1)
         likeness = unit @ unit.T
@@ -65,7 +65,7 @@ def share_content(labels: Tensor) -> Tensor:
     """Which views share content with which: ``(b, b)`` bool, true on the diagonal.
 
     Args:
-        labels: ``(b,)``, or ``(b, k)`` with negative ones to fill rows up.
+        labels: ``(b,)``, or ``(b, k)`` padded with negative numbers.
 
     Raises:
         LearnError: a row has no label.
@@ -73,23 +73,23 @@ def share_content(labels: Tensor) -> Tensor:
     if labels.ndim == 1:
         return labels[:, None] == labels[None, :]
     if bool((labels < 0).all(dim=1).any()):
-        raise LearnError("each mixed view needs at least one label that is not negative")
+        raise LearnError("each mixed view needs at least one label of 0 or more")
     same = labels[:, None, :, None] == labels[None, :, None, :]
     real = (labels >= 0)[:, None, :, None]
     return (same & real).any(dim=(2, 3))
 
 
 def contrast(likeness: Tensor, alike: Tensor, apart: Tensor, temperature: float) -> Tensor:
-    """InfoNCE with each positive against the negatives alone; zero where there is no positive.
+    """InfoNCE of each positive against the negatives only; zero without positives.
 
     Args:
         likeness: ``(b, b)`` dot products.
-        alike: ``(b, b)`` bool, the pairs to find.
-        apart: ``(b, b)`` bool, the pairs to tell from them.
-        temperature: that dot products are divided by.
+        alike: ``(b, b)`` bool, positive pairs.
+        apart: ``(b, b)`` bool, negative pairs.
+        temperature: divisor of the dot products.
     """
     logits = likeness / temperature
-    # The log of the sum over negatives. Infinity would spoil the gradient of a row without any.
+    # The log-sum over negatives; infinity would give a row without any a gradient of nan.
     against = logits.masked_fill(~apart, -1e6).logsumexp(dim=1, keepdim=True)
     costs = functional.softplus(against - logits).masked_fill(~alike, 0)
     found = alike.sum(dim=1)
@@ -98,14 +98,14 @@ def contrast(likeness: Tensor, alike: Tensor, apart: Tensor, temperature: float)
 
 
 def spread(likeness: Tensor, apart: Tensor) -> Tensor:
-    """The mean of minus the logarithm of each one's distance to its nearest stranger.
+    """The mean negative logarithm of the distance to the nearest negative.
 
     Args:
         likeness: ``(b, b)`` dot products of unit vectors.
-        apart: ``(b, b)`` bool, the strangers.
+        apart: ``(b, b)`` bool, negative pairs.
     """
     known = apart.any(dim=1)
     nearest = likeness.masked_fill(~apart, -1.0).amax(dim=1)
-    # Squared distances below a millionth count as that, so that the gradient stays finite.
+    # Squared distances are at least a millionth, so that the gradient stays finite.
     costs = -0.5 * (2 - 2 * nearest).clamp(min=1e-6).log()
     return costs.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)

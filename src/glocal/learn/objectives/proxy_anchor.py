@@ -1,4 +1,4 @@
-"""Proxy-Anchor: each class's proxy pulls its own and pushes the others, the hard ones most."""
+"""Proxy-Anchor: the proxy of each class pulls its images and pushes others, hard ones most."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class ProxyAnchor(Objective):
 
     Args:
         dim: length of the vectors.
-        classes: of the labels.
-        margin: of the cosine.
-        scale: how much harder ones weigh more; the paper's alpha.
+        classes: number of labels.
+        margin: margin of the cosine.
+        scale: the paper's alpha: the larger, the more weight hard images get.
     """
 
     learns_classes: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Normalised softmax: classification by cosine."""
+"""Normalised softmax: classification by cosine similarity."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class NormalisedSoftmax(Objective):
 
     Args:
         dim: length of the vectors.
-        classes: of the labels.
-        temperature: that cosines are divided by.
+        classes: number of labels.
+        temperature: divisor of the cosines.
     """
 
     learns_classes: ClassVar[bool] = True

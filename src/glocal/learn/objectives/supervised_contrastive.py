@@ -1,4 +1,4 @@
-"""Supervised contrastive: each image tells its fellows from all others of the batch."""
+"""Supervised contrastive loss: images of one label against all others of the batch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from glocal.learn.contracts import Objective
 class SupervisedContrastive(Objective):
     """InfoNCE with every image of the label as a positive (Khosla et al., 2020).
 
-    It has no weights of its own for classes, so it suits many labels with a few images each:
-    views of a place, photos of a product.
+    It has no class weights, so it suits many labels with a few images each: views of a place,
+    photos of a product.
 
     Args:
-        temperature: that similarities are divided by. 0.06 is also what views without labels
-            are compared at.
+        temperature: divisor of the similarities; 0.06 is also the default of the self-supervised
+            objective.
     """
 
     def __init__(self, *, temperature: float = 0.06) -> None:
@@ -24,6 +24,6 @@ class SupervisedContrastive(Objective):
         self.loss = losses.SupConLoss(temperature=temperature)
 
     def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss over vectors ``(b, d)`` with labels ``(b,)`` that have a fellow."""
+        """The mean loss of the vectors ``(b, d)`` that share their label ``(b,)`` with another."""
         loss: Tensor = self.loss(vectors, labels)
         return loss

@@ -1,4 +1,4 @@
-"""Triplets: nearer to one's own than to any other."""
+"""Triplet loss: images of one label have to be nearer than images of others."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from glocal.learn.contracts import Objective
 
 
 class Triplet(Objective):
-    """Every triplet of the batch that violates the margin (Schroff et al., 2015).
+    """Triplet loss over every triplet of the batch that violates the margin (Schroff et al., 2015).
 
-    Distances are squared, between unit vectors, as in the paper. All violating triplets count
-    alike: the paper's semi-hard choice needs batches of thousands to have enough of them.
+    Distances are squared distances between unit vectors, as in the paper. All violating triplets
+    have equal weight: the paper's semi-hard mining needs batches of thousands to find enough.
 
     Args:
-        margin: between squared distances.
+        margin: margin between squared distances.
     """
 
     def __init__(self, *, margin: float = 0.2) -> None:

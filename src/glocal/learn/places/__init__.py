@@ -1,7 +1,7 @@
-"""Rendered places: rooms, corridors and streets of boxes, seen by a camera from many positions.
+"""Rendered places: rooms, corridors and streets made of boxes, seen from many positions.
 
-They give what collections of single images lack: second views of one place, with parallax, among
-views of places that look much like it. numpy and Pillow alone.
+They provide what collections of single images lack: second views of one place, with parallax, among
+views of places that look similar. Needs only numpy and Pillow.
 """
 
 from glocal.learn.places.boxes import Camera, Face, Scene, render

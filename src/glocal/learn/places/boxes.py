@@ -1,4 +1,4 @@
-"""A world of upright boxes, and a pinhole camera that casts one ray for each pixel into it."""
+"""Scenes of upright boxes, and a pinhole camera that casts one ray for each pixel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TEXEL = 256
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """How one side of a box looks.
+    """Appearance of one side of a box.
 
     Attributes:
-        texture: number of the scene's texture.
-        repeat: metres that one copy of the texture spans, across and up; None stretches one copy
-            over the whole face.
+        texture: number of the texture in the scene.
+        repeat: width and height in metres of one copy of the texture; None stretches one copy over
+            the whole face.
     """
 
     texture: int
@@ -29,16 +29,16 @@ class Face:
 
 @dataclass(slots=True)
 class Scene:
-    """Boxes around and in front of a camera; x and y are level, z is up, all in metres.
+    """Boxes around and in front of a camera; x and y are horizontal, z is up, all in metres.
 
     Attributes:
-        textures: ``(256, 256, 3)`` uint8 each.
-        lows: ``(3,)`` least corner of each box. The first box is the hull, seen from inside.
-        highs: ``(3,)`` greatest corner of each box.
-        faces: six a box: low x, high x, low y, high y, low z, high z.
-        lamps: ``(3,)`` positions of lights.
-        ambient: share of the light that comes from everywhere, in [0, 1].
-        sky: number of the texture seen beyond the hull's upper faces; None has the hull closed.
+        textures: textures, ``(256, 256, 3)`` uint8 each.
+        lows: ``(3,)`` lowest corner of each box. The first box is the hull, seen from inside.
+        highs: ``(3,)`` highest corner of each box.
+        faces: six faces of each box: low x, high x, low y, high y, low z, high z.
+        lamps: ``(3,)`` positions of the lamps.
+        ambient: share of the light that comes from all directions, in [0, 1].
+        sky: number of the texture seen instead of the hull, except its floor; None for no sky.
     """
 
     textures: list[NDArray[np.uint8]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Scene:
     def add(
         self, low: tuple[float, float, float], high: tuple[float, float, float], *faces: Face
     ) -> None:
-        """Place a box; one face stands for all six, three for the pairs along x, y and z."""
+        """Add a box with six faces; one face means all six, three mean the pairs along x, y, z."""
         if len(faces) == 1:
             faces = faces * 6
         elif len(faces) == 3:
@@ -64,14 +64,14 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Where a view is taken from.
+    """Position and direction of a camera.
 
     Attributes:
         position: x, y, z in metres.
-        yaw: direction on the level, in radians from x to y.
-        pitch: upwards, in radians.
-        roll: in radians.
-        field_of_view: across, in radians.
+        yaw: horizontal direction, in radians from x to y.
+        pitch: upward angle, in radians.
+        roll: rotation about the viewing direction, in radians.
+        field_of_view: horizontal field of view, in radians.
     """
 
     position: tuple[float, float, float]
@@ -93,7 +93,7 @@ class Camera:
         return axes
 
     def rays(self, size: tuple[int, int]) -> Floats:
-        """``(h, w, 3)`` directions through the middles of the pixels, as far as one unit ahead."""
+        """``(h, w, 3)`` directions through the pixel centres, one unit long along the view axis."""
         width, height = size
         reach = math.tan(self.field_of_view / 2)
         across = np.float32(reach) * ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)
@@ -105,11 +105,11 @@ class Camera:
 
 
 def render(scene: Scene, camera: Camera, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Take a view.
+    """Render a view.
 
     Args:
-        scene: at least the hull, with the camera inside of it.
-        camera: where from.
+        scene: scene with at least the hull, which contains the camera.
+        camera: camera to render from.
         size: width and height in pixels.
 
     Returns:
@@ -119,7 +119,7 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int]) -> NDArray[np.ui
     distance, box, face = nearest(scene, camera, size)
     rays = camera.rays(size).reshape(-1, 3)
     points = origin + distance[:, None] * rays
-    # The size of a pixel on what it shows decides how blurred a texture to read.
+    # The size of a pixel on the surface decides the level of detail of the texture.
     spread = distance * np.float32(2 * math.tan(camera.field_of_view / 2) / size[0])
     colours = np.zeros((len(rays), 3), np.float32)
     key = box * 6 + face
@@ -138,11 +138,11 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int]) -> NDArray[np.ui
 def nearest(
     scene: Scene, camera: Camera, size: tuple[int, int]
 ) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
-    """What each pixel's ray meets first.
+    """Find what the ray of each pixel hits first.
 
     Returns:
-        ``(h * w,)`` each: the distance in units of the ray, the number of the box, and which of
-        its six faces.
+        ``(h * w,)`` each: the distance in lengths of the ray, the number of the box, and the
+        number of the face, from 0 to 5.
     """
     width, height = size
     rays = camera.rays(size)
@@ -172,7 +172,7 @@ def nearest(
 
 
 def _least(vectors: Floats) -> Floats:
-    """The least of the three numbers of each vector; numpy is slow along so short an axis."""
+    """The smallest of the three numbers of each vector; numpy is slow along such a short axis."""
     least: Floats = np.minimum(np.minimum(vectors[..., 0], vectors[..., 1]), vectors[..., 2])
     return least
 
@@ -180,7 +180,7 @@ def _least(vectors: Floats) -> Floats:
 def _in_view(
     low: Floats, high: Floats, camera: Camera, size: tuple[int, int]
 ) -> tuple[slice, slice] | None:
-    """The rows and columns outside of which a box, relative to the camera, cannot be seen."""
+    """Rows and columns of the pixels that may show a box; None if none can."""
     width, height = size
     corners = np.array([(x, y, z) for x in (low[0], high[0]) for y in (low[1], high[1])
                         for z in (low[2], high[2])])  # fmt: skip
@@ -198,7 +198,7 @@ def _in_view(
 
 
 def _painted(scene: Scene, box: int, side: int, points: Floats, spread: Floats) -> Floats:
-    """Colours of points on one face."""
+    """Colours of the texture at points on one face."""
     face, axis = scene.faces[box][side], side // 2
     across, up = ((1, 2), (0, 2), (0, 1))[axis]
     low, high = scene.lows[box], scene.highs[box]
@@ -207,7 +207,7 @@ def _painted(scene: Scene, box: int, side: int, points: Floats, spread: Floats) 
         wide, tall = float(high[across] - low[across]), float(high[up] - low[up])
     else:
         wide, tall = face.repeat
-    # Letters read from left to right on the faces that look towards lesser x and greater y.
+    # Flip the texture on some faces, so that text is not mirrored on any.
     if side in {1, 2} if box == 0 else side in {0, 3}:
         u = wide - u
     texels = float(np.median(spread)) / (wide + tall) * 2 * TEXEL
@@ -216,7 +216,7 @@ def _painted(scene: Scene, box: int, side: int, points: Floats, spread: Floats) 
 
 
 def _coarser(texture: NDArray[np.uint8], texels: float) -> tuple[NDArray[np.uint8], int]:
-    """The texture, shrunk so that a pixel spans about one of its fields."""
+    """The texture, shrunk so that a pixel of the view spans about one texel."""
     side = TEXEL
     while texels > 1.4 and side > 4:
         texels, side = texels / 2, side // 2
@@ -226,7 +226,7 @@ def _coarser(texture: NDArray[np.uint8], texels: float) -> tuple[NDArray[np.uint
 
 
 def _sampled(texture: NDArray[np.uint8], u: Floats, v: Floats) -> Floats:
-    """Bilinear, repeating."""
+    """Sample a repeating texture bilinearly."""
     u, v = u - 0.5, v - 0.5
     column, row = np.floor(u).astype(np.intp), np.floor(v).astype(np.intp)
     right, down = (u - column)[:, None], (v - row)[:, None]
@@ -239,12 +239,12 @@ def _sampled(texture: NDArray[np.uint8], u: Floats, v: Floats) -> Floats:
 
 
 def _light(scene: Scene, box: int, side: int, points: Floats) -> Floats:
-    """Light that reaches points of a face: all around, and from lamps by angle and distance."""
+    """Light at points of a face: ambient light, and lamps by angle and distance."""
     axis = side // 2
     outwards = 1.0 if side % 2 else -1.0
     if box == 0:
         outwards = -outwards
-    # Even light is not the same from above, below and aside.
+    # Ambient light differs a little between walls, floor and ceiling.
     light = np.full(len(points), scene.ambient * (1.0, 0.9, 0.85 + 0.05 * outwards)[axis])
     for lamp in scene.lamps:
         away = lamp - points
@@ -255,9 +255,9 @@ def _light(scene: Scene, box: int, side: int, points: Floats) -> Floats:
 
 
 def _sky(texture: NDArray[np.uint8], rays: Floats) -> Floats:
-    """An image bent around the horizon twice, its lower edge at the ground."""
+    """Colours of the sky: an image that spans the horizon twice, with its lower edge on it."""
     yaw = np.arctan2(rays[:, 1], rays[:, 0]) / math.pi * TEXEL
-    # Back and forth, so that there is no seam.
+    # The second copy is mirrored, so that there is no seam.
     yaw = np.abs((yaw % (2 * TEXEL)) - TEXEL)
     rise = np.arctan2(rays[:, 2], np.hypot(rays[:, 0], rays[:, 1])) / (math.pi / 2)
     return _sampled(

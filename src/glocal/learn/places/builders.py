@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 
 
 class _Store:
-    """Adds textures to a scene as they are asked for."""
+    """Creates textures and adds them to a scene."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class _Store:
         return len(self.scene.textures) - 1
 
     def image(self) -> int:
-        """Any image, now and then in a frame."""
+        """A random image, half of the time in a frame."""
         chosen = self._images[int(self.rng.integers(len(self._images)))]
         if self.rng.random() < 0.5:
             framed = chosen.copy()
@@ -45,7 +45,7 @@ class _Store:
         return self._added(self._textures[int(self.rng.integers(len(self._textures)))])
 
     def paint(self, bright: tuple[float, float] = (90, 235)) -> int:
-        """One colour, uneven in large patches, with a grain, as on plaster."""
+        """One colour with large uneven patches and grain, like plaster."""
         rng = self.rng
         shade = rng.uniform(*bright) * (1 + rng.normal(0, 0.06, 3))
         patches = rng.normal(0, rng.uniform(1, 7), (6, 6)).astype(np.float32)
@@ -56,7 +56,7 @@ class _Store:
         return self._added(np.clip(shade + (field + grain)[:, :, None], 0, 255).astype(np.uint8))
 
     def tiles(self) -> int:
-        """A floor or wall of tiles or bricks with joints."""
+        """Tiles or bricks with joints."""
         rng = self.rng
         count, joint = int(rng.integers(2, 9)), int(rng.integers(1, 5))
         shades = rng.uniform(60, 230) * (1 + rng.normal(0, 0.06, 3))
@@ -69,7 +69,7 @@ class _Store:
         return self._added(np.clip(pixels, 0, 255).astype(np.uint8))
 
     def door(self) -> int:
-        """A door of panels with a handle, perhaps with a window and a sign."""
+        """A panelled door with a handle, sometimes with a window."""
         rng = self.rng
         shade = rng.integers(40, 235, 3)
         door = Image.new("RGB", (TEXEL, TEXEL), tuple(int(v) for v in shade))
@@ -87,7 +87,7 @@ class _Store:
         return self._added(np.asarray(door))
 
     def facade(self) -> int:
-        """Rows of windows in a wall."""
+        """A wall with rows of windows."""
         rng = self.rng
         shade = tuple(int(v) for v in rng.uniform(80, 235) * (1 + rng.normal(0, 0.08, 3)))
         wall = Image.new("RGB", (TEXEL, TEXEL), shade)
@@ -108,7 +108,7 @@ class _Store:
         return self._added(np.clip(np.asarray(wall) + grain, 0, 255).astype(np.uint8))
 
     def sky(self) -> int:
-        """Brighter towards the horizon, with clouds."""
+        """A sky with clouds, brighter towards the horizon."""
         rng = self.rng
         high, low = rng.uniform((40, 80, 110), (140, 180, 250)), rng.uniform(150, 250, 3)
         fall = np.linspace(0, 1, TEXEL)[:, None, None] ** 0.7
@@ -121,7 +121,7 @@ class _Store:
         return self._added(np.clip(shade, 0, 255).astype(np.uint8))
 
     def surface(self, plain: float) -> Face:
-        """Paint, tiles or any texture, repeated at a size that fits walls and floors."""
+        """Paint, tiles or a random texture, repeated at a size for walls and floors."""
         rng, way = self.rng, self.rng.random()
         if way < plain:
             return Face(self.paint(), (rng.uniform(3, 8),) * 2)
@@ -133,7 +133,7 @@ class _Store:
 def _hung(
     store: _Store, low: tuple[float, float], high: tuple[float, float], wall: int, number: int
 ) -> None:
-    """Put a flat thing on a wall of the hull: wall 0 and 1 along y, 2 and 3 along x."""
+    """Hang a flat box on a wall of the hull: walls 0 and 1 run along y, 2 and 3 along x."""
     scene = store.scene
     axis, deep = wall // 2, float(store.rng.uniform(0.01, 0.06))
     inner, outer = scene.lows[0], scene.highs[0]
@@ -148,7 +148,7 @@ def _hung(
 
 
 def _decorate(store: _Store, wall: int, every: float) -> None:
-    """Doors, images and notices along a wall, about so many metres apart."""
+    """Add doors, images and notices along a wall, about `every` metres apart."""
     scene, rng = store.scene, store.rng
     along = 1 if wall < 2 else 0
     start, end = float(scene.lows[0][along]), float(scene.highs[0][along])
@@ -168,7 +168,7 @@ def _decorate(store: _Store, wall: int, every: float) -> None:
 
 
 def _furnish(store: _Store, count: int, margin: float) -> None:
-    """Boxes that stand about: cupboards, tables, crates, pillars."""
+    """Add boxes such as cupboards, tables, crates and pillars."""
     scene, rng = store.scene, store.rng
     low, high = scene.lows[0], scene.highs[0]
     for _ in range(count):
@@ -179,7 +179,7 @@ def _furnish(store: _Store, count: int, margin: float) -> None:
             wide, deep = deep, wide
         x = rng.uniform(low[0], max(low[0] + 0.01, high[0] - wide))
         y = rng.uniform(low[1], max(low[1] + 0.01, high[1] - deep))
-        # Most things stand at a wall, so that a camera can walk between.
+        # Most things stand at a wall, so that the camera has room to move.
         if rng.random() < margin:
             x = (float(low[0]), float(high[0] - wide), x, x)[side]
             y = (y, y, float(low[1]), float(high[1] - deep))[side]
@@ -193,9 +193,9 @@ def room(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Ge
     """A furnished room of 3 to 9 metres, with images on its walls.
 
     Args:
-        textures: ``(256, 256, 3)`` uint8 each, for surfaces.
-        images: likewise, to hang on walls.
-        rng: decides on everything.
+        textures: textures for surfaces, ``(256, 256, 3)`` uint8 each.
+        images: images to hang on walls, ``(256, 256, 3)`` uint8 each.
+        rng: source of all random choices.
     """
     scene = Scene(ambient=float(rng.uniform(0.3, 0.75)))
     store = _Store(scene, textures, images, rng)
@@ -213,7 +213,7 @@ def room(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Ge
 def corridor(
     textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Generator
 ) -> Scene:
-    """A passage of 12 to 40 metres along x, of one look, with doors and notices.
+    """A uniform corridor of 12 to 40 metres along x, with doors and notices.
 
     Takes the arguments of `room`.
     """
@@ -233,7 +233,7 @@ def corridor(
 
 
 def street(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Generator) -> Scene:
-    """A street of 40 to 90 metres along x between houses, under a sky.
+    """A street of 40 to 90 metres along x, between houses and under a sky.
 
     Takes the arguments of `room`.
     """

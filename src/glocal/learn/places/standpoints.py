@@ -1,4 +1,4 @@
-"""Where to stand in a scene: places apart from each other, each seen a few times."""
+"""Choose camera positions in a scene: distinct places, each with a few views."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from glocal.learn.places.boxes import Camera, Scene, nearest
 
 
 def groups(scene: Scene, places: int, views: int, rng: np.random.Generator) -> list[list[Camera]]:
-    """Choose places and the cameras that see each of them.
+    """Choose places in a scene, and cameras for each of them.
 
-    Places of a scene differ by 60 degrees or by a few metres; the views of one place differ by
-    less than half of that, so that they show much of the same.
+    Places differ by 60 degrees or by a few metres; the views of one place differ by less than half
+    of that, so that they overlap widely.
 
     Args:
-        scene: its hull is where a person can walk.
-        places: how many at most; a small scene has room for fewer.
-        views: of each place.
-        rng: decides.
+        scene: scene whose hull a person can walk in.
+        places: largest number of places; a small scene has room for fewer.
+        views: number of views of each place.
+        rng: source of all random choices.
 
     Returns:
-        For each place, its cameras.
+        The cameras of each place.
     """
     low, high = scene.lows[0].astype(float), scene.highs[0].astype(float)
     if scene.sky is not None:
-        # The hull of a street reaches behind its houses.
+        # The hull of a street extends behind its houses.
         border = np.array([20.0, 13.0, 0.0])
         low, high = low + border, high - border
     size = high - low
-    # What is farther away may be seen from farther apart.
+    # In a large scene, views of one place may be farther apart.
     apart = max(1.6, 0.11 * float(size[:2].max()))
     chosen: list[tuple[float, float, float]] = []
     for _ in range(places * 20):
@@ -40,7 +40,7 @@ def groups(scene: Scene, places: int, views: int, rng: np.random.Generator) -> l
         x, y = rng.uniform(low[:2] + margin, high[:2] - margin)
         yaw = rng.uniform(-math.pi, math.pi)
         if size[0] > 2.5 * size[1] and rng.random() < 0.6:
-            # Along a passage, either way.
+            # Along the corridor, in either direction.
             yaw = (0 if rng.random() < 0.5 else math.pi) + rng.normal(0, 0.25)
         free = _free(scene, x, y, 1.5)
         if free and all(_differ((x, y, yaw), other, apart) for other in chosen):
@@ -56,7 +56,7 @@ def _differ(
 
 
 def _free(scene: Scene, x: float, y: float, height: float) -> bool:
-    """Whether a camera there is 20 cm or more from everything."""
+    """Whether a camera at this position is 20 cm or more from every box."""
     return not any(
         low[0] - 0.2 < x < high[0] + 0.2 and low[1] - 0.2 < y < high[1] + 0.2 and low[2] < height
         and high[2] > height - 0.6
@@ -73,7 +73,7 @@ def _around(
 ) -> list[Camera]:
     low, high = scene.lows[0], scene.highs[0]
     seen = nearest(scene, Camera((*place[:2], 1.5), place[2]), (16, 12))[0]
-    # A step aside before a wall changes more than one before a hall.
+    # A step to the side changes a near view more than a distant one.
     step = min(0.25 * apart, max(0.1, 0.13 * float(np.median(seen))))
     cameras: list[Camera] = []
     while len(cameras) < views:

@@ -1,4 +1,4 @@
-// Talking to the server: JSON in and out, errors as the sentences that it sends.
+// Requests to the server; its errors come as sentences.
 
 /** An error whose message is fit to show. */
 export class Problem extends Error {
@@ -12,19 +12,19 @@ let unlock = null;
 let waiting = 0;
 let busyTimer = 0;
 
-/** Have `ask` called when the server wants a token; its promise ends when it has one. */
-export function onLocked(ask) {
-  unlock = ask;
+/** Have `enter` called when the server needs a token; its promise ends when there is one. */
+export function onLocked(enter) {
+  unlock = enter;
 }
 
-/** Ask the server.
+/** Send a request to the server.
  *
  * @param {string} path below `v1/`
  * @param {{params?: object, method?: string, json?: object, form?: FormData, signal?: AbortSignal}} how
  * @returns the JSON of the answer, or null where there is none
  * @throws {Problem} with the server's own sentence
  */
-export async function ask(path, { params = {}, method = "GET", json, form, signal } = {}) {
+export async function request(path, { params = {}, method = "GET", json, form, signal } = {}) {
   const headers = { Accept: "application/json, application/problem+json" };
   if (method !== "GET") headers["X-Glocal"] = "1";
   if (json) headers["Content-Type"] = "application/json";
@@ -40,14 +40,14 @@ export async function ask(path, { params = {}, method = "GET", json, form, signa
     });
     if (answer.status === 401 && unlock && path !== "login") {
       await unlock();
-      return await ask(path, { params, method, json, form, signal });
+      return await request(path, { params, method, json, form, signal });
     }
     if (!answer.ok) throw await problemOf(answer);
     return answer.status === 204 ? null : await answer.json();
   } catch (error) {
     if (error instanceof Problem || error.name === "AbortError") throw error;
     throw new Problem(
-      "The server does not answer. Is glocal still running, and the network there?",
+      "Can't reach the server. Check that it is running and that you are online.",
       0,
     );
   } finally {
@@ -56,13 +56,14 @@ export async function ask(path, { params = {}, method = "GET", json, form, signa
 }
 
 async function problemOf(answer) {
-  let told = {};
+  let problem = {};
   try {
-    told = await answer.json();
+    problem = await answer.json();
   } catch {
     // No JSON: a proxy answered, or the connection broke.
   }
-  const words = told.detail || told.title || `The server answered with status ${answer.status}.`;
+  const fallback = `The server responded with status ${answer.status}.`;
+  const words = problem.detail || problem.title || fallback;
   return new Problem(sentence(String(words)), answer.status);
 }
 
@@ -85,9 +86,9 @@ const SIZES = [160, 320, 640, 1280];
 
 /** The address of a thumbnail that is at least `pixels` of the page wide and high, and hardly more. */
 export function thumbnailOf(id, pixels) {
-  const wanted = pixels * Math.min(devicePixelRatio || 1, 2) * 0.95;
-  const size = SIZES.find((one) => one >= wanted) ?? SIZES.at(-1);
-  // What was sent with a search is kept elsewhere, and for a while only.
+  const needed = pixels * Math.min(devicePixelRatio || 1, 2) * 0.95;
+  const size = SIZES.find((one) => one >= needed) ?? SIZES.at(-1);
+  // The server keeps uploads elsewhere, and only for a while.
   const where = isUpload(id) ? "uploads" : "images";
   return address(`${where}/${encodeURIComponent(id)}/thumbnail`, { size });
 }
@@ -98,7 +99,7 @@ export const isUpload = (id) => id.startsWith("u-");
 /** The address of the image itself. */
 export const imageOf = (id) => address(`images/${encodeURIComponent(id)}/file`);
 
-/** Whether an error only says that nobody waits for the answer any more. */
+/** Whether an error only says that the request was cancelled. */
 export const isAborted = (error) => error.name === "AbortError";
 
 function busy(change) {

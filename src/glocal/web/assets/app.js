@@ -1,6 +1,6 @@
 // The page: which view is shown, and what stands above and around all of them.
 
-import { ask, onLocked, Problem } from "./api.js";
+import { request, onLocked, Problem } from "./api.js";
 import { FoldersView, MapView, TimelineView } from "./browse.js";
 import { Detail } from "./detail.js";
 import { DuplicatesView } from "./duplicates.js";
@@ -64,7 +64,7 @@ function render(state, { back = false } = {}) {
     if (kept.size > KEPT) kept.delete(kept.keys().next().value);
     drawViews(name);
   }
-  document.title = name === "search" ? "Found – glocal" : `${VIEWS[name].title} – glocal`;
+  document.title = name === "search" ? "Results – glocal" : `${VIEWS[name].title} – glocal`;
   document.body.dataset.view = name;
   detail.show(state);
 }
@@ -84,7 +84,7 @@ function drawViews(name) {
 }
 
 const THEMES = {
-  auto: ["auto", "as the system has it"],
+  auto: ["auto", "system"],
   light: ["sun", "light"],
   dark: ["moon", "dark"],
 };
@@ -92,7 +92,7 @@ const THEMES = {
 function drawTools() {
   const themed = document.documentElement.dataset.theme ?? "auto";
   const theme = button(
-    `Colours: ${THEMES[themed][1]}`,
+    `Theme: ${THEMES[themed][1]}`,
     { draw: THEMES[themed][0], quiet: true, class: "plain" },
     nextTheme,
   );
@@ -124,7 +124,7 @@ function nextTheme() {
 
 let unlocking = null;
 
-/** Ask for the token that the server's owner gave out. */
+/** Let a person enter the server's token. */
 function askForToken() {
   unlocking ??= new Promise((done, refuse) => {
     const field = el("input", {
@@ -137,7 +137,7 @@ function askForToken() {
     const form = el(
       "form",
       {},
-      el("p", {}, "This gallery is locked. Its owner has the token; glocal serve says where."),
+      el("p", {}, "This gallery needs a token. Ask its owner for it."),
       el("label", {}, "Token", field),
       wrong,
       el("button", { class: "primary" }, "Open the gallery"),
@@ -145,7 +145,7 @@ function askForToken() {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        await ask("login", { method: "POST", json: { token: field.value } });
+        await request("login", { method: "POST", json: { token: field.value } });
         done();
         dialog.close();
       } catch (error) {
@@ -157,7 +157,7 @@ function askForToken() {
       name: "token",
       closed: () => {
         unlocking = null;
-        refuse(new Problem("Without the token this gallery stays closed.", 401));
+        refuse(new Problem("Enter the token to open this gallery.", 401));
       },
     });
     field.focus();
@@ -171,22 +171,22 @@ const focused = () => document.activeElement?.closest?.("li.tile")?.dataset.id ?
 function withFocused(role) {
   const id = focused();
   if (id) useId(id, role);
-  else notice("Go to an image first: the arrow keys move from one to the next.");
+  else notice("Select an image first, with the arrow keys or by opening it.");
 }
 
 function defineKeys() {
   shortcut("o", "choose an image to search with", () => choose());
   shortcut("c", "use the camera", () => takeImage());
-  shortcut("s", "search with the image in focus", () => withFocused("query"), { inDialog: true });
-  shortcut("+", "also like the image in focus", () => withFocused("like"), { inDialog: true });
-  shortcut("-", "not like the image in focus", () => withFocused("not"), { inDialog: true });
-  shortcut("b", "draw a box around a part", () => current?.view.drawBox?.());
+  shortcut("s", "search with the selected image", () => withFocused("query"), { inDialog: true });
+  shortcut("+", "more like the selected image", () => withFocused("like"), { inDialog: true });
+  shortcut("-", "less like the selected image", () => withFocused("unlike"), { inDialog: true });
+  shortcut("b", "draw a box around an object", () => current?.view.drawBox?.());
   shortcut("g", "go to the images", () =>
     document.querySelector("li.tile a[tabindex='0']")?.focus(),
   );
   shortcut("f", "go to the filters", () => document.querySelector(".filter-bar button")?.focus());
-  shortcut("l", "lines on or off", () => detail.toggle("lines"), { inDialog: true });
-  shortcut("h", "heat map on or off", () => detail.toggle("heat"), { inDialog: true });
+  shortcut("l", "show or hide the lines", () => detail.toggle("lines"), { inDialog: true });
+  shortcut("h", "show or hide the heat map", () => detail.toggle("heat"), { inDialog: true });
   Object.entries(VIEWS).forEach(([name, { title }], at) => {
     shortcut(
       String(at + 1),
@@ -194,8 +194,8 @@ function defineKeys() {
       () => go({ ...afresh, ...unfiltered, view: name === "timeline" ? null : name }),
     );
   });
-  shortcut("t", "light or dark", nextTheme);
-  shortcut("?", "this list", showShortcuts);
+  shortcut("t", "change the theme", nextTheme);
+  shortcut("?", "show the shortcuts", showShortcuts);
   listenForKeys();
 }
 

@@ -1,6 +1,6 @@
 // Looking through the gallery: by time, by folder, and on a map.
 
-import { ask, thumbnailOf } from "./api.js";
+import { request, thumbnailOf } from "./api.js";
 import { announce, button, el } from "./elements.js";
 import { filterBar } from "./filters.js";
 import { facets, info, remember } from "./gallery.js";
@@ -18,7 +18,7 @@ function imageGrid(condition, { order = "taken", section, loaded } = {}) {
   return new Grid({
     label: "Images",
     load: async (cursor, signal) => {
-      const page = await ask("images", {
+      const page = await request("images", {
         params: { cursor, limit: PAGE, where: condition, order },
         signal,
       });
@@ -38,7 +38,7 @@ function imageGrid(condition, { order = "taken", section, loaded } = {}) {
 const byMonth = (one) =>
   one.taken
     ? { key: one.taken.slice(0, 7), title: monthOf(one.taken.slice(0, 7)) }
-    : { key: "undated", title: "Without a date" };
+    : { key: "undated", title: "No date" };
 
 class GridView {
   pause() {
@@ -78,7 +78,7 @@ export class TimelineView extends GridView {
       filtered || state.at ? null : hero(),
       el(
         "div",
-        { class: "found-head" },
+        { class: "view-head" },
         el(
           "div",
           {},
@@ -95,7 +95,7 @@ export class TimelineView extends GridView {
   none(filtered) {
     this.grid.foot.replaceChildren(
       filtered
-        ? nothing("No image meets the filters. Take one away to see more.")
+        ? nothing("No images match. Remove a filter to see more.")
         : el(
             "div",
             { class: "empty" },
@@ -164,9 +164,11 @@ export class TimelineView extends GridView {
 
 /** The invitation to search. */
 function hero() {
-  const size = el("span", {}, "your images");
+  const size = el("span", {}, "the images");
   info()
-    .then(({ images }) => (size.textContent = count(images, "image")))
+    .then(({ images }) => {
+      if (images > 1) size.textContent = `the ${count(images, "image")}`;
+    })
     .catch(() => {});
   return el(
     "section",
@@ -175,9 +177,9 @@ function hero() {
     el(
       "p",
       {},
-      "Drop an image anywhere on this page, paste one, or begin with one of ",
+      "Drop an image anywhere on this page, paste one, or start from one of ",
       size,
-      ".",
+      " below.",
     ),
     el(
       "div",
@@ -233,7 +235,7 @@ export class FoldersView extends GridView {
     this.element.replaceChildren(
       el(
         "div",
-        { class: "found-head" },
+        { class: "view-head" },
         el(
           "div",
           {},
@@ -264,7 +266,7 @@ export class FoldersView extends GridView {
       async ([seen]) => {
         if (!seen.isIntersecting) return;
         watcher.disconnect();
-        const page = await ask("images", {
+        const page = await request("images", {
           params: { limit: 3, where: conditionOf({ folder: path }) },
         }).catch(() => null);
         for (const one of page?.images ?? [])
@@ -301,7 +303,7 @@ export class MapView extends GridView {
     const located = places.reduce((sum, one) => sum + one.images, 0);
     const head = el(
       "div",
-      { class: "found-head" },
+      { class: "view-head" },
       el(
         "div",
         {},
@@ -309,7 +311,7 @@ export class MapView extends GridView {
         el(
           "p",
           { class: "count" },
-          `${number(located)} of ${count(images, "image")} say where they were taken`,
+          `${number(located)} of ${count(images, "image")} have a location`,
         ),
       ),
     );
@@ -317,7 +319,7 @@ export class MapView extends GridView {
       this.element.replaceChildren(
         head,
         nothing(
-          "No image of this gallery says where it was taken, or the server keeps it to itself.",
+          "No image has a location, or the server does not show locations.",
         ),
       );
       return;

@@ -1,4 +1,4 @@
-// One image close by: alone, or side by side with what it was found with.
+// One image enlarged: alone, or beside the query.
 
 import { imageOf, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice, openDialog } from "./elements.js";
@@ -8,7 +8,10 @@ import { go, readState } from "./state.js";
 import { useId } from "./uploads.js";
 import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } from "./words.js";
 
-const wanted = { lines: true, heat: false };
+const overlays = { lines: true, heat: false };
+
+const HIT = { query: "Your image", hit: "Result" };
+const DUPLICATES = { query: "Image to keep", hit: "Duplicate" };
 
 /** The dialog over a view: which image it shows stands in the address. */
 export class Detail {
@@ -58,10 +61,10 @@ export class Detail {
   }
 
   async fill(state) {
-    const asked = state.beside ?? state.like[0];
+    const queryId = state.beside ?? state.like[0];
     const hit = this.around().hit(state.show);
     const one = hit ?? (await image(state.show));
-    const query = asked && asked !== state.show ? await queryOf(asked) : null;
+    const query = queryId && queryId !== state.show ? await queryOf(queryId) : null;
     if (readState().show !== state.show || !this.dialog) return; // one went on meanwhile
     this.pair?.close();
     this.pair = null;
@@ -79,7 +82,7 @@ export class Detail {
       el("img", { class: "single", src: thumbnailOf(one.id, 1280), alt: alternativeOf(one) }),
     );
     this.tools.replaceChildren(
-      button("Find this", { draw: "search", class: "primary" }, () => useId(one.id)),
+      button("Search with this", { draw: "search", class: "primary" }, () => useId(one.id)),
       this.original(one),
     );
   }
@@ -100,11 +103,14 @@ export class Detail {
       width: of.width,
       height: of.height,
     });
-    const pair = new Pair(side(query), side(one), state.beside ? null : state.region);
+    const pair = new Pair(side(query), side(one), {
+      region: state.beside ? null : state.region,
+      captions: state.beside ? DUPLICATES : HIT,
+    });
     this.pair = pair;
-    pair.show(wanted);
+    pair.show(overlays);
     const toggle = (name, draw, words) => {
-      const pressed = String(wanted[name]);
+      const pressed = String(overlays[name]);
       const how = { draw, class: "soft", "aria-pressed": pressed, "data-toggle": name };
       return button(words, how, () => this.toggle(name));
     };
@@ -114,12 +120,12 @@ export class Detail {
       toggle("heat", "heat", "Heat map"),
       el("span", { class: "rule" }),
       searching
-        ? button("Also like this", { draw: "plus", class: "soft" }, () => useId(one.id, "like"))
+        ? button("More like this", { draw: "plus", class: "soft" }, () => useId(one.id, "like"))
         : "",
       searching
-        ? button("Not like this", { draw: "minus", class: "soft" }, () => useId(one.id, "not"))
+        ? button("Less like this", { draw: "minus", class: "soft" }, () => useId(one.id, "unlike"))
         : "",
-      button("Find this", { draw: "search", class: "soft" }, () => useId(one.id)),
+      button("Search with this", { draw: "search", class: "soft" }, () => useId(one.id)),
       this.original(one),
     );
     this.stage.replaceChildren(pair.element);
@@ -129,40 +135,40 @@ export class Detail {
   async explain(pair, one, hit) {
     try {
       const kinds = (await info()).features.explanations;
-      const told = await pair.explain(kinds);
+      const explanation = await pair.explain(kinds);
       if (this.pair !== pair) return;
-      this.tools.querySelector("[data-toggle=lines]").hidden = told.matches === null;
-      this.tools.querySelector("[data-toggle=heat]").hidden = !told.heat;
-      // The list may have come only after the image.
+      this.tools.querySelector("[data-toggle=lines]").hidden = explanation.matches === null;
+      this.tools.querySelector("[data-toggle=heat]").hidden = !explanation.heat;
+      // The list may have loaded after the image.
       const scored = hit ?? this.around().hit(one.id);
-      const evidence = told.evidence ?? scored?.evidence;
-      const judged = evidence ? verdictOf({ score: scored?.score ?? 0, evidence }) : null;
-      this.drawVerdict(judged, scored, told);
+      const evidence = explanation.evidence ?? scored?.evidence;
+      const verdict = evidence ? verdictOf({ evidence }) : null;
+      this.drawVerdict(verdict, scored, explanation);
     } catch (error) {
       if (this.pair === pair && error.name !== "AbortError") notice(error.message, { error: true });
     }
   }
 
-  drawVerdict(judged, hit, told) {
-    const parts = [];
-    if (judged?.kind === "same")
-      parts.push(judged.sure === null ? "" : `${percent(judged.sure)} sure`);
-    if (hit) parts.push(`score ${hit.score.toFixed(3)}`);
-    if (told?.matches != null) parts.push(agreement(told));
+  drawVerdict(verdict, hit, explanation) {
+    const match = verdict?.kind === "matching";
+    const parts = [
+      match && verdict.probability !== null ? `${percent(verdict.probability)} likely` : "",
+      hit ? `similarity ${hit.score.toFixed(2)}` : "",
+      explanation?.matches != null ? agreement(explanation) : "",
+    ];
     const words = parts.filter(Boolean).join(" · ");
-    const pill =
-      judged?.words && judged.words !== hit?.score.toFixed(2)
-        ? el(
-            "span",
-            { class: `verdict ${judged.kind}` },
-            judged.kind === "same" ? icon("check", 16) : "",
-            judged.words,
-          )
-        : "";
+    const pill = verdict
+      ? el(
+          "span",
+          { class: `verdict ${verdict.kind}` },
+          match ? icon("check", 16) : "",
+          verdict.words,
+        )
+      : "";
     this.verdict?.remove();
-    this.verdict = el("p", { class: "why" }, pill, el("span", {}, words));
+    this.verdict = el("p", { class: "evidence" }, pill, el("span", {}, words));
     this.facts.prepend(this.verdict);
-    if (told) announce(`${judged?.words ?? ""} ${words}`);
+    if (explanation) announce(`${verdict?.words ?? ""} ${words}`);
   }
 
   drawFacts(one) {
@@ -171,7 +177,7 @@ export class Detail {
       one.taken ? momentOf(one.taken) : "",
       one.camera ?? "",
       one.width ? `${one.width} × ${one.height}` : "",
-      one.position ? placeOf(one.position.latitude, one.position.longitude) : "",
+      one.position ? placeOf(...one.position) : "",
     ];
     const where = el("p", { class: "where", title: one.path }, nameOf(one.path));
     const what = el("p", { class: "what" }, parts.filter(Boolean).join(" · "));
@@ -205,11 +211,11 @@ export class Detail {
   /** Turn the lines or the heat map on or off. */
   toggle(name) {
     if (!this.pair) return;
-    wanted[name] = !wanted[name];
-    this.pair.show(wanted);
+    overlays[name] = !overlays[name];
+    this.pair.show(overlays);
     this.tools
       .querySelector(`[data-toggle=${name}]`)
-      .setAttribute("aria-pressed", String(wanted[name]));
+      .setAttribute("aria-pressed", String(overlays[name]));
   }
 
   pressed(event) {
@@ -221,7 +227,7 @@ export class Detail {
   }
 }
 
-/** What is known of the query; that it can be shown is enough. */
+/** What is known of the query, which may no longer be in the gallery. */
 async function queryOf(id) {
   try {
     return await image(id);
@@ -230,7 +236,7 @@ async function queryOf(id) {
   }
 }
 
-/** A path from the indexed folder on: what lies above says nothing to most people. */
+/** A path from the indexed folder on; what lies above is of little interest. */
 async function placeAmongRoots(path) {
   const { roots } = await info();
   const root = roots.find((one) => path.startsWith(`${one}/`) || path.startsWith(`${one}\\`));
@@ -238,6 +244,6 @@ async function placeAmongRoots(path) {
 }
 
 function agreement({ matches, verified }) {
-  const points = matches ? count(matches, "point") : "no points";
-  return verified ? `${points} agree on one place` : `${points} match`;
+  const points = matches ? count(matches, "matching point") : "no matching points";
+  return verified ? `${points} verified` : points;
 }

@@ -1,6 +1,6 @@
-// Copies: groups of files and images of which one is enough, for people who want to keep one.
+// Groups of duplicates: files and images of which one is enough.
 
-import { ask, isAborted, thumbnailOf } from "./api.js";
+import { request, isAborted, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice } from "./elements.js";
 import { remember } from "./gallery.js";
 import { go, linkTo } from "./state.js";
@@ -16,28 +16,28 @@ import {
 } from "./words.js";
 
 const LEVELS = {
-  identical: ["Identical files", "No two files hold the same image."],
-  copy: ["Copies", "No image is a copy of another one."],
-  object: ["Same thing", "No two images show the same thing."],
+  identical: ["Identical files", "There are no identical files."],
+  copy: ["Copies", "There are no copies."],
+  object: ["Same object", "No two images show the same object or place."],
 };
 const KINDS = {
-  identical: ["Identical", "The same image, byte for byte, in several files."],
-  copy: ["Copies", "One image, saved in several ways."],
-  same: ["Same thing", "Images of the same object or place."],
+  identical: ["Identical files", "They are the same byte for byte."],
+  copy: ["Copies", "One image, saved in different ways."],
+  same_object: ["Same object", "They show the same object or place."],
 };
 const STAGES = {
-  neighbours: "Looking for images that are alike",
+  neighbours: "Finding similar images",
   verify: "Comparing images",
 };
 const AGAIN = 700;
-// Arrow keys pass over a choice on the way to the next; that should set nothing going.
+// Arrow keys pass over a choice on the way to the next, which should not start a comparison.
 const SETTLE = 350;
 
 const levelOf = (state) => (LEVELS[state.level] ? state.level : "identical");
 
 export class DuplicatesView {
   constructor(state) {
-    this.count = el("p", { class: "count" }, "Looking…");
+    this.count = el("p", { class: "count" }, "Loading…");
     this.bar = el("progress", { "aria-label": "Comparing images", hidden: true });
     this.list = el("div", { class: "groups" });
     this.foot = el("div", { class: "grid-foot" });
@@ -47,7 +47,7 @@ export class DuplicatesView {
       { class: "browse narrow" },
       el(
         "div",
-        { class: "found-head" },
+        { class: "view-head" },
         el("div", {}, el("h1", { class: "view-title" }, "Duplicates"), this.count),
         this.choice(),
       ),
@@ -91,8 +91,8 @@ export class DuplicatesView {
   begin(after = 0) {
     this.stop();
     this.cursor = null;
-    this.shown = this.said = 0;
-    this.count.textContent = "Looking…";
+    this.shown = this.announced = 0;
+    this.count.textContent = "Loading…";
     this.bar.hidden = true;
     this.list.replaceChildren();
     this.foot.replaceChildren();
@@ -112,9 +112,9 @@ export class DuplicatesView {
     const aborting = (this.aborting = new AbortController());
     try {
       const params = { level: this.level, cursor: this.cursor };
-      const page = await ask("duplicates", { params, signal: aborting.signal });
+      const page = await request("duplicates", { params, signal: aborting.signal });
       if (aborting.signal.aborted) return;
-      if (page.state === "looking") this.look(page.progress);
+      if (page.state === "comparing") this.showProgress(page.progress);
       else this.show(page);
     } catch (error) {
       if (isAborted(error) || aborting.signal.aborted) return;
@@ -132,8 +132,8 @@ export class DuplicatesView {
     }
   }
 
-  /** All images are being compared: say how far it is, and ask again. */
-  look(progress) {
+  /** All images are being compared: show how far it is, and repeat the request. */
+  showProgress(progress) {
     const { stage, done, total } = progress ?? {};
     this.bar.hidden = false;
     if (total) {
@@ -143,9 +143,9 @@ export class DuplicatesView {
     const far = total ? `${number(done)} of ${number(total)}` : "";
     const words = STAGES[stage] ?? "Waiting to compare images";
     this.count.textContent = [words, far].filter(Boolean).join(" · ");
-    // Now and then is enough for ears.
-    if (Date.now() - this.said > 5000) {
-      this.said = Date.now();
+    // Now and then is enough for screen readers.
+    if (Date.now() - this.announced > 5000) {
+      this.announced = Date.now();
       announce(this.count.textContent);
     }
     this.timer = setTimeout(() => this.more(), AGAIN);
@@ -161,8 +161,8 @@ export class DuplicatesView {
     const { total, bytes_to_free: freed, left_out: left } = this.whole;
     const parts = [
       count(total, "group"),
-      freed ? `could free ${bytesOf(freed)}` : "",
-      left ? `the last ${number(left)} are not shown` : "",
+      freed ? `${bytesOf(freed)} can be freed` : "",
+      left ? `${number(left)} more not shown` : "",
     ];
     const words = total ? parts.filter(Boolean).join(" · ") : LEVELS[this.level][1];
     if (words !== this.count.textContent) {
@@ -178,10 +178,11 @@ export class DuplicatesView {
     const [title, words] = KINDS[kind];
     const paths = images.flatMap((one) => one.paths);
     const spare = images.flatMap((one) => one.spare);
-    const heading = `${title} · ${count(paths.length + left, kind === "same" ? "image" : "file")}`;
-    const told = [
+    const noun = kind === "same_object" ? "image" : "file";
+    const heading = `${title} · ${count(paths.length + left, noun)}`;
+    const facts = [
       words,
-      freed ? `Could free ${bytesOf(freed)}.` : "",
+      freed ? `${bytesOf(freed)} can be freed.` : "",
       left ? `${count(left, "more image")} not shown.` : "",
     ];
     return el(
@@ -194,13 +195,13 @@ export class DuplicatesView {
           "div",
           {},
           el("h2", {}, heading),
-          el("p", { class: "hint" }, told.filter(Boolean).join(" ")),
+          el("p", { class: "hint" }, facts.filter(Boolean).join(" ")),
         ),
         el(
           "div",
           { class: "row" },
-          copyButton("Copy the paths", paths),
-          spare.length ? copyButton("Copy what could go", spare) : null,
+          copyButton("Copy all paths", paths),
+          spare.length ? copyButton("Copy paths of extra files", spare) : null,
         ),
       ),
       el(
@@ -222,7 +223,7 @@ export class DuplicatesView {
   }
 }
 
-/** An image of a group, its files, and what it is to the one to keep. */
+/** An image of a group, its files, and how it is related to the one to keep. */
 function member(one, first) {
   const link = linkTo({ show: one.id, beside: one === first ? null : first.id });
   return el(
@@ -243,24 +244,25 @@ function member(one, first) {
         one.paths.map((path) => fileOf(path, one, one === first)),
       ),
       el("p", { class: "tally" }, `${one.width} × ${one.height} · ${bytesOf(one.bytes)}`),
+      one.reason ? el("p", { class: "tally" }, one.reason) : null,
     ),
   );
 }
 
 function verdict(one, first, link) {
-  const { words, sure } = verdictOf({ evidence: one });
+  const { words, probability } = verdictOf({ evidence: one });
   const name = `Compare ${one.name} with ${first.name}`;
   return el(
     "p",
     { class: "group-verdict" },
-    el("span", { class: "verdict same" }, icon("check", 16), words),
-    el("span", { class: "tally" }, `${percent(sure)} sure`),
+    el("span", { class: "verdict matching" }, icon("check", 16), words),
+    el("span", { class: "tally" }, `${percent(probability)} likely`),
     el("a", { class: "button soft small", href: link, "aria-label": name }, "Compare"),
   );
 }
 
 function fileOf(path, one, kept) {
-  const goes = one.spare.includes(path);
+  const extra = one.spare.includes(path);
   const keep = kept && path === one.path;
   return el(
     "li",
@@ -270,7 +272,7 @@ function fileOf(path, one, kept) {
       { class: "file" },
       el("strong", {}, nameOf(path)),
       keep ? el("span", { class: "best" }, "Keep") : null,
-      goes ? el("span", { class: "spare" }, "Could go") : null,
+      extra ? el("span", { class: "spare" }, "Extra") : null,
     ),
     el("span", { class: "where" }, folderOf(path)),
   );
@@ -280,9 +282,9 @@ function copyButton(words, paths) {
   return button(words, { class: "soft small", draw: "copy" }, async () => {
     try {
       await navigator.clipboard.writeText(paths.join("\n"));
-      notice(`${count(paths.length, "path is", "paths are")} on the clipboard.`);
+      notice(`${count(paths.length, "path")} copied.`);
     } catch {
-      notice("The browser does not let this page write to the clipboard.", { error: true });
+      notice("The browser does not let this page use the clipboard.", { error: true });
     }
   });
 }

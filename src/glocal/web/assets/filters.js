@@ -159,8 +159,8 @@ async function toggle(holder, opener, kind, state) {
 function pickList(label, rows, chosen, pick) {
   const list = el("ul", { class: "picks" });
   const draw = (text) => {
-    const wanted = text.trim().toLowerCase();
-    const fitting = rows.filter((row) => row.value.toLowerCase().includes(wanted)).slice(0, 200);
+    const query = text.trim().toLowerCase();
+    const fitting = rows.filter((row) => row.value.toLowerCase().includes(query)).slice(0, 200);
     list.replaceChildren(
       ...fitting.map((row) =>
         el(
@@ -172,7 +172,7 @@ function pickList(label, rows, chosen, pick) {
               type: "button",
               class: "pick",
               "aria-pressed": String(row.value === chosen),
-              style: { paddingLeft: `${0.75 + (wanted ? 0 : row.depth) * 0.9}rem` },
+              style: { paddingLeft: `${0.75 + (query ? 0 : row.depth) * 0.9}rem` },
               onclick: () => pick(row.value),
             },
             el("span", { title: row.value }, row.words),
@@ -181,7 +181,7 @@ function pickList(label, rows, chosen, pick) {
         ),
       ),
     );
-    if (!fitting.length) list.append(el("li", { class: "hint" }, "None"));
+    if (!fitting.length) list.append(el("li", { class: "hint" }, "No matches"));
   };
   draw("");
   const field = el("input", {
@@ -237,8 +237,8 @@ function datePanel({ months }, state, choose) {
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const asked = new FormData(form);
-    choose({ from: asked.get("from") || null, to: asked.get("to") || null });
+    const fields = new FormData(form);
+    choose({ from: fields.get("from") || null, to: fields.get("to") || null });
   });
   return form;
 }
@@ -263,7 +263,7 @@ function placePanel({ places }, state, choose) {
     "form",
     {},
     map.element,
-    el("p", { class: "hint" }, "Choose a point on the map, or write it down."),
+    el("p", { class: "hint" }, "Choose a point on the map, or enter it."),
     el(
       "div",
       { class: "fields" },
@@ -298,7 +298,7 @@ function morePanel(_, state, choose) {
     el(
       "p",
       { class: "hint" },
-      "folder, camera, taken, width, height, bytes and near, joined by and, or, not and parentheses.",
+      "Use folder, camera, taken, width, height, bytes and near with and, or, not and parentheses.",
     ),
     el("button", { class: "primary small" }, "Apply"),
   );

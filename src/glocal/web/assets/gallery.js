@@ -1,13 +1,13 @@
 // What the whole page knows of the gallery, fetched once and again after it changed.
 
-import { ask, isUpload } from "./api.js";
+import { request, isUpload } from "./api.js";
 
 let facts = null;
 let counted = null;
 
-/** What the server says of itself and its gallery. */
+/** What the gallery holds and the server allows. */
 export function info() {
-  facts ??= ask("info").catch((error) => {
+  facts ??= request("info").catch((error) => {
     facts = null;
     throw error;
   });
@@ -16,28 +16,28 @@ export function info() {
 
 /** Folders, months, cameras and positions, with how many images each has. */
 export function facets() {
-  counted ??= ask("facets").catch((error) => {
+  counted ??= request("facets").catch((error) => {
     counted = null;
     throw error;
   });
   return counted;
 }
 
-/** Ask again next time: the gallery has changed. */
+/** Request everything again: the gallery has changed. */
 export function changed() {
   facts = counted = null;
 }
 
 const images = new Map();
 
-/** What is known of an image, asked once. */
+/** What is known of an image, requested once. */
 export async function image(id) {
   if (isUpload(id)) return { id, path: "Your image" };
-  if (!images.has(id)) remember(await ask(`images/${encodeURIComponent(id)}`));
+  if (!images.has(id)) remember(await request(`images/${encodeURIComponent(id)}`));
   return images.get(id);
 }
 
-/** Keep what another answer told of an image. */
+/** Keep what another response contained about an image. */
 export function remember(one) {
   if (images.size > 20000) images.clear();
   images.set(one.id, one);

@@ -1,6 +1,6 @@
 // Adding images: what the gallery holds, and an index run as it happens.
 
-import { address, ask } from "./api.js";
+import { address, request } from "./api.js";
 import { announce, button, el, notice } from "./elements.js";
 import { changed, info } from "./gallery.js";
 import { count, nameOf, number, timeOf } from "./words.js";
@@ -8,10 +8,10 @@ import { count, nameOf, number, timeOf } from "./words.js";
 const ENDED = {
   done: "done",
   failed: "failed",
-  cancelled: "stopped; what was added stays",
+  cancelled: "cancelled; images added so far are kept",
 };
 const STAGES = {
-  scan: "Looking for images",
+  scan: "Scanning folders",
   encode: "Reading images",
   graph: "Building the index",
 };
@@ -27,7 +27,7 @@ export class IndexView {
       { class: "browse narrow" },
       el(
         "div",
-        { class: "found-head" },
+        { class: "view-head" },
         el("div", {}, el("h1", { class: "view-title" }, "Add images")),
       ),
       this.facts,
@@ -40,7 +40,7 @@ export class IndexView {
   async start() {
     await this.drawFacts();
     try {
-      const { runs } = await ask("index-runs");
+      const { runs } = await request("index-runs");
       const going = runs.find(underWay);
       if (going) this.follow(going);
     } catch (error) {
@@ -50,22 +50,22 @@ export class IndexView {
 
   async drawFacts() {
     try {
-      const told = await info();
+      const known = await info();
       const fact = (words, value) => el("div", {}, el("dt", {}, words), el("dd", {}, value));
-      const model = told.model.name;
+      const model = known.model.name;
       this.facts.replaceChildren(
-        fact("Images", number(told.images)),
-        told.files ? fact("Files", number(told.files)) : "",
+        fact("Images", number(known.images)),
+        known.files ? fact("Files", number(known.files)) : "",
         fact("Model", model),
       );
-      const allowed = told.features.index_runs ? told.allowed_folders : [];
+      const allowed = known.features.index_runs ? known.allowed_folders : [];
       this.folders.replaceChildren(...allowed.map((folder) => this.allowed(folder)));
       if (!allowed.length) {
         this.folders.append(
           el(
             "li",
             { class: "hint" },
-            "The owner of this server allowed no folder to be indexed from here. At a terminal it is: glocal index FOLDER",
+            "No folder can be indexed from this page. Run glocal index FOLDER, or start the server with --allow-folder.",
           ),
         );
       }
@@ -80,7 +80,7 @@ export class IndexView {
       { class: "primary small", "data-folder": folder },
       async () => {
         try {
-          this.follow(await ask("index-runs", { method: "POST", json: { folder } }));
+          this.follow(await request("index-runs", { method: "POST", json: { folder } }));
         } catch (error) {
           notice(error.message, { error: true });
         }
@@ -101,10 +101,10 @@ export class IndexView {
     this.run = run;
     this.title = el("h2", {}, `Indexing ${nameOf(run.folder)}`);
     this.bar = el("progress", { "aria-label": `Indexing ${run.folder}` });
-    this.line = el("p", { class: "count" }, "Looking for images…");
+    this.line = el("p", { class: "count" }, "Scanning folders…");
     this.failures = el("ul", { class: "failures" });
     this.stop = button("Stop", { class: "soft small" }, () =>
-      ask(`index-runs/${run.id}`, { method: "DELETE" }).catch((error) =>
+      request(`index-runs/${run.id}`, { method: "DELETE" }).catch((error) =>
         notice(error.message, { error: true }),
       ),
     );
@@ -118,14 +118,13 @@ export class IndexView {
         this.failures,
       ),
     );
-    this.said = 0;
+    this.announced = 0;
     this.events = new EventSource(address(`index-runs/${run.id}/events`));
-    const told = (event) => this.progressed(JSON.parse(event.data));
-    for (const name of ["run"]) this.events.addEventListener(name, told);
+    this.events.addEventListener("run", (event) => this.progressed(JSON.parse(event.data)));
     this.events.addEventListener("error", () => {
       // The browser itself connects again; only a refusal is final.
       if (this.events.readyState === EventSource.CLOSED && !this.over)
-        this.line.textContent = "The server no longer tells of this run.";
+        this.line.textContent = "Lost the connection to this run.";
     });
     this.over = false;
   }
@@ -133,10 +132,10 @@ export class IndexView {
   progressed(run) {
     const at = run.progress;
     if (at) this.showProgress(at);
-    if (!at && run.state === "waiting") this.line.textContent = "Waiting for another run to end";
-    // Now and then is enough for ears.
-    if (Date.now() - this.said > 5000) {
-      this.said = Date.now();
+    if (!at && run.state === "waiting") this.line.textContent = "Waiting for another run to finish";
+    // Now and then is enough for screen readers.
+    if (Date.now() - this.announced > 5000) {
+      this.announced = Date.now();
       announce(this.line.textContent);
     }
     if (!underWay(run)) this.ended(run);
@@ -162,19 +161,19 @@ export class IndexView {
     this.line.textContent = parts.filter(Boolean).join(" · ");
   }
 
-  showReport({ added, updated, unchanged, removed, skipped, seconds, failed }) {
+  showReport({ added, updated, unchanged, removed, failed, left_out: left, seconds }) {
     const parts = [
       `${number(added)} added`,
       updated ? `${number(updated)} updated` : "",
       unchanged ? `${number(unchanged)} unchanged` : "",
-      removed ? `${number(removed)} forgotten` : "",
-      failed ? `${number(failed)} skipped` : "",
+      removed ? `${number(removed)} removed` : "",
+      failed.length ? `${number(failed.length + left)} skipped` : "",
       timeOf(seconds),
     ];
     this.line.textContent = parts.filter(Boolean).join(" · ");
     const one = ({ path, reason }) =>
       el("li", {}, el("strong", { title: path }, nameOf(path)), ` ${reason}`);
-    this.failures.replaceChildren(...skipped.slice(0, 100).map(one));
+    this.failures.replaceChildren(...failed.slice(0, 100).map(one));
   }
 
   ended(run) {

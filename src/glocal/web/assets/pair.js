@@ -1,6 +1,6 @@
-// Two images side by side with the proof between them: lines, heat, and the point under the cursor.
+// Two images side by side with the evidence: lines, heat map, and the point under the cursor.
 
-import { ask, Problem, thumbnailOf } from "./api.js";
+import { request, Problem, thumbnailOf } from "./api.js";
 import { announce, el, svg } from "./elements.js";
 import { percent } from "./words.js";
 
@@ -10,16 +10,18 @@ const SIDES = ["query", "hit"];
 
 const other = (side) => (side === "query" ? "hit" : "query");
 
-/** A query and a hit, laid out to fill their room, with what speaks for the match drawn over them.
+/** A query and a hit, laid out to fill the space, with the evidence drawn over them.
  *
  * @param {{id: string, words: string, width: number, height: number}} query
  * @param {{id: string, words: string, width: number, height: number}} hit
- * @param {number[] | null} region of the query that was looked for
+ * @param {{region: number[] | null, captions: {query: string, hit: string}}} options the part of
+ *   the query that was searched for, and what the two images are called
  */
 export class Pair {
-  constructor(query, hit, region) {
+  constructor(query, hit, { region, captions }) {
     this.images = { query, hit };
     this.region = region;
+    this.captions = captions;
     this.lit = null;
     this.lines = svg("svg", { class: "pair-lines", "aria-hidden": "true" });
     this.frames = Object.fromEntries(SIDES.map((side) => [side, this.frame(side)]));
@@ -41,14 +43,14 @@ export class Pair {
     const img = el("img", { src: thumbnailOf(image.id, 640), alt: "", draggable: "false" });
     const canvas = el("canvas", { class: "heat", width: 1, height: 1 });
     const box = side === "query" && this.region ? el("div", { class: "pair-region" }) : null;
-    const role = side === "query" ? "Looked for" : "Found";
+    const role = this.captions[side];
     const room = el(
       "div",
       {
         class: "pair-frame",
         tabindex: "0",
         role: "img",
-        "aria-label": `${role}: ${image.words}. The arrow keys move a point; its counterpart lights up in the other image.`,
+        "aria-label": `${role}: ${image.words}. Arrow keys move a point; the other image shows its counterpart.`,
       },
       img,
       canvas,
@@ -84,7 +86,7 @@ export class Pair {
     this.lay();
   }
 
-  /** Fetch what speaks for the match, of the kinds the server knows.
+  /** Fetch the explanations that the server has.
    *
    * @param {string[]} kinds of `info().features.explanations`
    * @returns {{matches: number | null, verified: boolean, evidence: object | null, heat: boolean}}
@@ -95,35 +97,35 @@ export class Pair {
     const { query, hit } = this.images;
     const fetched = (kind) =>
       kinds.includes(kind)
-        ? ask("explanation", {
+        ? request("explanation", {
             params: { query: query.id, hit: hit.id, region, kind },
             signal: this.aborting.signal,
           })
         : null;
-    // An older model may be unable to tell what adds to the score; the lines are worth having alone.
+    // Some models have no contributions; the lines are useful alone.
     const optional = fetched("similarity")?.catch((error) => {
       if (error instanceof Problem) return null;
       throw error;
     });
-    const [told, similarity] = await Promise.all([fetched("matches"), optional]);
-    const drawn = (told?.matches ?? [])
+    const [verified, similarity] = await Promise.all([fetched("matches"), optional]);
+    const drawn = (verified?.matches ?? [])
       .filter((match) => match.inlier !== false)
       .slice(0, MOST_LINES);
     this.matches = drawn.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
-    this.map = told?.evidence?.homography ?? null;
+    this.homography = verified?.evidence?.homography ?? null;
     this.similarity = similarity;
     this.draw();
     this.warm();
-    const matches = told ? this.matches.length : null;
+    const matches = verified ? this.matches.length : null;
     return {
       matches,
-      verified: Boolean(told?.verified),
-      evidence: told?.evidence ?? null,
+      verified: Boolean(verified?.verified),
+      evidence: verified?.evidence ?? null,
       heat: Boolean(similarity),
     };
   }
 
-  // The server speaks of points of the region that was looked for; what is shown is the whole.
+  // The server's points are of the region that was searched for; the whole image is shown.
 
   outOf([x, y]) {
     const [left, top, width, height] = this.region ?? [0, 0, 1, 1];
@@ -135,14 +137,14 @@ export class Pair {
     return [(x - left) / width, (y - top) / height];
   }
 
-  /** Which of the drawings are wanted. */
-  show({ lines = this.wanted.lines, heat = this.wanted.heat }) {
-    this.wanted = { lines, heat };
+  /** Show or hide the overlays. */
+  show({ lines = this.overlays.lines, heat = this.overlays.heat }) {
+    this.overlays = { lines, heat };
     this.element.classList.toggle("with-lines", lines);
     this.element.classList.toggle("with-heat", heat);
   }
 
-  /** Let go of what is under way. */
+  /** Cancel all requests. */
   close() {
     this.aborting.abort();
     this.sizes.disconnect();
@@ -215,12 +217,12 @@ export class Pair {
 
   /** Paint what every cell of each image adds to the score, or what answers a point. */
   warm(side = null, from = null) {
-    const told = this.similarity;
-    if (!told) return;
+    const similarity = this.similarity;
+    if (!similarity) return;
     for (const painted of SIDES) {
       if (side === painted) continue;
-      const values = side ? answers(told, side, from) : sums(told, painted);
-      paint(this.frames[painted].canvas, told[painted], values);
+      const values = side ? answers(similarity, side, from) : sums(similarity, painted);
+      paint(this.frames[painted].canvas, similarity[painted], values);
     }
   }
 
@@ -251,8 +253,8 @@ export class Pair {
     );
   }
 
-  /** Light the counterpart of a point: of a match nearby, through the map from image to image,
-   * or, when nothing agrees there, the place the model finds most alike. */
+  /** Light the counterpart of a point: of a match nearby, through the homography,
+   * or, when nothing agrees there, the place the model finds most similar. */
   light(side, from, aloud = false) {
     if (!side) {
       this.lit = null;
@@ -276,11 +278,11 @@ export class Pair {
   }
 
   counterpart(side, inside) {
-    const to = this.through(side, inside) ?? this.mostAlike(side, inside);
+    const to = this.through(side, inside) ?? this.mostSimilar(side, inside);
     return to && side === "hit" ? this.outOf(to) : to;
   }
 
-  mostAlike(side, inside) {
+  mostSimilar(side, inside) {
     if (!this.similarity) return null;
     const { rows, columns } = this.similarity[other(side)];
     const values = answers(this.similarity, side, inside);
@@ -305,8 +307,9 @@ export class Pair {
   }
 
   through(side, [x, y]) {
-    if (!this.map) return null;
-    const [[a, b, c], [d, e, f], [g, h, i]] = side === "query" ? this.map : inverse(this.map);
+    if (!this.homography) return null;
+    const rows = side === "query" ? this.homography : inverse(this.homography);
+    const [[a, b, c], [d, e, f], [g, h, i]] = rows;
     const w = g * x + h * y + i;
     const to = [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
     return w > 0 && to.every((n) => n >= 0 && n <= 1) ? to : null;

@@ -8,7 +8,7 @@ const CORNERS = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-/** "Box from 20 % across and 30 % down, 40 % wide and 35 % high" */
+/** "from 20% across and 30% down, 40% wide and 35% high" */
 function wordsOf([x, y, w, h]) {
   return `from ${percent(x)} across and ${percent(y)} down, ${percent(w)} wide and ${percent(h)} high`;
 }
@@ -75,7 +75,7 @@ export class RegionBox {
       event.preventDefault();
       this.show(null);
       this.changed(null);
-      announce("The box is gone: the whole image is looked for.");
+      announce("Box removed. Searching with the whole image.");
       return;
     }
     const step = 0.02;

@@ -1,6 +1,6 @@
-// A search: what is looked for on the left, what was found on the right.
+// A search: the query on the left, the results on the right.
 
-import { ask, thumbnailOf } from "./api.js";
+import { request, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice } from "./elements.js";
 import { filterBar } from "./filters.js";
 import { image, remember } from "./gallery.js";
@@ -16,24 +16,34 @@ export function tileActions(one) {
   const act = (draw, words, role) =>
     button(words, { draw, quiet: true }, () => useId(one.id, role));
   return [
-    act("search", "Find this", "query"),
-    searching ? act("plus", "Also like this", "like") : null,
-    searching ? act("minus", "Not like this", "not") : null,
+    act("search", "Search with this", "query"),
+    searching ? act("plus", "More like this", "like") : null,
+    searching ? act("minus", "Less like this", "unlike") : null,
   ].filter(Boolean);
 }
 
-/** Score and verdict over a hit. */
+/** The verdict over a hit. */
 function mark(hit) {
-  const { kind, words, sure } = verdictOf(hit);
-  const score = sure === null || kind === "alike" ? hit.score.toFixed(2) : percent(sure);
-  const said = kind === "same" ? `${words}, ${score}` : `Score ${hit.score.toFixed(2)}`;
+  const { kind, words, probability } = verdictOf(hit);
+  if (kind === "similar") return el("span", { class: "mark similar" }, el("span", {}, words));
+  const likely = percent(probability);
   return el(
     "span",
-    { class: `mark ${kind}`, "aria-label": said, role: "img" },
-    kind === "same" ? icon("check", 14) : null,
-    el("span", {}, kind === "same" ? words : score),
-    kind === "same" ? el("span", { class: "mark-score" }, score) : null,
+    { class: "mark matching", "aria-label": `${words}, ${likely} likely`, role: "img" },
+    icon("check", 14),
+    el("span", {}, words),
+    el("span", { class: "mark-score" }, likely),
   );
+}
+
+/** "7 matches, then similar images" */
+function summary(hits, ended) {
+  const matches = hits.filter((hit) => verdictOf(hit).kind === "matching").length;
+  const others = hits.length - matches;
+  const similar = ended ? count(others, "similar image") : "similar images";
+  if (!matches) return `No matches, only ${similar}`;
+  const found = count(matches, "match", "matches");
+  return ended && !others ? found : `${found}, then ${similar}`;
 }
 
 export class SearchView {
@@ -41,16 +51,16 @@ export class SearchView {
     this.state = state;
     this.count = el("p", { class: "count" }, "Searching…");
     this.filters = el("div", { class: "filters" });
-    this.side = el("aside", { class: "asked", "aria-label": "What is looked for" });
+    this.side = el("aside", { class: "query-panel", "aria-label": "Query" });
     this.hits = [];
     this.grid = new Grid({
-      label: "Hits, best first",
+      label: "Results, best first",
       load: (cursor, signal) => this.load(cursor ?? 0, signal),
       link: (hit) => linkTo({ show: hit.id }),
       mark,
       actions: tileActions,
       loaded: ({ shown, ended, page }) => this.counted(shown, ended, page),
-      failed: () => (this.count.textContent = "Nothing was found."),
+      failed: () => (this.count.textContent = "The search failed."),
     });
     this.element = el(
       "div",
@@ -58,11 +68,11 @@ export class SearchView {
       this.side,
       el(
         "section",
-        { class: "found", "aria-label": "What was found" },
+        { class: "results", "aria-label": "Results" },
         el(
           "div",
-          { class: "found-head" },
-          el("div", {}, el("h1", {}, "Found"), this.count),
+          { class: "view-head" },
+          el("div", {}, el("h1", {}, "Results"), this.count),
           this.filters,
         ),
         this.grid.element,
@@ -72,11 +82,11 @@ export class SearchView {
     this.drawFilters();
   }
 
-  /** Another search, as a change of this one: the image stays, the hits are new. */
+  /** Change the search: the query image stays, the results are new. */
   update(state) {
     const before = this.state;
     this.state = state;
-    const same = before.like.join() === state.like.join() && before.not.join() === state.not.join();
+    const same = ["like", "unlike"].every((role) => before[role].join() === state[role].join());
     if (!same) this.drawSide();
     this.box?.show(state.region);
     this.whole.hidden = !state.region;
@@ -103,17 +113,19 @@ export class SearchView {
   async load(offset, signal) {
     const state = this.state;
     const condition = conditionOf(state);
-    const plain = offset === 0 && state.like.length === 1 && !state.not.length && !state.region;
+    const plain = offset === 0 && state.like.length === 1 && !state.unlike.length && !state.region;
     let answer = plain ? firstPage(state.like[0], condition) : null;
     if (!answer) {
       const form = new FormData();
-      for (const id of state.like) form.append("like", id);
-      for (const id of state.not) form.append("not", id);
+      const [query, ...like] = state.like;
+      form.append("query", query);
+      for (const id of like) form.append("like", id);
+      for (const id of state.unlike) form.append("unlike", id);
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
       if (condition) form.append("where", condition);
       form.append("limit", String(PAGE));
       form.append("offset", String(offset));
-      answer = await ask("search", { method: "POST", form, signal });
+      answer = await request("search", { method: "POST", form, signal });
     }
     this.element.classList.remove("renewing");
     answer.hits.forEach(remember);
@@ -125,14 +137,12 @@ export class SearchView {
   counted(shown, ended, page) {
     const took = Object.values(page.timings ?? {}).reduce((a, b) => a + b, 0);
     if (took && shown === page.images.length) this.took = took;
-    const same = this.hits.filter((hit) => verdictOf(hit).kind === "same").length;
     const time = this.took ? `${Math.max(1, Math.round(this.took))} ms` : "";
-    const how = ended ? count(shown, "image") : `The best ${shown}`;
-    const parts = [how, same ? `${same} proven the same` : "", time].filter(Boolean);
-    this.count.textContent = shown ? parts.join(" · ") : "Nothing was found.";
+    const parts = [summary(this.hits, ended), time].filter(Boolean);
+    this.count.textContent = shown ? parts.join(" · ") : "No images found";
     if (!shown)
       this.grid.foot.replaceChildren(
-        el("p", { class: "empty" }, "No image meets the filters. Take one away to see more."),
+        el("p", { class: "empty" }, "No images match. Remove a filter to see more."),
       );
     announce(this.count.textContent);
   }
@@ -143,9 +153,9 @@ export class SearchView {
 
   drawSide() {
     const [first, ...more] = this.state.like;
-    const frame = el("div", { class: "asked-frame" });
+    const frame = el("div", { class: "query-frame" });
     const img = el("img", {
-      alt: "The image that is looked for",
+      alt: "Your image",
       src: thumbnailOf(first, 640),
       draggable: "false",
     });
@@ -153,7 +163,7 @@ export class SearchView {
       "error",
       () => {
         frame.classList.add("gone");
-        notice("The image that was looked for is no longer kept here. Drop it once more.", {
+        notice("The server no longer has your image. Drop it here again.", {
           error: true,
         });
       },
@@ -165,13 +175,13 @@ export class SearchView {
     );
     this.box.show(this.state.region);
     image(first)
-      .then((one) => (img.alt = `Looked for: ${alternativeOf(one)}`))
+      .then((one) => (img.alt = alternativeOf(one)))
       .catch(() => {});
     this.whole = button("Whole image", { class: "soft small", draw: "close" }, () =>
       go({ region: null }),
     );
     this.whole.hidden = !this.state.region;
-    this.hint = el("p", { class: "hint" }, "Draw a box around a thing to find just that.");
+    this.hint = el("p", { class: "hint" }, "Draw a box around an object to search for it alone.");
     this.hint.hidden = Boolean(this.state.region);
     const draw = button(
       "Box",
@@ -179,10 +189,10 @@ export class SearchView {
       () => this.box.begin(),
     );
     this.side.replaceChildren(
-      el("div", { class: "asked-main" }, frame),
+      el("div", { class: "query-main" }, frame),
       el(
         "div",
-        { class: "asked-tools" },
+        { class: "query-tools" },
         this.hint,
         el(
           "div",
@@ -197,8 +207,8 @@ export class SearchView {
           ),
         ),
       ),
-      this.examples("Also like", "like", more),
-      this.examples("Not like", "not", this.state.not),
+      this.examples("More like this", "like", more),
+      this.examples("Less like this", "unlike", this.state.unlike),
     );
   }
 
@@ -209,7 +219,7 @@ export class SearchView {
         {},
         el("img", { src: thumbnailOf(id, 80), alt: "" }),
         button(
-          `Remove this example (${title.toLowerCase()})`,
+          `Remove this image: ${title.toLowerCase()}`,
           { draw: "close", quiet: true, class: "plain" },
           () => go({ [role]: readState()[role].filter((one) => one !== id) }),
         ),
@@ -227,9 +237,7 @@ export class SearchView {
           "li",
           {},
           button(
-            role === "like"
-              ? "Add an image of what is looked for"
-              : "Add an image of what is not looked for",
+            `Add an image: ${title.toLowerCase()}`,
             { draw: role === "like" ? "plus" : "minus", quiet: true, class: "add" },
             () => choose(role),
           ),

@@ -28,12 +28,12 @@ export function listenForKeys() {
     if (event.target.closest("input:not([type=radio]), textarea, select, [contenteditable]")) return;
     if (!on && event.key !== "?") return;
     const inDialog = Boolean(document.querySelector("dialog[open]"));
-    const found = keys.find(
+    const shortcut = keys.find(
       (one) => one.key.toLowerCase() === event.key.toLowerCase() && (!inDialog || one.inDialog),
     );
-    if (!found) return;
+    if (!shortcut) return;
     event.preventDefault();
-    found.act(event);
+    shortcut.act(event);
   });
 }
 
@@ -70,7 +70,7 @@ export function showShortcuts() {
     }
   });
   openDialog(
-    "Keyboard",
+    "Keyboard shortcuts",
     el(
       "div",
       {},
@@ -80,7 +80,8 @@ export function showShortcuts() {
         keys.map((one) => row([one.key.toUpperCase(), one.words])),
         FIXED.map(row),
       ),
-      el("label", { class: "check" }, box, "Single keys do things"),
+      el("label", { class: "check" }, box, "Use single-key shortcuts"),
+      el("p", {}, el("a", { href: "docs" }, "API reference")),
     ),
     { name: "shortcuts" },
   );

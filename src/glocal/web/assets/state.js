@@ -1,6 +1,6 @@
-// What the page shows, written in its address: every view is a link that can be shared.
+// The state of the page, kept in its address: every view is a link that can be shared.
 
-const LISTS = ["like", "not"];
+const LISTS = ["like", "unlike"];
 const TEXTS = [
   "view",
   "level",
@@ -17,12 +17,12 @@ const TEXTS = [
 const DIALOG = ["show", "beside"];
 const FILTERS = ["folder", "from", "to", "camera", "near", "where"];
 
-/** The state an address describes; what it does not say is null, or an empty list. */
+/** The state that an address describes; what is missing is null, or an empty list. */
 export function readState(search = location.search) {
-  const asked = new URLSearchParams(search);
-  const state = { region: readRegion(asked.get("region")) };
-  for (const name of LISTS) state[name] = asked.getAll(name);
-  for (const name of TEXTS) state[name] = asked.get(name) || null;
+  const query = new URLSearchParams(search);
+  const state = { region: readRegion(query.get("region")) };
+  for (const name of LISTS) state[name] = query.getAll(name);
+  for (const name of TEXTS) state[name] = query.get(name) || null;
   return state;
 }
 
@@ -48,10 +48,10 @@ export function linkTo(changes, state = readState()) {
   return parts.length ? `./?${parts.join("&")}` : "./";
 }
 
-/** Nothing but the filters kept: where a new search or another view begins. */
+/** Everything but the filters cleared: a new search or another view. */
 export const afresh = {
   like: [],
-  not: [],
+  unlike: [],
   region: null,
   view: null,
   level: null,
@@ -63,12 +63,12 @@ export const afresh = {
 /** No filter. */
 export const unfiltered = Object.fromEntries(FILTERS.map((name) => [name, null]));
 
-/** Names the view without its dialog: two states with one key differ only in what lies above it. */
+/** Identifies the view without its dialog: states with the same key differ only in the dialog. */
 export function viewKey(state) {
   return linkTo(Object.fromEntries(DIALOG.map((name) => [name, null])), state);
 }
 
-/** Which view it is: "search" as soon as there is something to look for. */
+/** Which view it is: "search" as soon as there is a query image, the first of `like`. */
 export const viewOf = (state) => (state.like.length ? "search" : (state.view ?? "timeline"));
 
 let follow = () => {};

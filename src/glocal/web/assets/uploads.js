@@ -1,7 +1,7 @@
 // Images from outside: dropped, pasted, chosen or taken. The server keeps each for a while under
-// an id of its own, and from then on it is an image like any other.
+// an id, by which the page refers to it from then on.
 
-import { ask } from "./api.js";
+import { request } from "./api.js";
 import { announce, button, el, notice, openDialog } from "./elements.js";
 import { remember } from "./gallery.js";
 import { afresh, conditionOf, go, readState } from "./state.js";
@@ -10,7 +10,7 @@ export const PAGE = 60;
 
 const firsts = new Map();
 
-/** The first page of hits that came with an upload, so that nothing is asked twice. */
+/** The first page of hits that came with an upload, so that it is not requested twice. */
 export function firstPage(id, condition) {
   const kept = firsts.get(id);
   firsts.delete(id);
@@ -22,7 +22,7 @@ async function upload(file, limit, condition) {
   form.append("image", file, file.name || "image");
   form.append("limit", String(limit));
   if (condition) form.append("where", condition);
-  const answer = await ask("search", { method: "POST", form });
+  const answer = await request("search", { method: "POST", form });
   answer.hits.forEach(remember);
   return answer;
 }
@@ -30,16 +30,16 @@ async function upload(file, limit, condition) {
 /** Search with image files, or add them to the search.
  *
  * @param {Iterable<File>} files
- * @param {"query" | "like" | "not"} role of the first; any more are added as further examples
+ * @param {"query" | "like" | "unlike"} role of the first; the others become positive examples
  */
 export async function use(files, role = "query") {
-  const wanted = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
-  if (!wanted.length) {
-    notice("That is no image.", { error: true });
+  const images = [...files].filter((file) => !file.type || file.type.startsWith("image/"));
+  if (!images.length) {
+    notice("This file isn't an image.", { error: true });
     return;
   }
   try {
-    for (const file of wanted) {
+    for (const file of images) {
       await useOne(file, role);
       if (role === "query") role = "like";
     }
@@ -69,9 +69,9 @@ export function useId(id, role = "query") {
 
 function addExample(id, role) {
   const state = readState();
-  const [list, rest] = role === "like" ? ["like", "not"] : ["not", "like"];
+  const [list, rest] = role === "like" ? ["like", "unlike"] : ["unlike", "like"];
   if (rest === "like" && state.like[0] === id) {
-    notice("That is the image that is looked for; it cannot stand against itself.");
+    notice("This image is the query; it can't be a negative example too.");
     return;
   }
   go({
@@ -79,7 +79,7 @@ function addExample(id, role) {
     [rest]: state[rest].filter((one) => one !== id),
     show: null,
   });
-  announce(role === "like" ? "Added to what is looked for" : "Added to what is not looked for");
+  announce(role === "like" ? "Searching for more like this" : "Searching for less like this");
 }
 
 /** Let a person choose files. */
@@ -89,10 +89,10 @@ export function choose(role = "query") {
   input.click();
 }
 
-/** Let a person take an image with the camera. */
+/** Let a person take a photo with the camera. */
 export async function takeImage(role = "query") {
   if (!navigator.mediaDevices?.getUserMedia) {
-    notice("The browser gives no camera to this page; over a network it does so only with https.", {
+    notice("This page can't use the camera. Over a network, browsers allow it only with HTTPS.", {
       error: true,
     });
     return;
@@ -104,7 +104,7 @@ export async function takeImage(role = "query") {
     });
   } catch (error) {
     notice(
-      error.name === "NotAllowedError" ? "The camera was not allowed." : "No camera was found.",
+      error.name === "NotAllowedError" ? "Camera access was denied." : "No camera was found.",
       { error: true },
     );
     return;
@@ -112,18 +112,18 @@ export async function takeImage(role = "query") {
   const video = el("video", {
     autoplay: true,
     playsinline: true,
-    "aria-label": "What the camera sees",
+    "aria-label": "Camera preview",
   });
   video.muted = true;
   video.srcObject = stream;
-  const take = button("Take the image", { draw: "camera", class: "primary" }, async () => {
+  const take = button("Take photo", { draw: "camera", class: "primary" }, async () => {
     const canvas = el("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d").drawImage(video, 0, 0);
     const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
     dialog.close();
     if (blob) use([new File([blob], "camera.jpg", { type: "image/jpeg" })], role);
   });
-  const dialog = openDialog("Take an image", el("div", { class: "taking" }, video, take), {
+  const dialog = openDialog("Take a photo", el("div", { class: "taking" }, video, take), {
     name: "camera",
     closed: () => stream.getTracks().forEach((track) => track.stop()),
   });
@@ -135,9 +135,9 @@ export function acceptDropsAndPastes() {
   const zone = (role, title, words) =>
     el("div", { class: "zone", "data-role": role }, el("strong", {}, title), el("span", {}, words));
   const zones = [
-    zone("query", "Find this", "a new search"),
-    zone("like", "Also like this", "one more example"),
-    zone("not", "Not like this", "what to leave out"),
+    zone("query", "Search with this", "start a new search"),
+    zone("like", "More like this", "add a positive example"),
+    zone("unlike", "Less like this", "add a negative example"),
   ];
   const veil = el("div", { class: "veil", hidden: true, "aria-hidden": "true" }, zones);
   document.body.append(veil);

@@ -1,4 +1,4 @@
-// Numbers, dates, places and verdicts as people say them.
+// Numbers, dates, places and verdicts in words.
 
 const NUMBER = new Intl.NumberFormat("en");
 const MONTH = new Intl.DateTimeFormat("en", { month: "long", year: "numeric", timeZone: "UTC" });
@@ -62,28 +62,26 @@ export function timeOf(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** What an image is, for those who do not see it. */
+/** The alternative text of an image. */
 export function alternativeOf(image) {
   return image.taken ? `${nameOf(image.path)}, ${dayOf(image.taken)}` : nameOf(image.path);
 }
 
-/** What the second look found: `{kind, words, sure}`; `kind` is "same", "maybe" or "alike". */
-export function verdictOf(hit) {
-  const evidence = hit.evidence;
-  if (!evidence?.verdict) return { kind: "alike", words: hit.score.toFixed(2), sure: null };
-  const sure = evidence.same_probability ?? null;
-  const words =
-    {
-      "identical file": "Identical",
-      identical: "Identical",
-      copy: "Copy",
-      "same object or place": "Same thing",
-      same: "Same thing",
-      alike: "Alike",
-    }[evidence.verdict] ?? evidence.verdict[0].toUpperCase() + evidence.verdict.slice(1);
-  const kind =
-    evidence.verdict === "alike" || evidence.verdict.startsWith("different") ? "alike" : "same";
-  return { kind, words, sure };
+const VERDICTS = {
+  identical_file: "Identical file",
+  copy: "Copy",
+  same_object: "Same object",
+  similar: "Similar",
+};
+
+/** What verification found: `{kind, words, probability}`; `kind` is "matching" or "similar". */
+export function verdictOf({ evidence }) {
+  const verdict = evidence?.verdict ?? "similar";
+  return {
+    kind: verdict === "similar" ? "similar" : "matching",
+    words: VERDICTS[verdict],
+    probability: evidence?.same_probability ?? null,
+  };
 }
 
 /** 2500000 as "2.5 MB". */
@@ -92,5 +90,5 @@ export function bytesOf(bytes) {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-/** 0.934 as "93 %". */
-export const percent = (fraction) => `${Math.round(fraction * 100)} %`;
+/** 0.934 as "93%". */
+export const percent = (fraction) => `${Math.round(fraction * 100)}%`;

@@ -211,10 +211,10 @@ export class WorldMap {
   }
 
   drawLines(context, colour) {
-    const wanted = 110 / this.scale;
+    const target = 110 / this.scale;
     const step =
       [30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001].findLast(
-        (one) => one >= wanted,
+        (one) => one >= target,
       ) ?? 30;
     const [west, north] = this.toDegrees(0, 0);
     const [east, south] = this.toDegrees(this.width, this.height);

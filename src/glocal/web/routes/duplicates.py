@@ -3,103 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
 from glocal.errors import QueryError
-from glocal.gallery.browsing import Shown
-from glocal.gallery.duplicates import Level, best_path
+from glocal.gallery import GroupKind, results
+from glocal.gallery.duplicates import Level
 from glocal.web.comparisons import Comparison
-from glocal.web.problems import documented, printable
-from glocal.web.schemas import DuplicateGroup, DuplicateImage, DuplicateLevel, Duplicates
+from glocal.web.parsing import from_json
+from glocal.web.problems import documented
+from glocal.web.results import DuplicateLevel
+from glocal.web.schemas import DuplicateGroup, DuplicateImage, DuplicatesPage
 from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["images"])
 
 Cursor = Annotated[
-    str, Query(pattern="^([0-9a-f]{32}|[0-9a-f]{16}-[0-9]{1,9})$", description="`next` of a page")
+    str | None,
+    Query(
+        pattern="^([0-9a-f]{32}|[0-9a-f]{16}-[0-9]{1,9})$",
+        description="`next` of the page before.",
+    ),
 ]
-_FIRST = {"verdict": None, "same_probability": 1.0, "copy_probability": 1.0, "removable": False}
 
 
 @router.get("/v1/duplicates", responses=documented(410))
-async def duplicates(
+async def list_duplicates(
     service: ServiceDep,
-    level: DuplicateLevel = "identical",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Cursor | None = None,
-) -> Duplicates:
-    """Groups of the same image.
+    level: Annotated[
+        DuplicateLevel, Query(description="What the groups are made of.")
+    ] = "identical",
+    limit: Annotated[
+        int, Query(ge=1, le=200, description="How many groups to return at most.")
+    ] = 50,
+    cursor: Cursor = None,
+) -> DuplicatesPage:
+    """List groups of duplicates.
 
-    Of level `identical` files that are the same byte for byte, at once; of level `copy` edited,
-    cropped and re-encoded images too; of level `object` other images of the same thing too.
-    For these two all images are compared, which takes seconds to minutes: while `state` is
-    `looking`, ask again. What was found is kept until the gallery changes.
+    Level `identical` groups files that are identical byte for byte, at once. Level `copy` also
+    groups edited, cropped and re-encoded copies, and level `object` other images of the same object
+    or place too. For these two the server compares all images, which takes seconds to minutes:
+    while `state` is `comparing`, repeat the request. The result is kept until the gallery changes.
     """
     if level == "identical":
         return await service.thread(lambda: _identical(service, limit, cursor))
-    wanted = Level(level)
+    compared = Level(level)
     if cursor is not None:
-        comparison, offset = service.comparisons.at(wanted, cursor)
+        comparison, offset = service.comparisons.at(compared, cursor)
     else:
-        comparison, offset = await service.comparisons.get(wanted), 0
+        comparison, offset = await service.comparisons.get(compared), 0
     if comparison.ended is None:
-        return Duplicates(
-            level=level,
-            state="looking",
-            progress=comparison.progress,
-            groups=[],
-            total=None,
-            left_out=0,
-            bytes_to_free=None,
-            next=None,
-        )
-    return await service.thread(lambda: _compared(service, comparison, offset, limit))
+        return DuplicatesPage(level, "comparing", comparison.progress)
+    return await service.thread(lambda: _page(service, comparison, offset, limit))
 
 
-def _identical(service: Service, limit: int, cursor: str | None) -> Duplicates:
-    """A page out of the catalogue."""
+def _identical(service: Service, limit: int, cursor: str | None) -> DuplicatesPage:
+    """A page out of the catalogue; each group is checked on disk before it is shown."""
     if cursor is not None and "-" in cursor:
-        raise QueryError("the cursor is none of this list's: begin again without one")
+        raise QueryError("the cursor belongs to another list; begin again without a cursor")
     after = None if cursor is None else UUID(hex=cursor)
     ids = service.browser.copies(limit + 1, after)
-    found = service.browser.images(ids[:limit])
-    groups = []
-    for one in ids[:limit]:
-        if one in found:
-            first = _image(service, found[one], _FIRST)
-            groups.append(
-                DuplicateGroup(
-                    kind="identical",
-                    images=[first],
-                    left_out=0,
-                    bytes_to_free=first.bytes * len(first.spare),
-                )
-            )
-    total, freed = (None, None) if cursor else service.browser.count_copies()
-    return Duplicates(
+    groups = service.gallery.identical(ids[:limit])
+    total = None if cursor else service.browser.count_copies()
+    return DuplicatesPage(
         level="identical",
         state="done",
-        progress=None,
-        groups=groups,
+        groups=tuple(_served(service, group) for group in groups),
         total=total,
-        left_out=0,
-        bytes_to_free=freed,
         next=ids[limit - 1].hex if len(ids) > limit else None,
     )
 
 
-def _compared(service: Service, comparison: Comparison, offset: int, limit: int) -> Duplicates:
-    """A page out of a comparison that is over."""
-    told, following = comparison.page(offset, limit)
-    groups = _groups(service, told)
-    return Duplicates(
+def _page(service: Service, comparison: Comparison, offset: int, limit: int) -> DuplicatesPage:
+    """A page out of a comparison that has ended."""
+    groups, following = comparison.page(offset, limit)
+    return DuplicatesPage(
         level=comparison.level.value,
         state="done",
-        progress=None,
-        groups=groups,
+        groups=tuple(_groups(service, groups)),
         total=None if offset else comparison.total,
         left_out=comparison.total - len(comparison.groups),
         bytes_to_free=None if offset else comparison.bytes_to_free,
@@ -107,38 +91,20 @@ def _compared(service: Service, comparison: Comparison, offset: int, limit: int)
     )
 
 
-def _groups(service: Service, told: Iterable[dict[str, Any]]) -> list[DuplicateGroup]:
-    """Groups with what the catalogue knows of their images; some may be gone since."""
-    members = [[{**_FIRST, "id": one["kept"]}, *one["others"]] for one in told]
-    ids = [[UUID(hex=member["id"]) for member in group] for group in members]
-    found = service.browser.images(one for group in ids for one in group)
-    groups = []
-    for one, facts, names in zip(told, members, ids, strict=True):
-        images = [
-            _image(service, found[name], fact)
-            for name, fact in zip(names, facts, strict=True)
-            if name in found
-        ]
-        if names[0] in found and (len(images) > 1 or one["kind"] == "identical"):
-            groups.append(
-                DuplicateGroup(
-                    kind=one["kind"],
-                    images=images,
-                    left_out=one["left_out"],
-                    bytes_to_free=one["bytes_to_free"],
-                )
-            )
-    return groups
+def _groups(service: Service, groups: list[dict[str, Any]]) -> Iterable[DuplicateGroup]:
+    """Groups of `glocal.web.compare_child.encoded`, as clients get them.
+
+    Images, and whole groups, that have been removed since are left out.
+    """
+    made = [from_json(results.DuplicateGroup, group) for group in groups]
+    found = service.browser.images(UUID(hex=image.id) for group in made for image in group.images)
+    for group in made:
+        images = tuple(image for image in group.images if UUID(hex=image.id) in found)
+        kept = images[:1] == group.images[:1]
+        if kept and (len(images) > 1 or group.kind is GroupKind.IDENTICAL):
+            yield _served(service, replace(group, images=images))
 
 
-def _image(service: Service, shown: Shown, facts: dict[str, Any]) -> DuplicateImage:
-    """An image and what speaks for its tie; of its files one stays, if it cannot go itself."""
-    kept = best_path(shown.paths)
-    spare = [path for path in shown.paths if facts["removable"] or path != kept]
-    tie = {name: facts[name] for name in _FIRST}
-    return DuplicateImage(
-        **service.image_fields(shown, kept),
-        **tie,
-        paths=[printable(str(path)) for path in shown.paths],
-        spare=[printable(str(path)) for path in spare],
-    )
+def _served(service: Service, group: results.DuplicateGroup) -> DuplicateGroup:
+    images = tuple(DuplicateImage(**service.served(image)) for image in group.images)
+    return DuplicateGroup(group.kind, images, group.bytes_to_free, group.left_out)

@@ -11,15 +11,15 @@ from glocal.web.bounds import while_there
 from glocal.web.explaining import Explanation, Pair
 from glocal.web.problems import ProblemError, documented
 from glocal.web.routes.search import find_source
-from glocal.web.schemas import ImageId, Question, SourceId
+from glocal.web.schemas import ImageId, SourceId, read_region
 from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["search"])
 
-_PIXELS = 1_000_000  # what both images are decoded to at least, if they are that large
+_PIXELS = 1_000_000  # to which both images are decoded at least, if they are that large
 _ANY: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "an image, or numbers as JSON",
+        "description": "An image, or numbers as JSON.",
         "content": {
             "image/*": {"schema": {"type": "string", "format": "binary"}},
             "application/json": {"schema": {"type": "object"}},
@@ -29,18 +29,21 @@ _ANY: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/v1/explanation", response_class=Response, responses={**documented(404, 410), **_ANY})
-async def explanation(
+async def get_explanation(
     request: Request,
     service: ServiceDep,
-    query: Annotated[SourceId, Query()],
-    hit: Annotated[ImageId, Query()],
-    kind: Annotated[str, Query(max_length=50)],
-    region: Annotated[str | None, Query(max_length=200)] = None,
+    query: Annotated[SourceId, Query(description="The id of the query.")],
+    hit: Annotated[ImageId, Query(description="The id of the hit.")],
+    kind: Annotated[str, Query(max_length=50, description="The kind of explanation.")],
+    region: Annotated[
+        str | None,
+        Query(max_length=200, description="x,y,width,height of the query, as in the search."),
+    ] = None,
 ) -> Response:
-    """Why a hit matches a query, in one of the ways that `/v1/info` lists."""
+    """Explain why a hit matches a query, in one of the kinds that `/v1/info` lists."""
     if kind not in service.explainers:
         known = ", ".join(sorted(service.explainers)) or "none"
-        raise ProblemError(404, f"there is no explanation of that kind; there are: {known}")
+        raise ProblemError(404, f"there is no explanation of the kind {kind!r}; use: {known}")
     made = await while_there(request, _explain(service, query, hit, kind, region))
     return Response(made.body, media_type=made.media_type)
 
@@ -49,7 +52,7 @@ async def _explain(
     service: Service, query: str, hit: str, kind: str, region: str | None
 ) -> Explanation:
     try:
-        box = Question.model_construct(region=region).box()
+        box = read_region(region)
     except ValueError as error:
         raise QueryError(str(error)) from error
     async with service.image_turns.turn():

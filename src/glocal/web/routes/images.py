@@ -1,4 +1,4 @@
-"""`/v1/images` and `/v1/facets`: looking through the gallery, its files, forgetting them."""
+"""`/v1/images` and `/v1/facets`: browsing the gallery, its files, and removing images."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 from glocal.gallery.browsing import MOST_ON_A_PAGE
 from glocal.web.bounds import while_there
 from glocal.web.decoding import file_name
-from glocal.web.problems import documented, printable
+from glocal.web.parameters import OWN_HEADER
+from glocal.web.problems import documented, printable, printable_path
+from glocal.web.results import CameraFacet, Facets, FolderFacet, MonthFacet, PlaceFacet
 from glocal.web.schemas import (
-    CameraFacet,
-    Facets,
-    FolderFacet,
-    GalleryImageDetails,
+    GalleryImage,
     ImageId,
     ImagePage,
-    MonthFacet,
-    PlaceFacet,
     Removed,
+    ThumbnailParameter,
 )
 from glocal.web.service import Service, ServiceDep
 from glocal.web.settings import ThumbnailSize
@@ -27,58 +25,69 @@ from glocal.web.settings import ThumbnailSize
 router = APIRouter(tags=["images"])
 
 _IMMUTABLE = "private, max-age=31536000, immutable"
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The image.", "content": {"image/jpeg": _BINARY}},
+    304: {"description": "The client has the image already."},
+}
 _IMAGE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+    **_JPEG,
+    200: {
+        "description": "The image.",
+        "content": {
+            "image/jpeg": _BINARY,
+            "image/png": _BINARY,
+            "image/webp": _BINARY,
+            "image/*": _BINARY,
+        },
+    },
 }
 
 
 @router.get("/v1/images", responses=documented())
-async def images(
+async def list_images(
     service: ServiceDep,
-    limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 100,
-    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
-    cursor: Annotated[str | None, Query(max_length=20_000)] = None,
-    where: Annotated[str | None, Query(max_length=10_000)] = None,
-    order: Literal["taken", "path"] = "taken",
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_ON_A_PAGE, description="How many images to return at most.")
+    ] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="How many images to skip.")] = 0,
+    cursor: Annotated[
+        str | None, Query(max_length=20_000, description="`next` of the page before.")
+    ] = None,
+    where: Annotated[
+        str | None, Query(max_length=10_000, description="A condition that the images meet.")
+    ] = None,
+    order: Annotated[
+        Literal["taken", "path"], Query(description="The latest first, or by path.")
+    ] = "taken",
 ) -> ImagePage:
-    """Browse the gallery: the latest first, or by path.
+    """List the images of the gallery, page by page."""
 
-    `next` of an answer is the `cursor` of the page that follows; `offset` leaves images out from
-    there, or from the beginning.
-    """
-
-    def look() -> ImagePage:
+    def read() -> ImagePage:
         condition = service.condition(where)
         page = service.browser.page(
             limit=limit, order=order, where=condition, cursor=cursor, offset=offset
         )
         return ImagePage(
-            images=[service.image(one) for one in page.images],
+            images=tuple(map(service.image, page.images)),
             total=service.browser.count(condition) if cursor is None else None,
             next=page.following,
         )
 
-    return await service.thread(look)
+    return await service.thread(read)
 
 
 @router.get("/v1/images/{id}", responses=documented(404))
-async def image(service: ServiceDep, id: ImageId) -> GalleryImageDetails:  # noqa: A002
-    """What is known of an image."""
-
-    def look() -> GalleryImageDetails:
-        shown = service.shown(id)
-        return GalleryImageDetails(
-            **service.image_fields(shown), paths=[printable(str(p)) for p in shown.paths]
-        )
-
-    return await service.thread(look)
+async def get_image(service: ServiceDep, id: ImageId) -> GalleryImage:  # noqa: A002
+    """Get what is known of an image."""
+    return await service.thread(lambda: service.image(service.shown(id)))
 
 
-@router.delete("/v1/images/{id}", responses=documented(404, 409))
-async def remove(service: ServiceDep, id: ImageId) -> Removed:  # noqa: A002
-    """Forget an image: every file that holds it. Nothing on disk is touched.
+@router.delete("/v1/images/{id}", responses=documented(404, 409), dependencies=[OWN_HEADER])
+async def remove_image(service: ServiceDep, id: ImageId) -> Removed:  # noqa: A002
+    """Remove an image, with every file that holds it, from the index.
 
-    An index run over a file's folder brings it back.
+    Nothing on disk is changed. An index run over the folder of a file adds the image again.
     """
 
     def remove() -> Removed:
@@ -93,12 +102,12 @@ async def remove(service: ServiceDep, id: ImageId) -> Removed:  # noqa: A002
 @router.get(
     "/v1/images/{id}/file",
     response_class=Response,
-    responses={**documented(404, 410), **_IMAGE, 304: {"description": "unchanged"}},
+    responses={**documented(404, 410), **_IMAGE},
 )
-async def file(request: Request, service: ServiceDep, id: ImageId) -> Response:  # noqa: A002
-    """The image itself, without its metadata unless the owner shows positions.
+async def get_image_file(request: Request, service: ServiceDep, id: ImageId) -> Response:  # noqa: A002
+    """Get the image itself, without its metadata unless the server shows positions.
 
-    JPEG, PNG and WebP keep every pixel; what browsers cannot show comes as JPEG.
+    JPEG, PNG and WebP files keep every pixel; other formats are converted to JPEG.
     """
     tag = f'"{id}-{"as-it-is" if service.settings.positions else "plain"}"'
     if _has(request, tag):
@@ -119,15 +128,15 @@ async def file(request: Request, service: ServiceDep, id: ImageId) -> Response: 
 @router.get(
     "/v1/images/{id}/thumbnail",
     response_class=Response,
-    responses={**documented(404, 410), **_IMAGE, 304: {"description": "unchanged"}},
+    responses={**documented(404, 410), **_JPEG},
 )
-async def thumbnail(
+async def get_image_thumbnail(
     request: Request,
     service: ServiceDep,
     id: ImageId,  # noqa: A002
-    size: ThumbnailSize = ThumbnailSize.MEDIUM,
+    size: ThumbnailParameter = ThumbnailSize.MEDIUM,
 ) -> Response:
-    """A small version of an image: `size` is the most its longer side has, in pixels."""
+    """Get a small version of an image."""
     tag = f'"{id}-{int(size)}"'
     if _has(request, tag):
         await service.thread(lambda: service.shown(id))
@@ -151,42 +160,36 @@ async def _thumbnail(service: Service, name: str, size: int) -> bytes:
 
 
 @router.get("/v1/facets", responses=documented())
-async def facets(service: ServiceDep) -> Facets:
-    """What there is to filter by: folders, months, cameras, places."""
+async def get_facets(service: ServiceDep) -> Facets:
+    """Get what images can be filtered by: folders, months, cameras and places."""
 
-    def look() -> Facets:
+    def read() -> Facets:
         found = service.facets()
+        places = found.places if service.settings.positions else ()
         return Facets(
-            folders=[
+            folders=tuple(
                 FolderFacet(
-                    path=printable(str(one.path)),
+                    path=printable_path(one.path),
                     name=printable(one.path.name or str(one.path)),
-                    parent=None if one.parent is None else printable(str(one.parent)),
+                    parent=None if one.parent is None else printable_path(one.parent),
                     files=one.files,
                 )
                 for one in found.folders
-            ],
-            months=[MonthFacet(month=month, images=count) for month, count in found.months],
+            ),
+            months=tuple(MonthFacet(month, count) for month, count in found.months),
             undated=found.undated,
-            cameras=[CameraFacet(camera=name, images=count) for name, count in found.cameras],
-            places=[
-                PlaceFacet(
-                    latitude=one.latitude,
-                    longitude=one.longitude,
-                    images=one.images,
-                    id=one.example.hex,
-                )
-                for one in found.places
-            ]
-            if service.settings.positions
-            else [],
+            cameras=tuple(CameraFacet(name, count) for name, count in found.cameras),
+            places=tuple(
+                PlaceFacet(one.latitude, one.longitude, one.images, one.example.hex)
+                for one in places
+            ),
         )
 
-    return await service.thread(look)
+    return await service.thread(read)
 
 
 def _has(request: Request, tag: str) -> bool:
-    """Whether the client has this very image; what it is never changes under its id."""
+    """Whether the client has this image already; the content of an id never changes."""
     said = request.headers.get("if-none-match", "")
     return said == "*" or tag in (one.strip().removeprefix("W/") for one in said.split(","))
 

@@ -11,22 +11,26 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as InPath
+from pydantic import TypeAdapter
 from starlette.responses import StreamingResponse
 
 from glocal.errors import GlocalError
-from glocal.gallery.indexing import content_id
+from glocal.gallery.describing import content_id
 from glocal.images.formats import detect
-from glocal.web import schemas
 from glocal.web.bounds import while_there
-from glocal.web.forms import read_form
+from glocal.web.forms import body_of, read_form
+from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import ProblemError, documented
+from glocal.web.results import AddedImages, IndexRun
 from glocal.web.runs import Run
+from glocal.web.schemas import IndexRuns, RunRequest
 from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["index runs"])
 
-RunId = Annotated[str, InPath(pattern="^[0-9a-f]{16}$")]
+RunId = Annotated[str, InPath(pattern="^[0-9a-f]{16}$", description="The id of an index run.")]
 _HEARTBEAT = 15.0
+_RUN = TypeAdapter(IndexRun)
 _ENDINGS = {
     "JPEG": ".jpg",
     "PNG": ".png",
@@ -40,30 +44,30 @@ _ENDINGS = {
 }
 
 
-@router.post("/v1/index-runs", status_code=202, responses=documented())
-async def begin(service: ServiceDep, asked: schemas.RunRequest, response: Response) -> schemas.Run:
-    """Index a folder that the server's owner allowed: add, re-read and forget what changed."""
-    folder = await service.thread(lambda: service.runs.allowed(asked.folder))
+@router.post("/v1/index-runs", status_code=202, responses=documented(), dependencies=[OWN_HEADER])
+async def start_index_run(service: ServiceDep, body: RunRequest, response: Response) -> IndexRun:
+    """Index an allowed folder: add what is new, update what has changed, remove what is gone."""
+    folder = await service.thread(lambda: service.runs.allowed(body.folder))
     run = service.runs.add(folder)
     response.headers["Location"] = f"/v1/index-runs/{run.id}"
     return run.shown()
 
 
 @router.get("/v1/index-runs", responses=documented())
-async def runs(service: ServiceDep) -> schemas.Runs:
-    """The index runs of this server, the latest first."""
-    return schemas.Runs(runs=[run.shown() for run in service.runs.all()])
+async def list_index_runs(service: ServiceDep) -> IndexRuns:
+    """List the index runs of this server, the latest first."""
+    return IndexRuns(tuple(run.shown() for run in service.runs.all()))
 
 
 @router.get("/v1/index-runs/{id}", responses=documented(404))
-async def run(service: ServiceDep, id: RunId) -> schemas.Run:  # noqa: A002
-    """How an index run is doing."""
+async def get_index_run(service: ServiceDep, id: RunId) -> IndexRun:  # noqa: A002
+    """Get the state of an index run."""
     return service.runs.get(id).shown()
 
 
-@router.delete("/v1/index-runs/{id}", responses=documented(404))
-async def cancel(service: ServiceDep, id: RunId) -> schemas.Run:  # noqa: A002
-    """Stop an index run; what it has done so far is kept."""
+@router.delete("/v1/index-runs/{id}", responses=documented(404), dependencies=[OWN_HEADER])
+async def cancel_index_run(service: ServiceDep, id: RunId) -> IndexRun:  # noqa: A002
+    """Cancel an index run; what it has done so far is kept."""
     found = service.runs.get(id)
     service.runs.cancel(found)
     return found.shown()
@@ -75,13 +79,13 @@ async def cancel(service: ServiceDep, id: RunId) -> schemas.Run:  # noqa: A002
     responses={
         **documented(404),
         200: {
-            "description": "Server-sent events `run`, each the run as JSON, until it is over.",
+            "description": "Server-sent events named `run`, each the run as JSON, until it ends.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
     },
 )
-async def events(service: ServiceDep, id: RunId) -> StreamingResponse:  # noqa: A002
-    """Follow an index run."""
+async def follow_index_run(service: ServiceDep, id: RunId) -> StreamingResponse:  # noqa: A002
+    """Follow an index run with server-sent events."""
     found = service.runs.get(id)
     return StreamingResponse(
         _events(service, found),
@@ -101,7 +105,7 @@ async def _events(service: Service, run: Run) -> AsyncIterator[str]:
             if not following.done():
                 yield ": still here\n\n"
                 continue
-            yield f"event: run\ndata: {following.result().model_dump_json()}\n\n"
+            yield f"event: run\ndata: {_RUN.dump_json(following.result()).decode()}\n\n"
             following = asyncio.ensure_future(anext(changes))
     except StopAsyncIteration:
         return
@@ -116,55 +120,40 @@ async def _events(service: Service, run: Run) -> AsyncIterator[str]:
     "/v1/images",
     status_code=202,
     responses=documented(415),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["image"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "image": {
-                                "type": "array",
-                                "minItems": 1,
-                                "items": {"type": "string", "contentMediaType": "image/*"},
-                            }
-                        },
-                    }
-                }
-            },
-        }
-    },
+    dependencies=[OWN_HEADER],
+    openapi_extra=body_of("AddImages"),
 )
-async def add(request: Request, service: ServiceDep) -> schemas.Added:
-    """Add images: they are kept in the folder that the owner set aside, and indexed there."""
+async def add_images(request: Request, service: ServiceDep) -> AddedImages:
+    """Add images: they are kept in the server's upload folder and indexed there."""
     folder = service.settings.upload_folder
     if folder is None:
         raise ProblemError(
             403,
-            "this server takes no images; its owner can set a folder aside: "
+            "this server does not accept images; its owner can name a folder for them: "
             "glocal serve --upload-folder DIR",
         )
     files: list[bytes] = []
     for name, value in await read_form(request, service.settings):
         if name != "image" or not isinstance(value, bytes):
-            raise ProblemError(422, "send images as files named image")
+            raise ProblemError(422, f"{name[:50]} is unexpected; send files, each named image")
         files.append(value)
     if not files:
-        raise ProblemError(422, "there is no file named image")
+        raise ProblemError(422, "no image was sent; send files, each named image")
     await while_there(request, _check(service, files))
     names = [await service.thread(partial(_keep, folder, data)) for data in files]
-    return schemas.Added(images=names, run=service.runs.add(folder).shown())
+    return AddedImages(images=tuple(names), run=service.runs.add(folder).shown())
 
 
 async def _check(service: Service, files: list[bytes]) -> None:
-    """Decode every image where it can do no harm, before any is kept."""
+    """Decode every image in a process of its own before any is kept."""
     async with service.search_turns.turn():
         for number, data in enumerate(files):
             if detect(data) not in _ENDINGS:
-                raise ProblemError(422, f"file {number + 1}: not an image that can be kept")
+                raise ProblemError(
+                    422,
+                    f"file {number + 1}: unsupported format; use {', '.join(_ENDINGS)}",
+                    kind="urn:glocal:image",
+                )
             try:
                 await service.upload_decoders.pixels(data, min_pixels=1)
             except GlocalError as error:
@@ -174,7 +163,7 @@ async def _check(service: Service, files: list[bytes]) -> None:
 
 
 def _keep(folder: Path, data: bytes) -> str:
-    """Write an image under a name made of its content alone; the client's name is not used."""
+    """Write an image to a file named by its content; the client's name for it is not used."""
     name = content_id(data).hex
     path = folder / f"{name}{_ENDINGS[detect(data) or 'JPEG']}"
     if not path.exists():
@@ -184,5 +173,5 @@ def _keep(folder: Path, data: bytes) -> str:
             fresh.replace(path)
         except OSError as error:
             fresh.unlink(missing_ok=True)
-            raise ProblemError(507, "the image cannot be kept on the server's disk") from error
+            raise ProblemError(507, "the server's disk cannot hold the image") from error
     return name

@@ -1,49 +1,56 @@
-"""`POST /v1/search`."""
+"""`POST /v1/search` and `POST /v1/search/batch`."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from glocal.errors import QueryError
-from glocal.gallery import SearchResult
+from glocal.errors import GlocalError
+from glocal.gallery import Query, SearchResult
 from glocal.gallery.conditions import Condition
-from glocal.gallery.indexing import content_id
-from glocal.gallery.results import plain
-from glocal.ranking.evidence import IDENTICAL_FILE, Verdict
+from glocal.gallery.describing import content_id
 from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
 from glocal.web.fetching import fetch
-from glocal.web.forms import Asked, read_question
-from glocal.web.problems import ProblemError, documented
-from glocal.web.schemas import Answer, FoundImage, Question
+from glocal.web.forms import body_of, read_batch, read_search
+from glocal.web.parameters import OWN_HEADER
+from glocal.web.problems import ProblemError, as_problem, documented
+from glocal.web.schemas import (
+    BatchItem,
+    BatchPage,
+    BatchRequest,
+    Hit,
+    Problem,
+    SearchOptions,
+    SearchPage,
+    SearchRequest,
+)
 from glocal.web.service import Service, ServiceDep
 from glocal.web.uploads import is_upload
 
 router = APIRouter(tags=["search"])
 
 _MOST = 10_000
-_FILES = {"type": "array", "items": {"type": "string", "contentMediaType": "image/*"}}
-
-
-def _form_schema() -> dict[str, Any]:
-    """The same fields as in JSON, and the files."""
-    schema = Question.model_json_schema(by_alias=True)
-    fields = {**schema["properties"], "image": _FILES, "against": _FILES}
-    return {"type": "object", "properties": fields, "additionalProperties": False}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """An image of a search: its name for later, its file, and what the gallery would call it."""
+    """An image of a search.
 
-    name: str
+    Attributes:
+        id: of an upload or of an image of the gallery.
+        data: the encoded image.
+        content: the id that the gallery would give to it.
+        file: the name of its file, if it is the gallery's own.
+    """
+
+    id: str
     data: bytes
     content: UUID
     file: str | None = None
@@ -51,79 +58,112 @@ class Source:
 
 @router.post(
     "/v1/search",
-    response_model=Answer,
     responses=documented(404, 410, 415),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {"schema": _form_schema()},
-                "application/json": {"schema": Question.model_json_schema(by_alias=True)},
-            },
-        }
-    },
+    dependencies=[OWN_HEADER],
+    openapi_extra=body_of("Search"),
 )
-async def search(request: Request, service: ServiceDep) -> Answer:
-    """Find the same thing as in the query.
+async def search(request: Request, service: ServiceDep) -> SearchPage:
+    """Find the images that show the same thing.
 
-    The query is the first of these that is given: `query`, the first `image`, `url`, the first of
-    `like`. The other images for it are more examples of what is sought; `region` is of the query.
+    The query is an image (in a form), an id (`query`) or an address (`url`): exactly one of them.
+    `like` and `unlike` refine it with further examples: ids or, in a form, images too. A form
+    has the same fields as JSON; its ids may be repeated or joined by commas.
     """
-    asked = await read_question(request, service.settings)
-    return await while_there(request, _search(service, asked))
+    received = await read_search(request, service.settings)
+    return await while_there(request, _search(service, received.fields, received.files))
 
 
-async def _search(service: Service, asked: Asked) -> Answer:
-    question = asked.question
-    try:
-        region = question.box()
-    except ValueError as error:
-        raise QueryError(str(error)) from error
-    condition = await service.thread(lambda: service.condition(question.where))
-    uploads = [_keep(service, data) for data in asked.images]
-    against = [_keep(service, data) for data in asked.against]
-    wanted = await _wanted(service, question, uploads)
-    if not wanted:
+@router.post(
+    "/v1/search/batch",
+    responses=documented(415),
+    dependencies=[OWN_HEADER],
+    openapi_extra=body_of("Batch"),
+)
+async def search_batch(request: Request, service: ServiceDep) -> BatchPage:
+    """Search with several images, one after the other, with the same options.
+
+    Each query has its own answer, a result or a problem: one that fails stops no other.
+    """
+    received = await read_batch(request, service.settings)
+    return await while_there(request, _search_all(service, received.fields, received.files))
+
+
+async def _search_all(
+    service: Service, batch: BatchRequest, files: dict[str, list[bytes]]
+) -> BatchPage:
+    count = len(files["image"]) + len(batch.query)
+    most = service.settings.most_images
+    if not 1 <= count <= most:
         raise ProblemError(
             422,
-            "a search needs an image: image, query, like or url",
-            kind="urn:glocal:no-query",
+            f"there are {count} queries; give 1 to {most} images or ids",
+            kind="urn:glocal:invalid",
         )
-    unwanted = against + [await find_source(service, name) for name in question.unlike]
+    await service.thread(lambda: service.condition(batch.where))  # all would fail for the same
+    options = batch.model_dump(include=set(SearchOptions.model_fields))
+    items = []
+    for data in files["image"]:
+        request = SearchRequest.model_validate(options)
+        items.append(await _item(_search(service, request, {"image": [data]})))
+    for name in batch.query:
+        request = SearchRequest.model_validate({**options, "query": name})
+        items.append(await _item(_search(service, request, {})))
+    return BatchPage(tuple(items))
+
+
+async def _item(answer: Awaitable[SearchPage]) -> BatchItem:
+    try:
+        return BatchItem(result=await answer)
+    except ProblemError as problem:
+        return BatchItem(problem=Problem.model_validate(problem.body()))
+    except GlocalError as error:
+        return BatchItem(problem=Problem.model_validate(as_problem(error).body()))
+
+
+async def _search(
+    service: Service, request: SearchRequest, files: dict[str, list[bytes]]
+) -> SearchPage:
+    """Answer one search; `files` are the uploaded images of ``image``, ``like`` and ``unlike``."""
+    condition = await service.thread(lambda: service.condition(request.where))
+    sent = {name: [_keep(service, data) for data in found] for name, found in files.items()}
+    query = await _query_source(service, request, sent.get("image", []))
+    like = sent.get("like", []) + [await find_source(service, name) for name in request.like]
+    unlike = sent.get("unlike", []) + [await find_source(service, name) for name in request.unlike]
     clock = {}
     async with service.search_turns.turn() as clock["queue"]:
         began = time.perf_counter()
-        area = service.gallery.encoder.card.area
-        images = await _decode_all(service, [*wanted, *unwanted], area, region)
+        images = await _decode_all(service, [query, *like, *unlike], request.region)
         clock["decode"] = time.perf_counter() - began
-        arrays = [image.array for image in images]
         result = await service.thread(
-            lambda: _find(service, arrays, len(wanted), question, condition)
+            lambda: _find(service, request, images, len(like), query, condition, clock)
         )
-    began = time.perf_counter()
-    identical = wanted[0].content if region is None else None
-    answer = await service.thread(lambda: _answer(service, result, question, identical))
-    # What the gallery calls decoding is checking an array here.
-    stages = {name: ms / 1000 for name, ms in result.timings_ms.items() if name != "decode"}
-    clock = {**clock, **stages, "look_up": time.perf_counter() - began}
+    clock |= {stage: milliseconds / 1000 for stage, milliseconds in result.timings_ms.items()}
     for stage, seconds in clock.items():
         service.metrics.stages.labels(stage).observe(seconds)
-    return Answer(
-        query=wanted[0].name,
-        uploads=[source.name for source in (*uploads, *against)],
-        model=str(result.model),
-        hits=answer[0],
-        more=answer[1],
+    end = request.offset + request.limit
+    return SearchPage(
+        query=query.id,
+        model=result.model,
+        hits=tuple(Hit(**service.served(hit)) for hit in result.hits[request.offset : end]),
         timings_ms={stage: round(seconds * 1000, 3) for stage, seconds in clock.items()},
+        uploads=tuple(source.id for sources in sent.values() for source in sources),
+        more=len(result.hits) > end,
     )
 
 
-async def _wanted(service: Service, question: Question, uploads: list[Source]) -> list[Source]:
-    """The images of what is sought, the query first."""
-    first = [] if question.query is None else [await find_source(service, question.query)]
-    fetched = [] if question.url is None else [await _fetch(service, question.url)]
-    liked = [await find_source(service, name) for name in question.like]
-    return [*first, *uploads, *fetched, *liked]
+async def _query_source(service: Service, request: SearchRequest, uploads: list[Source]) -> Source:
+    """The query image: an upload, an image that is known, or one that is fetched."""
+    if len(uploads) + (request.query is not None) + (request.url is not None) != 1:
+        raise ProblemError(
+            422,
+            "a search needs exactly one query: send an image, or give query (an id) or url",
+            kind="urn:glocal:no-query",
+        )
+    if request.query is not None:
+        return await find_source(service, request.query)
+    if request.url is not None:
+        return await _fetch(service, request.url)
+    return uploads[0]
 
 
 def _keep(service: Service, data: bytes) -> Source:
@@ -131,7 +171,7 @@ def _keep(service: Service, data: bytes) -> Source:
 
 
 async def find_source(service: Service, name: str) -> Source:
-    """An upload or an image of the gallery, by the name that clients know it by.
+    """An upload or an image of the gallery, by its id.
 
     Raises:
         ProblemError: there is none, or its file is gone.
@@ -141,7 +181,7 @@ async def find_source(service: Service, name: str) -> Source:
         if upload is None:
             raise ProblemError(
                 404,
-                "that upload is no longer kept; send the image again",
+                "the server no longer keeps that upload; send the image again",
                 kind="urn:glocal:expired",
             )
         return Source(name, upload.data, upload.content)
@@ -156,20 +196,19 @@ async def find_source(service: Service, name: str) -> Source:
 async def _fetch(service: Service, url: str) -> Source:
     if not service.settings.urls:
         raise ProblemError(
-            403, "this server fetches no addresses; its owner can allow it: glocal serve "
-            "--allow-urls", kind="urn:glocal:url",
-        )  # fmt: skip
+            403,
+            "this server fetches no addresses; its owner can allow it: glocal serve --allow-urls",
+            kind="urn:glocal:url",
+        )
     data = await service.thread(lambda: fetch(url, service.settings.limits.max_bytes))
     return _keep(service, data)
 
 
 async def _decode_all(
-    service: Service,
-    sources: list[Source],
-    area: int,
-    region: tuple[float, float, float, float] | None,
+    service: Service, sources: list[Source], region: tuple[float, float, float, float] | None
 ) -> list[Decoded]:
-    """Decode side by side; the region is of the first."""
+    """Decode at the same time; the region is of the first."""
+    area = service.gallery.encoder.card.area
     jobs = []
     for number, source in enumerate(sources):
         decoders = service.upload_decoders if source.file is None else service.own_decoders
@@ -185,45 +224,36 @@ async def _decode_all(
 
 def _find(
     service: Service,
-    arrays: list[Any],
+    request: SearchRequest,
+    images: list[Decoded],
     positive: int,
-    question: Question,
+    source: Source,
     condition: Condition | None,
+    clock: dict[str, float],
 ) -> SearchResult:
-    """Search for the page that was asked for, and one image more, to know whether more follow."""
+    """Search for the requested page and one image more, to know whether more follow.
+
+    Args:
+        service: the server's.
+        request: the search.
+        images: the query, then `positive` positive examples, then negative ones.
+        positive: how many positive examples there are.
+        source: the query.
+        condition: the request's, parsed.
+        clock: is given the seconds of the stage ``encode``.
+    """
+    began = time.perf_counter()
+    query, *examples = [image.array for image in images]
+    made: Query = service.gallery.query(query, like=examples[:positive], unlike=examples[positive:])
+    clock["encode"] = time.perf_counter() - began
+    # Only the server still knows the bytes that the pixels were decoded from.
+    identity = source.content if request.region is None else None
     return service.gallery.search(
-        arrays[0],
-        like=arrays[1:positive],
-        unlike=arrays[positive:],
+        replace(made, identity=identity, name=source.id),
         where=condition,
-        limit=min(question.offset + question.limit + 1, _MOST),
+        limit=min(request.offset + request.limit + 1, _MOST),
+        exact=request.exact,
+        rerank=request.rerank,
+        verify=request.verify,
+        small_objects=request.small_objects,
     )
-
-
-def _answer(
-    service: Service, result: SearchResult, question: Question, identical: UUID | None
-) -> tuple[list[FoundImage], bool]:
-    """The page of images that was asked for, and whether more follow."""
-    end = question.offset + question.limit
-    chosen = result.hits[question.offset : end]
-    shown = service.browser.images(UUID(hit.id) for hit in chosen)
-    hits = []
-    for hit in chosen:
-        content = UUID(hit.id)
-        if content in shown:  # else it was removed in this very moment
-            evidence = hit.evidence
-            if content == identical:
-                evidence = (
-                    IDENTICAL_FILE
-                    if evidence is None
-                    else replace(evidence, verdict=Verdict.IDENTICAL_FILE)
-                )
-            hits.append(
-                FoundImage(
-                    **service.image_fields(shown[content], hit.path),
-                    rank=hit.rank,
-                    score=hit.score,
-                    evidence=plain(evidence) or {},
-                )
-            )
-    return hits, len(result.hits) > end

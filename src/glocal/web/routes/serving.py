@@ -1,31 +1,38 @@
-"""What the server says of itself, and the page's way in: health, metrics, info, login."""
+"""Health, metrics, info, and the login of the page."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from glocal import __version__
 from glocal.web.guard import COOKIE
-from glocal.web.problems import ProblemError, documented, printable
-from glocal.web.schemas import MOST_HITS, Bounds, Features, Health, Info, Login, Model
+from glocal.web.parameters import OWN_HEADER
+from glocal.web.problems import ProblemError, documented, printable_path
+from glocal.web.results import Features, ServerInfo, ServerLimits
+from glocal.web.schemas import MOST_HITS, Health, LoginRequest
 from glocal.web.service import ServiceDep
 from glocal.web.settings import ThumbnailSize
 
 router = APIRouter(tags=["server"])
 
-
-@router.get("/v1/health")
-async def health() -> Health:
-    """Whether the server lives."""
-    return Health(status="ok")
+OPEN: dict[str, Any] = {"security": []}
+"""Described as needing neither token nor cookie."""
 
 
-@router.get("/v1/ready", responses=documented(503))
-async def ready(service: ServiceDep) -> Health:
-    """Whether the server takes requests: not while it ends."""
+@router.get("/v1/health", openapi_extra=OPEN)
+async def get_health() -> Health:
+    """Check that the server runs."""
+    return Health()
+
+
+@router.get("/v1/ready", responses=documented(503), openapi_extra=OPEN)
+async def get_readiness(service: ServiceDep) -> Health:
+    """Check that the server accepts requests; while it shuts down it does not."""
     if service.draining:
-        raise ProblemError(503, "the server is ending", headers={"Retry-After": "5"})
-    return Health(status="ok")
+        raise ProblemError(503, "the server is shutting down", headers={"Retry-After": "5"})
+    return Health()
 
 
 @router.get(
@@ -33,11 +40,11 @@ async def ready(service: ServiceDep) -> Health:
     response_class=Response,
     responses={
         **documented(),
-        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        200: {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-async def metrics(service: ServiceDep) -> Response:
-    """Counters and timings, as Prometheus reads them."""
+async def get_metrics(service: ServiceDep) -> Response:
+    """Get counters and timings in the format of Prometheus."""
     counts = await service.thread(service.browser.counts)
     service.metrics.images.set(counts.images)
     service.metrics.files.set(counts.files)
@@ -45,50 +52,55 @@ async def metrics(service: ServiceDep) -> Response:
 
 
 @router.get("/v1/info", responses=documented())
-async def info(service: ServiceDep) -> Info:
-    """What the gallery holds and what this server does."""
+async def get_info(service: ServiceDep) -> ServerInfo:
+    """Get what the gallery holds and what this server allows."""
     settings, gallery = service.settings, service.gallery
     counts = await service.thread(service.browser.counts)
-    in_graph = await service.thread(gallery.in_graph)
-    model = gallery.model
-    return Info(
+    return ServerInfo(
         version=__version__,
         images=counts.images,
         files=counts.files,
-        skipped=counts.skipped,
-        in_graph=in_graph,
-        model=Model(name=model.name, version=model.version, dim=model.dim, sha256=model.sha256),
-        roots=[printable(str(root)) for root in gallery.roots()],
-        allowed_folders=[printable(str(folder)) for folder in settings.folders],
+        failed=counts.skipped,
+        in_graph=await service.thread(gallery.in_graph),
+        model=gallery.model,
+        roots=tuple(map(printable_path, gallery.roots())),
+        allowed_folders=tuple(map(printable_path, settings.folders)),
         features=Features(
             urls=settings.urls,
             positions=settings.positions,
             removing=not settings.read_only,
             index_runs=bool(settings.folders) and not settings.read_only,
             uploads=settings.upload_folder is not None and not settings.read_only,
-            explanations=sorted(service.explainers),
+            explanations=tuple(sorted(service.explainers)),
             login=settings.token is not None,
         ),
-        limits=Bounds(
+        limits=ServerLimits(
             image_bytes=settings.limits.max_bytes,
             image_pixels=settings.limits.max_pixels,
             body_bytes=settings.body_bytes,
             images=settings.most_images,
             hits=MOST_HITS,
-            thumbnail_sizes=[int(size) for size in ThumbnailSize],
+            batch=settings.most_images,
+            thumbnail_sizes=tuple(int(size) for size in ThumbnailSize),
         ),
     )
 
 
-@router.post("/v1/login", status_code=204, responses=documented())
-async def login(service: ServiceDep, asked: Login, request: Request) -> Response:
+@router.post(
+    "/v1/login",
+    status_code=204,
+    responses=documented(),
+    dependencies=[OWN_HEADER],
+    openapi_extra=OPEN,
+)
+async def log_in(service: ServiceDep, body: LoginRequest, request: Request) -> Response:
     """Exchange the server's token for a cookie that scripts cannot read."""
     if service.settings.token is None:
         return Response(status_code=204)  # nobody needs one
     answer = Response(status_code=204)
     answer.set_cookie(
         COOKIE,
-        service.sessions.open(asked.token),
+        service.sessions.open(body.token),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
@@ -97,9 +109,15 @@ async def login(service: ServiceDep, asked: Login, request: Request) -> Response
     return answer
 
 
-@router.post("/v1/logout", status_code=204, responses=documented())
-async def logout(service: ServiceDep, request: Request) -> Response:
-    """End the session of the page's cookie."""
+@router.post(
+    "/v1/logout",
+    status_code=204,
+    responses=documented(),
+    dependencies=[OWN_HEADER],
+    openapi_extra=OPEN,
+)
+async def log_out(service: ServiceDep, request: Request) -> Response:
+    """End the session of the cookie."""
     service.sessions.close(request.cookies.get(COOKIE, ""))
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict", path="/")

@@ -1,0 +1,313 @@
+"""The store of vectors, and the one it replaced, at one size: what each operation costs.
+
+    python benchmarks/store.py [--count 100000] [--old PATH] [--work DIR] [--quick]
+
+``--old`` names a clone of the project whose store is measured in the same way, after this one's.
+Printed for both: seconds to write the vectors, to build the graph, to open the store for a first
+search, and to add 1 % to a built graph; milliseconds of exact and of graph searches and of searches
+under ten conditions from narrow to wide (10 and 200 results); recall@10; bytes of disk a vector;
+memory of a reader; and searches a second by 1, 2 and 4 threads and processes. Milliseconds are
+medians; processor time stands beside them, since other work on the machine does not change it. The
+vectors are made (see ``synthetic.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+DIM = 512
+CHUNK = 2_000
+YEAR = 365 * 86_400
+SECONDS = 3.0  # of each count of threads or processes
+
+
+def open_store(folder: Path) -> Any:
+    """This project's store, or that of a clone, whichever this process imports."""
+    try:
+        from glocal.gallery.database import Database
+        from glocal.gallery.rows import SCHEMA, RowTable
+        from glocal.gallery.stores import flat
+        from glocal.gallery.stores.flat import FlatStore
+    except ImportError:
+        from glocal.gallery.stores.edge import EdgeStore
+        from glocal.gallery.stores.shared import SharedStore
+
+        from glocal.gallery.locks import NamedLock
+
+        lock = NamedLock(folder / "lock", "the store")
+        return SharedStore(lock, lambda: EdgeStore(folder / "v", DIM))
+    flat._LOADING = flat.GRAPH_BEHIND = 0  # walk the graph at once, extend it by any number
+    flat.GRAPH_SHARE = 0.005
+    return FlatStore(folder / "v", DIM, RowTable(Database(folder / "c.sqlite", SCHEMA), "space"))
+
+
+def changing(store: Any) -> Any:
+    """A transaction, where the store takes part in one."""
+    return store.rows.database.change() if hasattr(store, "rows") else nullcontext()
+
+
+def write(store: Any, space: Any, start: int, count: int) -> float:
+    """Write vectors; seconds without drawing them."""
+    from glocal.gallery.records import Attributes, Record
+
+    spent = 0.0
+    for first in range(start, start + count, CHUNK):
+        vectors = space.draw(min(CHUNK, start + count - first), seed=first)
+        records = []
+        for number, vector in enumerate(vectors, first):
+            random = Random(number)
+            told = random.random() < 0.8
+            place = (random.gauss(48.85, 8) % 90, random.gauss(2.35, 20)) if number % 3 else None
+            records.append(
+                Record(
+                    UUID(int=number + 1),
+                    vector,
+                    Attributes(
+                        (1, 2 + number % 20, 22 + number % 500),
+                        3024 if number % 3 else 4032,
+                        4032,
+                        1_500_000 + 37 * number % 2_000_000,
+                        int(1_104_537_600 + 20 * YEAR * random.random()) if told else None,
+                        ("canon", "nikon", "sony")[int(3 * random.random() ** 2)] if told else None,
+                        place if told else None,
+                    ),
+                )
+            )
+        began = time.perf_counter()
+        with changing(store):
+            store.upsert(records)
+        spent += time.perf_counter() - began
+    return spent
+
+
+def build(store: Any) -> tuple[float, float]:
+    """Build or extend the graph; seconds, and seconds of the processor."""
+    if hasattr(store, "flush"):
+        store.flush()
+    began, used = time.perf_counter(), _children()
+    if not (store.maintain() if hasattr(store, "maintain") else store.build_graph()):
+        return 0.0, 0.0
+    while store.status().building:
+        time.sleep(0.02)
+    return time.perf_counter() - began, _children() - used
+
+
+def _children() -> float:
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
+
+
+def conditions() -> dict[str, Any]:
+    """Ten conditions, the narrowest first."""
+    from glocal.gallery.conditions import AllOf, Between, CameraIn, InFolder, Near, NotThis
+
+    begin = 1_104_537_600
+    return {
+        "album": InFolder((30,)),
+        "50 km": Near(48.85, 2.35, 50),
+        "camera, date and place": AllOf(
+            (CameraIn(("sony",)), Between("taken", begin + 10 * YEAR, None), Near(48.85, 2.35, 1e3))
+        ),
+        "year": Between("taken", begin + 10 * YEAR, begin + 11 * YEAR),
+        "folder": InFolder((5,)),
+        "1,000 km": Near(48.85, 2.35, 1_000),
+        "camera": CameraIn(("nikon",)),
+        "second half": Between("taken", begin + 10 * YEAR, None),
+        "width": Between("width", None, 3_500),
+        "not an album": NotThis(InFolder((30,))),
+    }
+
+
+def timed(call: Callable[[Any], object], queries: Any) -> dict[str, float]:
+    """Median milliseconds of a call for each query, and mean milliseconds of the processor."""
+    call(queries[0])
+    used, times = time.process_time(), []
+    for query in queries:
+        began = time.perf_counter()
+        call(query)
+        times.append((time.perf_counter() - began) * 1e3)
+    cpu = (time.process_time() - used) / len(queries) * 1e3
+    return {"ms": round(median(times), 3), "processor ms": round(cpu, 3)}
+
+
+def measure(folder: Path, count: int, few: int) -> Iterator[tuple[str, Any]]:
+    """Every figure of the store that this process imports."""
+    from synthetic import Space
+
+    space = Space(count, DIM)
+    store = open_store(folder)
+    yield "write, s", round(write(store, space, 0, count), 1)
+    yield "build, s (of the processor)", [round(s, 1) for s in build(store)]
+    queries = space.queries(few)
+    yield "exact", timed(lambda q: store.search(q, 10, exact=True), queries)
+    yield "graph", timed(lambda q: store.search(q, 10), queries)
+    shares = []
+    for query in queries:
+        exact = {match.id for match in store.search(query, 10, exact=True)}
+        shares.append(len(exact & {match.id for match in store.search(query, 10)}) / len(exact))
+    yield "recall@10", round(float(np.mean(shares)), 4)
+    for name, where in conditions().items():
+        for limit in (10, 200):
+            yield (
+                f"{name}, {limit}",
+                timed(lambda q, w=where, n=limit: store.search(q, n, where=w), queries[:20]),
+            )
+    yield (
+        "bytes a vector",
+        sum(p.lstat().st_blocks * 512 for p in folder.rglob("*") if p.is_file()) // count,
+    )
+    for threads in (1, 2, 4):
+        yield f"searches a second, {threads} threads", throughput(store, queries, threads)
+    if not hasattr(store, "rows"):  # answers the others
+        yield from by_processes(folder, count)
+        store.close()
+    else:
+        store.close()
+        yield from by_processes(folder, count)
+    yield "open and first search, ms", reader(folder, count, "open")
+    yield "memory of a reader, MB", reader(folder, count, "memory")
+    store = open_store(folder)
+    more = max(count // 100, 1)
+    yield "add 1 %, s", round(write(store, space, count, more), 2)
+    yield "extend the graph, s (of the processor)", [round(s, 1) for s in build(store)]
+    store.close()
+
+
+def throughput(store: Any, queries: Any, threads: int) -> float:
+    """Exact searches a second; the graph's are mostly Python."""
+    ends = time.monotonic() + SECONDS
+    done = [0] * threads
+
+    def work(which: int) -> None:
+        while time.monotonic() < ends:
+            store.search(queries[done[which] % len(queries)], 10, exact=True)
+            done[which] += 1
+
+    running = [threading.Thread(target=work, args=(which,)) for which in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return round(sum(done) / SECONDS, 1)
+
+
+def by_processes(folder: Path, count: int) -> Iterator[tuple[str, float]]:
+    """Searches a second by processes that each open the store."""
+    for processes in (1, 2, 4):
+        running = [_child("search", folder, count) for _ in range(processes)]
+        done = [float(process.communicate()[0].splitlines()[-1]) for process in running]
+        yield f"searches a second, {processes} processes", round(sum(done), 1)
+
+
+def reader(folder: Path, count: int, what: str) -> float:
+    """What a process that only reads takes."""
+    return float(_child(what, folder, count).communicate()[0].splitlines()[-1])
+
+
+def _child(task: str, folder: Path, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "--task", task, "--work", str(folder)]
+    return subprocess.Popen([*command, "--count", str(count)], stdout=subprocess.PIPE, text=True)
+
+
+def carry_out(task: str, folder: Path, count: int, few: int) -> None:
+    """What one of the processes that this script starts is there for."""
+    if task == "measure":
+        for name, value in measure(folder, count, few):
+            print(json.dumps([name, value]), flush=True)
+        return
+    from synthetic import Space
+
+    queries = Space(count, DIM).queries(20)
+    before = _own_bytes()
+    began = time.perf_counter()
+    store = open_store(folder)
+    store.search(queries[0], 10)
+    if task == "open":
+        print(round((time.perf_counter() - began) * 1e3, 1))
+    elif task == "memory":
+        from glocal.gallery.conditions import InFolder
+
+        for query in queries:
+            store.search(query, 10)
+            store.search(query, 10, where=InFolder((30,)))
+        print(round((_own_bytes() - before) / 2**20, 1))
+    else:
+        print(throughput(store, queries, 1))
+    store.close()
+
+
+def _own_bytes() -> int:
+    """Memory of this process that is not a mapped file's, which others may use too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) * 1024
+
+
+@contextmanager
+def side(work: Path, name: str, source: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder for one of the two stores, and the environment that imports it."""
+    folder = work / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    paths = os.pathsep.join([str(source / "src"), str(source / "benchmarks")])
+    yield folder, os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
+    shutil.rmtree(folder)
+
+
+def main() -> None:
+    """Measure, print side by side, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--old", type=Path, help="a clone of the project, measured beside")
+    parser.add_argument("--work", type=Path, help="where the stores are made")
+    parser.add_argument("--quick", action="store_true", help="a small run that shows it works")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    few = 10 if given.quick else 100
+    if given.task:
+        carry_out(given.task, given.work, given.count, few)
+        return
+    count = 22_000 if given.quick else given.count
+    found: dict[str, dict[str, Any]] = {}
+    sides = {"flat": Path(__file__).resolve().parent.parent}
+    if given.old:
+        sides["old"] = given.old.resolve()
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, source in sides.items():
+            with side(given.work or Path(temporary), name, source) as (folder, environment):
+                command = [sys.executable, __file__, "--task", "measure", "--work", str(folder)]
+                command += ["--count", str(count), *(["--quick"] if given.quick else [])]
+                run = subprocess.Popen(command, stdout=-1, text=True, env=environment)
+                assert run.stdout is not None
+                for line in run.stdout:
+                    figure, value = json.loads(line)
+                    found.setdefault(figure, {})[name] = value
+                    print(f"{name:5} {figure}: {value}", flush=True)
+                if run.wait():
+                    raise SystemExit(f"measuring {name} ended with status {run.returncode}")
+    from measure import print_table, write_results
+
+    rows = [(figure, *(str(values.get(s, "")) for s in sides)) for figure, values in found.items()]
+    print_table(f"{count:,} vectors of {DIM} numbers", ["", *sides], rows)
+    write_results(f"store_{count}", {"count": count, "figures": found}, quick=given.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""`glocal index`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from glocal.cli.options import (
+    PartOption,
+    gallery_option,
+    json_option,
+    limit_options,
+    listed,
+    model_options,
+    wait_option,
+)
+from glocal.cli.output import Bar, print_json
+from glocal.gallery import Gallery, IndexReport
+from glocal.images import Limits
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@gallery_option
+@json_option
+@click.option(
+    "--watch", is_flag=True, help="Keep running and follow changes to the files, until Ctrl-C."
+)
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Also find local features for photos that have none; with another --detector, for all.",
+)
+@click.option(
+    "--detector",
+    cls=PartOption,
+    kind="detector",
+    describe=lambda: (
+        f"Detector of the local features that verify matches: {listed('detector')}; "
+        "own is the model's."
+    ),
+    metavar="NAME",
+)
+@click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
+@model_options
+@limit_options
+@wait_option
+@click.pass_context
+def index(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    gallery: Path | None,
+    as_json: bool,
+    watch: bool,
+    refresh: bool,
+    detector: str | None,
+    strict: bool,
+    model: str | None,
+    model_sha256: str | None,
+    max_bytes: int,
+    max_pixels: int,
+    wait: float,
+) -> None:
+    """Add photos to the gallery, or bring it up to date. Each PATH is a folder or a file.
+
+    New photos are added, changed ones are read again, and photos whose files are gone are removed
+    from the gallery. Files that have not changed are not read again. Without a PATH, everything
+    that was ever indexed is checked. If a PATH is missing, such as an unplugged disk, it is
+    reported and the gallery keeps its photos.
+
+    You can stop with Ctrl-C at any time; the next run continues.
+    """
+    limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
+    with Gallery(
+        gallery,
+        model=model,
+        sha256=model_sha256,
+        create=bool(paths),
+        limits=limits,
+        timeout=wait,
+        detector=None if refresh else detector,
+    ) as opened:
+        bar = Bar(show=not as_json)
+        try:
+            if refresh:
+                opened.add_local_features(detector, bar)
+            report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
+        finally:
+            bar.close()
+        _print_report(report, opened, as_json)
+        if watch:
+            _watch(opened, as_json)
+    if report.unreachable or (strict and report.failed):
+        ctx.exit(1)
+
+
+def _print_report(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
+    if as_json:
+        value = asdict(report)
+        del value["unreachable"]  # also in `failed`, with the reason
+        value["seconds"] = round(report.seconds, 3)
+        value["images_per_second"] = round(report.images_per_second, 1)
+        print_json(value)
+        return
+    click.echo(
+        f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
+        f"{report.removed} removed, {len(report.failed)} skipped "
+        f"in {report.seconds:.1f} s ({report.images_per_second:.0f} photos/s): {gallery.folder}"
+    )
+    for failure in report.failed:
+        click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
+
+
+def _watch(gallery: Gallery, as_json: bool) -> None:
+    """Follow changes in the folders that were added, until Ctrl-C."""
+    from watchfiles import watch  # only for --watch
+
+    roots = [root for root in gallery.info().roots if root.exists()]
+    if not as_json:
+        click.echo(f"watching {', '.join(map(str, roots))}; press Ctrl-C to stop", err=True)
+    batches = watch(
+        *roots,
+        watch_filter=None,
+        raise_interrupt=True,
+        debounce=1000,
+        rust_timeout=1000,
+        yield_on_timeout=True,
+    )
+    watching = False
+    try:
+        for changes in batches:
+            if not watching:
+                report = gallery.refresh()  # finds what changed before watching began
+            elif changes:
+                report = gallery.update(sorted({Path(path) for _, path in changes}))
+            else:
+                continue
+            if report.added or report.updated or report.removed or (watching and report.failed):
+                _print_report(report, gallery, as_json)
+                sys.stdout.flush()
+            watching = True
+    except KeyboardInterrupt:
+        pass  # the documented way to stop

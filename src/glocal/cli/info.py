@@ -1,0 +1,61 @@
+"""`glocal info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from glocal.cli.options import gallery_option, json_option, wait_option
+from glocal.cli.output import counted, print_json, readable_bytes
+from glocal.encoders import OWN
+from glocal.gallery import Gallery, GalleryInfo
+
+
+@click.command()
+@gallery_option
+@json_option
+@click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
+@wait_option
+def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> None:
+    """Show what a gallery contains."""
+    with Gallery(gallery, create=False, timeout=wait) as opened:
+        known = opened.info()
+        failures = opened.failures() if skipped else []
+    if as_json:
+        value = {name: getattr(known, name) for name in known.__slots__}
+        print_json(value | ({"skipped": failures} if skipped else {}), indent=2)
+        return
+    lines = [
+        ("gallery", str(known.folder)),
+        ("model", f"{known.model}, {known.model.dim} dimensions"),
+        ("photos", f"{known.images} in {counted(known.files, 'file')}; "
+                   f"{counted(known.failed, 'file')} skipped"),
+        ("graph index", _graph(known)),
+        ("verification", _verification(known)),
+        ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
+                    f"{readable_bytes(known.local_feature_bytes)} local features; "
+                    f"{readable_bytes(known.bytes_free)} free"),
+        ("indexed", "\n".join(map(str, known.roots)) or "nothing yet"),
+    ]  # fmt: skip
+    for name, text in lines:
+        click.echo(f"{name:12} " + text.replace("\n", "\n" + " " * 13))
+    for failure in failures:
+        click.echo(f"skipped      {failure.path}: {failure.reason}")
+
+
+def _graph(known: GalleryInfo) -> str:
+    if not known.in_graph:
+        return "none; a search compares all photos"
+    return f"covers {counted(known.in_graph, 'photo')}; a search compares all others"
+
+
+def _verification(known: GalleryInfo) -> str:
+    own = known.detector == OWN
+    features = "local features of the model" if own else f"local features of {known.detector}"
+    if not known.without_local_features:
+        return f"by {features}"
+    return (
+        f"by {features}; {counted(known.without_local_features, 'photo')} without any, "
+        "to add them run: glocal index --refresh"
+    )

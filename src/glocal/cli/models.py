@@ -1,0 +1,60 @@
+"""`glocal models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glocal.cli.options import gallery_option, json_option
+from glocal.cli.output import print_json, readable_bytes
+from glocal.gallery import default_folder
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[MODEL.onnx]...")
+@gallery_option
+@json_option
+def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None:
+    """List the models that come with glocal, the gallery's model, and each MODEL.onnx."""
+    from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models
+    from glocal.encoders.model_files import file_sha256
+    from glocal.gallery.layout import open_layout
+
+    folder = default_folder() if gallery is None else gallery
+    listed = list(bundled_models().items())
+    used = None
+    if gallery is not None or (folder / "gallery.json").exists():
+        layout = open_layout(folder, model=None, sha256=None, create=False, timeout=0)
+        used = layout.model.sha256
+        if used not in (file_sha256(path) for _, path in listed):
+            listed.append((layout.model.name, layout.model_file))
+    trained = [(OnnxEncoder(path).card.name, path) for path in files]
+    rows: list[dict[str, Any]] = []
+    for name, path in [*listed, *trained]:
+        card, digest = OnnxEncoder(path).card, file_sha256(path)
+        rows.append(
+            {
+                "name": name,
+                "path": str(path),
+                "version": card.version,
+                "dim": card.dim,
+                "licence": card.licence,
+                "bytes": path.stat().st_size,
+                "sha256": digest,
+                "default": path == bundled_models().get(DEFAULT_MODEL),
+                "gallery": digest == used,
+                "card": card.everything,
+            }
+        )
+    if as_json:
+        print_json(rows, indent=2)
+        return
+    for row in rows:
+        notes = ["default"] * row["default"] + ["used by this gallery"] * row["gallery"]
+        click.echo(
+            f"{row['name']} v{row['version']}  {row['dim']} dimensions  "
+            f"{readable_bytes(row['bytes'])}  {row['licence']}  {', '.join(notes)}".rstrip()
+        )
+        click.echo(f"    sha256 {row['sha256']}")

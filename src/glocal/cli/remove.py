@@ -1,0 +1,27 @@
+"""`glocal remove`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from glocal.cli.options import gallery_option, wait_option
+from glocal.cli.output import counted
+from glocal.gallery import Gallery
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
+)
+@gallery_option
+@wait_option
+def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:
+    """Remove files, and folders with everything in them, from the gallery.
+
+    Your files are not touched. If their folder is indexed again, they are added again.
+    """
+    with Gallery(gallery, create=False, timeout=wait) as opened:
+        removed = opened.remove(*paths)
+    click.echo(f"{counted(removed, 'file')} removed from the gallery")

@@ -1,0 +1,213 @@
+"""`glocal search`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from glocal.cli.options import (
+    PartOption,
+    gallery_option,
+    json_option,
+    limit_options,
+    listed,
+    model_options,
+    wait_option,
+)
+from glocal.cli.output import check_folder, print_json, short_path
+from glocal.encoders import OnnxEncoder
+from glocal.errors import GlocalError, ImageError, QueryError
+from glocal.gallery import Gallery, SearchResult
+from glocal.images import Limits
+from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
+from glocal.ranking.reranking import LOCAL
+
+
+class _Region(click.ParamType[tuple[float, float, float, float]]):
+    name = "X,Y,W,H"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float, float]:
+        try:
+            x, y, width, height = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(
+                f"{value!r} is not four numbers; give X,Y,W,H such as 10,20,300,200", param, ctx
+            )
+        return x, y, width, height
+
+
+def _rerankings() -> str:
+    return (
+        f"Reorder the best {TOP} by their neighbours ({listed('reranker', without=LOCAL)}) or by "
+        f"their local features ({listed('reranker', trait=LOCAL)}); {NO_RERANKING} keeps the order "
+        f"of the vectors. [default: {DEFAULT_RERANKING} over the best {DEFAULT_RERANKING_TOP} "
+        f"before a verification, otherwise {NO_RERANKING}]"
+    )
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="PHOTO...")
+@gallery_option
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Number of photos to find for each query.",
+)
+@click.option(
+    "--region",
+    type=_Region(),
+    help="Search for this region of the upright query photo, in pixels, or in fractions if all "
+    "numbers are at most 1.",
+)
+@click.option("--like", multiple=True, metavar="PHOTO", help="Find photos like this one too.")
+@click.option("--unlike", multiple=True, metavar="PHOTO", help="Find photos unlike this one.")
+@click.option(
+    "--where",
+    metavar="EXPR",
+    help="Find only photos that meet a condition on folder, camera, taken, width, height, bytes or "
+    'position, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
+)
+@click.option("--exact", is_flag=True, help="Compare with every photo, without the graph index.")
+@click.option(
+    "--rerank",
+    cls=PartOption,
+    kind="reranker",
+    also=[NO_RERANKING],
+    describe=_rerankings,
+    metavar="NAME",
+)
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Verify the geometry of the best 50 hits: do they show the same thing?",
+)
+@click.option(
+    "--small-objects",
+    is_flag=True,
+    help="Compare the local features of every photo, to find objects that are small in large "
+    "photos; slower.",
+)
+@json_option
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a contact sheet of queries and hits.",
+)
+@model_options
+@limit_options
+@wait_option
+@click.pass_context
+def search(
+    ctx: click.Context,
+    images: tuple[str, ...],
+    gallery: Path | None,
+    limit: int,
+    region: tuple[float, float, float, float] | None,
+    like: tuple[str, ...],
+    unlike: tuple[str, ...],
+    where: str | None,
+    exact: bool,
+    rerank: str | None,
+    verify: bool,
+    small_objects: bool,
+    as_json: bool,
+    html: Path | None,
+    model: str | None,
+    model_sha256: str | None,
+    max_bytes: int,
+    max_pixels: int,
+    wait: float,
+) -> None:
+    """Find the photos that show the same thing as each query PHOTO (- is standard input).
+
+    --like and --unlike add positive and negative examples and may be given more than once. With
+    --json, each query prints one line.
+    """
+    if html is not None:
+        check_folder(html)
+    results = []
+    failed = False
+    with Gallery(
+        gallery,
+        model=model,
+        sha256=model_sha256,
+        create=False,
+        limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
+        timeout=wait,
+    ) as opened:
+        for image in images:
+            try:
+                result = opened.search(
+                    sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
+                    limit=limit,
+                    region=region,
+                    like=like,
+                    unlike=unlike,
+                    where=where,
+                    exact=exact,
+                    rerank=rerank,
+                    verify=verify,
+                    small_objects=small_objects,
+                )
+            except (ImageError, QueryError) as error:
+                failed = True
+                if as_json:
+                    print_json({"query": image, "error": str(error)})
+                click.echo(f"glocal: {error}", err=True)
+                continue
+            results.append(result)
+            if as_json:
+                print_json(
+                    {
+                        "query": result.query,
+                        "model": str(result.model),
+                        "hits": result.hits,
+                        "timings_ms": result.timings_ms,
+                    }
+                )
+            else:
+                _show(result, titled=len(images) > 1)
+        if html is not None:
+            # Explanations are drawn for whole images, not for a region.
+            _write_sheet(results, html, opened.encoder if region is None else None)
+            click.echo(f"wrote {html}", err=True)
+    if failed:
+        ctx.exit(1)
+
+
+def _show(result: SearchResult, *, titled: bool) -> None:
+    """Print a table with the paths last, since they are long."""
+    if titled:
+        click.echo(f"{result.query}")
+    if not result.hits:
+        click.echo("  no photos found")
+    for hit in result.hits:
+        verdict = hit.evidence.verdict.label if hit.evidence else ""
+        inliers = f"{hit.evidence.inliers} inliers" if hit.evidence and hit.evidence.inliers else ""
+        more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
+        path = short_path(hit.path)
+        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
+    if sys.stdout.isatty():
+        spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
+        click.secho(f"      {spent}", dim=True)
+
+
+def _write_sheet(results: list[SearchResult], target: Path, encoder: OnnxEncoder | None) -> None:
+    from glocal.cli.sheets import results_sheet  # only for --html
+
+    try:
+        results_sheet(results, target, encoder)
+    except OSError as error:
+        raise GlocalError(
+            f"the contact sheet {target} cannot be written: {error.strerror}"
+        ) from error

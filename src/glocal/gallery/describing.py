@@ -1,0 +1,83 @@
+"""From the bytes of an image file to all that a gallery keeps of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from glocal.encoders import Detector, Encoder, Features
+from glocal.gallery.catalog import Content
+from glocal.gallery.thumbnails import shrink, to_jpeg
+from glocal.images import Facts, Limits, load
+
+_EPOCH_DAY = 719_163  # 1970-01-01 as a proleptic ordinal
+
+
+def content_id(data: bytes) -> UUID:
+    """Name an image by its file's content: 128 bits of SHA-256, which processors are built for."""
+    return UUID(bytes=hashlib.sha256(data).digest()[:16])
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a gallery keeps of an image.
+
+    Attributes:
+        content: what its file says of itself.
+        features: its vector and local features.
+        small: the image, small and grey, as JPEG.
+    """
+
+    content: Content
+    features: Features
+    small: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Describer:
+    """Describes images; any thread may call.
+
+    Args:
+        encoder: makes the vector.
+        detector: finds the local features, or `None` where the encoder does.
+        limits: of what is read.
+    """
+
+    encoder: Encoder
+    detector: Detector | None
+    limits: Limits
+
+    def describe(self, data: bytes, name: Path) -> Description:
+        """Decode the content of a file and make its features.
+
+        Raises:
+            ImageError: it is no image that can be used.
+        """
+        least = max(self.encoder.card.area, self.detector.area if self.detector else 0)
+        image = load(data, min_pixels=least, limits=self.limits, name=name)
+        features = self.encoder.encode([image.array])[0]
+        if self.detector is not None:
+            found = self.detector.detect(image.array)
+            features = Features(features.vector, found.keypoints, found.descriptors, found.scores)
+        content = _content(content_id(data), image.facts)
+        return Description(content, features, to_jpeg(shrink(image.array)))
+
+
+def _content(content: UUID, facts: Facts) -> Content:
+    taken = None
+    if facts.taken is not None:
+        days = facts.taken.toordinal() - _EPOCH_DAY
+        clock = facts.taken.time()
+        taken = days * 86_400 + clock.hour * 3600 + clock.minute * 60 + clock.second
+    return Content(
+        content,
+        facts.width,
+        facts.height,
+        facts.bytes or 0,
+        taken,
+        facts.camera,
+        facts.latitude,
+        facts.longitude,
+    )

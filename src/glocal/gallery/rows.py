@@ -1,0 +1,416 @@
+"""The table of a store's rows: which image each row of the vector file is, and its attributes.
+
+It lies in the catalogue's database, so that a batch of vectors and the files that hold them become
+visible in one transaction. Half a thousand rows are one block, whose columns are kept as bytes:
+what a condition needs of a million images is read in a tenth of a second, where a million rows of
+SQL would take seconds. A block notes the version that changed it last, so that a reader reads again
+only what has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.gallery.conditions import Columns
+from glocal.gallery.database import Database
+from glocal.gallery.records import Attributes
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS spaces (
+    space TEXT PRIMARY KEY, generation INTEGER NOT NULL, rows INTEGER NOT NULL,
+    dead INTEGER NOT NULL, version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    space TEXT NOT NULL, content BLOB NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (space, content)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blocks (
+    space TEXT NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, ids BLOB NOT NULL, facts BLOB NOT NULL,
+    PRIMARY KEY (space, number)
+);
+CREATE TABLE IF NOT EXISTS terms (id INTEGER PRIMARY KEY, term TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS graphs (
+    space TEXT PRIMARY KEY, generation INTEGER NOT NULL, rows INTEGER NOT NULL,
+    name TEXT NOT NULL, bytes INTEGER NOT NULL, modified INTEGER NOT NULL, checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+T = TypeVar("T", bound=np.generic)
+
+BLOCK = 512
+"""Rows in a block: 32 kB, of which the last one is written again with every batch."""
+
+_ID_BYTES = 16
+_DEAD = 0
+_FACTS = np.dtype(
+    [
+        (name, kind, (BLOCK,))
+        for name, kind in [
+            ("width", "<i4"),
+            ("height", "<i4"),
+            ("bytes", "<i8"),
+            ("taken", "<f8"),
+            ("latitude", "<f8"),
+            ("longitude", "<f8"),
+            ("camera", "<i4"),
+            ("folders", "<i4"),
+        ]
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far the file of vectors goes.
+
+    Attributes:
+        generation: of the file: compaction writes the next one.
+        rows: known to the catalogue; what lies behind them in the file is nobody's.
+        dead: those of them that were removed.
+        version: counts the changes.
+    """
+
+    generation: int = 1
+    rows: int = 0
+    dead: int = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What was committed at one moment.
+
+    Attributes:
+        extent: of the file.
+        ids: ``(rows, 16)`` uint8, zero where a row is dead.
+        live: ``(rows,)`` booleans.
+    """
+
+    extent: Extent
+    ids: NDArray[np.uint8]
+    live: NDArray[np.bool_]
+
+    def id(self, row: int) -> UUID:
+        """The image in a row."""
+        return UUID(bytes=self.ids[row].tobytes())
+
+
+@dataclass(slots=True)
+class _Block:
+    """A block that is being changed."""
+
+    ids: NDArray[np.uint8]
+    facts: NDArray[np.void]
+    checksum: int
+
+
+@dataclass(slots=True)
+class _Cache:
+    """Columns in memory, with room to grow, and the version up to which they are read."""
+
+    version: int = 0
+    generation: int = 0
+    ids: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, _ID_BYTES), np.uint8))
+    columns: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+
+    def reserve(self, rows: int) -> None:
+        """Make room; earlier views keep the arrays that they have."""
+        blocks = -(-rows // BLOCK)
+        if len(self.ids) >= blocks * BLOCK:
+            return
+        size = (blocks + blocks // 4 + 1) * BLOCK
+        self.ids = _grown(self.ids, size)
+        self.columns = {name: _grown(values, size) for name, values in self.columns.items()}
+
+
+class RowTable:
+    """The rows of one vector space; any thread may read, changes happen inside `Database.change`.
+
+    Args:
+        database: the catalogue's.
+        space: names the vectors' space.
+    """
+
+    def __init__(self, database: Database, space: str) -> None:
+        self.database = database
+        self.space = space
+        self._reading = threading.Lock()
+        self._seen = _Cache()  # ids
+        self._known = _Cache()  # attributes
+        none = np.zeros((0, _ID_BYTES), np.uint8)
+        self._view = View(Extent(), none, np.zeros(0, np.bool_))
+        self._last_term = 0
+        self._cameras: dict[int, str] = {}
+        self._folder_sets: dict[int, tuple[int, ...]] = {}
+
+    # Reading
+
+    def extent(self) -> Extent:
+        """How far the file goes now."""
+        with self.database.snapshot() as db:
+            return self._extent(db)
+
+    def _extent(self, db: sqlite3.Connection) -> Extent:
+        found = db.execute(
+            "SELECT generation, rows, dead, version FROM spaces WHERE space = ?", (self.space,)
+        ).fetchone()
+        return Extent(*found) if found else Extent()
+
+    def _remembering(self) -> RowTable:
+        """What reads: inside a change, which may be undone, another one that is forgotten again."""
+        return RowTable(self.database, self.space) if self.database.changing else self
+
+    def view(self) -> View:
+        """The ids of what is committed now."""
+        return self._remembering()._read_view()
+
+    def _read_view(self) -> View:
+        with self._reading, self.database.snapshot() as db:
+            extent = self._extent(db)
+            if extent != self._view.extent:
+                for number, blob in self._changed(db, "ids", self._seen, extent):
+                    at = number * BLOCK
+                    self._seen.ids[at : at + BLOCK] = _ids(blob)
+                ids = self._seen.ids[: extent.rows]
+                live = np.asarray(ids.view(np.uint64).any(axis=1), np.bool_)
+                self._view = View(extent, ids, live)
+            return self._view
+
+    def columns(self, view: View) -> Columns | None:
+        """The attributes of the rows of a view; `None` when compaction has come between."""
+        return self._remembering()._read_columns(view)
+
+    def _read_columns(self, view: View) -> Columns | None:
+        with self._reading, self.database.snapshot() as db:
+            extent = self._extent(db)
+            if extent.generation != view.extent.generation:
+                return None
+            if not self._known.columns:
+                self._known.columns = {
+                    name: np.zeros(0, _FACTS[name].base) for name in _FACTS.names or ()
+                }
+            for number, blob in self._changed(db, "facts", self._known, extent):
+                at, block = number * BLOCK, np.frombuffer(blob, _FACTS)[0]
+                for name, values in self._known.columns.items():
+                    values[at : at + BLOCK] = block[name]
+            self._read_terms(db)
+            parts = {n: values[: view.extent.rows] for n, values in self._known.columns.items()}
+        return Columns(
+            **parts,  # type: ignore[arg-type]
+            cameras=self._cameras,
+            folder_sets=self._folder_sets,
+        )
+
+    def _changed(
+        self, db: sqlite3.Connection, column: str, cache: _Cache, extent: Extent
+    ) -> Iterator[tuple[int, bytes]]:
+        """The blocks that changed since they were last read into a cache."""
+        if cache.version == extent.version:
+            return
+        if cache.generation != extent.generation:  # other rows: nothing that was read counts
+            cache.version, cache.generation = 0, extent.generation
+            cache.ids = cache.ids[:0]
+            cache.columns = {name: values[:0] for name, values in cache.columns.items()}
+        cache.reserve(extent.rows)
+        yield from db.execute(
+            f"SELECT number, {column} FROM blocks WHERE space = ? AND version > ?",  # noqa: S608
+            (self.space, cache.version),
+        )
+        cache.version = extent.version
+
+    def _read_terms(self, db: sqlite3.Connection) -> None:
+        """Learn the new ones; columns that were given out keep the tables that they have."""
+        new = db.execute("SELECT id, term FROM terms WHERE id > ?", (self._last_term,)).fetchall()
+        if new:
+            meant = {key: json.loads(term) for key, term in new}
+            cameras = {key: m for key, m in meant.items() if isinstance(m, str)}
+            self._cameras = self._cameras | cameras
+            sets = {key: tuple(m) for key, m in meant.items() if isinstance(m, list)}
+            self._folder_sets = self._folder_sets | sets
+            self._last_term = max(meant)
+
+    def find(self, ids: Iterable[UUID]) -> tuple[Extent, dict[UUID, int]]:
+        """The rows of those ids that are there, and the extent that they are rows of."""
+        found: dict[UUID, int] = {}
+        with self.database.snapshot() as db:
+            for i in ids:
+                for (row,) in db.execute(
+                    "SELECT row FROM rows WHERE space = ? AND content = ?", (self.space, i.bytes)
+                ):
+                    found[i] = row
+            return self._extent(db), found
+
+    def checksums(self) -> list[tuple[int, int]]:
+        """Number and checksum of the vectors of every block."""
+        return [
+            (int(number), int(checksum))
+            for number, checksum in self.database.rows(
+                "SELECT number, checksum FROM blocks WHERE space = ?", (self.space,)
+            )
+        ]
+
+    # Changing, inside `Database.change`
+
+    def append(
+        self,
+        ids: Sequence[UUID],
+        attributes: Sequence[Attributes],
+        vectors: NDArray[np.float16],
+    ) -> None:
+        """Give rows at the end to images that have none; their vectors lie in the file already."""
+        with self.database.change() as db:
+            start = self._extent(db).rows
+            db.executemany(
+                "INSERT INTO rows VALUES (?, ?, ?)",
+                [(self.space, i.bytes, start + n) for n, i in enumerate(ids)],
+            )
+            with self._editing(db, range(start, start + len(ids)), more=len(ids)) as block_of:
+                for row, (i, image, vector) in enumerate(
+                    zip(ids, attributes, vectors, strict=True), start
+                ):
+                    block, at = block_of(row), row % BLOCK
+                    block.ids[at] = np.frombuffer(i.bytes, np.uint8)
+                    block.checksum = zlib.crc32(vector.tobytes(), block.checksum)
+                    place = image.place or (np.nan, np.nan)
+                    facts = {
+                        "width": image.width,
+                        "height": image.height,
+                        "bytes": image.bytes,
+                        "taken": np.nan if image.taken is None else image.taken,
+                        "latitude": place[0],
+                        "longitude": place[1],
+                        "camera": 0 if image.camera is None else _term(db, image.camera),
+                        "folders": _term(db, sorted(image.folders)),
+                    }
+                    for name, value in facts.items():
+                        block.facts[name][at] = value
+
+    def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
+        """Replace the folders of those images that are there."""
+        _, rows = self.find(folders)
+        with (
+            self.database.change() as db,
+            self._editing(db, rows.values()) as block_of,
+        ):
+            for i, row in rows.items():
+                block_of(row).facts["folders"][row % BLOCK] = _term(db, sorted(folders[i]))
+
+    def remove(self, ids: Iterable[UUID]) -> None:
+        """Make the rows of images dead."""
+        _, rows = self.find(ids)
+        with self.database.change() as db:
+            with self._editing(db, rows.values(), dead=len(rows)) as block_of:
+                for row in rows.values():
+                    block_of(row).ids[row % BLOCK] = _DEAD
+            db.executemany(
+                "DELETE FROM rows WHERE space = ? AND content = ?",
+                [(self.space, i.bytes) for i in rows],
+            )
+
+    def replace(self, old: View, kept: NDArray[np.int64], vectors: NDArray[np.float16]) -> None:
+        """Let the next generation of the file take over; it holds the kept rows alone.
+
+        Args:
+            old: what is committed now.
+            kept: the rows of it that were copied, in order, dead ones among them; the others go.
+            vectors: of the new file.
+        """
+        columns = self.columns(old)
+        assert columns is not None  # noqa: S101 - nobody else changes anything meanwhile
+        with self.database.change() as db:
+            version = old.extent.version + 1
+            for table in ("rows", "blocks", "graphs"):
+                db.execute(f"DELETE FROM {table} WHERE space = ?", (self.space,))  # noqa: S608
+            for start in range(0, len(kept), BLOCK):
+                rows = kept[start : start + BLOCK]
+                block = _empty()
+                block.ids[: len(rows)] = old.ids[rows]
+                for name in _FACTS.names or ():
+                    block.facts[name][: len(rows)] = getattr(columns, name)[rows]
+                block.checksum = zlib.crc32(vectors[start : start + BLOCK].tobytes())
+                self._write(db, start // BLOCK, version, block)
+            live = [(at, row) for at, row in enumerate(kept.tolist()) if old.live[row]]
+            db.executemany(
+                "INSERT INTO rows VALUES (?, ?, ?)",
+                [(self.space, old.ids[row].tobytes(), at) for at, row in live],
+            )
+            db.execute(
+                "INSERT OR REPLACE INTO spaces VALUES (?, ?, ?, ?, ?)",
+                (
+                    self.space,
+                    old.extent.generation + 1,
+                    len(kept),
+                    len(kept) - len(live),
+                    version,
+                ),
+            )
+
+    @contextmanager
+    def _editing(
+        self, db: sqlite3.Connection, rows: Iterable[int], *, more: int = 0, dead: int = 0
+    ) -> Iterator[Callable[[int], _Block]]:
+        """Read the blocks of some rows, and write them again under the next version."""
+        was = self._extent(db)
+        blocks = {number: _empty() for number in {row // BLOCK for row in rows}}
+        for number in blocks:
+            for ids, facts, checksum in db.execute(
+                "SELECT ids, facts, checksum FROM blocks WHERE space = ? AND number = ?",
+                (self.space, number),
+            ):
+                block = _Block(_ids(ids).copy(), np.frombuffer(facts, _FACTS)[0].copy(), checksum)
+                blocks[number] = block
+        if not blocks:
+            yield lambda _: _empty()
+            return
+        yield lambda row: blocks[row // BLOCK]
+        for number, block in blocks.items():
+            self._write(db, number, was.version + 1, block)
+        db.execute(
+            "INSERT OR REPLACE INTO spaces VALUES (?, ?, ?, ?, ?)",
+            (self.space, was.generation, was.rows + more, was.dead + dead, was.version + 1),
+        )
+
+    def _write(self, db: sqlite3.Connection, number: int, version: int, block: _Block) -> None:
+        db.execute(
+            "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                self.space,
+                number,
+                version,
+                block.checksum,
+                block.ids.tobytes(),
+                block.facts.tobytes(),
+            ),
+        )
+
+
+def _empty() -> _Block:
+    return _Block(np.zeros((BLOCK, _ID_BYTES), np.uint8), np.zeros(1, _FACTS)[0], 0)
+
+
+def _ids(blob: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(blob, np.uint8).reshape(BLOCK, _ID_BYTES)
+
+
+def _grown(values: NDArray[T], size: int) -> NDArray[T]:
+    larger = np.zeros((size, *values.shape[1:]), values.dtype)
+    larger[: len(values)] = values
+    return larger
+
+
+def _term(db: sqlite3.Connection, meant: object) -> int:
+    """The key of a camera or of a set of folders, given to it when it is new."""
+    term = json.dumps(meant, ensure_ascii=False)
+    db.execute("INSERT OR IGNORE INTO terms (term) VALUES (?)", (term,))
+    return int(db.execute("SELECT id FROM terms WHERE term = ?", (term,)).fetchone()[0])

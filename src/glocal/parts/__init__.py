@@ -1,0 +1,25 @@
+"""glocal's own rows of the registry, one file for each kind of part.
+
+They reach `glocal.registry` by the same entry point group as those of any other package. These
+files hold data only: importing them imports none of the parts.
+"""
+
+from glocal.parts import (
+    backbones,
+    detectors,
+    explainers,
+    heads,
+    objectives,
+    rerankers,
+    transforms,
+)
+
+ROWS = (
+    *backbones.ROWS,
+    *heads.ROWS,
+    *objectives.ROWS,
+    *rerankers.ROWS,
+    *transforms.ROWS,
+    *detectors.ROWS,
+    *explainers.ROWS,
+)

@@ -1,0 +1,40 @@
+"""The backbones: from an image to feature maps (`glocal.learn.contracts.Backbone`)."""
+
+from glocal.registry import Part
+
+_LEARN = "glocal[learn]"
+_LITE = (
+    "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, "
+    "2019; Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020"
+)
+
+ROWS = (
+    Part(
+        "backbone",
+        "efficientnet-lite0",
+        _LITE,
+        "glocal.learn.backbones.efficientnet_lite:EfficientNetLite0",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "efficientnet-lite1",
+        _LITE,
+        "glocal.learn.backbones.efficientnet_lite:EfficientNetLite1",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "efficientnet-lite2",
+        _LITE,
+        "glocal.learn.backbones.efficientnet_lite:EfficientNetLite2",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "timm",
+        "Wightman, PyTorch Image Models, 2019",
+        "glocal.learn.backbones.timm_model:TimmBackbone",
+        requires=_LEARN,
+    ),
+)

@@ -1,0 +1,43 @@
+"""The explainers: why images match, as a figure and numbers (`glocal.explain.Explainer`).
+
+Their traits are described in `glocal.explain.explainer`.
+"""
+
+from glocal.registry import Part
+
+_EXPLAINERS = "glocal.explain.explainers"
+
+ROWS = (
+    Part(
+        "explainer",
+        "similarity",
+        "Zhu, Yang and Chen, Visual Explanation for Deep Metric Learning, 2019",
+        f"{_EXPLAINERS}.similarity:explain_similarity",
+        summary="what each region adds to the score",
+        traits=("place",),
+    ),
+    Part(
+        "explainer",
+        "matches",
+        "Philbin, Chum, Isard, Sivic and Zisserman, Object Retrieval with Large Vocabularies and "
+        "Fast Spatial Matching, 2007",
+        f"{_EXPLAINERS}.matches:explain_matches",
+        summary="the points that geometric verification accepts",
+        traits=("one-hit", "matches"),
+    ),
+    Part(
+        "explainer",
+        "concepts",
+        "Collins, Achanta and Süsstrunk, Deep Feature Factorization for Concept Discovery, 2018",
+        f"{_EXPLAINERS}.concepts:explain_concepts",
+        summary="what the images have in common",
+    ),
+    Part(
+        "explainer",
+        "eigen",
+        "Muhammad and Yeasin, Eigen-CAM: Class Activation Map using Principal Components, 2020",
+        f"{_EXPLAINERS}.eigen:explain_eigen",
+        summary="what stands out in each image by itself",
+        traits=("alone",),
+    ),
+)

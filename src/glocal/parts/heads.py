@@ -1,0 +1,78 @@
+"""The heads: from feature maps to one vector (`glocal.learn.contracts.Head`)."""
+
+from glocal.registry import Part
+
+_LEARN = "glocal[learn]"
+
+ROWS = (
+    Part(
+        "head",
+        "average",
+        "Babenko and Lempitsky, Aggregating Deep Convolutional Features for Image Retrieval, 2015",
+        "glocal.learn.heads.average:Average",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "max",
+        "Razavian, Sullivan, Carlsson and Maki, Visual Instance Retrieval with Deep "
+        "Convolutional Networks, 2016",
+        "glocal.learn.heads.maximum:Maximum",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "rmac",
+        "Tolias, Sicre and Jégou, Particular Object Retrieval with Integral Max-Pooling of CNN "
+        "Activations, 2016",
+        "glocal.learn.heads.rmac:Rmac",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "gem",
+        "Radenović, Tolias and Chum, Fine-tuning CNN Image Retrieval with No Human Annotation, "
+        "2019",
+        "glocal.learn.heads.gem:Gem",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "superglobal",
+        "Shao, Chen, Karpur, Cui, Araujo and Cao, Global Features are All You Need for Image "
+        "Retrieval and Reranking, 2023",
+        "glocal.learn.heads.superglobal:SuperGlobal",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "dolg",
+        "Yang et al., DOLG: Single-Stage Image Retrieval with Deep Orthogonal Fusion of Local "
+        "and Global Features, 2021",
+        "glocal.learn.heads.dolg:Dolg",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "delf",
+        "Noh, Araujo, Sim, Weyand and Han, Large-Scale Image Retrieval with Attentive Deep "
+        "Local Features, 2017",
+        "glocal.learn.heads.delf:Delf",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "delg",
+        "Cao, Araujo and Sim, Unifying Deep Local and Global Features for Image Search, 2020",
+        "glocal.learn.heads.delg:Delg",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "cfcd",
+        "Zhu, Gao, Ke, Qiao and Sun, Coarse-to-Fine: Learning Compact Discriminative "
+        "Representation for Single-Stage Image Retrieval, 2023",
+        "glocal.learn.heads.cfcd:Cfcd",
+        requires=_LEARN,
+    ),
+)

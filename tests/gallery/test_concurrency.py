@@ -1,0 +1,80 @@
+"""Threads and processes that use one gallery at the same time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from image_folders import image, write_images
+
+import glocal
+from glocal.errors import GalleryDamagedError, GalleryError
+from glocal.gallery import Gallery
+
+Opener = Callable[..., Gallery]
+
+
+def test_closing_under_many_searches(open_gallery: Opener, tmp_path: Path) -> None:
+    """Each search ends well or says that the gallery is closed; none speaks of damage."""
+    write_images(tmp_path / "photos", 10)
+    for _ in range(5):
+        gallery = open_gallery()
+        gallery.add(tmp_path / "photos")
+        query, errors, searched = image(1), [], threading.Barrier(5)
+
+        def search(
+            gallery: Gallery = gallery,
+            query: bytes = query,
+            errors: list[Exception] = errors,
+            searched: threading.Barrier = searched,
+        ) -> None:
+            gallery.search(query)
+            searched.wait()
+            try:
+                while True:
+                    gallery.search(query)
+            except Exception as raised:  # noqa: BLE001 - looked at below
+                errors.append(raised)
+
+        threads = [threading.Thread(target=search) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        searched.wait()
+        gallery.close()
+        for thread in threads:
+            thread.join()
+        assert len(errors) == 4
+        for error in errors:
+            assert isinstance(error, GalleryError), repr(error)
+            assert not isinstance(error, GalleryDamagedError), repr(error)
+            assert "closed" in str(error)
+
+
+def test_searches_beside_a_run_never_fail(tmp_path: Path, model: Path) -> None:
+    """Short-lived processes that search, from before the gallery's first image to the end."""
+    photos = tmp_path / "photos"
+    write_images(photos, 900)
+    where = ["--gallery", str(tmp_path / "gallery")]
+    glocal_ = [sys.executable, "-m", "glocal"]
+    Gallery(tmp_path / "gallery", model=str(model)).close()
+    run = subprocess.Popen([*glocal_, "index", str(photos), *where], stdout=-1, stderr=-1)
+    searched = 0
+    while run.poll() is None or searched < 3:
+        searches = [
+            subprocess.Popen(
+                [*glocal_, "search", str(photos / "p0001.jpg"), *where], stdout=-1, stderr=-1
+            )
+            for _ in range(2)
+        ]
+        for search in searches:
+            _, said = search.communicate(timeout=60)
+            assert search.returncode == 0, said
+            searched += 1
+    assert run.returncode == 0, run.communicate()[1]
+    run.communicate()
+    with glocal.open(tmp_path / "gallery") as gallery:
+        assert gallery.info().files == 900
+        assert gallery.check(sample=None).sound

@@ -1,0 +1,50 @@
+"""A gallery that nobody can write to: a mounted archive."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from image_folders import image, write_images
+
+import glocal
+from glocal.errors import GalleryError
+from glocal.gallery import Gallery
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a folder")
+
+
+@pytest.fixture
+def archive(open_gallery: Callable[..., Gallery], tmp_path: Path) -> Iterator[Path]:
+    """A closed gallery of ten images, seen through a mount that can only be read."""
+    write_images(tmp_path / "photos", 10)
+    with open_gallery() as gallery:
+        gallery.add(tmp_path / "photos")
+    seen = tmp_path / "archive"
+    seen.mkdir()
+    mount = ["mount", "-o", "bind,ro", str(gallery.folder), str(seen)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a folder can only be mounted by root")
+    try:
+        yield seen
+    finally:
+        subprocess.run(["umount", str(seen)], check=True)
+
+
+def test_it_can_be_searched_browsed_and_checked(archive: Path) -> None:
+    with pytest.raises(OSError, match="Read-only"):
+        (archive / "new").write_text("x")
+    with glocal.open(archive, create=False) as gallery:
+        assert gallery.search(image(4), limit=1).hits[0].path.name.startswith("p0004")
+        assert len(gallery.search(image(4), where="width > 1")) == 10
+        assert gallery.info().images == 10
+        assert gallery.browse().count() == 10
+        health = gallery.check(sample=None)
+        assert health.sound, health.faults()
+        with pytest.raises(GalleryError, match="can only be read"):
+            gallery.remove(gallery.roots()[0])
+        with pytest.raises(GalleryError, match="can only be read"):
+            gallery.add(archive.parent / "photos")

@@ -1,0 +1,38 @@
+"""What `import glocal` offers."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+
+import pytest
+
+import glocal
+
+
+def test_the_example_of_the_package_works() -> None:
+    results = doctest.testmod(glocal)
+    assert results.attempted > 5
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize("name", glocal.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(glocal, name) is not None
+    assert name in dir(glocal)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'glocal' has no attribute 'serach'"):
+        glocal.serach  # noqa: B018 - getting it is the test
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, glocal; "
+        "heavy = {'numpy', 'PIL', 'onnxruntime', 'torch', 'ray', 'fastapi', 'sqlite3'}; "
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,1 @@
+"""Parts for glocal: a small backbone, a re-ranking and an explainer."""
