@@ -5,8 +5,9 @@
 Each of 25 kinds of edits (`graded_edits`) is made in three strengths, of one photo each time, by
 turns, of Grocery's test photos, which had no say in the settings; all other test photos lie
 around them. A copy is found where it and its original are tied as copies. A pair of files of two
-different photos that are tied as copies is wrong; a spare file is wrong where its original is not
-the one that stays, or where what stays is not of its family."""
+different photos that are tied as copies is wrong; a spare file is wrong where it is an original, or
+where what stays is not of its family.
+"""
 
 from __future__ import annotations
 

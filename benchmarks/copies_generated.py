@@ -25,7 +25,7 @@ from measure import arguments, print_table, write_results
 
 SET = 4
 _NAMES = ("Anna", "Bert", "Clara", "David", "Elif", "Franz", "Greta", "Hamid", "Ida", "Jonas")
-_WORDS = [
+_WORDS = (
     "rain",
     "bread",
     "seven",
@@ -33,12 +33,10 @@ _WORDS = [
     "green",
     "letter",
     "stone",
-    "garden",
     "river",
     "paper",
-    "morning",
     "coffee",
-]
+)
 _HUES = ((230, 120, 20), (30, 150, 60), (30, 80, 200), (200, 30, 40))
 Rng = np.random.Generator
 

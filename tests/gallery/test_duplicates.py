@@ -164,7 +164,7 @@ def all_pairs(gallery: Gallery) -> Pairs:
             assert one is not None
             assert two is not None
             ways = whole_on_whole(outline(one), outline(two))
-            laid = next((found for h in ways if (found := align(one, two, h)).may_be_copy), laid)
+            laid = next((each for h in ways if (each := align(one, two, h)).may_be_copy), laid)
         if laid is not None:
             evidence = replace(evidence, copy_probability=laid.copy_probability)
             if laid.may_be_copy:

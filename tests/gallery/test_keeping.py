@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +102,14 @@ def saved_twice(folder: Path) -> Group:
     return {"first.jpg", "second.jpg"}, {"second.jpg"}
 
 
+def saved_without_loss(folder: Path) -> Group:
+    """A PNG of a JPEG's pixels is ten times as large and no better."""
+    scene(17).save(folder / "first.jpg", quality=75)
+    with Image.open(folder / "first.jpg") as image:
+        image.save(folder / "second.png")
+    return {"first.jpg", "second.png"}, {"second.png"}
+
+
 def rotated(folder: Path) -> Group:
     scene(8).save(folder / "original.jpg", quality=85, exif=exif())
     scene(8).rotate(4, Image.Resampling.BICUBIC).crop((40, 40, 440, 320)).save(
@@ -184,6 +192,7 @@ FOLDERS: dict[str, Callable[[Path], Group]] = {
         reduced,
         resaved,
         saved_twice,
+        saved_without_loss,
         rotated,
         cropped,
         bordered,
@@ -201,7 +210,7 @@ FOLDERS: dict[str, Callable[[Path], Group]] = {
 @pytest.fixture(scope="module")
 def groups(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[dict[str, list[DuplicateGroup]], dict[str, Group]]]:
+) -> tuple[dict[str, list[DuplicateGroup]], dict[str, Group]]:
     root = tmp_path_factory.mktemp("folders")
     expected = {}
     for name, made in FOLDERS.items():

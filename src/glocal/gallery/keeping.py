@@ -244,7 +244,7 @@ def _weigh_encoding(
     """How well pixels of the same number are kept; what was made of what is not kept better."""
     mine, theirs = kept.traits, other.traits
     reasons.add(not mine.palette, not theirs.palette, "has all its colours")
-    if comparison.exact:
+    if comparison.exact and mine.lossless == theirs.lossless:
         return
     if not 0.7 < comparison.sharper < 1.4:
         reasons.unclear.append("one was sharpened or blurred")

@@ -122,16 +122,20 @@ class Originals:
     def was_first(self, one: UUID, other: UUID) -> bool | None:
         """Whether the first of two copies of one size was there before the other.
 
-        A JPEG that was made from another image is what that image becomes when it is saved with
-        the JPEG's own tables; the other way round nothing fits.
+        A lossless file with the pixels of a lossy one was made from it. A JPEG that was made from
+        another image is what that image becomes when it is saved with the JPEG's own tables; the
+        other way round nothing fits.
 
         Returns:
             `None` where that cannot be seen.
         """
-        data = self._bytes(one), self._bytes(other)
-        if data[0] is None or data[1] is None:
+        data, others = self._bytes(one), self._bytes(other)
+        if data is None or others is None:
             return None
-        apart = made_from(data[1], data[0]), made_from(data[0], data[1])
+        lossy = detect(data) not in _LOSSLESS
+        if lossy != (detect(others) not in _LOSSLESS) and _same_pixels(data, others):
+            return lossy  # no loss could have brought out these very pixels
+        apart = made_from(others, data), made_from(data, others)
         # A lossless file can be made from anything; a JPEG has to fit.
         second, first = (9.0 if found is None else found for found in apart)
         low, high = sorted((first, second))
@@ -165,6 +169,14 @@ class Originals:
             paths = [path for _, path in self._catalog.files_of([content]).get(content, [])]
             self._traits[content] = _traits(data, path, array, paths)
         return array
+
+
+def _same_pixels(first: bytes, second: bytes) -> bool:
+    try:
+        one, two = (load(data).array for data in (first, second))
+    except ImageError:
+        return False
+    return one.shape == two.shape and float(np.abs(one.astype(int) - two).mean()) < _EXACT
 
 
 def made_from(made: bytes, source: bytes) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.ranking.differences import boxes, differences
+from glocal.ranking.differences import Differences, boxes, differences
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points, project
 from glocal.ranking.registration import BLOCK, Mask, Registered, Rgb, register
@@ -21,8 +21,15 @@ from glocal.ranking.tones import is_grey
 MOST_DRIFT = 0.35
 """Pixels of the frame by which nine tenths of the blocks of a copy may be displaced at most.
 
-Copies stay below .25; the next photo of a burst, held in the hand, is seldom below .5.
+Copies stay below .25 and those to which little was done below .15; the next photo of a burst, held
+in the hand, is seldom below .4.
 """
+
+LEAST_DRIFT = 0.12
+"""The same of copies without any noise; each level of noise allows for `_DRIFT_OF_NOISE` more."""
+
+_DRIFT_OF_NOISE = 0.05
+_STRONG_CHANGE = 8.0  # levels by which colours were changed so much that detail was, too
 
 CERTAIN, DOUBTFUL = 0.99, 0.1
 """Probability of a copy whose pixels agree at least, and of one whose pixels do not at most."""
@@ -117,10 +124,8 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     if LEAST_OVERLAY <= share < 0.6 and found.tones is not None and not found.tones.one_grey:
         overlaid = _overlaid(laid, laid.second.astype(np.float32), differs)
     drift = laid.drift(differs)
-    # Where one is far less sharp, a pixel says less.
-    vague = max(found.sharper, 1 / max(found.sharper, 1e-6))
-    lies = found.exact or drift <= MOST_DRIFT * (min(vague, 4.0) ** 0.5 if vague > 2 else 1.0)
     tones = found.tones
+    lies = found.exact or drift <= _most_drift(found)
     seen = _seen(laid.homography)
     other_seen = _seen(np.asarray(np.linalg.inv(laid.homography)))
     return Comparison(
@@ -142,6 +147,16 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
         exact=found.exact,
         mirrored=bool(np.linalg.det(laid.homography) * laid.homography[2, 2] < 0),
     )
+
+
+def _most_drift(found: Differences) -> float:
+    """How much drift a copy may have: the less was done to it, the less."""
+    vague = max(found.sharper, 1 / max(found.sharper, 1e-6))
+    if vague > 2:  # where one is far less sharp, a pixel says less
+        return float(MOST_DRIFT * min(vague, 4.0) ** 0.5)
+    if found.tones is not None and found.tones.change > _STRONG_CHANGE:
+        return MOST_DRIFT
+    return min(MOST_DRIFT, LEAST_DRIFT + _DRIFT_OF_NOISE * found.noise)
 
 
 def confirm(evidence: Evidence, comparison: Comparison | None) -> Evidence:
