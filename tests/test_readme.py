@@ -27,7 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     (folder / "Pictures" / "old").mkdir(parents=True)
     for number in range(8):
-        coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        coarse = random.integers(0, 256, (12, 16, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((640, 480))
         image.save(folder / "Pictures" / ("old" if number % 2 else "") / f"{number}.jpg")
         if number < 3:

@@ -29,6 +29,7 @@ LEAST_DRIFT = 0.12
 """The same of copies without any noise; each level of noise allows for `_DRIFT_OF_NOISE` more."""
 
 _DRIFT_OF_NOISE = 0.05
+_RESIZED = 0.02  # logarithm of the scale from which an image was resized
 _STRONG_CHANGE = 8.0  # levels by which colours were changed so much that detail was, too
 
 CERTAIN, DOUBTFUL = 0.99, 0.1
@@ -125,7 +126,7 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
         overlaid = _overlaid(laid, laid.second.astype(np.float32), differs)
     drift = laid.drift(differs)
     tones = found.tones
-    lies = found.exact or drift <= _most_drift(found)
+    lies = found.exact or drift <= _most_drift(found, _scale(laid.homography, first, second))
     seen = _seen(laid.homography)
     other_seen = _seen(np.asarray(np.linalg.inv(laid.homography)))
     return Comparison(
@@ -149,14 +150,30 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     )
 
 
-def _most_drift(found: Differences) -> float:
-    """How much drift a copy may have: the less was done to it, the less."""
+def _most_drift(found: Differences, scale: float) -> float:
+    """How much drift a copy may have: the less was done to it, the less.
+
+    Args:
+        found: what differs.
+        scale: sides of the second image's content relative to the first's; an image that was
+            resized was sampled anew, which displaces its edges by fractions of a pixel.
+    """
     vague = max(found.sharper, 1 / max(found.sharper, 1e-6))
     if vague > 2:  # where one is far less sharp, a pixel says less
         return float(MOST_DRIFT * min(vague, 4.0) ** 0.5)
     if found.tones is not None and found.tones.change > _STRONG_CHANGE:
         return MOST_DRIFT
+    if abs(np.log(scale)) > _RESIZED:
+        return MOST_DRIFT
     return min(MOST_DRIFT, LEAST_DRIFT + _DRIFT_OF_NOISE * found.noise)
+
+
+def _scale(homography: Points, first: Rgb, second: Rgb) -> float:
+    """By how much the sides of what the first image shows are longer in the second one."""
+    x, y = project(homography, np.array([[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]])).T
+    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2 / 0.25
+    pixels = second.shape[0] * second.shape[1] / (first.shape[0] * first.shape[1])
+    return max(float(np.sqrt(area * pixels)), 1e-6)
 
 
 def confirm(evidence: Evidence, comparison: Comparison | None) -> Evidence:

@@ -23,7 +23,7 @@ from tiny_training import (  # noqa: E402
     tiny_settings,
 )
 
-from glocal.errors import DiskFullError, LearnError  # noqa: E402
+from glocal.errors import DiskFullError, LearnError, PartError  # noqa: E402
 from glocal.learn import cache as cache_module  # noqa: E402
 from glocal.learn import checkpoint  # noqa: E402
 from glocal.learn.training import train  # noqa: E402
@@ -312,7 +312,7 @@ def test_broken_files_are_skipped_and_reported(tmp_path):
 )
 def test_mistakes_are_reported_before_training(changes, text, data, tmp_path):
     listener = Quiet()
-    with pytest.raises(LearnError, match=text):
+    with pytest.raises((LearnError, PartError), match=text):
         run_tiny(data[0], tmp_path / "run", listener=listener, **changes)
     assert listener.steps == []
 

@@ -51,7 +51,8 @@ def test_what_counts_is_chosen_by_keyboard(
     assert page.inner_text(".count").startswith("2 groups · ")
     assert page.inner_text("#status").strip() == page.inner_text(".count")
     assert page.locator(".best").all_inner_texts() == ["Keep", "Keep"]
-    assert page.locator(".spare").all_inner_texts() == ["Extra"] * 3
+    # Of the re-encoded one it is not certain that the other one is as good in every respect.
+    assert page.locator(".spare").all_inner_texts() == ["Extra"] * 2
     assert page.locator(".group .verdict").all_inner_texts() == ["Copy", "Copy"]
     assert _faults(tab, axe) == []
     tab.shot("duplicates-copies")
