@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures, OnnxEncoder, detect_at_scales
 from glocal.encoders.local_features import QUERY_SCALES, Detector
+from glocal.gallery.originals import PIXELS
 from glocal.gallery.packed_features import pack, unpack
 from glocal.gallery.thumbnails import shrink, to_jpeg
-from glocal.gallery.verifier import CLOSER, VERIFIED, Verified, closer
+from glocal.gallery.verifier import ALIGNED, VERIFIED, Verified, confirmed
 from glocal.images import load
 from glocal.ranking import TOP as RERANKED
 from glocal.ranking import Rerank
 from glocal.ranking.alignment import LEAST_EXCESS
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.pixels import confirm
 from glocal.ranking.verification import Verification, verify
-from verification_sets import Images, LabelledSet
+from verification_sets import Images, LabelledSet, Source
 
 TOP = VERIFIED
 
@@ -57,7 +60,7 @@ class Pairs:
 
     Arrays are ``(queries, TOP)``; ``score`` is the vectors', ``rough`` what evidence is added to,
     ``ranked`` has each query's whole ranking as right or wrong, and ``closer`` the evidence of
-    those candidates, by number, that were compared pixel by pixel.
+    those candidates, by number, that the comparison of pixels changed.
     """
 
     score: NDArray[np.float32]
@@ -111,28 +114,37 @@ def verify_set(
         spent["verify"] += time.perf_counter() - started
         score.append(likeness[order[:TOP]])
         started = time.perf_counter()
-        asked = shrink(image).astype(np.float32)
         seen = {}
         excess = np.array([calibration.excess(one) for one in found[-1]])
-        for place in np.argsort(-calibration.combine(rough[-1], excess), kind="stable"):
-            first = Verified(
-                calibration.evaluate(found[-1][place], float(score[-1][place])), found[-1][place]
-            )
-            if (
-                len(seen) < CLOSER
-                and excess[place] >= LEAST_EXCESS
-                and first.evidence.verdict is not Verdict.COPY
-            ):
+        evidence = [
+            calibration.evaluate(one, float(likeness))
+            for one, likeness in zip(found[-1], score[-1], strict=True)
+        ]
+        for place in np.argsort(-calibration.combine(rough[-1], excess), kind="stable").tolist():
+            first = Verified(evidence[place], found[-1][place])
+            if len(seen) < ALIGNED and excess[place] >= LEAST_EXCESS:
                 number = best[place]
-                seen[int(place)] = closer(
-                    first, asked, parts, known.packed[number], known.sizes[number]
+                seen[place] = confirmed(
+                    first,
+                    image,
+                    parts,
+                    partial(_pixels, images.sources[number]),
+                    known.packed[number],
+                    known.sizes[number],
                 ).evidence
+            elif first.evidence.verdict is Verdict.COPY:  # what was not compared is no copy
+                seen[place] = confirm(first.evidence, None)
         close.append(seen)
         spent["pixels"] += time.perf_counter() - started
         right.append(np.isin(best, list(truth)))
         ranked.append(np.isin(allowed[order], list(truth)))
     each = {stage: 1000 * seconds / len(made.queries) for stage, seconds in spent.items()}
     return Pairs(np.array(score), np.array(rough), np.array(right), found, ranked, close, each)
+
+
+def _pixels(source: Source) -> NDArray[np.uint8]:
+    """An image's file, as a search reads it to compare pixels."""
+    return load(source, min_pixels=PIXELS).array
 
 
 def recall_and_map(pairs: Pairs, new_score: NDArray[np.floating]) -> tuple[float, float]:
