@@ -10,7 +10,7 @@ import click
 
 from glocal.cli.duplicate_rows import Action, edits_in_words, rows
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import Bar, print_json, readable_bytes, short_path
+from glocal.cli.output import Bar, counted, print_json, readable_bytes, short_path
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, Duplicates, Gallery
 
@@ -162,14 +162,15 @@ def _warn(groups: Duplicates, without_local_features: int) -> None:
         few = ", ".join(short_path(path) for path in groups.changed[:3])
         more = ", ..." if len(groups.changed) > 3 else ""
         click.echo(
-            f"glocal: {len(groups.changed)} files are gone or have changed since they were indexed "
-            f"and were left out ({few}{more}). To look again: glocal index --refresh",
+            f"glocal: left out as gone or changed since they were indexed: "
+            f"{counted(len(groups.changed), 'file')} ({few}{more}). "
+            "To read them again: glocal index --refresh",
             err=True,
         )
     if groups.links:
         click.echo(
-            f"glocal: {len(groups.links)} names are links or further names of a file, which are "
-            "no copies",
+            f"glocal: left out as links or further names of a file, which are not copies: "
+            f"{counted(len(groups.links), 'name')}",
             err=True,
         )
 

@@ -168,7 +168,7 @@ class RowTable:
         return Extent(*found) if found else Extent()
 
     def _remembering(self) -> RowTable:
-        """What reads: inside a change, which may be undone, another one that is forgotten again."""
+        """The table to read with: a separate one inside a change, whose rows may yet be undone."""
         return RowTable(self.database, self.space) if self.database.changing else self
 
     def view(self) -> View:
