@@ -1,0 +1,104 @@
+"""Which real photos `glocal duplicates` calls copies of each other: there should be none.
+
+    python benchmarks/copies_real.py [--quick] [--keep DIR]
+
+Every pair that is verified among the scenes and Grocery's test photos, which are photos of their
+own, but for the few that people took twice without moving. Printed: how many pairs were verified
+and how many of these were compared in colour, each pair that was called a copy, to be looked at,
+and each file that was called spare. ``--quick`` takes every eighth photo of Grocery; ``--keep``
+writes the pairs that were called copies side by side.
+"""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+from PIL import Image
+
+from glocal.gallery import Gallery
+from glocal.gallery.comparing import Comparing
+from glocal.gallery.duplicates import Level
+from glocal.gallery.originals import Originals
+from glocal.gallery.progress import quiet
+from glocal.gallery.same_files import Disk
+from glocal.gallery.thumbnails import Thumbnails
+from glocal.images import Limits
+from measure import arguments, print_table, write_results
+from verification_sets import DATA, grocery
+
+_SIDE = 640
+
+
+class Counting(Comparing):
+    """Counts what it compares."""
+
+    __slots__ = ("compared", "verified")
+
+    def _evaluate(self, first: UUID, second: UUID, score: float, loaded: object) -> None:
+        self.verified = getattr(self, "verified", 0) + 1
+        super()._evaluate(first, second, score, loaded)  # type: ignore[arg-type]
+
+    def _compared(self, *pair: object) -> object:
+        self.compared = getattr(self, "compared", 0) + 1
+        return super()._compared(*pair)  # type: ignore[arg-type]
+
+
+def side_by_side(pair: tuple[Path, Path], target: Path) -> None:
+    page = Image.new("RGB", (2 * _SIDE, _SIDE))
+    for number, path in enumerate(pair):
+        with Image.open(path) as opened:
+            opened.thumbnail((_SIDE, _SIDE))
+            page.paste(opened.convert("RGB"), (number * _SIDE, 0))
+    page.save(target)
+
+
+def main() -> None:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    photos = [path for path, _ in grocery("test")][:: 8 if options.quick else 1]
+    photos += sorted(path for path in (DATA / "scenes").rglob("*") if path.suffix == ".jpg")
+    with TemporaryDirectory() as temporary, Gallery(Path(temporary) / "gallery") as gallery:
+        gallery.add(*photos)
+        catalog, verifier = gallery._catalog, gallery._models.verifier()
+        assert verifier is not None
+        originals = Originals(catalog, Disk(catalog), Limits())
+        small = Thumbnails(catalog, Limits())
+        comparing = Counting(
+            catalog, gallery._store(), verifier.calibration, Level.COPY, quiet, small, originals
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        comparing.find()
+        seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
+        files = {i: found[0][1] for i, found in catalog.files_of(catalog.content_ids()).items()}
+        pairs = sorted(
+            (files[a], files[b]) for a in comparing.ties for b in comparing.ties[a] if a < b
+        )
+        spare = [
+            str(path)
+            for group in gallery.duplicates("copy")
+            for image in group.images
+            for path in image.spare
+        ]
+    print_table("Called copies", ["", ""], [(a.name, b.name) for a, b in pairs])
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        for number, pair in enumerate(pairs):
+            side_by_side(pair, options.keep / f"{number:03d}.png")
+    figures = {
+        "images": len(files),
+        "verified_pairs": comparing.verified,
+        "compared_in_colour": getattr(comparing, "compared", 0),
+        "copies": [[str(path.name) for path in pair] for pair in pairs],
+        "spare": spare,
+        "cpu_seconds": seconds,
+    }
+    print(figures)
+    write_results("copies_real", figures, quick=options.quick)
+
+
+if __name__ == "__main__":
+    main()
