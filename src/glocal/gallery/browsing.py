@@ -107,22 +107,6 @@ class Browser:
             if i in contents
         }
 
-    def content_of(self, path: Path) -> UUID | None:
-        """Which image a file holds, or `None` when the gallery does not know it."""
-        return self.contents_of([path]).get(path)
-
-    def contents_of(self, paths: Iterable[Path]) -> dict[Path, UUID]:
-        """Which images these files hold; those the gallery does not know are left out."""
-        found: dict[Path, UUID] = {}
-        for path in paths:
-            folder = self._catalog.find_folder(path.parent)
-            if folder is not None:
-                states = self._catalog.files_named(folder, [os.fsencode(path.name)])
-                for state in states.values():
-                    if state.content is not None:
-                        found[path] = state.content
-        return found
-
     def copies(self, limit: int, after: UUID | None = None) -> list[UUID]:
         """Images that several files hold, in the order of their ids.
 

@@ -201,6 +201,13 @@ class Catalog(Database):
         sql = f"{_STATES} WHERE folder = {folder:d} AND name IN (?*)"
         return dict(self.rows_for(sql, names, _state))
 
+    def content_of(self, path: Path) -> UUID | None:
+        """The content of a file, or `None` when it has none or is not known."""
+        folder = self.find_folder(path.parent)
+        name = os.fsencode(path.name)
+        state = None if folder is None else self.files_named(folder, [name]).get(name)
+        return None if state is None else state.content
+
     def put_files(self, files: Iterable[tuple[int, FileState]]) -> None:
         """Write files by folder, and note contents that they cease to hold; inside `change`."""
         states = [

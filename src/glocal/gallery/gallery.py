@@ -93,7 +93,8 @@ class Gallery:
         GalleryLockedError: another process kept the gallery locked for too long.
         MissingExtraError: the gallery is of format 1, and what reads that is not installed.
         ModelMismatchError: its vectors are of another space than those of the model named, or its
-            local features of another detector (when images are added; `complete` changes it).
+            local features of another detector (when images are added; `add_local_features`
+            changes it).
         ModelError: the model cannot be found or run.
     """
 
@@ -387,14 +388,11 @@ class Gallery:
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""
-        target = _absolute(Path(path))
-        folder = self._catalog.find_folder(target.parent)
-        states = self._catalog.files_in(folder) if folder is not None else {}
-        state = states.get(os.fsencode(target.name))
-        if state is None or state.content is None:
+        content = self.content_of(path)
+        if content is None:
             return None
-        vector = self._store().vectors([state.content]).get(state.content)
-        packed = self._catalog.local_features([state.content]).get(state.content)
+        vector = self._store().vectors([content]).get(content)
+        packed = self._catalog.local_features([content]).get(content)
         if vector is None or packed is None:
             return None
         local = packed_features.unpack(packed)
@@ -473,12 +471,7 @@ class Gallery:
 
     def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
         """The content of a file as the gallery knows it, or `None` when it has none."""
-        target = _absolute(Path(path))
-        folder = self._catalog.find_folder(target.parent)
-        name = os.fsencode(target.name)
-        states = {} if folder is None else self._catalog.files_named(folder, [name])
-        state = states.get(name)
-        return None if state is None else state.content
+        return self._catalog.content_of(_absolute(Path(path)))
 
     # Knowing
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from glocal.ranking.differences import Differences, boxes, differences
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points, project
-from glocal.ranking.registration import BLOCK, Mask, Registered, Rgb, register
+from glocal.ranking.registration import BLOCK, Mask, Registered, Rgb, magnification, register
 from glocal.ranking.tones import is_grey
 
 MOST_DRIFT = 0.35
@@ -126,7 +126,7 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
         overlaid = _overlaid(laid, laid.second.astype(np.float32), differs)
     drift = laid.drift(differs)
     tones = found.tones
-    lies = found.exact or drift <= _most_drift(found, _scale(laid.homography, first, second))
+    lies = found.exact or drift <= _most_drift(found, magnification(first, second, laid.homography))
     seen = _seen(laid.homography)
     other_seen = _seen(np.asarray(np.linalg.inv(laid.homography)))
     return Comparison(
@@ -155,7 +155,7 @@ def _most_drift(found: Differences, scale: float) -> float:
 
     Args:
         found: what differs.
-        scale: sides of the second image's content relative to the first's; an image that was
+        scale: pixels of the second image for each of the first, along a side; an image that was
             resized was sampled anew, which displaces its edges by fractions of a pixel.
     """
     vague = max(found.sharper, 1 / max(found.sharper, 1e-6))
@@ -163,17 +163,9 @@ def _most_drift(found: Differences, scale: float) -> float:
         return float(MOST_DRIFT * min(vague, 4.0) ** 0.5)
     if found.tones is not None and found.tones.change > _STRONG_CHANGE:
         return MOST_DRIFT
-    if abs(np.log(scale)) > _RESIZED:
+    if abs(np.log(max(scale, 1e-6))) > _RESIZED:
         return MOST_DRIFT
     return min(MOST_DRIFT, LEAST_DRIFT + _DRIFT_OF_NOISE * found.noise)
-
-
-def _scale(homography: Points, first: Rgb, second: Rgb) -> float:
-    """By how much the sides of what the first image shows are longer in the second one."""
-    x, y = project(homography, np.array([[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]])).T
-    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2 / 0.25
-    pixels = second.shape[0] * second.shape[1] / (first.shape[0] * first.shape[1])
-    return max(float(np.sqrt(area * pixels)), 1e-6)
 
 
 def confirm(evidence: Evidence, comparison: Comparison | None) -> Evidence:

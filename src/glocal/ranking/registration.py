@@ -85,11 +85,11 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
     """
     if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < 1e-12:
         return None
-    swapped = _magnification(first, second, homography) < 1
+    swapped = magnification(first, second, homography) < 1
     if swapped:
         first, second = second, first
         homography = np.asarray(np.linalg.inv(homography))
-    cut = _cut(first, second, homography)
+    cut = _cut(first, homography)
     if cut is None:
         return None
     frame, to_first = cut
@@ -180,7 +180,7 @@ def block_means(values: NDArray[np.float32], side: int = BLOCK) -> NDArray[np.fl
     return np.asarray(sums / np.float32(side * side), np.float32)
 
 
-def _magnification(first: Rgb, second: Rgb, homography: Points) -> float:
+def magnification(first: Rgb, second: Rgb, homography: Points) -> float:
     """Pixels of the second image for each of the first, along a side, amid what both show."""
     inside = _inside_grid(homography)
     if not len(inside):
@@ -210,7 +210,7 @@ def _inside_grid(homography: Points) -> Points:
     return np.asarray(grid[np.all((seen >= 0) & (seen <= 1), axis=1) & (depth * sign > 0)])
 
 
-def _cut(first: Rgb, second: Rgb, homography: Points) -> tuple[Rgb, Points] | None:
+def _cut(first: Rgb, homography: Points) -> tuple[Rgb, Points] | None:
     """The first image cut to what the second one shows, no larger than `LONGEST`."""
     from PIL import Image
 
