@@ -204,7 +204,9 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name in _NO_SPACE:
-            raise DiskFullError(f"no space left to write {path}") from error
+            raise DiskFullError(
+                f"no space left to write {path}; free some on its disk and try again"
+            ) from error
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise GalleryDamagedError(
                 f"the catalogue {path} is damaged ({error}); run: glocal check --repair"
