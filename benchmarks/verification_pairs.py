@@ -14,7 +14,7 @@ from glocal.encoders import LocalFeatures, OnnxEncoder, detect_at_scales
 from glocal.encoders.local_features import QUERY_SCALES, Detector
 from glocal.gallery.originals import PIXELS
 from glocal.gallery.packed_features import pack, unpack
-from glocal.gallery.thumbnails import shrink, to_jpeg
+from glocal.gallery.small_images import shrink, to_jpeg
 from glocal.gallery.verifier import ALIGNED, VERIFIED, Verified, confirmed
 from glocal.images import load
 from glocal.ranking import TOP as RERANKED

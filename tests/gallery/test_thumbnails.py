@@ -12,7 +12,8 @@ from glocal.encoders import LocalFeatures
 from glocal.errors import GalleryDamagedError
 from glocal.gallery import Gallery
 from glocal.gallery.packed_features import MOST_BYTES, pack, small_image, unpack
-from glocal.gallery.thumbnails import Thumbnails, from_jpeg, shrink, to_jpeg
+from glocal.gallery.small_images import from_jpeg, shrink, to_jpeg
+from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
 
 

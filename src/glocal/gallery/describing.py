@@ -9,7 +9,7 @@ from uuid import UUID
 
 from glocal.encoders import Detector, Encoder, Features
 from glocal.gallery.catalog import Content
-from glocal.gallery.thumbnails import shrink, to_jpeg
+from glocal.gallery.small_images import shrink, to_jpeg
 from glocal.images import Facts, Limits, load
 
 _EPOCH_DAY = 719_163  # 1970-01-01 as a proleptic ordinal

@@ -1,6 +1,6 @@
 """Local features as the gallery keeps them: 6 bytes for each, and one byte for each dimension.
 
-Behind them may stand a small grey image, see `glocal.gallery.thumbnails`.
+Behind them may stand a small grey image, see `glocal.gallery.small_images`.
 """
 
 from __future__ import annotations

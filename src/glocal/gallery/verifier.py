@@ -17,8 +17,8 @@ from glocal.gallery.originals import PIXELS
 from glocal.gallery.packed_features import small_image, unpack
 from glocal.gallery.query import Query
 from glocal.gallery.records import Match
+from glocal.gallery.small_images import from_jpeg, shrink
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
-from glocal.gallery.thumbnails import from_jpeg, shrink
 from glocal.images import load
 from glocal.ranking import Compare
 from glocal.ranking.alignment import LEAST_EXCESS, SIDE, align
