@@ -1,17 +1,20 @@
 """How long whole commands take from a cold start: new processes, with files in the page cache.
 
-    python benchmarks/cold_start.py [--count 100000] [--work DIR] [--imports] [--quick]
+    python benchmarks/cold_start.py [--count 100000] [--old PATH] [--work DIR] [--imports] [--quick]
 
-Runs each command ten times, in turns, and prints the median wall time: an empty Python as the
-floor, ``import glocal``, ``glocal --help``, and ``glocal search`` with a two-megapixel JPEG in a
-gallery of 100,000 images, with its peak memory. ``--imports`` adds the imports that take longest.
-``--work`` names a folder that keeps the gallery for the next run and for ``search_latency.py``.
+Runs each command ten times, in turns, and prints the median wall time and processor time: an empty
+Python as the floor, ``import glocal``, ``glocal --help``, and ``glocal search`` with a
+two-megapixel JPEG in a gallery of 100,000 images, with its peak memory. ``--old`` names a clone of
+the project whose search, in a gallery that it has made, takes its turn too. ``--imports`` adds the
+imports that take longest. ``--work`` names a folder that keeps the galleries for the next run and
+for ``search_latency.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,9 +26,11 @@ from measure import (
     Target,
     arguments,
     child_median,
+    environment_of,
     glocal_command,
     print_table,
     print_targets,
+    processor_median,
     run_process,
     write_results,
 )
@@ -72,6 +77,18 @@ def show_imports(title: str, command: Sequence[str | Path]) -> None:
     print_table(f"Slowest imports of {title}", ["module", "itself, ms", "all, ms"], rows)
 
 
+def old_search(checkout: Path, place: Path, count: int, photo: Path) -> list[str | Path]:
+    """The search of another checkout, in a gallery that it has filled."""
+    fill = (
+        "import sys; from pathlib import Path; from synthetic import gallery_at; "
+        "print(gallery_at(Path(sys.argv[1]), int(sys.argv[2]), Path('/images')).folder)"
+    )
+    (place / "old").mkdir(exist_ok=True)
+    filling = [sys.executable, "-c", fill, place / "old", str(count)]
+    gallery = run_process(filling, environment=environment_of(checkout)).output.strip()
+    return [*glocal_command(), "search", photo, "--gallery", gallery]
+
+
 def in_search(gallery: Path, photo: Path) -> dict[str, float]:
     """The parts of one cold search that `glocal search` itself reports, in milliseconds."""
     command = [*glocal_command(), "search", photo, "--gallery", gallery, "--json"]
@@ -83,6 +100,7 @@ def options() -> argparse.Namespace:
     """Read the command line."""
     parser = arguments(__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="images in the gallery")
+    parser.add_argument("--old", type=Path, help="a clone of the project, run by turns")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--work", type=Path, help="keep or find the filled gallery here")
     parser.add_argument("--imports", action="store_true", help="say which imports take longest")
@@ -97,19 +115,25 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     gallery = gallery_at(place, given.count, Path("/images")).folder
     photo = make_photos(place / "photos", 1)[0]
     all_commands = commands(gallery, photo)
-    for command in all_commands.values():
-        run_process(command)  # fills the page cache and writes Python's compiled files
+    environments = {name: dict(os.environ) for name in all_commands}
+    if given.old:
+        name = "glocal search, old"
+        all_commands[name] = old_search(given.old.resolve(), place, given.count, photo)
+        environments[name] = environment_of(given.old.resolve())
     runs: dict[str, list[Ended]] = {name: [] for name in all_commands}
-    for _ in range(given.runs):
+    for turn in range(given.runs + 1):
         for name, command in all_commands.items():
-            runs[name].append(run_process(command))
+            ended = run_process(command, environment=environments[name])
+            if turn:  # the first fills the page cache and writes Python's compiled files
+                runs[name].append(ended)
     seconds = {name: child_median(ended) for name, ended in runs.items()}
+    processor = {name: processor_median(ended) for name, ended in runs.items()}
     memory = {name: max(run.peak_bytes for run in ended) / 1e6 for name, ended in runs.items()}
     slowest = {name: max(run.seconds for run in ended) for name, ended in runs.items()}
     print_table(
         f"Whole processes, {given.runs} runs, {given.count:,} images",
-        ["command", "median, s", "slowest, s", "peak MB"],
-        [(name, seconds[name], slowest[name], memory[name]) for name in runs],
+        ["command", "median, s", "slowest, s", "processor, s", "peak MB"],
+        [(name, seconds[name], slowest[name], processor[name], memory[name]) for name in runs],
     )
     parts = in_search(gallery, photo)
     print_table("Inside `glocal search`", ["part", "ms"], list(parts.items()))
@@ -122,6 +146,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         "runs": given.runs,
         "median_seconds": seconds,
         "slowest_seconds": slowest,
+        "processor_seconds": processor,
         "peak_megabytes": memory,
         "inside_search_ms": parts,
         "targets": targets,

@@ -137,14 +137,16 @@ def local_feature_bytes(catalog: Path) -> int:
 
     connection = sqlite3.connect(catalog)
     try:
-        row = connection.execute("SELECT SUM(pgsize) FROM dbstat WHERE name LIKE '%parts%'")
+        row = connection.execute(
+            "SELECT SUM(pgsize) FROM dbstat WHERE name LIKE '%local_features%'"
+        )
         return int(row.fetchone()[0])
     except sqlite3.OperationalError:
-        copy = catalog.with_name("without-parts.sqlite")
+        copy = catalog.with_name("without-features.sqlite")
         connection.execute("VACUUM INTO ?", (str(copy),))
         full = copy.stat().st_size
         copied = sqlite3.connect(copy)
-        copied.execute("DROP TABLE parts")
+        copied.execute("DROP TABLE local_features")
         copied.execute("VACUUM")
         copied.close()
         small = copy.stat().st_size

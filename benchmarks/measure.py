@@ -34,10 +34,10 @@ command, folder = json.load(sys.stdin)
 started = time.perf_counter()
 ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
 seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
 said = [text.decode(errors="replace") for text in (ended.stdout, ended.stderr)]
-peak *= 1 if sys.platform == "darwin" else 1024
-json.dump([seconds, peak, ended.returncode, *said], sys.stdout)
+peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+json.dump([seconds, used.ru_utime + used.ru_stime, peak, ended.returncode, *said], sys.stdout)
 """
 
 
@@ -47,18 +47,24 @@ class Ended:
 
     Attributes:
         seconds: from its start to its end.
+        processor_seconds: used by it and by the processes it waited for.
         peak_bytes: of resident memory; of the largest one when it had processes of its own.
         output: what it printed.
         errors: what it printed to standard error.
     """
 
     seconds: float
+    processor_seconds: float
     peak_bytes: int
     output: str
     errors: str
 
 
-def run_process(command: Sequence[str | Path], folder: Path | None = None) -> Ended:
+def run_process(
+    command: Sequence[str | Path],
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
     """Run a command to its end and measure it from outside; SystemExit when it fails."""
     told = json.dumps([[str(word) for word in command], None if folder is None else str(folder)])
     starter = subprocess.run(
@@ -67,12 +73,19 @@ def run_process(command: Sequence[str | Path], folder: Path | None = None) -> En
         capture_output=True,
         text=True,
         check=True,
+        env=environment,
     )
-    seconds, peak, status, output, errors = json.loads(starter.stdout)
+    seconds, used, peak, status, output, errors = json.loads(starter.stdout)
     if status != 0:
         words = " ".join(str(word) for word in command)
         raise SystemExit(f"{words}\nended with status {status}:\n{output}{errors}")
-    return Ended(seconds, peak, output, errors)
+    return Ended(seconds, used, peak, output, errors)
+
+
+def environment_of(checkout: Path) -> dict[str, str]:
+    """The environment in which Python imports glocal and the benchmarks of a checkout."""
+    paths = os.pathsep.join([str(checkout / "src"), str(checkout / "benchmarks")])
+    return os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
 
 
 def glocal_command() -> list[str | Path]:
@@ -96,6 +109,11 @@ def median(values: Iterable[float]) -> float:
 def child_median(runs: Sequence[Ended]) -> float:
     """The middle of the seconds that processes took."""
     return median(run.seconds for run in runs)
+
+
+def processor_median(runs: Sequence[Ended]) -> float:
+    """The middle of the seconds of the processor that they used."""
+    return median(run.processor_seconds for run in runs)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

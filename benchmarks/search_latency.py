@@ -6,6 +6,8 @@ Measured inside one process, with everything open and warm:
 
 - ``Gallery.search`` with a two-megapixel JPEG, part by part: decoding, network, and all else, first
   without geometric verification and then with it;
+- ``Gallery.search`` with queries that were made before, which neither decodes nor encodes, and the
+  processor time of one;
 - the store's search by itself;
 - searches under conditions, each also compared with the exact answer;
 - for 5,000 to 100,000 vectors, the exact scan against the graph: where a graph begins to pay.
@@ -46,8 +48,7 @@ from synthetic import DIM, Space, Vectors, gallery_at
 from vector_search import VectorSearch, open_store, recall_at_10
 
 TARGETS: list[Target] = [
-    ("all else, ms", "<=", 3.0),
-    ("store, ms", "<=", 1.5),
+    ("finished query, ms", "<=", 1.5),
     ("recall@10", ">=", 0.99),
     ("lowest recall@10 under a condition", ">=", 0.99),
 ]
@@ -88,6 +89,15 @@ def whole_searches(
     return {f"{name}, ms": median(values) for name, values in parts.items()}
 
 
+def finished_queries(gallery: Gallery, photos: Sequence[Path], rounds: int) -> dict[str, float]:
+    """A search by the vector besides decoding and encoding: of a clock, and of the processor."""
+    queries = [gallery.query(photo) for photo in photos] * rounds
+    used = time.process_time()
+    times = [milliseconds(partial(gallery.search, query, verify=False)) for query in queries]
+    spent = (time.process_time() - used) * 1000 / len(queries)
+    return {"finished query, ms": median(times), "of the processor, ms (mean)": spent}
+
+
 def filtered(opened: VectorSearch, root: Path, queries: Vectors) -> list[dict[str, Any]]:
     """Searches under conditions: reading the condition, the search with its look-ups, recall."""
     rows = []
@@ -111,12 +121,15 @@ def filtered(opened: VectorSearch, root: Path, queries: Vectors) -> list[dict[st
 def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str, Any]]:
     """For each count of vectors: the exact scan, before and after a graph is built, and the graph.
 
-    glocal builds none below `GRAPH_FROM`; here it is made to.
+    glocal builds none below `GRAPH_FROM`, and walks none where comparing costs less; here it is
+    made to.
     """
-    usual = flat.GRAPH_FROM
-    flat.GRAPH_FROM = 1_000
+    forced = {"GRAPH_FROM": 1_000, "GRAPH_BEHIND": 0, "_WALK": 0, "_LOADING": 0}
+    usual = {name: getattr(flat, name) for name in forced}
     rows = []
     try:
+        for name, value in forced.items():
+            setattr(flat, name, value)
         for count in counts:
             space = Space(count)
             folder = place / f"crossover-{count}"
@@ -145,7 +158,8 @@ def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str
             )
             store.close()
     finally:
-        flat.GRAPH_FROM = usual
+        for name, value in usual.items():
+            setattr(flat, name, value)
     return rows
 
 
@@ -197,12 +211,15 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         rounds = 2 if given.quick else 10
         figures = whole_searches(gallery, photos, rounds, verify=False)
         second = whole_searches(gallery, photos, rounds, verify=True)
+        finished = finished_queries(gallery, photos, rounds)
     for title, parts in (("by the vector", figures), ("with verification", second)):
         print_table(
             f"Gallery.search, {given.count:,} images, {title}",
             ["part", "median, ms"],
             [(name.removesuffix(", ms"), value) for name, value in parts.items()],
         )
+    print_table("A finished query, by the vector", ["", ""], list(finished.items()))
+    figures |= finished
     with VectorSearch(filled.folder) as opened:
         times = [opened.milliseconds(query) for query in queries]
         vectors = {"store, ms": _search_ms(opened.store, queries, exact=False)}

@@ -5,7 +5,6 @@ Nothing to run by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,32 +12,19 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import Card, Features
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Condition
 from glocal.gallery.database import Database
 from glocal.gallery.layout import open_layout
+from glocal.gallery.query import Query
 from glocal.gallery.results import SearchResult
 from glocal.gallery.rows import SCHEMA, RowTable
-from glocal.gallery.searching import Question, Searcher
+from glocal.gallery.searching import Searcher, SearchOptions
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
-from glocal.images import Limits
 
 Vectors = NDArray[np.float32]
-
-
-class _Given:
-    """An encoder that takes every image for one with the vector at hand."""
-
-    def __init__(self, dim: int) -> None:
-        self.vector = np.zeros(dim, np.float32)
-        self.dim = dim
-        self.card = Card("given", 1, "Apache-2.0", dim, 1024, 32, 4.0, {})
-
-    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
-        nothing = np.zeros((0, 2), np.float32)
-        return [Features(self.vector, nothing, nothing, nothing[:, 0]) for _ in images]
 
 
 class VectorSearch:
@@ -53,11 +39,8 @@ class VectorSearch:
         self.catalog = Catalog(layout.catalog)
         rows = RowTable(self.catalog, layout.model.space)
         self.store = FlatStore(layout.vectors, layout.model.dim, rows)
-        self._given = _Given(layout.model.dim)
-        self._searcher = Searcher(
-            self.catalog, self.store, self._given, layout.model, Limits(), None
-        )
-        self._image = np.zeros((32, 32, 3), np.uint8)
+        self._space = layout.model.space
+        self._searcher = Searcher(self.catalog, self.store, layout.model, self._space, None)
 
     def __enter__(self) -> VectorSearch:
         return self
@@ -70,10 +53,8 @@ class VectorSearch:
         self, vector: Vectors, *, where: Condition | None = None, limit: int = 10
     ) -> SearchResult:
         """Search with a vector; the result's timing ``search`` has the store and all look-ups."""
-        self._given.vector = vector
-        return self._searcher.search(
-            Question(self._image, limit, None, (), (), where, False, None, False)
-        )
+        query = Query.of_vector(vector, space=self._space, dim=len(vector))
+        return self._searcher.search(query, SearchOptions(limit, where), Clock())
 
     def milliseconds(self, vector: Vectors, **how: Any) -> float:
         """The time of one search."""
