@@ -134,10 +134,8 @@ def read(folder: Path, which: int) -> None:
             before = store.rows.extent()
             found = store.search(query, 10, where=where)
             view, vectors = store.mapped()
-            columns = store.rows.columns(view)
-            if columns is None or not view.extent.version == before.version == (
-                store.rows.extent().version
-            ):
+            same, columns = store.rows.described()
+            if not before.version == view.extent.version == same.extent.version:
                 continue  # something was committed meanwhile: which moment it saw is not known
             scores = np.where(view.live, vectors.astype(np.float32) @ query, -np.inf)
             if where is not None:

@@ -221,8 +221,7 @@ class Browser:
 
     def _meeting(self, where: Condition | None) -> tuple[View, Columns, NDArray[np.bool_]]:
         """The images, and which of them have a file that meets a condition."""
-        while (columns := self._rows.columns(view := self._rows.view())) is None:
-            pass
+        view, columns = self._rows.described()
         if where is None:
             return view, columns, view.live
         met = view.live & meets(for_some_copy(where), columns)

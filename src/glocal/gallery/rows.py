@@ -15,7 +15,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
@@ -93,7 +93,7 @@ class View:
 
     Attributes:
         extent: of the file.
-        ids: ``(rows, 16)`` uint8, zero where a row is dead.
+        ids: ``(rows, 16)`` uint8; of dead rows, whatever they were.
         live: ``(rows,)`` booleans.
     """
 
@@ -119,19 +119,17 @@ class _Block:
 class _Cache:
     """Columns in memory, with room to grow, and the version up to which they are read."""
 
+    columns: dict[str, NDArray[np.generic]]
     version: int = 0
     generation: int = 0
-    ids: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, _ID_BYTES), np.uint8))
-    columns: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def reserve(self, rows: int) -> None:
         """Make room; earlier views keep the arrays that they have."""
         blocks = -(-rows // BLOCK)
-        if len(self.ids) >= blocks * BLOCK:
-            return
         size = (blocks + blocks // 4 + 1) * BLOCK
-        self.ids = _grown(self.ids, size)
-        self.columns = {name: _grown(values, size) for name, values in self.columns.items()}
+        for name, values in self.columns.items():
+            if len(values) < blocks * BLOCK:
+                self.columns[name] = _grown(values, size)
 
 
 class RowTable:
@@ -146,10 +144,10 @@ class RowTable:
         self.database = database
         self.space = space
         self._reading = threading.Lock()
-        self._seen = _Cache()  # ids
-        self._known = _Cache()  # attributes
         none = np.zeros((0, _ID_BYTES), np.uint8)
         self._view = View(Extent(), none, np.zeros(0, np.bool_))
+        self._seen = _Cache({"ids": none, "live": self._view.live})
+        self._known = _Cache({n: np.zeros(0, _FACTS[n].base) for n in _FACTS.names or ()})
         self._last_term = 0
         self._cameras: dict[int, str] = {}
         self._folder_sets: dict[int, tuple[int, ...]] = {}
@@ -173,41 +171,39 @@ class RowTable:
 
     def view(self) -> View:
         """The ids of what is committed now."""
-        return self._remembering()._read_view()
+        table = self._remembering()
+        with table._reading, table.database.snapshot() as db:
+            return table._read_view(db)
 
-    def _read_view(self) -> View:
-        with self._reading, self.database.snapshot() as db:
-            extent = self._extent(db)
-            if extent != self._view.extent:
-                for number, blob in self._changed(db, "ids", self._seen, extent):
-                    at = number * BLOCK
-                    self._seen.ids[at : at + BLOCK] = _ids(blob)
-                ids = self._seen.ids[: extent.rows]
-                live = np.asarray(ids.view(np.uint64).any(axis=1), np.bool_)
-                self._view = View(extent, ids, live)
-            return self._view
+    def described(self) -> tuple[View, Columns]:
+        """What is committed now, with the attributes of its rows."""
+        table = self._remembering()
+        with table._reading, table.database.snapshot() as db:
+            view = table._read_view(db)
+            return view, table._read_columns(db, view.extent)
 
-    def columns(self, view: View) -> Columns | None:
-        """The attributes of the rows of a view; `None` when compaction has come between."""
-        return self._remembering()._read_columns(view)
+    def _read_view(self, db: sqlite3.Connection) -> View:
+        extent = self._extent(db)
+        if extent != self._view.extent:
+            for number, blob in self._changed(db, "ids", self._seen, extent):
+                block = slice(number * BLOCK, (number + 1) * BLOCK)
+                ids = _ids(blob)
+                alive = ids.any(axis=1)
+                # Other threads have views of these ids, in which a row is live that now is dead.
+                self._seen.columns["ids"][block][alive] = ids[alive]
+                self._seen.columns["live"][block] = alive
+            ids, live = (self._seen.columns[name][: extent.rows] for name in ("ids", "live"))
+            self._view = View(extent, ids, live.copy())  # type: ignore[arg-type]
+        return self._view
 
-    def _read_columns(self, view: View) -> Columns | None:
-        with self._reading, self.database.snapshot() as db:
-            extent = self._extent(db)
-            if extent.generation != view.extent.generation:
-                return None
-            if not self._known.columns:
-                self._known.columns = {
-                    name: np.zeros(0, _FACTS[name].base) for name in _FACTS.names or ()
-                }
-            for number, blob in self._changed(db, "facts", self._known, extent):
-                at, block = number * BLOCK, np.frombuffer(blob, _FACTS)[0]
-                for name, values in self._known.columns.items():
-                    values[at : at + BLOCK] = block[name]
-            self._read_terms(db)
-            parts = {n: values[: view.extent.rows] for n, values in self._known.columns.items()}
+    def _read_columns(self, db: sqlite3.Connection, extent: Extent) -> Columns:
+        for number, blob in self._changed(db, "facts", self._known, extent):
+            at, block = number * BLOCK, np.frombuffer(blob, _FACTS)[0]
+            for name, values in self._known.columns.items():
+                values[at : at + BLOCK] = block[name]
+        self._read_terms(db)
         return Columns(
-            **parts,  # type: ignore[arg-type]
+            **{name: values[: extent.rows] for name, values in self._known.columns.items()},  # type: ignore[arg-type]
             cameras=self._cameras,
             folder_sets=self._folder_sets,
         )
@@ -220,7 +216,6 @@ class RowTable:
             return
         if cache.generation != extent.generation:  # other rows: nothing that was read counts
             cache.version, cache.generation = 0, extent.generation
-            cache.ids = cache.ids[:0]
             cache.columns = {name: values[:0] for name, values in cache.columns.items()}
         cache.reserve(extent.rows)
         yield from db.execute(
@@ -318,24 +313,22 @@ class RowTable:
                 [(self.space, i.bytes) for i in rows],
             )
 
-    def replace(self, old: View, kept: NDArray[np.int64], vectors: NDArray[np.float16]) -> None:
+    def replace(self, kept: NDArray[np.int64], vectors: NDArray[np.float16]) -> None:
         """Let the next generation of the file take over; it holds the kept rows alone.
 
         Args:
-            old: what is committed now.
-            kept: the rows of it that were copied, in order, dead ones among them; the others go.
+            kept: the rows that were copied, in order, dead ones among them; the others go.
             vectors: of the new file.
         """
-        columns = self.columns(old)
-        assert columns is not None  # noqa: S101 - nobody else changes anything meanwhile
         with self.database.change() as db:
+            old, columns = self.described()
             version = old.extent.version + 1
             for table in ("rows", "blocks", "graphs"):
                 db.execute(f"DELETE FROM {table} WHERE space = ?", (self.space,))  # noqa: S608
             for start in range(0, len(kept), BLOCK):
                 rows = kept[start : start + BLOCK]
                 block = _empty()
-                block.ids[: len(rows)] = old.ids[rows]
+                block.ids[: len(rows)] = old.ids[rows] * old.live[rows, None]
                 for name in _FACTS.names or ():
                     block.facts[name][: len(rows)] = getattr(columns, name)[rows]
                 block.checksum = zlib.crc32(vectors[start : start + BLOCK].tobytes())

@@ -155,15 +155,7 @@ class FlatStore:
         exact: bool = False,
     ) -> list[Match]:
         """See `Store.search`; the graph is walked where that costs less than comparing."""
-        while True:
-            view, vectors = self.mapped()
-            allowed = view.live
-            if where is not None:
-                columns = self.rows.columns(view)
-                if columns is None:
-                    continue
-                allowed = allowed & meets(where, columns)
-            break
+        view, vectors, allowed = self._mapped(where)
         rows = None if exact else self._walk(vector, limit, view.extent, vectors, allowed)
         if rows is None:
             rows, _ = scan.best(vector, vectors, np.flatnonzero(allowed), limit)
@@ -189,7 +181,7 @@ class FlatStore:
         ask = 16 + int(1.5 * limit * len(allowed) / max(count, 1))
         if _WALK * ask >= count:
             return None
-        if self._walking is None and self._compared < _LOADING:
+        if self._walking is None and self._compared + count < _LOADING:
             self._compared += count
             return None
         graph = self._graph(extent)
@@ -213,8 +205,7 @@ class FlatStore:
 
     def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
         """See `Store.scan`."""
-        while (columns := self.rows.columns(view := self.rows.view())) is None:
-            pass
+        view, columns = self.rows.described()
         for row in np.flatnonzero(view.live).tolist():
             yield view.id(row), columns.folder_sets[int(columns.folders[row])]
 
@@ -235,10 +226,20 @@ class FlatStore:
         Raises:
             GalleryDamagedError: the file has fewer rows than were written.
         """
+        view, vectors, _ = self._mapped(None)
+        return view, vectors
+
+    def _mapped(self, where: Condition | None) -> tuple[View, Vectors, NDArray[np.bool_]]:
+        """Also which rows are live and meet a condition."""
         while True:
-            view = self.rows.view()
+            if where is None:
+                view = self.rows.view()
+                allowed = view.live
+            else:
+                view, columns = self.rows.described()
+                allowed = view.live & meets(where, columns)
             with suppress(_ReplacedError):
-                return view, self._map(view.extent)
+                return view, self._map(view.extent), allowed
 
     def _map(self, extent: Extent) -> Vectors:
         with self._lock:
@@ -372,7 +373,7 @@ class FlatStore:
                     sync_folder(self.folder)
                     kept = np.concatenate([kept, added])
                     vectors = self._open(now.extent.generation + 1, len(kept))
-                    self.rows.replace(now, kept, vectors)
+                    self.rows.replace(kept, vectors)
 
     def _copy(self, rows: NDArray[np.int64], extent: Extent, file: BinaryIO) -> None:
         there = self._available(extent, tolerant=True)
