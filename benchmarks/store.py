@@ -1,30 +1,33 @@
 """The store of vectors, and the one it replaced, at one size: what each operation costs.
 
-    python benchmarks/store.py [--count 100000] [--old PATH] [--work DIR] [--quick]
+    python benchmarks/store.py [--count 100000] [--old PATH] [--only NAMES] [--work DIR] [--quick]
 
 ``--old`` names a clone of the project whose store is measured in the same way, after this one's.
 Printed for both: seconds to write the vectors, to build the graph, to open the store for a first
 search, and to add 1 % to a built graph; milliseconds of exact and of graph searches and of searches
 under ten conditions from narrow to wide (10 and 200 results); recall@10; bytes of disk a vector;
 memory of a reader; and searches a second by 1, 2 and 4 threads and processes. Milliseconds are
-medians; processor time stands beside them, since other work on the machine does not change it. The
+medians; processor time stands beside them, since other work on the machine changes it little. The
 vectors are made (see ``synthetic.py``).
+
+``--only`` measures some figures alone (``search``, ``conditions``, ``disk``, ``threads``,
+``processes``, ``open``, ``grow``), prints them and writes no results. With ``--work`` the stores
+stay in that folder and the next run begins with them, if it has the same count.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -36,6 +39,7 @@ import numpy as np
 DIM = 512
 CHUNK = 2_000
 YEAR = 365 * 86_400
+ALL = ["search", "conditions", "disk", "threads", "processes", "open", "grow"]
 SECONDS = 3.0  # of each count of threads or processes
 
 
@@ -64,11 +68,11 @@ def changing(store: Any) -> Any:
     return store.rows.database.change() if hasattr(store, "rows") else nullcontext()
 
 
-def write(store: Any, space: Any, start: int, count: int) -> float:
-    """Write vectors; seconds without drawing them."""
+def write(store: Any, space: Any, start: int, count: int) -> list[float]:
+    """Write vectors; seconds without drawing them, and seconds of the processor."""
     from glocal.gallery.records import Attributes, Record
 
-    spent = 0.0
+    spent = used = 0.0
     for first in range(start, start + count, CHUNK):
         vectors = space.draw(min(CHUNK, start + count - first), seed=first)
         records = []
@@ -91,23 +95,24 @@ def write(store: Any, space: Any, start: int, count: int) -> float:
                     ),
                 )
             )
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         with changing(store):
             store.upsert(records)
         spent += time.perf_counter() - began
-    return spent
+        used += time.process_time() - worked
+    return [round(spent, 2), round(used, 2)]
 
 
-def build(store: Any) -> tuple[float, float]:
+def build(store: Any) -> list[float]:
     """Build or extend the graph; seconds, and seconds of the processor."""
     if hasattr(store, "flush"):
         store.flush()
     began, used = time.perf_counter(), _children()
     if not (store.maintain() if hasattr(store, "maintain") else store.build_graph()):
-        return 0.0, 0.0
+        return [0.0, 0.0]
     while store.status().building:
         time.sleep(0.02)
-    return time.perf_counter() - began, _children() - used
+    return [round(time.perf_counter() - began, 1), round(_children() - used, 1)]
 
 
 def _children() -> float:
@@ -148,15 +153,43 @@ def timed(call: Callable[[Any], object], queries: Any) -> dict[str, float]:
     return {"ms": round(median(times), 3), "processor ms": round(cpu, 3)}
 
 
-def measure(folder: Path, count: int, few: int) -> Iterator[tuple[str, Any]]:
-    """Every figure of the store that this process imports."""
+Figures = Iterator[tuple[str, Any]]
+
+
+def measure(folder: Path, count: int, few: int, only: list[str]) -> Figures:
+    """The figures of the store that this process imports; all of them or some."""
     from synthetic import Space
 
     space = Space(count, DIM)
-    store = open_store(folder)
-    yield "write, s", round(write(store, space, 0, count), 1)
-    yield "build, s (of the processor)", [round(s, 1) for s in build(store)]
     queries = space.queries(few)
+    store = open_store(folder)
+    if not store.status().vectors:
+        yield "write, s (of the processor)", write(store, space, 0, count)
+        yield "build, s (of the processor)", build(store)
+    while_open: dict[str, Callable[[], Figures]] = {
+        "search": lambda: searches(store, queries),
+        "conditions": lambda: under_conditions(store, queries[:20]),
+        "disk": lambda: disk(folder, count),
+        "threads": lambda: by_threads(store, queries),
+        "processes": lambda: by_processes(folder, count),
+    }
+    for name, figures in while_open.items():
+        if name in only:
+            yield from figures()
+    store.close()
+    if "open" in only:
+        yield "open and first search, ms (of the processor)", reader(folder, count, "open")
+        yield "memory of a reader, MB", reader(folder, count, "memory")
+    if "grow" in only:
+        store = open_store(folder)
+        start = store.status().vectors
+        yield "add 1 %, s (of the processor)", write(store, space, start, max(count // 100, 1))
+        yield "extend the graph, s (of the processor)", build(store)
+        store.close()
+
+
+def searches(store: Any, queries: Any) -> Figures:
+    """By comparing all and by the graph, and what the graph finds."""
     yield "exact", timed(lambda q: store.search(q, 10, exact=True), queries)
     yield "graph", timed(lambda q: store.search(q, 10), queries)
     shares = []
@@ -164,31 +197,26 @@ def measure(folder: Path, count: int, few: int) -> Iterator[tuple[str, Any]]:
         exact = {match.id for match in store.search(query, 10, exact=True)}
         shares.append(len(exact & {match.id for match in store.search(query, 10)}) / len(exact))
     yield "recall@10", round(float(np.mean(shares)), 4)
+
+
+def under_conditions(store: Any, queries: Any) -> Figures:
+    """Ten conditions, for few results and for many."""
     for name, where in conditions().items():
         for limit in (10, 200):
-            yield (
-                f"{name}, {limit}",
-                timed(lambda q, w=where, n=limit: store.search(q, n, where=w), queries[:20]),
-            )
-    yield (
-        "bytes a vector",
-        sum(p.lstat().st_blocks * 512 for p in folder.rglob("*") if p.is_file()) // count,
-    )
+            call = partial(store.search, limit=limit, where=where)
+            yield f"{name}, {limit}", timed(call, queries)
+
+
+def disk(folder: Path, count: int) -> Figures:
+    """What all files take."""
+    taken = sum(p.lstat().st_blocks * 512 for p in folder.rglob("*") if p.is_file())
+    yield "bytes a vector", taken // count
+
+
+def by_threads(store: Any, queries: Any) -> Figures:
+    """Searches a second by threads of this process."""
     for threads in (1, 2, 4):
         yield f"searches a second, {threads} threads", throughput(store, queries, threads)
-    if not hasattr(store, "rows"):  # answers the others
-        yield from by_processes(folder, count)
-        store.close()
-    else:
-        store.close()
-        yield from by_processes(folder, count)
-    yield "open and first search, ms", reader(folder, count, "open")
-    yield "memory of a reader, MB", reader(folder, count, "memory")
-    store = open_store(folder)
-    more = max(count // 100, 1)
-    yield "add 1 %, s", round(write(store, space, count, more), 2)
-    yield "extend the graph, s (of the processor)", [round(s, 1) for s in build(store)]
-    store.close()
 
 
 def throughput(store: Any, queries: Any, threads: int) -> float:
@@ -209,17 +237,17 @@ def throughput(store: Any, queries: Any, threads: int) -> float:
     return round(sum(done) / SECONDS, 1)
 
 
-def by_processes(folder: Path, count: int) -> Iterator[tuple[str, float]]:
+def by_processes(folder: Path, count: int) -> Figures:
     """Searches a second by processes that each open the store."""
     for processes in (1, 2, 4):
         running = [_child("search", folder, count) for _ in range(processes)]
-        done = [float(process.communicate()[0].splitlines()[-1]) for process in running]
+        done = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
         yield f"searches a second, {processes} processes", round(sum(done), 1)
 
 
-def reader(folder: Path, count: int, what: str) -> float:
+def reader(folder: Path, count: int, what: str) -> Any:
     """What a process that only reads takes."""
-    return float(_child(what, folder, count).communicate()[0].splitlines()[-1])
+    return json.loads(_child(what, folder, count).communicate()[0].splitlines()[-1])
 
 
 def _child(task: str, folder: Path, count: int) -> subprocess.Popen[str]:
@@ -227,21 +255,22 @@ def _child(task: str, folder: Path, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen([*command, "--count", str(count)], stdout=subprocess.PIPE, text=True)
 
 
-def carry_out(task: str, folder: Path, count: int, few: int) -> None:
+def carry_out(task: str, folder: Path, count: int, few: int, only: list[str]) -> None:
     """What one of the processes that this script starts is there for."""
     if task == "measure":
-        for name, value in measure(folder, count, few):
+        for name, value in measure(folder, count, few, only):
             print(json.dumps([name, value]), flush=True)
         return
     from synthetic import Space
 
     queries = Space(count, DIM).queries(20)
     before = _own_bytes()
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     store = open_store(folder)
     store.search(queries[0], 10)
     if task == "open":
-        print(round((time.perf_counter() - began) * 1e3, 1))
+        spent = time.perf_counter() - began, time.process_time() - used
+        print([round(seconds * 1e3, 1) for seconds in spent])
     elif task == "memory":
         from glocal.gallery.conditions import InFolder
 
@@ -260,53 +289,49 @@ def _own_bytes() -> int:
     return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 
 
-@contextmanager
-def side(work: Path, name: str, source: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A folder for one of the two stores, and the environment that imports it."""
-    folder = work / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    paths = os.pathsep.join([str(source / "src"), str(source / "benchmarks")])
-    yield folder, os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
-    shutil.rmtree(folder)
-
-
 def main() -> None:
     """Measure, print side by side, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--old", type=Path, help="a clone of the project, measured beside")
-    parser.add_argument("--work", type=Path, help="where the stores are made")
+    parser.add_argument("--only", help=f"of {', '.join(ALL)}, by commas")
+    parser.add_argument("--work", type=Path, help="where the stores are made, and stay")
     parser.add_argument("--quick", action="store_true", help="a small run that shows it works")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     given = parser.parse_args()
     few = 10 if given.quick else 100
+    only = given.only.split(",") if given.only else ALL
+    if unknown := set(only) - set(ALL):
+        parser.error(f"--only has no {', '.join(sorted(unknown))}; choose of {', '.join(ALL)}")
     if given.task:
-        carry_out(given.task, given.work, given.count, few)
+        carry_out(given.task, given.work, given.count, few, only)
         return
     count = 22_000 if given.quick else given.count
     found: dict[str, dict[str, Any]] = {}
     sides = {"flat": Path(__file__).resolve().parent.parent}
     if given.old:
         sides["old"] = given.old.resolve()
+    from measure import environment_of, print_table, write_results
+
     with tempfile.TemporaryDirectory() as temporary:
         for name, source in sides.items():
-            with side(given.work or Path(temporary), name, source) as (folder, environment):
-                command = [sys.executable, __file__, "--task", "measure", "--work", str(folder)]
-                command += ["--count", str(count), *(["--quick"] if given.quick else [])]
-                run = subprocess.Popen(command, stdout=-1, text=True, env=environment)
-                assert run.stdout is not None
-                for line in run.stdout:
-                    figure, value = json.loads(line)
-                    found.setdefault(figure, {})[name] = value
-                    print(f"{name:5} {figure}: {value}", flush=True)
-                if run.wait():
-                    raise SystemExit(f"measuring {name} ended with status {run.returncode}")
-    from measure import print_table, write_results
-
+            folder = (given.work or Path(temporary)) / f"{name}-{count}"
+            folder.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, __file__, "--task", "measure", "--work", str(folder)]
+            command += ["--count", str(count), "--only", ",".join(only)]
+            command += ["--quick"] if given.quick else []
+            run = subprocess.Popen(command, stdout=-1, text=True, env=environment_of(source))
+            assert run.stdout is not None
+            for line in run.stdout:
+                figure, value = json.loads(line)
+                found.setdefault(figure, {})[name] = value
+                print(f"{name:5} {figure}: {value}", flush=True)
+            if run.wait():
+                raise SystemExit(f"measuring {name} ended with status {run.returncode}")
     rows = [(figure, *(str(values.get(s, "")) for s in sides)) for figure, values in found.items()]
     print_table(f"{count:,} vectors of {DIM} numbers", ["", *sides], rows)
-    write_results(f"store_{count}", {"count": count, "figures": found}, quick=given.quick)
+    if only == ALL:
+        write_results(f"store_{count}", {"count": count, "figures": found}, quick=given.quick)
 
 
 if __name__ == "__main__":
