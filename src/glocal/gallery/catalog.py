@@ -249,10 +249,10 @@ class Catalog(Database):
             "SELECT content, folder, path, name FROM files JOIN folders ON folders.id = folder "
             "WHERE content IN (?*)",
             (i.bytes for i in contents),
-            lambda row: (UUID(bytes=row[0]), row[1], Path(os.fsdecode(os.path.join(*row[2:])))),
+            lambda row: (os.path.join(row[2], row[3]), row[1], row[0]),
         )
-        for content, folder, path in sorted(rows):
-            found.setdefault(content, []).append((folder, path))
+        for path, folder, content in sorted(rows):
+            found.setdefault(UUID(bytes=content), []).append((folder, Path(os.fsdecode(path))))
         return found
 
     def homes_of(self, contents: Iterable[UUID]) -> dict[UUID, set[int]]:

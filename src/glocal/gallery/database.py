@@ -130,6 +130,19 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """A connection whose queries see one moment: the last commit, or the change under way."""
+        with self._connection() as db:
+            if db is self.writer:
+                yield db
+                return
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """An idle connection that reads, or inside a change the one that writes."""
         if self.changing:
             yield self.writer
             return
@@ -141,11 +154,7 @@ class Database:
             except IndexError:
                 db = self._reader()
             try:
-                db.execute("BEGIN")
-                try:
-                    yield db
-                finally:
-                    db.execute("COMMIT")
+                yield db
             except BaseException:
                 db.close()
                 raise
@@ -157,8 +166,8 @@ class Database:
             self.close()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one query."""
-        with self.snapshot() as db:
+        """The rows of one query, which sees one moment by itself."""
+        with self._connection() as db:
             return db.execute(sql, values).fetchall()
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:

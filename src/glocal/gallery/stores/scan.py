@@ -67,6 +67,7 @@ def ranked(
     limit: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Some rows in the order of their dot products in single precision, and these."""
-    found = np.nan_to_num(np.take(vectors, rows, axis=0).astype(np.float32) @ vector, nan=-np.inf)
+    found = np.take(vectors, rows, axis=0).astype(np.float32) @ vector
+    found[np.isnan(found)] = -np.inf
     order = np.lexsort((rows, -found))[:limit]
     return rows[order], found[order]
