@@ -30,7 +30,7 @@ LONG = (
     "tests/web/page/",
     "tests/gallery/test_killed_runs.py",
     "tests/gallery/test_duplicates.py",
-    "tests/gallery/test_graph_build.py",
+    "tests/gallery/test_power_cuts.py",
     "tests/web/test_web_duplicates.py",
     "tests/cli/test_train_command.py",
     "tests/retrieval/",
