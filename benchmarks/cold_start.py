@@ -159,7 +159,8 @@ def main() -> None:
         place = given.work or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
         results = measure(place, given)
-    write_results("cold_start", results, quick=given.quick)
+    name = "cold_start_beside_old" if given.old else "cold_start"
+    write_results(name, results, quick=given.quick)
 
 
 if __name__ == "__main__":
