@@ -17,7 +17,8 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import Bar, print_json
+from glocal.cli.output import Bar, print_json, say
+from glocal.cli.streams import output_is_read
 from glocal.gallery import Gallery, IndexReport
 from glocal.images import Limits
 
@@ -105,13 +106,13 @@ def _print_report(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
         value["images_per_second"] = round(report.images_per_second, 1)
         print_json(value)
         return
-    click.echo(
+    say(
         f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
         f"{report.removed} removed, {len(report.failed)} skipped "
         f"in {report.seconds:.1f} s ({report.images_per_second:.0f} photos/s): {gallery.folder}"
     )
     for failure in report.failed:
-        click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
+        say(f"  skipped {failure.path}: {failure.reason}", err=True)
 
 
 def _watch(gallery: Gallery, as_json: bool) -> None:
@@ -120,7 +121,7 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
 
     roots = [root for root in gallery.info().roots if root.exists()]
     if not as_json:
-        click.echo(f"watching {', '.join(map(str, roots))}; press Ctrl-C to stop", err=True)
+        say(f"watching {', '.join(map(str, roots))}; press Ctrl-C to stop", err=True)
     batches = watch(
         *roots,
         watch_filter=None,
@@ -141,6 +142,8 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
             if report.added or report.updated or report.removed or (watching and report.failed):
                 _print_report(report, gallery, as_json)
                 sys.stdout.flush()
+                if not output_is_read():
+                    return
             watching = True
     except KeyboardInterrupt:
         pass  # the documented way to stop

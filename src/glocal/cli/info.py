@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import counted, print_json, readable_bytes
+from glocal.cli.output import counted, print_json, readable_bytes, say
 from glocal.encoders import OWN
 from glocal.gallery import Gallery, GalleryInfo
 
@@ -36,12 +36,14 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
                     f"{readable_bytes(known.local_feature_bytes)} local features; "
                     f"{readable_bytes(known.bytes_free)} free"),
-        ("indexed", "\n".join(map(str, known.roots)) or "nothing yet"),
+        *(("" if n else "indexed", str(root)) for n, root in enumerate(known.roots)),
     ]  # fmt: skip
+    if not known.roots:
+        lines.append(("indexed", "nothing yet"))
     for name, text in lines:
-        click.echo(f"{name:12} " + text.replace("\n", "\n" + " " * 13))
+        say(f"{name:12} {text}")
     for failure in failures:
-        click.echo(f"skipped      {failure.path}: {failure.reason}")
+        say(f"skipped      {failure.path}: {failure.reason}")
 
 
 def _graph(known: GalleryInfo) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, wait_option
-from glocal.cli.output import counted
+from glocal.cli.output import counted, say
 from glocal.gallery import Gallery
 
 
@@ -24,4 +24,4 @@ def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:
     """
     with Gallery(gallery, create=False, timeout=wait) as opened:
         removed = opened.remove(*paths)
-    click.echo(f"{counted(removed, 'file')} removed from the gallery")
+    say(f"{counted(removed, 'file')} removed from the gallery")
