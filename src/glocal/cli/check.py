@@ -17,7 +17,11 @@ from glocal.gallery.rescue import set_aside_damaged
 @gallery_option
 @json_option
 @click.option("--repair", is_flag=True, help="Repair what can be repaired, then check.")
-@click.option("--full", is_flag=True, help="Search for every photo, not for a sample of 1000.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Search for every photo, not for a sample of 1000, and read every file again.",
+)
 @wait_option
 @click.pass_context
 def check(
@@ -50,7 +54,7 @@ def check(
                     f"repaired: {counted(report.added + report.updated, 'file')} read again, "
                     f"{report.removed} removed from the gallery, {len(report.failed)} skipped"
                 )
-        health = opened.check(sample=sample)
+        health = opened.check(sample=sample, read_files=full)
     if as_json:
         value = {name: getattr(health, name) for name in health.__slots__}
         print_json(value | {"sound": health.sound, "faults": health.faults()}, indent=2)

@@ -148,7 +148,15 @@ class BatchWriter:
             reader = self.reader if read.lasting else None
             yield (
                 number,
-                FileState(file.name, file.size, file.modified, read.content, read.reason, reader),
+                FileState(
+                    file.name,
+                    file.size,
+                    file.modified,
+                    read.content,
+                    read.reason,
+                    reader,
+                    file.changed,
+                ),
             )
 
     def remove(self, files: Sequence[tuple[int, bytes]]) -> None:
@@ -156,6 +164,12 @@ class BatchWriter:
         for start in range(0, len(files), _MANY):
             with self.context.catalog.change():
                 self.context.catalog.drop_files(files[start : start + _MANY])
+
+    def learn(self, changed: Sequence[tuple[int, bytes, int]]) -> None:
+        """Note when files changed: see `Plan.learned`."""
+        for start in range(0, len(changed), _MANY):
+            with self.context.catalog.change():
+                self.context.catalog.note_changed(changed[start : start + _MANY])
 
     def settle(self) -> None:
         """Remove images that no file holds any more, also those of a run that was cut short.

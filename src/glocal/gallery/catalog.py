@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS contents (
 CREATE TABLE IF NOT EXISTS files (
     folder INTEGER NOT NULL REFERENCES folders, name BLOB NOT NULL,
     size INTEGER NOT NULL, modified INTEGER NOT NULL,
-    content BLOB REFERENCES contents, reason TEXT, reader TEXT,
+    content BLOB REFERENCES contents, reason TEXT, reader TEXT, changed INTEGER,
     PRIMARY KEY (folder, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS NOT NULL;
@@ -46,7 +46,8 @@ _LOSE = (
     "INSERT OR IGNORE INTO lost SELECT content FROM files "
     "WHERE folder = ? AND name = ? AND content IS NOT NULL"
 )
-_STATES = "SELECT name, size, modified, content, reason, reader FROM files"
+_LATER = {"files": {"changed": "INTEGER"}}
+"""Columns that galleries of this format were first made without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class FileState:
         content: what it held, or `None` when it could not be read as an image.
         reason: why it could not.
         reader: what could not read it (version and limits), to try again when that changes.
+        changed: when anything about it last changed, in nanoseconds since 1970, which no program
+            sets back as it may set `modified`; `None` where that was not noted yet.
     """
 
     name: bytes
@@ -90,6 +93,7 @@ class FileState:
     content: UUID | None
     reason: str | None = None
     reader: str | None = None
+    changed: int | None = None
 
 
 class Catalog(Database):
@@ -97,6 +101,25 @@ class Catalog(Database):
 
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
         super().__init__(path, _SCHEMA + ROWS_SCHEMA, timeout=timeout)
+        lacking = self._add_columns()
+        changed = "NULL" if ("files", "changed") in lacking else "changed"
+        self._states = f"SELECT name, size, modified, content, reason, reader, {changed} FROM files"  # noqa: S608
+
+    def _add_columns(self) -> set[tuple[str, str]]:
+        """Add the columns that are not there; those that cannot be added, in an archive."""
+        lacking = set()
+        for table, columns in _LATER.items():
+            there = {row[1] for row in self.rows(f"PRAGMA table_info({table})")}
+            lacking |= {(table, column) for column in columns.keys() - there}
+        if not lacking or self.read_only:
+            return lacking
+        with self.change() as db:
+            for table, column in sorted(lacking):
+                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+                if column not in there:  # another process may have been quicker
+                    kind = _LATER[table][column]
+                    db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        return set()
 
     # State
 
@@ -194,11 +217,11 @@ class Catalog(Database):
 
     def files_in(self, folder: int) -> dict[bytes, FileState]:
         """The files known in a folder, by name."""
-        return dict(map(_state, self.rows(f"{_STATES} WHERE folder = ?", (folder,))))
+        return dict(map(_state, self.rows(f"{self._states} WHERE folder = ?", (folder,))))
 
     def files_named(self, folder: int, names: Iterable[bytes]) -> dict[bytes, FileState]:
         """Those of the files of a folder that have these names."""
-        sql = f"{_STATES} WHERE folder = {folder:d} AND name IN (?*)"
+        sql = f"{self._states} WHERE folder = {folder:d} AND name IN (?*)"
         return dict(self.rows_for(sql, names, _state))
 
     def content_of(self, path: Path) -> UUID | None:
@@ -219,6 +242,7 @@ class Catalog(Database):
                 f.content.bytes if f.content else None,
                 f.reason,
                 f.reader,
+                f.changed,
             )
             for folder, f in files
         ]
@@ -226,7 +250,16 @@ class Catalog(Database):
             f"{_LOSE} AND content IS NOT ?",
             [(folder, name, content) for folder, name, _, _, content, *_ in states],
         )
-        self.writer.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", states)
+        self.writer.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", states
+        )
+
+    def note_changed(self, files: Iterable[tuple[int, bytes, int]]) -> None:
+        """Note when files last changed, by folder and name, where it was not known yet."""
+        self.writer.executemany(
+            "UPDATE files SET changed = ?3 WHERE folder = ?1 AND name = ?2 AND changed IS NULL",
+            files,
+        )
 
     def drop_files(self, files: Sequence[tuple[int, bytes]]) -> None:
         """Remove files by folder and name, and note what they held; inside `change`."""
@@ -421,9 +454,9 @@ class Catalog(Database):
 
 
 def _state(row: tuple[Any, ...]) -> tuple[bytes, FileState]:
-    name, size, modified, content, reason, reader = row
+    name, size, modified, content, reason, reader, changed = row
     held = None if content is None else UUID(bytes=content)
-    return name, FileState(name, size, modified, held, reason, reader)
+    return name, FileState(name, size, modified, held, reason, reader, changed)
 
 
 def _below(path: Path) -> tuple[bytes, bytes]:

@@ -515,14 +515,21 @@ class Gallery:
         """The files that could not be read as images, and why."""
         return [Failure(path, reason) for path, reason in self._catalog.failures()]
 
-    def check(self, *, sample: int | None = 1000) -> health.Health:
+    def check(self, *, sample: int | None = 1000, read_files: bool = False) -> health.Health:
         """Examine the gallery; nothing is changed but that a damaged graph is given up.
 
         Args:
             sample: how many images are searched by their own vector; `None`: all.
+            read_files: whether every file is read to see that it holds what was indexed, whatever
+                its size and times say.
         """
         self._require_open()
-        return health.examine(self._context, sample=sample, model_problem=self._model_problem())
+        return health.examine(
+            self._context,
+            sample=sample,
+            model_problem=self._model_problem(),
+            read_files=read_files,
+        )
 
     def repair(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Mend what can be: make catalogue and vectors agree, read again what was lost or changed.

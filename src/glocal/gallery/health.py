@@ -9,11 +9,13 @@ from uuid import UUID
 
 import numpy as np
 
-from glocal.errors import GalleryDamagedError
+from glocal.errors import GalleryDamagedError, ImageError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.context import Context
+from glocal.gallery.describing import content_id
 from glocal.gallery.stores.base import Maintained, Store
-from glocal.gallery.walk import modified_ns
+from glocal.gallery.walk import changed_ns, modified_ns
+from glocal.images import Limits, read_bytes
 
 _PAGE = 1_000
 _TIE = 2e-3  # float16 rounding of a vector against itself, with room
@@ -132,13 +134,16 @@ def reconcile(context: Context) -> None:
         store.rewrite()
 
 
-def examine(context: Context, *, sample: int | None, model_problem: str | None) -> Health:
+def examine(
+    context: Context, *, sample: int | None, model_problem: str | None, read_files: bool = False
+) -> Health:
     """Check a gallery; costs about a millisecond for each image tried and a look at each file.
 
     Args:
         context: of the gallery.
         sample: how many images are searched by their own vector; `None`: all.
         model_problem: why its model cannot be used, if so.
+        read_files: whether every file is read to see that it holds what was indexed.
     """
     catalog, store = context.catalog, context.store
     damaged = store.damaged() if isinstance(store, Maintained) else []
@@ -152,15 +157,7 @@ def examine(context: Context, *, sample: int | None, model_problem: str | None) 
             recall = _recall(store, _some(there, 200))
     except GalleryDamagedError:  # too short to be searched; what is missing is in `damaged`
         tried, not_found = [], []
-    gone, changed = [], []
-    for path, state in catalog.all_files():
-        try:
-            found = path.stat()
-        except OSError:
-            gone.append(path)
-            continue
-        if (found.st_size, modified_ns(found)) != (state.size, state.modified):
-            changed.append(path)
+    gone, changed = _compare_files(catalog, context.limits, read_files)
     return Health(
         images=len(there) + len(missing),
         without_vector=tuple(missing),
@@ -176,6 +173,33 @@ def examine(context: Context, *, sample: int | None, model_problem: str | None) 
         catalog_problems=tuple(catalog.problems()),
         bytes_free=context.layout.free_bytes(),
     )
+
+
+def _compare_files(
+    catalog: Catalog, limits: Limits, read_files: bool
+) -> tuple[list[Path], list[Path]]:
+    """The files that are gone, and those that hold something else than when they were indexed.
+
+    A file whose times say that something about it has changed is read where these alone do not
+    say that it was its content.
+    """
+    gone, changed = [], []
+    for path, state in catalog.all_files():
+        try:
+            found = path.stat()
+        except OSError:
+            gone.append(path)
+            continue
+        if (found.st_size, modified_ns(found)) != (state.size, state.modified):
+            changed.append(path)
+        elif read_files or state.changed not in (None, changed_ns(found)):
+            try:
+                same = content_id(read_bytes(path, limits)) == state.content
+            except ImageError:
+                same = False
+            if not same:
+                changed.append(path)
+    return gone, changed
 
 
 def _some(ids: list[UUID], count: int) -> list[UUID]:

@@ -94,6 +94,7 @@ class IndexRun:
                 stale = self._read_all(stale, total, reader, writer)
             encoding = time.monotonic() - began
         writer.remove(plan.gone)
+        writer.learn(plan.learned)
         writer.settle()
         if total or plan.gone:
             self._build_graph()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glocal.gallery.catalog import Catalog
+from glocal.gallery.catalog import Catalog, FileState
 from glocal.gallery.results import Failure
 from glocal.gallery.walk import FoundFile, FoundFolder, is_same, reaches, single_file, walk
 from glocal.images import has_image_suffix
@@ -23,6 +23,8 @@ class Plan:
         unchanged: how many files need nothing.
         failed: what cannot be used, known already now.
         unreachable: roots and folders that are not there but may come back.
+        learned: files that need nothing, by folder number and name, and when they changed, which
+            was not noted when they were read.
     """
 
     todo: list[tuple[Path, list[FoundFile]]] = field(default_factory=list)
@@ -30,6 +32,7 @@ class Plan:
     unchanged: int = 0
     failed: list[Failure] = field(default_factory=list)
     unreachable: list[Path] = field(default_factory=list)
+    learned: list[tuple[int, bytes, int]] = field(default_factory=list)
 
     def count(self) -> int:
         """How many files are to be read."""
@@ -203,10 +206,12 @@ class Planner:
         todo = []
         for file in found.files:
             state = known.pop(file.name, None)
-            same = state is not None and (state.size, state.modified) == (file.size, file.modified)
-            if state is None or not same:
+            if state is None or not _same(state, file):
                 todo.append(file)
-            elif state.content is not None:
+                continue
+            if state.changed is None and number is not None:
+                plan.learned.append((number, file.name, file.changed))
+            if state.content is not None:
                 plan.unchanged += 1
             elif state.reader == self._reader:
                 path = found.path / os.fsdecode(file.name)
@@ -220,6 +225,13 @@ class Planner:
             known.pop(name, None)
         if whole and number is not None:
             self._gone(number, found.path, known, plan)
+
+
+def _same(state: FileState, file: FoundFile) -> bool:
+    """Whether a file is as it was when it was read."""
+    return (state.size, state.modified) == (file.size, file.modified) and (
+        state.changed is None or state.changed == file.changed
+    )
 
 
 _NOT_THERE = "not there; what the gallery knows of it is kept"

@@ -15,11 +15,19 @@ _SKIPPED = {"$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """An image file: its name in its folder, its size in bytes, its time as `modified_ns`."""
+    """An image file as it was found.
+
+    Attributes:
+        name: in its folder.
+        size: in bytes.
+        modified: as `modified_ns` gives it.
+        changed: as `changed_ns` gives it.
+    """
 
     name: bytes
     size: int
     modified: int
+    changed: int
 
 
 @dataclass(slots=True)
@@ -92,7 +100,20 @@ def modified_ns(found: os.stat_result) -> int:
     File systems keep 64 bits of seconds; the years that 64 bits of nanoseconds, and SQLite, cannot
     tell end in 2262. All that matters is whether the time has changed.
     """
-    return (found.st_mtime_ns + 2**63) % 2**64 - 2**63
+    return _signed(found.st_mtime_ns)
+
+
+def changed_ns(found: os.stat_result) -> int:
+    """When anything about a file changed, its content, names or rights, as `modified_ns` counts.
+
+    Programs that edit what a photo says of itself set `modified` back (``exiftool -P``); they
+    cannot set this. On Windows it is when the file was made, which says less and harms nothing.
+    """
+    return _signed(found.st_ctime_ns)
+
+
+def _signed(time: int) -> int:
+    return (time + 2**63) % 2**64 - 2**63
 
 
 def is_hidden(path: Path | os.DirEntry[str]) -> bool:
@@ -134,7 +155,9 @@ def _take(folder: FoundFolder, name: str, entry: str | os.DirEntry[str]) -> None
             (os.fsencode(name), "not a regular file but a pipe, socket or device")
         )
         return
-    folder.files.append(FoundFile(os.fsencode(name), found.st_size, modified_ns(found)))
+    folder.files.append(
+        FoundFile(os.fsencode(name), found.st_size, modified_ns(found), changed_ns(found))
+    )
 
 
 def _is_junction(path: Path) -> bool:
