@@ -249,8 +249,9 @@ class Gallery:
             QueryError: the gallery has nothing at one of the paths; nothing is removed then.
         """
         targets = [_absolute(Path(path)) for path in paths]
-        plans = {target: self._changes.planner(quiet).known_below(target) for target in targets}
-        roots = self._catalog.roots()
+        planner = self._changes.planner(quiet)
+        plans = {target: planner.known_below(target) for target in targets}
+        roots = set(self._catalog.roots())
         for target, plan in plans.items():
             if not plan.gone and target not in roots:
                 raise QueryError(f"the gallery has nothing at {target}")
