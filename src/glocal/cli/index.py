@@ -45,6 +45,14 @@ from glocal.images import Limits
     ),
     metavar="NAME",
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out files and folders with such a name, or such a path below PATH (with a slash), "
+    "e.g. '*.bak.jpg' or 'raw/*'. Kept for later runs; replaces what PATH had; '' excludes "
+    "nothing.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
 @limit_options
@@ -58,6 +66,7 @@ def index(
     watch: bool,
     refresh: bool,
     detector: str | None,
+    exclude: tuple[str, ...],
     strict: bool,
     model: str | None,
     model_sha256: str | None,
@@ -74,6 +83,8 @@ def index(
 
     You can stop with Ctrl-C at any time; the next run continues.
     """
+    if exclude and not paths:
+        raise click.UsageError("--exclude is kept with a folder; name the folder too")
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     with Gallery(
         gallery,
@@ -88,7 +99,11 @@ def index(
         try:
             if refresh:
                 opened.add_local_features(detector, bar)
-            report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
+            report = (
+                opened.add(*paths, exclude=exclude or None, listen=bar)
+                if paths
+                else opened.refresh(bar)
+            )
         finally:
             bar.close()
         _print_report(report, opened, as_json)

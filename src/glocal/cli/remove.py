@@ -20,7 +20,8 @@ from glocal.gallery import Gallery
 def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:
     """Remove files, and folders with everything in them, from the gallery.
 
-    Your files are not touched. If their folder is indexed again, they are added again.
+    Your files are not touched. What was removed stays out, also when a folder above it is indexed
+    again, until you index it itself.
     """
     with Gallery(gallery, create=False, timeout=wait) as opened:
         removed = opened.remove(*paths)

@@ -17,12 +17,14 @@ from typing import Any
 from uuid import UUID
 
 from glocal.gallery.database import Database
+from glocal.gallery.leaving_out import LeftOut, from_text, to_text
 from glocal.gallery.records import SEVERAL, Attributes
 from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY, globs TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removed (path BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS folders (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, parent INTEGER, device INTEGER
 );
@@ -46,7 +48,7 @@ _LOSE = (
     "INSERT OR IGNORE INTO lost SELECT content FROM files "
     "WHERE folder = ? AND name = ? AND content IS NOT NULL"
 )
-_LATER = {"files": {"changed": "INTEGER"}}
+_LATER = {"files": {"changed": "INTEGER"}, "roots": {"globs": "TEXT"}}
 """Columns that galleries of this format were first made without."""
 
 
@@ -101,7 +103,7 @@ class Catalog(Database):
 
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
         super().__init__(path, _SCHEMA + ROWS_SCHEMA, timeout=timeout)
-        lacking = self._add_columns()
+        lacking = self._lacking = self._add_columns()
         changed = "NULL" if ("files", "changed") in lacking else "changed"
         self._states = f"SELECT name, size, modified, content, reason, reader, {changed} FROM files"  # noqa: S608
 
@@ -144,10 +146,46 @@ class Catalog(Database):
         rows = self.rows("SELECT path FROM roots ORDER BY path")
         return [Path(os.fsdecode(path)) for (path,) in rows]
 
-    def add_root(self, path: Path) -> None:
-        """Remember what was asked to be indexed."""
+    def add_root(self, path: Path, globs: tuple[str, ...] | None = None) -> None:
+        """Remember what was asked to be indexed.
+
+        Args:
+            path: of a folder or a file.
+            globs: what is excluded below it from now on; `None`: what was before.
+        """
+        key = os.fsencode(path)
         with self.change():
-            self.writer.execute("INSERT OR IGNORE INTO roots VALUES (?)", (os.fsencode(path),))
+            self.writer.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (key,))
+            if globs is not None:
+                self.writer.execute(
+                    "UPDATE roots SET globs = ? WHERE path = ?", (to_text(globs), key)
+                )
+
+    def left_out(self) -> LeftOut:
+        """What index runs pass over."""
+        globs = {}
+        if ("roots", "globs") not in self._lacking:
+            for path, text in self.rows("SELECT path, globs FROM roots WHERE globs IS NOT NULL"):
+                globs[Path(os.fsdecode(path))] = from_text(text)
+        removed = self.rows("SELECT path FROM removed") if self._has_removed() else []
+        return LeftOut(globs, frozenset(Path(os.fsdecode(path)) for (path,) in removed))
+
+    def _has_removed(self) -> bool:  # an archive may be of before
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE name = 'removed'"))
+
+    def leave_out(self, path: Path) -> None:
+        """Remember what was removed by hand, so that no index run finds it again."""
+        low, high = _below(path)
+        with self.change():
+            self.writer.execute("DELETE FROM removed WHERE path >= ? AND path < ?", (low, high))
+            self.writer.execute("INSERT OR IGNORE INTO removed VALUES (?)", (os.fsencode(path),))
+
+    def let_in(self, paths: Iterable[Path]) -> None:
+        """Let index runs find again what was removed by hand."""
+        with self.change():
+            self.writer.executemany(
+                "DELETE FROM removed WHERE path = ?", [(os.fsencode(path),) for path in paths]
+            )
 
     def drop_root(self, path: Path) -> None:
         """Remove a root, and every root below it."""

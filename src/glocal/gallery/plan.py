@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from glocal.gallery.catalog import Catalog, FileState
+from glocal.gallery.leaving_out import LeftOut
 from glocal.gallery.results import Failure
 from glocal.gallery.walk import FoundFile, FoundFolder, is_same, reaches, single_file, walk
 from glocal.images import has_image_suffix
+
+_NOTHING = LeftOut()
 
 
 @dataclass(slots=True)
@@ -45,11 +48,11 @@ class Plan:
                 yield folder, file
 
 
-def topmost(roots: Iterable[Path]) -> list[Path]:
+def topmost(roots: Iterable[Path], left_out: LeftOut = _NOTHING) -> list[Path]:
     """Roots without those that the walk of another one reaches."""
     kept: dict[Path, None] = {}
     for root in sorted(set(roots)):
-        if not any(above in kept and reaches(above, root) for above in root.parents):
+        if not any(above in kept and reaches(above, root, left_out) for above in root.parents):
             kept[root] = None
     return list(kept)
 
@@ -65,6 +68,7 @@ class Planner:
         reader: says what would read the files now; files that an equal reader could not read are
             not tried again until they change.
         on_found: told the number of files seen so far.
+        left_out: what is passed over.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Planner:
         roots: Iterable[Path],
         reader: str,
         on_found: Callable[[int], None],
+        left_out: LeftOut = _NOTHING,
     ) -> None:
         self._catalog = catalog
         self._gallery = gallery
@@ -85,13 +90,14 @@ class Planner:
         self._apart: frozenset[Path] = frozenset()  # roots below this one that it does not reach
         self._reader = reader
         self._on_found = on_found
+        self._left_out = left_out
         self._found = 0
 
     def plan(self, roots: Iterable[Path]) -> Plan:
         """Look at each root (a folder or a file) and everything below it."""
         plan = Plan()
         files = _Files()
-        for root in topmost(roots):
+        for root in topmost(roots, self._left_out):
             try:
                 is_folder = root.is_dir()
                 there = is_folder or os.path.lexists(root)
@@ -119,9 +125,9 @@ class Planner:
     def changes(self, paths: Iterable[Path]) -> Plan:
         """Look only at paths that are known to have changed, come or gone."""
         plan = Plan()
-        away = {root for root in topmost(self._roots) if not os.path.lexists(root)}
+        away = {root for root in topmost(self._roots, self._left_out) if not os.path.lexists(root)}
         files, gone = _Files(), []
-        for path in topmost(paths):
+        for path in topmost(paths, self._left_out):
             gone_with = away.intersection((path, *path.parents))
             if gone_with:
                 for root in gone_with.difference(plan.unreachable):
@@ -129,7 +135,7 @@ class Planner:
             elif not os.path.lexists(path):
                 gone.append(path)
             elif any(is_same(above, self._gallery) for above in (path, *path.parents)) or not any(
-                above in self._roots and (above == path or reaches(above, path))
+                above in self._roots and (above == path or reaches(above, path, self._left_out))
                 for above in (path, *path.parents)
             ):
                 continue
@@ -160,8 +166,10 @@ class Planner:
     def _folder_tree(self, root: Path, plan: Plan) -> None:
         seen: set[Path] = set()
         below = self._roots_below.get(root, ())
-        self._apart = frozenset(other for other in below if not reaches(root, other))
-        for found in walk(root, self._gallery):
+        self._apart = frozenset(
+            other for other in below if not reaches(root, other, self._left_out)
+        )
+        for found in walk(root, self._gallery, self._left_out):
             self._found += len(found.files)
             self._on_found(self._found)
             images = bool(found.files)

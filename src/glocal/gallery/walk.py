@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from glocal.gallery.leaving_out import NO_MEDIA, LeftOut
 from glocal.images import has_image_suffix
 
-_SKIPPED = {"$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
+_NOTHING = LeftOut()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,20 @@ class FoundFolder:
     unreadable: str | None = None
 
 
-def walk(root: Path, leave_out: Path) -> Iterator[FoundFolder]:
+def walk(root: Path, gallery: Path, left_out: LeftOut = _NOTHING) -> Iterator[FoundFolder]:
     """Yield a folder and every folder below it, parents first.
 
-    Hidden files and folders, the bins of operating systems and the folder `leave_out`, by whichever
-    path it is met, are passed over. Links
-    to folders are not followed, so no loop is possible and no image is met twice; links to files
-    are. Memory grows with the largest folder, not with the tree.
+    What `left_out` says and the folder of the gallery, by whichever path it is met, are passed
+    over. Links to folders are not followed, so no loop is possible and no image is met twice; links
+    to files are. Memory grows with the largest folder, not with the tree.
     """
     waiting = [root]
     while waiting:
         path = waiting.pop()
-        if not is_same(path, leave_out):
-            yield _list(path, waiting)
+        if not is_same(path, gallery):
+            found = _list(root, path, left_out, waiting)
+            if found is not None:
+                yield found
 
 
 def single_file(path: Path) -> FoundFolder:
@@ -71,13 +73,15 @@ def single_file(path: Path) -> FoundFolder:
     return folder
 
 
-def reaches(root: Path, path: Path) -> bool:
+def reaches(root: Path, path: Path, left_out: LeftOut = _NOTHING) -> bool:
     """Whether the walk of a folder comes to a path below it, if that is an image or a folder."""
     below = path.relative_to(root).parts
     steps = [root.joinpath(*below[: depth + 1]) for depth in range(len(below))]
-    if any(is_hidden(step) for step in steps):
+    if any(left_out.skips(root, step.parent, step.name) for step in steps):
         return False
     if any(step.is_symlink() or _is_junction(step) for step in steps[:-1]):
+        return False
+    if any(os.path.lexists(step / NO_MEDIA) for step in steps):
         return False
     if path.is_dir():
         return not path.is_symlink()
@@ -116,27 +120,26 @@ def _signed(time: int) -> int:
     return (time + 2**63) % 2**64 - 2**63
 
 
-def is_hidden(path: Path | os.DirEntry[str]) -> bool:
-    """Whether a name marks what people do not mean by their images."""
-    return path.name.startswith(".") or path.name in _SKIPPED
-
-
-def _list(path: Path, waiting: list[Path]) -> FoundFolder:
+def _list(root: Path, path: Path, left_out: LeftOut, waiting: list[Path]) -> FoundFolder | None:
+    """The images right in a folder, whose folders begin to wait; `None` where it says none are."""
     folder = FoundFolder(path)
+    below = []
     try:
         folder.device = path.stat().st_dev
         with os.scandir(path) as entries:
             for entry in entries:
-                if is_hidden(entry):
+                if entry.name == NO_MEDIA and path != root:
+                    return None
+                if left_out.skips(root, path, entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    below = path / entry.name
-                    if not _is_junction(below):
-                        waiting.append(below)
+                    if not _is_junction(path / entry.name):
+                        below.append(path / entry.name)
                 elif has_image_suffix(entry.name):
                     _take(folder, entry.name, entry)
     except OSError as error:
         folder.unreadable = f"the folder cannot be read: {_reason(error)}"
+    waiting += below
     return folder
 
 
