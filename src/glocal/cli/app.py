@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -96,8 +97,9 @@ def main() -> NoReturn:
         sys.stdout.flush()
         sys.exit(status if output_is_read() else 1)
     except click.ClickException as error:
-        error.message = "\n".join(map(visible, error.message.split("\n")))
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        print("\n".join(map(visible, shown.getvalue().split("\n"))), end="", file=sys.stderr)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _say("stopped; what is finished is kept: run the same command again to continue")
