@@ -76,6 +76,8 @@ def _show(health: Health) -> None:
             f"{counted(len(health.missing_files), 'file')} missing and {len(health.changed_files)} "
             "changed since they were indexed; to bring the gallery up to date, run: glocal index"
         )
+    for path in health.truncated_files:
+        say(f"truncated: {path}")
     short = "" if health.bytes_free >= RESERVE else ": too little to index more photos"
     say(f"{readable_bytes(health.bytes_free)} free on the disk{short}")
     for fault in health.faults():

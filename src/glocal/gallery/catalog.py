@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS NOT NULL;
 CREATE TABLE IF NOT EXISTS cameras (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS local_features (content BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS truncated (content BLOB PRIMARY KEY, share REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lost (content BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -167,11 +168,11 @@ class Catalog(Database):
         if ("roots", "globs") not in self._lacking:
             for path, text in self.rows("SELECT path, globs FROM roots WHERE globs IS NOT NULL"):
                 globs[Path(os.fsdecode(path))] = from_text(text)
-        removed = self.rows("SELECT path FROM removed") if self._has_removed() else []
+        removed = self.rows("SELECT path FROM removed") if self._has_table("removed") else []
         return LeftOut(globs, frozenset(Path(os.fsdecode(path)) for (path,) in removed))
 
-    def _has_removed(self) -> bool:  # an archive may be of before
-        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE name = 'removed'"))
+    def _has_table(self, name: str) -> bool:  # an archive may be of before
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)))
 
     def leave_out(self, path: Path) -> None:
         """Remember what was removed by hand, so that no index run finds it again."""
@@ -393,6 +394,18 @@ class Catalog(Database):
             [(i.bytes, data) for i, data in features],
         )
 
+    def put_truncated(self, shares: Iterable[tuple[UUID, float]]) -> None:
+        """Note contents that were cut off, with the share of their rows that is there."""
+        self.writer.executemany(
+            "INSERT OR REPLACE INTO truncated VALUES (?, ?)", [(i.bytes, s) for i, s in shares]
+        )
+
+    def truncated(self) -> dict[UUID, float]:
+        """Every content that was cut off, with the share of its rows that is there."""
+        if not self._has_table("truncated"):
+            return {}
+        return {UUID(bytes=i): s for i, s in self.rows("SELECT content, share FROM truncated")}
+
     def contents(self, ids: Iterable[UUID]) -> dict[UUID, Content]:
         """What is known of these contents."""
         rows = self.rows_for(
@@ -459,6 +472,7 @@ class Catalog(Database):
         for table, column in (
             ("files", "content"),
             ("local_features", "content"),
+            ("truncated", "content"),
             ("contents", "id"),
         ):
             self.writer.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608

@@ -28,11 +28,13 @@ class Description:
         content: what its file says of itself.
         features: its vector and local features.
         small: the image, small and grey, as JPEG.
+        share: of the image's rows, the share that its file still has; 1 unless it was cut off.
     """
 
     content: Content
     features: Features
     small: bytes
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Describer:
             found = self.detector.detect(image.array)
             features = Features(features.vector, found.keypoints, found.descriptors, found.scores)
         content = _content(content_id(data), image.facts)
-        return Description(content, features, to_jpeg(shrink(image.array)))
+        return Description(content, features, to_jpeg(shrink(image.array)), image.share)
 
 
 def _content(content: UUID, facts: Facts) -> Content:

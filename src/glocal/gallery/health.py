@@ -40,6 +40,7 @@ class Health:
         model_problem: why the gallery's model cannot be used, or `None`.
         catalog_problems: what SQLite says is wrong.
         bytes_free: space left on the gallery's disk.
+        truncated_files: files that were cut off; the gallery has what could be decoded of them.
     """
 
     images: int
@@ -55,6 +56,7 @@ class Health:
     model_problem: str | None
     catalog_problems: tuple[str, ...]
     bytes_free: int
+    truncated_files: tuple[Path, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -172,6 +174,9 @@ def examine(
         model_problem=model_problem,
         catalog_problems=tuple(catalog.problems()),
         bytes_free=context.layout.free_bytes(),
+        truncated_files=tuple(
+            path for files in catalog.files_of(catalog.truncated()).values() for _, path in files
+        ),
     )
 
 

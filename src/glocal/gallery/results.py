@@ -44,6 +44,8 @@ class IndexReport:
             unmounted share) and whose images are therefore kept. They are in `failed` too.
         seconds: duration of the run.
         images_per_second: images read and encoded per second.
+        truncated: files read in this run that were cut off; they are in the gallery with what
+            could be decoded.
     """
 
     added: int
@@ -54,6 +56,7 @@ class IndexReport:
     unreachable: tuple[Path, ...]
     seconds: float
     images_per_second: float
+    truncated: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
