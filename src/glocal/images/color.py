@@ -21,8 +21,9 @@ _LARGEST_PROFILE = 8 * 2**20
 def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
     """Convert a decoded PIL image of any mode to ``(h, w, 3)`` uint8 sRGB.
 
-    Transparency is laid over white or, where the drawing would vanish on it, over black. 16-bit values lose their lower byte, and an ICC profile is
-    applied unless it describes sRGB or is unusable.
+    Transparency is laid over white or, where the drawing would vanish on it, over black. 16-bit
+    values lose their lower byte, and an ICC profile is applied unless it describes sRGB or is
+    unusable.
 
     Args:
         image: A decoded image, which is not changed.
@@ -30,14 +31,20 @@ def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
     """
     profile = image.info.get("icc_profile")
     if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
-        image = _flatten(image.reduce(factor))
+        image = _flatten(_reduced(image, factor))
     else:
         image = _flatten(image)
-        image = image.reduce(factor) if factor > 1 else image
+        image = _reduced(image, factor) if factor > 1 else image
     image = apply_profile(image, profile)
     if image.mode != "RGB":
         image = image.convert("RGB")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    from PIL import Image
+
+    return Image.Image.reduce(image, factor)  # that of a JPEG 2000 is a number
 
 
 def apply_profile(image: Image.Image, profile: object) -> Image.Image:
