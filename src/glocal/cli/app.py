@@ -51,6 +51,9 @@ class _Lazy(click.Group):
             # NumPy's threads wait for work by spinning: over many small products they take twice
             # the processor time and save none. NumPy reads this when it is first imported.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        from glocal.images.quiet import own_this_process  # needs NumPy, as commands do
+
+        own_this_process()
         module, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"glocal.cli.{module}"), cmd_name)
         return command

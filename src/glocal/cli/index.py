@@ -126,6 +126,9 @@ def _print_report(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
         f"{report.removed} removed, {len(report.failed)} skipped "
         f"in {report.seconds:.1f} s ({report.images_per_second:.0f} photos/s): {gallery.folder}"
     )
+    if report.not_read:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.not_read.items()))
+        say(f"  not read: {kinds}", err=True)
     for path in report.truncated:
         say(f"  truncated {path}: what is left of it was indexed", err=True)
     for failure in report.failed:

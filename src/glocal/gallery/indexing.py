@@ -105,6 +105,7 @@ class IndexRun:
             removed=len(plan.gone),
             failed=tuple(writer.failed),
             unreachable=tuple(plan.unreachable),
+            not_read=dict(plan.not_read),
             truncated=tuple(sorted(writer.truncated)),
             seconds=time.monotonic() - started,
             images_per_second=total / encoding if total else 0.0,

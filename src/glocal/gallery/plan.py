@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ class Plan:
         unchanged: how many files need nothing.
         failed: what cannot be used, known already now.
         unreachable: roots and folders that are not there but may come back.
+        not_read: how many images of kinds that are not read were met, by kind.
         learned: files that need nothing, by folder number and name, and when they changed, which
             was not noted when they were read.
     """
@@ -36,6 +38,7 @@ class Plan:
     failed: list[Failure] = field(default_factory=list)
     unreachable: list[Path] = field(default_factory=list)
     learned: list[tuple[int, bytes, int]] = field(default_factory=list)
+    not_read: Counter[str] = field(default_factory=Counter)
 
     def count(self) -> int:
         """How many files are to be read."""
@@ -172,6 +175,7 @@ class Planner:
         for found in walk(root, self._gallery, self._left_out):
             self._found += len(found.files)
             self._on_found(self._found)
+            plan.not_read += found.not_read
             images = bool(found.files)
             if found.unreadable is not None:
                 self._away(found.path, plan, found.unreadable)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from glocal.gallery.leaving_out import NO_MEDIA, LeftOut
 from glocal.images import has_image_suffix
+from glocal.images.formats import kind_not_read
 
 _NOTHING = LeftOut()
 
@@ -40,6 +42,7 @@ class FoundFolder:
         device: number of the file system it lies on.
         files: what is to be read.
         refused: names, with the reason why they are not even opened.
+        not_read: how many images there are of kinds that are not read, by kind.
         unreadable: why the folder itself cannot be listed; then nothing is known of its files.
     """
 
@@ -47,6 +50,7 @@ class FoundFolder:
     device: int | None = None
     files: list[FoundFile] = field(default_factory=list)
     refused: list[tuple[bytes, str]] = field(default_factory=list)
+    not_read: Counter[str] = field(default_factory=Counter)
     unreadable: str | None = None
 
 
@@ -137,6 +141,8 @@ def _list(root: Path, path: Path, left_out: LeftOut, waiting: list[Path]) -> Fou
                         below.append(path / entry.name)
                 elif has_image_suffix(entry.name):
                     _take(folder, entry.name, entry)
+                elif kind := kind_not_read(entry.name):
+                    folder.not_read[kind] += 1
     except OSError as error:
         folder.unreadable = f"the folder cannot be read: {_reason(error)}"
     waiting += below

@@ -20,6 +20,7 @@ from glocal.images.facts import Facts, read_facts, read_orientation
 from glocal.images.faults import as_image_error
 from glocal.images.formats import detect, is_raw_name, open_header
 from glocal.images.jpeg import decode_scaled
+from glocal.images.jpeg2000 import reduce_jpeg2000
 from glocal.images.limits import Limits
 from glocal.images.quiet import decoder_warnings_ignored
 from glocal.images.raw import embedded_preview, is_raw_tiff
@@ -201,7 +202,8 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Load
     name = detect(data)
     if name is None:
         raise ImageError(
-            "unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, PPM or camera RAW"
+            "unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, JPEG XL, "
+            "JPEG 2000, GIF, TIFF, BMP, PPM or camera RAW"
         )
     if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
         with _decoder_faults("RAW"):
@@ -237,14 +239,20 @@ def _decode_jpeg(
 
 def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wanted) -> LoadedImage:
     wanted.limits.check_pixels(*image.size)
+    whole = image.size
     with _one_at_a_time(image.width * image.height):
+        if name == "JPEG2000":
+            reduce_jpeg2000(image, wanted.scale(*image.size))
         # Loading comes first: TIFF is turned upright by it, PNG may keep its EXIF at the end.
         share = _load(image, name)
         wanted.limits.check_pixels(*image.size)
-        orientation = read_orientation(image)
-        width, height = image.size if orientation < 5 else image.size[::-1]
+        # A JPEG XL is upright already, whatever its EXIF says.
+        orientation = read_orientation(image) if name != "JXL" else 1
+        at_full_size = whole if name == "JPEG2000" else image.size
+        width, height = at_full_size if orientation < 5 else at_full_size[::-1]
         facts = read_facts(image, width, height, name, size)
-        array = to_srgb(image, factor=max(1, int(1 / wanted.scale(width, height) + 1e-9)))
+        reduced = at_full_size[0] / image.width
+        array = to_srgb(image, factor=max(1, int(1 / reduced / wanted.scale(width, height) + 1e-9)))
         return LoadedImage(wanted.cut(array, orientation, width, height), facts, share)
 
 

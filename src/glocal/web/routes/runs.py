@@ -41,6 +41,8 @@ _ENDINGS = {
     "TIFF": ".tif",
     "BMP": ".bmp",
     "PPM": ".ppm",
+    "JXL": ".jxl",
+    "JPEG2000": ".jp2",
 }
 
 
