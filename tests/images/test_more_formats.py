@@ -31,6 +31,9 @@ def test_jpeg_2000_at_the_scale_that_is_needed(header: bool, min_side: int | Non
     found = load(file.getvalue(), min_side=min_side)
     assert (found.facts.width, found.facts.height, found.facts.format) == (256, 192, "JPEG2000")
     assert min(found.array.shape[:2]) >= (min_side or 192)
+    if min_side == 1:
+        assert found.array.shape[0] < 12
+        return
     expected = np.asarray(Image.fromarray(whole).resize(found.array.shape[1::-1]))
     assert difference(found.array, expected) < (0.01 if min_side is None else 12)
     if min_side == 40:
