@@ -228,6 +228,11 @@ class Catalog(Database):
         found = self.value("SELECT id FROM folders WHERE path = ?", (os.fsencode(path),))
         return None if found is None else int(found)
 
+    def all_folders(self) -> dict[Path, int]:
+        """Every folder that ever held an image, and those above, with their numbers."""
+        rows = self.rows("SELECT path, id FROM folders")
+        return {Path(os.fsdecode(path)): int(number) for path, number in rows}
+
     def folder_device(self, folder: int) -> int | None:
         """The file system a folder was last seen on."""
         device = self.value("SELECT device FROM folders WHERE id = ?", (folder,))
