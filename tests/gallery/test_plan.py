@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_folders import image, write_images
 
 from glocal.gallery import Gallery
+from glocal.gallery.catalog import Catalog
 from glocal.gallery.plan import topmost
 
 Opener = Callable[..., Gallery]
@@ -256,3 +258,41 @@ def test_only_topmost_roots_are_walked(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir(parents=True)
     roots = [tmp_path / name for name in ("a/b/c", "a", "a-b", "a/.h/d", "a/b", "a")]
     assert topmost(roots) == [tmp_path / name for name in ("a", "a/.h/d", "a-b")]
+
+
+def test_the_work_grows_with_the_files_and_not_with_their_square(
+    open_gallery: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statements of SQL, rows that they return, and paths compared, for files named one by one."""
+    work = {"rows": 0, "compared": 0}
+    rows = Catalog.rows
+
+    def counted(self: Catalog, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        found = rows(self, sql, values)
+        work["rows"] += 1 + len(found)
+        return found
+
+    def compared(self: Path, other: object) -> bool:
+        work["compared"] += 1
+        return str(self) == str(other)
+
+    costs: dict[str, list[int]] = {}
+    for count in (40, 160):
+        paths = write_images(tmp_path / str(count), count)
+        gallery = open_gallery(tmp_path / f"gallery{count}")
+        with monkeypatch.context() as patched:
+            patched.setattr(Catalog, "rows", counted)
+            patched.setattr(Path, "__eq__", compared)
+            for name, act in (
+                ("add", lambda gallery=gallery, paths=paths: gallery.add(*paths)),
+                ("refresh", gallery.refresh),
+                ("update", lambda gallery=gallery, paths=paths: gallery.update(paths)),
+                ("remove", lambda gallery=gallery, paths=paths: gallery.remove(*paths)),
+            ):
+                work.update(rows=0, compared=0)
+                act()
+                costs.setdefault(f"{name}, SQL", []).append(work["rows"])
+                costs.setdefault(f"{name}, paths", []).append(work["compared"])
+        gallery.close()
+    for name, (few, many) in costs.items():
+        assert many < 6 * few + 200, (name, few, many)  # 4 times as many files; 16 if squared

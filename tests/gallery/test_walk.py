@@ -32,3 +32,11 @@ def test_what_is_left_out_is_known_by_any_path(tmp_path: Path) -> None:
         for out in (tmp_path / "real" / "out", tmp_path / "link" / "out"):
             assert {folder.path for folder in walk(root, out)} == {root, root / "in"}
     assert list(walk(tmp_path / "real", tmp_path / "link")) == []
+
+
+def test_images_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    write_images(tmp_path, 1)
+    for name in ("a.psd", "b.PSB", "c.svg", "d.txt"):
+        (tmp_path / name).touch()
+    (folder,) = walk(tmp_path, tmp_path / "none")
+    assert folder.not_read == {"Photoshop": 2, "SVG": 1}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,11 @@ class KnownNames:
     """Two folders and two cameras."""
 
     def find_folder(self, path: Path) -> int | None:
-        return {"/photos": 1, "/photos/a b": 2}.get(str(path))
+        return self.all_folders().get(path)
+
+    def all_folders(self) -> dict[Path, int]:
+        apart = Path(unicodedata.normalize("NFD", "/photos/été"))
+        return {Path("/photos"): 1, Path("/photos/a b"): 2, apart: 3}
 
     def cameras_like(self, text: str) -> tuple[str, ...]:
         return tuple(c for c in ("Canon EOS 5D", "NIKON D90") if text.lower() in c.lower())
@@ -46,9 +51,9 @@ def read(text: str) -> Condition:
     [
         ("folder = /photos", InFolder((1,))),
         ("FOLDER='/photos/a b'", InFolder((2,))),
-        ("folder = /elsewhere", InFolder(())),
+        ("folder = /photos/été", InFolder((3,))),
+        (unicodedata.normalize("NFD", "folder = /photos/été"), InFolder((3,))),
         ("folder != /photos", NotThis(InFolder((1,)))),
-        ("folder = ~no-such-user/x", InFolder(())),
         ("camera = canon", CameraIn(("Canon EOS 5D",))),
         ('camera = "d90"', CameraIn(("NIKON D90",))),
         ("camera != d", NotThis(CameraIn(("Canon EOS 5D", "NIKON D90")))),
@@ -117,6 +122,12 @@ def test_what_a_condition_means(text: str, meant: Condition) -> None:
         ("near 9,18 within -5 km", "above 0"),
         ("near 9,18 inside 5 km", "'within'"),
         ('camera = "canon', "cannot read"),
+        ("folder = /photo", r"nothing in a folder /photo; did you mean '/photos'"),
+        ("folder != /other/PHOTOS", r"did you mean '/photos'\?"),
+        ("folder = /elsewhere", r"nothing in a folder /elsewhere$"),
+        ("folder = ~no-such-user/x", "nothing in a folder"),
+        ("camera = cannon", r"did you mean 'Canon EOS 5D'"),
+        ("camera != x", r"did you mean 'Canon EOS 5D' or 'NIKON D90'"),
         ("(" * 100 + "width>1" + ")" * 100, "nested too deeply"),
         ("width > 1 and " * 2000 + "width > 1", "longer than"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -230,3 +231,37 @@ def test_array_is_never_aliased_and_alpha_lies_over_white() -> None:
 def test_other_arrays_are_refused_with_what_is_accepted(array: np.ndarray) -> None:
     with pytest.raises(ImageError, match="accepted are"):
         load(array)
+
+
+def icon(seed: int, shade: int, mode: str) -> Image.Image:
+    """A drawing in one shade on transparency, whose colours where nothing shows are arbitrary."""
+    alpha = np.kron(np.random.default_rng(seed).integers(0, 2, (6, 8)) * 255, np.ones((16, 16)))
+    grey = np.where(alpha > 0, shade, 77)
+    pixels = np.stack([grey, grey, grey, alpha], axis=2).astype(np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize("min_side", [None, 24])
+@pytest.mark.parametrize(
+    ("format_name", "mode"), [("PNG", "RGBA"), ("PNG", "LA"), ("WEBP", "RGBA")]
+)
+def test_white_drawings_on_transparency_stay_visible(
+    format_name: str, mode: str, min_side: int | None
+) -> None:
+    options = {"lossless": True} if format_name == "WEBP" else {}
+    images = [*(icon(seed, 255, mode) for seed in range(3)), icon(0, 10, mode)]
+    *shown, dark = [
+        load(encode(image, format_name, **options), min_side=min_side).array for image in images
+    ]
+    for one, other in itertools.combinations(shown, 2):
+        assert difference(one, other) > 60
+    # Where white keeps a drawing visible it stays white, as browsers show it.
+    assert dark.max() == 255
+    assert difference(dark, 255 - shown[0]) < 20
+
+
+def test_a_white_drawing_with_an_outline_stays_on_white() -> None:
+    image = np.zeros((64, 64, 4), np.uint8)
+    image[8:56, 8:56] = 0, 0, 0, 255
+    image[10:54, 10:54] = 255
+    assert (load(encode(image)).array[0, 0] == 255).all()

@@ -19,9 +19,12 @@ from glocal.images.jpeg import count_scans
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("keep", [0.1, 0.4, 0.9])
 def test_truncated_is_an_image_error(format_name: str, keep: float) -> None:
     data = sample(format_name)
+    if keep > 0.5 and format_name in ("JPEG", "PNG"):
+        assert 0.8 <= load(data[: int(len(data) * keep)]).share < 1
+        return
     with pytest.raises(ImageError, match=r"truncated|damaged") as caught:
         load(data[: int(len(data) * keep)])
     assert "BytesIO" not in str(caught.value)
@@ -36,7 +39,7 @@ def test_truncated_jpeg_says_so_on_every_path(
     image = Image.fromarray(pattern()).convert(mode)
     data = encode(image, "JPEG", quality=95, progressive=progressive)
     with pytest.raises(ImageError, match=r"^truncated JPEG"):
-        load(data[: len(data) * 2 // 3], min_side=min_side)
+        load(data[: data.index(b"\xff\xda") + 40], min_side=min_side)
 
 
 def test_stray_bytes_between_markers_are_read_past() -> None:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_samples import encode, pattern, sample
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from glocal.images import Facts, load
+from glocal.images.xmp import read_xmp
 
 
 def with_exif(
@@ -82,6 +83,18 @@ def test_camera(make: str, model: str | None, camera: str | None) -> None:
     [
         ("2024:12:31 23:59:59", datetime(2024, 12, 31, 23, 59, 59)),
         ("2024:12:31 23:59:59.123", datetime(2024, 12, 31, 23, 59, 59)),
+        ("2024-12-31 23:59:58", datetime(2024, 12, 31, 23, 59, 58)),
+        ("2024/12/31 23.59.58", datetime(2024, 12, 31, 23, 59, 58)),
+        ("2024-12-31T23:59:58+02:00", datetime(2024, 12, 31, 23, 59, 58)),
+        ("2024:12:31T23:59", datetime(2024, 12, 31, 23, 59)),
+        ("2024:12:31 23:59", datetime(2024, 12, 31, 23, 59)),
+        ("2024: 2: 3  4: 5: 6", datetime(2024, 2, 3, 4, 5, 6)),
+        ("2024:12:31", datetime(2024, 12, 31)),
+        ("20241231 235958", datetime(2024, 12, 31, 23, 59, 58)),
+        ("2024:12:31 24:00:00", datetime(2025, 1, 1)),
+        ("2016:12:31 23:59:60", datetime(2016, 12, 31, 23, 59, 59)),
+        ("2024:12:31 24:00:01", None),
+        ("9999:12:31 24:00:00", None),
         ("0000:00:00 00:00:00", None),
         ("2024:02:30 00:00:00", None),
         ("    :  :     :  :  ", None),
@@ -104,8 +117,6 @@ def test_taken(taken: str, moment: datetime | None) -> None:
         {4: (180.0, 0.0, 1.0)},
         {1: "Q"},
         {3: "N"},
-        {1: ""},
-        {2: (48.0, 51.0)},
         {2: 48.0},
         {4: (1.0, 2.0, 3.0, 4.0)},
     ],
@@ -176,3 +187,87 @@ def test_decoders_warn_nobody_of_a_strange_file_but_their_users_own_calls_do() -
         assert caught == []
         Image.open(io.BytesIO(strange)).getexif()
         assert caught != []
+
+
+def test_other_fields_say_when_where_the_first_does_not() -> None:
+    fields = [
+        (0x8769, {0x9003: "2001:01:01 01:01:01"}, datetime(2001, 1, 1, 1, 1, 1)),
+        (0x8769, {0x9004: "2002:01:01 01:01:01"}, datetime(2002, 1, 1, 1, 1, 1)),
+        (0x8825, {29: "2003:01:01", 7: (23.0, 30.0, 5.0)}, datetime(2003, 1, 2, 1, 30, 5)),
+        (None, {0x0132: "2004:01:01 01:01:01"}, datetime(2004, 1, 1, 1, 1, 1)),
+    ]
+    for first in range(len(fields)):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9011] = "+02:00"  # the satellites' time is UTC
+        exif.get_ifd(0x8769)[0x9003] = "0000:00:00 00:00:00"
+        for directory_of, values, _ in fields[first:]:
+            (exif if directory_of is None else exif.get_ifd(directory_of)).update(values)
+        assert load(encode(pattern(), "JPEG", exif=exif)).facts.taken == fields[first][2]
+
+
+@pytest.mark.parametrize(
+    ("change", "latitude"),
+    [
+        ({2: (48.0, 51.5, IFDRational(0, 0))}, 48 + 51.5 / 60),
+        ({2: (48.0, 51.5)}, 48 + 51.5 / 60),
+        ({1: ""}, 48 + 51 / 60 + 30 / 3600),
+        ({1: "South"}, -(48 + 51 / 60 + 30 / 3600)),
+    ],
+)
+def test_places_as_programs_write_them(change: dict, latitude: float) -> None:
+    assert with_exif(gps=GPS | change).latitude == pytest.approx(latitude)
+
+
+def test_a_missing_letter_means_north_and_east_and_zero_is_no_place() -> None:
+    assert with_exif(gps={2: (1.0, 2.0, 3.0), 4: (4.0, 5.0, 6.0)}).longitude == pytest.approx(
+        4 + 5 / 60 + 6 / 3600
+    )
+    zero = (0.0, 0.0, 0.0)
+    assert with_exif(gps={1: "N", 2: zero, 3: "E", 4: zero}).latitude is None
+
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description {attributes}>{elements}
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        XMP.format(
+            attributes='exif:DateTimeOriginal="2019-05-03T10:30:00+02:00" '
+            'exif:GPSLatitude="48,51.5N" exif:GPSLongitude="2,17.67W"',
+            elements="",
+        ),
+        XMP.format(
+            attributes="",
+            elements="<xmp:CreateDate>2019-05-03T10:30:00</xmp:CreateDate>"
+            "<exif:GPSLatitude>48,51,30N</exif:GPSLatitude>"
+            "<exif:GPSLongitude>-2.2945</exif:GPSLongitude>",
+        ),
+    ],
+)
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_says_what_exif_does_not(format_name: str, packet: str) -> None:
+    image = Image.fromarray(pattern())
+    options: dict = {"xmp": packet.encode()}
+    if format_name == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet)
+        options = {"pnginfo": info}
+    elif format_name == "TIFF":
+        options = {"tiffinfo": {700: packet.encode()}}
+    facts = load(encode(image, format_name, **options)).facts
+    assert facts.taken == datetime(2019, 5, 3, 10, 30)
+    assert facts.latitude == pytest.approx(48 + 51.5 / 60)
+    assert facts.longitude == pytest.approx(-2.2945, abs=1e-3)
+    if format_name in ("JPEG", "WEBP"):  # EXIF comes first
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9003] = "2001:01:01 01:01:01"
+        facts = load(encode(image, format_name, exif=exif, **options)).facts
+        assert facts.taken == datetime(2001, 1, 1, 1, 1, 1)
+
+
+@given(st.text(max_size=300) | st.binary(max_size=300))
+def test_any_xmp_says_something_or_nothing(data: str | bytes) -> None:
+    said = read_xmp(data)
+    assert (said.latitude is None) == (said.longitude is None)

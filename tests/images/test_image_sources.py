@@ -151,5 +151,22 @@ def test_image_names(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("jpg", ".jpg", "a.txt", "a.jpg.part", "a.svg", "a.pdf", "", "a."):
         assert not has_image_suffix(name), name
     for installed in (True, False):
-        monkeypatch.setattr(formats_module, "_reads_raw", lambda answer=installed: answer)
+        monkeypatch.setattr(formats_module, "_has_package", lambda _, answer=installed: answer)
         assert has_image_suffix("a.CR2") is installed
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="the system names no descriptors")
+@pytest.mark.parametrize("data", [sample("JPEG"), b""])
+def test_what_a_shell_gives_open_is_read(data: bytes) -> None:
+    """As `glocal search <(cat query.jpg)` names it."""
+    reading, writing = os.pipe()
+    os.write(writing, data)
+    os.close(writing)
+    try:
+        if data:
+            assert load(f"/dev/fd/{reading}").facts.format == "JPEG"
+        else:
+            with pytest.raises(ImageError, match="empty"):
+                load(f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
 import sys
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from glocal import __version__
+from glocal.cli.streams import keep_writing, open_closed_streams, output_is_read
 from glocal.errors import GlocalError
+from glocal.visible_text import visible
 
 # Name, module and one line of help: enough for `glocal --help` without importing any of them.
 _COMMANDS = {
@@ -48,6 +51,9 @@ class _Lazy(click.Group):
             # NumPy's threads wait for work by spinning: over many small products they take twice
             # the processor time and save none. NumPy reads this when it is first imported.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        from glocal.images.quiet import own_this_process  # needs NumPy, as commands do
+
+        own_this_process()
         module, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"glocal.cli.{module}"), cmd_name)
         return command
@@ -77,23 +83,26 @@ def glocal(verbose: bool) -> None:
         raise click.UsageError(
             f"GLOCAL_LOG is {level.lower()!r}; set it to debug, info, warning or error"
         )
-    logging.basicConfig(level="WARNING", format="glocal: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Visible("glocal: %(message)s"))
+    logging.basicConfig(level="WARNING", handlers=[handler])
     logging.getLogger("glocal").setLevel(level)
 
 
 def main() -> NoReturn:
     """Run the command line and exit with 0 (done), 1 (failed) or 2 (wrong use)."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file name may have characters that a terminal cannot show.
-        reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure:
-            reconfigure(errors="backslashreplace")
+    open_closed_streams()
+    keep_writing()
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(glocal.main(prog_name="glocal", standalone_mode=False) or 0)
+        status = glocal.main(prog_name="glocal", standalone_mode=False) or 0
+        sys.stdout.flush()
+        sys.exit(status if output_is_read() else 1)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        print("\n".join(map(visible, shown.getvalue().split("\n"))), end="", file=sys.stderr)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _say("stopped; what is finished is kept: run the same command again to continue")
@@ -101,14 +110,18 @@ def main() -> NoReturn:
     except GlocalError as error:
         _say(str(error))
         sys.exit(1)
-    except BrokenPipeError:
-        # The program that read our output, such as `head`, has ended; nobody reads the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
         sys.exit(1)
 
 
+class _Visible(logging.Formatter):
+    """Log lines in which no character of a file name acts on the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = visible(record.message)
+        return super().formatMessage(record)
+
+
 def _say(text: str) -> None:
-    print(f"glocal: {text}", file=sys.stderr)
+    print(f"glocal: {visible(text)}", file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import Bar, counted, print_json, readable_bytes
+from glocal.cli.output import Bar, counted, print_json, readable_bytes, say
 from glocal.gallery import Gallery, Health, default_folder
 from glocal.gallery.layout import RESERVE
 from glocal.gallery.rescue import set_aside_damaged
@@ -17,7 +17,11 @@ from glocal.gallery.rescue import set_aside_damaged
 @gallery_option
 @json_option
 @click.option("--repair", is_flag=True, help="Repair what can be repaired, then check.")
-@click.option("--full", is_flag=True, help="Search for every photo, not for a sample of 1000.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Search for every photo, not for a sample of 1000, and read every file again.",
+)
 @wait_option
 @click.pass_context
 def check(
@@ -37,7 +41,7 @@ def check(
     sample = None if full else 1000
     if repair:
         for done in set_aside_damaged(gallery or default_folder(), wait):
-            click.echo(done, err=True)
+            say(done, err=True)
     with Gallery(gallery, create=False, timeout=wait) as opened:
         if repair:
             bar = Bar(show=not as_json)
@@ -46,11 +50,11 @@ def check(
             finally:
                 bar.close()
             if not as_json:
-                click.echo(
+                say(
                     f"repaired: {counted(report.added + report.updated, 'file')} read again, "
                     f"{report.removed} removed from the gallery, {len(report.failed)} skipped"
                 )
-        health = opened.check(sample=sample)
+        health = opened.check(sample=sample, read_files=full)
     if as_json:
         value = {name: getattr(health, name) for name in health.__slots__}
         print_json(value | {"sound": health.sound, "faults": health.faults()}, indent=2)
@@ -62,20 +66,20 @@ def check(
 
 def _show(health: Health) -> None:
     found = health.tried - len(health.not_found)
-    click.echo(f"{found} of {counted(health.tried, 'photo')} searched for were found")
+    say(f"{found} of {counted(health.tried, 'photo')} searched for were found")
     if health.recall is None:
-        click.echo("no graph index yet: every search is exact")
+        say("no graph index yet: every search is exact")
     else:
-        click.echo(f"the graph index finds {health.recall:.2%} of the ten nearest photos")
+        say(f"the graph index finds {health.recall:.2%} of the ten nearest photos")
     if health.missing_files or health.changed_files:
-        click.echo(
+        say(
             f"{counted(len(health.missing_files), 'file')} missing and {len(health.changed_files)} "
             "changed since they were indexed; to bring the gallery up to date, run: glocal index"
         )
+    for path in health.truncated_files:
+        say(f"truncated: {path}")
     short = "" if health.bytes_free >= RESERVE else ": too little to index more photos"
-    click.echo(f"{readable_bytes(health.bytes_free)} free on the disk{short}")
+    say(f"{readable_bytes(health.bytes_free)} free on the disk{short}")
     for fault in health.faults():
-        click.echo(f"damage: {fault}")
-    click.echo(
-        "the gallery is sound" if health.sound else "to repair it, run: glocal check --repair"
-    )
+        say(f"damage: {fault}")
+    say("the gallery is sound" if health.sound else "to repair it, run: glocal check --repair")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.demo_photos import alter, gather
-from glocal.cli.output import Bar
+from glocal.cli.output import Bar, say
 from glocal.cli.sheets import results_sheet, sheet_row
 from glocal.explain.sheet import write_sheet
 from glocal.gallery import Gallery
@@ -48,7 +48,7 @@ def demo(photos: Path | None, query: str | None, output: Path) -> None:
                 _bundled_photos(gallery, folder, output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    click.echo(f"contact sheet: {output.absolute()}")
+    say(f"contact sheet: {output.absolute()}")
 
 
 def _index(gallery: Gallery, photos: Path) -> None:
@@ -57,16 +57,16 @@ def _index(gallery: Gallery, photos: Path) -> None:
         report = gallery.add(photos, listen=bar)
     finally:
         bar.close()
-    click.echo(f"indexed {report.added} photos in {report.seconds:.1f} s")
+    say(f"indexed {report.added} photos in {report.seconds:.1f} s")
     for failure in report.failed:
-        click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
+        say(f"  skipped {failure.path}: {failure.reason}", err=True)
 
 
 def _own_photos(gallery: Gallery, photos: Path, query: str, output: Path) -> None:
     _index(gallery, photos)
     result = gallery.search(query)
     for hit in result:
-        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {hit.path}")
+        say(f"{hit.rank:4}  {hit.score:6.3f}  {hit.path}")
     results_sheet([result], output, gallery.encoder)
 
 
@@ -84,12 +84,12 @@ def _bundled_photos(gallery: Gallery, folder: Path, output: Path) -> None:
         found = best is not None and best.path == item.original
         first += found
         hit = f"{best.path.name} {best.score:.3f}" if best else "none"
-        click.echo(
+        say(
             f"{'found' if found else 'missed':6}  {item.original.stem:18} {item.title:18} "
             f"first hit: {hit}"
         )
         title = f"{item.original.stem}, {item.title}"
         rows.append(sheet_row(result, title=title, expected=item.original, relative_to=folder))
     summary = f"for {first} of {len(altered)} altered copies the first hit is the original"
-    click.echo(summary)
+    say(summary)
     write_sheet(output, rows, title="glocal: find the same thing", summary=summary)

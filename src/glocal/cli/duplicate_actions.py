@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import UUID
 
-import click
-
 from glocal.cli.duplicate_plan import RowState, read_plan
 from glocal.cli.duplicate_rows import Action
-from glocal.cli.output import print_json, short_path
+from glocal.cli.output import print_json, say, short_path
 from glocal.errors import QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.trash import Moved, Trash
@@ -43,8 +41,8 @@ def check(plan: Path, *, as_json: bool) -> bool:
     for row in rows:
         said = f": {row.reason}" if row.reason else ""
         path = short_path(row.path)
-        click.echo(f"{row.state.value:<13}  {row.action.label:<15}  {path}{said}")
-    click.echo(f"{len(rows) - len(broken)} of {len(rows)} rows still hold")
+        say(f"{row.state.value:<13}  {row.action.label:<15}  {path}{said}")
+    say(f"{len(rows) - len(broken)} of {len(rows)} rows still hold")
     return not broken
 
 
@@ -61,7 +59,7 @@ def trash(plan: Path, journal: Path) -> bool:
     _left_out(left)
     _told(moved, "moved to the trash")
     if moved:
-        click.echo("To take them back: glocal duplicates --undo-trash", err=True)
+        say("To take them back: glocal duplicates --undo-trash", err=True)
     return len(moved) == len(proposed)
 
 
@@ -74,7 +72,7 @@ def undo_trash(journal: Path) -> bool:
     back, left = Trash(journal).undo()
     _left_out(left)
     if not back and not left:
-        click.echo("nothing is left to take back")
+        say("nothing is left to take back")
     else:
         _told(back, "taken back")
     return not left
@@ -94,16 +92,16 @@ def decide(
     with gallery.decisions() as decisions:
         if apart:
             decisions.set_apart(named[path] for path in apart)
-            click.echo(f"remembered: {len(apart)} files are no duplicates of one another")
+            say(f"remembered: {len(apart)} files are no duplicates of one another")
         for path in keep:
             decisions.set_stays(named[path])
-            click.echo(f"remembered: of its group {short_path(path)} stays")
+            say(f"remembered: of its group {short_path(path)} stays")
         if forget:
             contents = {named[path] for path in forget}
             pairs = [pair for pair in decisions.apart() if contents.intersection(pair)]
             count = sum(decisions.unset_apart(pair) for pair in pairs)
             count += decisions.unset_stays(contents)
-            click.echo(f"forgot {count} decision{'s' * (count != 1)}")
+            say(f"forgot {count} decision{'s' * (count != 1)}")
 
 
 def _content(gallery: Gallery, path: Path) -> UUID:
@@ -115,10 +113,10 @@ def _content(gallery: Gallery, path: Path) -> UUID:
 
 def _left_out(files: Iterable[tuple[Path, str]]) -> None:
     for path, reason in files:
-        click.echo(f"left where it is: {short_path(path)}: {reason}", err=True)
+        say(f"left where it is: {short_path(path)}: {reason}", err=True)
 
 
 def _told(moved: Sequence[Moved], done: str) -> None:
     for each in moved:
-        click.echo(short_path(each.path))
-    click.echo(f"{len(moved)} file{'s' * (len(moved) != 1)} {done}", err=True)
+        say(short_path(each.path))
+    say(f"{len(moved)} file{'s' * (len(moved) != 1)} {done}", err=True)

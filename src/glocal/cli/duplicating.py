@@ -10,7 +10,7 @@ import click
 
 from glocal.cli.duplicate_rows import Action, edits_in_words, rows
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import Bar, counted, print_json, readable_bytes, short_path
+from glocal.cli.output import Bar, counted, print_json, readable_bytes, say, short_path
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, Duplicates, Gallery
 
@@ -129,7 +129,7 @@ def duplicates(
     # Files first: whoever reads the table may stop reading at any line.
     if plan is not None:
         write_plan(groups, plan)
-        click.echo(f"wrote {plan}", err=True)
+        say(f"wrote {plan}", err=True)
     if html is not None:
         _write_pages(groups, level, html)
     _warn(groups, without_local_features)
@@ -153,7 +153,7 @@ def duplicates(
 def _warn(groups: Duplicates, without_local_features: int) -> None:
     """Say what could not be compared or was left out."""
     if without_local_features:
-        click.echo(
+        say(
             f"glocal: {without_local_features} photos have no local features; of these only "
             "identical files were found. To add local features: glocal index --refresh",
             err=True,
@@ -161,14 +161,14 @@ def _warn(groups: Duplicates, without_local_features: int) -> None:
     if groups.changed:
         few = ", ".join(short_path(path) for path in groups.changed[:3])
         more = ", ..." if len(groups.changed) > 3 else ""
-        click.echo(
+        say(
             f"glocal: left out as gone or changed since they were indexed: "
             f"{counted(len(groups.changed), 'file')} ({few}{more}). "
             "To read them again: glocal index --refresh",
             err=True,
         )
     if groups.links:
-        click.echo(
+        say(
             f"glocal: left out as links or further names of a file, which are not copies: "
             f"{counted(len(groups.links), 'name')}",
             err=True,
@@ -185,15 +185,15 @@ def _show(groups: Sequence[DuplicateGroup]) -> None:
             if row.path == image.path and image.edits:
                 verdict += f" ({edits_in_words(image)})"
             path = short_path(row.path)
-            click.echo(f"{row.action.label:<15}  {size:>13}  {taken:>10}  {verdict:<20}  {path}")
-        click.echo()
+            say(f"{row.action.label:<15}  {size:>13}  {taken:>10}  {verdict:<20}  {path}")
+        say()
     files = sum(group.files() for group in groups)
     removable = sum(len(image.spare) for group in groups for image in group.images)
     freed = readable_bytes(sum(group.bytes_to_free for group in groups))
     if not groups:
-        click.echo("no duplicates")
+        say("no duplicates")
     else:
-        click.echo(
+        say(
             f"{len(groups)} group{'s' * (len(groups) != 1)} of {files} files; "
             f"{removable} could be removed, which would free {freed}"
         )
@@ -204,6 +204,6 @@ def _write_pages(groups: Sequence[DuplicateGroup], level: str, target: Path) -> 
 
     try:
         for page in duplicate_sheets(groups, level, target):
-            click.echo(f"wrote {page}", err=True)
+            say(f"wrote {page}", err=True)
     except OSError as error:
         raise GlocalError(f"the page {target} cannot be written: {error.strerror}") from error

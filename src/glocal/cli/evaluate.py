@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from glocal.cli.options import json_option, limit_options, model_options
-from glocal.cli.output import check_folder, print_json
+from glocal.cli.output import check_folder, print_json, say
 from glocal.cli.report_sheet import Evaluated, write_report_sheet
 from glocal.cli.vectors import Encoded, VectorCache, encode_samples
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, load_encoder
@@ -211,7 +211,7 @@ def _evaluate(
         _show(report, encoder, encoded)
     if html is not None:
         _write_sheet(html, evaluated, f"glocal evaluate {protocol} {data}", report, limits)
-        click.echo(f"wrote {html}", err=True)
+        say(f"wrote {html}", err=True)
 
 
 def _report(evaluation: Evaluation, encoded: Encoded) -> Evaluated:
@@ -230,16 +230,16 @@ def _report(evaluation: Evaluation, encoded: Encoded) -> Evaluated:
 
 def _show(report: dict[str, Any], encoder: OnnxEncoder, encoded: Encoded) -> None:
     for line in _table(report["figures"]):
-        click.echo(line)
-    click.echo(", ".join(f"{name}: {n}" for name, n in report["counts"].items()))
+        say(line)
+    say(", ".join(f"{name}: {n}" for name, n in report["counts"].items()))
     read = len(encoded.vectors) - len(encoded.failed) - encoded.cached
     kept = f", {encoded.cached} from the cache" if encoded.cached else ""
-    click.echo(
+    say(
         f"{encoder.card.name} version {encoder.card.version}: {read} photos encoded{kept}, "
         f"{len(encoded.failed)} skipped in {report['seconds']:.1f} s"
     )
     for failure in encoded.failed:
-        click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
+        say(f"  skipped {failure.path}: {failure.reason}", err=True)
 
 
 def _table(figures: dict[str, dict[str, float | None]]) -> list[str]:

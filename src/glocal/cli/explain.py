@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from glocal.cli.options import PartOption, json_option, limit_options, model_options
-from glocal.cli.output import check_folder, print_json
+from glocal.cli.output import check_folder, print_json, say
 from glocal.errors import GlocalError, ImageError
 from glocal.images import Limits
 from glocal.registry import parts
@@ -143,8 +143,8 @@ def explain(
         print_json({"query": query, "kind": kind, "hits": scored, "output": str(output)})
         return
     for hit, score in zip(hits, explanation.scores, strict=True):
-        click.echo(f"{score:6.3f}  {hit}")
-    click.echo(f"wrote {output}", err=True)
+        say(f"{score:6.3f}  {hit}")
+    say(f"wrote {output}", err=True)
 
 
 def _model_of(gallery: Path) -> str:

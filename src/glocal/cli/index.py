@@ -17,7 +17,8 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import Bar, print_json
+from glocal.cli.output import Bar, print_json, say
+from glocal.cli.streams import output_is_read
 from glocal.gallery import Gallery, IndexReport
 from glocal.images import Limits
 
@@ -44,6 +45,14 @@ from glocal.images import Limits
     ),
     metavar="NAME",
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out files and folders with such a name, or such a path below PATH (with a slash), "
+    "e.g. '*.bak.jpg' or 'raw/*'. Kept for later runs; replaces what PATH had; '' excludes "
+    "nothing.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
 @limit_options
@@ -57,6 +66,7 @@ def index(
     watch: bool,
     refresh: bool,
     detector: str | None,
+    exclude: tuple[str, ...],
     strict: bool,
     model: str | None,
     model_sha256: str | None,
@@ -73,6 +83,8 @@ def index(
 
     You can stop with Ctrl-C at any time; the next run continues.
     """
+    if exclude and not paths:
+        raise click.UsageError("--exclude is kept with a folder; name the folder too")
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     with Gallery(
         gallery,
@@ -87,7 +99,11 @@ def index(
         try:
             if refresh:
                 opened.add_local_features(detector, bar)
-            report = opened.add(*paths, listen=bar) if paths else opened.refresh(bar)
+            report = (
+                opened.add(*paths, exclude=exclude or None, listen=bar)
+                if paths
+                else opened.refresh(bar)
+            )
         finally:
             bar.close()
         _print_report(report, opened, as_json)
@@ -105,13 +121,18 @@ def _print_report(report: IndexReport, gallery: Gallery, as_json: bool) -> None:
         value["images_per_second"] = round(report.images_per_second, 1)
         print_json(value)
         return
-    click.echo(
+    say(
         f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
         f"{report.removed} removed, {len(report.failed)} skipped "
         f"in {report.seconds:.1f} s ({report.images_per_second:.0f} photos/s): {gallery.folder}"
     )
+    if report.not_read:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.not_read.items()))
+        say(f"  not read: {kinds}", err=True)
+    for path in report.truncated:
+        say(f"  truncated {path}: what is left of it was indexed", err=True)
     for failure in report.failed:
-        click.echo(f"  skipped {failure.path}: {failure.reason}", err=True)
+        say(f"  skipped {failure.path}: {failure.reason}", err=True)
 
 
 def _watch(gallery: Gallery, as_json: bool) -> None:
@@ -120,7 +141,7 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
 
     roots = [root for root in gallery.info().roots if root.exists()]
     if not as_json:
-        click.echo(f"watching {', '.join(map(str, roots))}; press Ctrl-C to stop", err=True)
+        say(f"watching {', '.join(map(str, roots))}; press Ctrl-C to stop", err=True)
     batches = watch(
         *roots,
         watch_filter=None,
@@ -141,6 +162,8 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
             if report.added or report.updated or report.removed or (watching and report.failed):
                 _print_report(report, gallery, as_json)
                 sys.stdout.flush()
+                if not output_is_read():
+                    return
             watching = True
     except KeyboardInterrupt:
         pass  # the documented way to stop

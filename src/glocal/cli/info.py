@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import counted, print_json, readable_bytes
+from glocal.cli.output import counted, print_json, readable_bytes, say
 from glocal.encoders import OWN
 from glocal.gallery import Gallery, GalleryInfo
+from glocal.gallery.leaving_out import USUALLY
 
 
 @click.command()
@@ -22,8 +23,11 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
     with Gallery(gallery, create=False, timeout=wait) as opened:
         known = opened.info()
         failures = opened.failures() if skipped else []
+        left_out = opened.left_out()
     if as_json:
         value = {name: getattr(known, name) for name in known.__slots__}
+        value["excluded"] = {str(root): globs for root, globs in left_out.globs.items()}
+        value["removed"] = sorted(left_out.removed)
         print_json(value | ({"skipped": failures} if skipped else {}), indent=2)
         return
     lines = [
@@ -36,12 +40,18 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
                     f"{readable_bytes(known.local_feature_bytes)} local features; "
                     f"{readable_bytes(known.bytes_free)} free"),
-        ("indexed", "\n".join(map(str, known.roots)) or "nothing yet"),
+        *(("" if n else "indexed", str(root)) for n, root in enumerate(known.roots)),
     ]  # fmt: skip
+    if not known.roots:
+        lines.append(("indexed", "nothing yet"))
+    for root, globs in sorted(left_out.globs.items()):
+        lines += [("excluded", f"{glob} in {root}") for glob in globs]
+    lines += [("removed", str(path)) for path in sorted(left_out.removed)]
+    lines.append(("left out", USUALLY))
     for name, text in lines:
-        click.echo(f"{name:12} " + text.replace("\n", "\n" + " " * 13))
+        say(f"{name:12} {text}")
     for failure in failures:
-        click.echo(f"skipped      {failure.path}: {failure.reason}")
+        say(f"skipped      {failure.path}: {failure.reason}")
 
 
 def _graph(known: GalleryInfo) -> str:

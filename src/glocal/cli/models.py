@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from glocal.cli.options import gallery_option, json_option
-from glocal.cli.output import print_json, readable_bytes
+from glocal.cli.output import print_json, readable_bytes, say
 from glocal.gallery import default_folder
 
 
@@ -53,8 +53,8 @@ def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None
         return
     for row in rows:
         notes = ["default"] * row["default"] + ["used by this gallery"] * row["gallery"]
-        click.echo(
+        say(
             f"{row['name']} v{row['version']}  {row['dim']} dimensions  "
             f"{readable_bytes(row['bytes'])}  {row['licence']}  {', '.join(notes)}".rstrip()
         )
-        click.echo(f"    sha256 {row['sha256']}")
+        say(f"    sha256 {row['sha256']}")

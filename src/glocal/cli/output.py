@@ -13,6 +13,12 @@ import click
 from glocal.errors import GlocalError
 from glocal.gallery import Progress
 from glocal.gallery.results import plain
+from glocal.visible_text import visible
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Print one line; characters of file names that would act on a terminal become escapes."""
+    click.echo(visible(line), err=err)
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:

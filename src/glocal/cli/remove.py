@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, wait_option
-from glocal.cli.output import counted
+from glocal.cli.output import counted, say
 from glocal.gallery import Gallery
 
 
@@ -20,8 +20,9 @@ from glocal.gallery import Gallery
 def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:
     """Remove files, and folders with everything in them, from the gallery.
 
-    Your files are not touched. If their folder is indexed again, they are added again.
+    Your files are not touched. What was removed stays out, also when a folder above it is indexed
+    again, until you index it itself.
     """
     with Gallery(gallery, create=False, timeout=wait) as opened:
         removed = opened.remove(*paths)
-    click.echo(f"{counted(removed, 'file')} removed from the gallery")
+    say(f"{counted(removed, 'file')} removed from the gallery")

@@ -16,7 +16,8 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import check_folder, print_json, short_path
+from glocal.cli.output import check_folder, print_json, say, short_path
+from glocal.cli.streams import output_is_read
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
@@ -146,6 +147,8 @@ def search(
         timeout=wait,
     ) as opened:
         for image in images:
+            if html is None and not output_is_read():
+                break
             try:
                 result = opened.search(
                     sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
@@ -163,7 +166,7 @@ def search(
                 failed = True
                 if as_json:
                     print_json({"query": image, "error": str(error)})
-                click.echo(f"glocal: {error}", err=True)
+                say(f"glocal: {error}", err=True)
                 continue
             results.append(result)
             if as_json:
@@ -180,7 +183,7 @@ def search(
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
             _write_sheet(results, html, opened.encoder if region is None else None)
-            click.echo(f"wrote {html}", err=True)
+            say(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
 
@@ -188,15 +191,15 @@ def search(
 def _show(result: SearchResult, *, titled: bool) -> None:
     """Print a table with the paths last, since they are long."""
     if titled:
-        click.echo(f"{result.query}")
+        say(f"{result.query}")
     if not result.hits:
-        click.echo("  no photos found")
+        say("  no photos found")
     for hit in result.hits:
         verdict = hit.evidence.verdict.label if hit.evidence else ""
         inliers = f"{hit.evidence.inliers} inliers" if hit.evidence and hit.evidence.inliers else ""
         more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
         path = short_path(hit.path)
-        click.echo(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
+        say(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from glocal.cli.options import gallery_option, model_options, wait_option
+from glocal.cli.output import say
 from glocal.errors import GlocalError, MissingExtraError
 
 _LEAST_TOKEN = 16
@@ -135,7 +136,7 @@ def serve(
     address = f"http://{shown}:{bound.getsockname()[1]}/"
 
     def ready() -> None:
-        click.echo(f"serving {opened.folder} at {address} (press Ctrl-C to stop)", err=True)
+        say(f"serving {opened.folder} at {address} (press Ctrl-C to stop)", err=True)
         if open_page:
             webbrowser.open(address)
 

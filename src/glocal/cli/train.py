@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from glocal.cli.options import PartOption, listed
-from glocal.cli.output import check_folder, counted, readable_bytes
+from glocal.cli.output import check_folder, counted, readable_bytes, say
 from glocal.errors import LearnError, MissingExtraError
 from glocal.learn import INSTALL
 from glocal.learn.part_options import split_options
@@ -240,10 +240,10 @@ def train(
         f"{folder.name}: {sum(s.source == number for s in trained.samples)} images"
         for number, folder in enumerate((data, *also))
     )
-    click.echo(f"trained; the best model is that of step {trained.step}", err=True)
+    say(f"trained; the best model is that of step {trained.step}", err=True)
     for file in deliver(trained, settings, output, licence=licence, training_data=notes):
         figures = ", ".join(f"{kind} {100 * value:.1f} %" for kind, value in file.figures.items())
-        click.echo(
+        say(
             f"{file.path}: {readable_bytes(file.bytes)}, {figures or 'not evaluated'}; "
             f"outputs differ from the trained model's by at most {file.difference:.0e}"
         )
@@ -304,20 +304,20 @@ class _Terminal:
 
     def skipping(self, unfit: dict[Path, str]) -> None:
         self.close()
-        click.echo(
+        say(
             f"glocal: {counted(len(unfit), 'photo')} cannot be used and will be left out:", err=True
         )
         for path, reason in list(unfit.items())[:20]:
-            click.echo(f"    {path}: {reason}", err=True)
+            say(f"    {path}: {reason}", err=True)
         if len(unfit) > 20:
-            click.echo(f"    and {len(unfit) - 20} more", err=True)
+            say(f"    and {len(unfit) - 20} more", err=True)
 
     def beginning(self, samples: Sequence[Any], done: float) -> None:
         self.close()
         held = sum(sample.split == "validation" for sample in samples)
         labels = len({sample.label for sample in samples if sample.label is not None})
         said = f"{len(samples) - held} photos to train on, {held} to evaluate on, {labels} labels"
-        click.echo(f"glocal: {said}" + (f"; continuing at {done:.0%}" if done else ""), err=True)
+        say(f"glocal: {said}" + (f"; continuing at {done:.0%}" if done else ""), err=True)
 
     def learning(self, done: float, figures: dict[str, float]) -> None:
         bar = self._show("training", 1000)

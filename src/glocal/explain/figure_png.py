@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from glocal.explain.color_scales import PAPER, SHADE
 from glocal.explain.figure import Figure, Patch, Photo, Ring, Stroke, Words
-from glocal.explain.visible_text import visible
+from glocal.visible_text import visible
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from glocal.explain.color_scales import SHADE, Color
 from glocal.explain.figure import Figure, Patch, Photo, Point, Ring, Stroke, Words
-from glocal.explain.visible_text import visible
+from glocal.visible_text import visible
 
 _QUALITY = 88
 _FINER = 2  # pixels of a photo per unit of the page, at most

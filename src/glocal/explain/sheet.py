@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.explain.sheet_style import STYLE
-from glocal.explain.visible_text import visible
+from glocal.visible_text import visible
 
 _JPEG_QUALITY = 82
 

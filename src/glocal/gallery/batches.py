@@ -64,6 +64,7 @@ class BatchWriter:
         updated: files whose content had changed.
         unchanged: files that had been read already.
         failed: files that could not be used.
+        truncated: files that were cut off and are in the gallery nevertheless.
     """
 
     context: Context
@@ -73,6 +74,7 @@ class BatchWriter:
     updated: int = 0
     unchanged: int = 0
     failed: list[Failure] = field(default_factory=list)
+    truncated: list[Path] = field(default_factory=list)
     _numbers: dict[Path, int] = field(default_factory=dict)
 
     def write(self, batch: Sequence[ReadFile]) -> list[ReadFile]:
@@ -118,6 +120,7 @@ class BatchWriter:
                 [d.content for d in new.values()],
                 [(i, packed_features.pack(d.features.local, d.small)) for i, d in new.items()],
             )
+            catalog.put_truncated((i, d.share) for i, d in new.items() if d.share < 1)
             catalog.put_files([*self._states(batch)])
             _log.debug("wrote a batch of %d files, %d of them new images", len(batch), len(new))
         return stale
@@ -129,6 +132,7 @@ class BatchWriter:
         for read in batch:
             names.setdefault(self._numbers[read.folder], []).append(read.file.name)
         known = {number: catalog.files_named(number, n) for number, n in names.items()}
+        truncated = catalog.truncated()
         for read in batch:
             number, file = self._numbers[read.folder], read.file
             before = known[number].get(file.name)
@@ -145,10 +149,20 @@ class BatchWriter:
                 self.unchanged += 1
             else:
                 self.updated += 1
+            if read.content in truncated:
+                self.truncated.append(read.folder / os.fsdecode(file.name))
             reader = self.reader if read.lasting else None
             yield (
                 number,
-                FileState(file.name, file.size, file.modified, read.content, read.reason, reader),
+                FileState(
+                    file.name,
+                    file.size,
+                    file.modified,
+                    read.content,
+                    read.reason,
+                    reader,
+                    file.changed,
+                ),
             )
 
     def remove(self, files: Sequence[tuple[int, bytes]]) -> None:
@@ -156,6 +170,12 @@ class BatchWriter:
         for start in range(0, len(files), _MANY):
             with self.context.catalog.change():
                 self.context.catalog.drop_files(files[start : start + _MANY])
+
+    def learn(self, changed: Sequence[tuple[int, bytes, int]]) -> None:
+        """Note when files changed: see `Plan.learned`."""
+        for start in range(0, len(changed), _MANY):
+            with self.context.catalog.change():
+                self.context.catalog.note_changed(changed[start : start + _MANY])
 
     def settle(self) -> None:
         """Remove images that no file holds any more, also those of a run that was cut short.

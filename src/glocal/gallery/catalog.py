@@ -17,12 +17,14 @@ from typing import Any
 from uuid import UUID
 
 from glocal.gallery.database import Database
+from glocal.gallery.leaving_out import LeftOut, from_text, to_text
 from glocal.gallery.records import SEVERAL, Attributes
 from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY, globs TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removed (path BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS folders (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, parent INTEGER, device INTEGER
 );
@@ -33,12 +35,13 @@ CREATE TABLE IF NOT EXISTS contents (
 CREATE TABLE IF NOT EXISTS files (
     folder INTEGER NOT NULL REFERENCES folders, name BLOB NOT NULL,
     size INTEGER NOT NULL, modified INTEGER NOT NULL,
-    content BLOB REFERENCES contents, reason TEXT, reader TEXT,
+    content BLOB REFERENCES contents, reason TEXT, reader TEXT, changed INTEGER,
     PRIMARY KEY (folder, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS NOT NULL;
 CREATE TABLE IF NOT EXISTS cameras (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS local_features (content BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS truncated (content BLOB PRIMARY KEY, share REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lost (content BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -46,7 +49,8 @@ _LOSE = (
     "INSERT OR IGNORE INTO lost SELECT content FROM files "
     "WHERE folder = ? AND name = ? AND content IS NOT NULL"
 )
-_STATES = "SELECT name, size, modified, content, reason, reader FROM files"
+_LATER = {"files": {"changed": "INTEGER"}, "roots": {"globs": "TEXT"}}
+"""Columns that galleries of this format were first made without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class FileState:
         content: what it held, or `None` when it could not be read as an image.
         reason: why it could not.
         reader: what could not read it (version and limits), to try again when that changes.
+        changed: when anything about it last changed, in nanoseconds since 1970, which no program
+            sets back as it may set `modified`; `None` where that was not noted yet.
     """
 
     name: bytes
@@ -90,6 +96,7 @@ class FileState:
     content: UUID | None
     reason: str | None = None
     reader: str | None = None
+    changed: int | None = None
 
 
 class Catalog(Database):
@@ -97,6 +104,25 @@ class Catalog(Database):
 
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
         super().__init__(path, _SCHEMA + ROWS_SCHEMA, timeout=timeout)
+        lacking = self._lacking = self._add_columns()
+        changed = "NULL" if ("files", "changed") in lacking else "changed"
+        self._states = f"SELECT name, size, modified, content, reason, reader, {changed} FROM files"  # noqa: S608
+
+    def _add_columns(self) -> set[tuple[str, str]]:
+        """Add the columns that are not there; those that cannot be added, in an archive."""
+        lacking = set()
+        for table, columns in _LATER.items():
+            there = {row[1] for row in self.rows(f"PRAGMA table_info({table})")}
+            lacking |= {(table, column) for column in columns.keys() - there}
+        if not lacking or self.read_only:
+            return lacking
+        with self.change() as db:
+            for table, column in sorted(lacking):
+                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+                if column not in there:  # another process may have been quicker
+                    kind = _LATER[table][column]
+                    db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        return set()
 
     # State
 
@@ -121,10 +147,46 @@ class Catalog(Database):
         rows = self.rows("SELECT path FROM roots ORDER BY path")
         return [Path(os.fsdecode(path)) for (path,) in rows]
 
-    def add_root(self, path: Path) -> None:
-        """Remember what was asked to be indexed."""
+    def add_root(self, path: Path, globs: tuple[str, ...] | None = None) -> None:
+        """Remember what was asked to be indexed.
+
+        Args:
+            path: of a folder or a file.
+            globs: what is excluded below it from now on; `None`: what was before.
+        """
+        key = os.fsencode(path)
         with self.change():
-            self.writer.execute("INSERT OR IGNORE INTO roots VALUES (?)", (os.fsencode(path),))
+            self.writer.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (key,))
+            if globs is not None:
+                self.writer.execute(
+                    "UPDATE roots SET globs = ? WHERE path = ?", (to_text(globs), key)
+                )
+
+    def left_out(self) -> LeftOut:
+        """What index runs pass over."""
+        globs = {}
+        if ("roots", "globs") not in self._lacking:
+            for path, text in self.rows("SELECT path, globs FROM roots WHERE globs IS NOT NULL"):
+                globs[Path(os.fsdecode(path))] = from_text(text)
+        removed = self.rows("SELECT path FROM removed") if self._has_table("removed") else []
+        return LeftOut(globs, frozenset(Path(os.fsdecode(path)) for (path,) in removed))
+
+    def _has_table(self, name: str) -> bool:  # an archive may be of before
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)))
+
+    def leave_out(self, path: Path) -> None:
+        """Remember what was removed by hand, so that no index run finds it again."""
+        low, high = _below(path)
+        with self.change():
+            self.writer.execute("DELETE FROM removed WHERE path >= ? AND path < ?", (low, high))
+            self.writer.execute("INSERT OR IGNORE INTO removed VALUES (?)", (os.fsencode(path),))
+
+    def let_in(self, paths: Iterable[Path]) -> None:
+        """Let index runs find again what was removed by hand."""
+        with self.change():
+            self.writer.executemany(
+                "DELETE FROM removed WHERE path = ?", [(os.fsencode(path),) for path in paths]
+            )
 
     def drop_root(self, path: Path) -> None:
         """Remove a root, and every root below it."""
@@ -166,6 +228,11 @@ class Catalog(Database):
         found = self.value("SELECT id FROM folders WHERE path = ?", (os.fsencode(path),))
         return None if found is None else int(found)
 
+    def all_folders(self) -> dict[Path, int]:
+        """Every folder that ever held an image, and those above, with their numbers."""
+        rows = self.rows("SELECT path, id FROM folders")
+        return {Path(os.fsdecode(path)): int(number) for path, number in rows}
+
     def folder_device(self, folder: int) -> int | None:
         """The file system a folder was last seen on."""
         device = self.value("SELECT device FROM folders WHERE id = ?", (folder,))
@@ -194,11 +261,11 @@ class Catalog(Database):
 
     def files_in(self, folder: int) -> dict[bytes, FileState]:
         """The files known in a folder, by name."""
-        return dict(map(_state, self.rows(f"{_STATES} WHERE folder = ?", (folder,))))
+        return dict(map(_state, self.rows(f"{self._states} WHERE folder = ?", (folder,))))
 
     def files_named(self, folder: int, names: Iterable[bytes]) -> dict[bytes, FileState]:
         """Those of the files of a folder that have these names."""
-        sql = f"{_STATES} WHERE folder = {folder:d} AND name IN (?*)"
+        sql = f"{self._states} WHERE folder = {folder:d} AND name IN (?*)"
         return dict(self.rows_for(sql, names, _state))
 
     def content_of(self, path: Path) -> UUID | None:
@@ -219,6 +286,7 @@ class Catalog(Database):
                 f.content.bytes if f.content else None,
                 f.reason,
                 f.reader,
+                f.changed,
             )
             for folder, f in files
         ]
@@ -226,7 +294,16 @@ class Catalog(Database):
             f"{_LOSE} AND content IS NOT ?",
             [(folder, name, content) for folder, name, _, _, content, *_ in states],
         )
-        self.writer.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", states)
+        self.writer.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", states
+        )
+
+    def note_changed(self, files: Iterable[tuple[int, bytes, int]]) -> None:
+        """Note when files last changed, by folder and name, where it was not known yet."""
+        self.writer.executemany(
+            "UPDATE files SET changed = ?3 WHERE folder = ?1 AND name = ?2 AND changed IS NULL",
+            files,
+        )
 
     def drop_files(self, files: Sequence[tuple[int, bytes]]) -> None:
         """Remove files by folder and name, and note what they held; inside `change`."""
@@ -322,6 +399,18 @@ class Catalog(Database):
             [(i.bytes, data) for i, data in features],
         )
 
+    def put_truncated(self, shares: Iterable[tuple[UUID, float]]) -> None:
+        """Note contents that were cut off, with the share of their rows that is there."""
+        self.writer.executemany(
+            "INSERT OR REPLACE INTO truncated VALUES (?, ?)", [(i.bytes, s) for i, s in shares]
+        )
+
+    def truncated(self) -> dict[UUID, float]:
+        """Every content that was cut off, with the share of its rows that is there."""
+        if not self._has_table("truncated"):
+            return {}
+        return {UUID(bytes=i): s for i, s in self.rows("SELECT content, share FROM truncated")}
+
     def contents(self, ids: Iterable[UUID]) -> dict[UUID, Content]:
         """What is known of these contents."""
         rows = self.rows_for(
@@ -388,6 +477,7 @@ class Catalog(Database):
         for table, column in (
             ("files", "content"),
             ("local_features", "content"),
+            ("truncated", "content"),
             ("contents", "id"),
         ):
             self.writer.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608
@@ -421,9 +511,9 @@ class Catalog(Database):
 
 
 def _state(row: tuple[Any, ...]) -> tuple[bytes, FileState]:
-    name, size, modified, content, reason, reader = row
+    name, size, modified, content, reason, reader, changed = row
     held = None if content is None else UUID(bytes=content)
-    return name, FileState(name, size, modified, held, reason, reader)
+    return name, FileState(name, size, modified, held, reason, reader, changed)
 
 
 def _below(path: Path) -> tuple[bytes, bytes]:

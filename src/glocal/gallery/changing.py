@@ -51,6 +51,7 @@ class Changes:
             self._context.catalog.roots(),
             self._reader(),
             lambda found: listen(Progress("scan", found)),
+            self._context.catalog.left_out(),
         )
 
     def carry_out(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
 from glocal.encoders import Detector, Encoder, Features
+from glocal.errors import ImageError
 from glocal.gallery.catalog import Content
 from glocal.gallery.small_images import shrink, to_jpeg
-from glocal.images import Facts, Limits, load
+from glocal.images import Facts, Limits, load, read_bytes
+from glocal.images.xmp import read_xmp
 
+_SIDECAR = Limits(max_bytes=2**20)
 _EPOCH_DAY = 719_163  # 1970-01-01 as a proleptic ordinal
 
 
@@ -28,11 +31,13 @@ class Description:
         content: what its file says of itself.
         features: its vector and local features.
         small: the image, small and grey, as JPEG.
+        share: of the image's rows, the share that its file still has; 1 unless it was cut off.
     """
 
     content: Content
     features: Features
     small: bytes
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,24 @@ class Describer:
         if self.detector is not None:
             found = self.detector.detect(image.array)
             features = Features(features.vector, found.keypoints, found.descriptors, found.scores)
-        content = _content(content_id(data), image.facts)
-        return Description(content, features, to_jpeg(shrink(image.array)))
+        content = _content(content_id(data), _with_sidecar(image.facts, name))
+        return Description(content, features, to_jpeg(shrink(image.array)), image.share)
+
+
+def _with_sidecar(facts: Facts, path: Path) -> Facts:
+    """Facts with what they lack of date and place, from a file of XMP beside the image."""
+    if facts.taken is not None and facts.latitude is not None:
+        return facts
+    for beside in (path.with_suffix(".xmp"), path.with_name(path.name + ".xmp")):
+        try:
+            said = read_xmp(read_bytes(beside, _SIDECAR))
+        except (ImageError, ValueError):
+            continue
+        if facts.taken is None:
+            facts = replace(facts, taken=said.taken)
+        if facts.latitude is None:
+            facts = replace(facts, latitude=said.latitude, longitude=said.longitude)
+    return facts
 
 
 def _content(content: UUID, facts: Facts) -> Content:

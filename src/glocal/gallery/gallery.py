@@ -27,6 +27,7 @@ from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicates import Level
 from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
+from glocal.gallery.leaving_out import LeftOut, check_globs
 from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
@@ -163,6 +164,7 @@ class Gallery:
         self,
         *sources: ImageSource,
         name: str | None = None,
+        exclude: Sequence[str] | None = None,
         listen: Callable[[Progress], None] = quiet,
     ) -> IndexReport:
         """Add images: folders with all below them, files, or images that have no file.
@@ -180,14 +182,19 @@ class Gallery:
         Args:
             sources: paths of folders and files, and images.
             name: for one image without a file: what its file in the gallery is called.
+            exclude: patterns of files and folders that are left out, kept with each folder that is
+                added and replacing those that it had; `None`: those that it had. One without a
+                slash is compared with names, one with a slash with paths below the folder.
             listen: told the progress.
 
         Raises:
+            QueryError: a pattern cannot lie below a folder.
             ImageError: an image without a file is none. Files that are none are reported instead.
             DiskFullError: no space; what was done so far is kept.
             GalleryLockedError: another process kept the gallery locked for too long.
         """
         self._require_open()
+        globs = None if exclude is None else check_globs(exclude)
         self._models.settle(self._detector)
         roots = [
             _absolute(Path(source))
@@ -196,9 +203,10 @@ class Gallery:
             for source in sources
         ]
         with self._catalog.change():
+            self._catalog.let_in(roots)
             for root in roots:
                 if os.path.lexists(root) and root.parent != self._layout.kept:
-                    self._catalog.add_root(root)
+                    self._catalog.add_root(root, globs)
         return self._changes.run(lambda planner: planner.plan(roots), listen)
 
     def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
@@ -243,14 +251,16 @@ class Gallery:
         Nothing on disk is touched but the files of images that were added without one.
 
         Returns:
-            How many files were removed. Those below a folder that is indexed again come back.
+            How many files were removed. They stay out, also when a folder above is indexed again,
+            until one of `paths` is added again itself.
 
         Raises:
             QueryError: the gallery has nothing at one of the paths; nothing is removed then.
         """
         targets = [_absolute(Path(path)) for path in paths]
-        plans = {target: self._changes.planner(quiet).known_below(target) for target in targets}
-        roots = self._catalog.roots()
+        planner = self._changes.planner(quiet)
+        plans = {target: planner.known_below(target) for target in targets}
+        roots = set(self._catalog.roots())
         for target, plan in plans.items():
             if not plan.gone and target not in roots:
                 raise QueryError(f"the gallery has nothing at {target}")
@@ -263,6 +273,8 @@ class Gallery:
         with self._catalog.change():
             for target in targets:
                 self._catalog.drop_root(target)
+                if target.parent != self._layout.kept:
+                    self._catalog.leave_out(target)
         return self._changes.carry_out(whole, quiet).removed
 
     # Searching
@@ -498,6 +510,14 @@ class Gallery:
         """A view of the gallery for people who look around; it ends with the gallery."""
         return Browser(self._catalog, self._rows)
 
+    def let_in(self, *paths: str | os.PathLike[str]) -> None:
+        """Let the next index run find again what was removed by hand; `add` does so by itself."""
+        self._catalog.let_in(_absolute(Path(path)) for path in paths)
+
+    def left_out(self) -> LeftOut:
+        """What index runs pass over, beside what `glocal.gallery.leaving_out.USUALLY` says."""
+        return self._catalog.left_out()
+
     def roots(self) -> list[Path]:
         """What was asked to be indexed, and where images without a file are kept."""
         return [*self._catalog.roots(), self._layout.kept]
@@ -515,14 +535,21 @@ class Gallery:
         """The files that could not be read as images, and why."""
         return [Failure(path, reason) for path, reason in self._catalog.failures()]
 
-    def check(self, *, sample: int | None = 1000) -> health.Health:
+    def check(self, *, sample: int | None = 1000, read_files: bool = False) -> health.Health:
         """Examine the gallery; nothing is changed but that a damaged graph is given up.
 
         Args:
             sample: how many images are searched by their own vector; `None`: all.
+            read_files: whether every file is read to see that it holds what was indexed, whatever
+                its size and times say.
         """
         self._require_open()
-        return health.examine(self._context, sample=sample, model_problem=self._model_problem())
+        return health.examine(
+            self._context,
+            sample=sample,
+            model_problem=self._model_problem(),
+            read_files=read_files,
+        )
 
     def repair(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Mend what can be: make catalogue and vectors agree, read again what was lost or changed.

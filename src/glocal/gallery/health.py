@@ -9,11 +9,13 @@ from uuid import UUID
 
 import numpy as np
 
-from glocal.errors import GalleryDamagedError
+from glocal.errors import GalleryDamagedError, ImageError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.context import Context
+from glocal.gallery.describing import content_id
 from glocal.gallery.stores.base import Maintained, Store
-from glocal.gallery.walk import modified_ns
+from glocal.gallery.walk import changed_ns, modified_ns
+from glocal.images import Limits, read_bytes
 
 _PAGE = 1_000
 _TIE = 2e-3  # float16 rounding of a vector against itself, with room
@@ -38,6 +40,7 @@ class Health:
         model_problem: why the gallery's model cannot be used, or `None`.
         catalog_problems: what SQLite says is wrong.
         bytes_free: space left on the gallery's disk.
+        truncated_files: files that were cut off; the gallery has what could be decoded of them.
     """
 
     images: int
@@ -53,6 +56,7 @@ class Health:
     model_problem: str | None
     catalog_problems: tuple[str, ...]
     bytes_free: int
+    truncated_files: tuple[Path, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -132,13 +136,16 @@ def reconcile(context: Context) -> None:
         store.rewrite()
 
 
-def examine(context: Context, *, sample: int | None, model_problem: str | None) -> Health:
+def examine(
+    context: Context, *, sample: int | None, model_problem: str | None, read_files: bool = False
+) -> Health:
     """Check a gallery; costs about a millisecond for each image tried and a look at each file.
 
     Args:
         context: of the gallery.
         sample: how many images are searched by their own vector; `None`: all.
         model_problem: why its model cannot be used, if so.
+        read_files: whether every file is read to see that it holds what was indexed.
     """
     catalog, store = context.catalog, context.store
     damaged = store.damaged() if isinstance(store, Maintained) else []
@@ -152,15 +159,7 @@ def examine(context: Context, *, sample: int | None, model_problem: str | None) 
             recall = _recall(store, _some(there, 200))
     except GalleryDamagedError:  # too short to be searched; what is missing is in `damaged`
         tried, not_found = [], []
-    gone, changed = [], []
-    for path, state in catalog.all_files():
-        try:
-            found = path.stat()
-        except OSError:
-            gone.append(path)
-            continue
-        if (found.st_size, modified_ns(found)) != (state.size, state.modified):
-            changed.append(path)
+    gone, changed = _compare_files(catalog, context.limits, read_files)
     return Health(
         images=len(there) + len(missing),
         without_vector=tuple(missing),
@@ -175,7 +174,37 @@ def examine(context: Context, *, sample: int | None, model_problem: str | None) 
         model_problem=model_problem,
         catalog_problems=tuple(catalog.problems()),
         bytes_free=context.layout.free_bytes(),
+        truncated_files=tuple(
+            path for files in catalog.files_of(catalog.truncated()).values() for _, path in files
+        ),
     )
+
+
+def _compare_files(
+    catalog: Catalog, limits: Limits, read_files: bool
+) -> tuple[list[Path], list[Path]]:
+    """The files that are gone, and those that hold something else than when they were indexed.
+
+    A file whose times say that something about it has changed is read where these alone do not
+    say that it was its content.
+    """
+    gone, changed = [], []
+    for path, state in catalog.all_files():
+        try:
+            found = path.stat()
+        except OSError:
+            gone.append(path)
+            continue
+        if (found.st_size, modified_ns(found)) != (state.size, state.modified):
+            changed.append(path)
+        elif read_files or state.changed not in (None, changed_ns(found)):
+            try:
+                same = content_id(read_bytes(path, limits)) == state.content
+            except ImageError:
+                same = False
+            if not same:
+                changed.append(path)
+    return gone, changed
 
 
 def _some(ids: list[UUID], count: int) -> list[UUID]:

@@ -94,6 +94,7 @@ class IndexRun:
                 stale = self._read_all(stale, total, reader, writer)
             encoding = time.monotonic() - began
         writer.remove(plan.gone)
+        writer.learn(plan.learned)
         writer.settle()
         if total or plan.gone:
             self._build_graph()
@@ -104,6 +105,8 @@ class IndexRun:
             removed=len(plan.gone),
             failed=tuple(writer.failed),
             unreachable=tuple(plan.unreachable),
+            not_read=dict(plan.not_read),
+            truncated=tuple(sorted(writer.truncated)),
             seconds=time.monotonic() - started,
             images_per_second=total / encoding if total else 0.0,
         )

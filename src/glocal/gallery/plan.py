@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glocal.gallery.catalog import Catalog
+from glocal.gallery.catalog import Catalog, FileState
+from glocal.gallery.leaving_out import LeftOut
 from glocal.gallery.results import Failure
 from glocal.gallery.walk import FoundFile, FoundFolder, is_same, reaches, single_file, walk
 from glocal.images import has_image_suffix
+
+_NOTHING = LeftOut()
 
 
 @dataclass(slots=True)
@@ -23,6 +27,9 @@ class Plan:
         unchanged: how many files need nothing.
         failed: what cannot be used, known already now.
         unreachable: roots and folders that are not there but may come back.
+        not_read: how many images of kinds that are not read were met, by kind.
+        learned: files that need nothing, by folder number and name, and when they changed, which
+            was not noted when they were read.
     """
 
     todo: list[tuple[Path, list[FoundFile]]] = field(default_factory=list)
@@ -30,6 +37,8 @@ class Plan:
     unchanged: int = 0
     failed: list[Failure] = field(default_factory=list)
     unreachable: list[Path] = field(default_factory=list)
+    learned: list[tuple[int, bytes, int]] = field(default_factory=list)
+    not_read: Counter[str] = field(default_factory=Counter)
 
     def count(self) -> int:
         """How many files are to be read."""
@@ -42,13 +51,13 @@ class Plan:
                 yield folder, file
 
 
-def topmost(roots: Iterable[Path]) -> list[Path]:
+def topmost(roots: Iterable[Path], left_out: LeftOut = _NOTHING) -> list[Path]:
     """Roots without those that the walk of another one reaches."""
-    kept: list[Path] = []
+    kept: dict[Path, None] = {}
     for root in sorted(set(roots)):
-        if not any(above in root.parents and reaches(above, root) for above in kept):
-            kept.append(root)
-    return kept
+        if not any(above in kept and reaches(above, root, left_out) for above in root.parents):
+            kept[root] = None
+    return list(kept)
 
 
 class Planner:
@@ -62,6 +71,7 @@ class Planner:
         reader: says what would read the files now; files that an equal reader could not read are
             not tried again until they change.
         on_found: told the number of files seen so far.
+        left_out: what is passed over.
     """
 
     def __init__(
@@ -71,19 +81,26 @@ class Planner:
         roots: Iterable[Path],
         reader: str,
         on_found: Callable[[int], None],
+        left_out: LeftOut = _NOTHING,
     ) -> None:
         self._catalog = catalog
         self._gallery = gallery
         self._roots = frozenset(roots)
+        self._roots_below: dict[Path, list[Path]] = {}  # by each folder above them
+        for root in self._roots:
+            for above in root.parents:
+                self._roots_below.setdefault(above, []).append(root)
         self._apart: frozenset[Path] = frozenset()  # roots below this one that it does not reach
         self._reader = reader
         self._on_found = on_found
+        self._left_out = left_out
         self._found = 0
 
     def plan(self, roots: Iterable[Path]) -> Plan:
         """Look at each root (a folder or a file) and everything below it."""
         plan = Plan()
-        for root in topmost(roots):
+        files = _Files()
+        for root in topmost(roots, self._left_out):
             try:
                 is_folder = root.is_dir()
                 there = is_folder or os.path.lexists(root)
@@ -92,10 +109,10 @@ class Planner:
             if is_folder:
                 self._folder_tree(root, plan)
             elif there:
-                folder = single_file(root)
-                self._compare(folder, plan, whole=False)
+                files.add(root)
             else:
                 self._away(root, plan, _NOT_THERE)
+        self._compare_files(files, plan)
         return plan
 
     def _away(self, path: Path, plan: Plan, why: str) -> None:
@@ -105,47 +122,60 @@ class Planner:
     def known_below(self, path: Path) -> Plan:
         """Remove a path: the file, or the folder with everything known below it."""
         plan = Plan()
-        self._remove(path, plan)
+        self._remove([path], plan)
         return plan
 
     def changes(self, paths: Iterable[Path]) -> Plan:
         """Look only at paths that are known to have changed, come or gone."""
         plan = Plan()
-        away = {root for root in topmost(self._roots) if not os.path.lexists(root)}
-        for path in topmost(paths):
+        away = {root for root in topmost(self._roots, self._left_out) if not os.path.lexists(root)}
+        files, gone = _Files(), []
+        for path in topmost(paths, self._left_out):
             gone_with = away.intersection((path, *path.parents))
             if gone_with:
                 for root in gone_with.difference(plan.unreachable):
                     self._away(root, plan, _NOT_THERE)
             elif not os.path.lexists(path):
-                self._remove(path, plan)
+                gone.append(path)
             elif any(is_same(above, self._gallery) for above in (path, *path.parents)) or not any(
-                path == root or (root in path.parents and reaches(root, path))
-                for root in self._roots
+                above in self._roots and (above == path or reaches(above, path, self._left_out))
+                for above in (path, *path.parents)
             ):
                 continue
             elif path.is_dir():
                 self._folder_tree(path, plan)
             elif has_image_suffix(path.name):
-                self._compare(single_file(path), plan, whole=False)
+                files.add(path)
+        self._compare_files(files, plan)
+        self._remove(gone, plan)
         return plan
 
-    def _remove(self, path: Path, plan: Plan) -> None:
-        parent = self._catalog.find_folder(path.parent)
-        name = os.fsencode(path.name)
-        if parent is not None and name in self._catalog.files_in(parent):
-            plan.gone.append((parent, name))
-        for number, _, _ in self._catalog.folders_below(path):
-            plan.gone += [(number, name) for name in self._catalog.files_in(number)]
+    def _compare_files(self, files: _Files, plan: Plan) -> None:
+        for folder in files.folders.values():
+            self._compare(folder, plan, whole=False)
+
+    def _remove(self, paths: Iterable[Path], plan: Plan) -> None:
+        names: dict[Path, list[bytes]] = {}
+        for path in paths:
+            names.setdefault(path.parent, []).append(os.fsencode(path.name))
+            for number, _, _ in self._catalog.folders_below(path):
+                plan.gone += [(number, name) for name in self._catalog.files_in(number)]
+        for folder, inside in names.items():
+            parent = self._catalog.find_folder(folder)
+            if parent is not None:
+                known = self._catalog.files_named(parent, inside)
+                plan.gone += [(parent, name) for name in inside if name in known]
 
     def _folder_tree(self, root: Path, plan: Plan) -> None:
         seen: set[Path] = set()
+        below = self._roots_below.get(root, ())
         self._apart = frozenset(
-            other for other in self._roots if root in other.parents and not reaches(root, other)
+            other for other in below if not reaches(root, other, self._left_out)
         )
-        for found in walk(root, self._gallery):
+        for found in walk(root, self._gallery, self._left_out):
             self._found += len(found.files)
             self._on_found(self._found)
+            plan.not_read += found.not_read
             images = bool(found.files)
             if found.unreadable is not None:
                 self._away(found.path, plan, found.unreadable)
@@ -169,7 +199,7 @@ class Planner:
     def _compare_vanished_folders(self, root: Path, seen: set[Path], plan: Plan) -> None:
         """Folders that are known but were not met: gone, or on a disk that is not there now."""
         devices: dict[Path, int | None] = {}
-        kept = list(plan.unreachable)
+        kept = set(plan.unreachable)
         for number, path, device in self._catalog.folders_below(root):
             devices[path] = device
             if path in seen or self._gallery in path.parents:
@@ -178,7 +208,7 @@ class Planner:
             if any(above in kept for above in (path, *path.parents)):
                 continue
             if None not in (device, parent_device) and device != parent_device:
-                kept.append(path)
+                kept.add(path)
                 self._away(path, plan, _UNMOUNTED)
                 continue
             self._gone(number, path, self._catalog.files_in(number), plan)
@@ -197,16 +227,28 @@ class Planner:
             if path not in self._apart and not passed_over:
                 plan.gone.append((number, name))
 
+    def _known(
+        self, number: int | None, found: FoundFolder, *, whole: bool
+    ) -> dict[bytes, FileState]:
+        if number is None:
+            return {}
+        if whole:
+            return self._catalog.files_in(number)
+        names = [*(file.name for file in found.files), *(name for name, _ in found.refused)]
+        return self._catalog.files_named(number, names)
+
     def _compare(self, found: FoundFolder, plan: Plan, *, whole: bool) -> None:
         number = self._catalog.find_folder(found.path)
-        known = self._catalog.files_in(number) if number is not None else {}
+        known = self._known(number, found, whole=whole)
         todo = []
         for file in found.files:
             state = known.pop(file.name, None)
-            same = state is not None and (state.size, state.modified) == (file.size, file.modified)
-            if state is None or not same:
+            if state is None or not _same(state, file):
                 todo.append(file)
-            elif state.content is not None:
+                continue
+            if state.changed is None and number is not None:
+                plan.learned.append((number, file.name, file.changed))
+            if state.content is not None:
                 plan.unchanged += 1
             elif state.reader == self._reader:
                 path = found.path / os.fsdecode(file.name)
@@ -220,6 +262,27 @@ class Planner:
             known.pop(name, None)
         if whole and number is not None:
             self._gone(number, found.path, known, plan)
+
+
+@dataclass(slots=True)
+class _Files:
+    """Single files, gathered by folder so that each folder is looked up once."""
+
+    folders: dict[Path, FoundFolder] = field(default_factory=dict)
+
+    def add(self, path: Path) -> None:
+        """Add a file."""
+        folder = self.folders.setdefault(path.parent, FoundFolder(path.parent))
+        found = single_file(path)
+        folder.files += found.files
+        folder.refused += found.refused
+
+
+def _same(state: FileState, file: FoundFile) -> bool:
+    """Whether a file is as it was when it was read."""
+    return (state.size, state.modified) == (file.size, file.modified) and (
+        state.changed is None or state.changed == file.changed
+    )
 
 
 _NOT_THERE = "not there; what the gallery knows of it is kept"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -44,6 +44,9 @@ class IndexReport:
             unmounted share) and whose images are therefore kept. They are in `failed` too.
         seconds: duration of the run.
         images_per_second: images read and encoded per second.
+        not_read: number of images of kinds that glocal does not read, by kind.
+        truncated: files read in this run that were cut off; they are in the gallery with what
+            could be decoded.
     """
 
     added: int
@@ -54,6 +57,8 @@ class IndexReport:
     unreachable: tuple[Path, ...]
     seconds: float
     images_per_second: float
+    not_read: dict[str, int] = field(default_factory=dict)
+    truncated: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from glocal.gallery.leaving_out import NO_MEDIA, LeftOut
 from glocal.images import has_image_suffix
+from glocal.images.formats import kind_not_read
 
-_SKIPPED = {"$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"}
+_NOTHING = LeftOut()
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """An image file: its name in its folder, its size in bytes, its time as `modified_ns`."""
+    """An image file as it was found.
+
+    Attributes:
+        name: in its folder.
+        size: in bytes.
+        modified: as `modified_ns` gives it.
+        changed: as `changed_ns` gives it.
+    """
 
     name: bytes
     size: int
     modified: int
+    changed: int
 
 
 @dataclass(slots=True)
@@ -31,6 +42,7 @@ class FoundFolder:
         device: number of the file system it lies on.
         files: what is to be read.
         refused: names, with the reason why they are not even opened.
+        not_read: how many images there are of kinds that are not read, by kind.
         unreadable: why the folder itself cannot be listed; then nothing is known of its files.
     """
 
@@ -38,22 +50,24 @@ class FoundFolder:
     device: int | None = None
     files: list[FoundFile] = field(default_factory=list)
     refused: list[tuple[bytes, str]] = field(default_factory=list)
+    not_read: Counter[str] = field(default_factory=Counter)
     unreadable: str | None = None
 
 
-def walk(root: Path, leave_out: Path) -> Iterator[FoundFolder]:
+def walk(root: Path, gallery: Path, left_out: LeftOut = _NOTHING) -> Iterator[FoundFolder]:
     """Yield a folder and every folder below it, parents first.
 
-    Hidden files and folders, the bins of operating systems and the folder `leave_out`, by whichever
-    path it is met, are passed over. Links
-    to folders are not followed, so no loop is possible and no image is met twice; links to files
-    are. Memory grows with the largest folder, not with the tree.
+    What `left_out` says and the folder of the gallery, by whichever path it is met, are passed
+    over. Links to folders are not followed, so no loop is possible and no image is met twice; links
+    to files are. Memory grows with the largest folder, not with the tree.
     """
     waiting = [root]
     while waiting:
         path = waiting.pop()
-        if not is_same(path, leave_out):
-            yield _list(path, waiting)
+        if not is_same(path, gallery):
+            found = _list(root, path, left_out, waiting)
+            if found is not None:
+                yield found
 
 
 def single_file(path: Path) -> FoundFolder:
@@ -63,13 +77,15 @@ def single_file(path: Path) -> FoundFolder:
     return folder
 
 
-def reaches(root: Path, path: Path) -> bool:
+def reaches(root: Path, path: Path, left_out: LeftOut = _NOTHING) -> bool:
     """Whether the walk of a folder comes to a path below it, if that is an image or a folder."""
     below = path.relative_to(root).parts
     steps = [root.joinpath(*below[: depth + 1]) for depth in range(len(below))]
-    if any(is_hidden(step) for step in steps):
+    if any(left_out.skips(root, step.parent, step.name) for step in steps):
         return False
     if any(step.is_symlink() or _is_junction(step) for step in steps[:-1]):
+        return False
+    if any(os.path.lexists(step / NO_MEDIA) for step in steps):
         return False
     if path.is_dir():
         return not path.is_symlink()
@@ -92,30 +108,44 @@ def modified_ns(found: os.stat_result) -> int:
     File systems keep 64 bits of seconds; the years that 64 bits of nanoseconds, and SQLite, cannot
     tell end in 2262. All that matters is whether the time has changed.
     """
-    return (found.st_mtime_ns + 2**63) % 2**64 - 2**63
+    return _signed(found.st_mtime_ns)
 
 
-def is_hidden(path: Path | os.DirEntry[str]) -> bool:
-    """Whether a name marks what people do not mean by their images."""
-    return path.name.startswith(".") or path.name in _SKIPPED
+def changed_ns(found: os.stat_result) -> int:
+    """When anything about a file changed, its content, names or rights, as `modified_ns` counts.
+
+    Programs that edit what a photo says of itself set `modified` back (``exiftool -P``); they
+    cannot set this. On Windows it is when the file was made, which says less and harms nothing.
+    """
+    return _signed(found.st_ctime_ns)
 
 
-def _list(path: Path, waiting: list[Path]) -> FoundFolder:
+def _signed(time: int) -> int:
+    return (time + 2**63) % 2**64 - 2**63
+
+
+def _list(root: Path, path: Path, left_out: LeftOut, waiting: list[Path]) -> FoundFolder | None:
+    """The images right in a folder, whose folders begin to wait; `None` where it says none are."""
     folder = FoundFolder(path)
+    below = []
     try:
         folder.device = path.stat().st_dev
         with os.scandir(path) as entries:
             for entry in entries:
-                if is_hidden(entry):
+                if entry.name == NO_MEDIA and path != root:
+                    return None
+                if left_out.skips(root, path, entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    below = path / entry.name
-                    if not _is_junction(below):
-                        waiting.append(below)
+                    if not _is_junction(path / entry.name):
+                        below.append(path / entry.name)
                 elif has_image_suffix(entry.name):
                     _take(folder, entry.name, entry)
+                elif kind := kind_not_read(entry.name):
+                    folder.not_read[kind] += 1
     except OSError as error:
         folder.unreadable = f"the folder cannot be read: {_reason(error)}"
+    waiting += below
     return folder
 
 
@@ -134,7 +164,9 @@ def _take(folder: FoundFolder, name: str, entry: str | os.DirEntry[str]) -> None
             (os.fsencode(name), "not a regular file but a pipe, socket or device")
         )
         return
-    folder.files.append(FoundFile(os.fsencode(name), found.st_size, modified_ns(found)))
+    folder.files.append(
+        FoundFile(os.fsencode(name), found.st_size, modified_ns(found), changed_ns(found))
+    )
 
 
 def _is_junction(path: Path) -> bool:

@@ -20,8 +20,10 @@ import calendar
 import contextlib
 import os
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +59,10 @@ class Names(Protocol):
         """The number of a folder, or `None`."""
         ...
 
+    def all_folders(self) -> dict[Path, int]:
+        """Every folder that ever held an image, and those above, with their numbers."""
+        ...
+
     def cameras_like(self, text: str) -> tuple[str, ...]:
         """Every camera whose name contains the text, whatever its case."""
         ...
@@ -67,10 +73,11 @@ def parse(text: str, names: Names) -> Condition:
 
     Args:
         text: as described above.
-        names: resolves folders and cameras; what it does not know matches nothing.
+        names: resolves folders and cameras.
 
     Raises:
-        QueryError: the text is no condition; the error says where and what was expected.
+        QueryError: the text is no condition, and the error says where and what was expected; or
+            the gallery has no such folder or camera, and the error names those that were meant.
     """
     if len(text) > _MAX_LENGTH:
         raise QueryError(f"the condition is longer than {_MAX_LENGTH} characters")
@@ -141,12 +148,36 @@ class _Parser:
         with contextlib.suppress(RuntimeError):  # "~nobody"
             path = path.expanduser()
         path = Path(os.path.abspath(path))  # unlike resolve, this keeps links
-        found = {self._names.find_folder(path), self._names.find_folder(_resolved(path))} - {None}
-        inside = InFolder(tuple(sorted(number for number in found if number is not None)))
-        return self._equality("folder", how, inside)
+        spelled = {self._names.find_folder(path), self._names.find_folder(_resolved(path))}
+        numbers = {number for number in spelled if number is not None}
+        if not numbers:
+            numbers = self._spelled_otherwise(path)
+        return self._equality("folder", how, InFolder(tuple(sorted(numbers))))
+
+    def _spelled_otherwise(self, path: Path) -> set[int]:
+        """Folders whose names differ in nothing but how accents are encoded.
+
+        Keyboards compose them (NFC); macOS, and disks that were written there, keep them apart.
+        """
+        folders = self._names.all_folders()
+        wanted = _composed(str(path))
+        found = {number for other, number in folders.items() if _composed(str(other)) == wanted}
+        if not found:
+            named = [str(f) for f in folders if f.name.casefold() == path.name.casefold()]
+            near = named[:3] or get_close_matches(str(path), map(str, folders), cutoff=0.8)
+            raise QueryError(f"the gallery has nothing in a folder {path}{_suggested(near)}")
+        return found
 
     def _camera(self, how: str, value: str) -> Condition:
-        return self._equality("camera", how, CameraIn(self._names.cameras_like(value)))
+        found = self._names.cameras_like(value)
+        if not found:
+            cameras = {name.casefold(): name for name in self._names.cameras_like("")}
+            near = get_close_matches(value.casefold(), cameras, cutoff=0.4) or list(cameras)[:3]
+            raise QueryError(
+                f"no camera in the gallery is named like {value!r}"
+                f"{_suggested([cameras[name] for name in near])}"
+            )
+        return self._equality("camera", how, CameraIn(found))
 
     def _equality(self, name: str, how: str, condition: Condition) -> Condition:
         if how not in ("=", "!="):
@@ -219,6 +250,14 @@ class _Parser:
             f"expected {expected} instead of {token!r} at character {position + 1} "
             f"of the condition {self._text!r}"
         )
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _suggested(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
 
 
 def _tokens(text: str) -> list[tuple[str, int]]:

@@ -21,8 +21,9 @@ _LARGEST_PROFILE = 8 * 2**20
 def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
     """Convert a decoded PIL image of any mode to ``(h, w, 3)`` uint8 sRGB.
 
-    Transparent parts become white, 16-bit values lose their lower byte, and an ICC profile is
-    applied unless it describes sRGB or is unusable.
+    Transparency is laid over white or, where the drawing would vanish on it, over black. 16-bit
+    values lose their lower byte, and an ICC profile is applied unless it describes sRGB or is
+    unusable.
 
     Args:
         image: A decoded image, which is not changed.
@@ -30,14 +31,20 @@ def to_srgb(image: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
     """
     profile = image.info.get("icc_profile")
     if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
-        image = _flatten(image.reduce(factor))
+        image = _flatten(_reduced(image, factor))
     else:
         image = _flatten(image)
-        image = image.reduce(factor) if factor > 1 else image
+        image = _reduced(image, factor) if factor > 1 else image
     image = apply_profile(image, profile)
     if image.mode != "RGB":
         image = image.convert("RGB")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    from PIL import Image
+
+    return Image.Image.reduce(image, factor)  # that of a JPEG 2000 is a number
 
 
 def apply_profile(image: Image.Image, profile: object) -> Image.Image:
@@ -71,11 +78,11 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Convert any mode to "L", "RGB" or "CMYK", with transparency laid over white."""
+    """Convert any mode to "L", "RGB" or "CMYK", with transparency laid over one shade."""
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bits(image)
     if image.has_transparency_data:
-        return _over_white(image)
+        return _over_backdrop(image)
     if image.mode in ("L", "RGB", "CMYK"):
         return image
     if image.mode == "1":
@@ -89,16 +96,39 @@ def _flatten(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def _over_backdrop(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     if image.mode == "La":
         image = image.convert("LA")
     if image.mode != "RGBA":
         image = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
-    return white
+    flat = Image.new("RGB", image.size, _backdrop(image))
+    flat.paste(image, mask=image.getchannel("A"))
+    return flat
+
+
+def _backdrop(image: Image.Image) -> str:
+    """White, as browsers show transparency, unless what is drawn is nearly white itself.
+
+    Then white icons of any shape would all be the same empty image.
+
+    Args:
+        image: RGBA.
+    """
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] == 255:
+        return "white"
+    # Only what is visible counts: the colour under full transparency is arbitrary.
+    seen = image.convert("L").histogram(alpha.point(lambda a: 255 if a >= _VISIBLE else 0))
+    drawn = sum(seen)
+    near_white = sum(seen[_NEAR_WHITE:])
+    return "black" if drawn and near_white >= _ALL_BUT * drawn else "white"
+
+
+_VISIBLE = 32  # opacity, of 255
+_NEAR_WHITE = 224  # brightness that white hides
+_ALL_BUT = 0.98  # of what is drawn
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

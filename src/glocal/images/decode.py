@@ -20,11 +20,13 @@ from glocal.images.facts import Facts, read_facts, read_orientation
 from glocal.images.faults import as_image_error
 from glocal.images.formats import detect, is_raw_name, open_header
 from glocal.images.jpeg import decode_scaled
+from glocal.images.jpeg2000 import reduce_jpeg2000
 from glocal.images.limits import Limits
 from glocal.images.quiet import decoder_warnings_ignored
 from glocal.images.raw import embedded_preview, is_raw_tiff
 from glocal.images.region import Region, pixel_box
 from glocal.images.sources import read_bytes, read_stream
+from glocal.images.truncated import rescue
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -58,10 +60,12 @@ class LoadedImage:
         array: ``(h, w, 3)`` uint8 sRGB, upright. It may be smaller than the size in the facts, and
             has only the region if one was given.
         facts: Facts about the whole image.
+        share: Of its rows, the share that the file still has; 1 unless it was cut off.
     """
 
     array: NDArray[np.uint8]
     facts: Facts
+    share: float = 1.0
 
 
 def load(
@@ -74,6 +78,8 @@ def load(
     name: str | os.PathLike[str] | None = None,
 ) -> LoadedImage:
     """Decode any image to upright RGB.
+
+    What is missing of a JPEG or PNG that was cut off is one colour; most of it has to be there.
 
     Args:
         source: A path, encoded bytes, a binary stream, a PIL image, or an array: ``(h, w)`` or
@@ -196,7 +202,8 @@ def _load_bytes(data: bytes, wanted: _Wanted, *, raw_name: bool = False) -> Load
     name = detect(data)
     if name is None:
         raise ImageError(
-            "unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, BMP, PPM or camera RAW"
+            "unsupported format; use JPEG, PNG, WebP, AVIF, HEIC, JPEG XL, "
+            "JPEG 2000, GIF, TIFF, BMP, PPM or camera RAW"
         )
     if name == "RAW" or (name == "TIFF" and (raw_name or is_raw_tiff(data))):
         with _decoder_faults("RAW"):
@@ -226,21 +233,39 @@ def _decode_jpeg(
     # A progressive image is held whole as coefficients, however small it is decoded.
     pixels = image.width * image.height if "progressive" in image.info else least[0] * least[1]
     with _one_at_a_time(pixels):
-        array = decode_scaled(data, image, least)
-        return LoadedImage(wanted.cut(array, orientation, width, height), facts)
+        array, share = decode_scaled(data, image, least)
+        return LoadedImage(wanted.cut(array, orientation, width, height), facts, share)
 
 
 def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wanted) -> LoadedImage:
     wanted.limits.check_pixels(*image.size)
+    whole = image.size
     with _one_at_a_time(image.width * image.height):
+        if name == "JPEG2000":
+            reduce_jpeg2000(image, wanted.scale(*image.size))
         # Loading comes first: TIFF is turned upright by it, PNG may keep its EXIF at the end.
-        image.load()
+        share = _load(image, name)
         wanted.limits.check_pixels(*image.size)
-        orientation = read_orientation(image)
-        width, height = image.size if orientation < 5 else image.size[::-1]
+        # A JPEG XL is upright already, whatever its EXIF says.
+        orientation = read_orientation(image) if name != "JXL" else 1
+        at_full_size = whole if name == "JPEG2000" else image.size
+        width, height = at_full_size if orientation < 5 else at_full_size[::-1]
         facts = read_facts(image, width, height, name, size)
-        array = to_srgb(image, factor=max(1, int(1 / wanted.scale(width, height) + 1e-9)))
-        return LoadedImage(wanted.cut(array, orientation, width, height), facts)
+        reduced = at_full_size[0] / image.width
+        array = to_srgb(image, factor=max(1, int(1 / reduced / wanted.scale(width, height) + 1e-9)))
+        return LoadedImage(wanted.cut(array, orientation, width, height), facts, share)
+
+
+def _load(image: Image.Image, name: str) -> float:
+    """Decode with Pillow; the share of the rows that are there."""
+    try:
+        image.load()
+    except OSError as error:
+        share = rescue(image, name, error)
+        if share is None:
+            raise
+        return share
+    return 1.0
 
 
 def _upright(stored: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from glocal.images.moments import exif_moment
+from glocal.images.positions import exif_place
+from glocal.images.xmp import read_xmp
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _MAKE, _MODEL, _EXIF_IFD, _GPS_IFD = 0x010F, 0x0110, 0x8769, 0x8825
-_DATE_TIME_ORIGINAL = 0x9003
-_LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
-_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
+_XMP = 0x02BC
 _CAMERA_LENGTH = 100
 
 
@@ -28,7 +27,8 @@ class Facts:
         format: "JPEG", "PNG", "HEIF", ...; "array" for NumPy arrays, "image" for a PIL image that
             was not read from a file.
         bytes: Encoded size; None for arrays and PIL images.
-        taken: EXIF ``DateTimeOriginal``, the camera's local time without a zone.
+        taken: The camera's local time without a zone, by the first of these that says it: EXIF's
+            ``DateTimeOriginal`` and ``DateTimeDigitized``, XMP, the satellites', ``DateTime``.
         camera: Maker and model, at most 100 characters, with the maker named once.
         latitude, longitude: Degrees in WGS84; both or neither are given.
     """
@@ -60,13 +60,18 @@ def read_facts(
         details, gps = exif.get_ifd(_EXIF_IFD), exif.get_ifd(_GPS_IFD)
     except Exception:  # noqa: BLE001 - a broken EXIF block breaks Pillow in every possible way
         main, details, gps = {}, {}, {}
-    latitude, longitude = _place(gps)
+    xmp = read_xmp(_xmp_of(image))
+    by_exif = list(exif_moment(main, details, gps, _text))
+    moments = (moment for moment in (*by_exif[:2], xmp.taken, *by_exif[2:]) if moment is not None)
+    latitude, longitude = exif_place(gps, _text)
+    if latitude is None:
+        latitude, longitude = xmp.latitude, xmp.longitude
     return Facts(
         width=width,
         height=height,
         format=format_name,
         bytes=size,
-        taken=_moment(details.get(_DATE_TIME_ORIGINAL)),
+        taken=next(moments, None),
         camera=_camera(main.get(_MAKE), main.get(_MODEL)),
         latitude=latitude,
         longitude=longitude,
@@ -93,13 +98,14 @@ def _text(value: object) -> str:
     return " ".join(printable.replace("\ufffd", " ").split())
 
 
-def _moment(value: object) -> datetime | None:
-    match = _DATE.match(_text(value))
-    if match is None:
-        return None
+def _xmp_of(image: Image.Image) -> object:
+    """The XMP packet of an image, where its format keeps it."""
+    if "xmp" in image.info or "XML:com.adobe.xmp" in image.info:
+        return image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    tags: Any = getattr(image, "tag_v2", None)
     try:
-        return datetime(*(int(part) for part in match.groups()))  # type: ignore[arg-type]
-    except ValueError:  # 0000:00:00 is how a camera says that its clock was never set
+        return None if tags is None else tags.get(_XMP)
+    except Exception:  # noqa: BLE001 - as above
         return None
 
 
@@ -109,27 +115,3 @@ def _camera(make: object, model: object) -> str | None:
     if maker and name and name.lower().split()[0] == maker.lower().split()[0]:
         maker = ""
     return f"{maker} {name}".strip()[:_CAMERA_LENGTH].strip() or None
-
-
-def _place(gps: Mapping[int, Any]) -> tuple[float | None, float | None]:
-    latitude = _degrees(gps.get(_LATITUDE), gps.get(_LATITUDE_REF), "N", "S", 90.0)
-    longitude = _degrees(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF), "E", "W", 180.0)
-    if latitude is None or longitude is None:
-        return None, None
-    return latitude, longitude
-
-
-def _degrees(
-    value: object, direction: object, positive: str, negative: str, bound: float
-) -> float | None:
-    letter = _text(direction).upper()[:1]
-    if letter not in (positive, negative) or not isinstance(value, tuple) or len(value) != 3:
-        return None
-    try:
-        degrees, minutes, seconds = (float(part) for part in value)
-    except (TypeError, ValueError, ArithmeticError):
-        return None
-    angle = degrees + minutes / 60 + seconds / 3600
-    if not math.isfinite(angle) or min(degrees, minutes, seconds) < 0 or angle > bound:
-        return None
-    return -angle if letter == negative else angle

@@ -37,6 +37,8 @@ def as_image_error(error: Exception, name: str) -> ImageError:
     kind = type(error).__name__
     detail = said if isinstance(error, (OSError, ValueError, SyntaxError)) else f"{kind} {said}"
     detail = detail.strip() or kind
+    if "unknown pixel mode" in said:
+        return ImageError(f"unsupported: the {name} has an unusual kind of samples; convert it")
     if isinstance(error, EOFError) or _TRUNCATED.search(said):
         return ImageError(f"truncated {name}: {detail}")
     return ImageError(f"damaged {name}: {detail}")

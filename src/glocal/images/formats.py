@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from glocal.errors import ImageError
 from glocal.images.heif import open_heif
+from glocal.images.jxl import open_jxl
+from glocal.images.quiet import silence_libtiff
+from glocal.images.tiff import refuse_unsupported
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,7 +22,7 @@ _EXTENSIONS = frozenset(
     (
         ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs",
         ".heic", ".heics", ".heif", ".heifs", ".hif", ".gif", ".tif", ".tiff", ".bmp", ".dib",
-        ".ppm", ".pgm", ".pbm", ".pnm",
+        ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
     )
 )
 _RAW_EXTENSIONS = frozenset(
@@ -29,7 +32,22 @@ _RAW_EXTENSIONS = frozenset(
         ".sr2", ".srf", ".srw", ".x3f",
     )
 )
+_KNOWN_EXTENSIONS = {
+    "Photoshop": (".psd", ".psb"),
+    "SVG": (".svg", ".svgz"),
+    "PostScript": (".eps", ".ai"),
+    "OpenEXR": (".exr",),
+    "Radiance HDR": (".hdr",),
+    "GIMP": (".xcf",),
+    "Krita": (".kra",),
+    "JPEG XR": (".jxr", ".wdp", ".hdp"),
+    "TGA": (".tga",),
+    "DDS": (".dds",),
+    "DjVu": (".djvu", ".djv"),
+}
 # fmt: on
+
+_KINDS = {extension: kind for kind, known in _KNOWN_EXTENSIONS.items() for extension in known}
 
 # Brands of ISO media files; Pillow reads the first kind, pi-heif the second, LibRaw Canon's CR3.
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
@@ -42,10 +60,26 @@ def has_image_suffix(name: str | os.PathLike[str]) -> bool:
     """Tell by its extension whether a file of a folder is worth opening as an image.
 
     This is only used to walk folders; the format of a file is decided by its content. Camera RAW
-    counts if the package that reads it (the extra ``raw``) is installed.
+    and JPEG XL count if the packages that read them (the extras ``raw`` and ``jxl``) are installed.
     """
     extension = os.path.splitext(name)[1].lower()
-    return extension in _EXTENSIONS or (extension in _RAW_EXTENSIONS and _reads_raw())
+    if extension in _RAW_EXTENSIONS:
+        return _has_package("rawpy")
+    if extension == ".jxl":
+        return _has_package("pylibjxl")
+    return extension in _EXTENSIONS
+
+
+def kind_not_read(name: str | os.PathLike[str]) -> str | None:
+    """Name the kind of image that a file is by its extension, if this glocal does not read it."""
+    extension = os.path.splitext(name)[1].lower()
+    if extension in _EXTENSIONS or has_image_suffix(name):
+        return None
+    if extension in _RAW_EXTENSIONS:
+        return "camera RAW (pip install 'glocal[raw]')"
+    if extension == ".jxl":
+        return "JPEG XL (pip install 'glocal[jxl]')"
+    return _KINDS.get(extension)
 
 
 def is_raw_name(name: str | os.PathLike[str]) -> bool:
@@ -65,6 +99,10 @@ def detect(data: bytes) -> str | None:
         (b"GIF87a", "GIF"),
         (b"GIF89a", "GIF"),
         (b"BM", "BMP"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+        (b"\xff\x4f\xff\x51", "JPEG2000"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
+        (b"\xff\x0a", "JXL"),
         (b"FUJIFILMCCD-RAW", "RAW"),
         (b"IIRO", "RAW"),  # Olympus
         (b"IIRS", "RAW"),
@@ -98,7 +136,11 @@ def open_header(data: bytes, name: str) -> Image.Image:
     """
     if name == "HEIF":
         return open_heif(data)
+    if name == "JXL":
+        return open_jxl(data)
     _register()
+    if name == "TIFF":
+        refuse_unsupported(data)
     from PIL import Image
 
     factory, accept = Image.OPEN[name]
@@ -129,6 +171,7 @@ def _register() -> None:
         AvifImagePlugin,
         BmpImagePlugin,
         GifImagePlugin,
+        Jpeg2KImagePlugin,
         JpegImagePlugin,
         PngImagePlugin,
         PpmImagePlugin,
@@ -136,7 +179,9 @@ def _register() -> None:
         WebPImagePlugin,
     )
 
+    silence_libtiff()
+
 
 @cache
-def _reads_raw() -> bool:
-    return find_spec("rawpy") is not None
+def _has_package(name: str) -> bool:
+    return find_spec(name) is not None

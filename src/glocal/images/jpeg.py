@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.images.color import apply_profile, to_srgb
+from glocal.images.truncated import LEAST_SHARE, decoded_share, is_truncation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 _MOST_SCANS = 500
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_ALMOST = 0.999  # of a progressive image, whose every row is there, though less finely
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
-def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> NDArray[np.uint8]:
+def decode_scaled(
+    data: bytes, image: Image.Image, least: tuple[int, int]
+) -> tuple[NDArray[np.uint8], float]:
     """Decode a JPEG to sRGB at the smallest eighth of its size that is not below ``least``.
 
     Args:
@@ -32,7 +36,8 @@ def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> ND
         least: Least width and height in pixels, as stored.
 
     Returns:
-        ``(h, w, 1 | 3)`` uint8, not turned upright; 1 channel for grey.
+        ``(h, w, 1 | 3)`` uint8, not turned upright; 1 channel for grey. And the share of its rows
+        that could be decoded: below 1 where the file was cut off, at least `LEAST_SHARE`.
 
     Raises:
         ImageError: It has so many scans that it can only be meant to waste time.
@@ -42,11 +47,18 @@ def decode_scaled(data: bytes, image: Image.Image, least: tuple[int, int]) -> ND
         raise ImageError(f"damaged JPEG: it has more than {_MOST_SCANS} scans")
     array = _turbo(data, image, least)
     if array is not None:
-        return array
+        return array, 1.0
     if least != image.size:
         image.draft(None, least)
-    image.load()
-    return to_srgb(image)
+    try:
+        image.load()
+    except OSError as error:
+        array = _turbo(data, image, least, strict=False) if is_truncation(error) else None
+        share = 0.0 if array is None else decoded_share(array)
+        if array is None or share < LEAST_SHARE:
+            raise
+        return array, min(share, _ALMOST)
+    return to_srgb(image), 1.0
 
 
 def count_scans(data: bytes) -> int:
@@ -65,7 +77,9 @@ def count_scans(data: bytes) -> int:
     return scans
 
 
-def _turbo(data: bytes, image: Image.Image, least: tuple[int, int]) -> NDArray[np.uint8] | None:
+def _turbo(
+    data: bytes, image: Image.Image, least: tuple[int, int], *, strict: bool = True
+) -> NDArray[np.uint8] | None:
     """Decode grey and YCbCr with libjpeg-turbo; None if Pillow has to decode the file.
 
     Strict decoding refuses what Pillow reads past (stray bytes between markers) as well as what
@@ -78,10 +92,14 @@ def _turbo(data: bytes, image: Image.Image, least: tuple[int, int]) -> NDArray[n
     grey = image.mode == "L"
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        if (width, height) != image.size:  # two headers, and Pillow believed the other one
-            return None
+        if strict and (width, height) != image.size:
+            return None  # two headers, and Pillow believed the other one
         array: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, "GRAY" if grey else "RGB", min_width=least[0], min_height=least[1]
+            data,
+            "GRAY" if grey else "RGB",
+            min_width=least[0],
+            min_height=least[1],
+            strict=strict,
         )
     except ValueError:
         return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 _here = threading.local()
+_own_process = False
 
 
 class _WhileDecoding:
@@ -41,3 +42,32 @@ def decoder_warnings_ignored() -> Iterator[None]:
         yield
     finally:
         _here.depth -= 1
+
+
+def own_this_process() -> None:
+    """Note that this process is glocal's own, so that decoders may be silenced for all of it."""
+    global _own_process  # noqa: PLW0603 - it is a fact about the process
+    _own_process = True
+
+
+def silence_libtiff() -> None:
+    """Let libtiff write nothing to standard error, in a process of glocal's own.
+
+    What is wrong with a file comes back as an error as well. Other programs keep what they have.
+    """
+    if not _own_process:
+        return
+    import ctypes
+    from pathlib import Path
+
+    import PIL
+
+    package = Path(PIL.__file__).parent
+    folders = package.parent / "pillow.libs", package / ".dylibs"  # Linux, macOS
+    for path in (path for folder in folders for path in folder.glob("libtiff*")):
+        with suppress(OSError, AttributeError):
+            library = ctypes.CDLL(str(path))
+            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+                setter = getattr(library, name)
+                setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+                setter(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from glocal.errors import ImageError, ImageMissingError
 from glocal.images.limits import Limits
 
 _CHUNK = 4 * 2**20
+_DESCRIPTOR = re.compile(r"/dev/(fd/[0-9]+|stdin)|/proc/self/fd/[0-9]+")
 
 # O_NONBLOCK: opening a FIFO without a writer would wait for ever. O_NOCTTY: a terminal named
 # photo.jpg must not become ours. Windows has neither, and needs to be told that it is binary.
@@ -23,7 +25,7 @@ _FLAGS = (
 
 
 def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
-    """Read a whole regular file, at most ``limits.max_bytes`` of it.
+    """Read a regular file, or what this process was given open, at most ``limits.max_bytes``.
 
     The text of an error is the reason alone, for lists of ``file: reason``; the path is a note.
 
@@ -32,6 +34,8 @@ def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
         ImageError: It is not a regular file, is empty or too large, or cannot be read.
     """
     try:
+        if is_descriptor(source_path):
+            return _read_descriptor(source_path, limits)
         return _read_regular(source_path, limits)
     except ImageError as error:
         error.add_note(f"image: {os.fsdecode(source_path)}")
@@ -60,6 +64,22 @@ def reason_of(error: OSError | ValueError) -> str:
     """Return the reason of a system error, in the system's words and without the path."""
     strerror = error.strerror if isinstance(error, OSError) else None
     return (strerror or str(error) or type(error).__name__).lower()
+
+
+def is_descriptor(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names something that this process was given open, as ``<(cat a.jpg)`` does."""
+    return _DESCRIPTOR.fullmatch(os.fsdecode(path)) is not None
+
+
+def _read_descriptor(path: str | os.PathLike[str], limits: Limits) -> bytes:
+    """Read to the end of what is open; unlike a pipe in a folder, somebody writes to it."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                raise ImageError("is a directory")
+            return read_stream(file.read, limits)
+    except OSError as error:
+        raise ImageError(f"not readable: {reason_of(error)}") from error
 
 
 def _read_regular(path: str | os.PathLike[str], limits: Limits) -> bytes:

@@ -14,6 +14,7 @@ from glocal.errors import GlocalError
 from glocal.gallery import Gallery
 from glocal.gallery.results import IndexReport, plain
 from glocal.images import Limits
+from glocal.images.quiet import own_this_process
 from glocal.web.reporting import ProgressReporter, lower_priority, report
 
 _WAIT = 600.0
@@ -24,6 +25,7 @@ def main() -> None:
     """Index one path: ``GALLERY PATH MAX_BYTES MAX_PIXELS``."""
     folder, path, max_bytes, max_pixels = sys.argv[1:]
     lower_priority(10)
+    own_this_process()
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     reporter = ProgressReporter("stage", "done", "total", "unchanged", "failed")
     try:

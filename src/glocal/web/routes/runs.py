@@ -41,6 +41,8 @@ _ENDINGS = {
     "TIFF": ".tif",
     "BMP": ".bmp",
     "PPM": ".ppm",
+    "JXL": ".jxl",
+    "JPEG2000": ".jp2",
 }
 
 
@@ -140,7 +142,9 @@ async def add_images(request: Request, service: ServiceDep) -> AddedImages:
     if not files:
         raise ProblemError(422, "no image was sent; send files, each named image")
     await while_there(request, _check(service, files))
-    names = [await service.thread(partial(_keep, folder, data)) for data in files]
+    kept = [await service.thread(partial(_keep, folder, data)) for data in files]
+    await service.thread(lambda: service.gallery.let_in(*kept))  # though they were removed before
+    names = [path.stem for path in kept]
     return AddedImages(images=tuple(names), run=service.runs.add(folder).shown())
 
 
@@ -162,7 +166,7 @@ async def _check(service: Service, files: list[bytes]) -> None:
                 ) from error
 
 
-def _keep(folder: Path, data: bytes) -> str:
+def _keep(folder: Path, data: bytes) -> Path:
     """Write an image to a file named by its content; the client's name for it is not used."""
     name = content_id(data).hex
     path = folder / f"{name}{_ENDINGS[detect(data) or 'JPEG']}"
@@ -174,4 +178,4 @@ def _keep(folder: Path, data: bytes) -> str:
         except OSError as error:
             fresh.unlink(missing_ok=True)
             raise ProblemError(507, "the server's disk cannot hold the image") from error
-    return name
+    return path
