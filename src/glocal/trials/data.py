@@ -104,9 +104,7 @@ def mean_ap(vectors: NDArray[np.floating], labels: Labels) -> float:
     return 100 * evaluate_labelled(vectors, labels, vectors, labels, exclude_self=True).mean_ap
 
 
-def divided(
-    images: Pixels, labels: Labels, seed: int, may_score: Callable[[], None]
-) -> Data:
+def divided(images: Pixels, labels: Labels, seed: int, may_score: Callable[[], None]) -> Data:
     """Divide images into halves and quarters, each with the same share of every label.
 
     Args:

@@ -41,7 +41,9 @@ def trial_of(method: Method) -> ModuleType:
         MissingExtraError: The trial needs a package that is not installed.
     """
     if not method.trial:
-        raise MethodError(f"{method.name} has no trial yet; docs/adding_a_method.md says how to add")
+        raise MethodError(
+            f"{method.name} has no trial yet; docs/adding_a_method.md says how to add"
+        )
     module = import_module(f"glocal.trials.{method.trial}")
     missing = [name for name in ("CLAIM", "method", "baseline") if not hasattr(module, name)]
     if missing:
@@ -138,9 +140,7 @@ def _side(side: Callable[[Lab], Any], lab: Lab) -> Any:
     return np.asarray(found, dtype=np.float64)
 
 
-def _compared(
-    claim: Claim, seed: int, measured: Any, base: Any, checks: tuple[Check, ...]
-) -> Pair:
+def _compared(claim: Claim, seed: int, measured: Any, base: Any, checks: tuple[Check, ...]) -> Pair:
     if measured.shape != base.shape:
         raise MethodError(
             f"the method gives {measured.shape} and the baseline {base.shape}; return equal shapes"
