@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from glocal.errors import LearnError
 from glocal.learn.contracts import Backbone, Block, Role
 
 Make = Callable[..., Block]
+Trunk = TypeVar("Trunk", bound=Backbone)
 
 
 class Residual(nn.Module):
@@ -32,7 +33,7 @@ class Residual(nn.Module):
         return found
 
 
-def graft(trunk: Backbone, role: Role, make: Make, stages: Sequence[int] | None = None) -> Backbone:
+def graft(trunk: Trunk, role: Role, make: Make, stages: Sequence[int] | None = None) -> Trunk:
     """A copy of a backbone in which blocks stand in for its layers.
 
     ========  ============================================================================

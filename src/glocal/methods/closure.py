@@ -3,7 +3,8 @@
 The files are found by reading import statements, without importing anything: the trial's module,
 the module of its part, and whatever of glocal these import, wherever the statement stands. Left
 out are the rows of the registry and the classes of errors, which hold no method: with them, every
-new part would make every result stale. Imports for type checkers only are left out too.
+new part would make every result stale. Imports for type checkers only are left out too, and packages
+count only where they are imported themselves.
 """
 
 from __future__ import annotations
@@ -35,17 +36,18 @@ def closure(modules: Iterable[str]) -> tuple[Path, ...]:
             continue
         found[module] = path
         waiting.extend(_imported(path))
-        package, _, _ = module.rpartition(".")
-        waiting.append(package)  # its __init__ runs as well
     return tuple(sorted(found.values()))
 
 
 def source_hash(modules: Iterable[str]) -> str:
-    """SHA-256 over the names and contents of `closure`."""
+    """SHA-256 over the names of `closure` and what their code means.
+
+    Comments, docstrings and layout do not count: a better sentence makes no result stale.
+    """
     digest = hashlib.sha256()
     for path in closure(modules):
         digest.update(f"{path.relative_to(_SOURCE).as_posix()}\n".encode())
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+        digest.update(_meaning_hash(path))
     return digest.hexdigest()
 
 
@@ -65,8 +67,43 @@ def _file_of(module: str) -> Path | None:
 
 
 @cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes(), str(path))
+
+
+@cache
 def _imported(path: Path) -> tuple[str, ...]:
-    return tuple(_names(ast.parse(path.read_bytes(), str(path))))
+    return tuple(_names(_tree(path)))
+
+
+@cache
+def _meaning_hash(path: Path) -> bytes:
+    words: list[str] = []
+    _spell(_tree(path), words)
+    return hashlib.sha256("\n".join(words).encode()).digest()
+
+
+def _spell(node: ast.AST, words: list[str]) -> None:
+    """The syntax tree in words, the same in all versions of Python: empty fields are left out."""
+    words.append(type(node).__name__)
+    for name, value in ast.iter_fields(node):
+        if name in ("type_comment", "kind") or value is None or value == []:
+            continue
+        words.append(name)
+        for each in value if isinstance(value, list) else (value,):
+            if not isinstance(each, ast.AST):
+                words.append(repr(each))
+            elif not (name == "body" and _is_text(each)):
+                _spell(each, words)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a docstring, or another text that does nothing."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _names(node: ast.AST) -> Iterator[str]:

@@ -16,8 +16,9 @@ _SIGNS = {">": "greater than", "<": "less than", "=": "equal to"}
 _INTRODUCTION = """\
 # Methods
 
-Written by `glocal methods table`; do not edit. Each row is a published method of glocal's catalogue. What
-counts as working is a sentence, a trial measures it, and the state is computed from the stored numbers:
+Written by `glocal methods table`; do not edit. Each row is a published method of glocal's
+catalogue. What counts as working is a sentence, a trial measures it, and the state is computed from
+the stored numbers:
 
 - **holds**: the claim is met over all seeds, and the baseline against itself does not meet it
 - **fails**: it was measured and is not met
@@ -25,8 +26,8 @@ counts as working is a sentence, a trial measures it, and the state is computed 
 - **stale**: the sources have changed since it was measured
 - **not run**: it has no result, because it has no trial yet or was not run
 
-`glocal methods show NAME` shows the claim and what was measured; `glocal methods run NAME` measures it again.
-[Adding a method](adding_a_method.md) says how to write a trial.
+`glocal methods show NAME` shows the claim and what was measured; `glocal methods run NAME` measures
+it again. [Adding a method](adding_a_method.md) says how to write a trial.
 """
 
 

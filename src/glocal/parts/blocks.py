@@ -11,7 +11,8 @@ ROWS = (
     Part(
         "block",
         "weighted-convolution",
-        "Cammarasana and Patanè, Optimal Weighted Convolution for Classification and Denosing, 2025",
+        "Cammarasana and Patanè, Optimal Weighted Convolution for Classification and "
+        "Denosing, 2025",
         "glocal.learn.blocks.weighted_convolution:WeightedConvolution",
         requires=_LEARN,
         summary="a fixed spatial density multiplies every kernel",
@@ -38,7 +39,8 @@ ROWS = (
     Part(
         "block",
         "sgconv",
-        "Li, Cai, Zhang, Chen and Dey, What Makes Convolutional Models Great on Long Sequence Modeling?, 2022",
+        "Li, Cai, Zhang, Chen and Dey, What Makes Convolutional Models Great on Long "
+        "Sequence Modeling?, 2022",
         "glocal.learn.blocks.sgconv:SgConv",
         requires=_LEARN,
         summary="a global convolution with few parameters",
@@ -47,7 +49,8 @@ ROWS = (
     Part(
         "block",
         "affnet",
-        "Huang, Zhang, Lan, Zha, Lu and Guo, Adaptive Frequency Filters As Efficient Global Token Mixers, 2023",
+        "Huang, Zhang, Lan, Zha, Lu and Guo, Adaptive Frequency Filters As Efficient "
+        "Global Token Mixers, 2023",
         "glocal.learn.blocks.affnet:AdaptiveFrequencyFilter",
         requires=_LEARN,
         summary="filters in the frequency domain that depend on the features",
@@ -56,7 +59,8 @@ ROWS = (
     Part(
         "block",
         "fna",
-        "Hassani, Hwu and Shi, Faster Neighborhood Attention: Reducing the O(n^2) Cost of Self Attention at the Threadblock Level, 2024",
+        "Hassani, Hwu and Shi, Faster Neighborhood Attention: Reducing the O(n^2) Cost of"
+        " Self Attention at the Threadblock Level, 2024",
         "glocal.learn.blocks.fna:NeighbourhoodAttention",
         requires=_LEARN,
         summary="attention to a window, without storing the attention",
@@ -83,7 +87,8 @@ ROWS = (
     Part(
         "block",
         "e2gc",
-        "Jha, Saini, Nag and Mittal, E2GC: Energy-efficient Group Convolution in Deep Neural Networks, 2020",
+        "Jha, Saini, Nag and Mittal, E2GC: Energy-efficient Group Convolution in Deep "
+        "Neural Networks, 2020",
         "glocal.learn.blocks.e2gc:EnergyEfficientGroups",
         requires=_LEARN,
         summary="groups of constant size",
@@ -92,7 +97,8 @@ ROWS = (
     Part(
         "block",
         "res2net",
-        "Gao, Cheng, Zhao, Zhang, Yang and Torr, Res2Net: A New Multi-scale Backbone Architecture, 2019",
+        "Gao, Cheng, Zhao, Zhang, Yang and Torr, Res2Net: A New Multi-scale Backbone "
+        "Architecture, 2019",
         "glocal.learn.blocks.res2net:Res2Net",
         requires=_LEARN,
         summary="a hierarchy of smaller convolutions",
@@ -110,7 +116,8 @@ ROWS = (
     Part(
         "block",
         "triplet-attention",
-        "Misra, Nalamada, Arasanipalai and Hou, Rotate to Attend: Convolutional Triplet Attention Module, 2021",
+        "Misra, Nalamada, Arasanipalai and Hou, Rotate to Attend: Convolutional Triplet "
+        "Attention Module, 2021",
         "glocal.learn.blocks.triplet_attention:TripletAttention",
         requires=_LEARN,
         summary="three gates, one for each pair of dimensions",
@@ -119,7 +126,8 @@ ROWS = (
     Part(
         "block",
         "dcls",
-        "Khalfaoui-Hassani, Pellegrini and Masquelier, Dilated convolution with learnable spacings, 2023",
+        "Khalfaoui-Hassani, Pellegrini and Masquelier, Dilated convolution with learnable"
+        " spacings, 2023",
         "glocal.learn.blocks.dcls:LearnableSpacings",
         requires=_LEARN,
         summary="the positions of a kernel's elements are learned",
@@ -128,7 +136,8 @@ ROWS = (
     Part(
         "block",
         "adapool",
-        "Stergiou and Poppe, AdaPool: Exponential Adaptive Pooling for Information-Retaining Downsampling, 2022",
+        "Stergiou and Poppe, AdaPool: Exponential Adaptive Pooling for Information-"
+        "Retaining Downsampling, 2022",
         "glocal.learn.blocks.adapool:AdaPool",
         requires=_LEARN,
         summary="a learned blend of two exponential kernels",
@@ -137,7 +146,8 @@ ROWS = (
     Part(
         "block",
         "ulsam",
-        "Saini, Jha, Nag and Mittal, ULSAM: Ultra-Lightweight Subspace Attention Module for Compact Convolutional Neural Networks, 2020",
+        "Saini, Jha, Nag and Mittal, ULSAM: Ultra-Lightweight Subspace Attention Module "
+        "for Compact Convolutional Neural Networks, 2020",
         "glocal.learn.blocks.ulsam:SubspaceAttention",
         requires=_LEARN,
         summary="an attention map for each group of channels",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import MethodError, MissingExtraError
-from glocal.evaluate import evaluate_labelled
+from glocal.evaluate.labelled import evaluate_labelled
 from glocal.registry import install_command
 
 GROCERY = "GLOCAL_GROCERY"
@@ -125,7 +125,9 @@ def divided(images: Pixels, labels: Labels, seed: int, may_score: Callable[[], N
         may_score()
         if len(given) != len(answers):
             raise MethodError(f"there are {len(answers)} test images, not {len(given)}")
-        return {"accuracy": accuracy, "mean_ap": mean_ap}[metric](given, answers)  # type: ignore[arg-type]
+        if metric == "accuracy":
+            return accuracy(given.astype(np.int64), answers)
+        return mean_ap(given.astype(np.float32), answers)
 
     return Data(
         Labelled(images[train], labels[train]),
@@ -161,8 +163,6 @@ def grocery(side: int, per_class: int) -> tuple[Pixels, Labels]:
     Raises:
         MethodError: ``GLOCAL_GROCERY`` names no folder that has them.
     """
-    from glocal.images import load
-
     named = os.environ.get(GROCERY)
     folder = Path(named or "")
     if not named or not (folder / "train.txt").is_file():
@@ -179,8 +179,9 @@ def grocery(side: int, per_class: int) -> tuple[Pixels, Labels]:
         label = int(fine)
         if counts.get(label, 0) < per_class:
             counts[label] = counts.get(label, 0) + 1
-            shown = Image.fromarray(load(folder / path)).resize((side, side), Image.Resampling.BOX)
-            images.append(np.asarray(shown))
+            with Image.open(folder / path) as photo:
+                small = photo.convert("RGB").resize((side, side), Image.Resampling.BOX)
+            images.append(np.asarray(small))
             labels.append(label)
     return np.stack(images), np.array(labels, np.int64)
 

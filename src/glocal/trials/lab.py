@@ -1,4 +1,4 @@
-"""What a side of a trial gets: a seed, data, a place for further numbers, and the choice of settings."""
+"""What a side of a trial gets: a seed, data, and the choice of settings."""
 
 from __future__ import annotations
 

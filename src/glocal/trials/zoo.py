@@ -121,7 +121,7 @@ def predicted(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def trained_accuracy(lab: Lab, trunk: Backbone, *, steps: int = 80) -> float:
-    """Accuracy on validation images of 8x8 digits, in per cent, after a short training; 10 is chance.
+    """Accuracy on validation images of digits after a short training, in per cent; 10 is chance.
 
     Args:
         lab: the side's lab.

@@ -14,17 +14,17 @@ from glocal.learn.contracts import Block, Role
 class AdaPool(Block):
     """Adaptive exponential pooling (Stergiou and Poppe, 2022).
 
-    Within each window ``R`` two kernels of weights sum to 1. ``eM`` weights the activations
-    ``a_i`` by ``exp(a_i)``; ``eDSCW`` weights by ``exp(DSC(a_i, mean))``, the Dice-Sørensen coefficient
-    ``2 |a_i m| / (a_i^2 + m^2)`` of an activation and the window's mean. The result is
-    ``beta * eDSCW + (1 - beta) * eM`` with a learned ``beta`` in [0, 1].
+    Within each window ``R`` two kernels of weights sum to 1. ``eM`` weights the activations ``a_i``
+    by ``exp(a_i)``; ``eDSCW`` weights by ``exp(DSC(a_i, mean))``, the Dice-Sørensen coefficient ``2
+    |a_i m| / (a_i^2 + m^2)`` of an activation and the window's mean. The result is ``beta * eDSCW +
+    (1 - beta) * eM`` with a learned ``beta`` in [0, 1].
 
     Unpooling spreads each pooled value over its window by the same weights, so that the mean of
     what it spreads is the value itself.
 
     Deviations: ``beta`` is learned for each channel and not for each place, so that feature maps of
-    any size fit; it is clamped, as in the paper, to [0, 1]. The coefficient is taken for each channel
-    by itself.
+        any size fit; it is clamped, as in the paper, to [0, 1]. The coefficient is taken for each
+        channel by itself.
 
     Args:
         width: channels.
@@ -74,4 +74,5 @@ class AdaPool(Block):
 
 def _windows(x: Tensor, side: int) -> Tensor:
     """The places of each window, ``(b, c, side^2, h / side, w / side)``."""
-    return functional.pixel_unshuffle(x, side).unflatten(1, (x.shape[1], side**2))
+    parted = functional.pixel_unshuffle(x, side)
+    return parted.reshape(x.shape[0], x.shape[1], side**2, *parted.shape[2:])

@@ -60,7 +60,8 @@ class AdaptiveFrequencyFilter(Block):
             return self._by_matrices(x)
         spectrum = torch.fft.fft2(x, norm="ortho")
         mask = torch.complex(*self.mask(spectrum.real, spectrum.imag))
-        return torch.fft.ifft2(spectrum * mask, norm="ortho").real
+        filtered: Tensor = torch.fft.ifft2(spectrum * mask, norm="ortho").real
+        return filtered
 
     def _by_matrices(self, x: Tensor) -> Tensor:
         """The same without complex numbers; ``(cos, sin)`` of each side's transform."""

@@ -13,16 +13,17 @@ from glocal.learn.contracts import Block, Role
 
 
 class LearnableSpacings(Block):
-    """Dilated convolution with learnable spacings (Khalfaoui-Hassani, Pellegrini and Masquelier, 2023).
+    """Dilated convolution with learnable spacings (Khalfaoui-Hassani et al., 2023).
 
-    A kernel of ``s x s`` places has ``m`` elements of weight ``w`` at real positions ``p``, which are
-    learned. It is built by bilinear interpolation: each element is spread over the four places
-    around it, ``K = sum w (1 - |p_x - x|)_+ (1 - |p_y - y|)_+``, and so gradients reach the positions.
-    Each channel is convolved by itself, as in the paper's ConvNeXt.
+    A kernel of ``s x s`` places has ``m`` elements of weight ``w`` at real positions ``p``, which
+    are learned. It is built by bilinear interpolation: each element is spread over the four places
+    around it, ``K = sum w (1 - |p_x - x|)_+ (1 - |p_y - y|)_+``, and so gradients reach the
+    positions. Each channel is convolved by itself, as in the paper's ConvNeXt.
 
     Deviations: positions are clamped to the kernel, as in the paper; they start at random (normal,
-    half a quarter of the side), and are not shared among layers. The defaults have as many parameters as a plain
-    7x7 kernel: 16 elements with two coordinates and a weight each are 48, of 49.
+        half a quarter of the side), and are not shared among layers. The defaults have as many
+        parameters as a plain 7x7 kernel: 16 elements with two coordinates and a weight each are 48,
+        of 49.
 
     Args:
         width: channels.

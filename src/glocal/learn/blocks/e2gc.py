@@ -36,8 +36,9 @@ def sizing(
 ) -> Sizing:
     """The sizing model of a convolution with groups of ``size`` channels.
 
-    With ``M`` input and ``N`` output channels, a kernel of ``k^2`` places and groups of ``G`` inputs,
-    every output sees ``G`` inputs: ``N G k^2`` weights, and as many operations for each cell.
+    With ``M`` input and ``N`` output channels, a kernel of ``k^2`` places and groups of ``G``
+    inputs, every output sees ``G`` inputs: ``N G k^2`` weights, and as many operations for each
+    cell.
 
     Args:
         width: channels ``M`` of the input.
@@ -54,12 +55,13 @@ def sizing(
 class EnergyEfficientGroups(Block):
     """Group convolution of constant group size (Jha, Saini, Nag and Mittal, 2020).
 
-    Where the number of groups ``g`` is the same in all layers, wide layers have large groups: compute
-    and the reuse of data go out of balance. Here the size ``G`` of a group is the same in all layers,
-    and the number of groups grows with the width. `sizing` is the model of both costs.
+    Where the number of groups ``g`` is the same in all layers, wide layers have large groups:
+    compute and the reuse of data go out of balance. Here the size ``G`` of a group is the same in
+    all layers, and the number of groups grows with the width. `sizing` is the model of both costs.
 
-    Deviations: the paper derives the best ``G`` for a GPU's ratio of the two costs; here ``G`` is an
-    option. A last 1x1 convolution, which the networks of the paper have after it, is not part of it.
+    Deviations: the paper derives the best ``G`` for a GPU's ratio of the two costs; here ``G`` is
+        an option. A last 1x1 convolution, which the networks of the paper have after it, is not
+        part of it.
 
     Args:
         width: channels of the input.

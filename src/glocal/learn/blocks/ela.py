@@ -17,8 +17,8 @@ class EfficientLocalAttention(Block):
     ``x * gate of the row * gate of the column``. Channels are not reduced.
 
     Deviations: one convolution and normalisation serve both strips, as in the authors' code. The
-    default is the variant ELA-B: a kernel of 7, one filter for each channel, groups of 16 (or as many
-    as divide the channels) for the normalisation.
+        default is the variant ELA-B: a kernel of 7, one filter for each channel, groups of 16 (or
+        as many as divide the channels) for the normalisation.
 
     Args:
         width: channels.

@@ -60,7 +60,8 @@ class NeighbourhoodAttention(Block):
         out: as `width`.
         stride: 1.
         heads: number of heads.
-        kernel: side of the window in cells; feature maps smaller than it are attended to as a whole.
+        kernel: side of the window in cells; feature maps smaller than it are attended to as a
+            whole.
 
     Raises:
         LearnError: the heads do not divide the channels.

@@ -16,8 +16,9 @@ class Ghost(Block):
     """The Ghost module (Han, Wang, Tian, Guo, Xu and Xu, 2020), in the place of a convolution.
 
     An ordinary convolution makes ``m = n / s`` intrinsic channels, and ``d x d`` convolutions of
-    single channels make ``s - 1`` ghosts of each; both are joined to ``n`` channels. Compared with an
-    ordinary convolution to ``n`` channels, operations and parameters fall nearly by the factor ``s``.
+    single channels make ``s - 1`` ghosts of each; both are joined to ``n`` channels. Compared with
+    an ordinary convolution to ``n`` channels, operations and parameters fall nearly by the factor
+    ``s``.
 
     Deviations: none known; as in the authors' code, both steps end in batch normalisation and, if
     `active`, a rectifier, and surplus ghosts are cut off where ``s`` does not divide ``n``.

@@ -15,17 +15,18 @@ from glocal.learn.contracts import Block, Role
 class HyperConnections(Block):
     """Residual layers joined by hyper-connections (Zhu et al., 2024).
 
-    The input is copied into ``n`` streams ``H``, rows of a matrix. Layer ``T`` of number ``k`` takes
-    ``h = A_m^T H`` and gives ``H' = B^T T(h) + A_r^T H``: ``A_m`` mixes the streams into the layer's
-    input, ``A_r`` among themselves (width connections), ``B`` weights the result for each (depth
-    connections). The output is the sum of the streams. With ``A_m`` the unit vector of stream
-    ``k mod n``, ``A_r = I`` and ``B = 1``, their start, every stream is an ordinary residual
+    The input is copied into ``n`` streams ``H``, rows of a matrix. Layer ``T`` of number ``k``
+    takes ``h = A_m^T H`` and gives ``H' = B^T T(h) + A_r^T H``: ``A_m`` mixes the streams into the
+    layer's input, ``A_r`` among themselves (width connections), ``B`` weights the result for each
+    (depth connections). The output is the sum of the streams. With ``A_m`` the unit vector of
+    stream ``k mod n``, ``A_r = I`` and ``B = 1``, their start, every stream is an ordinary residual
     stream, and with one stream the block is the ordinary residual.
 
-    With ``dynamic``, the paper's dynamic hyper-connections, ``s * tanh(norm(H) W)`` is added to each
-    of the matrices, with ``W`` 0 at the start. Deviations: a stream's features are normalised over
-    the channels after the mean over the cells, since one matrix serves the whole map; and the sum of
-    the streams is divided by their number, so that the scale of the output is that of one stream.
+    With ``dynamic``, the paper's dynamic hyper-connections, ``s * tanh(norm(H) W)`` is added to
+    each of the matrices, with ``W`` 0 at the start. Deviations: a stream's features are normalised
+    over the channels after the mean over the cells, since one matrix serves the whole map; and the
+    sum of the streams is divided by their number, so that the scale of the output is that of one
+    stream.
 
     Args:
         width: channels.
@@ -55,11 +56,6 @@ class HyperConnections(Block):
         self.among = nn.Parameter(torch.eye(streams).repeat(len(layers), 1, 1))  # A_r
         self.dynamic = nn.ModuleList(_Dynamic(width, streams) for _ in layers) if dynamic else None
 
-    @property
-    def starts_as_ordinary(self) -> bool:
-        """Whether the block begins as ordinary residual sums: with one stream."""
-        return self.streams == 1
-
     def forward(self, x: Tensor) -> Tensor:
         """Pass the streams through all layers and average them."""
         held = x[:, None].expand(-1, self.streams, -1, -1, -1)
@@ -68,7 +64,7 @@ class HyperConnections(Block):
             if self.dynamic is not None:
                 more = self.dynamic[number](held)
                 depth, into, among = depth + more[0], into + more[1], among + more[2]
-                depth, into, among = depth[..., None, None, None], into, among
+                depth = depth[..., None, None, None]
                 taken = torch.einsum("bn,bnchw->bchw", into, held)
                 mixed = torch.einsum("bnm,bnchw->bmchw", among, held)
             else:

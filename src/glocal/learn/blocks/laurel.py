@@ -15,9 +15,9 @@ from glocal.learn.contracts import Block, Role
 class Laurel(Block):
     """A learned augmented residual layer (Menghani, Kumar and Kumar, 2024).
 
-    The sum ``x + f(x)`` becomes ``alpha f(x) + beta (B A x + x)``: the paper's residual weights (RW)
-    together with its low-rank variant (LR), in which ``A`` has ``rank`` rows. ``alpha`` and ``beta``
-    start at 1 and ``B`` at 0, so that the trunk computes exactly what it did before.
+    The sum ``x + f(x)`` becomes ``alpha f(x) + beta (B A x + x)``: the paper's residual weights
+    (RW) together with its low-rank variant (LR), in which ``A`` has ``rank`` rows. ``alpha`` and
+    ``beta`` start at 1 and ``B`` at 0, so that the trunk computes exactly what it did before.
 
     Deviations: of the paper's normalisations of ``alpha`` and ``beta`` (none, softmax, sigmoid) it
     has none; ``A`` starts orthogonal, and each layer has its own ``A`` and ``B``.
@@ -45,9 +45,10 @@ class Laurel(Block):
         self.beta = nn.Parameter(torch.ones(len(layers)))
         self.down = nn.ModuleList(nn.Conv2d(width, rank, 1, bias=False) for _ in layers if rank)
         self.up = nn.ModuleList(nn.Conv2d(rank, width, 1, bias=False) for _ in layers if rank)
-        for down, up in zip(self.down, self.up, strict=True):
-            nn.init.orthogonal_(down.weight)
-            nn.init.zeros_(up.weight)
+        for down in self.down:
+            nn.init.orthogonal_(down.get_parameter("weight"))
+        for up in self.up:
+            nn.init.zeros_(up.get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass through all layers."""

@@ -15,11 +15,11 @@ from glocal.learn.contracts import Block, Role
 class LocalRelation(Block):
     """A local relation layer (Hu, Zhang, Xie and Lin, 2019), in the place of a 3x3 convolution.
 
-    The weight of a neighbour ``p'`` for the cell ``p`` is
-    ``softmax over p' of Phi(q(p), k(p')) + g(p' - p)``: ``q`` and ``k`` are one number for each group
-    of channels, by 1x1 convolutions, ``Phi`` is ``-(q - k)^2``, and the geometric prior ``g`` is a
-    network of two layers of the offset. The neighbours' features themselves are summed, with one
-    weight for all channels of a group.
+    The weight of a neighbour ``p'`` for the cell ``p`` is ``softmax over p' of Phi(q(p), k(p')) +
+    g(p' - p)``: ``q`` and ``k`` are one number for each group of channels, by 1x1 convolutions,
+    ``Phi`` is ``-(q - k)^2``, and the geometric prior ``g`` is a network of two layers of the
+    offset. The neighbours' features themselves are summed, with one weight for all channels of a
+    group.
 
     Deviations: neighbours outside the feature map get no weight, where the authors leave open how
     they count; a 1x1 convolution follows, so that the layer can widen and mixes the groups.

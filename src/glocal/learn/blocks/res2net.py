@@ -14,9 +14,9 @@ from glocal.learn.contracts import Block, Role
 class Res2Net(Block):
     """Multi-scale splits within one block (Gao, Cheng, Zhao, Zhang, Yang and Torr, 2019).
 
-    The channels are split into ``s`` parts ``x_i`` of ``w`` channels: ``y_1 = x_1``,
-    ``y_2 = K_2(x_2)`` and ``y_i = K_i(x_i + y_(i-1))`` with 3x3 convolutions ``K_i``, so that the last
-    part has passed ``s - 1`` of them. The parts are joined by a 1x1 convolution.
+    The channels are split into ``s`` parts ``x_i`` of ``w`` channels: ``y_1 = x_1``, ``y_2 =
+    K_2(x_2)`` and ``y_i = K_i(x_i + y_(i-1))`` with 3x3 convolutions ``K_i``, so that the last part
+    has passed ``s - 1`` of them. The parts are joined by a 1x1 convolution.
 
     Deviations: in the paper the 1x1 convolutions of the bottleneck around the 3x3 one spread and
     join the parts; as a stand-in for one 3x3 convolution the block has its own. Unless given, ``w``

@@ -16,10 +16,10 @@ class SgConv(Block):
     """Structured global convolution (Li, Cai, Zhang, Chen and Dey, 2022).
 
     The kernel of a sequence of length ``L`` joins sub-kernels of growing length:
-    ``k = [k_0, k_1, ..., k_N] / Z`` with ``k_i = alpha^i upsample(w_i)``, where each ``w_i`` has ``d``
-    parameters and is enlarged to ``2^max(i-1, 0) d`` places. So the number of parameters grows with
-    the logarithm of ``L``, and weights fall with the distance. ``Z`` is the norm of the kernel at the
-    start. The convolution is done by Fourier transforms in ``O(L log L)``.
+    ``k = [k_0, k_1, ..., k_N] / Z`` with ``k_i = alpha^i upsample(w_i)``, where each ``w_i`` has
+    ``d`` parameters and is enlarged to ``2^max(i-1, 0) d`` places. So the number of parameters
+    grows with the logarithm of ``L``, and weights fall with the distance. ``Z`` is the norm of the
+    kernel at the start. The convolution is done by Fourier transforms in ``O(L log L)``.
 
     Deviations: the cells of the feature map are one sequence, row by row, and each direction has a
     kernel of its own, so that a cell gets from all others. Graphs for ONNX have the direct

@@ -18,10 +18,10 @@ class SelectableKan(Block):
     """A Kolmogorov-Arnold convolution with selectable activations (Yang, Zhang and Luo, 2024).
 
     Each edge of a Kolmogorov-Arnold layer applies a learned function of one variable. Here the
-    function of an edge is a gated sum over kinds of functions, ``sum_j g_j sum_b c_jb B_jb(x)``: the
-    bases ``B_j`` of kind ``j`` (SiLU, B-splines, radial functions, a wavelet, sines) have learned
-    coefficients ``c`` for each pair of channels and each place of the kernel, and the gates ``g`` are
-    a softmax that is learned for each output channel, so that a node chooses its kind.
+    function of an edge is a gated sum over kinds of functions, ``sum_j g_j sum_b c_jb B_jb(x)``:
+    the bases ``B_j`` of kind ``j`` (SiLU, B-splines, radial functions, a wavelet, sines) have
+    learned coefficients ``c`` for each pair of channels and each place of the kernel, and the gates
+    ``g`` are a softmax that is learned for each output channel, so that a node chooses its kind.
 
     Deviations: the paper selects by an adaptive strategy with several stages of training; here the
     gates are learned together with the coefficients. Splines are of degree 1 on a fixed grid over

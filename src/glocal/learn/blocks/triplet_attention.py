@@ -14,9 +14,10 @@ class TripletAttention(Block):
     """Convolutional triplet attention (Misra, Nalamada, Arasanipalai and Hou, 2021).
 
     In each of three branches the tensor is rotated, so that one of channels, height and width lies
-    where channels do. The Z-pool keeps the largest and the mean value along it, a ``k x k`` convolution
-    of these two with batch normalisation and a sigmoid gives a gate over the other two dimensions.
-    The branches ``(C, W)``, ``(H, C)`` and ``(H, W)`` weight the features, and their mean is the output.
+    where channels do. The Z-pool keeps the largest and the mean value along it, a ``k x k``
+    convolution of these two with batch normalisation and a sigmoid gives a gate over the other two
+    dimensions. The branches ``(C, W)``, ``(H, C)`` and ``(H, W)`` weight the features, and their
+    mean is the output.
 
     Deviations: none known.
 
@@ -47,4 +48,5 @@ class TripletAttention(Block):
                 [turned.amax(dim=1, keepdim=True), turned.mean(dim=1, keepdim=True)], dim=1
             )
             branches.append((turned * gate(pooled).sigmoid()).transpose(1, dim))
-        return (branches[0] + branches[1] + branches[2]) / 3
+        mean: Tensor = (branches[0] + branches[1] + branches[2]) / 3
+        return mean

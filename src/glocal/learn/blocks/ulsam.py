@@ -15,10 +15,10 @@ from glocal.learn.contracts import Block, Role
 class SubspaceAttention(Block):
     """The ultra-lightweight subspace attention module (Saini, Jha, Nag and Mittal, 2020).
 
-    The channels are split into ``g`` groups ``F_n``. Each has an attention map
-    ``A_n = softmax(PW(maxpool 3x3(DW(F_n))))`` over the cells, with a 1x1 filter for each channel (DW) and
-    one to a single map (PW), and becomes ``A_n * F_n + F_n``. The groups are joined again. It has two
-    weights for each channel, and replaces layers of a compact network.
+    The channels are split into ``g`` groups ``F_n``. Each has an attention map ``A_n =
+    softmax(PW(maxpool 3x3(DW(F_n))))`` over the cells, with a 1x1 filter for each channel (DW) and
+    one to a single map (PW), and becomes ``A_n * F_n + F_n``. The groups are joined again. It has
+    two weights for each channel, and replaces layers of a compact network.
 
     Deviations: none known.
 

@@ -62,13 +62,7 @@ class WeightedConvolution(Block):
 
     def merged(self) -> nn.Module:
         """An ordinary convolution with the weighted kernel."""
-        made = nn.Conv2d(
-            self.width,
-            self.out,
-            self.convolution.kernel_size,
-            self.stride,
-            self.convolution.padding,
-            bias=False,
-        )
+        side = self.convolution.weight.shape[-1]
+        made = nn.Conv2d(self.width, self.out, side, self.stride, side // 2, bias=False)
         made.weight = nn.Parameter(self.convolution.weight.detach() * self.get_buffer("density"))
         return made

@@ -1,4 +1,4 @@
-"""adaPool blends two exponential kernels by a learned weight, and its unpooling restores the size."""
+"""adaPool blends two exponential kernels by a learned weight; unpooling restores the size."""
 
 from __future__ import annotations
 

@@ -51,12 +51,10 @@ def baseline(lab: Lab) -> NDArray[np.float64]:
     for number in (1, 2):
         cells = (16 // 2**number) ** 2
         before, width = widths[number - 1], widths[number]
-        for inputs in (before, width, width):
-            found.append(
-                sizing(
-                    width=inputs, out=width, size=size, kernel=3, cells_in=cells, cells_out=cells
-                )
-            )
+        found += [
+            sizing(width=inputs, out=width, size=size, kernel=3, cells_in=cells, cells_out=cells)
+            for inputs in (before, width, width)
+        ]
     return np.array([[s.operations, s.weights, s.activations] for s in found]) / 1000
 
 

@@ -33,10 +33,12 @@ def method(lab: Lab) -> Tensor:
     shapes = [m.shape for m in trunk.eval()(torch.rand(2, 3, 16, 16))]
     same = shapes == [m.shape for m in plain.eval()(torch.rand(2, 3, 16, 16))]
     lab.check("maps of the same shape (1 is yes)", same, "=", 1)
-    before = [p.clone() for p in _gates(trunk)]
+    before = [p.detach().clone() for p in _gates(trunk)]
     check_trains(lab, trunk)
     if lab.seed == 0:
-        moved = min(float((p - q).abs().max()) for p, q in zip(_gates(trunk), before, strict=True))
+        moved = min(
+            float((p.detach() - q).abs().max()) for p, q in zip(_gates(trunk), before, strict=True)
+        )
         lab.check("smallest of the gates' changes by training", moved, ">", 0.001)
     return block(x)
 
@@ -70,7 +72,7 @@ def _gate(block: EfficientLocalAttention, strips: NDArray[np.float64]) -> NDArra
     return np.asarray(1 / (1 + np.exp(-(mixed * gain + shift))))
 
 
-def _gates(trunk: torch.nn.Module) -> list[torch.nn.Parameter]:
+def _gates(trunk: torch.nn.Module) -> list[Tensor]:
     found = [m for m in trunk.modules() if isinstance(m, EfficientLocalAttention)]
     return [block.mix.weight for block in found]
 

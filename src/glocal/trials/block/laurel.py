@@ -33,7 +33,7 @@ def method(lab: Lab) -> Tensor:
     if lab.seed == 0:
         layers = [m for m in grafted.modules() if isinstance(m, Laurel)]
         weights = max(float((m.alpha - 1).abs().max()) for m in layers)
-        low_rank = max(float(up.weight.abs().max()) for m in layers for up in m.up)
+        low_rank = max(float(up.get_parameter("weight").abs().max()) for m in layers for up in m.up)
         lab.check("largest change of a residual weight by training", weights, ">", 0.005)
         lab.check("largest weight of a low-rank path after training", low_rank, ">", 0.005)
     return features

@@ -24,8 +24,8 @@ def method(lab: Lab) -> Tensor:
     layer, x = _given()
     weights = layer.weights(x)
     inner = weights[:, :, :, 2:-2, 2:-2]
-    lab.check("largest difference of a weight between cells",
-              float((inner.amax(dim=(3, 4)) - inner.amin(dim=(3, 4))).max()), ">", 0.05)  # fmt: skip
+    varies = float((inner.amax(dim=(3, 4)) - inner.amin(dim=(3, 4))).max())
+    lab.check("largest difference of a weight between cells", varies, ">", 0.05)
     trunk = graft(SmallResidual(), "conv", LocalRelation, stages=[1, 2])
     lab.check("3x3 convolutions replaced", count_blocks(trunk, LocalRelation), "=", 6)
     check_trains(lab, trunk)

@@ -55,7 +55,7 @@ def baseline(lab: Lab) -> NDArray[np.float64]:
 
 def _filtered(pooled: NDArray[np.float64], gate: nn.Sequential) -> NDArray[np.float64]:
     convolution, norm = gate
-    weights = convolution.weight.numpy()[0]
+    weights = convolution.state_dict()["weight"].numpy()[0]
     half = weights.shape[1] // 2
     images, _, height, width = pooled.shape
     found = np.zeros((images, height, width))
@@ -67,8 +67,9 @@ def _filtered(pooled: NDArray[np.float64], gate: nn.Sequential) -> NDArray[np.fl
                     if 0 <= y < height and 0 <= z < width:
                         seen = pooled[:, :, y, z] @ weights[:, down + half, across + half]
                         found[:, row, column] += seen
-    found = (found - float(norm.running_mean)) / np.sqrt(float(norm.running_var) + norm.eps)
-    return np.asarray(1 / (1 + np.exp(-(found * float(norm.weight) + float(norm.bias)))))
+    state = {name: float(value) for name, value in norm.state_dict().items()}
+    found = (found - state["running_mean"]) / np.sqrt(state["running_var"] + 1e-5)
+    return np.asarray(1 / (1 + np.exp(-(found * state["weight"] + state["bias"]))))
 
 
 def _given() -> tuple[TripletAttention, Tensor]:
