@@ -3,8 +3,8 @@
 The files are found by reading import statements, without importing anything: the trial's module,
 the module of its part, and whatever of glocal these import, wherever the statement stands. Left
 out are the rows of the registry and the classes of errors, which hold no method: with them, every
-new part would make every result stale. Imports for type checkers only are left out too, and packages
-count only where they are imported themselves.
+new part would make every result stale. Imports for type checkers only are left out too, and
+packages count only where they are imported themselves.
 """
 
 from __future__ import annotations
