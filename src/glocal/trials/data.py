@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import MethodError, MissingExtraError
 from glocal.evaluate.labelled import evaluate_labelled
+from glocal.evaluate.ranking_metrics import mean_average_precision, rank_by_score
 from glocal.registry import install_command
 
 GROCERY = "GLOCAL_GROCERY"
@@ -76,6 +77,17 @@ class Hidden:
         """
         return self._score("mean_ap", np.asarray(vectors))
 
+    def mean_ap_of_scores(self, scores: NDArray[np.floating]) -> float:
+        """Likewise, from the scores of every pair, such as those of a re-ranking.
+
+        Args:
+            scores: ``(n, n)``: of each query, a row, with each image; higher is better.
+
+        Raises:
+            MethodError: The images were scored already, or settings are being chosen.
+        """
+        return self._score("mean_ap_of_scores", np.asarray(scores))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
@@ -104,6 +116,15 @@ def mean_ap(vectors: NDArray[np.floating], labels: Labels) -> float:
     return 100 * evaluate_labelled(vectors, labels, vectors, labels, exclude_self=True).mean_ap
 
 
+def mean_ap_of_scores(scores: NDArray[np.floating], labels: Labels) -> float:
+    """Mean average precision, in per cent, from the scores of each query, a row, with each image."""
+    count = len(labels)
+    others = ~np.eye(count, dtype=bool)
+    same = (labels[:, None] == labels)[others].reshape(count, count - 1)
+    ranked = rank_by_score(np.asarray(scores)[others].reshape(count, count - 1))
+    return 100 * mean_average_precision(np.take_along_axis(same, ranked, axis=1))
+
+
 def divided(images: Pixels, labels: Labels, seed: int, may_score: Callable[[], None]) -> Data:
     """Divide images into halves and quarters, each with the same share of every label.
 
@@ -127,6 +148,8 @@ def divided(images: Pixels, labels: Labels, seed: int, may_score: Callable[[], N
             raise MethodError(f"there are {len(answers)} test images, not {len(given)}")
         if metric == "accuracy":
             return accuracy(given.astype(np.int64), answers)
+        if metric == "mean_ap_of_scores":
+            return mean_ap_of_scores(given.astype(np.float64), answers)
         return mean_ap(given.astype(np.float32), answers)
 
     return Data(
