@@ -117,7 +117,7 @@ def mean_ap(vectors: NDArray[np.floating], labels: Labels) -> float:
 
 
 def mean_ap_of_scores(scores: NDArray[np.floating], labels: Labels) -> float:
-    """Mean average precision, in per cent, from the scores of each query, a row, with each image."""
+    """Mean average precision, in per cent, from the scores of each query with each image."""
     count = len(labels)
     others = ~np.eye(count, dtype=bool)
     same = (labels[:, None] == labels)[others].reshape(count, count - 1)

@@ -1,4 +1,4 @@
-"""Scan routes in subspaces need fewer parameters than SS2D, which scans everything on every route."""
+"""Scan routes in subspaces need fewer parameters than SS2D, which scans all on every route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MUVERA's one vector finds nearly all that MaxSim of many descriptors finds, after exact rescoring."""
+"""MUVERA's one vector finds nearly all that MaxSim of many descriptors finds."""
 
 from __future__ import annotations
 
