@@ -73,3 +73,7 @@ class EvaluationError(GlocalError, ValueError):
 
 class RankingError(GlocalError, ValueError):
     """Arrays or settings of re-ranking or geometric verification do not fit together."""
+
+
+class MethodError(GlocalError, ValueError):
+    """The catalogue has no such method, or its trial or its stored result cannot be used."""

@@ -1,11 +1,11 @@
-"""The contracts between backbones, heads and objectives."""
+"""The contracts between backbones, blocks, necks, heads and objectives."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -149,6 +149,69 @@ class Backbone(nn.Module, ABC):
         for stage in self.stages[: self._frozen]:
             stage.eval()
         return self
+
+
+Role = Literal["conv", "gate", "mixer", "mlp", "residual", "pool"]
+
+
+class Block(nn.Module, ABC):
+    """A layer that can be grafted into a backbone: a feature map in, a feature map out.
+
+    A subclass is built as ``Block(width, out=..., stride=...)``; one with the role ``residual`` as
+    ``Block(width, layers=...)``, where each layer computes what would be added to its input. What
+    the roles stand in for is said by `glocal.learn.graft.graft`.
+
+    Attributes:
+        role: what it can stand in for in a backbone.
+        starts_as_identity: whether a trunk computes the same as before when it is grafted.
+        widens: whether its output can have another width than its input.
+        strides: the strides it can have.
+        fixed_size: whether its ONNX graph fits feature maps of one size only.
+        width: number of channels of the input.
+        out: number of channels of the output.
+        stride: how much smaller the output is than the input, rounded up.
+    """
+
+    role: ClassVar[Role]
+    starts_as_identity: ClassVar[bool] = False
+    widens: ClassVar[bool] = False
+    strides: ClassVar[tuple[int, ...]] = (1,)
+    fixed_size: ClassVar[bool] = False
+
+    def __init__(self, width: int, *, out: int | None = None, stride: int = 1) -> None:
+        super().__init__()
+        out = width if out is None else out
+        if width < 1 or stride not in self.strides or (out != width and not self.widens):
+            raise LearnError(
+                f"the block {type(self).__name__} cannot go from {width} channels to {out} at "
+                f"stride {stride}; it has strides {', '.join(map(str, self.strides))}"
+                + ("" if self.widens else " and keeps the number of channels")
+            )
+        self.width, self.out, self.stride = width, out, stride
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute ``(b, out, h / stride, w / stride)`` from ``(b, width, h, w)``."""
+
+    def merged(self) -> nn.Module:
+        """A module that computes the same in evaluation mode with less; itself if there is none."""
+        return self
+
+
+class Neck(nn.Module, ABC):
+    """Turns the feature maps of a backbone into other feature maps of the same strides.
+
+    A subclass is built as ``Neck(levels)`` and sets its own `levels`.
+
+    Attributes:
+        levels: levels of its feature maps, fine to coarse.
+    """
+
+    levels: tuple[Level, ...]
+
+    @abstractmethod
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Compute the new feature maps, fine to coarse."""
 
 
 class Head(nn.Module, ABC):

@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from glocal.encoders.card import METADATA_KEY, Card
 from glocal.errors import DiskFullError, LearnError, MissingExtraError
 from glocal.learn import INSTALL
+from glocal.learn.graft import merge
 from glocal.learn.model import EncoderGraph, Model
 from glocal.learn.optional_contributions import WITH_CONTRIBUTIONS, make_contributions_optional
 
@@ -44,6 +45,7 @@ def trace(model: Model) -> Any:
             "the graph of this head fits images of one size only; train with another head"
         )
     graph = EncoderGraph(copy.deepcopy(model).eval())
+    merge(graph)
     fold_norms(graph)
     return _trace(graph)
 

@@ -6,9 +6,11 @@ files hold data only: importing them imports none of the parts.
 
 from glocal.parts import (
     backbones,
+    blocks,
     detectors,
     explainers,
     heads,
+    necks,
     objectives,
     rerankers,
     transforms,
@@ -16,6 +18,8 @@ from glocal.parts import (
 
 ROWS = (
     *backbones.ROWS,
+    *blocks.ROWS,
+    *necks.ROWS,
     *heads.ROWS,
     *objectives.ROWS,
     *rerankers.ROWS,

@@ -1,0 +1,1 @@
+"""Blocks: layers that can be grafted into a backbone, one file for each."""

@@ -1,0 +1,1 @@
+"""Necks: feature maps from feature maps, one file for each."""
