@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from image_folders import write_images
 
-from glocal.gallery.walk import modified_ns, walk
+from glocal.gallery.walk import modified_ns, reaches, walk
 
 
 @pytest.mark.parametrize("time", [0, -1, 2**63 - 1, 2**63, -(2**63) - 1, 10**22, -(10**22)])
@@ -40,3 +40,25 @@ def test_images_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (folder,) = walk(tmp_path, tmp_path / "none")
     assert folder.not_read == {"Photoshop": 2, "SVG": 1}
+
+
+def test_junctions_of_windows_are_not_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulated: they are folders to `is_dir`, and no links to `islink`."""
+    write_images(tmp_path / "real", 1)
+    write_images(tmp_path / "junction", 1)
+    lstat = os.lstat
+
+    def as_on_windows(path: Any) -> Any:
+        found = lstat(path)
+        if Path(path).name != "junction":
+            return found
+        return SimpleNamespace(st_mode=found.st_mode, st_reparse_tag=0xA0000003)
+
+    monkeypatch.setattr(os, "lstat", as_on_windows)
+    assert {folder.path.name for folder in walk(tmp_path, tmp_path / "none")} == {
+        tmp_path.name,
+        "real",
+    }
+    assert not reaches(tmp_path, tmp_path / "junction" / "p0000.png")

@@ -14,6 +14,7 @@ from glocal.images import has_image_suffix
 from glocal.images.formats import kind_not_read
 
 _NOTHING = LeftOut()
+_MOUNT_POINT = 0xA0000003
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +172,11 @@ def _take(folder: FoundFolder, name: str, entry: str | os.DirEntry[str]) -> None
 
 def _is_junction(path: Path) -> bool:
     """Windows' other kind of link to a folder, which does not count as a symbolic link."""
-    is_junction = getattr(os.path, "isjunction", None)  # Python 3.12
-    return is_junction is not None and bool(is_junction(path))
+    try:
+        tag = getattr(os.lstat(path), "st_reparse_tag", 0)  # as isjunction does, from 3.12 on
+    except OSError:
+        return False
+    return tag == _MOUNT_POINT
 
 
 def _reason(error: OSError) -> str:

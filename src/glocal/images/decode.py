@@ -19,6 +19,7 @@ from glocal.images.color import to_srgb
 from glocal.images.facts import Facts, read_facts, read_orientation
 from glocal.images.faults import as_image_error
 from glocal.images.formats import detect, is_raw_name, open_header
+from glocal.images.frames import choose_frame
 from glocal.images.jpeg import decode_scaled
 from glocal.images.jpeg2000 import reduce_jpeg2000
 from glocal.images.limits import Limits
@@ -245,6 +246,7 @@ def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wan
             reduce_jpeg2000(image, wanted.scale(*image.size))
         # Loading comes first: TIFF is turned upright by it, PNG may keep its EXIF at the end.
         share = _load(image, name)
+        choose_frame(image, name)
         wanted.limits.check_pixels(*image.size)
         # A JPEG XL is upright already, whatever its EXIF says.
         orientation = read_orientation(image) if name != "JXL" else 1

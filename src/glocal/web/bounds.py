@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -40,6 +41,7 @@ class Bounds:
         self._settings = settings
         self._metrics = metrics
         self._under_way = 0
+        self._held = 0  # bytes of the bodies of all requests that are not answered yet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -47,6 +49,7 @@ class Bounds:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
+        body = _Body()
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -66,11 +69,12 @@ class Bounds:
             if self._under_way > self._settings.requests and scope["path"] != "/v1/health":
                 raise _busy(self._metrics, "requests")
             self._check_length(scope)
-            await self._app(scope, self._bounded(receive), answer)
+            await self._app(scope, self._bounded(receive, body), answer)
         except ProblemError as problem:  # only what was raised here: the application has its own
             await problem.response()(scope, receive, answer)
         finally:
             self._under_way -= 1
+            self._held -= body.held
             self._metrics.under_way.set(self._under_way)
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
@@ -83,8 +87,10 @@ class Bounds:
             raise ProblemError(400, "the Content-Length header is invalid")
         if lengths and int(lengths[0]) > self._settings.body_bytes:
             raise self._too_large()
+        if lengths and self._held + int(lengths[0]) > self._settings.arriving_bytes:
+            raise _busy(self._metrics, "bytes", seconds=2)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, body: _Body) -> Receive:
         """Receive the body of a request within the limits of size and time."""
         ends = time.monotonic() + self._settings.body_seconds
         left = self._settings.body_bytes
@@ -104,10 +110,16 @@ class Bounds:
                     f"the request took longer than {self._settings.body_seconds:g} s to arrive",
                 ) from None
             if message["type"] == "http.request":
-                left -= len(message.get("body", b""))
+                size = len(message.get("body", b""))
+                left -= size
+                # Counted as they arrive: what a slow client only announces takes no room.
+                body.held += size
+                self._held += size
                 whole = not message.get("more_body", False)
                 if left < 0:
                     raise self._too_large()
+                if self._held > self._settings.arriving_bytes and size:
+                    raise _busy(self._metrics, "bytes", seconds=2)
             return message
 
         return bounded
@@ -118,6 +130,13 @@ class Bounds:
             413,
             f"a request can be up to {self._settings.body_bytes / 2**20:.0f} MB",
         )
+
+
+@dataclass(slots=True)
+class _Body:
+    """How much of the body of a request was received."""
+
+    held: int = 0
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -163,12 +182,12 @@ class Turns:
             self._places.release()
 
 
-def _busy(metrics: Metrics, reason: str) -> ProblemError:
+def _busy(metrics: Metrics, reason: str, *, seconds: int = 1) -> ProblemError:
     metrics.refused.labels(reason).inc()
     return ProblemError(
         429,
         "the server is too busy; try again in a moment",
-        headers={"Retry-After": "1"},
+        headers={"Retry-After": str(seconds)},
     )
 
 

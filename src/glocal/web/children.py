@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 
 async def spawn(
@@ -28,9 +31,32 @@ async def spawn(
         stdin=subprocess.PIPE if leashed else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         limit=longest,
-        # Not a session of its own: to those Linux gives equal shares, whatever their niceness.
-        process_group=0,
+        **own_group(),
     )
+
+
+def own_group() -> dict[str, Any]:
+    """What keeps Ctrl-C from a process, and lets `interrupt` reach it alone."""
+    if sys.platform == "win32":
+        return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    # Not a session of its own: to those Linux gives equal shares, whatever their niceness.
+    return {"process_group": 0}
+
+
+def interrupt(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to end as Ctrl-C would, so that it keeps what it has done.
+
+    Windows sends SIGINT to nobody, but Ctrl-Break to a group of processes.
+    """
+    how = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(how)
+
+
+def end_when_interrupted() -> None:
+    """Let `interrupt` raise KeyboardInterrupt in this process."""
+    if hasattr(signal, "SIGBREAK"):
+        signal.signal(signal.SIGBREAK, signal.default_int_handler)
 
 
 async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ which its owner notices.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -49,7 +50,7 @@ def _answer(answers: BinaryIO, head: dict[str, Any], body: bytes) -> None:
 
 
 def _confine() -> None:
-    """Limit this process to what decoding needs."""
+    """Limit this process to what decoding needs, as far as the system can."""
     try:
         import resource  # not on Windows
     except ImportError:
@@ -59,9 +60,11 @@ def _confine() -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
-        hard = resource.getrlimit(what)[1]
-        wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (wanted, wanted))
+        # Each limit is a further safeguard: macOS, for one, refuses to bound the address space.
+        with contextlib.suppress(OSError, ValueError):
+            hard = resource.getrlimit(what)[1]
+            wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (wanted, wanted))
 
 
 def _limits(job: dict[str, Any]) -> Limits:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError, QueryError
 from glocal.images import Limits
+from glocal.web.children import own_group
 from glocal.web.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ class Decoders:
             stderr=asyncio.subprocess.DEVNULL,
             env=_environment(),
             limit=2**20,
-            process_group=0,  # Ctrl-C is for the server, which ends its own processes
+            **own_group(),  # Ctrl-C is for the server, which ends its own processes
         )
         self._alive.add(process)
         return process

@@ -6,38 +6,28 @@ was checked, and each redirect is checked in the same way.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
-import ipaddress
 import socket
 import ssl
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from glocal import __version__
+from glocal.web.addresses import is_public
+from glocal.web.bounds import Turns
+from glocal.web.metrics import Metrics
 from glocal.web.problems import ProblemError
 
 _REDIRECTS = 3
 _SECONDS = 10.0
 _PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is public; addresses that are embedded in IPv6 ones are unwrapped."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
-            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            return is_public(str(inner))
-    # 192.88.99.0/24 and the like are global by the registry, but multicast is no host.
-    return ip.is_global and not ip.is_multicast
+_LOOKUP_SECONDS = 15.0  # of which 5 remain for a name that resolves slowly
+_AT_ONCE = 4
+_WAITING = 16
 
 
 def fetch(
@@ -137,6 +127,51 @@ def _body(response: http.client.HTTPResponse, connection: _Pinned, most_bytes: i
     if response.length:  # less came than Content-Length said
         raise http.client.IncompleteRead(b"", response.length)
     return b"".join(chunks)
+
+
+class Fetches:
+    """A few fetches at the same time, in threads of their own: nothing else waits for them.
+
+    The system's resolver has no deadline that a program could set, so a fetch whose name does not
+    resolve is given up, and keeps its place until the resolver has given up too.
+
+    Args:
+        most_bytes: size that an image may have.
+        metrics: gets the number of those that wait.
+    """
+
+    def __init__(self, most_bytes: int, metrics: Metrics) -> None:
+        self._most_bytes = most_bytes
+        self._turns = Turns("fetches", _AT_ONCE, _WAITING, metrics)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "glocal-fetch")
+        self._stuck = 0
+
+    def stop(self) -> None:
+        """Begin no more; a resolver that hangs is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def get(self, url: str) -> bytes:
+        """Fetch an image; see `fetch`.
+
+        Raises:
+            ProblemError: it cannot be fetched, or too many fetches are under way.
+        """
+        async with self._turns.turn():
+            if self._stuck >= _AT_ONCE:
+                raise _refusal("the names of several addresses do not resolve; try again later")
+            work = self._threads.submit(fetch, url, self._most_bytes)
+            try:
+                async with asyncio.timeout(_LOOKUP_SECONDS):
+                    return await asyncio.wrap_future(work)
+            except TimeoutError as error:
+                if not work.done():
+                    loop = asyncio.get_running_loop()
+                    self._stuck += 1
+                    work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._released))
+                raise _refusal("the address does not respond in time") from error
+
+    def _released(self) -> None:
+        self._stuck -= 1
 
 
 class _Pinned(http.client.HTTPConnection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -22,7 +23,8 @@ OWN_HEADER = "X-Glocal"
 
 _SESSION_SECONDS = 30 * 86_400
 _MOST_SESSIONS = 1_000
-_MOST_FAILURES = 10  # of logging in, in a minute, by all clients together
+_MOST_FAILURES = 10  # of logging in, in a minute, from one address
+_MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/login", "/v1/logout"})
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READS = frozenset({"/v1/search", "/v1/search/batch"})  # POST for the images; nothing changes
@@ -34,33 +36,47 @@ class Sessions:
     def __init__(self, token: str | None) -> None:
         self._token = None if token is None else _digest(token)
         self._ends: OrderedDict[bytes, float] = OrderedDict()
-        self._failures: deque[float] = deque()
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
     def knows_token(self, token: str) -> bool:
         """Whether this is the token; takes as long for any other."""
         return self._token is not None and hmac.compare_digest(_digest(token), self._token)
 
-    def open(self, token: str) -> str:
+    def open(self, token: str, address: str) -> str:
         """Begin a session.
+
+        The right token always does: it is too long to be guessed, and whoever knows it must not be
+        locked out by others, who may share an address with them.
+
+        Args:
+            token: that a client shows.
+            address: of the client.
 
         Raises:
             ProblemError: the token is wrong, or was wrong too often.
         """
         now = time.monotonic()
-        while self._failures and self._failures[0] < now - 60:
-            self._failures.popleft()
-        if len(self._failures) >= _MOST_FAILURES:
-            raise ProblemError(
-                429, "too many wrong tokens; try again in a minute", headers={"Retry-After": "60"}
-            )
         if not self.knows_token(token):
-            self._failures.append(now)
+            self._note_failure(_network(address), now)
             raise ProblemError(401, "the token is wrong")
         value = secrets.token_urlsafe(32)
         self._ends[_digest(value)] = now + _SESSION_SECONDS
         while len(self._ends) > _MOST_SESSIONS:
             self._ends.popitem(last=False)
         return value
+
+    def _note_failure(self, network: str, now: float) -> None:
+        failures = self._failures.setdefault(network, deque())
+        self._failures.move_to_end(network)
+        while len(self._failures) > _MOST_ADDRESSES:
+            self._failures.popitem(last=False)
+        while failures and failures[0] < now - 60:
+            failures.popleft()
+        if len(failures) >= _MOST_FAILURES:
+            raise ProblemError(
+                429, "too many wrong tokens; try again in a minute", headers={"Retry-After": "60"}
+            )
+        failures.append(now)
 
     def knows(self, value: str) -> bool:
         """Whether a cookie is valid; because of the digest the look-up's time reveals nothing."""
@@ -95,7 +111,7 @@ class Guard:
         headers, path = request.headers, request.scope["path"]
         self._check_host(headers)
         by_token = self._check_token(request, path)
-        if request.method in _HARMLESS:
+        if request.method in _HARMLESS and not _begins_work(request):
             return
         # Also with a token: a proxy may add it to every request that it passes on.
         origin = headers.get("origin")
@@ -104,6 +120,8 @@ class Guard:
         site = headers.get("sec-fetch-site", "same-origin")
         if origin is None and site not in ("same-origin", "none"):
             raise ProblemError(403, "pages of other sites may not send this request")
+        if request.method in _HARMLESS:
+            return
         if self._settings.read_only and path not in _READS | _OPEN:
             raise ProblemError(
                 403, "clients can change nothing on this server; it was started with --read-only"
@@ -159,6 +177,22 @@ class Guard:
         if cookie is not None and self._sessions.knows(cookie):
             return False
         raise _unknown("this server needs a token; send the header Authorization: Bearer TOKEN")
+
+
+def _begins_work(request: Request) -> bool:
+    """Whether a GET may begin an hour's work, which no page of another site may cause."""
+    return request.scope["path"] == "/v1/duplicates" and "level" in request.query_params
+
+
+def _network(address: str) -> str:
+    """The network that an address counts for: whoever has one IPv6 address has 2 ** 64."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
+        return str(ipaddress.IPv6Network((int(ip), 64), strict=False))
+    return str(ip)
 
 
 def _unknown(detail: str) -> ProblemError:

@@ -15,6 +15,7 @@ from glocal.gallery import Gallery
 from glocal.gallery.results import IndexReport, plain
 from glocal.images import Limits
 from glocal.images.quiet import own_this_process
+from glocal.web.children import end_when_interrupted
 from glocal.web.reporting import ProgressReporter, lower_priority, report
 
 _WAIT = 600.0
@@ -26,6 +27,7 @@ def main() -> None:
     folder, path, max_bytes, max_pixels = sys.argv[1:]
     lower_priority(10)
     own_this_process()
+    end_when_interrupted()
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     reporter = ProgressReporter("stage", "done", "total", "unchanged", "failed")
     try:

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import secrets
-import signal
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from pydantic import TypeAdapter
 
 from glocal.gallery import Progress
 from glocal.images import Limits
-from glocal.web.children import lines, spawn
+from glocal.web.children import interrupt, lines, spawn
 from glocal.web.metrics import Metrics
 from glocal.web.problems import ProblemError, printable, printable_path
 from glocal.web.results import IndexRun, RunReport, RunState
@@ -176,8 +175,7 @@ class Runs:
             return
         run.cancelled = True
         if run.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                run.process.send_signal(signal.SIGINT)
+            interrupt(run.process)
         elif run.state == "waiting":
             run.state = "cancelled"
             run.tell()
@@ -216,7 +214,7 @@ class Runs:
                 longest=_LINE,
             )
             if run.cancelled:
-                run.process.send_signal(signal.SIGINT)
+                interrupt(run.process)
             async for line in lines(run.process):
                 self._take(run, line)
             status = await run.process.wait()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -25,10 +26,12 @@ from glocal.web.bounds import Turns
 from glocal.web.comparisons import Comparisons
 from glocal.web.decoding import Decoders
 from glocal.web.explaining import Explainer
+from glocal.web.fetching import Fetches
 from glocal.web.guard import Sessions
 from glocal.web.metrics import Metrics
 from glocal.web.originals import read_original
 from glocal.web.problems import ProblemError, printable_path
+from glocal.web.readiness import Readiness, search_anything
 from glocal.web.runs import Runs
 from glocal.web.settings import Settings
 from glocal.web.thumbnails import ThumbnailCache
@@ -55,8 +58,9 @@ class Service:
         self.metrics = Metrics()
         self.sessions = Sessions(settings.token)
         self.browser = gallery.browse()
-        self.uploads = Uploads(settings.keep_uploads, settings.keep_bytes)
         self.search_turns = Turns("search", settings.searches, settings.waiting, self.metrics)
+        self.change_turns = Turns("changes", 1, settings.waiting, self.metrics)
+        self.fetches = Fetches(settings.limits.max_bytes, self.metrics)
         self.image_turns = Turns(
             "images", 2 * settings.decoders, 8 * settings.waiting, self.metrics
         )
@@ -75,8 +79,13 @@ class Service:
         )
         cache = settings.thumbnails or platformdirs.user_cache_path("glocal", appauthor=False)
         self.thumbnails = ThumbnailCache(cache / "thumbnails", settings.thumbnail_bytes)
+        self.uploads = Uploads(cache / "uploads", settings.keep_bytes)
+        self.readiness = Readiness(
+            self.upload_decoders, lambda: self.thread(partial(search_anything, gallery))
+        )
         self.ending = asyncio.Event()
         self._threads = ThreadPoolExecutor(settings.searches + 4, "glocal-serve")
+        self._changing = ThreadPoolExecutor(1, "glocal-change")  # waits for index runs
         self._facets_lock = threading.Lock()
         self._facets: tuple[tuple[int, ...], Facets] | None = None
 
@@ -102,11 +111,22 @@ class Service:
         await self.runs.stop()
         await self.upload_decoders.stop()
         await self.own_decoders.stop()
+        self.fetches.stop()
+        self._changing.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def thread(self, work: Callable[[], T]) -> T:
         """Do blocking work in one of the server's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def change(self, work: Callable[[], T]) -> T:
+        """Change the gallery, one change after the other; nothing else waits for it.
+
+        Raises:
+            ProblemError: too many changes are waiting.
+        """
+        async with self.change_turns.turn():
+            return await asyncio.get_running_loop().run_in_executor(self._changing, work)
 
     def condition(self, text: str | None) -> Condition | None:
         """Read a condition of a client.

@@ -45,8 +45,10 @@ class Settings:
         searches: searches at the same time; as many as `waiting` more wait for their turn.
         waiting: requests that may wait for their turn to search, or for an image.
         requests: requests at the same time, of any kind.
-        keep_uploads: number of uploads that are kept, for refining and explaining a search.
-        keep_bytes: size of all kept uploads.
+        keep_bytes: size of all uploads that are kept on disk, for refining and explaining a search;
+            0 keeps none.
+        arriving_bytes: size of all requests that are being received or answered; one that does not
+            fit is refused until others are done.
         compare_seconds: time that comparing all images, to find duplicates, may take.
         thumbnails: folder of the thumbnail cache; `None`: the platform's cache folder.
         thumbnail_bytes: size that the thumbnail cache may reach.
@@ -72,8 +74,8 @@ class Settings:
     searches: int = 4
     waiting: int = 64
     requests: int = 256
-    keep_uploads: int = 500
     keep_bytes: int = 256 * 2**20
+    arriving_bytes: int = 256 * 2**20
     compare_seconds: float = 3_600.0
     thumbnails: Path | None = None
     thumbnail_bytes: int = 2 * 2**30

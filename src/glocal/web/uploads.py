@@ -1,18 +1,25 @@
-"""Uploaded images, kept for a while for refining and explaining a search."""
+"""Uploaded images, kept on disk for refining and explaining a search and for its link."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hmac
+import logging
+import os
 import re
 import secrets
-import time
-from collections import OrderedDict
+import threading
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from glocal.gallery.describing import content_id
 
-_SECONDS = 3600.0
 _TOKEN = re.compile(r"u-[A-Za-z0-9_-]{22}")
+_SECRET_BYTES = 32
+_KEEP = 0.8  # share of the bound that is left after deleting
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,42 +31,87 @@ class Upload:
 
 
 class Uploads:
-    """Uploads by ids that cannot be guessed; the oldest are dropped if there are too many.
+    """Uploads by ids that cannot be guessed and outlive the server; any thread may call.
+
+    An id stands for the content: the same image, sent again, has the same one. Those not used for
+    the longest time are deleted first.
 
     Args:
-        most: number of uploads that are kept.
-        most_bytes: size of all kept uploads.
+        folder: that only this user can read; created with the first upload.
+        most_bytes: size of all kept uploads; 0 keeps none.
     """
 
-    def __init__(self, most: int, most_bytes: int) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[str, tuple[Upload, float]] = OrderedDict()
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._secret: bytes | None = None
 
     def keep(self, data: bytes) -> str:
-        """Keep an image and return its id."""
-        name = "u-" + secrets.token_urlsafe(16)
-        self._kept[name] = (Upload(data, content_id(data)), time.monotonic() + _SECONDS)
-        self._bytes += len(data)
-        while self._kept and (len(self._kept) > self._most or self._bytes > self._most_bytes):
-            self._drop(next(iter(self._kept)))
-        return name
+        """Keep an image and return its id; a full disk is not an error."""
+        with self._lock:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                name = self._id(data)
+                path = self._folder / name
+                if self._most and not path.exists():
+                    self._make_room(len(data))
+                    fresh = self._folder / f".{secrets.token_hex(8)}"
+                    fresh.write_bytes(data)
+                    fresh.replace(path)
+                return name
+            except OSError as error:
+                _log.warning("an upload cannot be kept in %s: %s", self._folder, error.strerror)
+                return "u-" + secrets.token_urlsafe(16)
 
     def get(self, name: str) -> Upload | None:
         """An upload, or `None`; each use keeps it longer."""
-        now = time.monotonic()
-        while self._kept and next(iter(self._kept.values()))[1] < now:
-            self._drop(next(iter(self._kept)))
-        found = self._kept.get(name)
-        if found is None:
+        if not is_upload(name):
             return None
-        self._kept[name] = (found[0], now + _SECONDS)
-        self._kept.move_to_end(name)
-        return found[0]
+        path = self._folder / name
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        return Upload(data, content_id(data))
 
-    def _drop(self, name: str) -> None:
-        self._bytes -= len(self._kept.pop(name)[0].data)
+    def _id(self, data: bytes) -> str:
+        """The id of a content: without the folder's secret nobody can tell it from the image."""
+        if self._secret is None:
+            self._secret = _secret_of(self._folder / ".secret")
+        digest = hmac.digest(self._secret, data, "sha256")[:16]
+        return "u-" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def _make_room(self, more: int) -> None:
+        found: list[tuple[int, int, Path]] = []
+        for path in self._folder.glob("u-*"):
+            with contextlib.suppress(OSError):
+                facts = path.stat()
+                found.append((facts.st_mtime_ns, facts.st_size, path))
+        total = more + sum(size for _, size, _ in found)
+        if total <= self._most:
+            return
+        for _, size, path in sorted(found):
+            if total <= self._most * _KEEP:
+                return
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+
+
+def _secret_of(path: Path) -> bytes:
+    """The secret of a folder, made when there is none; two servers that begin at once agree."""
+    for _ in range(2):
+        with contextlib.suppress(FileNotFoundError):
+            known = path.read_bytes()
+            if len(known) == _SECRET_BYTES:
+                return known
+        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+        fresh.replace(path)
+    return path.read_bytes()
 
 
 def is_upload(name: str) -> bool:

@@ -96,7 +96,7 @@ async def remove_image(service: ServiceDep, id: ImageId) -> Removed:  # noqa: A0
         service.thumbnails.remove(shown.content.id, ThumbnailSize)
         return Removed(removed=removed)
 
-    return await service.thread(remove)
+    return await service.change(remove)
 
 
 @router.get(

@@ -143,7 +143,7 @@ async def add_images(request: Request, service: ServiceDep) -> AddedImages:
         raise ProblemError(422, "no image was sent; send files, each named image")
     await while_there(request, _check(service, files))
     kept = [await service.thread(partial(_keep, folder, data)) for data in files]
-    await service.thread(lambda: service.gallery.let_in(*kept))  # though they were removed before
+    await service.change(lambda: service.gallery.let_in(*kept))  # though they were removed before
     names = [path.stem for path in kept]
     return AddedImages(images=tuple(names), run=service.runs.add(folder).shown())
 

@@ -17,7 +17,6 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.describing import content_id
 from glocal.web.bounds import while_there
 from glocal.web.decoding import Decoded, file_name
-from glocal.web.fetching import fetch
 from glocal.web.forms import body_of, read_batch, read_search
 from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import ProblemError, as_problem, documented
@@ -125,7 +124,7 @@ async def _search(
 ) -> SearchPage:
     """Answer one search; `files` are the uploaded images of ``image``, ``like`` and ``unlike``."""
     condition = await service.thread(lambda: service.condition(request.where))
-    sent = {name: [_keep(service, data) for data in found] for name, found in files.items()}
+    sent = {name: [await _keep(service, data) for data in found] for name, found in files.items()}
     query = await _query_source(service, request, sent.get("image", []))
     like = sent.get("like", []) + [await find_source(service, name) for name in request.like]
     unlike = sent.get("unlike", []) + [await find_source(service, name) for name in request.unlike]
@@ -166,8 +165,11 @@ async def _query_source(service: Service, request: SearchRequest, uploads: list[
     return uploads[0]
 
 
-def _keep(service: Service, data: bytes) -> Source:
-    return Source(service.uploads.keep(data), data, content_id(data))
+async def _keep(service: Service, data: bytes) -> Source:
+    def keep() -> Source:
+        return Source(service.uploads.keep(data), data, content_id(data))
+
+    return await service.thread(keep)
 
 
 async def find_source(service: Service, name: str) -> Source:
@@ -177,7 +179,7 @@ async def find_source(service: Service, name: str) -> Source:
         ProblemError: there is none, or its file is gone.
     """
     if is_upload(name):
-        upload = service.uploads.get(name)
+        upload = await service.thread(lambda: service.uploads.get(name))
         if upload is None:
             raise ProblemError(
                 404,
@@ -200,8 +202,7 @@ async def _fetch(service: Service, url: str) -> Source:
             "this server fetches no addresses; its owner can allow it: glocal serve --allow-urls",
             kind="urn:glocal:url",
         )
-    data = await service.thread(lambda: fetch(url, service.settings.limits.max_bytes))
-    return _keep(service, data)
+    return await _keep(service, await service.fetches.get(url))
 
 
 async def _decode_all(

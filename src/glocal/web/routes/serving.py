@@ -29,9 +29,10 @@ async def get_health() -> Health:
 
 @router.get("/v1/ready", responses=documented(503), openapi_extra=OPEN)
 async def get_readiness(service: ServiceDep) -> Health:
-    """Check that the server accepts requests; while it shuts down it does not."""
+    """Check that the server decodes images and searches; while it shuts down it is not ready."""
     if service.draining:
         raise ProblemError(503, "the server is shutting down", headers={"Retry-After": "5"})
+    await service.readiness.check()
     return Health()
 
 
@@ -100,7 +101,7 @@ async def log_in(service: ServiceDep, body: LoginRequest, request: Request) -> R
     answer = Response(status_code=204)
     answer.set_cookie(
         COOKIE,
-        service.sessions.open(body.token),
+        service.sessions.open(body.token, request.client.host if request.client else ""),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
