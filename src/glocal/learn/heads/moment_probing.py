@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -50,7 +51,7 @@ class MomentProbing(Head):
             nn.GELU(),
             nn.Conv2d(8, 16, 3, stride=2, padding=1),
         )
-        side = -(-(-(-narrow // 2)) // 2)
+        side = math.ceil(narrow / 4)
         self.norm = nn.LayerNorm(16 * side * side)
         self.whitening = Whitening(width + 16 * side * side, dim)
 
