@@ -20,7 +20,7 @@ from glocal.registry import names, part  # noqa: E402
 from glocal.trials.zoo import SmallResidual  # noqa: E402
 
 WIDTH = 16
-EXPLORED = int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0"))
+EVERY = os.environ.get("GLOCAL_EXPORT_EVERY_BLOCK") == "1"  # takes a minute
 
 
 def built(name: str) -> Block:
@@ -116,8 +116,7 @@ class Several(nn.Module):
 
 @pytest.mark.parametrize(
     "chosen",
-    [EXPORTED]
-    + [(name,) for name in names("block") if name not in EXPORTED and EXPLORED],  # explore.sh
+    [EXPORTED] + [(name,) for name in names("block") if name not in EXPORTED and EVERY],
     ids=",".join,
 )
 def test_onnx_computes_what_torch_does(chosen) -> None:

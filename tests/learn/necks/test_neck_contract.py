@@ -13,7 +13,7 @@ from glocal.trials.zoo import SmallResidual  # noqa: E402
 TRUNK = SmallResidual((8, 12, 16))
 
 
-@pytest.fixture(params=names("neck"))
+@pytest.fixture(params=names("neck", without="guided"))
 def neck(request):
     return part("neck", request.param).load()(TRUNK.levels)
 
