@@ -44,8 +44,9 @@ def _small(width: int, **options: int) -> LieGroupConvolution:
 @torch.no_grad()
 def _change(lab: Lab, layer: nn.Module) -> float:
     """Mean distance of warped from upright features, in per cent of that between images."""
-    chosen = lab.digits(16).train.images[:_IMAGES]
-    images = functional.pad(pixels(chosen), (8, 8, 8, 8))
+    small = pixels(lab.digits(8).train.images[:_IMAGES])
+    images = functional.interpolate(small, scale_factor=2.0, mode="bicubic").clamp(0, 1)
+    images = functional.pad(images, (8, 8, 8, 8))
     upright = _pooled(layer, images)
     spread = torch.cdist(upright, upright).sum() / (_IMAGES * (_IMAGES - 1))
     random = torch.Generator().manual_seed(lab.seed)
@@ -60,7 +61,7 @@ def _change(lab: Lab, layer: nn.Module) -> float:
 
 def _pooled(layer: nn.Module, images: Tensor) -> Tensor:
     """The largest response of each filter, over the image."""
-    return layer(images).amax(dim=(2, 3))
+    return layer(images).relu().amax(dim=(2, 3))
 
 
 def _warp(random: torch.Generator) -> Tensor:
