@@ -11,9 +11,12 @@ from glocal.trials import Claim, Lab
 from glocal.trials.vectors import Floats, unit
 
 CLAIM = Claim(
-    measured="recall of the ten best by MaxSim among 90 of 900 candidates by MUVERA, rescored
-    exactly", baseline="the same among 90 candidates by the mean of the descriptors", unit="per
-    cent", comparison=">", margin=3.0, seeds=3,
+    measured="recall of the ten best by MaxSim among 90 candidates by MUVERA, rescored exactly",
+    baseline="the same among 90 candidates by the mean of the descriptors",
+    unit="per cent",
+    comparison=">",
+    margin=3.0,
+    seeds=3,
 )
 _QUERIES, _CANDIDATES, _BEST = 40, 90, 10
 
