@@ -144,3 +144,21 @@ def _from_timm(name: str) -> dict[str, Tensor]:
         return dict(timm.create_model(name, pretrained=True).state_dict())
     except (RuntimeError, OSError, ValueError) as error:
         raise ModelError(f"timm:{name} could not be created: {error}") from error
+
+
+def load_if_given(network: nn.Module, weights: str) -> None:
+    """Load weights into a network that no package has weights for, unless they are to be random.
+
+    Args:
+        network: the network.
+        weights: ``none`` for random ones, or what `read_weights` takes.
+
+    Raises:
+        ModelError: ImageNet's weights are asked for, the file is missing or has others.
+    """
+    if weights == "imagenet":
+        raise ModelError(
+            f"{type(network).__name__} has no ImageNet weights; use --weights none, or a file"
+        )
+    if weights != "none":
+        load_in_order(network, read_weights(weights), weights)

@@ -7,6 +7,7 @@ _LITE = (
     "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, "
     "2019; Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020"
 )
+_DENSE = "Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, 2017"
 
 ROWS = (
     Part(
@@ -28,6 +29,41 @@ ROWS = (
         "efficientnet-lite2",
         _LITE,
         "glocal.learn.backbones.efficientnet_lite:EfficientNetLite2",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "densenet121",
+        _DENSE,
+        "glocal.learn.backbones.densenet:DenseNet121",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "densenet169",
+        _DENSE,
+        "glocal.learn.backbones.densenet:DenseNet169",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "densenet201",
+        _DENSE,
+        "glocal.learn.backbones.densenet:DenseNet201",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "densenet-tiny",
+        _DENSE,
+        "glocal.learn.backbones.densenet:DenseNetTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "nin",
+        "Lin, Chen and Yan, Network In Network, 2014",
+        "glocal.learn.backbones.nin:Nin",
         requires=_LEARN,
     ),
     Part(

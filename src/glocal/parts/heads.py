@@ -75,4 +75,11 @@ ROWS = (
         "glocal.learn.heads.cfcd:Cfcd",
         requires=_LEARN,
     ),
+    Part(
+        "head",
+        "moment-probing",
+        "Gao et al., Tuning Pre-trained Model via Moment Probing, 2023",
+        "glocal.learn.heads.moment_probing:MomentProbing",
+        requires=_LEARN,
+    ),
 )

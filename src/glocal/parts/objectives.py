@@ -74,4 +74,12 @@ ROWS = (
         "glocal.learn.objectives.instance:InstanceDiscrimination",
         requires=_LEARN,
     ),
+    Part(
+        "objective",
+        "grassmann",
+        "Wang et al., Get the Best of Both Worlds: Improving Accuracy and Transferability by "
+        "Grassmann Class Representation, 2023",
+        "glocal.learn.objectives.grassmann:Grassmann",
+        requires=_LEARN,
+    ),
 )

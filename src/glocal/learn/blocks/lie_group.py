@@ -18,8 +18,8 @@ class LieGroupConvolution(Block):
     The group is not compact and its exponential map not surjective, so it is decomposed, by the
     polar decomposition ``g = R S``, into rotations ``R`` of SO(2) and positive definite stretches
     ``S = exp(X)`` with a symmetric ``X``; both are sampled by themselves. Each filter ``k`` is
-    resampled as ``k(g^-1 x) / det g`` for every sampled ``g``, and the largest response over the
-    group is kept. So a warped image gives nearly the same pooled features.
+    resampled as ``k(g^-1 x) / det g`` for every sampled ``g``, and the mean of the rectified
+    responses over the group is kept. So a warped image gives nearly the same pooled features.
 
     Deviations: one lifting layer that is pooled at once, without the group convolutions in between;
         filters are grids that are interpolated bilinearly, where the paper has networks of
@@ -51,9 +51,9 @@ class LieGroupConvolution(Block):
     ) -> None:
         super().__init__(width, out=out, stride=stride)
         self.kernel = kernel
-        self.weight = nn.Parameter(
-            torch.randn(self.out, width, kernel, kernel) / (kernel * math.sqrt(width))
-        )
+        coarse = torch.randn(self.out, width, kernel // 2 + 1, kernel // 2 + 1)
+        smooth = functional.interpolate(coarse, (kernel, kernel), mode="bilinear")
+        self.weight = nn.Parameter(smooth / (kernel * math.sqrt(width)))  # grids can be resampled
         elements = sampled_elements(rotations, reach)
         inverse = torch.linalg.inv(elements)
         flat = functional.affine_grid(
@@ -78,11 +78,13 @@ class LieGroupConvolution(Block):
         return made.reshape(len(grids), *self.weight.shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The largest response over the sampled elements."""
+        """The mean of the rectified responses over the sampled elements: an integral over them."""
         filters = self.filters()
         half = self.kernel // 2
         found = functional.conv2d(x, filters.flatten(0, 1), None, self.stride, half)
-        return found.reshape(x.shape[0], len(filters), self.out, *found.shape[2:]).amax(dim=1)
+        return (
+            found.relu().reshape(x.shape[0], len(filters), self.out, *found.shape[2:]).mean(dim=1)
+        )
 
 
 def sampled_elements(rotations: int, reach: float) -> Tensor:

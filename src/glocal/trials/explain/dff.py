@@ -1,4 +1,4 @@
-"""Factors of two images' feature maps together light the detail that both have."""
+"""Factors of two images' feature maps together light the same part in both."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from numpy.typing import NDArray
 
 from glocal.explain.factorization import joint_concepts
 from glocal.trials import Claim, Lab
-from glocal.trials.explain.point_to_point_metric_explanation import (
-    contributions,
-    pair_with_shared_detail,
-)
+from glocal.trials.explain.point_to_point_metric_explanation import contributions
 
 CLAIM = Claim(
-    measured="share of a shared detail's cells above others in the second photo, by the factor "
-    "that fits it best in the first",
-    baseline="the same by how much each cell adds to the vector",
-    unit="per cent (area under the curve; 50 is chance)",
+    measured="correlation of each factor's maps in two overlapping views of a photo, where they "
+    "show the same, factorised together",
+    baseline="the same with the factors of each view by itself, in the order of their strength",
+    unit="correlation",
     comparison=">",
-    margin=5.0,
-    seeds=10,
+    margin=0.2,
+    seeds=8,
 )
+_SIDE, _MOVED, _CELL, _FACTORS = 320, 96, 32, 4
 
 
 def method(lab: Lab) -> float:
-    """The factor is chosen by the first photo and looked at in the second."""
-    query, hit, places = pair_with_shared_detail(lab)
-    maps = joint_concepts([contributions(query), contributions(hit)], 6)
-    inside = [_cells(place, each.shape[:2]) for place, each in zip(places, maps, strict=True)]
-    fits = [_area(maps[0][..., k], inside[0]) for k in range(maps[0].shape[2])]
-    return _area(maps[1][..., int(np.argmax(fits))], inside[1])
+    """Factorise both views together."""
+    return _agreement(*joint_concepts(_views(lab), _FACTORS))
 
 
 def baseline(lab: Lab) -> float:
-    """Lengths of the cells' contributions."""
-    _, hit, places = pair_with_shared_detail(lab)
-    strength = np.linalg.norm(contributions(hit), axis=2)
-    return _area(strength, _cells(places[1], strength.shape))
+    """Factorise each view by itself."""
+    return _agreement(*(joint_concepts([view], _FACTORS)[0] for view in _views(lab)))
 
 
-def _cells(place: tuple[float, float, float], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Cells whose centres are in the square of a centre x, y and side."""
-    x, y, side = place
-    rows = (np.arange(shape[0]) + 0.5) / shape[0]
-    columns = (np.arange(shape[1]) + 0.5) / shape[1]
-    return np.outer(np.abs(rows - y) < side / 2, np.abs(columns - x) < side / 2)
+def _views(lab: Lab) -> list[NDArray[np.float32]]:
+    """What the cells of two views of one photo contribute; one view is moved by three cells."""
+    photo = lab.photos(_SIDE)[lab.seed % 4]
+    top = int(lab.random().integers(0, _MOVED + 1))
+    photo = photo[:, ::-1] if lab.random().random() < 0.5 else photo
+    rows = photo[top : top + _SIDE - _MOVED]
+    views = (rows[:, : _SIDE - _MOVED], rows[:, _MOVED:])
+    return [contributions(np.ascontiguousarray(view)) for view in views]
 
 
-def _area(values: NDArray[np.floating], inside: NDArray[np.bool_]) -> float:
-    """Share of pairs of a cell inside and one outside in which the one inside is higher."""
-    one, two = values[inside][:, None], values[~inside][None]
-    return 100 * float(((one > two) + 0.5 * (one == two)).mean())
+def _agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Mean correlation of the factors' maps over the cells that both views show."""
+    moved = _MOVED // _CELL
+    one = first[:, moved:].reshape(-1, _FACTORS)
+    two = second[:, : second.shape[1] - moved].reshape(-1, _FACTORS)
+    found = []
+    for a, b in zip(one.T, two.T, strict=True):
+        spread = a.std() * b.std()
+        found.append(float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread else 0.0)
+    return float(np.mean(found))
