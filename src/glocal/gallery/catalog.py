@@ -17,6 +17,8 @@ from typing import Any
 from uuid import UUID
 
 from glocal.gallery.database import Database
+from glocal.gallery.outcomes import SCHEMA as OUTCOMES_SCHEMA
+from glocal.gallery.outcomes import drop_outcomes
 from glocal.gallery.records import SEVERAL, Attributes
 from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
 
@@ -96,7 +98,7 @@ class Catalog(Database):
     """The catalogue in one SQLite file; see `Database` for threads, processes and errors."""
 
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
-        super().__init__(path, _SCHEMA + ROWS_SCHEMA, timeout=timeout)
+        super().__init__(path, _SCHEMA + ROWS_SCHEMA + OUTCOMES_SCHEMA, timeout=timeout)
 
     # State
 
@@ -384,6 +386,8 @@ class Catalog(Database):
 
     def drop_contents(self, ids: Iterable[UUID]) -> None:
         """Remove contents, and the files that hold them; inside `change`."""
+        ids = list(ids)
+        drop_outcomes(self.writer, ids)
         keys = [(i.bytes,) for i in ids]
         for table, column in (
             ("files", "content"),
