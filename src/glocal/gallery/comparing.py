@@ -15,7 +15,7 @@ files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
@@ -314,14 +314,17 @@ def find_duplicates(
     copied = catalog.copied_ids()
     contents = catalog.contents([*ties, *copied])
     holders = disk.holders(contents)
-    grouper = Grouper(ties, comparisons, contents, holders, disk, originals, prefer, chosen)
+    separate = _both_ways(apart)
+    grouper = Grouper(
+        ties, comparisons, contents, holders, disk, originals, prefer, chosen, separate
+    )
     present = {i for i, held in holders.items() if held.files}  # some may be gone meanwhile
     ranks = {i: grouper.rank(i) for i in present if i in ties}
     tied = {i: [other for other in ties[i] if other in ranks] for i in ranks}
     pairs = ((i, other) for i, others in tied.items() for other in others)
     grouped: list[list[UUID]] = []
     for component in components(pairs):
-        grouped += clusters(component, tied, ranks.__getitem__)
+        grouped += clusters(component, tied, ranks.__getitem__, separate)
     taken = {i for group in grouped for i in group}
     grouped += [[i] for i in copied if i in present - taken and len(holders[i].files) > 1]
     groups = [group for members in grouped if (group := grouper.group(members)) is not None]
@@ -329,3 +332,12 @@ def find_duplicates(
     changed = sorted({path for held in holders.values() for path in held.changed})
     links = sorted({path for held in holders.values() for path in held.links})
     return Duplicates(groups, tuple(changed), tuple(links))
+
+
+def _both_ways(pairs: Iterable[Pair]) -> dict[UUID, frozenset[UUID]]:
+    """For each image of some pairs, its partners."""
+    found: dict[UUID, set[UUID]] = {}
+    for one, other in pairs:
+        found.setdefault(one, set()).add(other)
+        found.setdefault(other, set()).add(one)
+    return {i: frozenset(others) for i, others in found.items()}
