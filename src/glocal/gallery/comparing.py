@@ -22,6 +22,7 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog, Content
@@ -218,9 +219,7 @@ class Comparing:
             return Outcome(), read
         return Outcome(evidence, comparison), read
 
-    def _laid_over(
-        self, first: UUID, second: UUID, homography: Points, less: UUID
-    ) -> Alignment:
+    def _laid_over(self, first: UUID, second: UUID, homography: Points, less: UUID) -> Alignment:
         """How the small images lie on one another.
 
         The alignment's homography goes from the first to the second.
@@ -309,7 +308,10 @@ def find_duplicates(
         comparing = Comparing(
             catalog, store, calibration, level, listen, small, originals, outcomes, apart
         )
-        comparing.find()
+        # The matrices are small: a second thread of BLAS waits for the first one most of the time,
+        # and where the processor is busy the first one waits for the second.
+        with threadpool_limits(1, user_api="blas"):
+            comparing.find()
         ties, comparisons = comparing.ties, comparing.comparisons
     copied = catalog.copied_ids()
     contents = catalog.contents([*ties, *copied])
