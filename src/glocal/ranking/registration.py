@@ -24,6 +24,10 @@ _VOTING = 32
 _LEAST_SIDE = 4 * BLOCK
 _SETTLED = 0.15  # pixels by which the last step moved a corner at most
 _HOPELESS = 2.0  # pixels of drift at a half or quarter of the size: this is no copy
+_APART = 1.0
+"""Pixels by which, at full size, three quarters of all blocks lie from where they agree best: there
+is no copy whose better half does so, whatever was laid over it."""
+
 Rgb = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -109,6 +113,8 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
         moved = warp(second, forward, frame.shape[:2])
         shown = _shown(forward, frame.shape[:2], second.shape[:2])
         forward, votes = _voted(frame, moved, shown, forward)
+    if len(votes) >= 6 and np.quantile(votes[:, 2], 0.25) > _APART:
+        return None
     moved = warp(second, forward, frame.shape[:2], fine=True)
     shown = _shown(forward, frame.shape[:2], second.shape[:2])
     if shown.sum() < 16 or not np.isfinite(forward).all():
