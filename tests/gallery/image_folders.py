@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 
 def pixels(seed: int, width: int = 32, height: int = 24) -> np.ndarray:
@@ -46,3 +46,19 @@ def write_images(folder: Path, count: int, first: int = 0) -> list[Path]:
         path.write_bytes(image(seed, kind))
         paths.append(path)
     return paths
+
+
+def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:
+    """Blocks of many sizes over blobs: sharp, colourful, none like another."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(60, 190, (4, 5, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
+    for _ in range(140):
+        x, y = (int(v) for v in rng.integers(0, (width, height)))
+        w, h = (int(v) for v in rng.integers(5, 60, 2))
+        colour = tuple(int(v) for v in rng.integers(0, 255, 3))
+        shape = draw.ellipse if rng.integers(2) else draw.rectangle
+        shape((x, y, x + w, y + h), colour)
+    grain = rng.normal(0, 4, (height, width, 1))
+    return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_folders import scene
 from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from glocal.gallery import DuplicateGroup, Duplicates, Gallery
@@ -15,22 +16,6 @@ from glocal.gallery.keeping import best_path
 from glocal.gallery.originals import has_detail, made_from
 
 Group = tuple[set[str], set[str]]
-
-
-def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:
-    """Blocks of many sizes over blobs: sharp, colourful, none like another."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(60, 190, (4, 5, 3), dtype=np.uint8)
-    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(image)
-    for _ in range(140):
-        x, y = (int(v) for v in rng.integers(0, (width, height)))
-        w, h = (int(v) for v in rng.integers(5, 60, 2))
-        colour = tuple(int(v) for v in rng.integers(0, 255, 3))
-        shape = draw.ellipse if rng.integers(2) else draw.rectangle
-        shape((x, y, x + w, y + h), colour)
-    grain = rng.normal(0, 4, (height, width, 1))
-    return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))
 
 
 def exif(taken: str = "2019:05:12 10:00:00") -> Image.Exif:

@@ -84,13 +84,18 @@ def decide(
     """Remember decisions about files, or forget them.
 
     Raises:
-        QueryError: a file is not in the gallery, or one alone is no duplicate of nothing.
+        QueryError: a file is not in the gallery, one alone was given, or two have the same bytes.
     """
     if len(apart) == 1:
         raise QueryError("one file alone: give --not-duplicates once for each of two or more")
     named = {path: _content(gallery, path) for path in {*apart, *keep, *forget}}
     with gallery.decisions() as decisions:
         if apart:
+            if len({named[path] for path in apart}) < len(set(apart)):
+                raise QueryError(
+                    "some of these files have the same bytes, which nothing can tell apart; "
+                    "give --not-duplicates files that differ"
+                )
             decisions.set_apart(named[path] for path in apart)
             say(f"remembered: {len(apart)} files are no duplicates of one another")
         for path in keep:

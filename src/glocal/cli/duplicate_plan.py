@@ -9,7 +9,7 @@ format, the second the columns; then one line a file, groups together, the file 
 ``content`` is half of the SHA-256 of the file's bytes, by which a plan can be checked later, and
 ``action`` is one of
 
-* ``keep``: the best of its group;
+* ``keep``: the best of its group, where that is clear;
 * ``could-remove``: identical to a file of the group that stays, or a copy beside which the kept
   image is as good in every respect and better in one;
 * ``decide-yourself``: a copy that has something the kept image lacks, or of which it is not clear
@@ -179,7 +179,7 @@ def _read(path: Path) -> Iterator[tuple[Action, int, Path, UUID]]:
 def _lines(groups: Sequence[DuplicateGroup]) -> Iterator[tuple[object, ...]]:
     for number, group in enumerate(groups, start=1):
         for row in rows(group):
-            plain = row.action in (Action.KEEP, Action.LINK, Action.CHANGED)
+            plain = not row.verdict
             chance = "" if plain else f"{row.copy_probability:.3f}"
             yield (
                 row.action,

@@ -50,11 +50,13 @@ class Row:
 def rows(group: DuplicateGroup) -> Iterator[Row]:
     """The files of a group, the one to keep first, then identical files, then the others.
 
-    Last come links, and names under which the gallery knows something that is no longer there.
+    Where nothing is clear there is none to keep, and all are for a person to decide about. Last
+    come links, and names under which the gallery knows something that is no longer there.
     """
     first = group.images[0]
     best = f"{first.width} x {first.height}"
-    yield Row(first.path, first, Action.KEEP, "", 1.0, f"{first.reason or 'the best'}: {best}")
+    action = Action.DECIDE if group.undecided else Action.KEEP
+    yield Row(first.path, first, action, "", 1.0, f"{first.reason or 'the best'}: {best}")
     others = [(image, path) for image in group.images for path in image.paths]
     identical = [(i, p) for i, p in others if p != i.path]
     for image, path in sorted(identical, key=lambda pair: pair[1]):

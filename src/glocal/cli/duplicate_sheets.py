@@ -62,7 +62,8 @@ def _row(group: DuplicateGroup) -> SheetRow:
     kept, *others = rows(group)
     more = len(others) - MOST_OTHERS
     image = kept.image
-    note = f"Keep: {image.width} × {image.height}, {readable_bytes(image.bytes)}, {kept.path}"
+    size = f"{image.width} × {image.height}, {readable_bytes(image.bytes)}"
+    note = f"{kept.action.label.capitalize()}: {size}, {kept.path}"
     if more > 0:
         note += f" ({more} more files of this group are not shown)"
     hits = [_hit(other) for other in others[:MOST_OTHERS]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from glocal.cli.duplicate_rows import Action, edits_in_words, rows
+from glocal.cli.duplicate_rows import edits_in_words, rows
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import Bar, counted, print_json, readable_bytes, say, short_path
 from glocal.errors import GlocalError
@@ -99,11 +99,11 @@ def duplicates(
 ) -> None:
     """Group photos that are copies of one another. Nothing is ever deleted.
 
-    The photo to keep comes first in each group, with the reason. --plan writes a CSV file with an
-    action for every file: keep; could-remove (identical to a file that stays, or a copy beside
-    which the kept one is as good in every respect and better in one); or decide-yourself (anything
-    else). --check looks at a plan again later, --trash moves its could-remove files to the
-    trash, --undo-trash takes them back.
+    The photo to keep comes first in each group, if it is clear which one that is. --plan writes a
+    CSV file with an action for every file: keep; could-remove (identical to a file that stays, or a
+    copy beside which the kept one is as good in every respect and better in one); or
+    decide-yourself (anything else). --check looks at a plan again later, --trash moves its
+    could-remove files to the trash, --undo-trash takes them back.
     """
     from glocal.cli import duplicate_actions  # only for this command's work
     from glocal.cli.duplicate_plan import check_plan, write_plan
@@ -181,7 +181,7 @@ def _show(groups: Sequence[DuplicateGroup]) -> None:
         for row in rows(group):
             image = row.image
             size, taken = f"{image.width} x {image.height}", readable_bytes(image.bytes)
-            verdict = "" if row.action is Action.KEEP else row.verdict
+            verdict = row.verdict
             if row.path == image.path and image.edits:
                 verdict += f" ({edits_in_words(image)})"
             path = short_path(row.path)

@@ -7,27 +7,29 @@ features agree the small grey images that the catalogue keeps are laid on one an
 compared in colour, everywhere (`glocal.ranking.pixels`). That alone makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n`` (below some 20,000 images, where a search compares with every vector, the searches with
-its square, which is still seconds). Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB
-for each image, the ties found, and a bounded number of local features, small images and decoded
-files.
+with ``n`` (up to `MOST_MULTIPLIED` images all vectors are compared, which grows with its square and
+takes seconds). What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
+verifies only what is new. Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
+image, the ties found, and a bounded number of local features, small images and decoded files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level, clusters, components
 from glocal.gallery.grouping import Grouper
 from glocal.gallery.originals import Originals
+from glocal.gallery.outcomes import Outcome, Outcomes, Pair
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.progress import Progress
 from glocal.gallery.results import DuplicateGroup, Duplicates
@@ -47,6 +49,10 @@ from glocal.ranking.verification import verify
 NEIGHBOURS = 20
 """Candidates of each image; a copy is nearly always among the first few."""
 
+MOST_MULTIPLIED = 20_000
+"""Images up to which all vectors are multiplied with one another (80 MB); of more, each is
+searched."""
+
 LEAST_SCORE = 0.3
 """Cosine similarity below which no pair of vectors is looked at."""
 
@@ -54,6 +60,10 @@ LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
 
 _PAGE = 500
+
+
+class _UnreadError(Exception):
+    """An image's file is gone, changed or unreadable just now."""
 
 
 @dataclass(slots=True)
@@ -68,6 +78,7 @@ class Comparing:
         listen: told the progress: stages ``neighbours`` and ``verify``.
         thumbnails: small images to lay over one another.
         originals: the files, to compare in colour.
+        outcomes: of earlier comparisons, which are not made again.
         apart: pairs that are not compared, the smaller id first.
         neighbours: candidates of each image.
         least_score: cosine similarity that a candidate has at least.
@@ -76,6 +87,7 @@ class Comparing:
         ties: for each image those that it is tied to at this level, with the evidence; the
             homography goes from the outer to the inner one.
         comparisons: of the pixels, in both directions, of those pairs that came so far.
+        compared: how many pairs were not remembered and had to be compared.
     """
 
     catalog: Catalog
@@ -85,47 +97,102 @@ class Comparing:
     listen: Callable[[Progress], None]
     thumbnails: Thumbnails
     originals: Originals
-    apart: frozenset[tuple[UUID, UUID]] = frozenset()
+    outcomes: Outcomes
+    apart: frozenset[Pair] = frozenset()
     neighbours: int = NEIGHBOURS
     least_score: float = LEAST_SCORE
     ties: dict[UUID, dict[UUID, Evidence]] = field(default_factory=dict)
-    comparisons: dict[tuple[UUID, UUID], Comparison] = field(default_factory=dict)
-    _outlines: dict[UUID, Outline | None] = field(default_factory=dict)
+    comparisons: dict[Pair, Comparison] = field(default_factory=dict)
+    compared: int = 0
+    _outlines: dict[UUID, Outline] = field(default_factory=dict)
 
     def find(self) -> None:
         """Find all ties between neighbours."""
         ids = sorted(self.catalog.content_ids())
         pairs, scores = self._candidates(ids)
-        for start in range(0, len(pairs), _PAGE):
+        start = 0
+        while start < len(pairs):
             self.listen(Progress("verify", start, len(pairs)))
-            page = pairs[start : start + _PAGE]
-            loaded = self._load({ids[number] for number in page.ravel().tolist()})
-            for (a, b), score in zip(page.tolist(), scores[start : start + _PAGE], strict=True):
-                if (ids[a], ids[b]) not in self.apart:
-                    self._evaluate(ids[a], ids[b], float(score), loaded)
+            # All pairs of an image at once, so that what is remembered of others can be dropped.
+            last = pairs[min(start + _PAGE, len(pairs)) - 1, 0]
+            end = int(np.searchsorted(pairs[:, 0], last, side="right"))
+            page = [(ids[a], ids[b]) for a, b in pairs[start:end].tolist()]
+            self._compare(dict(zip(page, scores[start:end].tolist(), strict=True)))
+            start = end
         self.listen(Progress("verify", len(pairs), len(pairs)))
+
+    def _compare(self, pairs: Mapping[Pair, float]) -> None:
+        """Compare those pairs that are not remembered, and note all ties."""
+        known = self.outcomes.of({first for first, _ in pairs})
+        new = [pair for pair in pairs if pair not in known and pair not in self.apart]
+        loaded = self._load({i for pair in new for i in pair})
+        found: dict[Pair, Outcome] = {}
+        unread: set[Pair] = set()
+        for first, second in new:
+            if first in loaded and second in loaded:
+                self.compared += 1
+                score = pairs[first, second]
+                found[first, second], read = self._evaluate(first, second, score, loaded)
+                if not read:
+                    unread.add((first, second))
+        stale = known.keys() - pairs.keys()
+        self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
+        for pair in pairs:
+            outcome = found.get(pair) or known.get(pair)
+            if outcome is not None and pair not in self.apart:
+                self._note(*pair, outcome)
+
+    def _note(self, first: UUID, second: UUID, outcome: Outcome) -> None:
+        evidence, comparison = outcome.evidence, outcome.comparison
+        if evidence is None or not self.level.allows(evidence.verdict):
+            return
+        self.ties.setdefault(first, {})[second] = evidence
+        self.ties.setdefault(second, {})[first] = turned(evidence)
+        if comparison is not None:
+            self.comparisons[first, second] = comparison
+            self.comparisons[second, first] = comparison.turned()
 
     def _candidates(self, ids: list[UUID]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Neighbours by number, ``(m, 2)``, each pair once, sorted; and their similarities."""
-        numbers = {i: number for number, i in enumerate(ids)}
-        found = np.fromiter(
-            self._neighbours(ids, numbers), [("a", np.int32), ("b", np.int32), ("s", np.float32)]
-        )
-        keys = found["a"].astype(np.int64) * len(ids) + found["b"]
-        _, once = np.unique(keys, return_index=True)
-        found = found[once]
-        return np.column_stack([found["a"], found["b"]]), found["s"]
+        nearest = self._multiplied if len(ids) <= MOST_MULTIPLIED else self._searched
+        found = np.fromiter(nearest(ids), [("a", np.int32), ("b", np.int32), ("s", np.float32)])
+        low, high = np.minimum(found["a"], found["b"]), np.maximum(found["a"], found["b"])
+        _, once = np.unique(low.astype(np.int64) * len(ids) + high, return_index=True)
+        return np.column_stack([low, high])[once], found["s"][once]
 
-    def _neighbours(
-        self, ids: list[UUID], numbers: dict[UUID, int]
-    ) -> Iterator[tuple[int, int, float]]:
+    def _multiplied(self, ids: list[UUID]) -> Iterator[tuple[int, int, float]]:
+        """The neighbours of each image, of all vectors at once: a tenth of the time of searches."""
+        vectors: NDArray[np.float32] | None = None
+        for start in range(0, len(ids), _PAGE):
+            page = ids[start : start + _PAGE]
+            known = self.store.vectors(page)
+            for number, i in enumerate(page, start):
+                if i in known:  # of others zeros stand, which are like nothing
+                    if vectors is None:
+                        vectors = np.zeros((len(ids), len(known[i])), np.float32)
+                    vectors[number] = known[i]
+        if vectors is None:
+            return
+        count = min(self.neighbours + 1, len(ids))
+        for start in range(0, len(ids), _PAGE):
+            self.listen(Progress("neighbours", start, len(ids)))
+            scores = vectors[start : start + _PAGE] @ vectors.T
+            best = np.argpartition(scores, -count, axis=1)[:, -count:]
+            values = np.take_along_axis(scores, best, axis=1)
+            for row, place in np.argwhere(values >= self.least_score).tolist():
+                if (other := int(best[row, place])) != start + row:
+                    yield start + row, other, float(values[row, place])
+        self.listen(Progress("neighbours", len(ids), len(ids)))
+
+    def _searched(self, ids: list[UUID]) -> Iterator[tuple[int, int, float]]:
+        """The neighbours of each image by a search, which has a graph where there are many."""
+        numbers = {i: number for number, i in enumerate(ids)}
         for start in range(0, len(ids), _PAGE):
             self.listen(Progress("neighbours", start, len(ids)))
             for i, vector in self.store.vectors(ids[start : start + _PAGE]).items():
                 for match in self.store.search(vector, self.neighbours + 1):
                     if match.id != i and match.id in numbers and match.score >= self.least_score:
-                        low, high = sorted((numbers[i], numbers[match.id]))
-                        yield low, high, match.score
+                        yield numbers[i], numbers[match.id], match.score
         self.listen(Progress("neighbours", len(ids), len(ids)))
 
     def _load(self, ids: set[UUID]) -> dict[UUID, tuple[Content, LocalFeatures]]:
@@ -143,10 +210,8 @@ class Comparing:
         second: UUID,
         score: float,
         loaded: dict[UUID, tuple[Content, LocalFeatures]],
-    ) -> None:
-        """Verify a pair and note the tie between them, if there is one."""
-        if first not in loaded or second not in loaded:
-            return
+    ) -> tuple[Outcome, bool]:
+        """Verify a pair; also whether all files that this took could be read."""
         (content, local), (other, other_local) = loaded[first], loaded[second]
         found = verify(
             local,
@@ -159,60 +224,59 @@ class Comparing:
         evidence = self.calibration.evaluate(better, score)
         comparison = None
         aligned = None
-        if found.homography is not None and self.calibration.excess(found) >= LEAST_EXCESS:
-            # The one that shows less, so that the other agrees with all of it, lies on top.
-            less = first if better is found else second
-            aligned = self._laid_over(first, second, found.homography, less)
-        if (aligned is None or not aligned.may_be_copy) and score >= LEAST_WHOLE_SCORE:
-            aligned = self._whole_on_whole(first, second) or aligned
-        if aligned is not None:
-            if aligned.may_be_copy:
-                comparison = self._compared(first, second, aligned)
-            evidence = replace(evidence, copy_probability=aligned.copy_probability)
+        read = True
+        try:
+            if found.homography is not None and self.calibration.excess(found) >= LEAST_EXCESS:
+                # The one that shows less, so that the other agrees with all of it, lies on top.
+                less = first if better is found else second
+                aligned = self._laid_over(first, second, found.homography, less)
+            if (aligned is None or not aligned.may_be_copy) and score >= LEAST_WHOLE_SCORE:
+                aligned = self._whole_on_whole(first, second) or aligned
+            if aligned is not None:
+                evidence = replace(evidence, copy_probability=aligned.copy_probability)
+                if aligned.may_be_copy:
+                    comparison = self._compared(first, second, aligned)
+        except _UnreadError:
+            read = False
         evidence = confirm(evidence, comparison)
-        if self.level.allows(evidence.verdict):
-            self.ties.setdefault(first, {})[second] = evidence
-            self.ties.setdefault(second, {})[first] = turned(evidence)
-            if comparison is not None:
-                self.comparisons[first, second] = comparison
-                self.comparisons[second, first] = comparison.turned()
+        if not Level.OBJECT.allows(evidence.verdict):
+            return Outcome(), read
+        return Outcome(evidence, comparison), read
 
-    def _laid_over(
-        self, first: UUID, second: UUID, homography: Points, less: UUID
-    ) -> Alignment | None:
-        """How the small images lie on one another; `None` if one of them cannot be had.
+    def _laid_over(self, first: UUID, second: UUID, homography: Points, less: UUID) -> Alignment:
+        """How the small images lie on one another.
 
         The alignment's homography goes from the first to the second.
         """
-        small, other = self.thumbnails.of(first), self.thumbnails.of(second)
-        if small is None or other is None:
-            return None
+        small, other = self._small(first), self._small(second)
         if less == first:
             return align(small, other, homography)
         return align(other, small, np.asarray(np.linalg.inv(homography))).turned()
 
     def _whole_on_whole(self, first: UUID, second: UUID) -> Alignment | None:
         """The alignment of images that show one thing whole, turned, mirrored or in a border."""
-        one, two = self._outline(first), self._outline(second)
-        if one is None or two is None:
-            return None
-        for homography in whole_on_whole(one, two):
-            small, other = self.thumbnails.of(first), self.thumbnails.of(second)
-            if small is not None and other is not None:
-                aligned = align(small, other, homography)
-                if aligned.may_be_copy:
-                    return aligned
+        for homography in whole_on_whole(self._outline(first), self._outline(second)):
+            aligned = align(self._small(first), self._small(second), homography)
+            if aligned.may_be_copy:
+                return aligned
         return None
 
-    def _outline(self, content: UUID) -> Outline | None:
+    def _small(self, content: UUID) -> NDArray[np.float32]:
+        small = self.thumbnails.of(content)
+        if small is None:
+            raise _UnreadError
+        return small
+
+    def _outline(self, content: UUID) -> Outline:
         if content not in self._outlines:
-            small = self.thumbnails.of(content)
-            self._outlines[content] = None if small is None else outline(small)
+            self._outlines[content] = outline(self._small(content))
         return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
         one, two = self.originals.pixels(first), self.originals.pixels(second)
-        if one is None or two is None or aligned.homography is None:
+        if one is None or two is None:
+            raise _UnreadError
+        if aligned.homography is None:
             return None
         return compare_pixels(one, two, aligned.homography)
 
@@ -239,9 +303,10 @@ def find_duplicates(
     level: Level,
     listen: Callable[[Progress], None],
     limits: Limits,
+    outcomes: Outcomes,
     *,
     prefer: Sequence[Path] = (),
-    apart: frozenset[tuple[UUID, UUID]] = frozenset(),
+    apart: frozenset[Pair] = frozenset(),
     chosen: frozenset[UUID] = frozenset(),
 ) -> Duplicates:
     """See `Gallery.duplicates`; without a calibration only identical files are found.
@@ -253,6 +318,7 @@ def find_duplicates(
         level: which ties count.
         listen: told the progress.
         limits: of what is read.
+        outcomes: of earlier runs.
         prefer: folders whose files are rather kept.
         apart: pairs of images that are no duplicates, the smaller id first.
         chosen: images that stay.
@@ -260,23 +326,31 @@ def find_duplicates(
     disk = Disk(catalog)
     originals = Originals(catalog, disk, limits)
     ties: dict[UUID, dict[UUID, Evidence]] = {}
-    comparisons: dict[tuple[UUID, UUID], Comparison] = {}
+    comparisons: dict[Pair, Comparison] = {}
     if calibration is not None:
         small = Thumbnails(catalog, limits)
-        comparing = Comparing(catalog, store, calibration, level, listen, small, originals, apart)
-        comparing.find()
+        comparing = Comparing(
+            catalog, store, calibration, level, listen, small, originals, outcomes, apart
+        )
+        # The matrices are small: a second thread of BLAS waits for the first one most of the time,
+        # and where the processor is busy the first one waits for the second.
+        with threadpool_limits(1, user_api="blas"):
+            comparing.find()
         ties, comparisons = comparing.ties, comparing.comparisons
     copied = catalog.copied_ids()
     contents = catalog.contents([*ties, *copied])
     holders = disk.holders(contents)
-    grouper = Grouper(ties, comparisons, contents, holders, disk, originals, prefer, chosen)
+    separate = _both_ways(apart)
+    grouper = Grouper(
+        ties, comparisons, contents, holders, disk, originals, prefer, chosen, separate
+    )
     present = {i for i, held in holders.items() if held.files}  # some may be gone meanwhile
     ranks = {i: grouper.rank(i) for i in present if i in ties}
     tied = {i: [other for other in ties[i] if other in ranks] for i in ranks}
     pairs = ((i, other) for i, others in tied.items() for other in others)
     grouped: list[list[UUID]] = []
     for component in components(pairs):
-        grouped += clusters(component, tied, ranks.__getitem__)
+        grouped += clusters(component, tied, ranks.__getitem__, separate)
     taken = {i for group in grouped for i in group}
     grouped += [[i] for i in copied if i in present - taken and len(holders[i].files) > 1]
     groups = [group for members in grouped if (group := grouper.group(members)) is not None]
@@ -284,3 +358,12 @@ def find_duplicates(
     changed = sorted({path for held in holders.values() for path in held.changed})
     links = sorted({path for held in holders.values() for path in held.links})
     return Duplicates(groups, tuple(changed), tuple(links))
+
+
+def _both_ways(pairs: Iterable[Pair]) -> dict[UUID, frozenset[UUID]]:
+    """For each image of some pairs, its partners."""
+    found: dict[UUID, set[UUID]] = {}
+    for one, other in pairs:
+        found.setdefault(one, set()).add(other)
+        found.setdefault(other, set()).add(one)
+    return {i: frozenset(others) for i, others in found.items()}

@@ -5,8 +5,9 @@ Nothing here reads a file or a store: `glocal.gallery.comparing` finds the ties.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeVar
 
 from glocal.gallery.keeping import best_path
@@ -63,18 +64,20 @@ def clusters(
     component: Iterable[T],
     tied: Mapping[T, Iterable[T]],
     preference: Callable[[T], object],
+    apart: Mapping[T, Collection[T]] = MappingProxyType({}),
 ) -> list[list[T]]:
     """Split what hangs together where it hangs by a thread.
 
     The best image takes those tied to it, and then whoever is tied to at least two members; the
     best of what is left does the same, until nobody is left. A walk around a house stays one
     group, and so do copies of copies; an image that happens to show two things does not make one
-    group of both.
+    group of both. Images that are apart are never in one group, whoever is tied to both.
 
     Args:
         component: what hangs together.
         tied: the ties within it, in both directions.
         preference: the least is the best; no two are equal.
+        apart: for each those that are never in a group with it, in both directions.
 
     Returns:
         The groups of two or more, each led by its best, the others by preference too.
@@ -92,7 +95,7 @@ def clusters(
                 if item in members or item not in left:
                     continue
                 counts[item] = counts.get(item, 0) + (2 if member is first else 1)
-                if counts[item] >= 2:
+                if counts[item] >= 2 and members.keys().isdisjoint(apart.get(item, ())):
                     members[item] = None
                     asking.append(item)
         group = [item for item in left if item in members]

@@ -29,6 +29,7 @@ from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.leaving_out import LeftOut, check_globs
 from glocal.gallery.models import Models
+from glocal.gallery.outcomes import Outcomes, rules
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, QueryMaker, Region
@@ -459,6 +460,7 @@ class Gallery:
             Level(level),
             listen,
             self._limits,
+            Outcomes(self._catalog, f"{rules()} {self._models.detector_name} {self.space}"),
             prefer=[_absolute(Path(folder)) for folder in prefer],
             apart=apart,
             chosen=chosen,

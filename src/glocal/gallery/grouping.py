@@ -34,7 +34,8 @@ class Grouper:
         disk: looks at them again.
         originals: reads them.
         prefer: folders whose files are rather kept.
-        chosen: images that a person has decided to keep.
+        chosen: images that a person has decided to keep; none of them is ever spare.
+        apart: for each image those that a person has decided are no duplicates of it.
     """
 
     ties: Mapping[UUID, Mapping[UUID, Evidence]]
@@ -45,6 +46,7 @@ class Grouper:
     originals: Originals
     prefer: Sequence[Path] = ()
     chosen: frozenset[UUID] = frozenset()
+    apart: Mapping[UUID, frozenset[UUID]] = field(default_factory=dict)
     _weighed: dict[tuple[UUID, UUID], Reasons] = field(default_factory=dict)
 
     def rank(self, member: UUID) -> tuple[object, ...]:
@@ -73,12 +75,12 @@ class Grouper:
                 self.holders[member] = self.holders[member].without([path])
 
     def _gone(self, group: DuplicateGroup) -> list[tuple[UUID, Path]]:
-        """Files the proposal rests upon that do not hold what the catalogue says."""
+        """Files that do not hold what the catalogue says, as far as they matter or were read."""
+        files = [(UUID(hex=image.id), path) for image in group.images for path in image.paths]
         spare = [(UUID(hex=image.id), path) for image in group.images for path in image.spare]
-        if not spare:
-            return []
-        resting = [(UUID(hex=group.images[0].id), group.kept), *spare]
-        return [(i, path) for i, path in resting if not self.disk.still_holds(path, i)]
+        resting = [(UUID(hex=group.images[0].id), group.kept), *spare] if spare else []
+        gone = [(i, path) for i, path in files if self.disk.differs(path, i)]
+        return gone or [(i, path) for i, path in resting if not self.disk.still_holds(path, i)]
 
     def _candidate(self, member: UUID) -> Candidate:
         files = self.holders[member].files
@@ -91,12 +93,22 @@ class Grouper:
     def _reasons(self, kept: UUID, other: UUID) -> Reasons:
         """What speaks for either; they are tied as copies."""
         if (kept, other) not in self._weighed:
-            self._weighed[kept, other] = weigh(
+            reasons = weigh(
                 self._candidate(kept),
                 self._candidate(other),
                 self.comparisons[other, kept],
                 self.originals,
             )
+            if other in self.chosen:
+                reasons.other.append("you decided to keep it")
+            # Whoever is a copy of both of two images that are none of each other misleads.
+            if any(
+                self._copied(one, third)
+                for one, two in ((kept, other), (other, kept))
+                for third in self.apart.get(two, ())
+            ):
+                reasons.unclear.append("you decided that another copy of it is no duplicate")
+            self._weighed[kept, other] = reasons
         return self._weighed[kept, other]
 
     def _copied(self, one: UUID, other: UUID) -> bool:
@@ -195,6 +207,7 @@ class Grouper:
         return image_fields(self.contents[member], held.files, self._best(member)) | {
             "links": held.links,
             "changed": held.changed,
+            "chosen": member in self.chosen,
             "holds": "" if candidate.traits.held.alone else str(candidate.traits.held),
         }
 

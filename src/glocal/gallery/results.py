@@ -166,6 +166,7 @@ class DuplicateImage(GalleryImage):
         links: further names of its files: symbolic links, linked folders, hard links.
         changed: names under which the catalogue knows it and where it is no more.
         holds: what its file holds besides the image, such as ``12 pages``; empty for nothing.
+        chosen: whether a person has decided to keep it.
     """
 
     verdict: Verdict | None = None
@@ -180,6 +181,7 @@ class DuplicateImage(GalleryImage):
     links: tuple[Path, ...] = ()
     changed: tuple[Path, ...] = ()
     holds: str = ""
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,11 @@ class DuplicateGroup:
     def kept(self) -> Path:
         """The file to keep."""
         return self.images[0].path
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing is clear: no file is spare, and nobody has decided which one stays."""
+        return not self.images[0].chosen and not any(image.spare for image in self.images)
 
     def files(self) -> int:
         """How many files the group has."""

@@ -150,6 +150,10 @@ class Disk:
             self._verified[path] = content_of(path)
         return self._verified[path] == content
 
+    def differs(self, path: Path, content: UUID) -> bool:
+        """Whether a file was read by now and its bytes are not those of a content."""
+        return path in self._verified and self._verified[path] != content
+
     def note(self, path: Path, content: UUID) -> None:
         """Remember what somebody else has read from a file just now."""
         self._verified[path] = content

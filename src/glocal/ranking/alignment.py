@@ -24,7 +24,10 @@ SIDE = 128
 _WINDOW = 9
 _WIDE = 17
 _FLAT = 2.0  # grey levels of standard deviation below which a window has no texture
-_HOPELESS = 0.5  # correlation at half the size below which the full size is not tried
+_HOPELESS = 0.5, 0.6
+"""Correlations at half the size, after the first and the second step, below which no more is tried;
+of 219 pairs of copies in 25 kinds of edits the least were .71 and .75."""
+
 _LEAST = 50  # pixels
 _PIXELS = 2000  # with the steepest slopes, in which a homography is refined
 _STEPS = 6
@@ -94,10 +97,10 @@ def align(first: Grey, second: Grey, homography: Points) -> Alignment:
     if min(*first.shape, *second.shape) < 2 * _WIDE:
         return _NOTHING
     half, other_half = _halved(first), _halved(second)
-    for blur in (5, 3):
+    for blur, least in zip((5, 3), _HOPELESS, strict=True):
         homography = _refined(_smooth(half, blur), _smooth(other_half, blur), homography, 2)
-    if _compared(half, other_half, homography).correlation < _HOPELESS:
-        return _NOTHING
+        if _compared(half, other_half, homography).correlation < least:
+            return _NOTHING
     homography = _refined(_smooth(first, 3), _smooth(second, 3), homography, 1)
     homography = _refined(first, second, homography, 2)
     return replace(_compared(first, second, homography), homography=homography)
@@ -123,7 +126,7 @@ def _refined(first: Grey, second: Grey, homography: Points, rounds: int) -> Poin
             break
         moved = _flattened(moved)
         power = np.where(inside, down * down + across * across, 0).ravel()
-        count = min(_PIXELS, int(inside.sum()))
+        count = min(_PIXELS, first.size // 4, int(inside.sum()))
         chosen = np.argpartition(power, -count)[-count:]
         y, x = np.divmod(chosen, width)
         u, v = x / ends[0] - 0.5, y / ends[1] - 0.5

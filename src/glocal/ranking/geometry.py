@@ -13,7 +13,7 @@ _STRETCH = 6.0  # how much the scale may change across the points: a steep persp
 
 def project(homography: Points, points: Points) -> Points:
     """Apply a homography ``(3, 3)`` to points ``(n, 2)``; infinite on its horizon."""
-    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    mapped = points @ homography[:, :2].T + homography[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(mapped[:, :2] / mapped[:, 2:])
 
@@ -26,8 +26,10 @@ def spread(points: Points) -> float:
     """
     if len(points) < 3:
         return 0.0
-    (xx, xy), (_, yy) = np.cov(points.T, bias=True)
-    return float(12 * np.sqrt(max(xx * yy - xy * xy, 0.0)))
+    x, y = points.astype(np.float64).T
+    x, y = x - x.mean(), y - y.mean()
+    xx, yy, xy = x @ x, y @ y, x @ y
+    return float(12 * np.sqrt(max(xx * yy - xy * xy, 0.0)) / len(points))
 
 
 def is_plausible(homography: Points, points: Points, matched: Points, tolerance: float) -> bool:
@@ -47,7 +49,7 @@ def is_plausible(homography: Points, points: Points, matched: Points, tolerance:
         return False
     if min(spread(points), spread(matched)) < tolerance**2:
         return False
-    depth = np.column_stack([points, np.ones(len(points))]) @ homography[2]
+    depth = points @ homography[2, :2] + homography[2, 2]
     if not (np.all(depth > 0) or np.all(depth < 0)):
         return False
     # The determinant of the homography's derivative: how much it magnifies areas, negative

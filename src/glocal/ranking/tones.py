@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 _GREY = 5.0  # chroma beyond what follows from the lightness alone, below which an image is grey
 _SLOPES = (0.15, 6.0)
 _SATURATIONS = (1.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.12, 1.25, 1.45, 1.7, 2.0, 2.5)
+_EXPLAINED = 1.0  # levels of 255 left on average, from which curves alone explain the change
 _FITTED = 1200  # blocks are enough for a few numbers
 _BLUE, _RED = 0.564, 0.713  # of ITU-R BT.601: chroma from blue and red less luma
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
@@ -103,6 +104,8 @@ def fit_tones(first: Floats, second: Floats) -> Tones | None:
             apart = float(np.abs(fitted.apply(others) - some).mean())
             if best is None or apart < best[0]:
                 best = apart, fitted
+            if saturation == 1.0 and apart < _EXPLAINED:
+                break
     if best is None:
         return None
     moved = np.abs(best[1].apply(second) - second)
@@ -146,17 +149,16 @@ def _curve(first: Floats, second: Floats) -> NDArray[np.float64] | None:
             columns.insert(0, x * x)
         design = np.column_stack(columns)
         # Drawn to no change at all where the values say little.
-        held = np.eye(design.shape[1]) * 0.02 * np.sqrt(len(x))
+        held = np.eye(design.shape[1]) * (0.02**2 * len(x))
         neutral = np.array([0.0, 1.0, 0.0][-design.shape[1] :])
         weight = np.ones_like(x)
         solution = neutral
         for _ in range(8):
-            rows = np.concatenate([design * weight[:, None], held])
-            values = np.concatenate([y * weight, held @ neutral])
-            solution = np.linalg.lstsq(rows, values, rcond=None)[0]
+            weighted = design.T * (weight * weight)
+            solution = np.linalg.solve(weighted @ design + held, weighted @ y + held @ neutral)
             rest = np.abs(y - design @ solution)
-            scale = max(float(np.median(rest)) * 2.5, 0.01)
-            weight = 1 / np.maximum(1.0, rest / scale)
+            middle = np.partition(rest, len(rest) // 2)[len(rest) // 2]
+            weight = 1 / np.maximum(1.0, rest / max(float(middle) * 2.5, 0.01))
         curve = np.concatenate([np.zeros(3 - len(solution)), solution])
         low, high = np.quantile(x, [0.02, 0.98])
         slopes = [2 * curve[0] * at + curve[1] for at in (low, high)]
