@@ -31,6 +31,9 @@ from glocal.ranking.verification import Verification, verify
 VERIFIED = 50
 """How many of the best matches are verified, at about half a millisecond each."""
 
+_LEAST_FEATURES = 5
+"""Local features of a query at least; fewer agree with anything, or with nothing."""
+
 ALIGNED = 3
 """How many of them are compared with the query by their pixels: the first whose local features
 agree, since these alone cannot tell a copy from another photo."""
@@ -58,11 +61,14 @@ class Ranked:
         combined: vector and geometric evidence as one number, for the matches that were
             candidates for verification; it orders them.
         verified: the results, for those that have local features.
+        complete: whether each of the best `VERIFIED` was compared with the query, so that the
+            absence of a match means something.
     """
 
     matches: list[Match]
     combined: dict[UUID, float]
     verified: dict[UUID, Verified]
+    complete: bool
 
 
 def confirmed(
@@ -125,6 +131,8 @@ class Verifier:
     ) -> Ranked:
         """Verify the best matches and put them in the order of all that is known.
 
+        Those that show the same thing come first.
+
         Args:
             query: with features or pixels, and its size; otherwise nothing is verified.
             matches: best first; those beyond `VERIFIED` stay below, as they are.
@@ -159,7 +167,13 @@ class Verifier:
             for i, each in verified.items():
                 if each.evidence.verdict is Verdict.COPY:
                     verified[i] = Verified(confirm(each.evidence, None), each.verification)
-        return Ranked([*ordered, *rest], combined, verified)
+        ordered.sort(key=lambda match: not _matches(verified, match.id))
+        complete = (
+            local is not None
+            and len(local) >= _LEAST_FEATURES
+            and all(match.id in verified for match in best)
+        )
+        return Ranked([*ordered, *rest], combined, verified, complete)
 
     def _confirm_first(
         self,
@@ -252,6 +266,10 @@ class Verifier:
         )
         order = np.lexsort((-combined, not_identical))
         return [best[i] for i in order], {best[i].id: float(combined[i]) for i in order}
+
+
+def _matches(verified: Mapping[UUID, Verified], content: UUID) -> bool:
+    return content in verified and verified[content].evidence.verdict.is_match
 
 
 def _enough(query: NDArray[np.uint8], found: Verification) -> int:
