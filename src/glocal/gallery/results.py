@@ -93,7 +93,7 @@ class Hit(GalleryImage):
         score: cosine similarity of the two images' vectors, in [-1, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank`` and ``combined`` (vector and geometric evidence together, which
-            order the verified hits).
+            order the verified hits, matches before all others).
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared.
     """

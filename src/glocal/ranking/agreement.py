@@ -24,6 +24,7 @@ _LEAST_SIDE = 2 * _BLOCK
 _FLAT = 3.0  # grey levels of standard deviation below which a block has no texture
 _AMID = 4.0  # squared Mahalanobis distance; the corners of an even rectangle of points have 6
 Grey = NDArray[np.uint8]
+RAW = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,10 @@ def agreement(
     at, likeness = _blocks(frame, other, seen)
     if not len(at):
         return None
-    amid = _distance(project(np.asarray(np.linalg.inv(to_first)), points), at) <= _AMID
+    distance = _distance(project(np.asarray(np.linalg.inv(to_first)), points), at)
+    amid = distance <= _AMID
+    if RAW is not None:
+        RAW.append((at, likeness, distance, shape))
     inside = float(likeness[amid].mean()) if amid.any() else 0.0
     return Agreement(float(likeness.mean()), inside, int(amid.sum()))
 
