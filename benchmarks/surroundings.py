@@ -48,8 +48,9 @@ def framed(content: Image.Image, shared: Rng, _own: Rng) -> Image.Image:
     y, x = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float32)
     edge = np.minimum.reduce([x, y, size[0] - 1 - x, size[1] - 1 - y])
     along = np.where(np.minimum(x, size[0] - 1 - x) == edge, y, x)
+    bold = shared.uniform(0.8, 3.0)
     relief = np.sin(edge / rim * 9 + phase[0]) * 30
-    relief += 40 * np.sin(along / pitch[0] * 6 + phase[1]) * np.cos(edge / pitch[1] * 6)
+    relief += bold * 40 * np.sin(along / pitch[0] * 6 + phase[1]) * np.cos(edge / pitch[1] * 6)
     relief += _noise(shared, size, 40) * 18
     pixels = tint + relief[..., None]
     frame = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

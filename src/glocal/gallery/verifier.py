@@ -21,6 +21,7 @@ from glocal.gallery.small_images import from_jpeg, shrink
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
 from glocal.images import load
 from glocal.ranking import Compare
+from glocal.ranking.agreement import agreement
 from glocal.ranking.alignment import LEAST_EXCESS, SIDE, align
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way
@@ -30,6 +31,10 @@ from glocal.ranking.verification import Verification, verify
 
 VERIFIED = 50
 """How many of the best matches are verified, at about half a millisecond each."""
+
+_LOOKED_BETWEEN = 8
+"""How many of those that points do not prove to be the same are looked at between the points, at
+about two milliseconds each."""
 
 _LEAST_FEATURES = 5
 """Local features of a query at least; fewer agree with anything, or with nothing."""
@@ -107,6 +112,39 @@ def confirmed(
     return Verified(confirm(evidence, comparison), found)
 
 
+def looked_between(
+    verified: Verified,
+    query: NDArray[np.uint8] | None,
+    packed: bytes,
+    calibration: Calibration,
+) -> Verified:
+    """A verification result, put right by what lies between the points that agree.
+
+    Args:
+        verified: the result from local features, and from pixels where it may be a copy.
+        query: ``(h, w)`` uint8 grey, small; `None` where the query has no pixels.
+        packed: the match's local features, with its small image if there is one. Without two small
+            images the points alone decide.
+        calibration: of the detector of the local features.
+    """
+    evidence, found = verified.evidence, verified.verification
+    if found.homography is None or evidence.verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY):
+        return verified
+    small = from_jpeg(small_image(packed))
+    if small is None or query is None:
+        same = evidence.same_probability >= calibration.same_from
+        verdict = Verdict.SAME_OBJECT if same else Verdict.SIMILAR
+        return Verified(replace(evidence, verdict=verdict), found)
+    agrees = agreement(
+        query,
+        small.astype(np.uint8),
+        found.homography,
+        found.query_points.astype(np.float64),
+        found.candidate_points.astype(np.float64),
+    )
+    return Verified(calibration.look_between(evidence, found, agrees), found)
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """Verifies the best matches of a search.
@@ -167,6 +205,9 @@ class Verifier:
             for i, each in verified.items():
                 if each.evidence.verdict is Verdict.COPY:
                     verified[i] = Verified(confirm(each.evidence, None), each.verification)
+        small = None if query.pixels is None else shrink(query.pixels)
+        for i in self._doubtful(ordered, verified):
+            verified[i] = looked_between(verified[i], small, stored[i], self.calibration)
         ordered.sort(key=lambda match: not _matches(verified, match.id))
         complete = (
             local is not None
@@ -203,6 +244,20 @@ class Verifier:
         for i, each in verified.items():
             if i not in agreeing[:ALIGNED] and each.evidence.verdict is Verdict.COPY:
                 verified[i] = Verified(confirm(each.evidence, None), each.verification)
+
+    def _doubtful(
+        self, ordered: Sequence[Match], verified: Mapping[UUID, Verified]
+    ) -> list[UUID]:
+        """Those called the same, and of the others the first whose local features agree."""
+        same = [match.id for match in ordered if _matches(verified, match.id)]
+        others = [
+            match.id
+            for match in ordered
+            if match.id in verified
+            and not _matches(verified, match.id)
+            and self.calibration.excess(verified[match.id].verification) >= LEAST_EXCESS
+        ]
+        return same + others[:_LOOKED_BETWEEN]
 
     def _file_pixels(self, content: UUID, least: int) -> NDArray[np.uint8] | None:
         """A match's file, decoded no finer than is of use beside the query."""

@@ -21,10 +21,13 @@ _BLOCK = 10
 _STEP = 5
 _REACH = 4  # pixels by which a block may be displaced: the tolerance of the points, and some depth
 _LEAST_SIDE = 2 * _BLOCK
+_DIFFERENT = 0.45  # docs/decisions.md has the measurements
+_ALIKE, _ALIKE_LEAST = 0.9, 0.8
+_LEAST_BLOCKS = 6
+_PART = 0.2  # half the side of a part of the frame
 _FLAT = 3.0  # grey levels of standard deviation below which a block has no texture
 _AMID = 4.0  # squared Mahalanobis distance; the corners of an even rectangle of points have 6
 Grey = NDArray[np.uint8]
-RAW = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,24 @@ class Agreement:
     Attributes:
         overall: mean correlation of the blocks of all that both show, in [-1, 1].
         amid: the same of the blocks amid the points that agree.
+        least: the same of the part amid them, some two fifths of the frame wide, that agrees least.
         blocks: how many blocks lie amid them.
     """
 
     overall: float
     amid: float
+    least: float
     blocks: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether a part amid the points shows something else in the other image."""
+        return self.least < _DIFFERENT
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether all that both show looks alike, as in two photos of one flat thing."""
+        return self.overall >= _ALIKE and self.least >= _ALIKE_LEAST
 
 
 def agreement(
@@ -68,14 +83,15 @@ def agreement(
     seen = homography @ to_first
     other = warp(second, seen, shape).astype(np.float32)
     at, likeness = _blocks(frame, other, seen)
-    if not len(at):
+    amid = _distance(project(np.asarray(np.linalg.inv(to_first)), points), at) <= _AMID
+    if amid.sum() < _LEAST_BLOCKS:
         return None
-    distance = _distance(project(np.asarray(np.linalg.inv(to_first)), points), at)
-    amid = distance <= _AMID
-    if RAW is not None:
-        RAW.append((at, likeness, distance, shape))
-    inside = float(likeness[amid].mean()) if amid.any() else 0.0
-    return Agreement(float(likeness.mean()), inside, int(amid.sum()))
+    return Agreement(
+        overall=float(likeness.mean()),
+        amid=float(likeness[amid].mean()),
+        least=_least(at[amid], likeness[amid]),
+        blocks=int(amid.sum()),
+    )
 
 
 def _overlap(shape: tuple[int, ...], homography: Points) -> tuple[Points, tuple[int, int]] | None:
@@ -116,6 +132,8 @@ def _blocks(
     there = project(seen, corners.reshape(-1, 2)).reshape(corners.shape)
     whole = np.all((there >= -0.01) & (there <= 1.01), axis=(1, 2))
     y, x = y[whole], x[whole]
+    if not len(y):
+        return np.empty((0, 2)), np.empty(0, np.float32)
     views = np.lib.stride_tricks.sliding_window_view
     one = views(frame, (_BLOCK, _BLOCK))[y, x].reshape(len(y), -1)
     padded = np.pad(other, _REACH, mode="edge")
@@ -133,6 +151,14 @@ def _blocks(
     textured = np.maximum(power, unmoved) > _FLAT**2
     middle = np.column_stack([x, y]) + _BLOCK / 2
     return (middle / size)[textured], likeness[textured]
+
+
+def _least(at: Points, likeness: NDArray[np.float32]) -> float:
+    """The mean correlation around that block around which it is least."""
+    near = np.abs(at[:, None] - at).max(axis=2) <= _PART
+    counts = near.sum(axis=1)
+    means = near @ likeness / counts
+    return float(means[counts >= min(_LEAST_BLOCKS, counts.max())].min())
 
 
 def _distance(points: Points, at: Points) -> NDArray[np.float64]:
