@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from glocal.encoders import LocalFeatures, OnnxEncoder, detect_at_scales
 from glocal.encoders.local_features import QUERY_SCALES, Detector
 from glocal.gallery.originals import PIXELS
-from glocal.gallery.packed_features import pack, unpack
-from glocal.gallery.small_images import shrink, to_jpeg
-from glocal.gallery.verifier import ALIGNED, VERIFIED, Verified, confirmed
+from glocal.gallery.packed_features import pack, small_image, unpack
+from glocal.gallery.small_images import from_jpeg, shrink, to_jpeg
+from glocal.gallery.verifier import ALIGNED, VERIFIED, Verified, confirmed, looked_between
 from glocal.images import load
 from glocal.ranking import TOP as RERANKED
 from glocal.ranking import Rerank
@@ -60,7 +60,8 @@ class Pairs:
 
     Arrays are ``(queries, TOP)``; ``score`` is the vectors', ``rough`` what evidence is added to,
     ``ranked`` has each query's whole ranking as right or wrong, and ``closer`` the evidence of
-    those candidates, by number, that the comparison of pixels changed.
+    those candidates, by number, that the comparison of pixels changed. ``best`` are the
+    candidates' numbers among all images.
     """
 
     score: NDArray[np.float32]
@@ -70,6 +71,7 @@ class Pairs:
     ranked: list[NDArray[np.bool_]]
     closer: list[dict[int, Evidence]]
     milliseconds: dict[str, float]
+    best: NDArray[np.intp]
 
 
 def verify_set(
@@ -81,7 +83,7 @@ def verify_set(
     scales: Sequence[float] = QUERY_SCALES,
     rerank: Rerank | None = None,
 ) -> Pairs:
-    score, rough, right, found, ranked, close = [], [], [], [], [], []
+    score, rough, right, found, ranked, close, places = [], [], [], [], [], [], []
     spent = {"features": 0.0, "verify": 0.0, "pixels": 0.0}
     gallery = np.array(list(dict.fromkeys(made.gallery)))
     for query, truth, junk in zip(made.queries, made.truth, made.junk, strict=True):
@@ -136,10 +138,43 @@ def verify_set(
                 seen[place] = confirm(first.evidence, None)
         close.append(seen)
         spent["pixels"] += time.perf_counter() - started
+        places.append(best)
         right.append(np.isin(best, list(truth)))
         ranked.append(np.isin(allowed[order], list(truth)))
     each = {stage: 1000 * seconds / len(made.queries) for stage, seconds in spent.items()}
-    return Pairs(np.array(score), np.array(rough), np.array(right), found, ranked, close, each)
+    return Pairs(
+        np.array(score),
+        np.array(rough),
+        np.array(right),
+        found,
+        ranked,
+        close,
+        each,
+        np.array(places),
+    )
+
+
+def between(
+    made: LabelledSet, pairs: Pairs, known: Known, calibration: Calibration
+) -> list[list[Evidence]]:
+    """The evidence of every pair as a search gives it, what lies between the points included."""
+    judged = []
+    for row, query in enumerate(made.queries):
+        small = _small(known, query)
+        judged.append([])
+        for place, number in enumerate(pairs.best[row].tolist()):
+            found, score = pairs.found[row][place], float(pairs.score[row, place])
+            evidence = pairs.closer[row].get(place) or calibration.evaluate(found, score)
+            each = Verified(evidence, found)
+            if small is not None:
+                each = looked_between(each, small, known.packed[number], calibration)
+            judged[-1].append(each.evidence)
+    return judged
+
+
+def _small(known: Known, number: int) -> NDArray[np.uint8] | None:
+    small = from_jpeg(small_image(known.packed[number]))
+    return None if small is None else small.astype(np.uint8)
 
 
 def _pixels(source: Source) -> NDArray[np.uint8]:

@@ -84,7 +84,8 @@ def test_search_prints_one_json_object_for_each_query(glocal: Run, photos: Path)
     lines = glocal("search", *queries, "--json", "--limit", "2").stdout.splitlines()
     for query, line in zip(queries, lines, strict=True):
         answer = json.loads(line)
-        assert set(answer) == {"query", "model", "hits", "timings_ms"}
+        assert set(answer) == {"query", "model", "found", "matches", "hits", "timings_ms"}
+        assert (answer["found"], answer["matches"]) == (True, 1)
         assert answer["query"] == str(query)
         assert answer["model"] == "glocal-lite0 v2"
         assert set(answer["timings_ms"]) == {"decode", "encode", "search", "rerank", "verify"}
@@ -104,12 +105,30 @@ def test_search_prints_a_table_with_verdicts_and_counts_identical_files(
 ) -> None:
     (photos / "0 again.jpg").write_bytes((photos / "0.jpg").read_bytes())
     glocal("index", photos)
-    first, *others = glocal("search", photos / "0.jpg").stdout.splitlines()
+    first, line, *others = glocal("search", photos / "0.jpg").stdout.splitlines()
     assert first.split()[:4] == ["1", "1.000", "identical", "file"]
     assert first.endswith(" inliers  photos/0 again.jpg (and 1 identical)")
+    assert line == "  no match, but similar:"
     assert len(others) == 3
     for line in others:
         assert any(f"  {verdict.label} " in line for verdict in Verdict)
+
+
+def test_search_says_that_a_thing_is_absent(glocal: Run, photos: Path) -> None:
+    glocal("index", photos)
+    grain = np.random.default_rng(9).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(grain).resize((400, 320)).save(photos.parent / "absent.jpg")
+    first, *others = glocal("search", "absent.jpg").stdout.splitlines()
+    assert first == "  no match; the most similar images are:"
+    assert len(others) == 4
+    assert all("  similar  " in line for line in others)
+    plain = glocal("search", "absent.jpg", "--no-verify").stdout.splitlines()
+    assert len(plain) == 4  # nobody looked
+    sheet = photos.parent / "sheet.html"
+    glocal("search", "absent.jpg", photos / "0.jpg", "--html", sheet)
+    page = sheet.read_text(encoding="utf-8")
+    for heading in ("No match. The most similar images", "Found in 1 image", "Similar, but no"):
+        assert f"<h3>{heading}" in page
 
 
 def test_a_query_that_fails_does_not_stop_the_others(glocal: Run, photos: Path) -> None:

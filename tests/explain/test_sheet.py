@@ -109,6 +109,27 @@ def test_no_text_adds_an_element_or_an_attribute(
 
 
 @pytest.mark.parametrize(
+    ("matches", "headings", "lists"),
+    [
+        (None, [], [3]),
+        (0, ["No match. The most similar images"], [3]),
+        (1, ["Found in 1 image", "Similar, but no match"], [1, 2]),
+        (3, ["Found in 3 images"], [3]),
+        (9, ["Found in 9 images"], [3]),  # more matches than the sheet shows
+    ],
+)
+def test_a_heading_parts_matches_from_similar_images(
+    tmp_path: Path, matches: int | None, headings: list[str], lists: list[int]
+) -> None:
+    hits = [SheetHit(f"{rank}.jpg", 0.5) for rank in range(1, 4)]
+    source, page = page_of(tmp_path, [SheetRow("q.jpg", None, hits, matches=matches)])
+    assert re.findall("<h3>(.*?)</h3>", source) == headings
+    shown = [part.count('class="rank"') for part in source.split("<ol")[1:]]
+    assert shown == lists
+    assert page.unbalanced == []
+
+
+@pytest.mark.parametrize(
     ("name", "shown"),
     [
         ("Zürich 東京 🙂.jpg", "Zürich 東京 🙂.jpg"),

@@ -39,6 +39,23 @@ def test_the_very_file_is_said_to_be_identical(client: Client, home: Path) -> No
     assert part.hits[0].evidence.verdict is not Verdict.IDENTICAL_FILE
 
 
+def test_found_is_what_the_gallery_says(client: Client, home: Path) -> None:
+    own = home / "images" / "2.jpg"
+    answer = client.search(own, limit=2)
+    assert (answer.found, answer.matches) == (True, 1)
+    later = client.search(query=answer.query, limit=2, offset=2)
+    assert (later.found, later.matches) == (True, 1)  # of the whole result, not of this page
+    part = {"region": (0.0, 0.0, 0.9, 0.9), "verify": False}
+    assert client.search(own, **part).found is None
+    absent = photo(77, size=(400, 300))
+    with Gallery(home / "gallery", create=False) as gallery:
+        expected = gallery.search(absent)
+    (batched,) = client.search_batch([absent])
+    for answer in (client.search(absent), batched):
+        assert (answer.found, answer.matches) == (expected.found, expected.matches)
+    assert not expected.found
+
+
 def test_copies_are_one_hit_with_several_paths(client: Client, home: Path) -> None:
     answer = client.search(home / "images" / "5.jpg", limit=1000)
     assert len(answer.hits[0].paths) == 2

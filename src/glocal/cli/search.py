@@ -174,6 +174,8 @@ def search(
                     {
                         "query": result.query,
                         "model": str(result.model),
+                        "found": result.found,
+                        "matches": result.matches,
                         "hits": result.hits,
                         "timings_ms": result.timings_ms,
                     }
@@ -194,7 +196,11 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         say(f"{result.query}")
     if not result.hits:
         say("  no photos found")
+    elif result.found is False:
+        say("  no match; the most similar images are:")
     for hit in result.hits:
+        if result.found and hit.rank == result.matches + 1:
+            say("  no match, but similar:")
         verdict = hit.evidence.verdict.label if hit.evidence else ""
         inliers = f"{hit.evidence.inliers} inliers" if hit.evidence and hit.evidence.inliers else ""
         more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""

@@ -69,7 +69,8 @@ def sheet_row(
         )
         for hit in result.hits
     ]
-    return SheetRow(title, small(result.query, _QUERY_SIDE), hits)
+    matches = None if result.found is None else result.matches
+    return SheetRow(title, small(result.query, _QUERY_SIDE), hits, matches=matches)
 
 
 def explained(query: str, hit: Hit, encoder: OnnxEncoder | None) -> bytes | None:

@@ -61,12 +61,15 @@ class SheetRow:
         thumbnail: JPEG bytes of the query, or None where it cannot be shown.
         hits: The hits; may be empty.
         note: A line below the query, such as how long the search took.
+        matches: How many of the first hits show the same thing as the query, where that is known;
+            a heading then parts them from those that are merely similar.
     """
 
     title: str
     thumbnail: bytes | None
     hits: Sequence[SheetHit]
     note: str = ""
+    matches: int | None = None
 
 
 def thumbnail(array: NDArray[np.uint8], side: int = 240) -> bytes:
@@ -186,14 +189,28 @@ def _row(row: SheetRow, number: int, full: float) -> Iterator[str]:
     if row.note:
         yield f'<p class="note"><bdi>{_text(row.note)}</bdi></p>\n'
     yield "</div>\n"
-    if row.hits:
-        yield '<ol class="hits">\n'
-        for rank, hit in enumerate(row.hits, start=1):
-            yield _hit(hit, rank, full)
-        yield "</ol>\n"
-    else:
+    if not row.hits:
         yield '<p class="none">Nothing was found.</p>\n'
+    elif row.matches is None:
+        yield from _hits(row.hits, 1, full)
+    else:
+        others = "Similar, but no match" if row.matches else "No match. The most similar images"
+        yield "<div>\n"
+        if row.matches:
+            yield f"<h3>Found in {row.matches} image{'s' if row.matches > 1 else ''}</h3>\n"
+            yield from _hits(row.hits[: row.matches], 1, full)
+        if row.hits[row.matches :]:
+            yield f"<h3>{others}</h3>\n"
+            yield from _hits(row.hits[row.matches :], row.matches + 1, full)
+        yield "</div>\n"
     yield "</section>\n"
+
+
+def _hits(hits: Sequence[SheetHit], first: int, full: float) -> Iterator[str]:
+    yield f'<ol class="hits" start="{first}">\n'
+    for rank, hit in enumerate(hits, start=first):
+        yield _hit(hit, rank, full)
+    yield "</ol>\n"
 
 
 def _hit(hit: SheetHit, rank: int, full: float) -> str:

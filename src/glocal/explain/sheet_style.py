@@ -52,6 +52,8 @@ section {
   min-height: 7rem; }
 .query img { width: auto; max-width: 100%; height: auto; max-height: 22rem; }
 h2 { padding-top: 0.7rem; font-size: 1.0625rem; font-weight: 600; line-height: 1.3; }
+h3 { padding-bottom: 0.7rem; font-size: 0.9375rem; font-weight: 600; }
+.hits + h3 { margin-top: 1.75rem; padding-top: 1.1rem; border-top: 1px solid var(--line); }
 .rank, .mark {
   position: absolute; top: 0.45rem; min-width: 1.55rem; height: 1.55rem; padding-inline: 0.4rem;
   border-radius: 0.8rem; background: var(--pill); color: var(--ink);

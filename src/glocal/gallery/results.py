@@ -98,7 +98,7 @@ class Hit(GalleryImage):
         score: cosine similarity of the two images' vectors, in [-1, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank`` and ``combined`` (vector and geometric evidence together, which
-            order the verified hits).
+            order the verified hits, matches before all others).
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared.
     """
@@ -120,12 +120,19 @@ class SearchResult:
         hits: best first; an image that several files hold is one hit with several paths.
         timings_ms: milliseconds spent to ``decode``, ``encode`` and ``search``, and to ``rerank``
             and ``verify`` where that was done.
+        found: whether the gallery has the same thing: an identical file, a copy, or another image
+            of one object or place. `False` where there are only similar images; `None` where that
+            is unknown, since the images could not be verified or were not meant to be.
+        matches: how many images show the same thing, among the best 50 that are verified. They
+            are the first in the ranking, and all after them are merely similar.
     """
 
     query: str
     model: ModelId
     hits: tuple[Hit, ...]
     timings_ms: dict[str, float]
+    found: bool | None = None
+    matches: int = 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

@@ -104,7 +104,7 @@ class Searcher:
         if rerank is not None:
             with clock.measure("rerank"):
                 matches, reranked = self._reranked(rerank, query, matches, top)
-        ranked = Ranked(matches, {}, {})
+        ranked = Ranked(matches, {}, {}, complete=False)
         if self.verifier is not None:
             with clock.measure("verify"):
                 scales: tuple[float, ...] = QUERY_SCALES
@@ -112,7 +112,14 @@ class Searcher:
                     scales = (*scales, SMALL_OBJECT_SCALES[-1])
                 ranked = self.verifier.verify(query, matches, found.scores, scales=scales)
         hits = tuple(islice(self._hits(ranked, reranked, found.files, query), options.limit))
-        return SearchResult(query.name, self.model, hits, clock.milliseconds)
+        matching = self._matching(ranked, query)
+        verdict = True if matching else (False if ranked.complete else None)
+        return SearchResult(query.name, self.model, hits, clock.milliseconds, verdict, matching)
+
+    def _matching(self, ranked: Ranked, query: Query) -> int:
+        """How many of the matches show the same thing as the query."""
+        evidence = (self._evidence(ranked, match.id, query) for match in ranked.matches[:VERIFIED])
+        return sum(each is not None and each.verdict.is_match for each in evidence)
 
     def _reranking(
         self, query: Query, options: SearchOptions

@@ -21,6 +21,7 @@ from glocal.gallery.small_images import from_jpeg, shrink
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
 from glocal.images import load
 from glocal.ranking import Compare
+from glocal.ranking.agreement import agreement
 from glocal.ranking.alignment import LEAST_EXCESS, SIDE, align
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way
@@ -30,6 +31,13 @@ from glocal.ranking.verification import Verification, verify
 
 VERIFIED = 50
 """How many of the best matches are verified, at about half a millisecond each."""
+
+_LOOKED_BETWEEN = 8
+"""How many of those that points do not prove to be the same are looked at between the points, at
+about two milliseconds each."""
+
+_LEAST_FEATURES = 5
+"""Local features of a query at least; fewer agree with anything, or with nothing."""
 
 ALIGNED = 3
 """How many of them are compared with the query by their pixels: the first whose local features
@@ -58,11 +66,14 @@ class Ranked:
         combined: vector and geometric evidence as one number, for the matches that were
             candidates for verification; it orders them.
         verified: the results, for those that have local features.
+        complete: whether each of the best `VERIFIED` was compared with the query, so that the
+            absence of a match means something.
     """
 
     matches: list[Match]
     combined: dict[UUID, float]
     verified: dict[UUID, Verified]
+    complete: bool
 
 
 def confirmed(
@@ -101,6 +112,39 @@ def confirmed(
     return Verified(confirm(evidence, comparison), found)
 
 
+def looked_between(
+    verified: Verified,
+    query: NDArray[np.uint8] | None,
+    packed: bytes,
+    calibration: Calibration,
+) -> Verified:
+    """A verification result, put right by what lies between the points that agree.
+
+    Args:
+        verified: the result from local features, and from pixels where it may be a copy.
+        query: ``(h, w)`` uint8 grey, small; `None` where the query has no pixels.
+        packed: the match's local features, with its small image if there is one. Without two small
+            images the points alone decide.
+        calibration: of the detector of the local features.
+    """
+    evidence, found = verified.evidence, verified.verification
+    if found.homography is None or evidence.verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY):
+        return verified
+    small = from_jpeg(small_image(packed))
+    if small is None or query is None:
+        same = evidence.same_probability >= calibration.same_from
+        verdict = Verdict.SAME_OBJECT if same else Verdict.SIMILAR
+        return Verified(replace(evidence, verdict=verdict), found)
+    agrees = agreement(
+        query,
+        small.astype(np.uint8),
+        found.homography,
+        found.query_points.astype(np.float64),
+        found.candidate_points.astype(np.float64),
+    )
+    return Verified(calibration.look_between(evidence, found, agrees), found)
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """Verifies the best matches of a search.
@@ -124,6 +168,8 @@ class Verifier:
         scales: Sequence[float] = QUERY_SCALES,
     ) -> Ranked:
         """Verify the best matches and put them in the order of all that is known.
+
+        Those that show the same thing come first.
 
         Args:
             query: with features or pixels, and its size; otherwise nothing is verified.
@@ -159,7 +205,16 @@ class Verifier:
             for i, each in verified.items():
                 if each.evidence.verdict is Verdict.COPY:
                     verified[i] = Verified(confirm(each.evidence, None), each.verification)
-        return Ranked([*ordered, *rest], combined, verified)
+        small = None if query.pixels is None else shrink(query.pixels)
+        for i in self._doubtful(ordered, verified):
+            verified[i] = looked_between(verified[i], small, stored[i], self.calibration)
+        ordered.sort(key=lambda match: not _matches(verified, match.id))
+        complete = (
+            local is not None
+            and len(local) >= _LEAST_FEATURES
+            and all(match.id in verified for match in best)
+        )
+        return Ranked([*ordered, *rest], combined, verified, complete)
 
     def _confirm_first(
         self,
@@ -189,6 +244,20 @@ class Verifier:
         for i, each in verified.items():
             if i not in agreeing[:ALIGNED] and each.evidence.verdict is Verdict.COPY:
                 verified[i] = Verified(confirm(each.evidence, None), each.verification)
+
+    def _doubtful(
+        self, ordered: Sequence[Match], verified: Mapping[UUID, Verified]
+    ) -> list[UUID]:
+        """Those called the same, and of the others the first whose local features agree."""
+        same = [match.id for match in ordered if _matches(verified, match.id)]
+        others = [
+            match.id
+            for match in ordered
+            if match.id in verified
+            and not _matches(verified, match.id)
+            and self.calibration.excess(verified[match.id].verification) >= LEAST_EXCESS
+        ]
+        return same + others[:_LOOKED_BETWEEN]
 
     def _file_pixels(self, content: UUID, least: int) -> NDArray[np.uint8] | None:
         """A match's file, decoded no finer than is of use beside the query."""
@@ -252,6 +321,10 @@ class Verifier:
         )
         order = np.lexsort((-combined, not_identical))
         return [best[i] for i in order], {best[i].id: float(combined[i]) for i in order}
+
+
+def _matches(verified: Mapping[UUID, Verified], content: UUID) -> bool:
+    return content in verified and verified[content].evidence.verdict.is_match
 
 
 def _enough(query: NDArray[np.uint8], found: Verification) -> int:

@@ -7,7 +7,7 @@ Every detector has an entry in ``calibration.json``, fitted by
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import exp, log1p, sqrt
 from pathlib import Path
@@ -17,8 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glocal.errors import RankingError
+from glocal.ranking.agreement import Agreement
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.verification import Settings, Verification
+
+DOUBTFUL = 0.5
+"""Probability at most of two images whose points agree and whose pixels between them do not."""
+
+_ALIKE_COVERAGE = 0.45  # points on a part of the overlap prove nothing for the rest of it
+_ALIKE_AGREEMENT = 0.4
 
 FILE = Path(__file__).with_name("calibration.json")
 
@@ -109,6 +116,35 @@ class Calibration:
             if rows is None
             else tuple((float(a), float(b), float(c)) for a, b, c in rows),
         )
+
+    def look_between(
+        self, evidence: Evidence, found: Verification, agreement: Agreement | None
+    ) -> Evidence:
+        """Evidence of points, put right by what lies between them.
+
+        Where all that both show looks alike they are the same, even if the vectors differ, as
+        those of a crop do; where a part of it does not, they are not. Copies stay copies: their
+        pixels were compared.
+
+        Args:
+            evidence: Of a candidate.
+            found: The result of its geometric verification.
+            agreement: Of small images; None where they have too little in common to tell, and then
+                points alone do not prove anything.
+        """
+        if evidence.verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY):
+            return evidence
+        chance = evidence.same_probability
+        if agreement is None or agreement.differs:
+            chance = min(chance, DOUBTFUL)
+        elif (
+            agreement.is_alike
+            and found.coverage >= _ALIKE_COVERAGE
+            and found.agreement >= _ALIKE_AGREEMENT
+        ):
+            chance = max(chance, self.same_from)
+        verdict = Verdict.SAME_OBJECT if chance >= self.same_from else Verdict.SIMILAR
+        return replace(evidence, verdict=verdict, same_probability=chance)
 
     def combine(self, scores: ArrayLike, excesses: ArrayLike) -> NDArray[np.float64]:
         """Scores to order by: the vectors' similarity, raised by evidence.

@@ -19,6 +19,11 @@ class Verdict(StrEnum):
         """The verdict in words, such as ``same object or place``."""
         return _LABELS[self]
 
+    @property
+    def is_match(self) -> bool:
+        """Whether both show the same thing, and are not merely similar."""
+        return self is not Verdict.SIMILAR
+
 
 _LABELS = {
     Verdict.IDENTICAL_FILE: "identical file",
@@ -51,6 +56,15 @@ class Evidence:
     inliers: int = 0
     coverage: float = 0.0
     homography: tuple[tuple[float, float, float], ...] | None = None
+
+    @property
+    def probability(self) -> float:
+        """Probability of the verdict: that of a copy for copies, otherwise that of one object.
+
+        Of an image that is merely similar it is the probability that it shows the same object
+        after all.
+        """
+        return self.copy_probability if self.verdict is Verdict.COPY else self.same_probability
 
 
 IDENTICAL_FILE = Evidence(Verdict.IDENTICAL_FILE, same_probability=1.0, copy_probability=1.0)

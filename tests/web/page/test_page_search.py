@@ -12,8 +12,11 @@ def test_a_dropped_image_finds_its_original_first(tab: Tab) -> None:
     tab.open()
     tab.search(17)
     assert tab.names()[0].startswith("scene-017.jpg")
-    assert re.search(r"1 match, then similar images · .* ms", tab.page.inner_text(".count"))
-    assert tab.page.inner_text("#status").startswith("1 match, then similar images")
+    assert re.search(r"Found in 1 image · .* ms", tab.page.inner_text(".count"))
+    assert tab.page.inner_text("#status").startswith("Found in 1 image")
+    sections = tab.page.locator(".search .grid-section")
+    assert sections.locator("h2").all_inner_texts() == ["Found in 1 image", "Similar, but no match"]
+    assert sections.first.locator("li.tile").count() == 1
     tab.shot("search")
 
 

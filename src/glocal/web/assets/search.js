@@ -36,14 +36,18 @@ function mark(hit) {
   );
 }
 
-/** "7 matches, then similar images" */
-function summary(hits, ended) {
-  const matches = hits.filter((hit) => verdictOf(hit).kind === "matching").length;
-  const others = hits.length - matches;
-  const similar = ended ? count(others, "similar image") : "similar images";
-  if (!matches) return `No matches, only ${similar}`;
-  const found = count(matches, "match", "matches");
-  return ended && !others ? found : `${found}, then ${similar}`;
+/** "Found in 7 images", "No match"; nothing where the images could not be verified. */
+function summary({ found, matches }) {
+  if (found === null) return "";
+  return found ? `Found in ${count(matches, "image")}` : "No match";
+}
+
+/** The heading above a hit: a line parts the matches from images that are merely similar. */
+function section({ found, matches }, hit) {
+  if (found === null) return null;
+  if (hit.rank <= matches) return { key: "match", title: summary({ found, matches }) };
+  const title = found ? "Similar, but no match" : "No match. The most similar images";
+  return { key: "similar", title };
 }
 
 export class SearchView {
@@ -59,6 +63,7 @@ export class SearchView {
       link: (hit) => linkTo({ show: hit.id }),
       mark,
       actions: tileActions,
+      section: (hit) => section(this.answer, hit),
       loaded: ({ shown, ended, page }) => this.counted(shown, ended, page),
       failed: () => (this.count.textContent = "The search failed."),
     });
@@ -128,17 +133,19 @@ export class SearchView {
       answer = await request("search", { method: "POST", form, signal });
     }
     this.element.classList.remove("renewing");
+    this.answer = answer;
     answer.hits.forEach(remember);
     this.hits.push(...answer.hits);
     const next = answer.more ? offset + PAGE : null;
-    return { images: answer.hits, next, timings: answer.timings_ms };
+    return { images: answer.hits, next, timings: answer.timings_ms, answer };
   }
 
   counted(shown, ended, page) {
     const took = Object.values(page.timings ?? {}).reduce((a, b) => a + b, 0);
     if (took && shown === page.images.length) this.took = took;
     const time = this.took ? `${Math.max(1, Math.round(this.took))} ms` : "";
-    const parts = [summary(this.hits, ended), time].filter(Boolean);
+    const images = ended ? count(shown, "image") : "";
+    const parts = [summary(page.answer) || images, time].filter(Boolean);
     this.count.textContent = shown ? parts.join(" · ") : "No images found";
     if (!shown)
       this.grid.foot.replaceChildren(

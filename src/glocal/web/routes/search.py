@@ -145,6 +145,8 @@ async def _search(
         model=result.model,
         hits=tuple(Hit(**service.served(hit)) for hit in result.hits[request.offset : end]),
         timings_ms={stage: round(seconds * 1000, 3) for stage, seconds in clock.items()},
+        found=result.found,
+        matches=result.matches,
         uploads=tuple(source.id for sources in sent.values() for source in sources),
         more=len(result.hits) > end,
     )
