@@ -96,25 +96,24 @@ def _wrong(pairs: Pairs, evidence: list[list[Evidence]]) -> list[list[int]]:
     ]
 
 
-def report(told: dict[str, dict[str, Any]], *, share: float, quick: bool) -> None:
+def report(measured: dict[str, dict[str, Any]], *, share: float, quick: bool) -> None:
     """Print and write what was measured."""
     rows = []
-    for name, each in told.items():
+    for name, each in measured.items():
         cells: list[object] = [name, each["queries"]]
-        for when in ("before", "after"):
-            cells.append(f"{100 * each[when]['absent_found']:.1f} %")
-        for when in ("before", "after"):
-            cells.append(f"{each[when]['said_found']} of {each[when]['found_first']}")
+        both = [each["before"], each["after"]]
+        cells += [f"{100 * told['absent_found']:.1f} %" for told in both]
+        cells += [f"{told['said_found']} of {told['found_first']}" for told in both]
         rows.append(cells)
     columns = ["set", "queries", "absent, said found: before", "after"]
     columns += ["found first, and said so: before", "after"]
     print_table("Found, or no match", columns, rows)
-    queries = np.array([each["queries"] for each in told.values()])
-    absent = np.array([each["after"]["absent_found"] for each in told.values()])
+    queries = np.array([each["queries"] for each in measured.values()])
+    absent = np.array([each["after"]["absent_found"] for each in measured.values()])
     reached = {"absent_found": float((absent * queries).sum() / queries.sum())}
     evaluated = print_targets(reached, [("absent_found", "<=", 0.01)])
     write_results(
-        "found", {"share_of_distractors": share, "sets": told, "targets": evaluated}, quick=quick
+        "found", {"share_of_distractors": share, "sets": measured, "targets": evaluated}, quick=quick
     )
 
 
