@@ -307,7 +307,7 @@ def test_a_graph_is_built_while_everything_goes_on(small_graphs: None, tmp_path:
             searched += 1
             step += 1
         assert store.status().build_error is None
-        assert store.status().in_graph >= 3_900
+        assert store.status().in_graph >= 4_000 - step  # one of the first was removed each time
         assert dict(store.scan()) == dict(obvious.scan())
         assert recall(store) >= 0.99
         assert recall(store, InFolder((9, 2, 3, 4))) >= 0.99

@@ -186,11 +186,10 @@ class RowTable:
         extent = self._extent(db)
         if extent != self._view.extent:
             for number, blob in self._changed(db, "ids", self._seen, extent):
-                block = slice(number * BLOCK, (number + 1) * BLOCK)
-                ids = _ids(blob)
-                alive = ids.any(axis=1)
+                block, found = slice(number * BLOCK, (number + 1) * BLOCK), _ids(blob)
+                alive = found.any(axis=1)
                 # Other threads have views of these ids, in which a row is live that now is dead.
-                self._seen.columns["ids"][block][alive] = ids[alive]
+                self._seen.columns["ids"][block][alive] = found[alive]
                 self._seen.columns["live"][block] = alive
             ids, live = (self._seen.columns[name][: extent.rows] for name in ("ids", "live"))
             self._view = View(extent, ids, live.copy())  # type: ignore[arg-type]
