@@ -113,7 +113,9 @@ def report(measured: dict[str, dict[str, Any]], *, share: float, quick: bool) ->
     reached = {"absent_found": float((absent * queries).sum() / queries.sum())}
     evaluated = print_targets(reached, [("absent_found", "<=", 0.01)])
     write_results(
-        "found", {"share_of_distractors": share, "sets": measured, "targets": evaluated}, quick=quick
+        "found",
+        {"share_of_distractors": share, "sets": measured, "targets": evaluated},
+        quick=quick,
     )
 
 
