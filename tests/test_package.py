@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,9 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_process_leaves_folders_of_multiprocessing_behind() -> None:
+    """Its `pymp-*` stay in the temporary folder when a process is killed."""
+    for path in Path(glocal.__file__).parent.rglob("*.py"):
+        assert "multiprocessing" not in path.read_text(encoding="utf-8"), path

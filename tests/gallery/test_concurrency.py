@@ -8,11 +8,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from image_folders import image, write_images
 
 import glocal
 from glocal.errors import GalleryDamagedError, GalleryError
-from glocal.gallery import Gallery
+from glocal.gallery import Gallery, Progress
 
 Opener = Callable[..., Gallery]
 
@@ -78,3 +79,24 @@ def test_searches_beside_a_run_never_fail(tmp_path: Path, model: Path) -> None:
     with glocal.open(tmp_path / "gallery") as gallery:
         assert gallery.info().files == 900
         assert gallery.check(sample=None).sound
+
+
+def test_files_are_removed_while_a_run_goes_on(
+    open_gallery: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run holds the gallery for the moment of a batch only, so a removal does not wait for it."""
+    photos = tmp_path / "photos"
+    write_images(photos, 12)
+    other = open_gallery()
+    first = write_images(tmp_path / "before", 1, first=50)[0]
+    other.add(first)
+    monkeypatch.setattr("glocal.gallery.batches.BATCH", 2)
+    removed: list[int] = []
+
+    def during(progress: Progress) -> None:
+        if progress.stage == "encode" and progress.done >= 6 and not removed:
+            with open_gallery(timeout=1.0) as beside:
+                removed.append(beside.remove(first))
+
+    report = open_gallery().add(photos, listen=during)
+    assert (removed, report.added, other.info().files) == ([1], 12, 12)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,17 @@ def test_it_can_be_searched_browsed_and_checked(archive: Path) -> None:
             gallery.remove(gallery.roots()[0])
         with pytest.raises(GalleryError, match="can only be read"):
             gallery.add(archive.parent / "photos")
+
+
+def test_an_archive_of_before_is_read_without_what_it_lacks(archive: Path) -> None:
+    catalog = archive.parent / "gallery" / "catalog.sqlite"
+    with closing(sqlite3.connect(catalog, isolation_level=None)) as db:
+        db.execute("ALTER TABLE files DROP COLUMN changed")
+        db.execute("ALTER TABLE roots DROP COLUMN globs")
+        for table in ("removed", "truncated"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with glocal.open(archive, create=False) as gallery:
+        assert gallery.check(read_files=True).sound
+        assert not gallery.left_out().removed
+        assert len(gallery.search(image(4))) == 10

@@ -23,6 +23,7 @@ from glocal.images.frames import choose_frame
 from glocal.images.jpeg import decode_scaled
 from glocal.images.jpeg2000 import reduce_jpeg2000
 from glocal.images.limits import Limits
+from glocal.images.memory import bytes_per_pixel
 from glocal.images.quiet import decoder_warnings_ignored
 from glocal.images.raw import embedded_preview, is_raw_tiff
 from glocal.images.region import Region, pixel_box
@@ -240,6 +241,7 @@ def _decode_jpeg(
 
 def _decode_pillow(image: Image.Image, name: str, size: int | None, wanted: _Wanted) -> LoadedImage:
     wanted.limits.check_pixels(*image.size)
+    wanted.limits.check_memory(*image.size, bytes_per_pixel(image, name))
     whole = image.size
     with _one_at_a_time(image.width * image.height):
         if name == "JPEG2000":

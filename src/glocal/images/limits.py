@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from glocal.errors import ImageError
 
+_USUAL = 9.0  # bytes that decoding takes for a pixel: PNG with transparency
+_NEGLIGIBLE = 256e6
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -19,7 +22,8 @@ class Limits:
         max_bytes: Largest encoded size. 256 MiB is an uncompressed 16-bit TIFF of 45 megapixels,
             and about ten times the largest JPEG of a medium-format camera.
         max_pixels: Largest width times height. 120 million is above the 102 megapixels of
-            medium-format cameras, and as RGB takes 360 MB while it is decoded.
+            medium-format cameras. Decoding may take 9 bytes for each of them, 1.1 GB, so that
+            formats whose decoders take more are refused at fewer pixels.
     """
 
     max_bytes: int = 256 * 2**20
@@ -37,6 +41,21 @@ class Limits:
             raise ImageError(
                 f"too large: {width} x {height} is {width * height / 1e6:,.0f} million pixels and "
                 f"the limit is {self.max_pixels / 1e6:,.0f} million; raise it with --max-pixels"
+            )
+
+    def check_memory(self, width: int, height: int, bytes_per_pixel: float) -> None:
+        """Refuse an image by the memory that its format's decoder would take.
+
+        Raises:
+            ImageError: It is more than for an image of ``max_pixels`` of the usual formats.
+        """
+        needed = width * height * bytes_per_pixel
+        allowed = max(self.max_pixels * _USUAL, _NEGLIGIBLE)
+        if needed > allowed:
+            raise ImageError(
+                f"too large: decoding {width} x {height} in this format takes "
+                f"{needed / 1e6:,.0f} MB and the limit is {allowed / 1e6:,.0f} MB; "
+                "raise it with --max-pixels"
             )
 
     def check_bytes(self, size: int) -> None:
