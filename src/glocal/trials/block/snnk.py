@@ -1,4 +1,8 @@
-"""Random features stand in for a feed-forward layer with fewer parameters, within a tolerance."""
+"""Random features in the place of a feed-forward layer: within a tolerance, at fewer parameters?
+
+Not here: fewer parameters need fewer features than inputs, and 32 random directions do not keep
+what 64 pixels say, while a linear layer of low rank is fitted to it.
+"""
 
 from __future__ import annotations
 
