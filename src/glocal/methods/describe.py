@@ -63,16 +63,25 @@ def as_object(status: Status) -> dict[str, Any]:
 
 
 def mechanism(method: Method) -> str:
-    """The docstring of the method's part, read without importing it; empty where there is none."""
+    """The docstring of the method's part, and of the class in the same file that it is a size of.
+
+    It is read without importing the part, and empty where there is none.
+    """
     module, _, attribute = target_of(method).partition(":")
     spec = find_spec(module) if module.startswith("glocal.") else None
     if spec is None or spec.origin is None:
         return ""
-    tree = ast.parse(Path(spec.origin).read_bytes())
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
-            return ast.get_docstring(node) or ""
-    return ""
+    named = {
+        node.name: node
+        for node in ast.parse(Path(spec.origin).read_bytes()).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    }
+    found, node = [], named.get(attribute)
+    while node is not None:
+        found.append(ast.get_docstring(node) or "")
+        bases = node.bases if isinstance(node, ast.ClassDef) else []
+        node = next((named[b.id] for b in bases if isinstance(b, ast.Name) and b.id in named), None)
+    return "\n\n".join(text for text in found if text)
 
 
 def claim_text(claim: Claim) -> str:

@@ -1,4 +1,7 @@
-"""The backbones: from an image to feature maps (`glocal.learn.contracts.Backbone`)."""
+"""The backbones: from an image to feature maps (`glocal.learn.contracts.Backbone`).
+
+One with the trait ``size`` is another size of one before it; contract tests leave it out.
+"""
 
 from glocal.registry import Part
 
@@ -44,6 +47,7 @@ ROWS = (
         _DENSE,
         "glocal.learn.backbones.densenet:DenseNet169",
         requires=_LEARN,
+        traits=("size",),
     ),
     Part(
         "backbone",
@@ -51,6 +55,7 @@ ROWS = (
         _DENSE,
         "glocal.learn.backbones.densenet:DenseNet201",
         requires=_LEARN,
+        traits=("size",),
     ),
     Part(
         "backbone",

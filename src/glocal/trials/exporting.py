@@ -36,9 +36,11 @@ def check_indexes(lab: Lab, trunk: Backbone) -> None:
         root = Path(folder)
         file = root / "trial.onnx"
         export(model, card, file, traced=traced)
+        photos = root / "photos"
+        photos.mkdir()
         for number, photo in enumerate(lab.photos(96)):
-            Image.fromarray(photo).save(root / f"{number}.png")
-        with glocal.open(root / "gallery", model=file) as gallery:
-            gallery.add(root)
-            first = gallery.search(root / "2.png", limit=1)[0]
+            Image.fromarray(photo).save(photos / f"{number}.png")
+        with glocal.open(root / "gallery", model=str(file)) as gallery:
+            gallery.add(photos)
+            first = next(iter(gallery.search(photos / "2.png", limit=1)))
         lab.check("number of the photo found for photo 2", float(Path(first.path).stem), "=", 2)

@@ -22,7 +22,7 @@ def untrained(name):
     return made(weights="none")
 
 
-@pytest.fixture(scope="module", params=["tiny", *names("backbone")])
+@pytest.fixture(scope="module", params=["tiny", *names("backbone", without="size")])
 def backbone(request):
     return Tiny() if request.param == "tiny" else untrained(request.param)
 

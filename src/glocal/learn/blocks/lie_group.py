@@ -104,4 +104,4 @@ def sampled_elements(rotations: int, reach: float) -> Tensor:
     turns = torch.stack(
         [torch.stack([angles.cos(), -angles.sin()]), torch.stack([angles.sin(), angles.cos()])]
     ).permute(2, 0, 1)
-    return (turns[:, None] @ stretches[None]).flatten(0, 1)
+    return (turns[:, None] @ stretches[None]).flatten(0, 1)  # type: ignore[no-any-return]

@@ -59,7 +59,7 @@ class ScalableKernel(Block):
         """The random features ``(b, m, h, w)`` of the inputs."""
         drawn, shift = self.get_buffer("drawn"), self.get_buffer("shift")
         raised = functional.conv2d(x, drawn[:, :, None, None], shift).relu()
-        return raised * drawn.shape[0] ** -0.5
+        return raised * drawn.shape[0] ** -0.5  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """Scalar products of the features of the inputs and of the weights."""

@@ -82,9 +82,9 @@ class GuidedUpsampling(nn.Module):
                 -apart / (2 * self.near.exp().square())
                 - differs / (2 * self.similar.exp().square())
             ).exp() * self._enlarged(valid)
-            summed = summed + weight * self._enlarged(features)
-            total = total + weight
-        found: Tensor = summed / (total + 1e-12)
+            summed = summed + weight * self._enlarged(features)  # type: ignore[assignment]
+            total = total + weight  # type: ignore[assignment]
+        found: Tensor = summed / (total + 1e-12)  # type: ignore[assignment]
         return found
 
     def _enlarged(self, x: Tensor) -> Tensor:

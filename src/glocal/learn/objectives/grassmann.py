@@ -51,7 +51,7 @@ class Grassmann(Objective):
         self.retract()
         unit = functional.normalize(vectors, dim=-1)
         projected = torch.einsum("bd,cdk->bck", unit, self.bases.float())
-        return self.scale * torch.linalg.vector_norm(projected + 1e-12, dim=2)
+        return self.scale * torch.linalg.vector_norm(projected + 1e-12, dim=2)  # type: ignore[no-any-return]
 
     def score(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of vectors ``(b, d)`` with labels ``(b,)``."""

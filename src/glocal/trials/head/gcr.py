@@ -29,7 +29,7 @@ def method(lab: Lab) -> NDArray[np.float64]:
     trunk, head, objective = _trained(lab)
     bases = objective.bases.detach()
     apart = bases.transpose(1, 2) @ bases - torch.eye(bases.shape[2])
-    lab.check("largest deviation of a basis from orthonormal", apart.abs().max(), "<", 1e-5)
+    lab.check("largest deviation of a basis from orthonormal", float(apart.abs().max()), "<", 1e-5)
     data = lab.digits(8).validation
     known = data.labels < _KNOWN
     vectors = vectors_of(trunk, head, data.images)

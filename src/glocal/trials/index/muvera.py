@@ -28,8 +28,11 @@ def method(lab: Lab) -> float:
     encoded = encoding.encode_documents(documents)
     scores = np.stack([encoding.encode_query(query) for query in queries]) @ encoded.T
     exact = max_similarities(queries, documents)
-    agreement = float(np.corrcoef(scores.ravel(), exact.ravel())[0, 1])
-    lab.check("correlation of the encodings' products with MaxSim", agreement, ">", 0.9)
+    agreement, plain = (
+        float(np.corrcoef(each.ravel(), exact.ravel())[0, 1])
+        for each in (scores, _mean_scores(queries, documents))
+    )
+    lab.check("correlation of the encodings' products with MaxSim", agreement, ">", plain + 0.1)
     recall = _recall(scores, exact)
     lab.check("recall of the ten best after rescoring, per cent", recall, ">", 90)
     return recall
@@ -38,10 +41,15 @@ def method(lab: Lab) -> float:
 def baseline(lab: Lab) -> float:
     """Recall with one mean descriptor for each image."""
     queries, documents = _descriptors(lab)
+    return _recall(_mean_scores(queries, documents), max_similarities(queries, documents))
+
+
+def _mean_scores(queries: list[Floats], documents: list[Floats]) -> Floats:
+    """Cosines of the mean descriptors."""
     rows, columns = (
         unit(np.stack([d.mean(axis=0) for d in each])) for each in (queries, documents)
     )
-    return _recall(rows @ columns.T, max_similarities(queries, documents))
+    return rows @ columns.T
 
 
 def _recall(scores: NDArray[np.floating], exact: NDArray[np.floating]) -> float:

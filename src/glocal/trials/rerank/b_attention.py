@@ -60,7 +60,7 @@ def _by_cosine(query: Floats, candidates: Floats) -> Floats:
 
 
 def _clustering(scores: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Normalised mutual information of the classes and ten clusters, of a graph of ten edges."""
+    """Normalised mutual information of the classes and ten clusters of a graph of ten edges."""
     from sklearn.cluster import SpectralClustering
     from sklearn.metrics import normalized_mutual_info_score
 
