@@ -196,6 +196,27 @@ def test_a_product_of_another_colour_is_another_product(colours: tuple[str, str]
     assert not compared(*pair).copied
 
 
+def product(hue: tuple[int, int, int], gains: tuple[float, ...] = (1, 1, 1)) -> Image.Image:
+    """A textured product before a light background, as a shop shows it."""
+    shade = np.asarray(scene(8).convert("L"), np.float32)[..., None] / 255
+    pixels = np.full((480, 640, 3), 220, np.float32)
+    pixels[80:400, 120:520] = ((0.45 + 0.7 * shade) * hue)[80:400, 120:520]
+    return Image.fromarray((pixels * gains).clip(0, 255).astype(np.uint8))
+
+
+def test_curves_that_make_a_red_product_orange_are_no_edit() -> None:
+    red, orange = (200, 30, 40), (230, 120, 20)
+    found = compared(product(red), product(orange))
+    assert not found.copied
+    assert found.share > 0.2
+
+
+@pytest.mark.parametrize("gains", [(0.85, 0.98, 1.1), (1.1, 1.0, 0.82)])
+def test_a_tint_that_white_shows_too_makes_no_other_product(gains: tuple[float, ...]) -> None:
+    assert compared(product((200, 30, 40)), product((200, 30, 40), gains)).copied
+    assert compared(product((230, 120, 20)), product((230, 120, 20), gains)).copied
+
+
 def test_another_viewpoint_is_no_copy() -> None:
     """A nearer thing moves against what is behind it, by three pixels of 640."""
     views = []
