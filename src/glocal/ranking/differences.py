@@ -84,7 +84,7 @@ def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
     differs = _block_largest(most) > _EXCESS
     differs |= np.abs(block_means(rest)) > _SLOW + 0.25 * block_means(detail) + noise
     # A vivid red alone is a shade of one colour as well, and no grey version of an orange.
-    differs |= _other_hue(block_means(one), block_means(two))
+    differs |= other_hue(block_means(one), block_means(two))
     if not tones.one_grey:
         differs |= _other_colour(one, toned)
     differs &= shown
@@ -95,11 +95,15 @@ def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
     return Differences(differs, tones, noise, sharper, exact=False)
 
 
-def _other_hue(one: Floats, two: Floats) -> Mask:
+def other_hue(one: Floats, two: Floats) -> Mask:
     """Blocks that are saturated in both images, each in a hue that no tint makes of the other's.
 
     Curves for each channel make a red product an orange one and leave its white background as it
     is. A tint moves what is neutral, too: by that much and little more may a vivid colour turn.
+
+    Args:
+        one: ``(rows, columns, 3)``, the mean levels of blocks.
+        two: the same of the other image.
     """
     first, second = _chroma(one), _chroma(two)
     lights = one @ _WEIGHTS + 20, two @ _WEIGHTS + 20
