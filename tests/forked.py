@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 IMPORTED = [
     "forked",
-    "glocal.cli.duplicating",
+    "glocal.cli.duplicates",
     "glocal.cli.explain",
     "glocal.cli.index",
     "glocal.cli.info",

@@ -162,7 +162,7 @@ def test_the_plan_has_any_name_and_says_why(tmp_path: Path) -> None:
         "keep",
         "could-remove",
         "decide-yourself",
-        "keep",
+        "decide-yourself",
         "decide-yourself",
     ]
     assert [row["group"] for row in rows] == ["1", "1", "1", "2", "2"]

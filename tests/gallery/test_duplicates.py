@@ -27,6 +27,7 @@ from glocal.gallery.duplicates import (
     components,
 )
 from glocal.gallery.originals import PIXELS, Originals
+from glocal.gallery.outcomes import Outcomes
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
@@ -198,7 +199,16 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
     originals = Originals(catalog, Disk(catalog), Limits())
-    comparing = Comparing(catalog, store, verifier.calibration, level, quiet, small, originals)
+    comparing = Comparing(
+        catalog,
+        store,
+        verifier.calibration,
+        level,
+        quiet,
+        small,
+        originals,
+        Outcomes(catalog, f"a test's of {level}"),
+    )
     comparing.find()
     both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}
     assert {pair for pair in both if pair[0] < pair[1]} == set(expected)

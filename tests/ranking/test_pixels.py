@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
+from glocal.ranking.differences import other_hue
 from glocal.ranking.pixels import Comparison, compare_pixels, has_colour
 
 SAME = np.eye(3)
@@ -194,6 +195,35 @@ def test_a_product_of_another_colour_is_another_product(colours: tuple[str, str]
         page.paste(product, mask=mask)
         pair.append(page)
     assert not compared(*pair).copied
+
+
+def product(hue: tuple[int, int, int], gains: tuple[float, ...] = (1, 1, 1)) -> Image.Image:
+    """A textured product before a light background, as a shop shows it."""
+    shade = np.asarray(scene(8).convert("L"), np.float32)[..., None] / 255
+    pixels = np.full((480, 640, 3), 220, np.float32)
+    pixels[80:400, 120:520] = ((0.45 + 0.7 * shade) * hue)[80:400, 120:520]
+    return Image.fromarray((pixels * gains).clip(0, 255).astype(np.uint8))
+
+
+def test_curves_that_make_a_red_product_orange_are_no_edit() -> None:
+    red, orange = (200, 30, 40), (230, 120, 20)
+    found = compared(product(red), product(orange))
+    assert not found.copied
+    assert found.share > 0.2
+
+
+@pytest.mark.parametrize("gains", [(0.85, 0.98, 1.1), (1.1, 1.0, 0.82), (1.2, 1.2, 1.2)])
+def test_vivid_colours_turn_with_the_tint_that_neutral_ones_show(gains: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(4)
+    colours = rng.uniform(10, 200, (30, 40, 3)).astype(np.float32)
+    colours[:8] = rng.uniform(80, 200, (8, 40, 1))
+    tinted = np.minimum(colours * np.array(gains, np.float32), 255)
+    assert not other_hue(colours, tinted).any()
+    for image in colours, tinted:
+        image[10:20, 10:20] = (200, 30, 40)
+    colours[10:20, 10:20] = (230, 120, 20)
+    assert other_hue(colours, tinted)[11:19, 11:19].all()
+    assert other_hue(colours, tinted).sum() <= 100
 
 
 def test_another_viewpoint_is_no_copy() -> None:

@@ -23,7 +23,7 @@ _COMMANDS = {
     "search": ("search", "Find the photos that show the same thing as a query photo."),
     "explain": ("explain", "Draw why photos match."),
     "serve": ("serve", "Serve the gallery as a web page and an HTTP API."),
-    "duplicates": ("duplicating", "Group copies of the same photo; nothing is removed."),
+    "duplicates": ("duplicates", "Group copies of the same photo; nothing is removed."),
     "info": ("info", "Show what a gallery contains."),
     "check": ("check", "Check a gallery for damage, and repair it with --repair."),
     "remove": ("remove", "Remove files from the gallery; they stay on disk."),

@@ -22,7 +22,6 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog, Content
@@ -332,10 +331,7 @@ def find_duplicates(
         comparing = Comparing(
             catalog, store, calibration, level, listen, small, originals, outcomes, apart
         )
-        # The matrices are small: a second thread of BLAS waits for the first one most of the time,
-        # and where the processor is busy the first one waits for the second.
-        with threadpool_limits(1, user_api="blas"):
-            comparing.find()
+        comparing.find()
         ties, comparisons = comparing.ties, comparing.comparisons
     copied = catalog.copied_ids()
     contents = catalog.contents([*ties, *copied])

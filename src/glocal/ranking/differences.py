@@ -22,6 +22,9 @@ _EXCESS = 8.0  # levels beyond all that, over three by three pixels, from which 
 _SLOW = 11.0  # levels by which the mean of a block may differ
 _CHROMA = 13.0  # and its chroma
 _MOST_NOISE = 22.0  # levels of noise beyond which nothing is certain
+_LEAST_ALIKE = 0.3  # cosine of two hues, whatever the tint
+_LEAST_SAME = 0.88  # and of vivid ones after the tint that neutral colours show: 28 degrees
+_NEUTRAL, _VIVID = 8.0, 30.0  # levels of chroma
 _ENDS = 7.0, 248.0  # levels below and above which a channel has ended
 _BANDS = (1, 3, 9)  # radii between which detail is made equally strong
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
@@ -80,8 +83,10 @@ def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
     most = _smooth(np.asarray(excess, np.float32))
     differs = _block_largest(most) > _EXCESS
     differs |= np.abs(block_means(rest)) > _SLOW + 0.25 * block_means(detail) + noise
+    # A vivid red alone is a shade of one colour as well, and no grey version of an orange.
+    differs |= other_hue(block_means(one), block_means(two))
     if not tones.one_grey:
-        differs |= _other_colour(one, toned) | _other_hue(block_means(one), block_means(two))
+        differs |= _other_colour(one, toned)
     differs &= shown
     if noise > _MOST_NOISE:
         differs = shown.copy()
@@ -90,17 +95,45 @@ def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
     return Differences(differs, tones, noise, sharper, exact=False)
 
 
-def _other_hue(one: Floats, two: Floats) -> Mask:
-    """Blocks that are saturated in both images, each in a hue that no tint makes of the other's."""
-    vectors, strong = [], np.ones(one.shape[:2], np.bool_)
-    for image in (one, two):
-        light = image @ _WEIGHTS
-        vector = np.stack([(image[..., 2] - light) * 0.564, (image[..., 0] - light) * 0.713], -1)
-        size = np.hypot(vector[..., 0], vector[..., 1])
-        strong &= (size > 12) & (size > 0.3 * (light + 20))
-        vectors.append(vector / np.maximum(size, 1e-3)[..., None])
-    cosine = (vectors[0] * vectors[1]).sum(axis=-1)
-    return np.asarray(strong & (cosine < 0.3))
+def other_hue(one: Floats, two: Floats) -> Mask:
+    """Blocks that are saturated in both images, each in a hue that no tint makes of the other's.
+
+    Curves for each channel make a red product an orange one and leave its white background as it
+    is. A tint moves what is neutral, too: by that much and little more may a vivid colour turn.
+
+    Args:
+        one: ``(rows, columns, 3)``, the mean levels of blocks.
+        two: the same of the other image.
+    """
+    first, second = _chroma(one), _chroma(two)
+    lights = one @ _WEIGHTS + 20, two @ _WEIGHTS + 20
+    sizes = np.hypot(first[..., 0], first[..., 1]), np.hypot(second[..., 0], second[..., 1])
+    least, light = np.minimum(*sizes), np.maximum(*lights)
+    strong = (least > 12) & (sizes[0] > 0.3 * lights[0]) & (sizes[1] > 0.3 * lights[1])
+    other = strong & (_cosine(first, second) < _LEAST_ALIKE)
+    neutral = (least < _NEUTRAL) & (light > 60)
+    if neutral.sum() >= max(16, 0.02 * neutral.size):
+        tints = (
+            second[neutral] / lights[1][neutral, None] - first[neutral] / lights[0][neutral, None]
+        )
+        moved = first + np.median(tints, axis=0) * lights[0][..., None]
+        turned = (least > _VIVID) & (_cosine(moved, second) < _LEAST_SAME)
+        # An edge between two colours that lies a little aside is no other colour.
+        wide = _smooth(turned.astype(np.float32)) > 0.5
+        other |= turned & wide
+    return np.asarray(other)
+
+
+def _chroma(colours: Floats) -> Floats:
+    """``(..., 2)``: the chroma of ITU-R BT.601 of ``(..., 3)`` levels."""
+    light = colours @ _WEIGHTS
+    blue, red = (colours[..., 2] - light) * 0.564, (colours[..., 0] - light) * 0.713
+    return np.asarray(np.stack([blue, red], -1), np.float32)
+
+
+def _cosine(first: Floats, second: Floats) -> Floats:
+    size = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    return np.asarray((first * second).sum(axis=-1) / np.maximum(size, 1e-3))
 
 
 def _largest(image: Floats) -> Floats:
