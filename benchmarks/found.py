@@ -78,22 +78,14 @@ def figures(
 
 
 def _wrong(pairs: Pairs, evidence: list[list[Evidence]]) -> list[list[int]]:
-    """Pairs of the numbers of a query's row and of its first wrong match."""
-    return [
-        [row, int(pairs.best[row][place])]
-        for row, verdicts in enumerate(evidence)
-        for place in [
-            next(
-                (
-                    p
-                    for p, each in enumerate(verdicts)
-                    if each.verdict.is_match and not pairs.right[row][p]
-                ),
-                None,
-            )
-        ]
-        if place is not None
-    ]
+    """The rows of queries with a wrong match, each with the number of the first."""
+    wrong = []
+    for row, verdicts in enumerate(evidence):
+        for place, each in enumerate(verdicts):
+            if each.verdict.is_match and not pairs.right[row][place]:
+                wrong.append([row, int(pairs.best[row][place])])
+                break
+    return wrong
 
 
 def report(told: dict[str, dict[str, Any]], *, share: float, quick: bool) -> None:
@@ -101,10 +93,9 @@ def report(told: dict[str, dict[str, Any]], *, share: float, quick: bool) -> Non
     rows = []
     for name, each in told.items():
         cells: list[object] = [name, each["queries"]]
-        for when in ("before", "after"):
-            cells.append(f"{100 * each[when]['absent_found']:.1f} %")
-        for when in ("before", "after"):
-            cells.append(f"{each[when]['said_found']} of {each[when]['found_first']}")
+        both = each["before"], each["after"]
+        cells += [f"{100 * when['absent_found']:.1f} %" for when in both]
+        cells += [f"{when['said_found']} of {when['found_first']}" for when in both]
         rows.append(cells)
     columns = ["set", "queries", "absent, said found: before", "after"]
     columns += ["found first, and said so: before", "after"]

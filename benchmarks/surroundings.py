@@ -19,7 +19,25 @@ Rng = np.random.Generator
 Kind = Callable[[Image.Image, Rng, Rng], Image.Image]
 """Takes a content, the surroundings' generator and one of the content's own."""
 
-_SYLLABLES = "ba ko ri men tal no vu shi del ar po li gra sen tu wo".split()
+_SYLLABLES = ["ba", "ko", "ri", "men", "tal", "no", "vu", "shi"]
+_SYLLABLES += ["del", "ar", "po", "li", "gra", "sen", "tu", "wo"]
+    "ba",
+    "ko",
+    "ri",
+    "men",
+    "tal",
+    "no",
+    "vu",
+    "shi",
+    "del",
+    "ar",
+    "po",
+    "li",
+    "gra",
+    "sen",
+    "tu",
+    "wo",
+]
 
 
 def word(rng: Rng) -> str:
@@ -207,9 +225,7 @@ def photographed(image: Image.Image, rng: Rng, *, far: bool) -> bytes:
     back = _homography(seen, (width, height))
     pixels = np.asarray(image)
     fill = tuple(int(v) for v in pixels[:4].reshape(-1, 3).mean(axis=0))
-    moved = image.transform(
-        (width, height), Image.Transform.PERSPECTIVE, back, 3, fillcolor=fill
-    )
+    moved = image.transform((width, height), Image.Transform.PERSPECTIVE, back, 3, fillcolor=fill)
     light = rng.uniform(0.75, 1.2) * rng.uniform(0.94, 1.06, 3)
     slope = np.linspace(*rng.uniform(0.85, 1.1, 2), width)[None, :, None]
     values = np.asarray(moved, np.float32) * light * slope + rng.normal(0, 4, (height, width, 3))

@@ -245,9 +245,7 @@ class Verifier:
             if i not in agreeing[:ALIGNED] and each.evidence.verdict is Verdict.COPY:
                 verified[i] = Verified(confirm(each.evidence, None), each.verification)
 
-    def _doubtful(
-        self, ordered: Sequence[Match], verified: Mapping[UUID, Verified]
-    ) -> list[UUID]:
+    def _doubtful(self, ordered: Sequence[Match], verified: Mapping[UUID, Verified]) -> list[UUID]:
         """Those called the same, and of the others the first whose local features agree."""
         same = [match.id for match in ordered if _matches(verified, match.id)]
         others = [
