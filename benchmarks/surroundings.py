@@ -21,23 +21,6 @@ Kind = Callable[[Image.Image, Rng, Rng], Image.Image]
 
 _SYLLABLES = ["ba", "ko", "ri", "men", "tal", "no", "vu", "shi"]
 _SYLLABLES += ["del", "ar", "po", "li", "gra", "sen", "tu", "wo"]
-    "ba",
-    "ko",
-    "ri",
-    "men",
-    "tal",
-    "no",
-    "vu",
-    "shi",
-    "del",
-    "ar",
-    "po",
-    "li",
-    "gra",
-    "sen",
-    "tu",
-    "wo",
-]
 
 
 def word(rng: Rng) -> str:
