@@ -130,6 +130,8 @@ def looked_between(
     evidence, found = verified.evidence, verified.verification
     if found.homography is None or evidence.verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY):
         return verified
+    if calibration.excess(found) < LEAST_EXCESS:  # chance brings as many points together
+        return Verified(calibration.look_between(evidence, found, None), found)
     small = from_jpeg(small_image(packed))
     if small is None or query is None:
         same = evidence.same_probability >= calibration.same_from
