@@ -3,7 +3,8 @@
     python benchmarks/calibrate_verification.py --images FOLDER... [--detector NAME]
 
 FOLDER holds unpacked wallpapers; see `verification_sets`. The calibration is fitted on re-shot
-copies and on cartons of Grocery's training photos. Each query is paired with its 50 best candidates
+copies and on cartons of Grocery's training photos, and how certain it has to be also on different
+things in the same surroundings (`surroundings`). Each query is paired with its 50 best candidates
 by vector, since these are the pairs that the vector confuses. The other half of the originals,
 Grocery's test photos, real views and the scenes are not used here;
 ``benchmarks/verification.py`` evaluates on them.
@@ -12,13 +13,14 @@ Grocery's test photos, real views and the scenes are not used here;
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from found_sets import same_surroundings
 from glocal.encoders import Detector, EncoderDetector, OnnxEncoder, load_encoder
 from glocal.encoders.local_features import QUERY_SCALES
 from glocal.encoders.sift import Sift
@@ -26,7 +28,7 @@ from glocal.encoders.xfeat import XFeat
 from glocal.ranking.calibration import FILE, Calibration, Logistic, write_calibration
 from glocal.ranking.verification import Settings
 from verification_pairs import Known, Pairs, index, verify_set
-from verification_sets import Images, LabelledSet, copies, products, wallpapers
+from verification_sets import Images, LabelledSet, copies, grocery, products, wallpapers
 
 Array = NDArray[np.float64]
 ABSENT = 0.005  # of queries without an answer, those that may be given one: half of what is allowed
@@ -94,13 +96,16 @@ def probabilities(model: Logistic, signs: Array) -> Array:
     return 1 / (1 + np.exp(-np.clip(signs @ np.array(model.weights) + model.bias, -30, 30)))
 
 
-def calibrate(start: Calibration, made: Pairs, cartons: Pairs) -> Calibration:
+def calibrate(
+    start: Calibration, made: Pairs, cartons: Pairs, alike: Sequence[Pairs]
+) -> Calibration:
     """Fit both models and both limits.
 
     Args:
         start: what is chosen by hand.
         made: verified pairs of re-shot copies: the right ones are copies.
         cartons: of products: the right ones show the same product, and none is a copy.
+        alike: different things in the same surroundings.
     """
     groups = [(signs_of(pairs, start), pairs.right) for pairs in (made, cartons)]
     signs = np.concatenate([group.reshape(-1, group.shape[2]) for group, _ in groups])
@@ -115,6 +120,11 @@ def calibrate(start: Calibration, made: Pairs, cartons: Pairs) -> Calibration:
     worst = [
         np.where(right, 0, probabilities(models[0], group)).max(axis=1) for group, right in groups
     ]
+    others = [
+        np.where(pairs.right, 0, probabilities(models[0], signs_of(pairs, start))).max(axis=1)
+        for pairs in alike
+    ]
+    worst.append(np.concatenate(others))
     limits = [float(np.quantile(row, 1 - ABSENT)) for row in worst]
     # Two photos of one carton are not copies, but so similar that calling them so is harmless.
     counted = ~same | copied
@@ -141,6 +151,8 @@ def gather(
     detector = make(encoder)
     images = Images()
     sets = [copies(images, walls, 0), products(images, "train", 4)]
+    contents = [*walls, *(path for path, _ in grocery("train")[7::40])]
+    sets += same_surroundings(images, contents, "train", first=0, each=5, per=4).values()
     known = index(images, encoder, None if name == "own" else detector)
     pairs = [(s, verify_set(s, images, known, detector, start, scales)) for s in sets]
     return detector.name, pairs, known
@@ -153,8 +165,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FILE)
     options = parser.parse_args()
     start = STARTS[options.detector]
-    name, ((_, made), (_, cartons)), _ = gather(options.detector, wallpapers(options.images), start)
-    calibration = calibrate(start, made, cartons)
+    name, sets, _ = gather(options.detector, wallpapers(options.images), start)
+    made, cartons, *alike = (pairs for _, pairs in sets)
+    calibration = calibrate(start, made, cartons, alike)
     write_calibration(options.output, name, calibration)
     print(name, calibration)
 

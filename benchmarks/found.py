@@ -78,44 +78,34 @@ def figures(
 
 
 def _wrong(pairs: Pairs, evidence: list[list[Evidence]]) -> list[list[int]]:
-    """Pairs of the numbers of a query's row and of its first wrong match."""
-    return [
-        [row, int(pairs.best[row][place])]
-        for row, verdicts in enumerate(evidence)
-        for place in [
-            next(
-                (
-                    p
-                    for p, each in enumerate(verdicts)
-                    if each.verdict.is_match and not pairs.right[row][p]
-                ),
-                None,
-            )
-        ]
-        if place is not None
-    ]
+    """The rows of queries with a wrong match, each with the number of the first."""
+    wrong = []
+    for row, verdicts in enumerate(evidence):
+        for place, each in enumerate(verdicts):
+            if each.verdict.is_match and not pairs.right[row][place]:
+                wrong.append([row, int(pairs.best[row][place])])
+                break
+    return wrong
 
 
-def report(measured: dict[str, dict[str, Any]], *, share: float, quick: bool) -> None:
+def report(told: dict[str, dict[str, Any]], *, share: float, quick: bool) -> None:
     """Print and write what was measured."""
     rows = []
-    for name, each in measured.items():
+    for name, each in told.items():
         cells: list[object] = [name, each["queries"]]
-        both = [each["before"], each["after"]]
-        cells += [f"{100 * told['absent_found']:.1f} %" for told in both]
-        cells += [f"{told['said_found']} of {told['found_first']}" for told in both]
+        both = each["before"], each["after"]
+        cells += [f"{100 * when['absent_found']:.1f} %" for when in both]
+        cells += [f"{when['said_found']} of {when['found_first']}" for when in both]
         rows.append(cells)
     columns = ["set", "queries", "absent, said found: before", "after"]
     columns += ["found first, and said so: before", "after"]
     print_table("Found, or no match", columns, rows)
-    queries = np.array([each["queries"] for each in measured.values()])
-    absent = np.array([each["after"]["absent_found"] for each in measured.values()])
+    queries = np.array([each["queries"] for each in told.values()])
+    absent = np.array([each["after"]["absent_found"] for each in told.values()])
     reached = {"absent_found": float((absent * queries).sum() / queries.sum())}
     evaluated = print_targets(reached, [("absent_found", "<=", 0.01)])
     write_results(
-        "found",
-        {"share_of_distractors": share, "sets": measured, "targets": evaluated},
-        quick=quick,
+        "found", {"share_of_distractors": share, "sets": told, "targets": evaluated}, quick=quick
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from surroundings import KINDS, photographed
@@ -33,14 +34,17 @@ def same_surroundings(
     Returns:
         A set of each kind; all share one gallery.
     """
-    rng = np.random.default_rng(5 if first == 0 else 6)
+    things = distinct(contents)
+    order = np.random.default_rng(first).permutation(len(things)).tolist()
     made: dict[str, LabelledSet] = {}
     gallery: list[int] = []
+    showing: dict[int, set[int]] = {}  # images of each content, which are no wrong answers
     for number, (name, kind) in enumerate(KINDS.items()):
         made[name] = LabelledSet(f"same surroundings: {name}", [], gallery, [], [])
         for turn in range(first, first + each):
-            for place, at in enumerate(rng.permutation(len(contents))[:per].tolist()):
-                content = small(contents[at], 600).convert("RGB")
+            for place in range(per):
+                at = order[len(gallery) % len(order)]
+                content = small(things[at], 600).convert("RGB")
                 shared, seed = np.random.default_rng([turn, number]), [turn, number, place]
                 thing = kind(content, shared, np.random.default_rng([*seed, 3]))
                 kept = photographed(thing, np.random.default_rng([*seed, 1]), far=False)
@@ -48,9 +52,28 @@ def same_surroundings(
                 gallery.append(images.add(kept))
                 made[name].queries.append(images.add(sent))
                 made[name].truth.append({gallery[-1]})
-                made[name].junk.append(set())
+                made[name].junk.append(showing.setdefault(at, set()))
+                showing[at].add(gallery[-1])
+    for each_made in made.values():
+        each_made.junk[:] = [
+            junk - truth for junk, truth in zip(each_made.junk, each_made.truth, strict=True)
+        ]
     gallery.extend(images.add_all(path for path, _ in grocery(split)))
     return made
+
+
+def distinct(paths: Sequence[Path]) -> list[Path]:
+    """Images of which none nearly is another one."""
+    kept: list[Path] = []
+    known: list[NDArray[np.float32]] = []
+    for path in paths:
+        tiny = np.asarray(small(path, 96).convert("RGB").resize((12, 12), 4), np.float32).ravel()
+        tiny -= tiny.mean()
+        tiny /= max(float(np.linalg.norm(tiny)), 1.0)
+        if not any(float(tiny @ other) > 0.8 for other in known):
+            known.append(tiny)
+            kept.append(path)
+    return kept
 
 
 def half_crops(images: Images, split: str, every: int) -> LabelledSet:

@@ -19,8 +19,8 @@ Rng = np.random.Generator
 Kind = Callable[[Image.Image, Rng, Rng], Image.Image]
 """Takes a content, the surroundings' generator and one of the content's own."""
 
-_SYLLABLES = ("ba", "ko", "ri", "men", "tal", "no", "vu", "shi")
-_SYLLABLES += ("del", "ar", "po", "li", "gra", "sen", "tu", "wo")
+_SYLLABLES = ["ba", "ko", "ri", "men", "tal", "no", "vu", "shi"]
+_SYLLABLES += ["del", "ar", "po", "li", "gra", "sen", "tu", "wo"]
 
 
 def word(rng: Rng) -> str:

@@ -15,7 +15,7 @@ from glocal.encoders.local_features import QUERY_SCALES, Detector
 from glocal.gallery.originals import PIXELS
 from glocal.gallery.packed_features import pack, small_image, unpack
 from glocal.gallery.small_images import from_jpeg, shrink, to_jpeg
-from glocal.gallery.verifier import ALIGNED, VERIFIED, Verified, confirmed, looked_between
+from glocal.gallery.verifier import ALIGNED, VERIFIED, Verified, confirmed, overlap_checked
 from glocal.images import load
 from glocal.ranking import TOP as RERANKED
 from glocal.ranking import Rerank
@@ -167,7 +167,7 @@ def between(
             evidence = pairs.closer[row].get(place) or calibration.evaluate(found, score)
             each = Verified(evidence, found)
             if small is not None:
-                each = looked_between(each, small, known.packed[number], calibration)
+                each = overlap_checked(each, small, known.packed[number], calibration)
             judged[-1].append(each.evidence)
     return judged
 

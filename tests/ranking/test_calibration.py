@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from glocal.encoders import EncoderDetector, load_encoder
 from glocal.errors import RankingError
+from glocal.ranking.agreement import Agreement
 from glocal.ranking.calibration import (
     Calibration,
     Logistic,
@@ -140,3 +141,39 @@ def test_evidence_is_plain_json():
     again = json.loads(json.dumps(evidence))
     assert again["verdict"] == "same_object"
     assert again["homography"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("before", "overlap", "verdict"),
+    [
+        (0.95, Agreement(overall=0.8, amid=0.8, least=0.7, blocks=60), Verdict.SAME_OBJECT),
+        (0.95, Agreement(overall=0.8, amid=0.7, least=0.4, blocks=60), Verdict.SIMILAR),
+        (0.95, None, Verdict.SIMILAR),
+        (0.3, Agreement(overall=0.95, amid=0.95, least=0.9, blocks=60), Verdict.SAME_OBJECT),
+        (0.3, Agreement(overall=0.95, amid=0.95, least=0.6, blocks=60), Verdict.SIMILAR),
+        (0.3, Agreement(overall=0.7, amid=0.95, least=0.9, blocks=60), Verdict.SIMILAR),
+    ],
+)
+def test_the_overlap_decides_beside_the_points(
+    before: float, overlap: Agreement | None, verdict: Verdict
+) -> None:
+    points = found(30, 40, agreement=0.5)
+    evidence = replace(PLAIN.evaluate(points, 0.7), same_probability=before)
+    for assumed in (Verdict.SAME_OBJECT, Verdict.SIMILAR):
+        after = PLAIN.weigh_agreement(replace(evidence, verdict=assumed), points, overlap)
+        assert after.verdict is verdict
+        assert (after.probability >= PLAIN.same_from) == verdict.is_match
+    few = replace(points, coverage=0.2)  # points in a corner prove nothing for the rest
+    if before < PLAIN.same_from:
+        assert PLAIN.weigh_agreement(evidence, few, overlap).verdict is Verdict.SIMILAR
+    for kept in (Verdict.COPY, Verdict.IDENTICAL_FILE):
+        one = replace(evidence, verdict=kept)
+        assert PLAIN.weigh_agreement(one, points, overlap) == one
+
+
+def test_the_probability_is_that_of_the_verdict() -> None:
+    evidence = replace(
+        PLAIN.evaluate(found(30, 40), 0.7), same_probability=0.99, copy_probability=0.61
+    )
+    assert replace(evidence, verdict=Verdict.COPY).probability == 0.61
+    assert replace(evidence, verdict=Verdict.SAME_OBJECT).probability == 0.99

@@ -32,8 +32,8 @@ from glocal.ranking.verification import Verification, verify
 VERIFIED = 50
 """How many of the best matches are verified, at about half a millisecond each."""
 
-_LOOKED_BETWEEN = 8
-"""How many of those that points do not prove to be the same are looked at between the points, at
+_OVERLAPS_CHECKED = 8
+"""How many of those that points do not prove to be the same have their overlap compared, at
 about two milliseconds each."""
 
 _LEAST_FEATURES = 5
@@ -112,7 +112,7 @@ def confirmed(
     return Verified(confirm(evidence, comparison), found)
 
 
-def looked_between(
+def overlap_checked(
     verified: Verified,
     query: NDArray[np.uint8] | None,
     packed: bytes,
@@ -130,6 +130,8 @@ def looked_between(
     evidence, found = verified.evidence, verified.verification
     if found.homography is None or evidence.verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY):
         return verified
+    if calibration.excess(found) < LEAST_EXCESS:  # chance brings as many points together
+        return Verified(calibration.weigh_agreement(evidence, found, None), found)
     small = from_jpeg(small_image(packed))
     if small is None or query is None:
         same = evidence.same_probability >= calibration.same_from
@@ -142,7 +144,7 @@ def looked_between(
         found.query_points.astype(np.float64),
         found.candidate_points.astype(np.float64),
     )
-    return Verified(calibration.look_between(evidence, found, agrees), found)
+    return Verified(calibration.weigh_agreement(evidence, found, agrees), found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class Verifier:
                     verified[i] = Verified(confirm(each.evidence, None), each.verification)
         small = None if query.pixels is None else shrink(query.pixels)
         for i in self._doubtful(ordered, verified):
-            verified[i] = looked_between(verified[i], small, stored[i], self.calibration)
+            verified[i] = overlap_checked(verified[i], small, stored[i], self.calibration)
         ordered.sort(key=lambda match: not _matches(verified, match.id))
         complete = (
             local is not None
@@ -255,7 +257,7 @@ class Verifier:
             and not _matches(verified, match.id)
             and self.calibration.excess(verified[match.id].verification) >= LEAST_EXCESS
         ]
-        return same + others[:_LOOKED_BETWEEN]
+        return same + others[:_OVERLAPS_CHECKED]
 
     def _file_pixels(self, content: UUID, least: int) -> NDArray[np.uint8] | None:
         """A match's file, decoded no finer than is of use beside the query."""

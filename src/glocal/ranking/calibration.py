@@ -117,7 +117,7 @@ class Calibration:
             else tuple((float(a), float(b), float(c)) for a, b, c in rows),
         )
 
-    def look_between(
+    def weigh_agreement(
         self, evidence: Evidence, found: Verification, agreement: Agreement | None
     ) -> Evidence:
         """Evidence of points, put right by what lies between them.
