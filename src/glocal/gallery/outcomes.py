@@ -106,8 +106,8 @@ class Outcomes:
             return
 
     def _current(self) -> bool:
-        known: object = self._database.value("SELECT value FROM state WHERE key = ?", (_RULES,))
-        return known == self._rules
+        known = self._database.value("SELECT value FROM state WHERE key = ?", (_RULES,))
+        return bool(known == self._rules)
 
 
 def drop_outcomes(db: sqlite3.Connection, ids: Iterable[UUID]) -> None:
