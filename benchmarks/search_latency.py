@@ -28,7 +28,7 @@ from uuid import UUID
 
 from glocal.gallery import Gallery
 from glocal.gallery.records import Attributes, Record
-from glocal.gallery.stores import flat
+from glocal.gallery.stores import upkeep
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.where import parse
 from measure import (
@@ -113,8 +113,8 @@ def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str
 
     glocal builds none below `GRAPH_FROM`; here it is made to.
     """
-    usual = flat.GRAPH_FROM
-    flat.GRAPH_FROM = 1_000
+    usual = upkeep.GRAPH_FROM
+    upkeep.GRAPH_FROM = 1_000
     rows = []
     try:
         for count in counts:
@@ -145,7 +145,7 @@ def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str
             )
             store.close()
     finally:
-        flat.GRAPH_FROM = usual
+        upkeep.GRAPH_FROM = usual
     return rows
 
 
@@ -213,7 +213,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     print_table("From a vector to files", ["", "median"], list(vectors.items()))
     show_rows(f"Under conditions, {given.count:,} images", under)
     crossing = crossover(place, given.crossover, given.queries)
-    show_rows(f"Exact scan or graph (glocal: from {flat.GRAPH_FROM:,} on)", crossing)
+    show_rows(f"Exact scan or graph (glocal: from {upkeep.GRAPH_FROM:,} on)", crossing)
     figures |= vectors
     figures["lowest recall@10 under a condition"] = min(row["recall@10"] for row in under)
     return {
@@ -222,7 +222,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         "with verification": second,
         "conditions": under,
         "crossover": crossing,
-        "graph_from": flat.GRAPH_FROM,
+        "graph_from": upkeep.GRAPH_FROM,
         "targets": print_targets(figures, TARGETS),
     }
 
