@@ -96,6 +96,12 @@ def _rerankings() -> str:
     help="Compare the local features of every photo, to find objects that are small in large "
     "photos; slower.",
 )
+@click.option(
+    "--regions/--no-regions",
+    default=True,
+    show_default=True,
+    help="Compare regions of photos too, where the gallery has them and no --rerank is given.",
+)
 @json_option
 @click.option(
     "--html",
@@ -120,6 +126,7 @@ def search(
     rerank: str | None,
     verify: bool,
     small_objects: bool,
+    regions: bool,
     as_json: bool,
     html: Path | None,
     model: str | None,
@@ -158,6 +165,7 @@ def search(
                     rerank=rerank,
                     verify=verify,
                     small_objects=small_objects,
+                    regions=regions,
                 )
             except (ImageError, QueryError) as error:
                 failed = True

@@ -44,10 +44,19 @@ class Encoder(Protocol):
         """Name of the space of the vectors; see `glocal.encoders.spaces`."""
         ...
 
+    @property
+    def gives_regions(self) -> bool:
+        """Whether it can give vectors of regions."""
+        ...
+
     def encode(
-        self, images: Sequence[NDArray[np.uint8]], *, regions: RegionSettings | None = None
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        scale: float = 1.0,
+        regions: RegionSettings | None = None,
     ) -> list[Features]:
-        """Encode images, each ``(h, w, 3)`` uint8 RGB upright of any size, with their regions."""
+        """Encode images, each ``(h, w, 3)`` uint8 RGB upright of any size; see `OnnxEncoder`."""
         ...
 
 
@@ -181,7 +190,8 @@ class OnnxEncoder:
             found = self._run(self._features, {"image": fitted})
             grid = self._contributions(self._fitted(image, self._scaled(regions.scale)))
         kept = region_vectors(grid, regions, found[0])
-        return Features(*found, kept.vectors, kept.boxes)
+        vector, keypoints, descriptors, scores = found
+        return Features(vector, keypoints, descriptors, scores, kept.vectors, kept.boxes)
 
     def _scaled(self, scale: float) -> Card:
         area = max(round(self._card.area * scale**2), self._card.multiple**2)

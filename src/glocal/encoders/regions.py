@@ -40,6 +40,9 @@ class RegionSettings:
 
 COARSE = RegionSettings("coarse", scale=1.0, shares=(1 / 3,), steps=5, count=9)
 FINE = RegionSettings("fine", scale=2.0, shares=(1 / 3, 1 / 5), steps=6, count=25)
+QUERY_REGIONS = RegionSettings("query", scale=1.0, shares=(1 / 2,), steps=3, count=4)
+"""The regions of a query that are looked for besides the whole."""
+
 NO_REGIONS = "none"
 _SETTINGS = {settings.name: settings for settings in (COARSE, FINE)}
 REGION_CHOICES = (NO_REGIONS, *_SETTINGS)
@@ -54,7 +57,9 @@ def region_settings(name: str) -> RegionSettings | None:
     if name == NO_REGIONS:
         return None
     if name not in _SETTINGS:
-        raise PartError(f"there are no regions {name!r}; choose one of: {', '.join(REGION_CHOICES)}")
+        raise PartError(
+            f"there are no regions {name!r}; choose one of: {', '.join(REGION_CHOICES)}"
+        )
     return _SETTINGS[name]
 
 

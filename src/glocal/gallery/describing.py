@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from glocal.encoders import Detector, Encoder, Features
+from glocal.encoders import Detector, Encoder, Features, RegionSettings
 from glocal.gallery.catalog import Content
 from glocal.gallery.small_images import shrink, to_jpeg
 from glocal.images import Facts, Limits, load
@@ -43,11 +43,13 @@ class Describer:
         encoder: makes the vector.
         detector: finds the local features, or `None` where the encoder does.
         limits: of what is read.
+        regions: which regions get a vector; `None` for none.
     """
 
     encoder: Encoder
     detector: Detector | None
     limits: Limits
+    regions: RegionSettings | None = None
 
     def describe(self, data: bytes, name: Path) -> Description:
         """Decode the content of a file and make its features.
@@ -55,12 +57,20 @@ class Describer:
         Raises:
             ImageError: it is no image that can be used.
         """
-        least = max(self.encoder.card.area, self.detector.area if self.detector else 0)
+        largest = max(1.0, self.regions.scale if self.regions else 0.0) ** 2
+        least = max(
+            round(self.encoder.card.area * largest), self.detector.area if self.detector else 0
+        )
         image = load(data, min_pixels=least, limits=self.limits, name=name)
-        features = self.encoder.encode([image.array])[0]
+        features = self.encoder.encode([image.array], regions=self.regions)[0]
         if self.detector is not None:
             found = self.detector.detect(image.array)
-            features = Features(features.vector, found.keypoints, found.descriptors, found.scores)
+            features = replace(
+                features,
+                keypoints=found.keypoints,
+                descriptors=found.descriptors,
+                scores=found.scores,
+            )
         content = _content(content_id(data), image.facts)
         return Description(content, features, to_jpeg(shrink(image.array)))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders import QUERY_SCALES
 from glocal.errors import ModelMismatchError, QueryError
+from glocal.gallery import region_search
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
@@ -22,6 +23,7 @@ from glocal.gallery.records import Match
 from glocal.gallery.results import Hit, SearchResult, image_fields
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.verifier import VERIFIED, Ranked, Verifier
 from glocal.gallery.where import parse
 from glocal.ranking import (
@@ -34,6 +36,7 @@ from glocal.ranking import (
     find_reranking,
 )
 from glocal.ranking.evidence import IDENTICAL_FILE, Evidence
+from glocal.ranking.regions import RegionMatch
 
 MOST_HITS = 10_000
 
@@ -47,6 +50,7 @@ class SearchOptions:
     exact: bool = False
     rerank: str | None = None
     small_objects: bool = False
+    regions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Searcher:
         model: the gallery's.
         space: the vector space of the store's vectors.
         verifier: verifies the best matches; `None` to search by the vector alone.
+        regions: the vectors of the images' regions, if the gallery has any.
     """
 
     catalog: Catalog
@@ -81,6 +86,7 @@ class Searcher:
     model: ModelId
     space: str
     verifier: Verifier | None
+    regions: RegionStore | None = None
 
     def search(self, query: Query, options: SearchOptions, clock: Clock) -> SearchResult:
         """Answer one query; for errors see `Gallery.search`."""
@@ -104,6 +110,15 @@ class Searcher:
         if rerank is not None:
             with clock.measure("rerank"):
                 matches, reranked = self._reranked(rerank, query, matches, top)
+        by_regions = region_search.ByRegions(matches, {}, {})
+        if self.regions is not None and query.regions is not None and _uses_regions(options):
+            with clock.measure("regions"):
+                found = self._more_by_regions(self.regions, query, condition, found, options.exact)
+                added = found.matches[len(matches) :]
+                by_regions = region_search.ordered(
+                    self.regions, query.regions, matches, added, reranked
+                )
+                matches = by_regions.matches
         ranked = Ranked(matches, {}, {})
         if self.verifier is not None:
             with clock.measure("verify"):
@@ -111,7 +126,10 @@ class Searcher:
                 if options.small_objects:
                     scales = (*scales, SMALL_OBJECT_SCALES[-1])
                 ranked = self.verifier.verify(query, matches, found.scores, scales=scales)
-        hits = tuple(islice(self._hits(ranked, reranked, found.files, query), options.limit))
+        combined = {i: ranked.combined[i] for i in ranked.verified}
+        stages = {"rerank": reranked, "regions": by_regions.scores, "combined": combined}
+        every = self._hits(ranked, stages, by_regions.found, found.files, query)
+        hits = tuple(islice(every, options.limit))
         return SearchResult(query.name, self.model, hits, clock.milliseconds)
 
     def _reranking(
@@ -164,6 +182,27 @@ class Searcher:
             if len(matches) < ask or len(kept) >= wanted or ask > 32 * wanted:
                 return _Found(kept, [match.score for match in kept], inside)
             ask *= 2
+
+    def _more_by_regions(
+        self,
+        regions: RegionStore,
+        query: Query,
+        where: Condition | None,
+        found: _Found,
+        exact: bool,
+    ) -> _Found:
+        """The matches, and behind them those that their regions alone find."""
+        assert query.regions is not None  # noqa: S101 - see `search`
+        relaxed = None if where is None else for_some_copy(where)
+        known = {match.id for match in found.matches}
+        ids = region_search.candidates(regions, query.regions, relaxed, exact=exact)
+        ids = [i for i in ids if i not in known]
+        inside = self._inside(where, self.catalog.files_of(ids))
+        vectors = self.store.vectors([i for i in ids if inside.get(i)])
+        more = [Match(i, float(vector @ query.vector)) for i, vector in vectors.items()]
+        matches = [*found.matches, *more]
+        scores = sorted((match.score for match in matches), reverse=True)
+        return _Found(matches, scores, found.files | inside)
 
     def _small_objects(self, query: Query, where: Condition | None, wanted: int) -> _Found:
         """As `_nearest`, by the local features of every image."""
@@ -228,7 +267,8 @@ class Searcher:
     def _hits(
         self,
         ranked: Ranked,
-        reranked: dict[UUID, float],
+        stages: dict[str, dict[UUID, float]],
+        regions: dict[UUID, RegionMatch],
         files: dict[UUID, list[Path]],
         query: Query,
     ) -> Iterator[Hit]:
@@ -240,10 +280,7 @@ class Searcher:
                 continue
             # Float16 rounding can lift an image's score against itself above 1.
             scores = {"vector": min(match.score, 1.0)}
-            if i in reranked:
-                scores["rerank"] = reranked[i]
-            if i in ranked.verified:
-                scores["combined"] = ranked.combined[i]
+            scores |= {stage: known[i] for stage, known in stages.items() if i in known}
             yield Hit(
                 **image_fields(contents[i], files[i]),
                 rank=next(ranks),
@@ -251,9 +288,16 @@ class Searcher:
                 scores=scores,
                 evidence=self._evidence(ranked, i, query),
                 space=self.space,
+                region=(region := regions.get(i)),
+                box=region.box if region and region.similarity > match.score else None,
             )
 
     def _evidence(self, ranked: Ranked, i: UUID, query: Query) -> Evidence | None:
         if i in ranked.verified:
             return ranked.verified[i].evidence
         return IDENTICAL_FILE if i == query.identity else None
+
+
+def _uses_regions(options: SearchOptions) -> bool:
+    """Whether regions have a part in the order: where it is not one that was asked for."""
+    return options.regions and options.rerank is None and not options.small_objects

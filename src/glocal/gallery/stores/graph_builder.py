@@ -29,7 +29,7 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
     """Write a graph over all rows, beginning with the one that is there if it is sound."""
     view, _ = store.mapped()
     extent, database, space = view.extent, store.rows.database, store.rows.space
-    index, done = new_index(dim), 0
+    index, done = new_index(dim, regions=isinstance(store, RegionStore)), 0
     base = GraphFile.known(database, space)
     if base and base.generation == extent.generation and base.is_sound(store.folder):
         index.load(str(store.folder / base.name))

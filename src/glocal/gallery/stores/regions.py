@@ -14,6 +14,7 @@ import numpy as np
 import simsimd
 from numpy.typing import NDArray
 
+from glocal.encoders import Regions
 from glocal.gallery.conditions import Condition, meets
 from glocal.gallery.records import RegionRecord, RegionSimilarities, StoreStatus
 from glocal.gallery.rows import Extent, RowTable
@@ -151,15 +152,27 @@ class RegionStore(RowFile):
             ids: the images; those without regions are passed over.
         """
         there, rows = self.read(ids)
-        vectors = rows[:, :, : self._dim].astype(np.float32)
-        lengths = np.sqrt(np.einsum("nrd,nrd->nr", vectors, vectors))
+        vectors, boxes = self._decoded(rows)
         similar = vectors.reshape(-1, self._dim) @ queries.T
-        similar = similar.reshape(len(rows), self.count, -1) / np.maximum(lengths, 1e-12)[..., None]
-        boxes = rows[:, :, self._dim :].view(np.uint8).astype(np.float32) / np.float32(255)
+        similar = similar.reshape(len(rows), self.count, -1)
         return {
             i: RegionSimilarities(values.T, box)
             for i, values, box in zip(there, similar, boxes, strict=True)
         }
+
+    def regions(self, ids: Sequence[UUID]) -> dict[UUID, Regions]:
+        """The regions of those images that have some."""
+        there, rows = self.read(ids)
+        found = zip(there, *self._decoded(rows), strict=True)
+        return {i: Regions(vectors, boxes) for i, vectors, boxes in found}
+
+    def _decoded(self, rows: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors of unit length, ``(n, r, d)``, and boxes, ``(n, r, 4)``."""
+        vectors = rows[:, :, : self._dim].astype(np.float32)
+        lengths = np.sqrt(np.einsum("nrd,nrd->nr", vectors, vectors))
+        vectors /= np.maximum(lengths, 1e-12)[..., None]
+        boxes = rows[:, :, self._dim :].view(np.uint8).astype(np.float32) / np.float32(255)
+        return vectors, boxes
 
     def points(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Codes]:
         """What a graph covers of some rows: keys and vectors.
@@ -193,4 +206,5 @@ class RegionStore(RowFile):
 def coded(vectors: NDArray[np.float32]) -> Codes:
     """Vectors as bytes, ``(..., d)``: in parts of the greatest number of each."""
     greatest = np.abs(vectors).max(axis=-1, keepdims=True)
-    return np.rint(vectors * (127 / np.maximum(greatest, 1e-12))).astype(np.int8)
+    scaled = np.rint(vectors * (127 / np.maximum(greatest, 1e-12)))
+    return np.asarray(scaled, np.int8)

@@ -16,6 +16,7 @@ no lock.
 
 from __future__ import annotations
 
+import glob
 import logging
 import shutil
 import threading
@@ -89,6 +90,10 @@ class RowFile:
         with self._lock:
             self._mapping = None
 
+    def bytes_on_disk(self) -> int:
+        """Bytes that its files take, the graph's among them."""
+        return sum(path.lstat().st_size for path in self.folder.glob(f"{glob.escape(self.stem)}.*"))
+
     # Changing
 
     def put(
@@ -113,6 +118,13 @@ class RowFile:
     def delete(self, ids: Sequence[UUID]) -> None:
         """See `Store.delete`."""
         self.rows.remove(ids)
+
+    def clear(self) -> None:
+        """Remove all rows; their file goes with the next `sweep`."""
+        with self.rows.database.change():
+            now = self.rows.view()
+            none = np.zeros(0, np.int64)
+            self.rows.replace(now, none, np.zeros(0, self._row))
 
     # Reading
 

@@ -73,7 +73,7 @@ class Upkeep:
                 if known.is_sound(self._file.folder):
                     with suppress(RuntimeError):  # not a graph after all: compare all rows
                         path = self._file.folder / known.name
-                        graph = Graph(path, self._dim, known.rows)
+                        graph = Graph(path, self._dim, known.rows, regions=bool(self._regions))
                 self._opened = known, graph
             return self._opened[1]
 

@@ -1,0 +1,59 @@
+"""One score of an image's vector and of its regions, and where in the image the query is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+REGION_WEIGHT = 1.0
+"""How much the best region's similarity counts against the whole image's."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionMatch:
+    """The region of an image that is most similar to a query or to a region of it.
+
+    Attributes:
+        similarity: cosine similarity of the two, in [-1, 1].
+        query_box: x, y, width and height of the query's region, as fractions of the query.
+        box: x, y, width and height of the image's region, as fractions of the image.
+    """
+
+    similarity: float
+    query_box: tuple[float, float, float, float]
+    box: tuple[float, float, float, float]
+
+
+def blend(whole: float, similar: NDArray[np.float32] | None) -> float:
+    """One score to order by.
+
+    Args:
+        whole: similarity of the two images' vectors.
+        similar: ``(m, r)`` similarities of the query's regions to the image's; `None` of an image
+            without regions, for which its vector stands in.
+    """
+    best = whole if similar is None else float(similar.max())
+    return whole + REGION_WEIGHT * best
+
+
+def best_match(
+    similar: NDArray[np.float32],
+    query_boxes: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+) -> RegionMatch:
+    """The pair of regions that is most similar.
+
+    Args:
+        similar: ``(m, r)`` similarities.
+        query_boxes: ``(m, 4)``.
+        boxes: ``(r, 4)``.
+    """
+    at, there = np.unravel_index(int(np.argmax(similar)), similar.shape)
+    return RegionMatch(float(similar[at, there]), _box(query_boxes[at]), _box(boxes[there]))
+
+
+def _box(box: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    x, y, width, height = (round(float(value), 4) for value in box)
+    return x, y, width, height
