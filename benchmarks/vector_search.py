@@ -36,7 +36,7 @@ class _Given:
         self.dim = dim
         self.card = Card("given", 1, "Apache-2.0", dim, 1024, 32, 4.0, {})
 
-    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+    def encode(self, images: Sequence[NDArray[np.uint8]], **_: object) -> list[Features]:
         nothing = np.zeros((0, 2), np.float32)
         return [Features(self.vector, nothing, nothing, nothing[:, 0]) for _ in images]
 

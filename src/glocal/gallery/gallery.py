@@ -264,19 +264,22 @@ class Gallery:
         if choice is not None:
             self._regions.change(choice, self.encoder)
         self._regions.settle(None, self.encoder)
+        done = self._complete_regions(self._regions.missing(), listen)
+        build_graphs(self._context, listen)
+        return done
+
+    def _complete_regions(self, missing: Sequence[UUID], listen: Callable[[Progress], None]) -> int:
         describer, store = self._changes.describer(), self._regions.store
         if store is None or describer.regions is None:
             return 0
-        done = complete(
+        return complete(
             self._catalog,
-            self._regions.missing(),
+            missing,
             replace(describer, detector=None),
             keep_regions(self._catalog, store),
             self._changes.require(),
             listen,
         )
-        build_graphs(self._context, listen)
-        return done
 
     def update(
         self, paths: Iterable[Path], listen: Callable[[Progress], None] = quiet
@@ -601,8 +604,11 @@ class Gallery:
         Raises:
             GalleryLockedError: another process kept the gallery locked for too long.
         """
-        health.reconcile(self._context)
-        return self._changes.refresh(listen)
+        lost = health.reconcile(self._context)
+        report = self._changes.refresh(listen)
+        if lost:
+            self._complete_regions(lost, listen)
+        return report
 
     def _model_problem(self) -> str | None:
         try:
