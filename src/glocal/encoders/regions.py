@@ -127,15 +127,21 @@ def region_vectors(
         ``settings.count`` of them, the most different first; a map of few cells has fewer windows,
         some of which then come more than once.
     """
+    every = every_region(contributions, settings)
+    chosen = most_different(every.vectors, settings.count, whole)
+    return Regions(every.vectors[chosen], every.boxes[chosen])
+
+
+def every_region(contributions: NDArray[np.float32], settings: RegionSettings) -> Regions:
+    """The vectors of all different windows of the settings; see `region_vectors`."""
     rows, columns, _ = contributions.shape
     spans = _windows(rows, columns, settings)
     vectors = window_sums(contributions, spans)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    chosen = most_different(vectors, settings.count, whole)
     scale = np.array([columns, rows, columns, rows], np.float32)
-    top, left, bottom, right = spans[chosen].T
+    top, left, bottom, right = spans.T
     boxes = np.column_stack([left, top, right - left, bottom - top]).astype(np.float32) / scale
-    return Regions(vectors[chosen], boxes)
+    return Regions(vectors, boxes)
 
 
 def window_sums(

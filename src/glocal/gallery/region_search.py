@@ -16,6 +16,9 @@ CANDIDATES = 50
 """Images that each vector of a query adds to those whose whole vectors are nearest."""
 
 
+WHOLE = 200
+"""Images that whole vectors find at least, before regions are compared."""
+
 REORDERED = 400
 """How many of the best by their vectors are ordered by their regions too."""
 

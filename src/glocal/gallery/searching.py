@@ -100,7 +100,13 @@ class Searcher:
         where = options.where
         condition = parse(where, self.catalog) if isinstance(where, str) else where
         rerank, top = self._reranking(query, options)
-        depth = max(options.limit, top if rerank else 0, VERIFIED if self.verifier else 0)
+        regions = self.regions if query.regions is not None and _uses_regions(options) else None
+        depth = max(
+            options.limit,
+            top if rerank else 0,
+            VERIFIED if self.verifier else 0,
+            region_search.WHOLE if regions is not None else 0,
+        )
         with clock.measure("search"):
             if options.small_objects:
                 found = self._small_objects(query, condition, depth)
@@ -111,13 +117,11 @@ class Searcher:
             with clock.measure("rerank"):
                 matches, reranked = self._reranked(rerank, query, matches, top)
         by_regions = region_search.ByRegions(matches, {}, {})
-        if self.regions is not None and query.regions is not None and _uses_regions(options):
+        if regions is not None and query.regions is not None:
             with clock.measure("regions"):
-                found = self._more_by_regions(self.regions, query, condition, found, options.exact)
+                found = self._more_by_regions(regions, query, condition, found, options.exact)
                 added = found.matches[len(matches) :]
-                by_regions = region_search.ordered(
-                    self.regions, query.regions, matches, added, reranked
-                )
+                by_regions = region_search.ordered(regions, query.regions, matches, added, reranked)
                 matches = by_regions.matches
         ranked = Ranked(matches, {}, {})
         if self.verifier is not None:

@@ -43,15 +43,25 @@ def best_match(
     query_boxes: NDArray[np.float32],
     boxes: NDArray[np.float32],
 ) -> RegionMatch:
-    """The pair of regions that is most similar.
+    """The pair of regions that is most similar; see `pair`."""
+    return pair(similar, query_boxes, boxes)[0]
+
+
+def pair(
+    similar: NDArray[np.float32],
+    query_boxes: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+) -> tuple[RegionMatch, int, int]:
+    """The pair of regions that is most similar, and the numbers of the two.
 
     Args:
         similar: ``(m, r)`` similarities.
         query_boxes: ``(m, 4)``.
         boxes: ``(r, 4)``.
     """
-    at, there = np.unravel_index(int(np.argmax(similar)), similar.shape)
-    return RegionMatch(float(similar[at, there]), _box(query_boxes[at]), _box(boxes[there]))
+    at, there = (int(n) for n in np.unravel_index(int(np.argmax(similar)), similar.shape))
+    match = RegionMatch(float(similar[at, there]), _box(query_boxes[at]), _box(boxes[there]))
+    return match, at, there
 
 
 def _box(box: NDArray[np.float32]) -> tuple[float, float, float, float]:
