@@ -105,7 +105,7 @@ def _spans(cells: int, share: float, steps: int) -> tuple[NDArray[np.int64], NDA
 
 
 @lru_cache(maxsize=64)
-def _windows(rows: int, columns: int, settings: RegionSettings) -> NDArray[np.int64]:
+def windows_of(rows: int, columns: int, settings: RegionSettings) -> NDArray[np.int64]:
     """All different windows of the settings over a map."""
     every = [windows(rows, columns, share, settings.steps) for share in settings.shares]
     found = np.unique(np.concatenate(every), axis=0)
@@ -135,7 +135,7 @@ def region_vectors(
 def every_region(contributions: NDArray[np.float32], settings: RegionSettings) -> Regions:
     """The vectors of all different windows of the settings; see `region_vectors`."""
     rows, columns, _ = contributions.shape
-    spans = _windows(rows, columns, settings)
+    spans = windows_of(rows, columns, settings)
     vectors = window_sums(contributions, spans)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     scale = np.array([columns, rows, columns, rows], np.float32)
