@@ -133,10 +133,7 @@ class RegionStore(RowFile):
                 chunk = mapped[chosen[0] : chosen[-1] + 1]
             else:
                 chunk = np.take(mapped, chosen, axis=0)
-            regions = chunk.reshape(-1, self._dim + _BOX)[:, : self._dim]
-            distances = np.asarray(simsimd.cdist(codes, regions, metric="cos"))
-            distances = distances.reshape(len(codes), -1, self.count)
-            best[:, start : start + step] = distances.min(axis=2)
+            best[:, start : start + step] = self._distances(codes, chunk).min(axis=2)
         best[~np.isfinite(best)] = np.inf
         if len(rows) <= limit:
             return rows
@@ -145,19 +142,18 @@ class RegionStore(RowFile):
     def compare(
         self, queries: NDArray[np.float32], ids: Sequence[UUID]
     ) -> dict[UUID, RegionSimilarities]:
-        """Compare the regions of images with some vectors, in single precision.
+        """Compare the regions of images with some vectors, these in bytes too.
 
         Args:
             queries: ``(m, d)`` float32 of unit length.
             ids: the images; those without regions are passed over.
         """
         there, rows = self.read(ids)
-        vectors, boxes = self._decoded(rows)
-        similar = vectors.reshape(-1, self._dim) @ queries.T
-        similar = similar.reshape(len(rows), self.count, -1)
+        similar = 1 - self._distances(coded(queries), rows)
+        boxes = self._boxes(rows)
         return {
-            i: RegionSimilarities(values.T, box)
-            for i, values, box in zip(there, similar, boxes, strict=True)
+            i: RegionSimilarities(similar[:, number], boxes[number])
+            for number, i in enumerate(there)
         }
 
     def regions(self, ids: Sequence[UUID]) -> dict[UUID, Regions]:
@@ -171,8 +167,18 @@ class RegionStore(RowFile):
         vectors = rows[:, :, : self._dim].astype(np.float32)
         lengths = np.sqrt(np.einsum("nrd,nrd->nr", vectors, vectors))
         vectors /= np.maximum(lengths, 1e-12)[..., None]
-        boxes = rows[:, :, self._dim :].view(np.uint8).astype(np.float32) / np.float32(255)
-        return vectors, boxes
+        return vectors, self._boxes(rows)
+
+    def _boxes(self, rows: Codes) -> NDArray[np.float32]:
+        return rows[:, :, self._dim :].view(np.uint8).astype(np.float32) / np.float32(255)
+
+    def _distances(self, codes: Codes, rows: Codes) -> NDArray[np.float32]:
+        """Cosine distances, ``(m, n, r)``, of ``m`` vectors to the regions of ``n`` images."""
+        if not len(rows):
+            return np.zeros((len(codes), 0, self.count), np.float32)
+        regions = rows.reshape(-1, self._dim + _BOX)[:, : self._dim]
+        distances = np.asarray(simsimd.cdist(codes, regions, metric="cos"))
+        return distances.reshape(len(codes), -1, self.count).astype(np.float32)
 
     def points(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Codes]:
         """What a graph covers of some rows: keys and vectors.

@@ -80,6 +80,11 @@ class RowFile:
         self._lock = threading.Lock()  # held while files are mapped
         self._mapping: tuple[int, NDArray[Any]] | None = None
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self._row.itemsize
+
     def file(self, generation: int) -> Path:
         """The file of a generation."""
         numbered = f".{generation}" if generation > 1 else ""
@@ -107,7 +112,7 @@ class RowFile:
                 self.folder.mkdir(parents=True)
                 sync_folder(self.folder.parent)
             self._available(extent)
-            start = extent.rows * self._row.itemsize
+            start = extent.rows * self.row_bytes
             write_at(self.file(extent.generation), start, written.tobytes())
             self.rows.append(ids, attributes, written)
 
@@ -174,7 +179,7 @@ class RowFile:
         """Rows of the known ones that the file has; an error where some are missing."""
         path = self.file(extent.generation)
         try:
-            there = path.stat().st_size // self._row.itemsize
+            there = path.stat().st_size // self.row_bytes
         except FileNotFoundError as error:
             if self.rows.extent().generation != extent.generation:
                 raise ReplacedError from error
@@ -228,7 +233,7 @@ class RowFile:
                 f"{self.file(extent.generation)} is too short; run: glocal check --repair"
             )
         vectors = self._open(extent.generation, there)
-        step = max(_COPY_BYTES // self._row.itemsize, 1)
+        step = max(_COPY_BYTES // self.row_bytes, 1)
         for start in range(0, len(rows), step):
             file.write(np.take(vectors, rows[start : start + step], axis=0).tobytes())
 
