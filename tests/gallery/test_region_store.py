@@ -84,8 +84,9 @@ def test_comparing_is_as_good_as_its_bytes(tmp_path: Path) -> None:
         store.upsert(records(10))
         queries = vectors_of(77)
         found = store.compare(queries, [number(3), number(99), number(8)])
-        assert set(found) == {number(3), number(8)}
-        assert found[number(3)].values == pytest.approx(queries @ vectors_of(3).T, abs=0.02)
+        assert set(found.rows) == {number(3), number(8)}
+        values = found.values[found.rows[number(3)]]
+        assert values == pytest.approx(queries @ vectors_of(3).T, abs=0.02)
         kept = store.regions([number(8)])[number(8)]
         assert np.linalg.norm(kept.vectors, axis=1) == pytest.approx(1, abs=1e-5)
         assert (kept.vectors * vectors_of(8)).sum(axis=1).min() > 0.999

@@ -102,6 +102,12 @@ def index(
         finally:
             bar.close()
         _print_report(report, opened, as_json)
+        if report.added and not as_json and not opened.encoder.gives_regions:
+            click.echo(
+                "this gallery's model gives no vectors of regions: small things are found with "
+                "--small-objects alone",
+                err=True,
+            )
         if watch:
             _watch(opened, as_json)
     if report.unreachable or (strict and report.failed):

@@ -16,12 +16,13 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import check_folder, print_json, short_path
+from glocal.cli.output import check_folder, counted, print_json, short_path
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
 from glocal.images import Limits
 from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
+from glocal.ranking.evidence import Verdict
 from glocal.ranking.reranking import LOCAL
 
 
@@ -185,12 +186,30 @@ def search(
                 )
             else:
                 _show(result, titled=len(images) > 1)
+        if regions and not as_json and not all(map(_is_found, results)):
+            _say_what_is_missing(opened)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
             _write_sheet(results, html, opened.encoder if region is None else None)
             click.echo(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
+
+
+def _is_found(result: SearchResult) -> bool:
+    """Whether the first hit shows the query's object."""
+    evidence = result.hits[0].evidence if result.hits else None
+    return evidence is not None and evidence.verdict is not Verdict.SIMILAR
+
+
+def _say_what_is_missing(gallery: Gallery) -> None:
+    missing = gallery.without_regions()
+    if missing:
+        click.echo(
+            f"small things are not found in {counted(missing, 'photo')} without regions; "
+            "to add them run: glocal index --refresh",
+            err=True,
+        )
 
 
 def _show(result: SearchResult, *, titled: bool) -> None:

@@ -546,7 +546,6 @@ class Gallery:
         """Count what the gallery holds."""
         counts = self._catalog.counts()
         store = self._regions.store
-        with_regions = 0 if store is None else store.status().vectors
         return GalleryInfo(
             folder=self.folder,
             format=FORMAT,
@@ -555,9 +554,7 @@ class Gallery:
             detector=self._models.detector_name,
             without_local_features=counts["images"] - counts["with_local_features"],
             regions=self._regions.choice or NO_REGIONS,
-            without_regions=(
-                0 if self._regions.choice == NO_REGIONS else counts["images"] - with_regions
-            ),
+            without_regions=self.without_regions(),
             region_bytes=0 if store is None else store.bytes_on_disk(),
             files=counts["files"],
             failed=counts["failed"],
@@ -567,6 +564,14 @@ class Gallery:
             local_feature_bytes=counts["local_feature_bytes"],
             bytes_free=self._layout.free_bytes(),
         )
+
+    def without_regions(self) -> int:
+        """How many images have no regions, unless the gallery is to have none."""
+        if self._regions.choice == NO_REGIONS:
+            return 0
+        store = self._regions.store
+        images = self._catalog.counts()["images"]
+        return images if store is None else images - store.status().vectors
 
     def browse(self) -> Browser:
         """A view of the gallery for people who look around; it ends with the gallery."""

@@ -71,13 +71,15 @@ class RegionRecord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionSimilarities:
-    """How similar the regions of an image are to the vectors of a query.
+    """How similar the regions of images are to the vectors of a query.
 
     Attributes:
-        values: ``(m, r)`` float32: the cosine similarity of each query vector to each region.
-        boxes: ``(r, 4)`` float32: x, y, width and height as fractions of the upright image.
+        rows: the row of each image in the arrays.
+        values: ``(n, m, r)`` float32: the cosine similarity of each query vector to each region.
+        boxes: ``(n, r, 4)`` float32: x, y, width and height as fractions of the upright image.
     """
 
+    rows: dict[UUID, int]
     values: NDArray[np.float32]
     boxes: NDArray[np.float32]
 

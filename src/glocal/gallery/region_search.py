@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
+
+import numpy as np
 
 from glocal.encoders import Regions
 from glocal.gallery.conditions import Condition
-from glocal.gallery.records import Match
+from glocal.gallery.records import Match, RegionSimilarities
 from glocal.gallery.stores.regions import RegionStore
-from glocal.ranking.regions import RegionMatch, best_match, blend
+from glocal.ranking.regions import RegionMatch, blend, blend_without_regions, pair
 
-CANDIDATES = 50
+CANDIDATES = 30
 """Images that each vector of a query adds to those whose whole vectors are nearest."""
 
-
-WHOLE = 200
+WHOLE = 100
 """Images that whole vectors find at least, before regions are compared."""
 
 REORDERED = 400
@@ -29,13 +30,22 @@ class ByRegions:
 
     Attributes:
         matches: best first.
-        scores: what orders them; those without regions have none.
-        found: for images with regions, where the query was found in them.
+        scores: what orders those that have regions.
+        query: the query's vectors.
+        compared: its similarities to the regions of those images.
     """
 
     matches: list[Match]
-    scores: dict[UUID, float]
-    found: dict[UUID, RegionMatch]
+    scores: dict[UUID, float] = field(default_factory=dict)
+    query: Regions | None = None
+    compared: RegionSimilarities | None = None
+
+    def where(self, image: UUID) -> RegionMatch | None:
+        """Where the query was found in an image; `None` where its regions were not compared."""
+        if self.query is None or self.compared is None or image not in self.compared.rows:
+            return None
+        row = self.compared.rows[image]
+        return pair(self.compared.values[row], self.query.boxes, self.compared.boxes[row])[0]
 
 
 def candidates(
@@ -50,7 +60,7 @@ def ordered(
     query: Regions,
     matches: Sequence[Match],
     added: Sequence[Match],
-    whole: dict[UUID, float],
+    whole: Mapping[UUID, float],
 ) -> ByRegions:
     """Order matches by their vectors and regions together.
 
@@ -63,14 +73,11 @@ def ordered(
     """
     head, rest = [*matches[:REORDERED], *added], matches[REORDERED:]
     compared = store.compare(query.vectors, [match.id for match in head])
-    scores, found = dict[UUID, float](), dict[UUID, RegionMatch]()
-    for match in head:
-        similarity = whole.get(match.id, match.score)
-        if match.id not in compared:
-            scores[match.id] = blend(similarity, None)
-            continue
-        regions = compared[match.id]
-        scores[match.id] = blend(similarity, regions.values)
-        found[match.id] = best_match(regions.values, query.boxes, regions.boxes)
-    best = sorted(head, key=lambda match: -scores[match.id])
-    return ByRegions([*best, *rest], {i: scores[i] for i in found}, found)
+    wholes = np.array([whole.get(match.id, match.score) for match in head], np.float32)
+    scores = blend_without_regions(wholes)
+    known = np.array([at for at, match in enumerate(head) if match.id in compared.rows], np.int64)
+    rows = [compared.rows[head[at].id] for at in known.tolist()]
+    scores[known] = blend(wholes[known], compared.values[rows])
+    best = [head[at] for at in np.argsort(-scores, kind="stable").tolist()]
+    found = {head[at].id: float(scores[at]) for at in known.tolist()}
+    return ByRegions([*best, *rest], found, query, compared)

@@ -249,10 +249,8 @@ class RowTable:
             for start in range(0, len(names), MANY):
                 piece = names[start : start + MANY]
                 marks = ",".join("?" * len(piece))
-                rows = db.execute(
-                    f"SELECT content, row FROM rows WHERE space = ? AND content IN ({marks})",
-                    (self.space, *piece),
-                )
+                sql = f"SELECT content, row FROM rows WHERE space = ? AND content IN ({marks})"  # noqa: S608
+                rows = db.execute(sql, (self.space, *piece))
                 found |= {keys[content]: row for content, row in rows}
             return self._extent(db), found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from uuid import UUID
@@ -36,7 +36,6 @@ from glocal.ranking import (
     find_reranking,
 )
 from glocal.ranking.evidence import IDENTICAL_FILE, Evidence
-from glocal.ranking.regions import RegionMatch
 
 MOST_HITS = 10_000
 
@@ -116,12 +115,12 @@ class Searcher:
         if rerank is not None:
             with clock.measure("rerank"):
                 matches, reranked = self._reranked(rerank, query, matches, top)
-        by_regions = region_search.ByRegions(matches, {}, {})
+        by_regions = region_search.ByRegions(matches)
         if regions is not None and query.regions is not None:
             with clock.measure("regions"):
-                found = self._more_by_regions(regions, query, condition, found, options.exact)
-                added = found.matches[len(matches) :]
-                by_regions = region_search.ordered(regions, query.regions, matches, added, reranked)
+                by_regions, found = self._by_regions(
+                    regions, query, matches, found, reranked, options, condition
+                )
                 matches = by_regions.matches
         ranked = Ranked(matches, {}, {})
         if self.verifier is not None:
@@ -132,7 +131,7 @@ class Searcher:
                 ranked = self.verifier.verify(query, matches, found.scores, scales=scales)
         combined = {i: ranked.combined[i] for i in ranked.verified}
         stages = {"rerank": reranked, "regions": by_regions.scores, "combined": combined}
-        every = self._hits(ranked, stages, by_regions.found, found.files, query)
+        every = self._hits(ranked, stages, by_regions, found.files, query)
         hits = tuple(islice(every, options.limit))
         return SearchResult(query.name, self.model, hits, clock.milliseconds)
 
@@ -187,26 +186,32 @@ class Searcher:
                 return _Found(kept, [match.score for match in kept], inside)
             ask *= 2
 
-    def _more_by_regions(
+    def _by_regions(
         self,
         regions: RegionStore,
         query: Query,
-        where: Condition | None,
+        matches: list[Match],
         found: _Found,
-        exact: bool,
-    ) -> _Found:
-        """The matches, and behind them those that their regions alone find."""
+        reranked: dict[UUID, float],
+        options: SearchOptions,
+        where: Condition | None,
+    ) -> tuple[region_search.ByRegions, _Found]:
+        """The matches, and those that regions alone find, in the order of both.
+
+        Files are looked up only for those of the latter that come among the first.
+        """
         assert query.regions is not None  # noqa: S101 - see `search`
         relaxed = None if where is None else for_some_copy(where)
-        known = {match.id for match in found.matches}
-        ids = region_search.candidates(regions, query.regions, relaxed, exact=exact)
-        ids = [i for i in ids if i not in known]
-        inside = self._inside(where, self.catalog.files_of(ids))
-        vectors = self.store.vectors([i for i in ids if inside.get(i)])
+        ids = region_search.candidates(regions, query.regions, relaxed, exact=options.exact)
+        vectors = self.store.vectors([i for i in ids if i not in found.files])
         more = [Match(i, float(vector @ query.vector)) for i, vector in vectors.items()]
-        matches = [*found.matches, *more]
-        scores = sorted((match.score for match in matches), reverse=True)
-        return _Found(matches, scores, found.files | inside)
+        ordered = region_search.ordered(regions, query.regions, matches, more, reranked)
+        first = ordered.matches[: max(options.limit, VERIFIED)]
+        fresh = self.catalog.files_of(match.id for match in first if match.id not in found.files)
+        files = found.files | self._inside(where, fresh)
+        kept = [match for match in ordered.matches if files.get(match.id)]
+        scores = sorted((match.score for match in kept), reverse=True)
+        return replace(ordered, matches=kept), _Found(kept, scores, files)
 
     def _small_objects(self, query: Query, where: Condition | None, wanted: int) -> _Found:
         """As `_nearest`, by the local features of every image."""
@@ -272,7 +277,7 @@ class Searcher:
         self,
         ranked: Ranked,
         stages: dict[str, dict[UUID, float]],
-        regions: dict[UUID, RegionMatch],
+        regions: region_search.ByRegions,
         files: dict[UUID, list[Path]],
         query: Query,
     ) -> Iterator[Hit]:
@@ -292,7 +297,7 @@ class Searcher:
                 scores=scores,
                 evidence=self._evidence(ranked, i, query),
                 space=self.space,
-                region=(region := regions.get(i)),
+                region=(region := regions.where(i)),
                 box=region.box if region and region.similarity > match.score else None,
             )
 

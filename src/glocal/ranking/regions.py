@@ -26,25 +26,19 @@ class RegionMatch:
     box: tuple[float, float, float, float]
 
 
-def blend(whole: float, similar: NDArray[np.float32] | None) -> float:
-    """One score to order by.
+def blend(whole: NDArray[np.float32], similar: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One score for each image, to order by.
 
     Args:
-        whole: similarity of the two images' vectors.
-        similar: ``(m, r)`` similarities of the query's regions to the image's; `None` of an image
-            without regions, for which its vector stands in.
+        whole: ``(n,)`` similarities of the images' vectors to the query's.
+        similar: ``(n, m, r)`` similarities of the query's ``m`` regions to the images' regions.
     """
-    best = whole if similar is None else float(similar.max())
-    return whole + REGION_WEIGHT * best
+    return np.asarray(whole + REGION_WEIGHT * similar.max(axis=(1, 2)), np.float32)
 
 
-def best_match(
-    similar: NDArray[np.float32],
-    query_boxes: NDArray[np.float32],
-    boxes: NDArray[np.float32],
-) -> RegionMatch:
-    """The pair of regions that is most similar; see `pair`."""
-    return pair(similar, query_boxes, boxes)[0]
+def blend_without_regions(whole: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same for images that have no regions: their vectors stand in for these."""
+    return np.asarray(whole + REGION_WEIGHT * whole, np.float32)
 
 
 def pair(

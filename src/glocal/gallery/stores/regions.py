@@ -139,9 +139,7 @@ class RegionStore(RowFile):
             return rows
         return np.unique(rows[np.argpartition(best, limit, axis=1)[:, :limit]])
 
-    def compare(
-        self, queries: NDArray[np.float32], ids: Sequence[UUID]
-    ) -> dict[UUID, RegionSimilarities]:
+    def compare(self, queries: NDArray[np.float32], ids: Sequence[UUID]) -> RegionSimilarities:
         """Compare the regions of images with some vectors, these in bytes too.
 
         Args:
@@ -149,12 +147,10 @@ class RegionStore(RowFile):
             ids: the images; those without regions are passed over.
         """
         there, rows = self.read(ids)
-        similar = 1 - self._distances(coded(queries), rows)
-        boxes = self._boxes(rows)
-        return {
-            i: RegionSimilarities(similar[:, number], boxes[number])
-            for number, i in enumerate(there)
-        }
+        similar = 1 - self._distances(coded(queries), rows).transpose(1, 0, 2)
+        return RegionSimilarities(
+            {i: row for row, i in enumerate(there)}, similar, self._boxes(rows)
+        )
 
     def regions(self, ids: Sequence[UUID]) -> dict[UUID, Regions]:
         """The regions of those images that have some."""
