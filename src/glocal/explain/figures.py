@@ -19,8 +19,8 @@ from glocal.explain.heat import (
 )
 from glocal.explain.matches import Matches, outline
 from glocal.explain.page import Box, Page, Panel, at
+from glocal.explain.region_pairs import RegionPair
 from glocal.explain.similarity import Similarity
-from glocal.ranking.regions import RegionMatch
 
 _BAR = (512, 24)  # width and height of a scale in pixels
 
@@ -166,7 +166,7 @@ def concepts_figure(images: Sequence[Shown], concepts: Sequence[NDArray[np.float
 def regions_figure(
     query: Shown,
     hits: Sequence[Shown],
-    pairs: Sequence[Sequence[RegionMatch]],
+    pairs: Sequence[Sequence[RegionPair]],
     scores: Sequence[float],
     verdict: str = "",
 ) -> Figure:
@@ -182,12 +182,14 @@ def regions_figure(
                 Panel(hit.array, f"Hit, {score:.3f}", hit.name, "Hit with the regions that match"),
             ]
         )
-        for match, color in reversed([*zip(found, CONCEPT_COLORS, strict=False)]):
-            for box, (x, y, width, height) in zip(boxes, (match.query_box, match.box), strict=True):
+        for pair, color in reversed([*zip(found, CONCEPT_COLORS, strict=False)]):
+            for box, (x, y, width, height) in zip(
+                boxes, (pair.query_box, pair.hit_box), strict=True
+            ):
                 corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
                 frame = tuple(at(box, corner) for corner in corners)
                 page.add(Stroke(frame, color, 0.4 * page.unit, closed=True))
-        page.note("Similarities: " + ", ".join(f"{match.similarity:.3f}" for match in found))
+        page.note("Similarities: " + ", ".join(f"{pair.similarity:.3f}" for pair in found))
     return page.figure()
 
 

@@ -13,8 +13,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glocal.encoders import Encoder, Features, LocalFeatures, Regions
-from glocal.encoders.regions import QUERY_REGIONS
+from glocal.encoders import Encoder, LocalFeatures
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.clock import Clock
 from glocal.gallery.describing import content_id
@@ -47,8 +46,8 @@ class Query:
             and copies are told by their pixels.
         identity: the id of the gallery's image with the same bytes, if there were to be one.
         name: what the query is called in results and errors.
-        regions: vectors to be compared with those of the images' regions: the query as a whole at
-            several sizes, and a few of its own regions; `None` to search by the vector alone.
+        regions: ``(m, d)`` float32 of unit length, to be compared with the images' regions: the
+            query at several sizes, `vector` first; `None` to search by the vector alone.
         scaled: local features that were found in making `regions`, by the scale of the query.
     """
 
@@ -59,7 +58,7 @@ class Query:
     pixels: NDArray[np.uint8] | None = None
     identity: UUID | None = None
     name: str = "<vector>"
-    regions: Regions | None = None
+    regions: NDArray[np.float32] | None = None
     scaled: Mapping[float, LocalFeatures] = field(default_factory=dict)
 
     @classmethod
@@ -134,13 +133,13 @@ class QueryMaker:
             identity, first = self._decode(image, region)
             others = [self._decode(other, None)[1] for other in (*like, *unlike)]
         with clock.measure("encode"):
-            own = QUERY_REGIONS if self.regions and self.encoder.gives_regions else None
             arrays = [each.array for each in (first, *others)]
-            features = self.encoder.encode(arrays, regions=own)
+            features = self.encoder.encode(arrays)
             vector = combine(np.stack([each.vector for each in features]), 1 + len(like))
-            regions, scaled = None, dict[float, LocalFeatures]()
+            regions: NDArray[np.float32] | None = None
+            scaled = dict[float, LocalFeatures]()
             if self.regions:
-                regions, scaled = self._regions(vector, arrays, 1 + len(like), features[0])
+                regions, scaled = self._at_scales(vector, arrays, 1 + len(like))
         return Query(
             vector,
             self.space,
@@ -153,32 +152,20 @@ class QueryMaker:
             scaled,
         )
 
-    def _regions(
-        self,
-        vector: NDArray[np.float32],
-        arrays: Sequence[NDArray[np.uint8]],
-        positive: int,
-        first: Features,
-    ) -> tuple[Regions, dict[float, LocalFeatures]]:
-        """What is compared with regions; and the first image's local features at other scales.
+    def _at_scales(
+        self, vector: NDArray[np.float32], arrays: Sequence[NDArray[np.uint8]], positive: int
+    ) -> tuple[NDArray[np.float32], dict[float, LocalFeatures]]:
+        """What is compared with regions, and the first image's local features at other scales.
 
         An object that fills the query is small in a region's few cells, so the query is encoded
-        again at smaller scales; see `QUERY_SCALES`. Several examples are combined at each scale,
-        and regions of theirs are not compared.
+        again at smaller scales; see `QUERY_SCALES`. Several examples are combined at each scale.
         """
         vectors, scaled = [vector], dict[float, LocalFeatures]()
         for scale in REGION_SCALES:
             found = self.encoder.encode(arrays, scale=scale)
             vectors.append(combine(np.stack([each.vector for each in found]), positive))
             scaled[scale] = found[0].local
-        whole = np.tile(np.array([0, 0, 1, 1], np.float32), (len(vectors), 1))
-        regions = Regions(np.stack(vectors), whole)
-        if len(arrays) == 1 and len(first.regions):
-            regions = Regions(
-                np.concatenate([regions.vectors, first.regions]),
-                np.concatenate([regions.boxes, first.boxes]),
-            )
-        return regions, scaled
+        return np.stack(vectors), scaled
 
     def _decode(
         self, source: ImageSource | GalleryImage, region: Region | None

@@ -7,21 +7,28 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
-from glocal.encoders import Regions
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import Match, RegionSimilarities
 from glocal.gallery.stores.regions import RegionStore
-from glocal.ranking.regions import RegionMatch, blend, blend_without_regions, pair
+from glocal.ranking.regions import blend, blend_without_regions
 
-CANDIDATES = 30
-"""Images that each vector of a query adds to those whose whole vectors are nearest."""
+CANDIDATES = 60
+"""Images that the query at each of its sizes adds to those whose whole vectors are nearest."""
 
 WHOLE = 100
 """Images that whole vectors find at least, before regions are compared."""
 
 REORDERED = 400
 """How many of the best by their vectors are ordered by their regions too."""
+
+BY_SCORE, BY_REGION = 30, 20
+"""The first places: the best by both, and then those with the best regions, since geometry can
+tell small things from chance where the scores cannot. Together they are those that are verified."""
+
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,53 +38,61 @@ class ByRegions:
     Attributes:
         matches: best first.
         scores: what orders those that have regions.
-        query: the query's vectors.
-        compared: its similarities to the regions of those images.
+        compared: the similarities of the query to the regions of those images.
     """
 
     matches: list[Match]
     scores: dict[UUID, float] = field(default_factory=dict)
-    query: Regions | None = None
     compared: RegionSimilarities | None = None
 
-    def where(self, image: UUID) -> RegionMatch | None:
-        """Where the query was found in an image; `None` where its regions were not compared."""
-        if self.query is None or self.compared is None or image not in self.compared.rows:
+    def best(self, image: UUID) -> tuple[float, Box] | None:
+        """Similarity and box of the region that is most like the query; `None` without regions."""
+        if self.compared is None or image not in self.compared.rows:
             return None
         row = self.compared.rows[image]
-        return pair(self.compared.values[row], self.query.boxes, self.compared.boxes[row])[0]
+        values = self.compared.values[row].max(axis=0)
+        x, y, width, height = self.compared.boxes[row, int(values.argmax())].tolist()
+        return float(values.max()), (round(x, 3), round(y, 3), round(width, 3), round(height, 3))
 
 
 def candidates(
-    store: RegionStore, query: Regions, where: Condition | None, *, exact: bool
+    store: RegionStore, query: NDArray[np.float32], where: Condition | None, *, exact: bool
 ) -> list[UUID]:
-    """Images with a region that is like the query or like a region of it."""
-    return store.search(query.vectors, CANDIDATES, where=where, exact=exact)
+    """Images with a region that is like the query at one of its sizes."""
+    return store.search(query, CANDIDATES, where=where, exact=exact)
 
 
 def ordered(
     store: RegionStore,
-    query: Regions,
+    query: NDArray[np.float32],
     matches: Sequence[Match],
     added: Sequence[Match],
     whole: Mapping[UUID, float],
 ) -> ByRegions:
-    """Order matches by their vectors and regions together.
+    """Order matches by their vectors and regions together; see `BY_SCORE`.
 
     Args:
         store: of the regions.
-        query: the query's vectors.
+        query: ``(m, d)`` the query at several sizes.
         matches: those that whole vectors found, best first; beyond `REORDERED` they stay below.
         added: those that `candidates` found.
         whole: scores that stand for the similarity of whole vectors, where it is not the match's.
     """
     head, rest = [*matches[:REORDERED], *added], matches[REORDERED:]
-    compared = store.compare(query.vectors, [match.id for match in head])
-    wholes = np.array([whole.get(match.id, match.score) for match in head], np.float32)
-    scores = blend_without_regions(wholes)
+    compared = store.compare(query, [match.id for match in head])
+    wholes = np.array([match.score for match in head], np.float32)
+    base = np.array([whole.get(match.id, match.score) for match in head], np.float32)
+    scores = blend_without_regions(wholes, base)
+    best = np.full(len(head), -np.inf, np.float32)
     known = np.array([at for at, match in enumerate(head) if match.id in compared.rows], np.int64)
-    rows = [compared.rows[head[at].id] for at in known.tolist()]
-    scores[known] = blend(wholes[known], compared.values[rows])
-    best = [head[at] for at in np.argsort(-scores, kind="stable").tolist()]
+    if len(known):
+        values = compared.values[[compared.rows[head[at].id] for at in known.tolist()]]
+        scores[known] = blend(wholes[known], values, base[known])
+        best[known] = values.max(axis=(1, 2))
+    order = np.argsort(-scores, kind="stable")
+    first, others = order[:BY_SCORE], order[BY_SCORE:]
+    lifted = others[np.argsort(-best[others], kind="stable")[:BY_REGION]]
+    lifted = lifted[np.isfinite(best[lifted])]
+    order = np.concatenate([first, lifted, others[~np.isin(others, lifted)]])
     found = {head[at].id: float(scores[at]) for at in known.tolist()}
-    return ByRegions([*best, *rest], found, query, compared)
+    return ByRegions([*(head[at] for at in order.tolist()), *rest], found, compared)

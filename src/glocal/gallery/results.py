@@ -13,7 +13,6 @@ from glocal.gallery.catalog import Content
 from glocal.gallery.edits import Edit
 from glocal.gallery.layout import ModelId
 from glocal.ranking.evidence import Evidence, Verdict
-from glocal.ranking.regions import RegionMatch
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -97,10 +96,8 @@ class Hit(GalleryImage):
             ``combined`` (vector and geometric evidence together, which order the verified hits).
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared.
-        region: the region of the image that is most like the query or a region of it; `None` where
-            regions were not compared.
-        box: where in the image the query is, X, Y, W, H in fractions of it: that region, where it
-            is more like the query than the whole image is; otherwise `None`.
+        box: where in the image the query is, X, Y, W, H in fractions of it: the region that is most
+            like the query, where it is more like it than the whole image is; otherwise `None`.
     """
 
     rank: int
@@ -108,7 +105,6 @@ class Hit(GalleryImage):
     scores: dict[str, float]
     evidence: Evidence | None
     space: str
-    region: RegionMatch | None = None
     box: tuple[float, float, float, float] | None = None
 
 

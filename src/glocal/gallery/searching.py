@@ -130,7 +130,7 @@ class Searcher:
                     scales = (*scales, SMALL_OBJECT_SCALES[-1])
                 ranked = self.verifier.verify(query, matches, found.scores, scales=scales)
         combined = {i: ranked.combined[i] for i in ranked.verified}
-        stages = {"rerank": reranked, "regions": by_regions.scores, "combined": combined}
+        stages = {"rerank": reranked, "blend": by_regions.scores, "combined": combined}
         every = self._hits(ranked, stages, by_regions, found.files, query)
         hits = tuple(islice(every, options.limit))
         return SearchResult(query.name, self.model, hits, clock.milliseconds)
@@ -289,6 +289,9 @@ class Searcher:
                 continue
             # Float16 rounding can lift an image's score against itself above 1.
             scores = {"vector": min(match.score, 1.0)}
+            region = regions.best(i)
+            if region is not None:
+                scores["region"] = region[0]
             scores |= {stage: known[i] for stage, known in stages.items() if i in known}
             yield Hit(
                 **image_fields(contents[i], files[i]),
@@ -297,8 +300,7 @@ class Searcher:
                 scores=scores,
                 evidence=self._evidence(ranked, i, query),
                 space=self.space,
-                region=(region := regions.where(i)),
-                box=region.box if region and region.similarity > match.score else None,
+                box=region[1] if region and region[0] > match.score else None,
             )
 
     def _evidence(self, ranked: Ranked, i: UUID, query: Query) -> Evidence | None:

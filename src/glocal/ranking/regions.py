@@ -1,63 +1,41 @@
-"""One score of an image's vector and of its regions, and where in the image the query is."""
+"""One score of an image's vector and of its regions."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-REGION_WEIGHT = 1.0
-"""How much the best region's similarity counts against the whole image's."""
+REGION_WEIGHT = 0.5
+"""How much regions count against whole vectors; chosen on images that have no part in evaluations
+(docs/decisions.md)."""
+
+CLEARLY = 0.05
+"""How much more similar than the whole image a region has to be to count on its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegionMatch:
-    """The region of an image that is most similar to a query or to a region of it.
-
-    Attributes:
-        similarity: cosine similarity of the two, in [-1, 1].
-        query_box: x, y, width and height of the query's region, as fractions of the query.
-        box: x, y, width and height of the image's region, as fractions of the image.
-    """
-
-    similarity: float
-    query_box: tuple[float, float, float, float]
-    box: tuple[float, float, float, float]
-
-
-def blend(whole: NDArray[np.float32], similar: NDArray[np.float32]) -> NDArray[np.float32]:
+def blend(
+    whole: NDArray[np.float32], similar: NDArray[np.float32], base: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """One score for each image, to order by.
+
+    It is the whole vector's, plus the mean of the best regions at the query's sizes, plus what the
+    best of these has beyond the whole vector: parts that many things share, such as the lettering
+    of a brand, do not bring an image up that as a whole is unlike the query, and an image in which
+    the query is small comes up.
 
     Args:
         whole: ``(n,)`` similarities of the images' vectors to the query's.
-        similar: ``(n, m, r)`` similarities of the query's ``m`` regions to the images' regions.
+        similar: ``(n, m, r)`` similarities of the query, at ``m`` sizes, to the images' regions.
+        base: ``(n,)`` scores that stand for the whole vectors in the order, such as those of a
+            re-ranking.
     """
-    return np.asarray(whole + REGION_WEIGHT * similar.max(axis=(1, 2)), np.float32)
+    best = similar.max(axis=2)
+    beyond = np.maximum(best.max(axis=1) - whole - CLEARLY, 0)
+    return np.asarray(base + REGION_WEIGHT * (best.mean(axis=1) + beyond), np.float32)
 
 
-def blend_without_regions(whole: NDArray[np.float32]) -> NDArray[np.float32]:
+def blend_without_regions(
+    whole: NDArray[np.float32], base: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """The same for images that have no regions: their vectors stand in for these."""
-    return np.asarray(whole + REGION_WEIGHT * whole, np.float32)
-
-
-def pair(
-    similar: NDArray[np.float32],
-    query_boxes: NDArray[np.float32],
-    boxes: NDArray[np.float32],
-) -> tuple[RegionMatch, int, int]:
-    """The pair of regions that is most similar, and the numbers of the two.
-
-    Args:
-        similar: ``(m, r)`` similarities.
-        query_boxes: ``(m, 4)``.
-        boxes: ``(r, 4)``.
-    """
-    at, there = (int(n) for n in np.unravel_index(int(np.argmax(similar)), similar.shape))
-    match = RegionMatch(float(similar[at, there]), _box(query_boxes[at]), _box(boxes[there]))
-    return match, at, there
-
-
-def _box(box: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    x, y, width, height = (round(float(value), 4) for value in box)
-    return x, y, width, height
+    return np.asarray(base + REGION_WEIGHT * whole, np.float32)

@@ -8,11 +8,8 @@ from numpy.typing import NDArray
 from glocal.encoders.regions import COARSE, QUERY_REGIONS, Regions, every_region
 from glocal.explain.explainer import Explanation, View
 from glocal.explain.figures import regions_figure
+from glocal.explain.region_pairs import RegionPair, best_pairs
 from glocal.explain.similarity import decompose
-from glocal.ranking.regions import RegionMatch, pair
-
-PAIRS = 3
-"""Pairs of regions that are shown for each hit."""
 
 
 def explain_regions(view: View) -> Explanation:
@@ -33,19 +30,8 @@ def explain_regions(view: View) -> Explanation:
         "regions",
         scores,
         lambda: regions_figure(shown, shown_hits, pairs, scores, view.verdict),
-        data={"pairs": [[_plain(match) for match in found] for found in pairs]},
+        data={"pairs": [[_plain(pair) for pair in found] for found in pairs]},
     )
-
-
-def best_pairs(query: Regions, image: Regions) -> list[RegionMatch]:
-    """Pairs of regions from the most similar on, each region in one pair at most."""
-    similar = query.vectors @ image.vectors.T
-    found = []
-    for _ in range(min(PAIRS, *similar.shape)):
-        match, at, there = pair(similar, query.boxes, image.boxes)
-        found.append(match)
-        similar[at], similar[:, there] = -np.inf, -np.inf
-    return found
 
 
 def _with_whole(contributions: NDArray[np.float32]) -> Regions:
@@ -57,9 +43,9 @@ def _with_whole(contributions: NDArray[np.float32]) -> Regions:
     )
 
 
-def _plain(match: RegionMatch) -> dict[str, object]:
+def _plain(pair: RegionPair) -> dict[str, object]:
     return {
-        "query": match.query_box,
-        "hit": match.box,
-        "similarity": round(match.similarity, 4),
+        "query": pair.query_box,
+        "hit": pair.hit_box,
+        "similarity": round(pair.similarity, 4),
     }
