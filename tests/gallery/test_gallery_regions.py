@@ -50,23 +50,23 @@ def test_images_get_regions_that_leave_with_them(open_gallery: Open, photos: Pat
     assert gallery.check(sample=None).sound
 
 
-def test_a_hit_says_which_regions_met(open_gallery: Open, photos: Path) -> None:
+def test_a_hit_says_where_the_query_is(open_gallery: Open, photos: Path) -> None:
     gallery = open_gallery()
     gallery.add(photos)
     result = gallery.search(image(4), limit=12)
     assert len(result) == 12
     assert "regions" in result.timings_ms
     for hit in result:
-        assert hit.region is not None
-        assert set(hit.scores) >= {"vector", "regions"}
-        x, y, width, height = hit.region.box
+        assert set(hit.scores) >= {"vector", "region", "blend"}
+        assert (hit.box is not None) == (hit.scores["region"] > hit.score)
+        x, y, width, height = hit.box or (0, 0, 1, 1)
         assert 0 <= x < x + width <= 1.01
         assert 0 <= y < y + height <= 1.01
-        assert (hit.box is not None) == (hit.region.similarity > hit.score)
     for options in ({"regions": False}, {"rerank": "none"}):
         plain = gallery.search(image(4), limit=12, **options)
         assert "regions" not in plain.timings_ms
-        assert plain.hits[0].region is plain.hits[0].box is None
+        assert plain.hits[0].box is None
+        assert "region" not in plain.hits[0].scores
 
 
 def bullseye(side: int) -> np.ndarray:
@@ -87,9 +87,8 @@ def test_the_bundled_model_finds_a_small_thing_and_says_where(open_gallery: Open
         gallery.add(photo, name=f"{number}")
     found = gallery.search(bullseye(256), limit=1, verify=False).hits[0]
     assert found.path.stem == "2"
-    assert found.region is not None
-    assert found.region.similarity > found.score + 0.15
-    assert found.box == found.region.box
+    assert found.scores["region"] > found.score + 0.15
+    assert found.box is not None
     x, y, width, height = found.box
     assert x < 330 / 384 < x + width
     assert y < 330 / 384 < y + height
@@ -109,9 +108,9 @@ def test_examples_are_compared_with_regions_too(open_gallery: Open, photos: Path
     gallery.add(photos)
     made = gallery.query(image(1), like=[image(2)], unlike=[image(3)])
     assert made.regions is not None
-    assert made.regions.vectors[0] == pytest.approx(made.vector)
-    assert np.linalg.norm(made.regions.vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    assert gallery.search(made, limit=3).hits[0].region is not None
+    assert made.regions[0] == pytest.approx(made.vector)
+    assert np.linalg.norm(made.regions, axis=1) == pytest.approx(1, abs=1e-5)
+    assert "region" in gallery.search(made, limit=3).hits[0].scores
 
 
 def test_none_are_made_where_none_are_wanted(open_gallery: Open, photos: Path) -> None:
@@ -120,7 +119,7 @@ def test_none_are_made_where_none_are_wanted(open_gallery: Open, photos: Path) -
     info = gallery.info()
     assert (info.regions, info.without_regions, info.region_bytes) == ("none", 0, 0)
     assert gallery.query(image(1)).regions is None
-    assert gallery.search(image(1), limit=1).hits[0].region is None
+    assert "region" not in gallery.search(image(1), limit=1).hits[0].scores
     with pytest.raises(PartError, match="coarse"):
         gallery.add_regions("middling")
     with pytest.raises(ModelMismatchError, match="--refresh --regions coarse"):
@@ -134,7 +133,7 @@ def test_an_old_gallery_works_and_says_what_it_lacks(
     gallery.add(photos)
     as_old(gallery)
     assert (gallery.info().regions, gallery.info().without_regions) == ("none", 12)
-    assert gallery.search(image(4), limit=1).hits[0].region is None
+    assert "region" not in gallery.search(image(4), limit=1).hits[0].scores
     write_images(photos, 2, first=50)
     gallery.add(photos)  # new images have regions, and both kinds are found
     assert (gallery.info().regions, gallery.info().without_regions) == ("coarse", 12)
@@ -153,13 +152,13 @@ def test_an_old_gallery_works_and_says_what_it_lacks(
 def test_another_choice_replaces_all(open_gallery: Open, photos: Path) -> None:
     gallery, reader = open_gallery(), open_gallery(create=False)
     gallery.add(photos)
-    assert reader.search(image(4), limit=1).hits[0].region is not None
+    assert "region" in reader.search(image(4), limit=1).hits[0].scores
     gallery.add_regions("none")
-    assert reader.search(image(4), limit=1).hits[0].region is None
+    assert "region" not in reader.search(image(4), limit=1).hits[0].scores
     assert gallery.info().region_bytes == 0
     assert not list((gallery.folder / "vectors").glob("*.i8"))
     assert gallery.add_regions("coarse") == 12
-    assert reader.search(image(4), limit=1).hits[0].region is not None
+    assert "region" in reader.search(image(4), limit=1).hits[0].scores
 
 
 def test_adding_stops_where_another_process_has_made_another_choice(
