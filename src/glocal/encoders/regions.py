@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +27,22 @@ class RegionSettings:
     Attributes:
         name: under which people choose it.
         scale: side of the network's input relative to the usual one.
-        shares: sides of the windows relative to the image's, each size in turn.
-        steps: positions of a window along each side, evenly spaced from edge to edge.
+        shares: sides of the windows relative to that of a square with the image's area.
+        overlap: least share of a window's side that it has in common with the next one.
         count: how many regions are kept: those that differ most.
     """
 
     name: str
     scale: float
     shares: tuple[float, ...]
-    steps: int
+    overlap: float
     count: int
 
 
-COARSE = RegionSettings("coarse", scale=1.0, shares=(1 / 3,), steps=5, count=9)
-FINE = RegionSettings("fine", scale=2.0, shares=(1 / 3, 1 / 5), steps=6, count=25)
-QUERY_REGIONS = RegionSettings("query", scale=1.0, shares=(1 / 2,), steps=3, count=4)
-"""The regions of a query that are looked for besides the whole."""
+COARSE = RegionSettings("coarse", scale=1.0, shares=(1 / 3,), overlap=0.5, count=9)
+FINE = RegionSettings("fine", scale=2.0, shares=(1 / 3, 1 / 5), overlap=0.5, count=25)
+QUERY_REGIONS = RegionSettings("query", scale=1.0, shares=(1 / 2,), overlap=0.5, count=9)
+"""The regions of a query that are drawn in explanations."""
 
 NO_REGIONS = "none"
 _SETTINGS = {settings.name: settings for settings in (COARSE, FINE)}
@@ -79,35 +80,40 @@ class Regions:
         return len(self.vectors)
 
 
-def windows(rows: int, columns: int, share: float, steps: int) -> NDArray[np.int64]:
-    """Windows over a map of cells.
+def windows(rows: int, columns: int, share: float, overlap: float) -> NDArray[np.int64]:
+    """Square windows over a map of cells, evenly spaced from edge to edge.
 
     Args:
         rows: of the map.
         columns: of the map.
-        share: side of a window relative to the map's; at least one cell.
-        steps: positions along each side.
+        share: side of a window relative to that of a square with the map's area; at least a cell,
+            and at most the map's own side.
+        overlap: least share of a window's side that it has in common with the next one.
 
     Returns:
-        ``(steps * steps, 4)``: first row, first column, row and column behind the last.
+        ``(n, 4)``: first row, first column, row and column behind the last.
     """
-    top, bottom = _spans(rows, share, steps)
-    left, right = _spans(columns, share, steps)
-    grid = np.meshgrid(np.arange(steps), np.arange(steps), indexing="ij")
+    side = max(share * sqrt(rows * columns), 1.0)
+    top, bottom = _spans(rows, side, overlap)
+    left, right = _spans(columns, side, overlap)
+    grid = np.meshgrid(np.arange(len(top)), np.arange(len(left)), indexing="ij")
     down, across = (each.ravel() for each in grid)
     return np.column_stack([top[down], left[across], bottom[down], right[across]])
 
 
-def _spans(cells: int, share: float, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    side = min(max(round(share * cells), 1), cells)
-    starts = np.rint(np.linspace(0, cells - side, steps)).astype(np.int64)
-    return starts, starts + side
+def _spans(cells: int, side: float, overlap: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    size = min(side, cells)
+    steps = ceil((cells - size) / (size * (1 - overlap)) - 1e-6)
+    starts = np.linspace(0, cells - size, steps + 1)
+    first = np.floor(starts + 0.5).astype(np.int64)
+    last = np.floor(starts + size + 0.5).astype(np.int64)
+    return first, np.maximum(last, first + 1)
 
 
 @lru_cache(maxsize=64)
 def windows_of(rows: int, columns: int, settings: RegionSettings) -> NDArray[np.int64]:
     """All different windows of the settings over a map."""
-    every = [windows(rows, columns, share, settings.steps) for share in settings.shares]
+    every = [windows(rows, columns, share, settings.overlap) for share in settings.shares]
     found = np.unique(np.concatenate(every), axis=0)
     found.setflags(write=False)
     return found

@@ -92,9 +92,9 @@ class Hit(GalleryImage):
         rank: position in the result, from 1.
         score: cosine similarity of the two images' vectors, in [-1, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
-            `score`), ``rerank``, ``region`` (cosine similarity of the query to the most similar region of
-            the image), ``blend`` (whole vectors and regions together) and ``combined`` (vector and
-            geometric evidence together, which order the verified hits).
+            `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
+            similar region), ``blend`` (whole vectors and regions together) and ``combined`` (vector
+            and geometric evidence together, which order the verified hits).
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared.
         box: where in the image the query is, X, Y, W, H in fractions of it: the region that is most
