@@ -30,7 +30,7 @@ from uuid import UUID
 
 from glocal.gallery import Gallery
 from glocal.gallery.records import Attributes, Record
-from glocal.gallery.stores import flat
+from glocal.gallery.stores import flat, upkeep
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.where import parse
 from measure import (
@@ -124,12 +124,17 @@ def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str
     glocal builds none below `GRAPH_FROM`, and walks none where comparing costs less; here it is
     made to.
     """
-    forced = {"GRAPH_FROM": 1_000, "GRAPH_BEHIND": 0, "_WALK": 0, "_LOADING": 0}
-    usual = {name: getattr(flat, name) for name in forced}
+    forced = {
+        (upkeep, "GRAPH_FROM"): 1_000,
+        (upkeep, "GRAPH_BEHIND"): 0,
+        (flat, "_WALK"): 0,
+        (flat, "_LOADING"): 0,
+    }
+    usual = {(module, name): getattr(module, name) for module, name in forced}
     rows = []
     try:
-        for name, value in forced.items():
-            setattr(flat, name, value)
+        for (module, name), value in forced.items():
+            setattr(module, name, value)
         for count in counts:
             space = Space(count)
             folder = place / f"crossover-{count}"
@@ -158,8 +163,8 @@ def crossover(place: Path, counts: Sequence[int], queries: int) -> list[dict[str
             )
             store.close()
     finally:
-        for name, value in usual.items():
-            setattr(flat, name, value)
+        for (module, name), value in usual.items():
+            setattr(module, name, value)
     return rows
 
 
@@ -230,7 +235,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     print_table("From a vector to files", ["", "median"], list(vectors.items()))
     show_rows(f"Under conditions, {given.count:,} images", under)
     crossing = crossover(place, given.crossover, given.queries)
-    show_rows(f"Exact scan or graph (glocal: from {flat.GRAPH_FROM:,} on)", crossing)
+    show_rows(f"Exact scan or graph (glocal: from {upkeep.GRAPH_FROM:,} on)", crossing)
     figures |= vectors
     figures["lowest recall@10 under a condition"] = min(row["recall@10"] for row in under)
     return {
@@ -239,7 +244,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         "with verification": second,
         "conditions": under,
         "crossover": crossing,
-        "graph_from": flat.GRAPH_FROM,
+        "graph_from": upkeep.GRAPH_FROM,
         "targets": print_targets(figures, TARGETS),
     }
 

@@ -48,7 +48,7 @@ def open_store(folder: Path) -> Any:
     try:
         from glocal.gallery.database import Database
         from glocal.gallery.rows import SCHEMA, RowTable
-        from glocal.gallery.stores import flat
+        from glocal.gallery.stores import flat, upkeep
         from glocal.gallery.stores.flat import FlatStore
     except ImportError:
         from glocal.gallery.stores.edge import EdgeStore
@@ -58,8 +58,8 @@ def open_store(folder: Path) -> Any:
 
         lock = NamedLock(folder / "lock", "the store")
         return SharedStore(lock, lambda: EdgeStore(folder / "v", DIM))
-    flat._LOADING = flat.GRAPH_BEHIND = 0  # walk the graph at once, extend it by any number
-    flat.GRAPH_SHARE = 0.005
+    flat._LOADING = upkeep.GRAPH_BEHIND = 0  # walk the graph at once, extend it by any number
+    upkeep.GRAPH_SHARE = 0.005
     return FlatStore(folder / "v", DIM, RowTable(Database(folder / "c.sqlite", SCHEMA), "space"))
 
 

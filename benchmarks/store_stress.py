@@ -31,7 +31,7 @@ from glocal.gallery.conditions import InFolder
 from glocal.gallery.database import Database
 from glocal.gallery.records import Attributes, Record
 from glocal.gallery.rows import SCHEMA, RowTable
-from glocal.gallery.stores import flat
+from glocal.gallery.stores import flat, upkeep
 from glocal.gallery.stores.flat import FlatStore
 
 DIM = 32
@@ -41,7 +41,7 @@ OWN = 1_000_000  # ids of each writer
 @contextmanager
 def opened(folder: Path) -> Iterator[FlatStore]:
     """The store, with graphs from a few hundred rows on."""
-    flat.GRAPH_FROM, flat.GRAPH_BEHIND, flat.DEAD_SHARE = 500, 100, 0.2
+    upkeep.GRAPH_FROM, upkeep.GRAPH_BEHIND, upkeep.DEAD_SHARE = 500, 100, 0.2
     flat._WALK, flat._LOADING = 1, 0
     with (
         closing(Database(folder / "catalog.sqlite", SCHEMA)) as database,

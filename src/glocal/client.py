@@ -106,6 +106,7 @@ class Client:
         rerank: str | None = None,
         verify: bool = True,
         small_objects: bool = False,
+        regions: bool = True,
     ) -> SearchPage:
         """Find the images that show the same thing; see `glocal.Gallery.search`.
 
@@ -123,13 +124,14 @@ class Client:
             rerank: as in `glocal.Gallery.search`.
             verify: as in `glocal.Gallery.search`.
             small_objects: as in `glocal.Gallery.search`.
+            regions: as in `glocal.Gallery.search`.
         """
         options = {
             "query": query,
             "url": url,
             "region": None if region is None else ",".join(map(str, region)),
             "offset": offset,
-        } | _options(where, limit, exact, rerank, verify, small_objects)
+        } | _options(where, limit, exact, rerank, verify, small_objects, regions)
         images = [("like", each) for each in like] + [("unlike", each) for each in unlike]
         if image is not None:
             images.insert(0, ("query" if isinstance(image, GalleryImage) else "image", image))
@@ -145,6 +147,7 @@ class Client:
         rerank: str | None = None,
         verify: bool = True,
         small_objects: bool = False,
+        regions: bool = True,
     ) -> tuple[SearchPage | ServerError, ...]:
         """Search with several images; for the other arguments see `search`.
 
@@ -154,7 +157,7 @@ class Client:
         Returns:
             For each query its result, or the error that it met.
         """
-        options = _options(where, limit, exact, rerank, verify, small_objects)
+        options = _options(where, limit, exact, rerank, verify, small_objects, regions)
         # The server answers images before ids.
         order = sorted(range(len(images)), key=lambda at: isinstance(images[at], GalleryImage))
         parts = [
@@ -337,6 +340,7 @@ def _options(
     rerank: str | None,
     verify: bool,
     small_objects: bool,
+    regions: bool,
 ) -> dict[str, object]:
     return {
         "where": where,
@@ -345,6 +349,7 @@ def _options(
         "rerank": rerank,
         "verify": verify,
         "small_objects": small_objects,
+        "regions": regions,
     }
 
 

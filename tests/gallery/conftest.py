@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_model import write_model
 
-from glocal.encoders import Card, Features, OnnxEncoder
+from glocal.encoders import Card, Features, OnnxEncoder, RegionSettings
 from glocal.gallery import Gallery
 
 
@@ -58,9 +58,19 @@ class CountingEncoder:
     def dim(self) -> int:
         return self._encoder.dim
 
-    def encode(self, images: Sequence[np.ndarray], *, scale: float = 1.0) -> list[Features]:
+    @property
+    def gives_regions(self) -> bool:
+        return self._encoder.gives_regions
+
+    def encode(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        scale: float = 1.0,
+        regions: RegionSettings | None = None,
+    ) -> list[Features]:
         type(self).encoded += len(images)
-        return self._encoder.encode(images, scale=scale)
+        return self._encoder.encode(images, scale=scale, regions=regions)
 
 
 @pytest.fixture

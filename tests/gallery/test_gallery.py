@@ -81,7 +81,7 @@ def test_an_image_may_be_many_things(open_gallery: Opener, photos: Path, form: s
     # A file is decoded scaled, an array is not: close, but not to the last digit.
     assert 0.99 < result.hits[0].score <= 1
     assert result.model == gallery.model
-    assert set(result.timings_ms) == {"decode", "encode", "search"}
+    assert set(result.timings_ms) == {"decode", "encode", "search", "regions"}
 
 
 @pytest.mark.parametrize("form", ["bytes", "file", "pil", "array"])

@@ -85,12 +85,16 @@ def contents(folder: Path) -> dict[str, Any]:
         catalog, store = gallery._catalog, gallery._store()
         numbers = {n: str(p) for n, p, _ in catalog.folders_below(Path("/"))} | {0: "several"}
         ids = sorted(catalog.content_ids())
+        regions = gallery._regions.store
+        assert regions is not None
         return {
             "files": {str(path): state.content for path, state in catalog.all_files()},
             "failures": catalog.failures(),
             "contents": catalog.contents(ids),
             "parts": catalog.local_features(ids),
             "vectors": {i: v.tobytes() for i, v in store.vectors(ids).items()},
+            "regions": {i: r.vectors.tobytes() for i, r in regions.regions(ids).items()},
+            "region folders": {i: sorted(numbers[n] for n in f) for i, f in regions.scan()},
             "folders": {i: sorted(numbers[n] for n in f) for i, f in store.scan()},
         }
 
@@ -126,7 +130,7 @@ def test_fifty_kills_leave_no_trace(photos: Path, model: Path, tmp_path: Path) -
         assert status == 0, said.read_text()[-1000:]
         expected = contents(tmp_path / "whole")
         assert len(expected["files"]) == 320
-        assert len(expected["vectors"]) == 260
+        assert len(expected["vectors"]) == len(expected["regions"]) == 260
 
         delays = random.Random(1)
         kills = galleries = 0

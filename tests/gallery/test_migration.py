@@ -114,7 +114,7 @@ def test_a_migration_that_is_cut_short_goes_on(
         "open_shard": "glocal.gallery.migration._open_shard",
         "rename_tables": "glocal.gallery.migration._rename_tables",
         "upsert": "glocal.gallery.stores.flat.FlatStore.upsert",
-        "write_at": "glocal.gallery.stores.flat.write_at",
+        "write_at": "glocal.gallery.stores.row_file.write_at",
         "drop_contents": "glocal.gallery.catalog.Catalog.drop_contents",
         "write_description": "glocal.gallery.migration.write_description",
     }[step]

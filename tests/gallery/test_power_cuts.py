@@ -22,7 +22,7 @@ from image_folders import image, write_images
 
 from glocal.gallery import Gallery, batches, layout
 from glocal.gallery.database import Database
-from glocal.gallery.stores import files, flat, graph_builder
+from glocal.gallery.stores import files, flat, graph_builder, row_file
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="finds names of open files in /proc"
@@ -103,7 +103,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
         if self._writing_thread is None:
             recorded.committed(self)
 
-    for module in (files, flat, graph_builder, layout):
+    for module in (files, row_file, graph_builder, layout):
         monkeypatch.setattr(module, "sync", sync)
     monkeypatch.setattr(Database, "change", recorded_change)
     monkeypatch.setattr(batches, "BATCH", 5)

@@ -30,7 +30,7 @@ from glocal.gallery.conditions import (
 from glocal.gallery.database import Database
 from glocal.gallery.records import Attributes, Record
 from glocal.gallery.rows import BLOCK, SCHEMA, RowTable
-from glocal.gallery.stores import flat
+from glocal.gallery.stores import flat, upkeep
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph import GraphFile
@@ -274,8 +274,8 @@ def wait_for_build(store: Store) -> None:
 
 @pytest.fixture
 def small_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flat, "GRAPH_FROM", 3_000)
-    monkeypatch.setattr(flat, "GRAPH_BEHIND", 500)
+    monkeypatch.setattr(upkeep, "GRAPH_FROM", 3_000)
+    monkeypatch.setattr(upkeep, "GRAPH_BEHIND", 500)
     monkeypatch.setattr(flat, "_WALK", 1)
     monkeypatch.setattr(flat, "_LOADING", 0)
 
@@ -328,8 +328,8 @@ def test_a_builder_that_dies_changes_nothing(small_graphs: None, tmp_path: Path)
     with opened(tmp_path) as store:
         store.upsert(many(4_000))
         assert store.maintain()
-        assert store._builder is not None
-        store._builder.kill()
+        assert store._upkeep._builder is not None
+        store._upkeep._builder.kill()
         wait_for_build(store)
         assert store.status().in_graph == 0
         assert store.maintain()
@@ -397,7 +397,7 @@ def test_without_space_there_is_no_build_but_no_harm(
     with opened(tmp_path) as store:
         store.upsert(many(4_000))
         usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-        monkeypatch.setattr(flat.shutil, "disk_usage", lambda _: usage)
+        monkeypatch.setattr(upkeep.shutil, "disk_usage", lambda _: usage)
         assert not store.maintain()
         assert "MB are left" in str(store.status().build_error)
         assert store.search(unit(3), 1)[0].id == number(3)

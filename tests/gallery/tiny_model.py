@@ -18,8 +18,11 @@ PARTS = 4
 _FLOAT, _UINT8, _INT64 = 1, 2, 7
 
 
-def write_model(path: Path, seed: int = 0, **card: Any) -> Path:
-    """Write the model of a seed; `card` replaces fields of its card."""
+def write_model(path: Path, seed: int = 0, *, regions: bool = True, **card: Any) -> Path:
+    """Write the model of a seed; `card` replaces fields of its card.
+
+    With regions it says what each pixel contributes to the vector.
+    """
     rng = np.random.default_rng(seed)
     flat = SIDE * SIDE * 3
     matrix = np.linalg.qr(rng.normal(size=(flat, DIM)))[0].astype(np.float32)
@@ -36,6 +39,15 @@ def write_model(path: Path, seed: int = 0, **card: Any) -> Path:
         _node("Identity", ["points"], ["keypoints"]),
         _node("Identity", ["forces"], ["strengths"]),
     ]
+    if regions:
+        nodes += [
+            _node("Reshape", ["centred", "pixels"], ["each"]),
+            _node("MatMul", ["each", "matrices"], ["moves"]),
+            _node("Add", ["moves", "small_bias"], ["moves_all"]),
+            _node("ReduceL2", ["moved"], ["length"], _attribute("keepdims", 0)),
+            _node("Div", ["moves_all", "length"], ["shares"]),
+            _node("Reshape", ["shares", "cells"], ["contributions"]),
+        ]
     tensors = {
         "shape": np.array([flat], np.int64),
         "rows": np.array([PARTS, flat // PARTS], np.int64),
@@ -45,6 +57,10 @@ def write_model(path: Path, seed: int = 0, **card: Any) -> Path:
         "tilt": np.full((PARTS, flat // PARTS), 1e-3, np.float32),
         "points": np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]], np.float32),
         "forces": np.array([4, 3, 2, 1], np.float32),
+        "pixels": np.array([SIDE * SIDE, 1, 3], np.int64),
+        "matrices": matrix.reshape(SIDE * SIDE, 3, DIM),
+        "small_bias": np.full(DIM, 1e-3 / SIDE**2, np.float32),
+        "cells": np.array([SIDE, SIDE, DIM], np.int64),
     }
     outputs = {
         "vector": (DIM,),
@@ -52,6 +68,8 @@ def write_model(path: Path, seed: int = 0, **card: Any) -> Path:
         "descriptors": (PARTS, flat // PARTS),
         "strengths": (PARTS,),
     }
+    if regions:
+        outputs["contributions"] = (SIDE, SIDE, DIM)
     graph = b"".join(
         [
             *(_bytes(1, node) for node in nodes),

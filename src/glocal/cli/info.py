@@ -37,8 +37,10 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
                    f"{counted(known.failed, 'file')} skipped"),
         ("graph index", _graph(known)),
         ("verification", _verification(known)),
+        ("regions", _regions(known)),
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
-                    f"{readable_bytes(known.local_feature_bytes)} local features; "
+                    f"{readable_bytes(known.local_feature_bytes)} local features and "
+                    f"{readable_bytes(known.region_bytes)} regions; "
                     f"{readable_bytes(known.bytes_free)} free"),
         *(("" if n else "indexed", str(root)) for n, root in enumerate(known.roots)),
     ]  # fmt: skip
@@ -68,4 +70,13 @@ def _verification(known: GalleryInfo) -> str:
     return (
         f"by {features}; {counted(known.without_local_features, 'photo')} without any, "
         "to add them run: glocal index --refresh"
+    )
+
+
+def _regions(known: GalleryInfo) -> str:
+    if not known.without_regions:
+        return known.regions
+    return (
+        f"{known.regions}; {counted(known.without_regions, 'photo')} without any, in which small "
+        "things are not found; to add them run: glocal index --refresh"
     )

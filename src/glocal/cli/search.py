@@ -16,13 +16,14 @@ from glocal.cli.options import (
     model_options,
     wait_option,
 )
-from glocal.cli.output import check_folder, print_json, say, short_path
+from glocal.cli.output import check_folder, counted, print_json, say, short_path
 from glocal.cli.streams import output_is_read
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
 from glocal.images import Limits
 from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
+from glocal.ranking.evidence import Verdict
 from glocal.ranking.reranking import LOCAL
 
 
@@ -97,6 +98,12 @@ def _rerankings() -> str:
     help="Compare the local features of every photo, to find objects that are small in large "
     "photos; slower.",
 )
+@click.option(
+    "--regions/--no-regions",
+    default=True,
+    show_default=True,
+    help="Compare regions of photos too, where the gallery has them and no --rerank is given.",
+)
 @json_option
 @click.option(
     "--html",
@@ -121,6 +128,7 @@ def search(
     rerank: str | None,
     verify: bool,
     small_objects: bool,
+    regions: bool,
     as_json: bool,
     html: Path | None,
     model: str | None,
@@ -161,6 +169,7 @@ def search(
                     rerank=rerank,
                     verify=verify,
                     small_objects=small_objects,
+                    regions=regions,
                 )
             except (ImageError, QueryError) as error:
                 failed = True
@@ -182,12 +191,30 @@ def search(
                 )
             else:
                 _show(result, titled=len(images) > 1)
+        if regions and not as_json and not all(map(_is_found, results)):
+            _say_what_is_missing(opened)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
             _write_sheet(results, html, opened.encoder if region is None else None)
             say(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
+
+
+def _is_found(result: SearchResult) -> bool:
+    """Whether the first hit shows the query's object."""
+    evidence = result.hits[0].evidence if result.hits else None
+    return evidence is not None and evidence.verdict is not Verdict.SIMILAR
+
+
+def _say_what_is_missing(gallery: Gallery) -> None:
+    missing = gallery.without_regions()
+    if missing:
+        say(
+            f"small things are not found in {counted(missing, 'photo')} without regions; "
+            "to add them run: glocal index --refresh",
+            err=True,
+        )
 
 
 def _show(result: SearchResult, *, titled: bool) -> None:

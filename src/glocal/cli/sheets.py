@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from glocal.encoders import OnnxEncoder
 from glocal.errors import ImageError, ModelError
@@ -18,18 +19,43 @@ from glocal.gallery import Hit, SearchResult
 from glocal.images import load
 from glocal.ranking.evidence import Evidence
 
+Box = tuple[float, float, float, float]
+
 _HIT_SIDE = 240
 _QUERY_SIDE = 480
 _EXPLAINED = 3  # hits of each query; each adds some 200 kB to the sheet
 _PAGE_SIDE = 1400
 
 
-def small(path: str | Path, side: int) -> bytes | None:
-    """A thumbnail of a file as JPEG, or `None` if the file cannot be read as an image."""
+def small(path: str | Path, side: int, box: Box | None = None) -> bytes | None:
+    """A thumbnail of a file as JPEG, or `None` if the file cannot be read as an image.
+
+    Args:
+        path: Path of the file.
+        side: Greatest length of the longer side, in pixels.
+        box: X, Y, W, H of a region to frame, in fractions of the image.
+    """
     try:
-        return thumbnail(load(path, min_side=side).array, side)
+        array = load(path, min_side=side).array
     except ImageError:
         return None
+    return thumbnail(array if box is None else _framed(array, box), side)
+
+
+def _framed(array: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """The image with a frame around a region, light on dark to be seen on any photo."""
+    drawn = Image.fromarray(array)
+    width, height = drawn.size
+    unit = max(width, height) // 120 + 1
+    x, y, w, h = box
+    left, top = round(x * width), round(y * height)
+    right, bottom = round((x + w) * width) - 1, round((y + h) * height) - 1
+    draw = ImageDraw.Draw(drawn)
+    draw.rectangle((left, top, right, bottom), outline="black", width=3 * unit)
+    draw.rectangle(
+        (left + unit, top + unit, right - unit, bottom - unit), outline="white", width=unit
+    )
+    return np.asarray(drawn)
 
 
 def evidence_in_words(evidence: Evidence | None) -> str:
@@ -63,7 +89,7 @@ def sheet_row(
             path=str(hit.path if relative_to is None else hit.path.relative_to(relative_to)),
             score=hit.score,
             caption=evidence_in_words(hit.evidence),
-            thumbnail=small(hit.path, _HIT_SIDE),
+            thumbnail=small(hit.path, _HIT_SIDE, hit.box),
             correct=None if expected is None else hit.path == expected,
             explanation=explain_hit(hit) if explain_hit and hit.rank <= _EXPLAINED else None,
         )

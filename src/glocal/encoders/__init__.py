@@ -11,11 +11,24 @@ from glocal.encoders.local_features import (
 )
 from glocal.encoders.model_files import DEFAULT_MODEL, bundled_models, find_model, load_encoder
 from glocal.encoders.onnx import Encoder, OnnxEncoder
+from glocal.encoders.regions import (
+    COARSE,
+    FINE,
+    NO_REGIONS,
+    REGION_CHOICES,
+    Regions,
+    RegionSettings,
+    region_settings,
+)
 
 __all__ = [
+    "COARSE",
     "DEFAULT_MODEL",
+    "FINE",
+    "NO_REGIONS",
     "OWN",
     "QUERY_SCALES",
+    "REGION_CHOICES",
     "Card",
     "Detector",
     "Encoder",
@@ -23,9 +36,12 @@ __all__ = [
     "Features",
     "LocalFeatures",
     "OnnxEncoder",
+    "RegionSettings",
+    "Regions",
     "bundled_models",
     "detect_at_scales",
     "find_model",
     "load_encoder",
     "open_detector",
+    "region_settings",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,21 +32,31 @@ class LocalFeatures:
         return LocalFeatures(self.keypoints[keep], self.descriptors[keep], self.scores[keep])
 
 
+def _nothing() -> NDArray[np.float32]:
+    return np.zeros((0, 4), np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """A vector for the whole image, and its local features.
+    """A vector for the whole image, its local features, and vectors of its regions.
 
     Attributes:
         vector: ``(d,)`` float32 of unit length; the dot product of two is their similarity.
         keypoints: As in `LocalFeatures`, highest score first.
         descriptors: As in `LocalFeatures`.
         scores: As in `LocalFeatures`.
+        regions: ``(r, d)`` float32, each row of unit length, in the space of `vector`; ``r`` is 0
+            where no regions were wanted. See `glocal.encoders.regions`.
+        boxes: ``(r, 4)`` float32: x, y, width and height of each region, as fractions of the
+            upright image.
     """
 
     vector: NDArray[np.float32]
     keypoints: NDArray[np.float32]
     descriptors: NDArray[np.float32]
     scores: NDArray[np.float32]
+    regions: NDArray[np.float32] = field(default_factory=_nothing)
+    boxes: NDArray[np.float32] = field(default_factory=_nothing)
 
     @property
     def local(self) -> LocalFeatures:

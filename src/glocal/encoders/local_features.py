@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -69,7 +70,7 @@ def detect_at_scales(
     image: NDArray[np.uint8],
     scales: Sequence[float] = QUERY_SCALES,
     *,
-    passed: LocalFeatures | None = None,
+    passed: Mapping[float, LocalFeatures] = MappingProxyType({}),
 ) -> LocalFeatures:
     """Detect a query's local features at several scales and put them together.
 
@@ -77,13 +78,13 @@ def detect_at_scales(
         detector: The detector to use.
         image: The query, ``(h, w, 3)`` uint8 RGB, upright.
         scales: The scales.
-        passed: What the encoder found at scale 1 when it made the query's vector; if its own
-            detector is used, that scale is not computed again.
+        passed: What the encoder found at some scales when it made the query's vectors; if its own
+            detector is used, these are not computed again.
     """
-    known = passed if isinstance(detector, EncoderDetector) else None
+    known = passed if isinstance(detector, EncoderDetector) else {}
     return together(
         [
-            known if known is not None and scale == 1 else detector.detect(image, scale=scale)
+            known[scale] if scale in known else detector.detect(image, scale=scale)
             for scale in scales
         ]
     )

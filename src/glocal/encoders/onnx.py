@@ -16,6 +16,7 @@ from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.features import Features
 from glocal.encoders.fit import fit
 from glocal.encoders.hashes import file_sha256
+from glocal.encoders.regions import RegionSettings, region_vectors
 from glocal.encoders.spaces import space_of
 from glocal.errors import ImageError, ModelError
 
@@ -43,8 +44,19 @@ class Encoder(Protocol):
         """Name of the space of the vectors; see `glocal.encoders.spaces`."""
         ...
 
-    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
-        """Encode images, each ``(h, w, 3)`` uint8 RGB upright of any size."""
+    @property
+    def gives_regions(self) -> bool:
+        """Whether it can give vectors of regions."""
+        ...
+
+    def encode(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        scale: float = 1.0,
+        regions: RegionSettings | None = None,
+    ) -> list[Features]:
+        """Encode images, each ``(h, w, 3)`` uint8 RGB upright of any size; see `OnnxEncoder`."""
         ...
 
 
@@ -107,20 +119,33 @@ class OnnxEncoder:
         """Name of the space of the vectors; see `glocal.encoders.spaces`."""
         return space_of(self._card, file_sha256(self.path))
 
-    def encode(self, images: Sequence[NDArray[np.uint8]], *, scale: float = 1.0) -> list[Features]:
+    @property
+    def gives_regions(self) -> bool:
+        """Whether the model says what each region of an image contributed to its vector."""
+        return self._can_explain
+
+    def encode(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        scale: float = 1.0,
+        regions: RegionSettings | None = None,
+    ) -> list[Features]:
         """Encode images one after the other, each at its own shape.
 
         Args:
             images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
-            scale: side of the network's input relative to the usual one; other than 1 only for
-                local features.
+            scale: side of the network's input relative to the usual one; vectors of other scales
+                than 1 find objects that are as small as that in the gallery's images.
+            regions: which regions get a vector; `None` for none.
 
         Raises:
             ImageError: an array has another shape or type.
+            ModelError: the model has no regions, see `gives_regions`.
         """
-        area = max(round(self._card.area * scale**2), self._card.multiple**2)
-        size = replace(self._card, area=area)
-        return [self._encode(image, size) for image in images]
+        if regions is not None:
+            self._require_contributions()
+        return [self._encode(image, scale, regions) for image in images]
 
     def contributions(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Split the vector of an image into what each region of the image contributed.
@@ -136,19 +161,41 @@ class OnnxEncoder:
             ImageError: the array has another shape or type.
             ModelError: the model does not compute contributions.
         """
-        fitted = self._fitted(image, self._card)
-        if not self._can_explain:
-            raise ModelError(
-                f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "
-                f"regions of an image contributed to its vector: it has no output "
-                f"{_CONTRIBUTIONS!r}; explain with a model that has, such as the bundled one"
-            )
+        self._require_contributions()
+        return self._contributions(self._fitted(image, self._card))
+
+    def _contributions(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         grid: NDArray[np.float32]
         (grid,) = self._run([_CONTRIBUTIONS], {"image": fitted, **self._explain})
         return grid
 
-    def _encode(self, image: NDArray[np.uint8], size: Card) -> Features:
-        return Features(*self._run(self._features, {"image": self._fitted(image, size)}))
+    def _require_contributions(self) -> None:
+        if not self._can_explain:
+            raise ModelError(
+                f"model {self._card.name} v{self._card.version} ({self.path}) cannot say what the "
+                f"regions of an image contributed to its vector: it has no output "
+                f"{_CONTRIBUTIONS!r}; use a model that has, such as the bundled one"
+            )
+
+    def _encode(
+        self, image: NDArray[np.uint8], scale: float, regions: RegionSettings | None
+    ) -> Features:
+        fitted = self._fitted(image, self._scaled(scale))
+        if regions is None:
+            return Features(*self._run(self._features, {"image": fitted}))
+        if regions.scale == scale:
+            outputs = [*self._features, _CONTRIBUTIONS]
+            *found, grid = self._run(outputs, {"image": fitted, **self._explain})
+        else:  # a pass of their own
+            found = self._run(self._features, {"image": fitted})
+            grid = self._contributions(self._fitted(image, self._scaled(regions.scale)))
+        kept = region_vectors(grid, regions, found[0])
+        vector, keypoints, descriptors, scores = found
+        return Features(vector, keypoints, descriptors, scores, kept.vectors, kept.boxes)
+
+    def _scaled(self, scale: float) -> Card:
+        area = max(round(self._card.area * scale**2), self._card.multiple**2)
+        return replace(self._card, area=area)
 
     def _run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         session = self._idle.get()

@@ -1,4 +1,4 @@
-"""The pages of glocal's own explainers: similarity, one place, matches, concepts, one image."""
+"""The pages of glocal's own explainers: similarity, places, matches, regions, concepts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from glocal.explain.heat import (
 )
 from glocal.explain.matches import Matches, outline
 from glocal.explain.page import Box, Page, Panel, at
+from glocal.explain.region_pairs import RegionPair
 from glocal.explain.similarity import Similarity
 
 _BAR = (512, 24)  # width and height of a scale in pixels
@@ -159,6 +160,36 @@ def concepts_figure(images: Sequence[Shown], concepts: Sequence[NDArray[np.float
         said = f"{heading}: coloured by its strongest concept"
         panels.append(Panel(concepts_heat(shown.array, grid), heading, shown.name, said))
     page.grid(panels, columns)
+    return page.figure()
+
+
+def regions_figure(
+    query: Shown,
+    hits: Sequence[Shown],
+    pairs: Sequence[Sequence[RegionPair]],
+    scores: Sequence[float],
+    verdict: str = "",
+) -> Figure:
+    """Frames around the regions of query and hit that are most alike, a pair in one colour."""
+    page = Page(f"Similarity {', '.join(f'{score:.3f}' for score in scores)}" + _after(verdict))
+    page.note(
+        "Frames of one colour: a region of the query, and the region of the hit that is like it."
+    )
+    for hit, found, score in zip(hits, pairs, scores, strict=True):
+        boxes = page.row(
+            [
+                Panel(query.array, "Query", query.name, "Query with the regions that match"),
+                Panel(hit.array, f"Hit, {score:.3f}", hit.name, "Hit with the regions that match"),
+            ]
+        )
+        for pair, color in reversed([*zip(found, CONCEPT_COLORS, strict=False)]):
+            for box, (x, y, width, height) in zip(
+                boxes, (pair.query_box, pair.hit_box), strict=True
+            ):
+                corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+                frame = tuple(at(box, corner) for corner in corners)
+                page.add(Stroke(frame, color, 0.4 * page.unit, closed=True))
+        page.note("Similarities: " + ", ".join(f"{pair.similarity:.3f}" for pair in found))
     return page.figure()
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from glocal.gallery import packed_features
 from glocal.gallery.catalog import FileState
+from glocal.gallery.completing import region_record
 from glocal.gallery.context import Context
 from glocal.gallery.describing import Description
 from glocal.gallery.records import Record
@@ -115,7 +116,17 @@ class BatchWriter:
                     for i, d in new.items()
                 ]
             )
-            store.set_folders({i: folders[i] for i in grown if i not in new})
+            moved = {i: folders[i] for i in grown if i not in new}
+            store.set_folders(moved)
+            if (regions := self.context.regions.store) is not None:
+                regions.upsert(
+                    [
+                        region_record(d, folders[i])
+                        for i, d in new.items()
+                        if len(d.features.regions)
+                    ]
+                )
+                regions.set_folders(moved)
             catalog.put_contents(
                 [d.content for d in new.values()],
                 [(i, packed_features.pack(d.features.local, d.small)) for i, d in new.items()],
@@ -187,8 +198,10 @@ class BatchWriter:
             with catalog.change():
                 held = catalog.folders_of(lost)
                 dead = [i for i in lost if i not in held]
-                store.delete(dead)
-                store.set_folders(held)
+                for each in (store, self.context.regions.store):
+                    if each is not None:
+                        each.delete(dead)
+                        each.set_folders(held)
                 catalog.drop_contents(dead)
                 catalog.settle(lost)
 

@@ -63,15 +63,27 @@ class Changes:
 
     def describer(self) -> Describer:
         """What describes images, several at a time."""
+        encoder = self._models.encoder(side_by_side=True)
         extra = None  # where the encoder finds local features in passing
         if self._models.detector_name != OWN:
             extra = self._models.detector(side_by_side=True)
-        return Describer(self._models.encoder(side_by_side=True), extra, self._context.limits)
+        return Describer(
+            encoder,
+            extra,
+            self._context.limits,
+            self._context.regions.settings if encoder.gives_regions else None,
+        )
 
     def require(self) -> Callable[[], None]:
-        """A check that the gallery's local features are still of the detector of this moment."""
-        name = self._models.detector_name
-        return lambda: self._models.require(name)
+        """A check that the gallery still has the detector and the regions of this moment."""
+        regions = self._context.regions
+        detector, choice = self._models.detector_name, regions.choice
+
+        def check() -> None:
+            self._models.require(detector)
+            regions.require(choice)
+
+        return check
 
     def _reader(self) -> str:
         limits = self._context.limits

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout
+from glocal.gallery.region_index import RegionIndex
 from glocal.gallery.stores.base import Store
 from glocal.images import Limits
 
@@ -18,10 +19,12 @@ class Context:
         layout: its folder and model.
         catalog: which files hold which images.
         store: the vectors.
+        regions: the vectors of the images' regions, if it has any.
         limits: how large images may be.
     """
 
     layout: Layout
     catalog: Catalog
     store: Store
+    regions: RegionIndex
     limits: Limits

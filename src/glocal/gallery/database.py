@@ -24,7 +24,9 @@ from glocal.errors import (
 
 _NO_SPACE = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_TRUNCATE"}
 _UNWRITABLE = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
-_MANY = 500  # values in one statement; SQLite's oldest limit is 999
+MANY = 500
+"""Values in one statement; SQLite's oldest limit is 999."""
+
 T = TypeVar("T")
 
 
@@ -181,8 +183,8 @@ class Database:
         """Run a query whose ``?*`` stands for a list of values, in pieces SQLite takes."""
         values = list(values)
         found: list[T] = []
-        for start in range(0, len(values), _MANY):
-            piece = values[start : start + _MANY]
+        for start in range(0, len(values), MANY):
+            piece = values[start : start + MANY]
             marks = ",".join("?" * len(piece))
             found += map(convert, self.rows(sql.replace("?*", marks), piece))
         return found

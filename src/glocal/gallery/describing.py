@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from glocal.encoders import Detector, Encoder, Features
+from glocal.encoders import Detector, Encoder, Features, RegionSettings
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Content
 from glocal.gallery.small_images import shrink, to_jpeg
@@ -48,11 +48,13 @@ class Describer:
         encoder: makes the vector.
         detector: finds the local features, or `None` where the encoder does.
         limits: of what is read.
+        regions: which regions get a vector; `None` for none.
     """
 
     encoder: Encoder
     detector: Detector | None
     limits: Limits
+    regions: RegionSettings | None = None
 
     def describe(self, data: bytes, name: Path) -> Description:
         """Decode the content of a file and make its features.
@@ -60,12 +62,20 @@ class Describer:
         Raises:
             ImageError: it is no image that can be used.
         """
-        least = max(self.encoder.card.area, self.detector.area if self.detector else 0)
+        largest = max(1.0, self.regions.scale if self.regions else 0.0) ** 2
+        least = max(
+            round(self.encoder.card.area * largest), self.detector.area if self.detector else 0
+        )
         image = load(data, min_pixels=least, limits=self.limits, name=name)
-        features = self.encoder.encode([image.array])[0]
+        features = self.encoder.encode([image.array], regions=self.regions)[0]
         if self.detector is not None:
             found = self.detector.detect(image.array)
-            features = Features(features.vector, found.keypoints, found.descriptors, found.scores)
+            features = replace(
+                features,
+                keypoints=found.keypoints,
+                descriptors=found.descriptors,
+                scores=found.scores,
+            )
         content = _content(content_id(data), _with_sidecar(image.facts, name))
         return Description(content, features, to_jpeg(shrink(image.array)), image.share)
 

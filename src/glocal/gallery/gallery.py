@@ -5,26 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from numpy.typing import ArrayLike
 
-from glocal.encoders import Features, OnnxEncoder
+from glocal.encoders import NO_REGIONS, Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, packed_features
-from glocal.gallery.adding_local_features import add_local_features
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
 from glocal.gallery.clock import Clock
 from glocal.gallery.comparing import find_duplicates, identical_groups
+from glocal.gallery.completing import complete, keep_local_features, keep_regions
 from glocal.gallery.conditions import Condition
 from glocal.gallery.context import Context
 from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicates import Level
+from glocal.gallery.indexing import build_graphs
 from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import FORMAT, ModelId, open_layout
 from glocal.gallery.leaving_out import LeftOut, check_globs
@@ -33,6 +35,7 @@ from glocal.gallery.outcomes import Outcomes, rules
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, QueryMaker, Region
+from glocal.gallery.region_index import RegionIndex
 from glocal.gallery.results import (
     DuplicateGroup,
     Duplicates,
@@ -88,6 +91,8 @@ class Gallery:
         detector: of local features, for geometric verification: a name in
             `glocal.registry`. `None`: whichever the gallery has; for a new one the
             model's own, or XFeat where these were never calibrated.
+        regions: which regions of its images get vectors: ``none``, ``coarse`` or ``fine``. `None`:
+            whichever the gallery has; for a new one coarse, if the model gives any.
 
     Raises:
         GalleryMissingError: there is no gallery, and `create` is false.
@@ -96,7 +101,7 @@ class Gallery:
         MissingExtraError: the gallery is of format 1, and what reads that is not installed.
         ModelMismatchError: its vectors are of another space than those of the model named, or its
             local features of another detector (when images are added; `add_local_features`
-            changes it).
+            changes it), or its regions are others (likewise; see `add_regions`).
         ModelError: the model cannot be found or run.
     """
 
@@ -110,6 +115,7 @@ class Gallery:
         limits: Limits | None = None,
         timeout: float = 30.0,
         detector: str | None = None,
+        regions: str | None = None,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
         self._layout = open_layout(
@@ -119,13 +125,16 @@ class Gallery:
         self._catalog = Catalog(self._layout.catalog, timeout=timeout)
         self._rows = RowTable(self._catalog, self.model.space)
         store = FlatStore(self._layout.vectors, self.model.dim, self._rows)
-        self._context = Context(self._layout, self._catalog, store, self._limits)
+        self._regions = RegionIndex(self._layout, self._catalog)
+        self._context = Context(self._layout, self._catalog, store, self._regions, self._limits)
         self._models = Models(self._layout, self._catalog)
         self._changes = Changes(self._context, self._models)
         self._detector = detector
+        self._wanted_regions = regions
         self._closed = False
         if not (self._catalog.read_only or self._layout.migrated):
             store.sweep()
+            self._regions.sweep()
 
     def __enter__(self) -> Gallery:
         return self
@@ -137,6 +146,7 @@ class Gallery:
         """Release the files; closing twice is fine."""
         self._closed = True
         self._context.store.close()
+        self._regions.close()
         self._catalog.close()
 
     @property
@@ -197,6 +207,7 @@ class Gallery:
         self._require_open()
         globs = None if exclude is None else check_globs(exclude)
         self._models.settle(self._detector)
+        self._regions.settle(self._wanted_regions, self.encoder)
         roots = [
             _absolute(Path(source))
             if isinstance(source, str | os.PathLike)
@@ -232,8 +243,52 @@ class Gallery:
         """
         if detector is not None:
             self._models.change_detector(detector)
-        require = self._changes.require()
-        return add_local_features(self._catalog, self._changes.describer(), require, listen)
+        return complete(
+            self._catalog,
+            self._catalog.without_local_features(),
+            self._changes.describer(),
+            keep_local_features(self._catalog),
+            self._changes.require(),
+            listen,
+        )
+
+    def add_regions(
+        self, choice: str | None = None, listen: Callable[[Progress], None] = quiet
+    ) -> int:
+        """Add the vectors of regions of the images that have none; the files are read again for it.
+
+        Args:
+            choice: change to these first, which removes others: ``none``, ``coarse`` or ``fine``.
+                `None`: those that the gallery has; coarse where it was never decided.
+            listen: told the progress.
+
+        Returns:
+            How many images were given regions.
+
+        Raises:
+            ModelError: regions are wanted, and the model has none.
+            PartError: there are no regions of that name.
+        """
+        self._require_open()
+        if choice is not None:
+            self._regions.change(choice, self.encoder)
+        self._regions.settle(None, self.encoder)
+        done = self._complete_regions(self._regions.missing(), listen)
+        build_graphs(self._context, listen)
+        return done
+
+    def _complete_regions(self, missing: Sequence[UUID], listen: Callable[[Progress], None]) -> int:
+        describer, store = self._changes.describer(), self._regions.store
+        if store is None or describer.regions is None:
+            return 0
+        return complete(
+            self._catalog,
+            missing,
+            replace(describer, detector=None),
+            keep_regions(self._catalog, store),
+            self._changes.require(),
+            listen,
+        )
 
     def update(
         self, paths: Iterable[Path], listen: Callable[[Progress], None] = quiet
@@ -304,6 +359,7 @@ class Gallery:
         rerank: str | None = None,
         verify: bool = True,
         small_objects: bool = False,
+        regions: bool = True,
     ) -> SearchResult:
         """Find the images that show the same thing.
 
@@ -331,6 +387,9 @@ class Gallery:
                 best 200 before a verification, unless `small_objects` is set.
             verify: verify the best 50 by the geometry of their local features, add the evidence
                 to the hits, and order these by score and evidence.
+            regions: compare the query and regions of it with the regions of every image, where the
+                gallery has them and the order is the default one: finds what is small in an image,
+                and pieces of larger images.
             small_objects: compare the local features of every image, to find objects that are
                 small in large images; takes some 50 ms for a thousand images.
 
@@ -349,7 +408,7 @@ class Gallery:
                     "give them to Gallery.query, which makes it"
                 )
         else:
-            query = self._query_maker().make(
+            query = self._query_maker(regions=regions and rerank is None).make(
                 query, region=region, like=like, unlike=unlike, clock=clock
             )
         searcher = Searcher(
@@ -358,8 +417,9 @@ class Gallery:
             self.model,
             self.space,
             self._models.verifier() if verify else None,
+            self._regions.store,
         )
-        options = SearchOptions(limit, where, exact, rerank, small_objects)
+        options = SearchOptions(limit, where, exact, rerank, small_objects, regions)
         return searcher.search(query, options, clock)
 
     def search_vector(
@@ -396,8 +456,9 @@ class Gallery:
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
 
-    def _query_maker(self) -> QueryMaker:
-        return QueryMaker(self.encoder, self.space, self._limits)
+    def _query_maker(self, *, regions: bool = True) -> QueryMaker:
+        some = regions and self._regions.store is not None
+        return QueryMaker(self.encoder, self.space, self._limits, some)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""
@@ -409,7 +470,13 @@ class Gallery:
         if vector is None or packed is None:
             return None
         local = packed_features.unpack(packed)
-        return Features(vector, local.keypoints, local.descriptors, local.scores)
+        features = Features(vector, local.keypoints, local.descriptors, local.scores)
+        store = self._regions.store
+        found = store.regions([content]) if store is not None else {}
+        if content in found:
+            kept = found[content]
+            features = replace(features, regions=kept.vectors, boxes=kept.boxes)
+        return features
 
     def duplicates(
         self,
@@ -492,6 +559,7 @@ class Gallery:
     def info(self) -> GalleryInfo:
         """Count what the gallery holds."""
         counts = self._catalog.counts()
+        store = self._regions.store
         return GalleryInfo(
             folder=self.folder,
             format=FORMAT,
@@ -499,6 +567,9 @@ class Gallery:
             images=counts["images"],
             detector=self._models.detector_name,
             without_local_features=counts["images"] - counts["with_local_features"],
+            regions=self._regions.choice or NO_REGIONS,
+            without_regions=self.without_regions(),
+            region_bytes=0 if store is None else store.bytes_on_disk(),
             files=counts["files"],
             failed=counts["failed"],
             in_graph=self._store().status().in_graph,
@@ -507,6 +578,14 @@ class Gallery:
             local_feature_bytes=counts["local_feature_bytes"],
             bytes_free=self._layout.free_bytes(),
         )
+
+    def without_regions(self) -> int:
+        """How many images have no regions, unless the gallery is to have none."""
+        if self._regions.choice == NO_REGIONS:
+            return 0
+        store = self._regions.store
+        images = self._catalog.counts()["images"]
+        return images if store is None else images - store.status().vectors
 
     def browse(self) -> Browser:
         """A view of the gallery for people who look around; it ends with the gallery."""
@@ -559,8 +638,11 @@ class Gallery:
         Raises:
             GalleryLockedError: another process kept the gallery locked for too long.
         """
-        health.reconcile(self._context)
-        return self._changes.refresh(listen)
+        lost = health.reconcile(self._context)
+        report = self._changes.refresh(listen)
+        if lost:
+            self._complete_regions(lost, listen)
+        return report
 
     def _model_problem(self) -> str | None:
         try:

@@ -14,6 +14,7 @@ from glocal.gallery.catalog import Catalog
 from glocal.gallery.context import Context
 from glocal.gallery.describing import content_id
 from glocal.gallery.stores.base import Maintained, Store
+from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.walk import changed_ns, modified_ns
 from glocal.images import Limits, read_bytes
 
@@ -31,6 +32,8 @@ class Health:
         stray_vectors: vectors that no content names (`--repair` removes them).
         misplaced: images whose folders in the store differ from the catalogue's.
         damaged: images whose vector is not what was written.
+        wrong_regions: images whose regions are damaged, filed under wrong folders, or there though
+            the image is not.
         not_found: images, of those tried, whose own vector does not find them.
         tried: how many were tried.
         recall: share of the exact ten nearest that the graph index finds, over a sample;
@@ -48,6 +51,7 @@ class Health:
     stray_vectors: tuple[UUID, ...]
     misplaced: tuple[UUID, ...]
     damaged: tuple[UUID, ...]
+    wrong_regions: tuple[UUID, ...]
     not_found: tuple[UUID, ...]
     tried: int
     recall: float | None
@@ -70,6 +74,7 @@ class Health:
             (self.stray_vectors, "vectors belong to no image"),
             (self.misplaced, "images are filed under wrong folders"),
             (self.damaged, "images have vectors that were damaged on the disk"),
+            (self.wrong_regions, "images have regions that are damaged or misplaced"),
             (self.not_found, "images are not found by their own vector"),
         ]
         faults = [f"{len(which)} {what}" for which, what in said if which]
@@ -81,7 +86,7 @@ class Health:
 
 
 def differences(
-    catalog: Catalog, store: Store
+    catalog: Catalog, store: Store | RegionStore
 ) -> tuple[list[UUID], list[UUID], dict[UUID, tuple[int, ...]]]:
     """Compare catalogue and store.
 
@@ -118,11 +123,14 @@ def differences(
     return sorted(missing), stray, misplaced
 
 
-def reconcile(context: Context) -> None:
-    """Make catalogue and store agree.
+def reconcile(context: Context) -> list[UUID]:
+    """Make catalogue and stores agree.
 
     Images whose vector was lost or damaged leave the catalogue, so that the next run reads them
     again.
+
+    Returns:
+        Images that have lost their regions.
     """
     catalog, store = context.catalog, context.store
     damaged = store.damaged() if isinstance(store, Maintained) else []
@@ -134,6 +142,27 @@ def reconcile(context: Context) -> None:
         store.set_folders(misplaced)
     if damaged and isinstance(store, Maintained):
         store.rewrite()
+    return _reconcile_regions(catalog, context.regions.store)
+
+
+def _reconcile_regions(catalog: Catalog, regions: RegionStore | None) -> list[UUID]:
+    if regions is None:
+        return []
+    damaged = regions.damaged()
+    with catalog.change():
+        _, stray, misplaced = differences(catalog, regions)
+        regions.delete([*stray, *damaged])
+        regions.set_folders(misplaced)
+    if damaged:
+        regions.rewrite()
+    return damaged
+
+
+def _wrong_regions(catalog: Catalog, regions: RegionStore | None) -> list[UUID]:
+    if regions is None:
+        return []
+    _, stray, misplaced = differences(catalog, regions)
+    return sorted({*regions.damaged(), *stray, *misplaced})
 
 
 def examine(
@@ -166,6 +195,7 @@ def examine(
         stray_vectors=tuple(stray),
         misplaced=tuple(misplaced),
         damaged=tuple(damaged),
+        wrong_regions=tuple(_wrong_regions(catalog, context.regions.store)),
         not_found=tuple(not_found),
         tried=len(tried),
         recall=recall,

@@ -97,7 +97,7 @@ class IndexRun:
         writer.learn(plan.learned)
         writer.settle()
         if total or plan.gone:
-            self._build_graph()
+            build_graphs(self.context, self.listen)
         return IndexReport(
             added=writer.added,
             updated=writer.updated,
@@ -139,11 +139,12 @@ class IndexRun:
             stale += writer.write(batch)
         return [(read.folder, read.file) for read in stale]
 
-    def _build_graph(self) -> None:
-        """Begin to build a graph if that pays, and wait for it."""
-        store = self.context.store
+
+def build_graphs(context: Context, listen: Callable[[Progress], None]) -> None:
+    """Begin to build graphs where that pays, and wait for them."""
+    for store in (context.store, context.regions.store):
         if isinstance(store, Maintained) and store.maintain():
-            vectors = store.status().vectors
+            total = store.status().vectors
             while store.status().building:
-                self.listen(Progress("graph", total=vectors))
+                listen(Progress("graph", total=total))
                 time.sleep(0.1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Region = tuple[float, float, float, float]
 """X, Y, W, H of the upright image, in pixels, or as fractions when all are at most 1."""
 
+REGION_SCALES = (0.55, 0.4)
+"""Scales, besides 1, at which a query is compared with the images' regions."""
+
 NEGATIVE_WEIGHT = 0.5
 """Weight of the mean negative example against the mean positive one (Rocchio 1971)."""
 
@@ -43,6 +46,9 @@ class Query:
             and copies are told by their pixels.
         identity: the id of the gallery's image with the same bytes, if there were to be one.
         name: what the query is called in results and errors.
+        regions: ``(m, d)`` float32 of unit length, to be compared with the images' regions: the
+            query at several sizes, `vector` first; `None` to search by the vector alone.
+        scaled: local features that were found in making `regions`, by the scale of the query.
     """
 
     vector: NDArray[np.float32]
@@ -52,6 +58,8 @@ class Query:
     pixels: NDArray[np.uint8] | None = None
     identity: UUID | None = None
     name: str = "<vector>"
+    regions: NDArray[np.float32] | None = None
+    scaled: Mapping[float, LocalFeatures] = field(default_factory=dict)
 
     @classmethod
     def of_vector(cls, vector: ArrayLike, *, space: str, dim: int) -> Query:
@@ -86,11 +94,13 @@ class QueryMaker:
         encoder: the gallery's model.
         space: its vector space.
         limits: how large images may be.
+        regions: whether its images have regions to be compared with.
     """
 
     encoder: Encoder
     space: str
     limits: Limits
+    regions: bool = False
 
     def make(
         self,
@@ -123,8 +133,13 @@ class QueryMaker:
             identity, first = self._decode(image, region)
             others = [self._decode(other, None)[1] for other in (*like, *unlike)]
         with clock.measure("encode"):
-            features = self.encoder.encode([each.array for each in (first, *others)])
+            arrays = [each.array for each in (first, *others)]
+            features = self.encoder.encode(arrays)
             vector = combine(np.stack([each.vector for each in features]), 1 + len(like))
+            regions: NDArray[np.float32] | None = None
+            scaled = dict[float, LocalFeatures]()
+            if self.regions:
+                regions, scaled = self._at_scales(vector, arrays, 1 + len(like))
         return Query(
             vector,
             self.space,
@@ -133,7 +148,24 @@ class QueryMaker:
             first.array,
             identity,
             name_of(image),
+            regions,
+            scaled,
         )
+
+    def _at_scales(
+        self, vector: NDArray[np.float32], arrays: Sequence[NDArray[np.uint8]], positive: int
+    ) -> tuple[NDArray[np.float32], dict[float, LocalFeatures]]:
+        """What is compared with regions, and the first image's local features at other scales.
+
+        An object that fills the query is small in a region's few cells, so the query is encoded
+        again at smaller scales; see `QUERY_SCALES`. Several examples are combined at each scale.
+        """
+        vectors, scaled = [vector], dict[float, LocalFeatures]()
+        for scale in REGION_SCALES:
+            found = self.encoder.encode(arrays, scale=scale)
+            vectors.append(combine(np.stack([each.vector for each in found]), positive))
+            scaled[scale] = found[0].local
+        return np.stack(vectors), scaled
 
     def _decode(
         self, source: ImageSource | GalleryImage, region: Region | None

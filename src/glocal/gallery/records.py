@@ -52,6 +52,38 @@ class Record:
     attributes: Attributes
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionRecord:
+    """The regions of an image as a store keeps them.
+
+    Attributes:
+        id: names the image by its content.
+        vectors: ``(r, d)`` float32, each row of unit length.
+        boxes: ``(r, 4)`` float32: x, y, width and height as fractions of the upright image.
+        attributes: what the image can be filtered by.
+    """
+
+    id: UUID
+    vectors: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionSimilarities:
+    """How similar the regions of images are to the vectors of a query.
+
+    Attributes:
+        rows: the row of each image in the arrays.
+        values: ``(n, m, r)`` float32: the cosine similarity of each query vector to each region.
+        boxes: ``(n, r, 4)`` float32: x, y, width and height as fractions of the upright image.
+    """
+
+    rows: dict[UUID, int]
+    values: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """One answer of a store: an image and its cosine similarity to the query, in [-1, 1]."""

@@ -97,10 +97,14 @@ class Hit(GalleryImage):
         rank: position in the result, from 1.
         score: cosine similarity of the two images' vectors, in [-1, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
-            `score`), ``rerank`` and ``combined`` (vector and geometric evidence together, which
-            order the verified hits, matches before all others).
+            `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
+            similar region), ``blend`` (whole vectors and regions together) and ``combined`` (vector
+            and geometric evidence together, which order the verified hits, matches before all
+            others).
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared.
+        box: where in the image the query is, X, Y, W, H in fractions of it: the region that is most
+            like the query, where it is more like it than the whole image is; otherwise `None`.
     """
 
     rank: int
@@ -108,6 +112,7 @@ class Hit(GalleryImage):
     scores: dict[str, float]
     evidence: Evidence | None
     space: str
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ class SearchResult:
         model: the model that compared the images.
         hits: best first; an image that several files hold is one hit with several paths.
         timings_ms: milliseconds spent to ``decode``, ``encode`` and ``search``, and to ``rerank``
-            and ``verify`` where that was done.
+            (``regions`` and ``verify`` likewise) where that was done.
         found: whether the gallery has the same thing: an identical file, a copy, or another image
             of one object or place. `False` where there are only similar images; `None` where that
             is unknown, since the images could not be verified or were not meant to be.
@@ -263,6 +268,9 @@ class GalleryInfo:
         bytes_on_disk: size of the gallery's folder, as allocated.
         detector: name of the detector of the local features.
         without_local_features: images that have no local features and cannot be verified.
+        regions: which regions of its images have vectors: ``none``, ``coarse`` or ``fine``.
+        without_regions: images that have none, where others have some or it was never decided.
+        region_bytes: the part of `bytes_on_disk` that these vectors and their graph take.
         local_feature_bytes: the part of `bytes_on_disk` that local features take.
         bytes_free: space left on the gallery's disk.
     """
@@ -278,6 +286,9 @@ class GalleryInfo:
     bytes_on_disk: int
     detector: str
     without_local_features: int
+    regions: str
+    without_regions: int
+    region_bytes: int
     local_feature_bytes: int
     bytes_free: int
 

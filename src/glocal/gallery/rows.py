@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.gallery.conditions import Columns
-from glocal.gallery.database import Database
+from glocal.gallery.database import MANY, Database
 from glocal.gallery.records import Attributes
 
 SCHEMA = """
@@ -236,13 +236,16 @@ class RowTable:
 
     def find(self, ids: Iterable[UUID]) -> tuple[Extent, dict[UUID, int]]:
         """The rows of those ids that are there, and the extent that they are rows of."""
+        keys = {i.bytes: i for i in ids}
+        names = list(keys)
         found: dict[UUID, int] = {}
         with self.database.snapshot() as db:
-            for i in ids:
-                for (row,) in db.execute(
-                    "SELECT row FROM rows WHERE space = ? AND content = ?", (self.space, i.bytes)
-                ):
-                    found[i] = row
+            for start in range(0, len(names), MANY):
+                piece = names[start : start + MANY]
+                marks = ",".join("?" * len(piece))
+                sql = f"SELECT content, row FROM rows WHERE space = ? AND content IN ({marks})"  # noqa: S608
+                rows = db.execute(sql, (self.space, *piece))
+                found |= {keys[content]: row for content, row in rows}
             return self._extent(db), found
 
     def checksums(self) -> list[tuple[int, int]]:

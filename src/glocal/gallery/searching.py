@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders import QUERY_SCALES
 from glocal.errors import ModelMismatchError, QueryError
+from glocal.gallery import region_search
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
@@ -22,6 +23,7 @@ from glocal.gallery.records import Match
 from glocal.gallery.results import Hit, SearchResult, image_fields
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.verifier import VERIFIED, Ranked, Verifier
 from glocal.gallery.where import parse
 from glocal.ranking import (
@@ -47,6 +49,7 @@ class SearchOptions:
     exact: bool = False
     rerank: str | None = None
     small_objects: bool = False
+    regions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Searcher:
         model: the gallery's.
         space: the vector space of the store's vectors.
         verifier: verifies the best matches; `None` to search by the vector alone.
+        regions: the vectors of the images' regions, if the gallery has any.
     """
 
     catalog: Catalog
@@ -81,6 +85,7 @@ class Searcher:
     model: ModelId
     space: str
     verifier: Verifier | None
+    regions: RegionStore | None = None
 
     def search(self, query: Query, options: SearchOptions, clock: Clock) -> SearchResult:
         """Answer one query; for errors see `Gallery.search`."""
@@ -94,7 +99,13 @@ class Searcher:
         where = options.where
         condition = parse(where, self.catalog) if isinstance(where, str) else where
         rerank, top = self._reranking(query, options)
-        depth = max(options.limit, top if rerank else 0, VERIFIED if self.verifier else 0)
+        regions = self.regions if query.regions is not None and _uses_regions(options) else None
+        depth = max(
+            options.limit,
+            top if rerank else 0,
+            VERIFIED if self.verifier else 0,
+            region_search.WHOLE if regions is not None else 0,
+        )
         with clock.measure("search"):
             if options.small_objects:
                 found = self._small_objects(query, condition, depth)
@@ -104,6 +115,13 @@ class Searcher:
         if rerank is not None:
             with clock.measure("rerank"):
                 matches, reranked = self._reranked(rerank, query, matches, top)
+        by_regions = region_search.ByRegions(matches)
+        if regions is not None and query.regions is not None:
+            with clock.measure("regions"):
+                by_regions, found = self._by_regions(
+                    regions, query, matches, found, reranked, options, condition
+                )
+                matches = by_regions.matches
         ranked = Ranked(matches, {}, {}, complete=False)
         if self.verifier is not None:
             with clock.measure("verify"):
@@ -111,7 +129,10 @@ class Searcher:
                 if options.small_objects:
                     scales = (*scales, SMALL_OBJECT_SCALES[-1])
                 ranked = self.verifier.verify(query, matches, found.scores, scales=scales)
-        hits = tuple(islice(self._hits(ranked, reranked, found.files, query), options.limit))
+        combined = {i: ranked.combined[i] for i in ranked.verified}
+        stages = {"rerank": reranked, "blend": by_regions.scores, "combined": combined}
+        every = self._hits(ranked, stages, by_regions, found.files, query)
+        hits = tuple(islice(every, options.limit))
         matching = self._matching(ranked, query)
         verdict = True if matching else (False if ranked.complete else None)
         return SearchResult(query.name, self.model, hits, clock.milliseconds, verdict, matching)
@@ -171,6 +192,33 @@ class Searcher:
             if len(matches) < ask or len(kept) >= wanted or ask > 32 * wanted:
                 return _Found(kept, [match.score for match in kept], inside)
             ask *= 2
+
+    def _by_regions(
+        self,
+        regions: RegionStore,
+        query: Query,
+        matches: list[Match],
+        found: _Found,
+        reranked: dict[UUID, float],
+        options: SearchOptions,
+        where: Condition | None,
+    ) -> tuple[region_search.ByRegions, _Found]:
+        """The matches, and those that regions alone find, in the order of both.
+
+        Files are looked up only for those of the latter that come among the first.
+        """
+        assert query.regions is not None  # noqa: S101 - see `search`
+        relaxed = None if where is None else for_some_copy(where)
+        ids = region_search.candidates(regions, query.regions, relaxed, exact=options.exact)
+        vectors = self.store.vectors([i for i in ids if i not in found.files])
+        more = [Match(i, float(vector @ query.vector)) for i, vector in vectors.items()]
+        ordered = region_search.ordered(regions, query.regions, matches, more, reranked)
+        first = ordered.matches[: max(options.limit, VERIFIED)]
+        fresh = self.catalog.files_of(match.id for match in first if match.id not in found.files)
+        files = found.files | self._inside(where, fresh)
+        kept = [match for match in ordered.matches if files.get(match.id)]
+        scores = sorted((match.score for match in kept), reverse=True)
+        return replace(ordered, matches=kept), _Found(kept, scores, files)
 
     def _small_objects(self, query: Query, where: Condition | None, wanted: int) -> _Found:
         """As `_nearest`, by the local features of every image."""
@@ -235,7 +283,8 @@ class Searcher:
     def _hits(
         self,
         ranked: Ranked,
-        reranked: dict[UUID, float],
+        stages: dict[str, dict[UUID, float]],
+        regions: region_search.ByRegions,
         files: dict[UUID, list[Path]],
         query: Query,
     ) -> Iterator[Hit]:
@@ -247,10 +296,10 @@ class Searcher:
                 continue
             # Float16 rounding can lift an image's score against itself above 1.
             scores = {"vector": min(match.score, 1.0)}
-            if i in reranked:
-                scores["rerank"] = reranked[i]
-            if i in ranked.verified:
-                scores["combined"] = ranked.combined[i]
+            region = regions.best(i)
+            if region is not None:
+                scores["region"] = region[0]
+            scores |= {stage: known[i] for stage, known in stages.items() if i in known}
             yield Hit(
                 **image_fields(contents[i], files[i]),
                 rank=next(ranks),
@@ -258,9 +307,15 @@ class Searcher:
                 scores=scores,
                 evidence=self._evidence(ranked, i, query),
                 space=self.space,
+                box=region[1] if region and region[0] > match.score else None,
             )
 
     def _evidence(self, ranked: Ranked, i: UUID, query: Query) -> Evidence | None:
         if i in ranked.verified:
             return ranked.verified[i].evidence
         return IDENTICAL_FILE if i == query.identity else None
+
+
+def _uses_regions(options: SearchOptions) -> bool:
+    """Whether regions have a part in the order: where it is not one that was asked for."""
+    return options.regions and options.rerank is None and not options.small_objects

@@ -294,7 +294,9 @@ class Verifier:
     def _features(self, query: Query, scales: Sequence[float]) -> LocalFeatures | None:
         """The query's local features: at several sizes where there are pixels."""
         if query.pixels is not None:
-            passed = query.features
+            passed = dict(query.scaled)
+            if query.features is not None:
+                passed[1.0] = query.features
             return self._scored(
                 detect_at_scales(self.detector, query.pixels, scales, passed=passed)
             )

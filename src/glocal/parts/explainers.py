@@ -27,6 +27,14 @@ ROWS = (
     ),
     Part(
         "explainer",
+        "regions",
+        "Tolias, Sicre and Jégou, Particular Object Retrieval with Integral Max-Pooling of CNN "
+        "Activations, 2016",
+        f"{_EXPLAINERS}.regions:explain_regions",
+        summary="which region of the query is like which region of the hit",
+    ),
+    Part(
+        "explainer",
         "concepts",
         "Collins, Achanta and Süsstrunk, Deep Feature Factorization for Concept Discovery, 2018",
         f"{_EXPLAINERS}.concepts:explain_concepts",

@@ -75,6 +75,11 @@ class SearchOptions(BaseModel):
     small_objects: bool = Field(
         False, description="Compare the local features of every image, to find small objects."
     )
+    regions: bool = Field(
+        True,
+        description="Compare regions of the images too, where the gallery has them and no reranker "
+        "is named.",
+    )
 
 
 class SearchRequest(SearchOptions):

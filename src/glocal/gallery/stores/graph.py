@@ -1,4 +1,4 @@
-"""The graph over the vectors (HNSW, Malkov & Yashunin 2018, by usearch): a cache of what they say.
+"""The graph over vectors (HNSW, Malkov & Yashunin 2018, by usearch): a cache of what they say.
 
 A graph file covers the first rows of one generation of the vector file, and the catalogue keeps its
 size and its checksum. It is compared with them before it is mapped, since walking a damaged graph
@@ -29,19 +29,29 @@ more for each further factor of ten: of 1,000,000, 64 candidates find .96 of the
 
 _CONNECTIVITY = 16
 _EXPANSION_ADD = 128
+
+_REGIONS_EXPANSION_ADD = 48
+"""Of a graph over regions, of which there are many: it finds 97 % of the nearest 50 of 25,000 where
+128 finds 99 %, and takes two fifths of the time to build."""
+
 _READ = 1 << 24
 
 
-def new_index(dim: int) -> Index:
-    """An empty graph in memory, for the builder."""
+def new_index(dim: int, *, regions: bool = False) -> Index:
+    """An empty graph in memory, for the builder.
+
+    Args:
+        dim: of the vectors.
+        regions: whether they are bytes already, each in a scale of its own: `RegionStore`.
+    """
     from usearch.index import Index  # takes a tenth of a second
 
     return Index(
         ndim=dim,
-        metric="ip",
+        metric="cos" if regions else "ip",
         dtype="i8",
         connectivity=_CONNECTIVITY,
-        expansion_add=_EXPANSION_ADD,
+        expansion_add=_REGIONS_EXPANSION_ADD if regions else _EXPANSION_ADD,
         expansion_search=EXPANSION,
     )
 
@@ -110,29 +120,34 @@ class Graph:
         path: of the file.
         dim: of its vectors.
         rows: how many it covers.
+        regions: see `new_index`.
 
     Raises:
         RuntimeError: it is not a graph of such vectors.
     """
 
-    def __init__(self, path: Path, dim: int, rows: int) -> None:
+    def __init__(self, path: Path, dim: int, rows: int, *, regions: bool = False) -> None:
         self.rows = rows
-        self._expansion = int(EXPANSION * max(1.0, math.log10(max(rows, 1) / 10_000)))
+        self._regions = regions
         self._path = path
         self._dim = dim
         # One mapping for each search at the same time: they share memory, but not the lists that
         # a walk fills.
-        self._idle = deque([self._mapped()])
+        index = self._mapped()
+        self._expansion = int(EXPANSION * max(1.0, math.log10(max(len(index), 1) / 10_000)))
+        self._idle = deque([index])
 
     def _mapped(self) -> Index:
-        index = new_index(self._dim)
+        index = new_index(self._dim, regions=self._regions)
         index.view(str(self._path))
         if index.ndim != self._dim:
             raise RuntimeError(f"{self._path} has vectors of {index.ndim} numbers")
         return index
 
-    def search(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """The rows nearest to a vector, ``(m,)`` ascending, ``m <= count``."""
+    def search(
+        self, vector: NDArray[np.float32] | NDArray[np.int8], count: int
+    ) -> NDArray[np.int64]:
+        """The keys nearest to a vector, ``(m,)`` ascending, ``m <= count``."""
         try:
             index = self._idle.pop()
         except IndexError:

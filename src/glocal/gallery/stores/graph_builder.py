@@ -1,6 +1,6 @@
-"""Build or extend the graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM``.
+"""Build or extend a graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM REGIONS``.
 
-Run by `FlatStore` as a process of its own, at low priority, which may be killed at any moment:
+Run by `Upkeep` as a process of its own, at low priority, which may be killed at any moment:
 until the catalogue names the new file, it is nobody's.
 """
 
@@ -17,25 +17,27 @@ from glocal.gallery.ahead import worker_count
 from glocal.gallery.database import Database
 from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores.files import explained, sync, sync_folder
-from glocal.gallery.stores.flat import FlatStore, maintenance_lock
+from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph import GraphFile, checksum, new_index
+from glocal.gallery.stores.regions import RegionStore
+from glocal.gallery.stores.row_file import maintenance_lock
 
 _SLICE = 5_000  # rows in memory at once
 
 
-def extend(store: FlatStore, dim: int) -> None:
+def extend(store: FlatStore | RegionStore, dim: int) -> None:
     """Write a graph over all rows, beginning with the one that is there if it is sound."""
-    view, vectors = store.mapped()
+    view, _ = store.mapped()
     extent, database, space = view.extent, store.rows.database, store.rows.space
-    index, done = new_index(dim), 0
+    index, done = new_index(dim, regions=isinstance(store, RegionStore)), 0
     base = GraphFile.known(database, space)
     if base and base.generation == extent.generation and base.is_sound(store.folder):
         index.load(str(store.folder / base.name))
         done = base.rows
     rows = done + np.flatnonzero(view.live[done:])
     for start in range(0, len(rows), _SLICE):
-        piece = rows[start : start + _SLICE]
-        index.add(piece, np.take(vectors, piece, axis=0), threads=worker_count())
+        keys, vectors = store.points(rows[start : start + _SLICE])
+        index.add(keys, vectors, threads=worker_count())
     name = f"{store.stem}.{extent.generation}.{extent.rows}.graph"
     path, partial = store.folder / name, store.folder / f"{name}.partial"
     with explained(path):
@@ -55,14 +57,18 @@ def extend(store: FlatStore, dim: int) -> None:
 
 def main() -> None:
     """Extend the graph, unless another process is doing so."""
-    catalog, folder, space, dim = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    catalog, folder, space = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    dim, regions = int(sys.argv[4]), int(sys.argv[5])
     if hasattr(os, "nice"):
         os.nice(10)  # searches and index runs come first
     with closing(Database(catalog, SCHEMA)) as database:
-        store = FlatStore(folder, int(dim), RowTable(database, space))
+        rows = RowTable(database, space)
+        store: FlatStore | RegionStore = FlatStore(folder, dim, rows)
+        if regions:
+            store = RegionStore(folder, dim, regions, rows)
         with maintenance_lock(folder) as free:
             if free:
-                extend(store, int(dim))
+                extend(store, dim)
 
 
 if __name__ == "__main__":

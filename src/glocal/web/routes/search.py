@@ -259,4 +259,5 @@ def _find(
         rerank=request.rerank,
         verify=request.verify,
         small_objects=request.small_objects,
+        regions=request.regions,
     )

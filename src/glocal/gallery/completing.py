@@ -1,0 +1,111 @@
+"""Local features or regions for images that have none: of older galleries, or after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from glocal.errors import ImageError
+from glocal.gallery import batches, packed_features
+from glocal.gallery.ahead import as_finished
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.describing import Describer, Description, content_id
+from glocal.gallery.progress import Progress
+from glocal.gallery.records import RegionRecord
+from glocal.gallery.stores.regions import RegionStore
+from glocal.images import read_bytes
+
+Keep = Callable[[dict[UUID, Description]], None]
+"""Writes something of the descriptions of images that are in the gallery; inside a change."""
+
+
+def keep_local_features(catalog: Catalog) -> Keep:
+    """What keeps local features."""
+
+    def keep(found: dict[UUID, Description]) -> None:
+        packed = [(i, packed_features.pack(d.features.local, d.small)) for i, d in found.items()]
+        catalog.put_contents([], packed)
+
+    return keep
+
+
+def keep_regions(catalog: Catalog, store: RegionStore) -> Keep:
+    """What keeps regions."""
+
+    def keep(found: dict[UUID, Description]) -> None:
+        folders = catalog.folders_of(found)
+        store.upsert([region_record(d, folders.get(i, ())) for i, d in found.items()])
+
+    return keep
+
+
+def region_record(described: Description, folders: tuple[int, ...]) -> RegionRecord:
+    """The regions of an image that lies in these folders."""
+    features, content = described.features, described.content
+    return RegionRecord(content.id, features.regions, features.boxes, content.attributes(folders))
+
+
+def complete(
+    catalog: Catalog,
+    missing: Sequence[UUID],
+    describer: Describer,
+    keep: Keep,
+    require: Callable[[], None],
+    listen: Callable[[Progress], None],
+) -> int:
+    """Read images again and keep what they lack; vectors stay as they are.
+
+    An image of which no file is readable and unchanged any more is left without. What was done
+    when a run is stopped is kept.
+
+    Args:
+        catalog: the gallery's.
+        missing: the images.
+        describer: describes them.
+        keep: writes what was missing.
+        require: raises an error where that is not wanted any more; see `Changes.require`.
+        listen: told the progress.
+
+    Returns:
+        How many images were completed.
+    """
+
+    def describe(image: tuple[UUID, list[Path]]) -> tuple[UUID, Description | None]:
+        content, paths = image
+        for path in paths:
+            try:
+                data = read_bytes(path, describer.limits)
+                if content_id(data) == content:
+                    return content, describer.describe(data, path)
+            except ImageError:
+                continue
+        return content, None
+
+    def write() -> int:
+        with catalog.change():
+            require()
+            there = catalog.contents(found)  # others were removed meanwhile
+            keep({i: described for i, described in found.items() if i in there})
+        found.clear()
+        return len(there)
+
+    found: dict[UUID, Description] = {}
+    done = 0
+    results = as_finished(describe, _with_files(catalog, missing))
+    try:
+        for tried, (content, described) in enumerate(results, start=1):
+            if described is not None:
+                found[content] = described
+            if len(found) >= batches.BATCH:
+                done += write()
+            listen(Progress("encode", tried, len(missing)))
+    finally:
+        results.close()
+        done += write()
+    return done
+
+
+def _with_files(catalog: Catalog, contents: Sequence[UUID]) -> Iterator[tuple[UUID, list[Path]]]:
+    for content in contents:
+        yield content, [path for _, path in catalog.files_of([content]).get(content, [])]

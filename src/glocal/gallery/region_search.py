@@ -1,0 +1,98 @@
+"""The stage of a search that compares regions: small things, and pieces of larger images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.gallery.conditions import Condition
+from glocal.gallery.records import Match, RegionSimilarities
+from glocal.gallery.stores.regions import RegionStore
+from glocal.ranking.regions import blend, blend_without_regions
+
+CANDIDATES = 60
+"""Images that the query at each of its sizes adds to those whose whole vectors are nearest."""
+
+WHOLE = 100
+"""Images that whole vectors find at least, before regions are compared."""
+
+REORDERED = 400
+"""How many of the best by their vectors are ordered by their regions too."""
+
+BY_SCORE, BY_REGION = 30, 20
+"""The first places: the best by both, and then those with the best regions, since geometry can
+tell small things from chance where the scores cannot. Together they are those that are verified."""
+
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ByRegions:
+    """Candidates in the order of their vectors and regions.
+
+    Attributes:
+        matches: best first.
+        scores: what orders those that have regions.
+        compared: the similarities of the query to the regions of those images.
+    """
+
+    matches: list[Match]
+    scores: dict[UUID, float] = field(default_factory=dict)
+    compared: RegionSimilarities | None = None
+
+    def best(self, image: UUID) -> tuple[float, Box] | None:
+        """Similarity and box of the region that is most like the query; `None` without regions."""
+        if self.compared is None or image not in self.compared.rows:
+            return None
+        row = self.compared.rows[image]
+        values = self.compared.values[row].max(axis=0)
+        x, y, width, height = self.compared.boxes[row, int(values.argmax())].tolist()
+        return float(values.max()), (round(x, 3), round(y, 3), round(width, 3), round(height, 3))
+
+
+def candidates(
+    store: RegionStore, query: NDArray[np.float32], where: Condition | None, *, exact: bool
+) -> list[UUID]:
+    """Images with a region that is like the query at one of its sizes."""
+    return store.search(query, CANDIDATES, where=where, exact=exact)
+
+
+def ordered(
+    store: RegionStore,
+    query: NDArray[np.float32],
+    matches: Sequence[Match],
+    added: Sequence[Match],
+    whole: Mapping[UUID, float],
+) -> ByRegions:
+    """Order matches by their vectors and regions together; see `BY_SCORE`.
+
+    Args:
+        store: of the regions.
+        query: ``(m, d)`` the query at several sizes.
+        matches: those that whole vectors found, best first; beyond `REORDERED` they stay below.
+        added: those that `candidates` found.
+        whole: scores that stand for the similarity of whole vectors, where it is not the match's.
+    """
+    head, rest = [*matches[:REORDERED], *added], matches[REORDERED:]
+    compared = store.compare(query, [match.id for match in head])
+    wholes = np.array([match.score for match in head], np.float32)
+    base = np.array([whole.get(match.id, match.score) for match in head], np.float32)
+    scores = blend_without_regions(wholes, base)
+    best = np.full(len(head), -np.inf, np.float32)
+    known = np.array([at for at, match in enumerate(head) if match.id in compared.rows], np.int64)
+    if len(known):
+        values = compared.values[[compared.rows[head[at].id] for at in known.tolist()]]
+        scores[known] = blend(wholes[known], values, base[known])
+        best[known] = values.max(axis=(1, 2))
+    order = np.argsort(-scores, kind="stable")
+    first, others = order[:BY_SCORE], order[BY_SCORE:]
+    lifted = others[np.argsort(-best[others], kind="stable")[:BY_REGION]]
+    lifted = lifted[np.isfinite(best[lifted])]
+    order = np.concatenate([first, lifted, others[~np.isin(others, lifted)]])
+    found = {head[at].id: float(scores[at]) for at in known.tolist()}
+    return ByRegions([*(head[at] for at in order.tolist()), *rest], found, compared)
