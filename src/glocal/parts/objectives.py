@@ -81,5 +81,6 @@ ROWS = (
         "Grassmann Class Representation, 2023",
         "glocal.learn.objectives.grassmann:Grassmann",
         requires=_LEARN,
+        traits=("subspaces",),
     ),
 )

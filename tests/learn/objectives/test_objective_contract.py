@@ -56,7 +56,9 @@ def test_the_order_of_a_batch_does_not_matter(objective, vectors):
     assert torch.allclose(once, again, rtol=1e-4)
 
 
-def test_gradient_descent_groups_vectors_by_label(objective):
+def test_gradient_descent_groups_vectors_by_label(name, objective):
+    if "subspaces" in part("objective", name).traits:
+        pytest.skip("the vectors of a class may lie anywhere in its subspace")
     vectors = torch.randn(8, DIM, requires_grad=True)
     optimiser = torch.optim.Adam([vectors, *objective.parameters()], lr=0.05)
 

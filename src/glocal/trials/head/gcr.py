@@ -1,4 +1,4 @@
-"""Logits of GCR are lengths of projections to subspaces that stay orthonormal while they learn."""
+"""GCR: subspaces that stay orthonormal, projections as logits, features that transfer better."""
 
 from __future__ import annotations
 
@@ -6,63 +6,73 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from glocal.learn.contracts import Objective
 from glocal.learn.heads.gem import Gem
 from glocal.learn.objectives.grassmann import Grassmann
+from glocal.learn.objectives.softmax import NormalisedSoftmax
 from glocal.trials import Claim, Lab
 from glocal.trials.data import Labelled, mean_ap
 from glocal.trials.retrieval import train, vectors_of
 from glocal.trials.zoo import SmallResidual
 
 CLAIM = Claim(
-    measured="logits of class subspaces after training",
-    baseline="lengths of the vectors' least-squares projections to the same subspaces",
-    unit="logit",
-    comparison="=",
-    margin=1e-5,
-    seeds=3,
+    measured="mAP of digits of three labels that were not trained on, trained with subspaces",
+    baseline="mAP of the same digits, trained with softmax over cosines",
+    unit="points",
+    comparison=">",
+    margin=0.5,
+    seeds=6,
 )
 _DIM, _KNOWN = 32, 7
 
 
-def method(lab: Lab) -> NDArray[np.float64]:
-    """Logits; orthonormality; transfer to digits of labels that were not trained on."""
-    trunk, head, objective = _trained(lab)
+def method(lab: Lab) -> float:
+    """Train with subspaces; compare logits with projections, and test the bases."""
+    objective = Grassmann(dim=_DIM, classes=_KNOWN)
+    trunk, head = _trained(lab, objective)
+    objective.retract()
     bases = objective.bases.detach()
     apart = bases.transpose(1, 2) @ bases - torch.eye(bases.shape[2])
     lab.check("largest deviation of a basis from orthonormal", float(apart.abs().max()), "<", 1e-5)
     data = lab.digits(8).validation
-    known = data.labels < _KNOWN
     vectors = vectors_of(trunk, head, data.images)
     logits = objective.logits(torch.from_numpy(vectors)).detach().numpy()
+    differs = float(np.abs(logits - _projected(objective, vectors)).max())
+    lab.check("largest deviation of a logit from the projection's length", differs, "<", 1e-4)
+    known = data.labels < _KNOWN
     right = 100 * float((logits[known].argmax(axis=1) == data.labels[known]).mean())
     lab.check("accuracy on the labels trained on, per cent", right, ">", 90)
-    new, labels = data.images[~known], data.labels[~known]
-    fresh = SmallResidual()
-    before = mean_ap(vectors_of(fresh, Gem(fresh.levels, dim=_DIM), new), labels)
-    after = mean_ap(vectors[~known], labels)
-    lab.check("mAP gained on labels not trained on, points", after - before, ">", 3)
-    return logits.astype(np.float64)
+    return _transfer(lab, trunk, head)
 
 
-def baseline(lab: Lab) -> NDArray[np.float64]:
-    """Project each vector to each subspace by least squares, one at a time."""
-    trunk, head, objective = _trained(lab)
-    vectors = vectors_of(trunk, head, lab.digits(8).validation.images).astype(np.float64)
-    found = np.empty((len(vectors), _KNOWN))
-    for number, basis in enumerate(objective.bases.detach().double().numpy()):
-        mixed = np.linalg.lstsq(basis, vectors.T, rcond=None)[0]
-        found[:, number] = objective.scale * np.linalg.norm(basis @ mixed, axis=0)
-    return found
+def baseline(lab: Lab) -> float:
+    """Train with softmax."""
+    return _transfer(lab, *_trained(lab, NormalisedSoftmax(dim=_DIM, classes=_KNOWN)))
 
 
-def _trained(lab: Lab) -> tuple[SmallResidual, Gem, Grassmann]:
+def _trained(lab: Lab, objective: Objective) -> tuple[SmallResidual, Gem]:
     torch.manual_seed(lab.seed)
     data = lab.digits(8).train
     known = data.labels < _KNOWN
-    trunk = SmallResidual()
+    trunk = SmallResidual((8, 16, 24))
     head = Gem(trunk.levels, dim=_DIM)
-    objective = Grassmann(dim=_DIM, classes=_KNOWN)
     seen = Labelled(data.images[known], data.labels[known])
-    train(trunk, head, objective, seen, steps=lab.steps(80), seed=lab.seed)
-    objective.retract()
-    return trunk, head, objective
+    train(trunk, head, objective, seen, steps=lab.steps(60), seed=lab.seed)
+    return trunk, head
+
+
+def _transfer(lab: Lab, trunk: SmallResidual, head: Gem) -> float:
+    """mAP among validation images of the other labels; nothing was chosen on them."""
+    data = lab.digits(8).validation
+    new = data.labels >= _KNOWN
+    return mean_ap(vectors_of(trunk, head, data.images[new]), data.labels[new])
+
+
+def _projected(objective: Grassmann, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Scaled lengths of least-squares projections to each subspace, one at a time."""
+    found = np.empty((len(vectors), _KNOWN))
+    wide = vectors.astype(np.float64)
+    for number, basis in enumerate(objective.bases.detach().double().numpy()):
+        mixed = np.linalg.lstsq(basis, wide.T, rcond=None)[0]
+        found[:, number] = objective.scale * np.linalg.norm(basis @ mixed, axis=0)
+    return found
