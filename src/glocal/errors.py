@@ -73,3 +73,7 @@ class EvaluationError(GlocalError, ValueError):
 
 class RankingError(GlocalError, ValueError):
     """Arrays or settings of re-ranking or geometric verification do not fit together."""
+
+
+class AnalysisError(GlocalError, ValueError):
+    """Vectors or settings of an analysis do not fit together."""

@@ -5,6 +5,7 @@ files hold data only: importing them imports none of the parts.
 """
 
 from glocal.parts import (
+    analyses,
     backbones,
     detectors,
     explainers,
@@ -22,4 +23,5 @@ ROWS = (
     *transforms.ROWS,
     *detectors.ROWS,
     *explainers.ROWS,
+    *analyses.ROWS,
 )
