@@ -41,6 +41,7 @@ _PACKAGES: dict[Split, tuple[str, ...]] = {
 }
 _CAMPAIGNS: dict[Split, str] = {"settings": "wesnoth-1.16-httt", "kept": "wesnoth-1.16-utbs"}
 _PACKED = ("explore_monuments", "explore_world_animals", "explore_world_music")
+_SCREENS = "screens of long pages"
 _WORDS = (
     "water light music morning garden window market train letter colour number yellow evening "
     "mountain river paper coffee bridge station summer winter open close write answer question "
@@ -95,7 +96,18 @@ def build(split: Split, packages: Path, views: Path, *, every: int = 1) -> Sets:
     maker.crops()
     maker.pieces()
     gallery = list(dict.fromkeys(maker.gallery))
-    return Sets(maker.images, gallery, [one for one in maker.sets if one.queries])
+    made = Sets(maker.images, gallery, [one for one in maker.sets if one.queries])
+    _mark_pages(made)
+    return made
+
+
+def _mark_pages(made: Sets) -> None:
+    """Long pages hold photos and things, so they are neither right nor wrong for other queries."""
+    (screens,) = [one for one in made.sets if one.name == _SCREENS]
+    pages = set().union(*screens.truth)
+    for one in made.sets:
+        if one is not screens:
+            one.junk = [junk | pages for junk in one.junk]
 
 
 class _Maker:
@@ -234,7 +246,7 @@ class _Maker:
 
     def pieces(self) -> None:
         """Screens out of long screenshots, and upright photos out of panoramas."""
-        screens, panoramas = self._set("screens of long pages"), self._set("pieces of panoramas")
+        screens, panoramas = self._set(_SCREENS), self._set("pieces of panoramas")
         pictures = [_opened(source, 640) for source in [*self.photos, *self.things]]
         for number in range(0, 24, self.every):
             page = _page(pictures, number, self.rng)
