@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class SplitData:
         self.sets = self.made.sets
         self.queries: Numbers = np.array([n for made in self.sets for n in made.queries])
         ends = np.cumsum([0, *(len(made.queries) for made in self.sets)])
-        self._spans = [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        self._spans = [slice(a, b) for a, b in pairwise(ends)]
         self._known: dict[tuple[object, ...], Any] = {}
 
     @cached_property

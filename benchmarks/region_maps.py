@@ -125,7 +125,7 @@ def sets_of(split: Split, packages: Path, views: Path, work: Path, every: int) -
     path = work / f"{split}-{every}.pkl"
     if not path.exists():
         path.write_bytes(pickle.dumps(build(split, packages, views, every=every)))
-    made: Sets = pickle.loads(path.read_bytes())
+    made: Sets = pickle.loads(path.read_bytes())  # noqa: S301 - written above
     return made
 
 
@@ -155,6 +155,6 @@ def maps_of(sets: Sets, numbers: list[int], side: int, cache: Path) -> Maps:
                 )
         np.save(cache, np.concatenate(found))
         meta.write_bytes(pickle.dumps(shapes))
-    shapes = pickle.loads(meta.read_bytes())
+    shapes = pickle.loads(meta.read_bytes())  # noqa: S301 - written above
     starts = np.cumsum([0, *(rows * columns for rows, columns in shapes)])[:-1]
     return Maps(np.load(cache, mmap_mode="r"), shapes, starts)

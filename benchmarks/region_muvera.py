@@ -2,8 +2,8 @@
 
     python benchmarks/region_muvera.py --images PACKAGES --views VIEWS --work FOLDER
 
-Each gallery image is its coarse regions (`regions.py`), and a query is its own regions, or its whole
-vector in three sizes, of which the best counts. Exact MaxSim says which ten images are nearest, and
+Each gallery image is its coarse regions (`regions.py`), and a query is its own regions, or its
+whole vector in three sizes, of which the best counts. Exact MaxSim says which ten images are nearest, and
 the truth of the sets which are right. Each way proposes images, which exact MaxSim then orders:
 
 * encodings, as many as fit into the bytes of the regions and more, each as int8;
@@ -35,7 +35,6 @@ _ENCODINGS = (  # repetitions, planes, width
     (20, 4, 16),
     (10, 3, 128),
     (20, 5, 32),
-    (20, 3, None),
 )
 
 

@@ -69,7 +69,11 @@ def windows(rows: int, columns: int, part: float, overlap: float = 0.5) -> NDArr
         low = np.floor(starts + 0.5).astype(int)
         spans.append((low, np.maximum(np.floor(starts + size + 0.5).astype(int), low + 1)))
     (top, bottom), (left, right) = spans
-    grid = [(t, b, x, y) for t, b in zip(top, bottom) for x, y in zip(left, right)]
+    grid = [
+        (t, b, x, y)
+        for t, b in zip(top, bottom, strict=True)
+        for x, y in zip(left, right, strict=True)
+    ]
     return np.unique(np.array(grid), axis=0)
 
 
@@ -174,7 +178,7 @@ def rate(made: Queries, scores: Rows, gallery: NDArray[np.intp]) -> Quality:
 
 
 def farthest(regions: Regions, count: int, wholes: Rows) -> NDArray[np.bool_]:
-    """Of each image, the regions that differ most: farthest points, the whole vector taken first."""
+    """Of each image, the regions that differ most: farthest points, its whole vector taken first."""
     keep = np.zeros(len(regions.rows), bool)
     for whole, start, end in zip(wholes, regions.first, regions.first[1:], strict=False):
         own = regions.rows[start:end]
@@ -243,4 +247,3 @@ def as_bytes(rows: Rows) -> Rows:
     """What is left of vectors when each is stored as int8 with a scale of its own."""
     scale = np.abs(rows).max(axis=1, keepdims=True) / 127
     return np.asarray(np.round(rows / np.maximum(scale, 1e-12)) * scale, np.float32)
-

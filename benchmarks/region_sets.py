@@ -6,7 +6,8 @@ Store dataset and the scenes in ``../shared/data`` (scenes in ``kept`` only) the
 
 * ``--images``: unpacked Debian packages, one folder each: the wallpapers that `verification_sets`
   names, gcompris-qt-data, wesnoth-1.16-httt and wesnoth-1.16-utbs. The model was not trained on
-  those of ``kept`` (mate-backgrounds, gnome-backgrounds, lomiri-wallpapers-16.04, wesnoth-1.16-utbs);
+  those of ``kept``: mate-backgrounds, gnome-backgrounds, lomiri-wallpapers-16.04 and
+  wesnoth-1.16-utbs;
 * ``--views``: folders of photos of one thing each, and one named ``street``; see
   `verification_sets`. They are the places of ``settings``.
 
@@ -46,7 +47,7 @@ _WORDS = (
     "water light music morning garden window market train letter colour number yellow evening "
     "mountain river paper coffee bridge station summer winter open close write answer question "
     "photo travel city road house people children language history report weather sport science"
-).split()
+).split()  # noqa: SIM905 - easier to read than forty strings
 
 
 @dataclass
@@ -176,7 +177,7 @@ class _Maker:
                     number = self._in_gallery(DATA / "scenes" / row["path"])
                     groups.setdefault(row["instance"], []).append(number)
             court = {n for name in COURT for n in groups.get(name, [])}
-            junk = {name: court for name in COURT}
+            junk = dict.fromkeys(COURT, court)
             groups.pop("distractor", None)
         else:
             for folder in sorted(self.views.iterdir()):

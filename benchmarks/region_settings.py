@@ -3,9 +3,9 @@
     python benchmarks/region_settings.py --images PACKAGES --views VIEWS --work FOLDER
 
 First which of the 25 windows of a third are stored, and in how many bits, each rated by the best
-region alone (over a query in three sizes) and by the blend of `regions.py`; then the numbers of the blend.
-Columns: recall@1 of every set, recall in 10 and in 50 of the three sets of small things, the mean of
-all mAPs, and the largest loss of R@1 and of mAP against the whole vector.
+region alone (over a query in three sizes) and by the blend of `regions.py`; then the numbers of the
+blend. Columns: recall@1 of every set, recall in 10 and in 50 of the three sets of small things, the
+mean of all mAPs, and the largest loss of R@1 and of mAP against the whole vector.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python benchmarks/regions.py --images PACKAGES --views VIEWS --work FOLDER [--split settings]
 
-The sets are those of `region_sets`; settings were chosen on ``settings`` by `region_settings.py`. A query is
-its whole vector in three sizes; every size is compared with every region, and an image's score is
+The sets are those of `region_sets`; settings were chosen on ``settings`` by `region_settings.py`.
+A query is its whole vector in three sizes; every size is compared with every region, and an image's
+score is
 
     w + 0.5 * mean(b) + 0.5 * max(0, max(b) - w - 0.05)
 
@@ -74,14 +75,15 @@ def main() -> None:
         figures[name] = {
             made.name: asdict(one) for made, one in zip(data.sets, qualities, strict=True)
         }
-        changes = [new.first - old.first for new, old in zip(qualities, rated["whole"], strict=True)]
+        pairs = zip(qualities, rated["whole"], strict=True)
+        changes = [new.first - old.first for new, old in pairs]
         measured[f"least change of R@1, {name}"] = min(changes)
         for made, one in zip(data.sets, qualities, strict=True):
             short = made.name.removesuffix(" of the side")
             measured[f"{short}, {name}, R@1"] = one.first
             measured[f"{short}, {name} in 50"] = one.fifty
     print_table(
-        f"Recall@1 / in the first 10 / in the first 50 / mAP ({options.split}, {len(data.gallery)} images)",
+        f"Recall@1 / in 10 / in 50 / mAP ({options.split}, {len(data.gallery)} images)",
         ["set", "queries", *ways],
         data.rows(ways),
     )

@@ -121,7 +121,8 @@ def study_graph(
     rows, asked = np.asarray(vectors, np.float32), np.asarray(queries, np.float32)
     if rows.ndim != 2 or asked.ndim != 2 or rows.shape[1] != asked.shape[1] or not len(asked):
         raise AnalysisError(
-            f"vectors {rows.shape} and queries {asked.shape} do not fit; give rows (n, d) and (q, d)"
+            f"vectors {rows.shape} and queries {asked.shape} do not fit each other; "
+            "give rows (n, d) and (q, d)"
         )
     if not 1 <= k < len(rows) or len(rows) < 5:
         raise AnalysisError(
