@@ -2,9 +2,9 @@
 
     python benchmarks/graph_recall.py --images PACKAGES --views VIEWS --work FOLDER
 
-The vectors are those of `regions.py`, whose maps lie in FOLDER; the queries are the whole vectors of
-its queries. Each graph is compared with exact search (`glocal.analyse.study_graph`): with the settings
-of glocal's store, and with weaker ones, which show what the order does.
+The vectors are those of `regions.py`, whose maps lie in FOLDER; the queries are the whole vectors
+of its queries. Each graph is compared with exact search (`glocal.analyse.study_graph`): with the
+settings of glocal's store, and with weaker ones, which show what the order does.
 """
 
 from __future__ import annotations

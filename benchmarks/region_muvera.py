@@ -3,15 +3,15 @@
     python benchmarks/region_muvera.py --images PACKAGES --views VIEWS --work FOLDER
 
 Each gallery image is its coarse regions (`regions.py`), and a query is its own regions, or its
-whole vector in three sizes, of which the best counts. Exact MaxSim says which ten images are nearest, and
-the truth of the sets which are right. Each way proposes images, which exact MaxSim then orders:
+whole vector in three sizes, of which the best counts. Exact MaxSim says which ten images are
+nearest, and the truth of the sets which are right. Each way proposes images, which exact MaxSim
+then orders:
 
 * encodings, as many as fit into the bytes of the regions and more, each as int8;
-* the regions in a graph, each a vector of its own, grouped by image: what glocal does;
+* the regions, each a vector of its own, grouped by image: what glocal does;
 * the whole vectors.
 
-Times are of the processor for a query, proposals only, one thread; encodings are compared exactly
-(there are too few here for a graph to pay), regions both exactly and through the graph.
+Times are of the processor for a query, proposals only, one thread; everything is compared exactly.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def rate(made: Queries, scores: Rows, gallery: NDArray[np.intp]) -> Quality:
 
 
 def farthest(regions: Regions, count: int, wholes: Rows) -> NDArray[np.bool_]:
-    """Of each image, the regions that differ most: farthest points, its whole vector taken first."""
+    """Of each image, the regions that differ most from the whole and from each other."""
     keep = np.zeros(len(regions.rows), bool)
     for whole, start, end in zip(wholes, regions.first, regions.first[1:], strict=False):
         own = regions.rows[start:end]

@@ -43,11 +43,11 @@ _PACKAGES: dict[Split, tuple[str, ...]] = {
 _CAMPAIGNS: dict[Split, str] = {"settings": "wesnoth-1.16-httt", "kept": "wesnoth-1.16-utbs"}
 _PACKED = ("explore_monuments", "explore_world_animals", "explore_world_music")
 _SCREENS = "screens of long pages"
-_WORDS = (
+_WORDS = (  # noqa: SIM905 - easier to read than forty strings
     "water light music morning garden window market train letter colour number yellow evening "
     "mountain river paper coffee bridge station summer winter open close write answer question "
     "photo travel city road house people children language history report weather sport science"
-).split()  # noqa: SIM905 - easier to read than forty strings
+).split()
 
 
 @dataclass
