@@ -77,3 +77,7 @@ class RankingError(GlocalError, ValueError):
 
 class MethodError(GlocalError, ValueError):
     """The catalogue has no such method, or its trial or its stored result cannot be used."""
+
+
+class AnalysisError(GlocalError, ValueError):
+    """Vectors or settings of an analysis do not fit together."""

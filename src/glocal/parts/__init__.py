@@ -5,6 +5,7 @@ files hold data only: importing them imports none of the parts.
 """
 
 from glocal.parts import (
+    analyses,
     backbones,
     blocks,
     detectors,
@@ -26,4 +27,5 @@ ROWS = (
     *transforms.ROWS,
     *detectors.ROWS,
     *explainers.ROWS,
+    *analyses.ROWS,
 )

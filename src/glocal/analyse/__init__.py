@@ -1,0 +1,6 @@
+"""Findings about a model or a gallery, measured from vectors."""
+
+from glocal.analyse.graph_recall import GraphStudy, Insertion, study_graph
+from glocal.analyse.intrinsic_dimension import local_intrinsic_dimensions
+
+__all__ = ["GraphStudy", "Insertion", "local_intrinsic_dimensions", "study_graph"]

@@ -1,0 +1,24 @@
+"""The analyses: measured findings about a model or a gallery (`glocal.analyse`).
+
+Each takes vectors and returns a record of numbers; its tests plant what it has to find.
+"""
+
+from glocal.registry import Part
+
+ROWS = (
+    Part(
+        "analysis",
+        "graph-recall",
+        "Elliott and Clark, The Impacts of Data, Ordering, and Intrinsic Dimensionality on Recall "
+        "in Hierarchical Navigable Small Worlds, 2024",
+        "glocal.analyse.graph_recall:study_graph",
+        summary="recall of an HNSW graph against exact search, by order of insertion",
+    ),
+    Part(
+        "analysis",
+        "intrinsic-dimension",
+        "Amsaleg et al., Estimating Local Intrinsic Dimensionality, 2015",
+        "glocal.analyse.intrinsic_dimension:local_intrinsic_dimensions",
+        summary="how many directions the neighbourhood of each vector has",
+    ),
+)
