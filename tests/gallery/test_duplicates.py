@@ -197,8 +197,8 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
     assert verifier is not None
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
-    originals = Originals(catalog, Disk(catalog), Limits())
-    comparing = Comparing(catalog, store, verifier.calibration, level, quiet, small, originals)
+    pixels = Originals(catalog, Disk(catalog), Limits()).pixels
+    comparing = Comparing(catalog, store, verifier.calibration, level, quiet, small, pixels)
     comparing.find()
     both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}
     assert {pair for pair in both if pair[0] < pair[1]} == set(expected)

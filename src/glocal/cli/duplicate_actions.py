@@ -9,11 +9,11 @@ from uuid import UUID
 
 import click
 
-from glocal.cli.duplicate_plan import RowState, read_plan
-from glocal.cli.duplicate_rows import Action
 from glocal.cli.output import print_json, short_path
 from glocal.errors import QueryError
 from glocal.gallery import Gallery
+from glocal.gallery.duplicate_plan import RowState, read_plan
+from glocal.gallery.duplicate_rows import Action
 from glocal.gallery.trash import Moved, Trash
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -55,6 +56,23 @@ LEAST_WHOLE_SCORE = 0.55
 
 _PAGE = 500
 
+PixelsOf: TypeAlias = Callable[[UUID], NDArray[np.uint8] | None]
+"""Gives the pixels of an image; see `glocal.gallery.originals.Originals.pixels`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairComparison:
+    """What is found when two images are compared, however alike they are.
+
+    Attributes:
+        evidence: of the local features, put right by the pixels; the homography goes from the
+            first to the second. `None` where one of them has no local features.
+        comparison: of the pixels; `None` where the images do not lie on one another.
+    """
+
+    evidence: Evidence | None
+    comparison: Comparison | None
+
 
 @dataclass(slots=True)
 class Comparing:
@@ -67,7 +85,7 @@ class Comparing:
         level: which ties count.
         listen: told the progress: stages ``neighbours`` and ``verify``.
         thumbnails: small images to lay over one another.
-        originals: the files, to compare in colour.
+        pixels: of the files, to compare in colour.
         apart: pairs that are not compared, the smaller id first.
         neighbours: candidates of each image.
         least_score: cosine similarity that a candidate has at least.
@@ -84,7 +102,7 @@ class Comparing:
     level: Level
     listen: Callable[[Progress], None]
     thumbnails: Thumbnails
-    originals: Originals
+    pixels: PixelsOf
     apart: frozenset[tuple[UUID, UUID]] = frozenset()
     neighbours: int = NEIGHBOURS
     least_score: float = LEAST_SCORE
@@ -92,10 +110,15 @@ class Comparing:
     comparisons: dict[tuple[UUID, UUID], Comparison] = field(default_factory=dict)
     _outlines: dict[UUID, Outline | None] = field(default_factory=dict)
 
-    def find(self) -> None:
-        """Find all ties between neighbours."""
-        ids = sorted(self.catalog.content_ids())
-        pairs, scores = self._candidates(ids)
+    def find(self, among: Sequence[Sequence[UUID]] | None = None) -> None:
+        """Find all ties between neighbours.
+
+        Args:
+            among: groups within which alone neighbours are looked for; `None`: everywhere.
+        """
+        wanted = self.catalog.content_ids() if among is None else {i for g in among for i in g}
+        ids = sorted(wanted)
+        pairs, scores = self._candidates(ids, among)
         for start in range(0, len(pairs), _PAGE):
             self.listen(Progress("verify", start, len(pairs)))
             page = pairs[start : start + _PAGE]
@@ -105,12 +128,27 @@ class Comparing:
                     self._evaluate(ids[a], ids[b], float(score), loaded)
         self.listen(Progress("verify", len(pairs), len(pairs)))
 
-    def _candidates(self, ids: list[UUID]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def pair(self, first: UUID, second: UUID) -> PairComparison:
+        """Compare two images."""
+        vectors = self.store.vectors([first, second])
+        loaded = self._load({first, second})
+        if len(loaded) < 2 or len(vectors) < 2:
+            return PairComparison(None, None)
+        score = float(vectors[first] @ vectors[second])
+        evidence, comparison = self._evidence(first, second, score, loaded)
+        if comparison is None and evidence.homography is not None:
+            one, two = self.pixels(first), self.pixels(second)
+            if one is not None and two is not None:
+                comparison = compare_pixels(one, two, np.asarray(evidence.homography))
+        return PairComparison(evidence, comparison)
+
+    def _candidates(
+        self, ids: list[UUID], among: Sequence[Sequence[UUID]] | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Neighbours by number, ``(m, 2)``, each pair once, sorted; and their similarities."""
         numbers = {i: number for number, i in enumerate(ids)}
-        found = np.fromiter(
-            self._neighbours(ids, numbers), [("a", np.int32), ("b", np.int32), ("s", np.float32)]
-        )
+        pairs = self._neighbours(ids, numbers) if among is None else self._within(among, numbers)
+        found = np.fromiter(pairs, [("a", np.int32), ("b", np.int32), ("s", np.float32)])
         keys = found["a"].astype(np.int64) * len(ids) + found["b"]
         _, once = np.unique(keys, return_index=True)
         found = found[once]
@@ -127,6 +165,22 @@ class Comparing:
                         low, high = sorted((numbers[i], numbers[match.id]))
                         yield low, high, match.score
         self.listen(Progress("neighbours", len(ids), len(ids)))
+
+    def _within(
+        self, among: Sequence[Sequence[UUID]], numbers: dict[UUID, int]
+    ) -> Iterator[tuple[int, int, float]]:
+        """Neighbours within groups: at least those that a search of the whole gallery finds."""
+        for done, group in enumerate(among):
+            self.listen(Progress("neighbours", done, len(among)))
+            known = self.store.vectors(group)
+            if len(known) < 2:
+                continue
+            ids, vectors = list(known), np.stack(list(known.values())).astype(np.float32)
+            for row, scores in enumerate(vectors @ vectors.T):
+                for column in np.argsort(-scores)[: self.neighbours + 1].tolist():
+                    if column != row and scores[column] >= self.least_score:
+                        low, high = sorted((numbers[ids[row]], numbers[ids[column]]))
+                        yield low, high, float(scores[column])
 
     def _load(self, ids: set[UUID]) -> dict[UUID, tuple[Content, LocalFeatures]]:
         """Those of the images that have local features."""
@@ -147,6 +201,22 @@ class Comparing:
         """Verify a pair and note the tie between them, if there is one."""
         if first not in loaded or second not in loaded:
             return
+        evidence, comparison = self._evidence(first, second, score, loaded)
+        if self.level.allows(evidence.verdict):
+            self.ties.setdefault(first, {})[second] = evidence
+            self.ties.setdefault(second, {})[first] = turned(evidence)
+            if comparison is not None:
+                self.comparisons[first, second] = comparison
+                self.comparisons[second, first] = comparison.turned()
+
+    def _evidence(
+        self,
+        first: UUID,
+        second: UUID,
+        score: float,
+        loaded: dict[UUID, tuple[Content, LocalFeatures]],
+    ) -> tuple[Evidence, Comparison | None]:
+        """What the local features of a pair say, put right by its pixels; and how these differ."""
         (content, local), (other, other_local) = loaded[first], loaded[second]
         found = verify(
             local,
@@ -169,13 +239,7 @@ class Comparing:
             if aligned.may_be_copy:
                 comparison = self._compared(first, second, aligned)
             evidence = replace(evidence, copy_probability=aligned.copy_probability)
-        evidence = confirm(evidence, comparison)
-        if self.level.allows(evidence.verdict):
-            self.ties.setdefault(first, {})[second] = evidence
-            self.ties.setdefault(second, {})[first] = turned(evidence)
-            if comparison is not None:
-                self.comparisons[first, second] = comparison
-                self.comparisons[second, first] = comparison.turned()
+        return confirm(evidence, comparison), comparison
 
     def _laid_over(
         self, first: UUID, second: UUID, homography: Points, less: UUID
@@ -211,14 +275,14 @@ class Comparing:
         return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
-        one, two = self.originals.pixels(first), self.originals.pixels(second)
+        one, two = self.pixels(first), self.pixels(second)
         if one is None or two is None or aligned.homography is None:
             return None
         return compare_pixels(one, two, aligned.homography)
 
 
 def identical_groups(
-    catalog: Catalog, limits: Limits, contents: Sequence[UUID]
+    catalog: Catalog, limits: Limits, contents: Sequence[UUID], prefer: Sequence[Path] = ()
 ) -> list[DuplicateGroup]:
     """The files of images that several files hold, one group for each image.
 
@@ -227,7 +291,7 @@ def identical_groups(
     disk = Disk(catalog)
     known = catalog.contents(contents)
     originals = Originals(catalog, disk, limits)
-    grouper = Grouper({}, {}, known, disk.holders(known), disk, originals)
+    grouper = Grouper({}, {}, known, disk.holders(known), disk, originals, prefer)
     found = (grouper.group([content]) for content in contents if content in grouper.holders)
     return [group for group in found if group is not None]
 
@@ -243,6 +307,7 @@ def find_duplicates(
     prefer: Sequence[Path] = (),
     apart: frozenset[tuple[UUID, UUID]] = frozenset(),
     chosen: frozenset[UUID] = frozenset(),
+    among: Sequence[Sequence[UUID]] | None = None,
 ) -> Duplicates:
     """See `Gallery.duplicates`; without a calibration only identical files are found.
 
@@ -256,6 +321,8 @@ def find_duplicates(
         prefer: folders whose files are rather kept.
         apart: pairs of images that are no duplicates, the smaller id first.
         chosen: images that stay.
+        among: groups that were found before; only their images, each with those of its group, are
+            compared. `None`: all.
     """
     disk = Disk(catalog)
     originals = Originals(catalog, disk, limits)
@@ -263,10 +330,12 @@ def find_duplicates(
     comparisons: dict[tuple[UUID, UUID], Comparison] = {}
     if calibration is not None:
         small = Thumbnails(catalog, limits)
-        comparing = Comparing(catalog, store, calibration, level, listen, small, originals, apart)
-        comparing.find()
+        pixels = originals.pixels
+        comparing = Comparing(catalog, store, calibration, level, listen, small, pixels, apart)
+        comparing.find(among)
         ties, comparisons = comparing.ties, comparing.comparisons
-    copied = catalog.copied_ids()
+    wanted = None if among is None else {i for group in among for i in group}
+    copied = [i for i in catalog.copied_ids() if wanted is None or i in wanted]
     contents = catalog.contents([*ties, *copied])
     holders = disk.holders(contents)
     grouper = Grouper(ties, comparisons, contents, holders, disk, originals, prefer, chosen)

@@ -161,6 +161,7 @@ class DuplicateImage(GalleryImage):
         links: further names of its files: symbolic links, linked folders, hard links.
         changed: names under which the catalogue knows it and where it is no more.
         holds: what its file holds besides the image, such as ``12 pages``; empty for nothing.
+        chosen: whether a person decided that it stays.
     """
 
     verdict: Verdict | None = None
@@ -175,6 +176,7 @@ class DuplicateImage(GalleryImage):
     links: tuple[Path, ...] = ()
     changed: tuple[Path, ...] = ()
     holds: str = ""
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from glocal.web.explaining import Explainer
 from glocal.web.guard import Sessions
 from glocal.web.metrics import Metrics
 from glocal.web.originals import read_original
+from glocal.web.pairs import PairCache
 from glocal.web.problems import ProblemError, printable_path
 from glocal.web.runs import Runs
 from glocal.web.settings import Settings
@@ -69,12 +70,13 @@ class Service:
         self.comparisons = Comparisons(
             gallery.folder,
             self.own_limits,
-            self.browser.state,
+            lambda: (*self.browser.state(), gallery.decisions_mark()),
             settings.compare_seconds,
             self.metrics,
         )
         cache = settings.thumbnails or platformdirs.user_cache_path("glocal", appauthor=False)
         self.thumbnails = ThumbnailCache(cache / "thumbnails", settings.thumbnail_bytes)
+        self.pairs = PairCache()
         self.ending = asyncio.Event()
         self._threads = ThreadPoolExecutor(settings.searches + 4, "glocal-serve")
         self._facets_lock = threading.Lock()
