@@ -7,6 +7,7 @@ import { DuplicatesView } from "./duplicates.js";
 import { button, el, icon, notice, openDialog } from "./elements.js";
 import { changed } from "./gallery.js";
 import { IndexView } from "./indexing.js";
+import { Review } from "./review.js";
 import { SearchView } from "./search.js";
 import { listenForKeys, shortcut, showShortcuts } from "./shortcuts.js";
 import { afresh, go, linkTo, onState, readState, unfiltered, viewKey, viewOf } from "./state.js";
@@ -33,6 +34,9 @@ const detail = new Detail(() => {
   const ids = current?.view.grid?.images?.map((one) => one.id) ?? [];
   return { ids, hit: (id) => current?.view.hit?.(id) };
 });
+
+const duplicates = () => (current?.view instanceof DuplicatesView ? current.view : null);
+const review = new Review(duplicates);
 
 /** Show what the address says; a view that was left lately comes back as it was. */
 function render(state, { back = false } = {}) {
@@ -66,7 +70,13 @@ function render(state, { back = false } = {}) {
   }
   document.title = name === "search" ? "Results – glocal" : `${VIEWS[name].title} – glocal`;
   document.body.dataset.view = name;
-  detail.show(state);
+  if (name === "duplicates" && state.show && state.beside) {
+    detail.leave();
+    review.show(state);
+  } else {
+    review.leave();
+    detail.show(state);
+  }
 }
 
 function drawViews(name) {
@@ -185,6 +195,10 @@ function defineKeys() {
     document.querySelector("li.tile a[tabindex='0']")?.focus(),
   );
   shortcut("f", "go to the filters", () => document.querySelector(".filter-bar button")?.focus());
+  const act = (what) => (review.dialog ? review.act(what) : duplicates()?.act(what));
+  shortcut("k", "keep the selected duplicate", () => act("keep"), { inDialog: true });
+  shortcut("n", "these are not duplicates", () => act("apart"), { inDialog: true });
+  shortcut("u", "undo the last decision", () => act("undo"), { inDialog: true });
   shortcut("l", "show or hide the lines", () => detail.toggle("lines"), { inDialog: true });
   shortcut("h", "show or hide the heat map", () => detail.toggle("heat"), { inDialog: true });
   Object.entries(VIEWS).forEach(([name, { title }], at) => {

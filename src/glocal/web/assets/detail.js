@@ -36,17 +36,26 @@ export class Detail {
     });
   }
 
+  /** Close, whatever the state says. */
+  leave() {
+    const dialog = this.dialog;
+    this.pair?.close();
+    this.pair = this.dialog = null;
+    dialog?.close();
+  }
+
   open() {
     this.stage = el("div", { class: "stage" });
     this.facts = el("div", { class: "detail-facts" });
     this.tools = el("div", { class: "row detail-tools" });
     this.opener = document.activeElement;
-    this.dialog = openDialog(
+    const dialog = openDialog(
       "Image",
       el("div", { class: "detail-body" }, this.stage, el("footer", {}, this.facts, this.tools)),
       {
         name: "detail",
         closed: () => {
+          if (this.dialog !== dialog) return;
           this.pair?.close();
           this.pair = this.dialog = null;
           const shown = readState().show;
@@ -56,7 +65,8 @@ export class Detail {
         },
       },
     );
-    this.title = this.dialog.querySelector("h2");
+    this.dialog = dialog;
+    this.title = dialog.querySelector("h2");
     this.dialog.addEventListener("keydown", (event) => this.pressed(event));
   }
 

@@ -57,6 +57,10 @@ const PATHS = {
   open: "M13 5h6v6M19 5l-8 8M10 6H5v13h13v-5",
   link: "M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1",
   copy: "M9 9h10v11H9ZM6 15H5V4h10v2",
+  download: "M12 4v11m0 0 4.5-4.5M12 15l-4.5-4.5M5 19h14",
+  undo: "M8 5 4 9l4 4M4 9h10a5 5 0 0 1 0 10h-3",
+  apart: "M9.5 12H3m0 0 3-3m-3 3 3 3M14.5 12H21m0 0-3-3m3 3-3 3M12 4v16",
+  whole: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
 };
 
 /** A line drawing that takes the colour of the text around it; words beside it name it. */

@@ -15,7 +15,7 @@ const KINDS = [
     draw: "folder",
     fields: ["folder"],
     shown: (s) => s.folder && nameOf(s.folder),
-    panel: folderPanel,
+    panel: (known, state, choose) => folderPanel(known, state.folder, (folder) => choose({ folder })),
   },
   {
     name: "date",
@@ -73,7 +73,8 @@ export function filterBar(state) {
   return bar;
 }
 
-function filterButton(kind, state) {
+/** One filter as a button that opens its panel. */
+export function filterButton(kind, state) {
   const shown = kind.shown(state);
   const holder = el("div", { class: shown ? "filter set" : "filter" });
   const opener = el(
@@ -193,7 +194,8 @@ function pickList(label, rows, chosen, pick) {
   return el("div", {}, field, list);
 }
 
-function folderPanel({ folders }, state, choose) {
+/** The gallery's folders to choose from. */
+export function folderPanel({ folders }, chosen, pick) {
   const known = new Map(folders.map((folder) => [folder.path, folder]));
   const depth = (folder) => (folder.parent ? 1 + depth(known.get(folder.parent) ?? {}) : 0);
   const rows = folders.map((folder) => ({
@@ -202,7 +204,7 @@ function folderPanel({ folders }, state, choose) {
     count: folder.files,
     depth: depth(folder),
   }));
-  return pickList("Find a folder", rows, state.folder, (folder) => choose({ folder }));
+  return pickList("Find a folder", rows, chosen, pick);
 }
 
 function cameraPanel({ cameras }, state, choose) {

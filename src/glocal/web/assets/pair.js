@@ -2,6 +2,7 @@
 
 import { request, Problem, thumbnailOf } from "./api.js";
 import { announce, el, svg } from "./elements.js";
+import { inverse } from "./homography.js";
 import { percent } from "./words.js";
 
 const NEAR = 0.05;
@@ -314,17 +315,6 @@ export class Pair {
     const to = [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
     return w > 0 && to.every((n) => n >= 0 && n <= 1) ? to : null;
   }
-}
-
-/** The inverse of a 3 × 3 matrix, up to a positive factor. */
-function inverse([[a, b, c], [d, e, f], [g, h, i]]) {
-  const rows = [
-    [e * i - f * h, c * h - b * i, b * f - c * e],
-    [f * g - d * i, a * i - c * g, c * d - a * f],
-    [d * h - e * g, b * g - a * h, a * e - b * d],
-  ];
-  const sign = Math.sign(a * rows[0][0] + b * rows[1][0] + c * rows[2][0]) || 1;
-  return rows.map((row) => row.map((n) => n * sign));
 }
 
 /** What each cell of an image adds to the score. */

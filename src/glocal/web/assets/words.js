@@ -80,7 +80,7 @@ export function verdictOf({ evidence }) {
   return {
     kind: verdict === "similar" ? "similar" : "matching",
     words: VERDICTS[verdict],
-    probability: evidence?.same_probability ?? null,
+    probability: (verdict === "copy" ? evidence?.copy_probability : evidence?.same_probability) ?? null,
   };
 }
 
@@ -89,6 +89,10 @@ export function bytesOf(bytes) {
   if (bytes < 1e6) return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
+
+/** A probability in words: nothing but identical bytes is certain. */
+export const likelyOf = (probability) =>
+  probability > 0.99 && probability < 1 ? "over 99%" : percent(probability);
 
 /** 0.934 as "93%". */
 export const percent = (fraction) => `${Math.round(fraction * 100)}%`;
