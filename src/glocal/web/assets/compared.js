@@ -1,9 +1,9 @@
 // Two images that are looked at in the same place: beside each other, one over the other with a
 // slider between them, or in turn.
 
-import { imageOf, thumbnailOf } from "./api.js";
 import { el, svg } from "./elements.js";
-import { carried, css, IDENTITY, inverse, product } from "./homography.js";
+import { carried, IDENTITY, inverse, product } from "./homography.js";
+import { Layer } from "./layer.js";
 import { Viewport } from "./viewport.js";
 
 export const MODES = { side: "Side by side", slider: "Slider", blink: "Blink" };
@@ -29,20 +29,20 @@ export class Compared {
     this.panes = {};
     const tapped = () => this.mode === "blink" && this.blink();
     SIDES.forEach((side, at) => {
-      const layer = el("img", { class: "layer", alt: "", draggable: "false" });
+      const layer = new Layer(this.images[side].id, {
+        loaded: () => this.draw(),
+        gone: () => element.classList.add("gone"),
+      });
       const marks = svg("svg", { class: "marks", "aria-hidden": "true" });
       const element = el(
         "div",
         { class: `pane ${side}` },
-        layer,
+        layer.element,
         marks,
         el("span", { class: "caption" }, captions[at]),
       );
       const pane = this.view.attach(element, () => this.aspect(side), { swiped, tapped });
-      this.panes[side] = { ...pane, pane, layer, marks, pixels: 0 };
-      layer.addEventListener("load", () => this.draw());
-      layer.addEventListener("error", () => element.classList.add("gone"));
-      this.load(side, 1280);
+      this.panes[side] = { element, pane, layer, marks };
     });
     this.handle = el("div", {
       class: "wipe",
@@ -73,21 +73,6 @@ export class Compared {
 
   close() {
     this.sizes.disconnect();
-  }
-
-  load(side, pixels) {
-    const pane = this.panes[side];
-    if (pane.pixels >= pixels) return;
-    pane.pixels = pixels;
-    const { id } = this.images[side];
-    const address = pixels > 1280 ? imageOf(id) : thumbnailOf(id, 1280);
-    if (pixels <= 1280) {
-      pane.layer.src = thumbnailOf(id, 320); // the list has it already
-    }
-    const full = new Image();
-    full.onload = () => (pane.layer.src = full.src);
-    full.onerror = () => pixels <= 1280 && pane.element.classList.add("gone");
-    full.src = address;
   }
 
   /** Say how the images lie on one another; see `PairResult` of the API. */
@@ -159,18 +144,7 @@ export class Compared {
       const aligned = Boolean(this.homography);
       const placed = side === "second" && aligned ? inverse(this.homography) : IDENTITY;
       const whole = product(shown, aligned ? framed : IDENTITY, placed);
-      const { naturalWidth: width, naturalHeight: height } = layer;
-      if (width) {
-        layer.style.width = `${width}px`;
-        layer.style.height = `${height}px`;
-        const sized = [
-          [1 / width, 0, 0],
-          [0, 1 / height, 0],
-          [0, 0, 1],
-        ];
-        layer.style.transform = css(product(whole, sized));
-        if (this.view.zoomed && x1 - x0 > 1.3 * width) this.load(side, Infinity);
-      }
+      layer.draw(whole, x1 - x0);
       const boxes = aligned || side === "first" ? this.found?.differing : this.found?.differing_second;
       const there = product(shown, aligned ? framed : IDENTITY);
       marks.replaceChildren(...(boxes ?? []).map((box) => mark(box, there)));

@@ -1,9 +1,10 @@
 // One image enlarged: alone, or beside the query.
 
-import { imageOf, thumbnailOf } from "./api.js";
+import { imageOf } from "./api.js";
 import { announce, button, el, icon, notice, openDialog } from "./elements.js";
-import { info, image } from "./gallery.js";
+import { amongRoots, info, image } from "./gallery.js";
 import { Pair } from "./pair.js";
+import { Single } from "./single.js";
 import { go, readState } from "./state.js";
 import { useId } from "./uploads.js";
 import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } from "./words.js";
@@ -11,7 +12,6 @@ import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } f
 const overlays = { lines: true, heat: false };
 
 const HIT = { query: "Your image", hit: "Result" };
-const DUPLICATES = { query: "Image to keep", hit: "Duplicate" };
 
 /** The dialog over a view: which image it shows stands in the address. */
 export class Detail {
@@ -39,9 +39,15 @@ export class Detail {
   /** Close, whatever the state says. */
   leave() {
     const dialog = this.dialog;
-    this.pair?.close();
-    this.pair = this.dialog = null;
+    this.end();
+    this.dialog = null;
     dialog?.close();
+  }
+
+  end() {
+    this.pair?.close();
+    this.single?.close();
+    this.pair = this.single = null;
   }
 
   open() {
@@ -56,8 +62,8 @@ export class Detail {
         name: "detail",
         closed: () => {
           if (this.dialog !== dialog) return;
-          this.pair?.close();
-          this.pair = this.dialog = null;
+          this.end();
+          this.dialog = null;
           const shown = readState().show;
           if (shown) go({ show: null, beside: null });
           const tile = document.querySelector(`li.tile[data-id="${CSS.escape(shown ?? "")}"] a`);
@@ -71,13 +77,12 @@ export class Detail {
   }
 
   async fill(state) {
-    const queryId = state.beside ?? state.like[0];
+    const queryId = state.like[0];
     const hit = this.around().hit(state.show);
     const one = hit ?? (await image(state.show));
     const query = queryId && queryId !== state.show ? await queryOf(queryId) : null;
     if (readState().show !== state.show || !this.dialog) return; // one went on meanwhile
-    this.pair?.close();
-    this.pair = null;
+    this.end();
     this.title.textContent = nameOf(one.path);
     this.title.title = one.path;
     this.drawFacts(one);
@@ -88,9 +93,8 @@ export class Detail {
   }
 
   drawSingle(one) {
-    this.stage.replaceChildren(
-      el("img", { class: "single", src: thumbnailOf(one.id, 1280), alt: alternativeOf(one) }),
-    );
+    this.single = new Single(one, { swiped: (step) => this.swiped(step) });
+    this.stage.replaceChildren(this.single.element);
     this.tools.replaceChildren(
       button("Search with this", { draw: "search", class: "primary" }, () => useId(one.id)),
       this.original(one),
@@ -114,8 +118,9 @@ export class Detail {
       height: of.height,
     });
     const pair = new Pair(side(query), side(one), {
-      region: state.beside ? null : state.region,
-      captions: state.beside ? DUPLICATES : HIT,
+      region: state.region,
+      captions: HIT,
+      swiped: (step) => this.swiped(step),
     });
     this.pair = pair;
     pair.show(overlays);
@@ -124,17 +129,12 @@ export class Detail {
       const how = { draw, class: "soft", "aria-pressed": pressed, "data-toggle": name };
       return button(words, how, () => this.toggle(name));
     };
-    const searching = state.like.length > 0 && !state.beside;
     this.tools.replaceChildren(
       toggle("lines", "lines", "Lines"),
       toggle("heat", "heat", "Heat map"),
       el("span", { class: "rule" }),
-      searching
-        ? button("More like this", { draw: "plus", class: "soft" }, () => useId(one.id, "like"))
-        : "",
-      searching
-        ? button("Less like this", { draw: "minus", class: "soft" }, () => useId(one.id, "unlike"))
-        : "",
+      button("More like this", { draw: "plus", class: "soft" }, () => useId(one.id, "like")),
+      button("Less like this", { draw: "minus", class: "soft" }, () => useId(one.id, "unlike")),
       button("Search with this", { draw: "search", class: "soft" }, () => useId(one.id)),
       this.original(one),
     );
@@ -192,9 +192,8 @@ export class Detail {
     const where = el("p", { class: "where", title: one.path }, nameOf(one.path));
     const what = el("p", { class: "what" }, parts.filter(Boolean).join(" · "));
     this.facts.replaceChildren(what, where);
-    placeAmongRoots(one.path)
-      .then((path) => (where.textContent = path))
-      .catch(() => (where.textContent = one.path));
+    const place = () => (where.textContent = amongRoots(one.path));
+    info().then(place, place);
   }
 
   drawSteps(state) {
@@ -218,6 +217,11 @@ export class Detail {
     this.dialog.focus();
   }
 
+  /** Go on to what a swipe leads to. */
+  swiped(step) {
+    this.step(step > 0 ? this.steps?.after : this.steps?.before);
+  }
+
   /** Turn the lines or the heat map on or off. */
   toggle(name) {
     if (!this.pair) return;
@@ -230,6 +234,9 @@ export class Detail {
 
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    // In a search, plus and minus are examples.
+    const example = readState().like.length && "+-".includes(event.key);
+    if (!example && (this.pair ?? this.single)?.view.pressed(event)) return;
     if (event.key === "ArrowLeft") this.step(this.steps?.before);
     else if (event.key === "ArrowRight") this.step(this.steps?.after);
     else return;
@@ -244,13 +251,6 @@ async function queryOf(id) {
   } catch {
     return { id, path: "Your image" };
   }
-}
-
-/** A path from the indexed folder on; what lies above is of little interest. */
-async function placeAmongRoots(path) {
-  const { roots } = await info();
-  const root = roots.find((one) => path.startsWith(`${one}/`) || path.startsWith(`${one}\\`));
-  return root ? path.slice(root.length - nameOf(root).length) : path;
 }
 
 function agreement({ matches, verified }) {

@@ -2,7 +2,7 @@
 
 import { thumbnailOf } from "./api.js";
 import { button, el, notice } from "./elements.js";
-import { remember } from "./gallery.js";
+import { amongRoots, remember } from "./gallery.js";
 import { linkTo } from "./state.js";
 import { alternativeOf, bytesOf, count, dayOf, folderOf, likelyOf, nameOf, verdictOf } from "./words.js";
 
@@ -164,14 +164,14 @@ function keepButton(one, decider) {
 function fileOf({ path, action, reason }, several) {
   return el(
     "li",
-    { title: several ? reason : path },
+    { title: several ? `${path}: ${reason}` : path },
     el(
       "span",
       { class: "file" },
       el("strong", {}, nameOf(path)),
       several ? actionPill(action) : null,
     ),
-    el("span", { class: "where" }, folderOf(path)),
+    el("span", { class: "where" }, folderOf(amongRoots(path))),
   );
 }
 

@@ -3,7 +3,7 @@
 import { imageOf, isAborted, request, thumbnailOf } from "./api.js";
 import { announce, button, el, openDialog } from "./elements.js";
 import { Compared, MODES } from "./compared.js";
-import { image, info } from "./gallery.js";
+import { amongRoots, image, info } from "./gallery.js";
 import { actionPill, sizeOf, titleOf, verdictLine, why } from "./groups.js";
 import { Pair } from "./pair.js";
 import { go, readState } from "./state.js";
@@ -266,7 +266,7 @@ export class Review {
           el("strong", {}, nameOf(one.path)),
           el("a", { class: "original", href: imageOf(one.id), target: "_blank", rel: "noopener" }, "Original"),
         ),
-        el("p", { class: "where" }, `${folderOf(one.path)}${more}`),
+        el("p", { class: "where", title: one.path }, `${folderOf(amongRoots(one.path))}${more}`),
         el("p", { class: "tally" }, sizeOf(one)),
         one.verdict ? verdictLine(one) : null,
         why({ ...one, differing: null }),

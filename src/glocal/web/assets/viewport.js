@@ -127,6 +127,8 @@ export class Viewport {
       "+": () => this.zoom(STEP),
       "=": () => this.zoom(STEP),
       "-": () => this.zoom(1 / STEP),
+      z: () => this.zoom(STEP),
+      Z: () => this.zoom(1 / STEP),
       0: () => this.reset(),
     }[event.key];
     const way = event.shiftKey && {
