@@ -5,7 +5,7 @@ import { FoldersView, MapView, TimelineView } from "./browse.js";
 import { Detail } from "./detail.js";
 import { DuplicatesView } from "./duplicates.js";
 import { button, el, icon, notice, openDialog } from "./elements.js";
-import { changed } from "./gallery.js";
+import { changed, info } from "./gallery.js";
 import { IndexView } from "./indexing.js";
 import { Review } from "./review.js";
 import { SearchView } from "./search.js";
@@ -101,11 +101,16 @@ const THEMES = {
 
 function drawTools() {
   const themed = document.documentElement.dataset.theme ?? "auto";
+  const leave = button("Log out", { draw: "leave", quiet: true, class: "plain" }, logOut);
+  leave.hidden = true;
   const theme = button(
     `Theme: ${THEMES[themed][1]}`,
     { draw: THEMES[themed][0], quiet: true, class: "plain" },
     nextTheme,
   );
+  info()
+    .then(({ features }) => (leave.hidden = !features.login))
+    .catch(() => {});
   document.getElementById("tools").replaceChildren(
     button("Search with an image", { draw: "search", class: "primary small call" }, () =>
       choose(),
@@ -113,6 +118,7 @@ function drawTools() {
     button("Use the camera", { draw: "camera", quiet: true, class: "plain" }, () => takeImage()),
     theme,
     button("Keyboard shortcuts", { draw: "help", quiet: true, class: "plain" }, showShortcuts),
+    leave,
   );
   return theme;
 }
@@ -137,6 +143,7 @@ let unlocking = null;
 /** Let a person enter the server's token. */
 function askForToken() {
   unlocking ??= new Promise((done, refuse) => {
+    let open = false;
     const field = el("input", {
       type: "password",
       name: "token",
@@ -156,6 +163,7 @@ function askForToken() {
       event.preventDefault();
       try {
         await request("login", { method: "POST", json: { token: field.value } });
+        open = true;
         done();
         dialog.close();
       } catch (error) {
@@ -167,12 +175,49 @@ function askForToken() {
       name: "token",
       closed: () => {
         unlocking = null;
+        if (!open) showLocked();
         refuse(new Problem("Enter the token to open this gallery.", 401));
       },
     });
     field.focus();
   });
   return unlocking;
+}
+
+/** What is left when nobody enters a token: the way to enter it. */
+function showLocked() {
+  // After the views, which each say that they were refused.
+  setTimeout(() => {
+    const enter = button("Enter the token", { class: "primary" }, () => location.reload());
+    main.replaceChildren(
+      el("div", { class: "empty" }, el("p", {}, "This gallery needs a token."), enter),
+    );
+    enter.focus();
+  });
+}
+
+async function logOut() {
+  try {
+    await request("logout", { method: "POST" });
+    location.reload();
+  } catch (error) {
+    notice(error.message, { error: true });
+  }
+}
+
+/** Draw again what is shown: the gallery was changed elsewhere. */
+async function catchUp() {
+  if (document.hidden || document.querySelector("dialog[open]")) return;
+  const before = await info().catch(() => null);
+  changed();
+  const now = await info().catch(() => null);
+  if (!before || !now || (before.images === now.images && before.files === now.files)) return;
+  kept.clear();
+  const scroll = scrollY;
+  current?.view.pause();
+  current = null;
+  render(readState());
+  scrollTo(0, scroll);
 }
 
 /** The image that has the focus, or that the dialog shows. */
@@ -222,5 +267,7 @@ addEventListener("gallery-changed", () => {
   for (const [key, one] of kept) if (one !== current) kept.delete(key);
   changed();
 });
+document.addEventListener("visibilitychange", catchUp);
+addEventListener("focus", catchUp);
 if ("scrollRestoration" in history) history.scrollRestoration = "manual";
 render(readState());

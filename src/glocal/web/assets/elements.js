@@ -60,6 +60,7 @@ const PATHS = {
   download: "M12 4v11m0 0 4.5-4.5M12 15l-4.5-4.5M5 19h14",
   undo: "M8 5 4 9l4 4M4 9h10a5 5 0 0 1 0 10h-3",
   apart: "M9.5 12H3m0 0 3-3m-3 3 3 3M14.5 12H21m0 0-3-3m3 3-3 3M12 4v16",
+  leave: "M10 5H5v14h5M14 8l4 4-4 4M18 12H9",
   whole: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
 };
 
