@@ -299,7 +299,7 @@ export class MapView extends GridView {
   }
 
   async draw(state) {
-    const [{ places }, { images }] = await Promise.all([facets(), info()]);
+    const [{ places }, { images, features }] = await Promise.all([facets(), info()]);
     const located = places.reduce((sum, one) => sum + one.images, 0);
     const head = el(
       "div",
@@ -311,7 +311,7 @@ export class MapView extends GridView {
         el(
           "p",
           { class: "count" },
-          `${number(located)} of ${count(images, "image")} have a location`,
+          features.positions ? `${number(located)} of ${count(images, "image")} have a location` : "",
         ),
       ),
     );
@@ -319,7 +319,10 @@ export class MapView extends GridView {
       this.element.replaceChildren(
         head,
         nothing(
-          "No image has a location, or the server does not show locations.",
+          features.positions
+            ? "No image has a location."
+            : "This server does not say where images were taken. Its owner can allow it: " +
+                "glocal serve --show-positions",
         ),
       );
       return;
