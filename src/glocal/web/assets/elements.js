@@ -1,6 +1,7 @@
 // Making elements, and saying things: the only way the page builds its DOM (never from HTML text,
 // so that no file name can become markup).
 
+const MOST_NOTICES = 3;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An element: `class`, `style` (an object) and `on…` handlers are set as such, `undefined`, `null`
@@ -98,6 +99,12 @@ export function announce(words) {
 
 /** Show a sentence for a while, an error until it is closed. */
 export function notice(words, { error = false } = {}) {
+  const there = [...document.querySelectorAll(".notice")];
+  // What is said already is said anew; of many only the last ones are read.
+  const same = there.filter((one) => one.querySelector("p").textContent === words);
+  const left = there.filter((one) => !same.includes(one));
+  for (const one of [...same, ...left.slice(0, Math.max(0, left.length - MOST_NOTICES + 1))])
+    one.remove();
   const box = el("div", { class: error ? "notice error" : "notice" }, el("p", {}, words));
   box.append(
     button("Close this message", { draw: "close", quiet: true, class: "plain" }, () =>
