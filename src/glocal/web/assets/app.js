@@ -262,7 +262,10 @@ onLocked(askForToken);
 onState(render);
 drawTools();
 defineKeys();
-acceptDropsAndPastes();
+acceptDropsAndPastes(() => {
+  const view = current?.view;
+  return view instanceof IndexView && view.uploads ? (files) => view.send(files) : null;
+});
 addEventListener("gallery-changed", () => {
   for (const [key, one] of kept) if (one !== current) kept.delete(key);
   changed();

@@ -164,8 +164,12 @@ export async function takeImage(role = "query") {
   take.focus();
 }
 
-/** Take what is dropped anywhere on the page, and what is pasted. */
-export function acceptDropsAndPastes() {
+/** Take what is dropped anywhere on the page, and what is pasted.
+ *
+ * @param {() => ((files: File[]) => void) | null} adder what takes files to be added, where that is
+ *   what the view shown is for
+ */
+export function acceptDropsAndPastes(adder) {
   const zone = (role, title, words) =>
     el("div", { class: "zone", "data-role": role }, el("strong", {}, title), el("span", {}, words));
   const zones = [
@@ -173,6 +177,7 @@ export function acceptDropsAndPastes() {
     zone("like", "More like this", "add a positive example"),
     zone("unlike", "Less like this", "add a negative example"),
   ];
+  const [search, words] = zones[0].children;
   const veil = el("div", { class: "veil", hidden: true, "aria-hidden": "true" }, zones);
   document.body.append(veil);
   let depth = 0;
@@ -189,6 +194,8 @@ export function acceptDropsAndPastes() {
     event.preventDefault();
     depth++;
     veil.classList.toggle("several", readState().like.length > 0);
+    search.textContent = adder() ? "Add to the gallery" : "Search with this";
+    words.textContent = adder() ? "the server keeps a copy" : "start a new search";
     veil.hidden = false;
   });
   addEventListener("dragover", (event) => {
@@ -209,6 +216,7 @@ export function acceptDropsAndPastes() {
     const url = addressIn(event.dataTransfer);
     const { files } = event.dataTransfer;
     if (id) useId(id, role);
+    else if (files.length && adder()) adder()([...files]);
     else if (!files.length && url) useAddress(url);
     else use(files, role);
   });
