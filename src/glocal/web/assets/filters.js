@@ -6,6 +6,7 @@ import { go, readNear, unfiltered } from "./state.js";
 import { dayOf, nameOf, number, placeOf } from "./words.js";
 import { WorldMap } from "./worldmap.js";
 
+const DEEPEST = 6; // steps of indentation; deeper ones leave no room for names
 const dated = (text) => (text.length === 10 ? dayOf(`${text}T00:00:00`) : text);
 
 const KINDS = [
@@ -120,7 +121,7 @@ async function toggle(holder, opener, kind, state) {
     return;
   }
   const panel = el("div", {
-    class: `panel ${kind.name}`,
+    class: `panel for-${kind.name}`,
     role: "dialog",
     "aria-label": kind.title,
   });
@@ -173,7 +174,7 @@ function pickList(label, rows, chosen, pick) {
               type: "button",
               class: "pick",
               "aria-pressed": String(row.value === chosen),
-              style: { paddingLeft: `${0.75 + (query ? 0 : row.depth) * 0.9}rem` },
+              style: { paddingLeft: `${0.75 + (query ? 0 : Math.min(DEEPEST, row.depth)) * 0.9}rem` },
               onclick: () => pick(row.value),
             },
             el("span", { title: row.value }, row.words),
