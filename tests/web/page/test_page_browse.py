@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import scenes
 from tab import Gallery, Tab
 
 
@@ -68,6 +69,9 @@ def test_an_index_run_behind_a_token(own_gallery: Gallery, new_tab: Callable[...
     tab = new_tab(own_gallery.address)
     tab.open("?view=index")
     tab.page.wait_for_selector("dialog.token")
+    tab.page.keyboard.press("Escape")
+    tab.page.click("text=Enter the token")  # the page is not left empty
+    tab.page.wait_for_selector("dialog.token")
     tab.page.fill("dialog input", "not the token")
     tab.page.keyboard.press("Enter")
     tab.page.wait_for_selector("text=The token is wrong.")
@@ -84,5 +88,12 @@ def test_an_index_run_behind_a_token(own_gallery: Gallery, new_tab: Callable[...
     tab.shot("index-run")
     tab.page.click("#views >> text=Timeline")
     tab.until("document.querySelectorAll('li.tile').length === 30")
+    tab.page.click("#views >> text=Add")
+    photo = {"name": "own.jpg", "mimeType": "image/jpeg", "buffer": scenes.altered(99)}
+    tab.page.set_input_files("input[type=file]", photo)
+    tab.until("/: done$/.test(document.querySelector('.run h2')?.textContent)")
+    tab.page.wait_for_selector("dd:has-text('31')")
+    tab.page.click("[aria-label='Log out']")
+    tab.page.wait_for_selector("dialog.token")
     assert all("401" in error for error in tab.errors)  # the browser's line for the locked door
     tab.errors.clear()
