@@ -235,9 +235,14 @@ export class DuplicatesView {
     return this.entries.find(({ group, ids }) => group && ids.includes(id))?.group;
   }
 
-  /** The groups of several images, in their order. */
+  /** All groups that have come, in their order. */
+  get groups() {
+    return this.entries.map(({ group }) => group).filter(Boolean);
+  }
+
+  /** Those of several images. */
   get reviewed() {
-    return this.entries.map(({ group }) => group).filter((group) => group?.images.length > 1);
+    return this.groups.filter(({ images }) => images.length > 1);
   }
 
   /** Decide that images are no duplicates of one another, or that they stay; or undo that.
@@ -368,11 +373,12 @@ export class DuplicatesView {
       return;
     }
     const { entry, id } = selected;
+    if (entry.ids.length < 2) return;
     if (what === "keep") {
       const groups = await this.decide("keep", [id]);
       const now = groups && this.entries.find(({ group, ids }) => group && ids.includes(id));
       if (now) this.focus(now, id);
-    } else if (entry.ids.length > 1) await this.decide("not_duplicates", entry.ids);
+    } else await this.decide("not_duplicates", entry.ids);
   }
 
   pause() {

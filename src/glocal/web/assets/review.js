@@ -215,8 +215,7 @@ export class Review {
   drawGroup() {
     if (!this.second) return;
     const group = this.group;
-    const groups = this.view()?.reviewed ?? [];
-    const at = groups.indexOf(group);
+    const at = this.view()?.groups.indexOf(group);
     const whole = this.view()?.whole?.total;
     this.title.textContent = group
       ? `${titleOf(group)} · group ${at + 1} of ${whole}`
