@@ -41,6 +41,16 @@ const byMonth = (one) =>
     : { key: "undated", title: "No date" };
 
 class GridView {
+  /** Draw the view; where the server cannot be reached, offer to try again. */
+  start(state) {
+    this.draw(state).catch((error) => {
+      const again = button("Try again", { class: "soft" }, () => this.start(state));
+      this.element.replaceChildren(
+        el("div", { class: "empty", role: "alert" }, el("p", {}, error.message), again),
+      );
+    });
+  }
+
   pause() {
     this.grid?.stop();
   }
@@ -195,7 +205,7 @@ export class FoldersView extends GridView {
   constructor(state) {
     super();
     this.element = el("div", { class: "browse" });
-    this.draw(state).catch((error) => this.element.replaceChildren(nothing(error.message)));
+    this.start(state);
   }
 
   async draw(state) {
@@ -295,7 +305,7 @@ export class MapView extends GridView {
     super();
     this.list = el("div", { class: "map-list" });
     this.element = el("div", { class: "browse" });
-    this.draw(state).catch((error) => this.element.replaceChildren(nothing(error.message)));
+    this.start(state);
   }
 
   async draw(state) {
