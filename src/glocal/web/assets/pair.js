@@ -7,7 +7,7 @@ import { Viewport } from "./viewport.js";
 import { percent } from "./words.js";
 
 const NEAR = 0.05;
-const MOST_LINES = 150;
+const MOST_LINES = 40; // more would bury the images
 const SIDES = ["query", "hit"];
 
 const other = (side) => (side === "query" ? "hit" : "query");
@@ -116,10 +116,9 @@ export class Pair {
       throw error;
     });
     const [verified, similarity] = await Promise.all([fetched("matches"), optional]);
-    const drawn = (verified?.matches ?? [])
-      .filter((match) => match.inlier !== false)
-      .slice(0, MOST_LINES);
-    this.matches = drawn.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
+    const found = (verified?.matches ?? []).filter((match) => match.inlier !== false);
+    this.matches = found.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
+    this.lined = spread(this.matches, MOST_LINES);
     this.homography = verified?.evidence?.homography ?? null;
     this.similarity = similarity;
     this.draw();
@@ -216,8 +215,9 @@ export class Pair {
       const [x1, y1] = this.place("query", match.query);
       const [x2, y2] = this.place("hit", match.hit);
       const group = svg("g", { class: this.lit?.match === at ? "match lit" : "match" });
+      const lined = this.lined.has(at) || this.lit?.match === at;
       group.append(
-        svg("line", { x1, y1, x2, y2 }),
+        lined ? svg("line", { x1, y1, x2, y2 }) : "",
         svg("circle", { cx: x1, cy: y1, r: 2.5 }),
         svg("circle", { cx: x2, cy: y2, r: 2.5 }),
       );
@@ -337,6 +337,21 @@ export class Pair {
     const to = [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
     return w > 0 && to.every((n) => n >= 0 && n <= 1) ? to : null;
   }
+}
+
+/** Of points which to draw with lines: each time the one that is farthest from those chosen. */
+function spread(matches, most) {
+  const chosen = new Set();
+  const away = matches.map(() => Infinity);
+  while (chosen.size < Math.min(most, matches.length)) {
+    const best = chosen.size ? away.indexOf(Math.max(...away)) : 0;
+    chosen.add(best);
+    matches.forEach(({ query: [x, y] }, at) => {
+      const [a, b] = matches[best].query;
+      away[at] = chosen.has(at) ? -1 : Math.min(away[at], Math.hypot(x - a, y - b));
+    });
+  }
+  return chosen;
 }
 
 /** What each cell of an image adds to the score. */
