@@ -190,9 +190,20 @@ export class Detail {
       one.position ? placeOf(...one.position) : "",
     ];
     const where = el("p", { class: "where", title: one.path }, nameOf(one.path));
+    const others = (one.paths ?? []).filter((path) => path !== one.path);
+    const list = el("ul", { class: "where" });
+    const more = el(
+      "details",
+      { class: "others" },
+      el("summary", {}, `The same bytes in ${count(others.length, "other file")}`),
+      list,
+    );
     const what = el("p", { class: "what" }, parts.filter(Boolean).join(" · "));
-    this.facts.replaceChildren(what, where);
-    const place = () => (where.textContent = amongRoots(one.path));
+    this.facts.replaceChildren(what, where, others.length ? more : "");
+    const place = () => {
+      where.textContent = amongRoots(one.path);
+      list.replaceChildren(...others.map((path) => el("li", { title: path }, amongRoots(path))));
+    };
     info().then(place, place);
   }
 
