@@ -33,7 +33,9 @@ def main() -> None:
     folder, level, max_bytes, max_pixels = sys.argv[1:]
     options = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    lower_priority(10)
+    among = options["among"]
+    if among is None or len(among) > 1:  # for one group a person is waiting
+        lower_priority(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     try:
         with Gallery(folder, create=False, timeout=_WAIT, limits=limits) as gallery:

@@ -110,9 +110,11 @@ def test_a_copy_lies_on_its_original_in_every_view(
     tab.until("!document.querySelector('.viewport.zoomed')")
     # One over the other, in turn.
     page.keyboard.press(" ")
+    tab.until("document.querySelector('.compared.over')?.dataset.mode === 'blink'")
     assert page.is_visible(".pane.second")
     assert _box(tab, ".pane.first") == _box(tab, ".pane.second")
     page.keyboard.press(" ")
+    tab.until("!document.querySelector('.compared.over')")
     assert not page.is_visible(".pane.second")
     page.click("text=Slider")
     page.locator(".wipe").focus()

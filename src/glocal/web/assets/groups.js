@@ -1,10 +1,19 @@
 // How a group of duplicates looks: large previews, what is proposed for each file, and why.
 
-import { thumbnailOf } from "./api.js";
+import { imageOf, thumbnailOf } from "./api.js";
 import { button, el, notice } from "./elements.js";
 import { amongRoots, remember } from "./gallery.js";
 import { linkTo } from "./state.js";
-import { alternativeOf, bytesOf, count, dayOf, folderOf, likelyOf, nameOf, verdictOf } from "./words.js";
+import {
+  alternativeOf,
+  bytesOf,
+  count,
+  dayOf,
+  folderOf,
+  likelyOf,
+  nameOf,
+  verdictOf,
+} from "./words.js";
 
 const KINDS = {
   identical: ["Identical files", "They are the same byte for byte."],
@@ -148,6 +157,37 @@ export function why(one) {
     { class: "why" },
     edits.length ? el("ul", { class: "edits" }, edits) : null,
     one.reason ? el("p", {}, sentence(one.reason)) : null,
+  );
+}
+
+/** What is known of one of two images that are compared.
+ *
+ * @param {object | null} group that has it, as far as that has come
+ * @param {object} fallback the image without its group
+ * @param {string} caption
+ * @param {string} [differs] what the comparison found
+ */
+export function sideFacts(group, fallback, caption, differs) {
+  const one = group?.images.find(({ id }) => id === fallback.id) ?? fallback;
+  const rows = group?.rows.filter((row) => row.image === one.id) ?? [];
+  const row = rows.find(({ path }) => path === one.path);
+  const more = rows.length > 1 ? ` and ${count(rows.length - 1, "more file")}` : "";
+  const original = { href: imageOf(one.id), target: "_blank", rel: "noopener" };
+  return el(
+    "section",
+    { class: "review-side", "aria-label": caption },
+    el(
+      "p",
+      { class: "file" },
+      row ? actionPill(row.action) : null,
+      el("strong", {}, nameOf(one.path)),
+      el("a", { class: "original", ...original }, "Original"),
+    ),
+    el("p", { class: "where", title: one.path }, `${folderOf(amongRoots(one.path))}${more}`),
+    el("p", { class: "tally" }, sizeOf(one)),
+    one.verdict ? verdictLine(one) : null,
+    why({ ...one, differing: null }),
+    differs ? el("p", { class: "differs" }, differs) : null,
   );
 }
 

@@ -1,13 +1,13 @@
 // The comparison of duplicates: two images in the same place, what differs, and what to do.
 
-import { imageOf, isAborted, request, thumbnailOf } from "./api.js";
+import { isAborted, request, thumbnailOf } from "./api.js";
 import { announce, button, el, openDialog } from "./elements.js";
 import { Compared, MODES } from "./compared.js";
-import { amongRoots, image, info } from "./gallery.js";
-import { actionPill, sizeOf, titleOf, verdictLine, why } from "./groups.js";
+import { image, info } from "./gallery.js";
+import { sideFacts, titleOf } from "./groups.js";
 import { Pair } from "./pair.js";
 import { go, readState } from "./state.js";
-import { alternativeOf, count, folderOf, nameOf, percent } from "./words.js";
+import { alternativeOf, count, nameOf, percent } from "./words.js";
 
 const MATCHES = "matches";
 const ALL_MODES = { ...MODES, [MATCHES]: "Matches" };
@@ -139,7 +139,7 @@ export class Review {
     this.pair?.close();
     this.pair = null;
     if (SHOWN.mode === MATCHES) {
-      const side = (one) => ({ id: one.id, words: alternativeOf(one), width: one.width, height: one.height });
+      const side = (one) => ({ ...one, words: alternativeOf(one) });
       const captions = { query: nameOf(this.first.path), hit: nameOf(this.second.path) };
       this.pair = new Pair(side(this.first), side(this.second), { region: null, captions });
       this.stage.replaceChildren(this.pair.element);
@@ -249,30 +249,10 @@ export class Review {
   }
 
   drawFacts() {
-    const group = this.group;
-    const side = (fallback, caption) => {
-      const one = group?.images.find(({ id }) => id === fallback.id) ?? fallback;
-      const rows = group?.rows.filter((row) => row.image === one.id) ?? [];
-      const row = rows.find(({ path }) => path === one.path);
-      const more = rows.length > 1 ? ` and ${count(rows.length - 1, "more file")}` : "";
-      return el(
-        "section",
-        { class: "review-side", "aria-label": caption },
-        el(
-          "p",
-          { class: "file" },
-          row ? actionPill(row.action) : null,
-          el("strong", {}, nameOf(one.path)),
-          el("a", { class: "original", href: imageOf(one.id), target: "_blank", rel: "noopener" }, "Original"),
-        ),
-        el("p", { class: "where", title: one.path }, `${folderOf(amongRoots(one.path))}${more}`),
-        el("p", { class: "tally" }, sizeOf(one)),
-        one.verdict ? verdictLine(one) : null,
-        why({ ...one, differing: null }),
-        caption === "Second image" ? el("p", { class: "differs" }, this.differs()) : null,
-      );
-    };
-    this.facts.replaceChildren(side(this.first, "First image"), side(this.second, "Second image"));
+    this.facts.replaceChildren(
+      sideFacts(this.group, this.first, "First image"),
+      sideFacts(this.group, this.second, "Second image", this.differs()),
+    );
   }
 
   /** What the comparison of the pixels found, in words. */
@@ -294,12 +274,8 @@ export class Review {
     const key = (letter) => el("kbd", {}, letter);
     const keep = (id, words) => {
       const chosen = group.images.find((one) => one.id === id)?.chosen;
-      const made = button(
-        chosen ? "Kept: undo" : words,
-        { class: "soft small", draw: chosen ? "undo" : "check" },
-        () => this.decide("keep", [id], chosen),
-      );
-      return made;
+      const how = { class: "soft small", draw: chosen ? "undo" : "check" };
+      return button(chosen ? "Kept: undo" : words, how, () => this.decide("keep", [id], chosen));
     };
     const second = keep(this.second.id, "Keep this one");
     second.append(key("K"));
@@ -326,7 +302,8 @@ export class Review {
     else {
       const undone = await view.undo();
       const back = undone?.groups.find(({ images }) => images.length > 1);
-      const id = undone?.images.find((one) => back?.images.some((m) => m.id === one && m !== back.images[0]));
+      const others = back?.images.slice(1).map((one) => one.id) ?? [];
+      const id = undone?.images.find((one) => others.includes(one));
       if (back) this.to({ beside: back.images[0].id, show: id ?? back.images[1].id });
     }
   }
@@ -338,13 +315,15 @@ export class Review {
     const mine = groups.find((group) => group.images.some(({ id }) => id === this.second.id));
     if (kind === "keep" && mine?.images.length > 1) {
       const [first, ...others] = mine.images;
-      const other = [this.second.id, this.first.id].find((id) => others.some((one) => one.id === id));
+      const ids = others.map(({ id }) => id);
+      const other = [this.second.id, this.first.id].find((id) => ids.includes(id));
       this.to({ beside: first.id, show: other ?? others[0].id });
     } else {
       // What comes next may have become part of another group, of which it is the first.
       const next = after && this.view().groupOf(after.show);
-      if (!next || next.images.length < 2) this.dialog.close();
-      else this.to({ beside: next.images[0].id, show: after.show === next.images[0].id ? next.images[1].id : after.show });
+      const [first, second] = next?.images ?? [];
+      if (!second) this.dialog.close();
+      else this.to({ beside: first.id, show: after.show === first.id ? second.id : after.show });
     }
   }
 
@@ -408,7 +387,7 @@ export class Review {
 
   async blink() {
     if (SHOWN.mode !== "blink") {
-      this.compared.show({ over: true });
+      this.compared.show({ over: false });
       await this.choose("blink");
     }
     this.compared.blink();
