@@ -139,9 +139,12 @@ function nextTheme() {
 }
 
 let unlocking = null;
+let locked = false;
 
 /** Let a person enter the server's token. */
 function askForToken() {
+  const needed = new Problem("Enter the token to open this gallery.", 401);
+  if (locked) return Promise.reject(needed);
   unlocking ??= new Promise((done, refuse) => {
     let open = false;
     const field = el("input", {
@@ -175,8 +178,9 @@ function askForToken() {
       name: "token",
       closed: () => {
         unlocking = null;
-        if (!open) showLocked();
-        refuse(new Problem("Enter the token to open this gallery.", 401));
+        locked = !open;
+        if (locked) showLocked();
+        refuse(needed);
       },
     });
     field.focus();

@@ -321,7 +321,8 @@ export class DuplicatesView {
 
   focus(entry, id) {
     const item = id && entry?.element.querySelector(`[data-id="${CSS.escape(id)}"]`);
-    (item ?? entry?.element).querySelector?.("a, button")?.focus();
+    const first = entry?.element.querySelector(".member a") ?? entry?.element.querySelector("button");
+    (item?.querySelector("a") ?? first)?.focus();
   }
 
   /** The image that has the focus, with its entry. */

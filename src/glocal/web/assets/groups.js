@@ -92,9 +92,10 @@ function member(group, one, at, decider) {
   const [first, second] = group.images;
   const pair = second && { beside: first.id, show: at ? one.id : second.id };
   const link = linkTo(pair ?? { show: one.id, beside: null });
-  const rows = group.rows.filter(({ image }) => image === one.id);
+  const own = group.rows.filter(({ image }) => image === one.id);
+  const status = own.find(({ path }) => path === one.path) ?? own[0];
+  const rows = [status, ...own.filter((row) => row !== status)];
   const name = nameOf(one.path);
-  const status = rows.find(({ path }) => path === one.path) ?? rows[0];
   return el(
     "li",
     { class: at ? "member" : "member kept", "data-id": one.id },
