@@ -7,7 +7,7 @@ import { Pair } from "./pair.js";
 import { Single } from "./single.js";
 import { go, readState } from "./state.js";
 import { useId } from "./uploads.js";
-import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } from "./words.js";
+import { alternativeOf, count, likelyOf, momentOf, nameOf, placeOf, verdictOf } from "./words.js";
 
 const overlays = { lines: true, heat: false };
 
@@ -162,7 +162,7 @@ export class Detail {
   drawVerdict(verdict, hit, explanation) {
     const match = verdict?.kind === "matching";
     const parts = [
-      match && verdict.probability !== null ? `${percent(verdict.probability)} likely` : "",
+      match && verdict.probability !== null ? `${likelyOf(verdict.probability)} likely` : "",
       hit ? `similarity ${hit.score.toFixed(2)}` : "",
       explanation?.matches != null ? agreement(explanation) : "",
     ];

@@ -74,13 +74,15 @@ const VERDICTS = {
   similar: "Similar",
 };
 
-/** What verification found: `{kind, words, probability}`; `kind` is "matching" or "similar". */
+/** What verification found: `{kind, words, probability}`; `kind` is "matching" or "similar", and
+ * the probability is that of the verdict. */
 export function verdictOf({ evidence }) {
   const verdict = evidence?.verdict ?? "similar";
   return {
     kind: verdict === "similar" ? "similar" : "matching",
     words: VERDICTS[verdict],
-    probability: (verdict === "copy" ? evidence?.copy_probability : evidence?.same_probability) ?? null,
+    probability:
+      (verdict === "copy" ? evidence?.copy_probability : evidence?.same_probability) ?? null,
   };
 }
 
