@@ -44,6 +44,7 @@ export class DuplicatesView {
     this.level = levelOf(state);
     this.prefer = state.prefer;
     this.decided = [];
+    this.turn = Promise.resolve();
     this.mayDecide = false;
     this.element = el(
       "div",
@@ -251,7 +252,14 @@ export class DuplicatesView {
    * @param {string[]} images their ids
    * @returns {Promise<object[] | null>} the groups they are in now; null if it was refused
    */
-  async decide(kind, images, undo = false) {
+  decide(kind, images, undo = false) {
+    // One after another: what a decision is about may be in another group after the one before.
+    const made = this.turn.then(() => this.decideNow(kind, images, undo));
+    this.turn = made;
+    return made;
+  }
+
+  async decideNow(kind, images, undo) {
     const touched = this.entries.filter(({ ids }) => images.some((id) => ids.includes(id)));
     for (const { element } of touched) element.classList.add("pending");
     try {
@@ -274,6 +282,7 @@ export class DuplicatesView {
 
   /** Take the last decision of this page back. */
   async undo() {
+    await this.turn;
     const last = this.decided.at(-1);
     if (!last) {
       notice("There is nothing to undo here. Decisions lists all that was decided.");
