@@ -103,7 +103,7 @@ export class Review {
     const [first, second] = await Promise.all([image(state.beside), image(state.show)]);
     if (!this.dialog || [readState().beside, readState().show].join() !== key) return;
     this.end();
-    Object.assign(this, { first, second, found: null });
+    Object.assign(this, { first, second, found: null, told: null });
     this.aborting = new AbortController();
     this.compared = new Compared(first, second, {
       captions: [nameOf(first.path), nameOf(second.path)],
@@ -123,7 +123,9 @@ export class Review {
       announce(`${nameOf(second.path)}. ${this.differs()}`);
     } catch (error) {
       // One of the files may be gone; the images can still be looked at.
-      if (!isAborted(error)) this.told = error.message;
+      if (isAborted(error) || signal.aborted) return;
+      this.told = error.message;
+      this.drawFacts();
     }
     this.prefetch();
   }
@@ -257,7 +259,7 @@ export class Review {
 
   /** What the comparison of the pixels found, in words. */
   differs() {
-    if (!this.found) return "";
+    if (!this.found) return this.told ?? "Comparing the pixels…";
     const { share, differing } = this.found;
     if (share === null) return "The images do not lie on one another, so they are not aligned.";
     if (share === 0) return "In what both show, nothing differs.";
