@@ -26,6 +26,7 @@ from glocal.web.results import (
     DuplicatesPage,
     ImagePage,
     IndexRun,
+    PairResult,
     SearchPage,
     ServerInfo,
 )
@@ -218,6 +219,7 @@ class Client:
         self,
         level: str = "identical",
         *,
+        prefer: str | os.PathLike[str] | None = None,
         page: int = 50,
         listen: Callable[[Progress], None] | None = None,
     ) -> Iterator[DuplicateGroup]:
@@ -228,12 +230,18 @@ class Client:
                 cropped and re-encoded copies too; ``object``: other images of the same object or
                 place too. For these two the server compares all its images, unless they have not
                 changed since it last did, and this call waits.
+            prefer: of copies that are equally good keep the one in this folder of the gallery.
             page: how many groups to request at a time.
             listen: gets the progress while the server compares.
         """
         cursor = None
         while True:
-            parameters = {"level": level, "limit": page, "cursor": cursor}
+            parameters = {
+                "level": level,
+                "limit": page,
+                "cursor": cursor,
+                "prefer": None if prefer is None else os.fspath(prefer),
+            }
             answer = from_json(
                 DuplicatesPage, self._json("GET", "/v1/duplicates", parameters=parameters)
             )
@@ -246,6 +254,47 @@ class Client:
             cursor = answer.next
             if cursor is None:
                 return
+
+    def duplicate_plan(
+        self, level: str = "identical", *, prefer: str | os.PathLike[str] | None = None
+    ) -> bytes:
+        """The plan of what could be removed, as `glocal duplicates --plan` writes it.
+
+        Args:
+            level: as in `duplicates`, which has to be called before for all but ``identical``.
+            prefer: as in `duplicates`.
+        """
+        parameters = {"level": level} | ({} if prefer is None else {"prefer": os.fspath(prefer)})
+        return self._bytes(f"/v1/duplicates/plan?{urlencode(parameters)}")
+
+    def not_duplicates(self, *images: GalleryImage, undo: bool = False) -> int:
+        """Decide that of these images none is a duplicate of another, or undo that.
+
+        Returns:
+            How many pairs had been decided otherwise before.
+        """
+        return self._decide("not_duplicates", images, undo)
+
+    def keep(self, *images: GalleryImage, undo: bool = False) -> int:
+        """Decide that of its group each of these images stays, or undo that.
+
+        Returns:
+            How many had been decided otherwise before.
+        """
+        return self._decide("keep", images, undo)
+
+    def compare(self, first: GalleryImage, second: GalleryImage) -> PairResult:
+        """How two images of the gallery lie on one another, and where they differ."""
+        parameters = {"first": first.id, "second": second.id}
+        return from_json(
+            PairResult, self._json("GET", "/v1/duplicates/pair", parameters=parameters)
+        )
+
+    def _decide(self, kind: str, images: Sequence[GalleryImage], undo: bool) -> int:
+        body = {"kind": kind, "images": [image.id for image in images], "undo": undo}
+        path = "/v1/duplicates/decisions"
+        answer = self._json("POST", path, json.dumps(body).encode(), "application/json")
+        return int(answer["changed"])
 
     # Adding
 

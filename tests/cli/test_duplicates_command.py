@@ -18,9 +18,9 @@ from PIL import Image
 
 import forked
 from glocal.cli import duplicate_sheets
-from glocal.cli.duplicate_plan import check_plan, write_plan
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, DuplicateImage, GroupKind
+from glocal.gallery.duplicate_plan import check_plan, write_plan
 from glocal.gallery.edits import Edit, EditKind
 from glocal.ranking.evidence import Verdict
 

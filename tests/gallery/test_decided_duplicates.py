@@ -12,9 +12,9 @@ from image_folders import scene
 from PIL import Image
 
 from glocal.cli import duplicate_actions
-from glocal.cli.duplicate_rows import Action, rows
 from glocal.errors import QueryError
 from glocal.gallery import Duplicates, Gallery
+from glocal.gallery.duplicate_rows import Action, rows
 
 
 @pytest.fixture(scope="module")

@@ -198,7 +198,7 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
     assert verifier is not None
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
-    originals = Originals(catalog, Disk(catalog), Limits())
+    pixels = Originals(catalog, Disk(catalog), Limits()).pixels
     comparing = Comparing(
         catalog,
         store,
@@ -206,7 +206,7 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         level,
         quiet,
         small,
-        originals,
+        pixels,
         Outcomes(catalog, f"a test's of {level}"),
     )
     comparing.find()

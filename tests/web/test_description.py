@@ -147,6 +147,12 @@ def test_a_generated_client_works(
         assert small.payload.read(2) == b"\xff\xd8"
         groups = operation("images.list_duplicates").sync(client=client)
         assert groups.groups[0].kind == models.GroupKind.IDENTICAL
+        assert [row.action for row in groups.groups[0].rows] == ["keep", "could-remove"]
+        decision = models.DecisionRequest(
+            kind=models.DecisionRequestKind.KEEP, images=[groups.groups[0].images[0].id]
+        )
+        decided = operation("images.decide_duplicates").sync(client=client, body=decision)
+        assert (decided.changed, decided.groups) == (1, None)
         facts = operation("server.get_info").sync(client=client)
         assert facts.images == 11
         removed = operation("images.remove_image").sync(id=first.id, client=client)

@@ -35,6 +35,7 @@ ADDED = {
     schemas.GalleryImage: {"name", "thumbnail", "file"},
     schemas.Hit: {"name", "thumbnail", "file"},
     schemas.DuplicateImage: {"name", "thumbnail", "file"},
+    schemas.DuplicateGroup: {"rows"},
     server.SearchPage: {"uploads", "more"},
     server.RunReport: {"left_out"},
 }

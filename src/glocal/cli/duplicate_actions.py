@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import UUID
 
-from glocal.cli.duplicate_plan import RowState, read_plan
-from glocal.cli.duplicate_rows import Action
 from glocal.cli.output import print_json, say, short_path
 from glocal.errors import QueryError
 from glocal.gallery import Gallery
+from glocal.gallery.duplicate_plan import RowState, read_plan
+from glocal.gallery.duplicate_rows import Action
 from glocal.gallery.trash import Moved, Trash
 
 

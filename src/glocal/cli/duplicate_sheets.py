@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from glocal.cli.duplicate_rows import Row, rows
 from glocal.cli.output import readable_bytes
 from glocal.cli.sheets import small
 from glocal.explain.sheet import SheetHit, SheetRow, write_sheet
 from glocal.gallery import DuplicateGroup
+from glocal.gallery.duplicate_rows import Row, rows
 
 GROUPS_A_PAGE = 100
 """Some five megabytes with thumbnails: what a browser opens at once."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from glocal.cli.duplicate_rows import edits_in_words, rows
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import Bar, counted, print_json, readable_bytes, say, short_path
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, Duplicates, Gallery
+from glocal.gallery.duplicate_rows import edits_in_words, rows
 
 
 @click.command()
@@ -106,7 +106,7 @@ def duplicates(
     could-remove files to the trash, --undo-trash takes them back.
     """
     from glocal.cli import duplicate_actions  # only for this command's work
-    from glocal.cli.duplicate_plan import check_plan, write_plan
+    from glocal.gallery.duplicate_plan import check_plan, write_plan
 
     if checked is not None:
         sys.exit(0 if duplicate_actions.check(checked, as_json=as_json) else 1)

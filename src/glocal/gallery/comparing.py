@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -60,6 +61,23 @@ LEAST_WHOLE_SCORE = 0.55
 
 _PAGE = 500
 
+PixelsOf: TypeAlias = Callable[[UUID], NDArray[np.uint8] | None]
+"""Gives the pixels of an image; see `glocal.gallery.originals.Originals.pixels`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairComparison:
+    """What is found when two images are compared, however alike they are.
+
+    Attributes:
+        evidence: of the local features, put right by the pixels; the homography goes from the
+            first to the second. `None` where one of them has no local features.
+        comparison: of the pixels; `None` where the images do not lie on one another.
+    """
+
+    evidence: Evidence | None
+    comparison: Comparison | None
+
 
 class _UnreadError(Exception):
     """An image's file is gone, changed or unreadable just now."""
@@ -76,7 +94,7 @@ class Comparing:
         level: which ties count.
         listen: told the progress: stages ``neighbours`` and ``verify``.
         thumbnails: small images to lay over one another.
-        originals: the files, to compare in colour.
+        pixels: of the files, to compare in colour.
         outcomes: of earlier comparisons, which are not made again.
         apart: pairs that are not compared, the smaller id first.
         neighbours: candidates of each image.
@@ -95,7 +113,7 @@ class Comparing:
     level: Level
     listen: Callable[[Progress], None]
     thumbnails: Thumbnails
-    originals: Originals
+    pixels: PixelsOf
     outcomes: Outcomes
     apart: frozenset[Pair] = frozenset()
     neighbours: int = NEIGHBOURS
@@ -105,10 +123,15 @@ class Comparing:
     compared: int = 0
     _outlines: dict[UUID, Outline] = field(default_factory=dict)
 
-    def find(self) -> None:
-        """Find all ties between neighbours."""
-        ids = sorted(self.catalog.content_ids())
-        pairs, scores = self._candidates(ids)
+    def find(self, among: Sequence[Sequence[UUID]] | None = None) -> None:
+        """Find all ties between neighbours.
+
+        Args:
+            among: groups within which alone neighbours are looked for; `None`: everywhere.
+        """
+        wanted = self.catalog.content_ids() if among is None else {i for g in among for i in g}
+        ids = sorted(wanted)
+        pairs, scores = self._candidates(ids, among)
         start = 0
         while start < len(pairs):
             self.listen(Progress("verify", start, len(pairs)))
@@ -116,11 +139,27 @@ class Comparing:
             last = pairs[min(start + _PAGE, len(pairs)) - 1, 0]
             end = int(np.searchsorted(pairs[:, 0], last, side="right"))
             page = [(ids[a], ids[b]) for a, b in pairs[start:end].tolist()]
-            self._compare(dict(zip(page, scores[start:end].tolist(), strict=True)))
+            scored = dict(zip(page, scores[start:end].tolist(), strict=True))
+            self._compare(scored, everywhere=among is None)
             start = end
         self.listen(Progress("verify", len(pairs), len(pairs)))
 
-    def _compare(self, pairs: Mapping[Pair, float]) -> None:
+    def pair(self, first: UUID, second: UUID) -> PairComparison:
+        """Compare two images."""
+        vectors = self.store.vectors([first, second])
+        loaded = self._load({first, second})
+        if len(loaded) < 2 or len(vectors) < 2:
+            return PairComparison(None, None)
+        score = float(vectors[first] @ vectors[second])
+        outcome, _ = self._evaluate(first, second, score, loaded)
+        evidence, comparison = outcome.evidence, outcome.comparison
+        if comparison is None and evidence is not None and evidence.homography is not None:
+            one, two = self.pixels(first), self.pixels(second)
+            if one is not None and two is not None:
+                comparison = compare_pixels(one, two, np.asarray(evidence.homography))
+        return PairComparison(evidence, comparison)
+
+    def _compare(self, pairs: Mapping[Pair, float], *, everywhere: bool) -> None:
         """Compare those pairs that are not remembered, and note all ties."""
         known = self.outcomes.of({first for first, _ in pairs})
         new = [pair for pair in pairs if pair not in known and pair not in self.apart]
@@ -131,15 +170,17 @@ class Comparing:
             if first in loaded and second in loaded:
                 self.compared += 1
                 score = pairs[first, second]
-                found[first, second], read = self._evaluate(first, second, score, loaded)
+                outcome, read = self._evaluate(first, second, score, loaded)
+                tied = outcome.evidence and Level.OBJECT.allows(outcome.evidence.verdict)
+                found[first, second] = outcome if tied else Outcome()
                 if not read:
                     unread.add((first, second))
-        stale = known.keys() - pairs.keys()
+        stale = known.keys() - pairs.keys() if everywhere else set()
         self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
         for pair in pairs:
-            outcome = found.get(pair) or known.get(pair)
-            if outcome is not None and pair not in self.apart:
-                self._note(*pair, outcome)
+            remembered = found.get(pair) or known.get(pair)
+            if remembered is not None and pair not in self.apart:
+                self._note(*pair, remembered)
 
     def _note(self, first: UUID, second: UUID, outcome: Outcome) -> None:
         evidence, comparison = outcome.evidence, outcome.comparison
@@ -151,10 +192,15 @@ class Comparing:
             self.comparisons[first, second] = comparison
             self.comparisons[second, first] = comparison.turned()
 
-    def _candidates(self, ids: list[UUID]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def _candidates(
+        self, ids: list[UUID], among: Sequence[Sequence[UUID]] | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Neighbours by number, ``(m, 2)``, each pair once, sorted; and their similarities."""
-        nearest = self._multiplied if len(ids) <= MOST_MULTIPLIED else self._searched
-        found = np.fromiter(nearest(ids), [("a", np.int32), ("b", np.int32), ("s", np.float32)])
+        if among is not None:
+            nearest = self._within(ids, among)
+        else:
+            nearest = (self._multiplied if len(ids) <= MOST_MULTIPLIED else self._searched)(ids)
+        found = np.fromiter(nearest, [("a", np.int32), ("b", np.int32), ("s", np.float32)])
         low, high = np.minimum(found["a"], found["b"]), np.maximum(found["a"], found["b"])
         _, once = np.unique(low.astype(np.int64) * len(ids) + high, return_index=True)
         return np.column_stack([low, high])[once], found["s"][once]
@@ -193,6 +239,22 @@ class Comparing:
                     if match.id != i and match.id in numbers and match.score >= self.least_score:
                         yield numbers[i], numbers[match.id], match.score
         self.listen(Progress("neighbours", len(ids), len(ids)))
+
+    def _within(
+        self, ids: list[UUID], among: Sequence[Sequence[UUID]]
+    ) -> Iterator[tuple[int, int, float]]:
+        """Neighbours within groups: at least those that a search of the whole gallery finds."""
+        numbers = {i: number for number, i in enumerate(ids)}
+        for done, group in enumerate(among):
+            self.listen(Progress("neighbours", done, len(among)))
+            known = self.store.vectors(group)
+            if len(known) < 2:
+                continue
+            there, vectors = list(known), np.stack(list(known.values())).astype(np.float32)
+            for row, scores in enumerate(vectors @ vectors.T):
+                for column in np.argsort(-scores)[: self.neighbours + 1].tolist():
+                    if column != row and scores[column] >= self.least_score:
+                        yield numbers[there[row]], numbers[there[column]], float(scores[column])
 
     def _load(self, ids: set[UUID]) -> dict[UUID, tuple[Content, LocalFeatures]]:
         """Those of the images that have local features."""
@@ -237,10 +299,7 @@ class Comparing:
                     comparison = self._compared(first, second, aligned)
         except _UnreadError:
             read = False
-        evidence = confirm(evidence, comparison)
-        if not Level.OBJECT.allows(evidence.verdict):
-            return Outcome(), read
-        return Outcome(evidence, comparison), read
+        return Outcome(confirm(evidence, comparison), comparison), read
 
     def _laid_over(self, first: UUID, second: UUID, homography: Points, less: UUID) -> Alignment:
         """How the small images lie on one another.
@@ -272,7 +331,7 @@ class Comparing:
         return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
-        one, two = self.originals.pixels(first), self.originals.pixels(second)
+        one, two = self.pixels(first), self.pixels(second)
         if one is None or two is None:
             raise _UnreadError
         if aligned.homography is None:
@@ -281,7 +340,7 @@ class Comparing:
 
 
 def identical_groups(
-    catalog: Catalog, limits: Limits, contents: Sequence[UUID]
+    catalog: Catalog, limits: Limits, contents: Sequence[UUID], prefer: Sequence[Path] = ()
 ) -> list[DuplicateGroup]:
     """The files of images that several files hold, one group for each image.
 
@@ -290,7 +349,7 @@ def identical_groups(
     disk = Disk(catalog)
     known = catalog.contents(contents)
     originals = Originals(catalog, disk, limits)
-    grouper = Grouper({}, {}, known, disk.holders(known), disk, originals)
+    grouper = Grouper({}, {}, known, disk.holders(known), disk, originals, prefer)
     found = (grouper.group([content]) for content in contents if content in grouper.holders)
     return [group for group in found if group is not None]
 
@@ -307,6 +366,7 @@ def find_duplicates(
     prefer: Sequence[Path] = (),
     apart: frozenset[Pair] = frozenset(),
     chosen: frozenset[UUID] = frozenset(),
+    among: Sequence[Sequence[UUID]] | None = None,
 ) -> Duplicates:
     """See `Gallery.duplicates`; without a calibration only identical files are found.
 
@@ -321,6 +381,8 @@ def find_duplicates(
         prefer: folders whose files are rather kept.
         apart: pairs of images that are no duplicates, the smaller id first.
         chosen: images that stay.
+        among: groups that were found before; only their images, each with those of its group, are
+            compared. `None`: all.
     """
     disk = Disk(catalog)
     originals = Originals(catalog, disk, limits)
@@ -328,12 +390,14 @@ def find_duplicates(
     comparisons: dict[Pair, Comparison] = {}
     if calibration is not None:
         small = Thumbnails(catalog, limits)
+        pixels = originals.pixels
         comparing = Comparing(
-            catalog, store, calibration, level, listen, small, originals, outcomes, apart
+            catalog, store, calibration, level, listen, small, pixels, outcomes, apart
         )
-        comparing.find()
+        comparing.find(among)
         ties, comparisons = comparing.ties, comparing.comparisons
-    copied = catalog.copied_ids()
+    wanted = None if among is None else {i for group in among for i in group}
+    copied = [i for i in catalog.copied_ids() if wanted is None or i in wanted]
     contents = catalog.contents([*ties, *copied])
     holders = disk.holders(contents)
     separate = _both_ways(apart)

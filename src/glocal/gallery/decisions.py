@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from uuid import UUID
+from zlib import crc32
 
 from glocal.gallery.database import Database
 
@@ -33,10 +34,13 @@ class Decisions(Database):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def set_apart(self, contents: Iterable[UUID]) -> None:
-        """Decide that of these images none is a duplicate of another."""
-        with self.change():
-            self.writer.executemany("INSERT OR IGNORE INTO apart VALUES (?, ?)", _pairs(contents))
+    def set_apart(self, contents: Iterable[UUID]) -> int:
+        """Decide that of these images none is a duplicate of another.
+
+        Returns:
+            How many pairs had not been decided before.
+        """
+        return self._each("INSERT OR IGNORE INTO apart VALUES (?, ?)", _pairs(contents))
 
     def unset_apart(self, contents: Iterable[UUID]) -> int:
         """Take that back.
@@ -44,17 +48,21 @@ class Decisions(Database):
         Returns:
             How many pairs had been decided.
         """
-        return self._delete("DELETE FROM apart WHERE first = ? AND second = ?", _pairs(contents))
+        return self._each("DELETE FROM apart WHERE first = ? AND second = ?", _pairs(contents))
 
     def apart(self) -> set[tuple[UUID, UUID]]:
         """Every pair that was decided to be none, the smaller id first."""
         rows = self.rows("SELECT first, second FROM apart")
         return {(UUID(bytes=first), UUID(bytes=second)) for first, second in rows}
 
-    def set_stays(self, content: UUID) -> None:
-        """Decide that of its group this image stays."""
-        with self.change():
-            self.writer.execute("INSERT OR IGNORE INTO stays VALUES (?)", (content.bytes,))
+    def set_stays(self, *contents: UUID) -> int:
+        """Decide that of its group each of these images stays.
+
+        Returns:
+            How many had not been decided before.
+        """
+        keys: list[tuple[bytes, ...]] = [(content.bytes,) for content in contents]
+        return self._each("INSERT OR IGNORE INTO stays VALUES (?)", keys)
 
     def unset_stays(self, contents: Iterable[UUID]) -> int:
         """Take that back.
@@ -63,13 +71,17 @@ class Decisions(Database):
             How many of them had been decided.
         """
         keys: list[tuple[bytes, ...]] = [(content.bytes,) for content in contents]
-        return self._delete("DELETE FROM stays WHERE content = ?", keys)
+        return self._each("DELETE FROM stays WHERE content = ?", keys)
 
     def stays(self) -> frozenset[UUID]:
         """Every image that was decided to stay."""
         return frozenset(UUID(bytes=i) for (i,) in self.rows("SELECT content FROM stays"))
 
-    def _delete(self, sql: str, rows: list[tuple[bytes, ...]]) -> int:
+    def mark(self) -> int:
+        """A number that is another one whenever other decisions stand."""
+        return crc32(repr((sorted(self.apart()), sorted(self.stays()))).encode())
+
+    def _each(self, sql: str, rows: list[tuple[bytes, ...]]) -> int:
         with self.change():
             return sum(self.writer.execute(sql, row).rowcount for row in rows)
 

@@ -20,7 +20,13 @@ from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
 from glocal.gallery.clock import Clock
-from glocal.gallery.comparing import find_duplicates, identical_groups
+from glocal.gallery.comparing import (
+    Comparing,
+    PairComparison,
+    PixelsOf,
+    find_duplicates,
+    identical_groups,
+)
 from glocal.gallery.completing import complete, keep_local_features, keep_regions
 from glocal.gallery.conditions import Condition
 from glocal.gallery.context import Context
@@ -50,6 +56,7 @@ from glocal.gallery.searching import Searcher, SearchOptions
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.files import disk_bytes
 from glocal.gallery.stores.flat import FlatStore
+from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
 
 if TYPE_CHECKING:
@@ -484,6 +491,7 @@ class Gallery:
         listen: Callable[[Progress], None] = quiet,
         *,
         prefer: Sequence[str | os.PathLike[str]] = (),
+        among: Sequence[Sequence[str]] | None = None,
     ) -> Duplicates:
         """Group the files that show the same; nothing on disk or in the gallery is changed.
 
@@ -504,6 +512,8 @@ class Gallery:
                 other images of the same object or place too.
             listen: told the progress.
             prefer: folders whose files are rather kept.
+            among: groups that were found before, by their images' ids: only the images of one
+                group are compared with one another, as after a decision about them.
 
         Returns:
             Those with the most bytes to free first.
@@ -515,11 +525,7 @@ class Gallery:
             raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
         verifier = self._models.verifier()
         calibration = None if verifier is None else verifier.calibration
-        apart: frozenset[tuple[UUID, UUID]] = frozenset()
-        chosen: frozenset[UUID] = frozenset()
-        if self._layout.decisions.exists():
-            with self.decisions() as decisions:
-                apart, chosen = frozenset(decisions.apart()), decisions.stays()
+        apart, chosen = self.decided()
         return find_duplicates(
             self._catalog,
             self._store(),
@@ -527,23 +533,69 @@ class Gallery:
             Level(level),
             listen,
             self._limits,
-            Outcomes(self._catalog, f"{rules()} {self._models.detector_name} {self.space}"),
+            self._outcomes(),
             prefer=[_absolute(Path(folder)) for folder in prefer],
             apart=apart,
             chosen=chosen,
+            among=None if among is None else [[UUID(hex=i) for i in group] for group in among],
         )
 
-    def identical(self, contents: Sequence[UUID]) -> list[DuplicateGroup]:
+    def identical(
+        self, contents: Sequence[UUID], *, prefer: Sequence[Path] = ()
+    ) -> list[DuplicateGroup]:
         """The files of images that several files hold, looked at again on disk.
 
         Args:
             contents: the images, by their content's id; see `Browser.copies`.
+            prefer: folders whose files are rather kept.
         """
-        return identical_groups(self._catalog, self._limits, contents)
+        return identical_groups(self._catalog, self._limits, contents, prefer)
+
+    def compare(self, first: UUID, second: UUID, pixels: PixelsOf) -> PairComparison:
+        """Compare two images of the gallery, however alike they are.
+
+        Args:
+            first: the one, by its content's id.
+            second: the other one.
+            pixels: gives an image's pixels; see `glocal.gallery.originals.Originals.pixels`.
+        """
+        verifier = self._models.verifier()
+        small = Thumbnails(self._catalog, self._limits)
+        if verifier is None:
+            return PairComparison(None, None)
+        found = Comparing(
+            self._catalog,
+            self._store(),
+            verifier.calibration,
+            Level.OBJECT,
+            quiet,
+            small,
+            pixels,
+            self._outcomes(),
+        )
+        return found.pair(first, second)
+
+    def _outcomes(self) -> Outcomes:
+        rule = f"{rules()} {self._models.detector_name} {self.space}"
+        return Outcomes(self._catalog, rule)
 
     def decisions(self) -> Decisions:
         """What people decided about duplicates, to read and to change."""
         return Decisions(self._layout.decisions)
+
+    def decisions_mark(self) -> int:
+        """A number that is another one whenever other decisions stand."""
+        if not self._layout.decisions.exists():
+            return 0
+        with self.decisions() as decisions:
+            return decisions.mark()
+
+    def decided(self) -> tuple[frozenset[tuple[UUID, UUID]], frozenset[UUID]]:
+        """Pairs of images that are no duplicates, the smaller id first, and images that stay."""
+        if not self._layout.decisions.exists():
+            return frozenset(), frozenset()
+        with self.decisions() as decisions:
+            return frozenset(decisions.apart()), decisions.stays()
 
     @property
     def trash_journal(self) -> Path:

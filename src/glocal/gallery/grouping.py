@@ -161,8 +161,9 @@ class Grouper:
         removable = False
         if self._copied(other, kept) and comparison is not None:
             reasons = self._reasons(kept, other)
-            removable = reasons.decided
-            reason = _words(reasons)
+            # Whoever decided to keep two copies wants both.
+            removable = reasons.decided and other not in self.chosen
+            reason = "you decided to keep it" if other in self.chosen else _words(reasons)
             one, two = self._candidate(other), self._candidate(kept)
             more = {
                 "edits": edits(comparison, one.content, two.content, one.traits, two.traits),
@@ -207,8 +208,8 @@ class Grouper:
         return image_fields(self.contents[member], held.files, self._best(member)) | {
             "links": held.links,
             "changed": held.changed,
-            "chosen": member in self.chosen,
             "holds": "" if candidate.traits.held.alone else str(candidate.traits.held),
+            "chosen": member in self.chosen,
         }
 
     def _best(self, member: UUID) -> Path:

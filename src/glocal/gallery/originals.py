@@ -164,7 +164,7 @@ class Originals:
         except (ImageError, OSError):
             return None
         self.read += 1
-        array = _no_larger(array)
+        array = no_larger(array)
         if content not in self._traits:
             paths = [path for _, path in self._catalog.files_of([content]).get(content, [])]
             self._traits[content] = _traits(data, path, array, paths)
@@ -251,7 +251,7 @@ _EXACT = 0.05  # levels within which the same encoder made it
 _FITS = 1.2  # levels within which a JPEG is what its source became
 
 
-def _no_larger(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def no_larger(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pillow's and JPEG's own scales are coarse: what is still far larger is resampled."""
     from PIL import Image
 

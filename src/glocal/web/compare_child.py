@@ -6,6 +6,7 @@ searches keep their share of the processor, and so that it can be ended at any m
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -25,14 +26,21 @@ _MOST_IMAGES = 1_000
 
 
 def main() -> None:
-    """Group a gallery's duplicates: ``GALLERY LEVEL MAX_BYTES MAX_PIXELS``."""
+    """Group a gallery's duplicates: ``GALLERY LEVEL MAX_BYTES MAX_PIXELS``.
+
+    The first line of standard input has the other arguments of `Gallery.duplicates` as JSON.
+    """
     folder, level, max_bytes, max_pixels = sys.argv[1:]
+    options = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    lower_priority(10)
+    among = options["among"]
+    if among is None or len(among) > 1:  # for one group a person is waiting
+        lower_priority(10)
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
     try:
         with Gallery(folder, create=False, timeout=_WAIT, limits=limits) as gallery:
-            groups = gallery.duplicates(level, ProgressReporter("stage", "done", "total"))
+            listen = ProgressReporter("stage", "done", "total")
+            groups = gallery.duplicates(level, listen, **options)
             for value in encoded(groups):
                 report({"group": value})
     except GlocalError as error:

@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from glocal.gallery.duplicate_rows import Action
 from glocal.gallery.layout import ModelId
 from glocal.gallery.progress import Progress
 from glocal.gallery.results import DuplicateGroup, GalleryImage, IndexReport, SearchResult
+from glocal.ranking.evidence import Evidence
 
 RunState = Literal["waiting", "running", "done", "failed", "cancelled"]
 ComparisonState = Literal["comparing", "done"]
@@ -48,6 +50,50 @@ class ImagePage:
     images: tuple[GalleryImage, ...]
     total: int | None
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRow:
+    """A file of a group of duplicates.
+
+    Attributes:
+        path: the file, or another name of one.
+        image: the id of the image that it holds.
+        action: what is proposed; only `could-remove` says that nothing is lost without it.
+        verdict: its relation to the file to keep, in words; empty for that file itself.
+        probability: of the verdict; `None` where there is none, and of identical files, which are
+            certain.
+        reason: why this is proposed.
+    """
+
+    path: Path
+    image: str
+    action: Action
+    verdict: str
+    probability: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """How two images of the gallery lie on one another, and where they differ.
+
+    Attributes:
+        evidence: of the local features, put right by the pixels; `None` where one of the images
+            has none.
+        homography: three rows of the homography from the first image to the second, both in
+            fractions of their width and height; `None` where they do not lie on one another.
+        differing: rectangles around what differs, largest first: x, y, width and height in
+            fractions of the first image.
+        differing_second: the same rectangles in fractions of the second image.
+        share: the part of what both show that differs; `None` where it could not be compared.
+    """
+
+    evidence: Evidence | None
+    homography: tuple[tuple[float, float, float], ...] | None
+    differing: tuple[tuple[float, float, float, float], ...] = ()
+    differing_second: tuple[tuple[float, float, float, float], ...] = ()
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +174,7 @@ class Features:
     """What a server allows.
 
     Attributes:
+        deciding: whether decisions about duplicates can be made.
         urls: whether a query may be the address of an image.
         positions: whether the server says where images were taken.
         removing: whether images can be removed from the index.
@@ -137,6 +184,7 @@ class Features:
         login: whether a token is needed.
     """
 
+    deciding: bool
     urls: bool
     positions: bool
     removing: bool

@@ -147,6 +147,27 @@ class RunRequest(BaseModel):
     )
 
 
+class DecisionRequest(BaseModel):
+    """A decision about duplicates."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["not_duplicates", "keep"] = Field(
+        description="`not_duplicates`: of these images none is a duplicate of another. `keep`: of "
+        "its group each of these images stays."
+    )
+    images: list[ImageId] = Field(
+        min_length=1, max_length=1_000, description="The images; not_duplicates needs two or more."
+    )
+    undo: bool = Field(False, description="Undo the decision instead.")
+    level: server.DuplicateLevel = Field(
+        "copy", description="The level of the groups that are returned."
+    )
+    prefer: str | None = Field(
+        None, max_length=4_096, description="The preferred folder of the groups that are returned."
+    )
+
+
 class LoginRequest(BaseModel):
     """The token that is exchanged for a cookie."""
 
@@ -191,11 +212,44 @@ class DuplicateImage(Served, python.DuplicateImage):
     """An image of a group of duplicates; `path` is, of its files, the one to keep."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DuplicateGroup(python.DuplicateGroup):
-    """Images, or files of one image, of which one is enough."""
+    """Images, or files of one image, of which one is enough.
+
+    Attributes:
+        rows: what is proposed for each file, the file to keep first.
+    """
 
     images: tuple[DuplicateImage, ...]
+    rows: tuple[server.DuplicateRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a decision.
+
+    Attributes:
+        changed: how many pairs, or images, the decision is about that were not so decided before.
+        groups: what the groups of these images are now; `None` where the images have to be
+            compared again: request /v1/duplicates.
+    """
+
+    changed: int
+    groups: tuple[DuplicateGroup, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionList:
+    """What was decided about images that the gallery has.
+
+    Attributes:
+        not_duplicates: sets of images that hang together by pairs of which neither is a duplicate
+            of the other.
+        keep: images that stay.
+    """
+
+    not_duplicates: tuple[tuple[GalleryImage, ...], ...]
+    keep: tuple[GalleryImage, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from glocal.web.fetching import Fetches
 from glocal.web.guard import Sessions
 from glocal.web.metrics import Metrics
 from glocal.web.originals import read_original
+from glocal.web.pairs import PairCache
 from glocal.web.problems import ProblemError, printable_path
 from glocal.web.readiness import Readiness, search_anything
 from glocal.web.runs import Runs
@@ -73,7 +74,7 @@ class Service:
         self.comparisons = Comparisons(
             gallery.folder,
             self.own_limits,
-            self.browser.state,
+            lambda: (*self.browser.state(), gallery.decisions_mark()),
             settings.compare_seconds,
             self.metrics,
         )
@@ -83,6 +84,7 @@ class Service:
         self.readiness = Readiness(
             self.upload_decoders, lambda: self.thread(partial(search_anything, gallery))
         )
+        self.pairs = PairCache()
         self.ending = asyncio.Event()
         self._threads = ThreadPoolExecutor(settings.searches + 4, "glocal-serve")
         self._changing = ThreadPoolExecutor(1, "glocal-change")  # waits for index runs

@@ -84,7 +84,8 @@ def own_gallery(tmp_path: Path, browser: Any) -> Iterator[Gallery]:
     _index(tmp_path, images)
     scenes.write(images / "new", range(6, 30))
     (images / "new" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
-    options = ("--allow-folder", str(images))
+    (tmp_path / "sent").mkdir()
+    options = ("--allow-folder", str(images), "--upload-folder", str(tmp_path / "sent"))
     for address in _serve(tmp_path, *options, env={"GLOCAL_TOKEN": "a-token-for-the-page-0123"}):
         yield Gallery(images, address)
 

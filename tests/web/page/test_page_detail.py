@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tab import Tab
 
 
@@ -107,3 +109,52 @@ def test_an_image_alone_leads_to_a_search(tab: Tab) -> None:
     tab.page.click("dialog >> text=Search with this")
     tab.page.wait_for_selector(".search .mark.matching")
     assert tab.names()[0].startswith(name)
+
+
+def test_an_image_alone_is_enlarged_and_swiped(new_tab: Callable[..., Tab]) -> None:
+    tab = new_tab(size=(390, 844), has_touch=True)
+    page = tab.page
+    tab.open()
+    tab.images().nth(2).locator("a").click()
+    page.wait_for_selector(".single .layer")
+    tab.until("document.querySelector('.single .layer').naturalWidth")
+    width = page.locator(".single .layer").bounding_box()["width"]
+    assert width <= 390
+    box = page.locator(".single").bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 200)
+    page.mouse.wheel(0, -500)
+    tab.until("document.querySelector('.single.zoomed')")
+    assert page.locator(".single .layer").bounding_box()["width"] > 2 * width
+    page.keyboard.press("0")
+    tab.until("!document.querySelector('.single.zoomed')")
+    first = page.inner_text("dialog h2")
+    page.mouse.down()
+    page.mouse.move(box["x"] + 10, box["y"] + 205, steps=4)
+    page.mouse.up()
+    tab.until(f"document.querySelector('dialog h2').textContent !== '{first}'")
+
+
+def test_lines_end_in_the_same_points_of_enlarged_images(tab: Tab) -> None:
+    _open_first_hit(tab, 17)
+    page = tab.page
+    query, hit = page.locator(".pair-frame").all()
+    box = query.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -500)
+    tab.until("document.querySelectorAll('.pair-frame.zoomed').length === 2")
+    images = "l => l.map(i => i.getBoundingClientRect().width)"
+    wide = page.eval_on_selector_all(".pair-frame img", images)
+    assert wide[0] > 2 * box["width"]
+    assert abs(wide[0] / wide[1] - box["width"] / hit.bounding_box()["width"]) < 0.02
+    boxes = [box, hit.bounding_box()]
+    ends = page.eval_on_selector_all(
+        ".match circle",
+        "l => l.map(c => { const b = c.getBoundingClientRect();"
+        " return [b.x + b.width / 2, b.y + b.height / 2]; })",
+    )
+    assert ends
+    for at, (x, y) in enumerate(ends):
+        room = boxes[at % 2]
+        assert room["x"] - 2 <= x <= room["x"] + room["width"] + 2
+        assert room["y"] - 2 <= y <= room["y"] + room["height"] + 2
+    tab.shot("explanation-enlarged")

@@ -5,8 +5,9 @@ import { FoldersView, MapView, TimelineView } from "./browse.js";
 import { Detail } from "./detail.js";
 import { DuplicatesView } from "./duplicates.js";
 import { button, el, icon, notice, openDialog } from "./elements.js";
-import { changed } from "./gallery.js";
+import { changed, info } from "./gallery.js";
 import { IndexView } from "./indexing.js";
+import { Review } from "./review.js";
 import { SearchView } from "./search.js";
 import { listenForKeys, shortcut, showShortcuts } from "./shortcuts.js";
 import { afresh, go, linkTo, onState, readState, unfiltered, viewKey, viewOf } from "./state.js";
@@ -33,6 +34,9 @@ const detail = new Detail(() => {
   const ids = current?.view.grid?.images?.map((one) => one.id) ?? [];
   return { ids, hit: (id) => current?.view.hit?.(id) };
 });
+
+const duplicates = () => (current?.view instanceof DuplicatesView ? current.view : null);
+const review = new Review(duplicates);
 
 /** Show what the address says; a view that was left lately comes back as it was. */
 function render(state, { back = false } = {}) {
@@ -66,7 +70,13 @@ function render(state, { back = false } = {}) {
   }
   document.title = name === "search" ? "Results – glocal" : `${VIEWS[name].title} – glocal`;
   document.body.dataset.view = name;
-  detail.show(state);
+  if (name === "duplicates" && state.show && state.beside) {
+    detail.leave();
+    review.show(state);
+  } else {
+    review.leave();
+    detail.show(state);
+  }
 }
 
 function drawViews(name) {
@@ -91,11 +101,16 @@ const THEMES = {
 
 function drawTools() {
   const themed = document.documentElement.dataset.theme ?? "auto";
+  const leave = button("Log out", { draw: "leave", quiet: true, class: "plain" }, logOut);
+  leave.hidden = true;
   const theme = button(
     `Theme: ${THEMES[themed][1]}`,
     { draw: THEMES[themed][0], quiet: true, class: "plain" },
     nextTheme,
   );
+  info()
+    .then(({ features }) => (leave.hidden = !features.login))
+    .catch(() => {});
   document.getElementById("tools").replaceChildren(
     button("Search with an image", { draw: "search", class: "primary small call" }, () =>
       choose(),
@@ -103,6 +118,7 @@ function drawTools() {
     button("Use the camera", { draw: "camera", quiet: true, class: "plain" }, () => takeImage()),
     theme,
     button("Keyboard shortcuts", { draw: "help", quiet: true, class: "plain" }, showShortcuts),
+    leave,
   );
   return theme;
 }
@@ -123,10 +139,14 @@ function nextTheme() {
 }
 
 let unlocking = null;
+let locked = false;
 
 /** Let a person enter the server's token. */
 function askForToken() {
+  const needed = new Problem("Enter the token to open this gallery.", 401);
+  if (locked) return Promise.reject(needed);
   unlocking ??= new Promise((done, refuse) => {
+    let open = false;
     const field = el("input", {
       type: "password",
       name: "token",
@@ -146,6 +166,7 @@ function askForToken() {
       event.preventDefault();
       try {
         await request("login", { method: "POST", json: { token: field.value } });
+        open = true;
         done();
         dialog.close();
       } catch (error) {
@@ -157,12 +178,50 @@ function askForToken() {
       name: "token",
       closed: () => {
         unlocking = null;
-        refuse(new Problem("Enter the token to open this gallery.", 401));
+        locked = !open;
+        if (locked) showLocked();
+        refuse(needed);
       },
     });
     field.focus();
   });
   return unlocking;
+}
+
+/** What is left when nobody enters a token: the way to enter it. */
+function showLocked() {
+  // After the views, which each say that they were refused.
+  setTimeout(() => {
+    const enter = button("Enter the token", { class: "primary" }, () => location.reload());
+    main.replaceChildren(
+      el("div", { class: "empty" }, el("p", {}, "This gallery needs a token."), enter),
+    );
+    enter.focus();
+  });
+}
+
+async function logOut() {
+  try {
+    await request("logout", { method: "POST" });
+    location.reload();
+  } catch (error) {
+    notice(error.message, { error: true });
+  }
+}
+
+/** Draw again what is shown: the gallery was changed elsewhere. */
+async function catchUp() {
+  if (document.hidden || document.querySelector("dialog[open]")) return;
+  const before = await info().catch(() => null);
+  changed();
+  const now = await info().catch(() => null);
+  if (!before || !now || (before.images === now.images && before.files === now.files)) return;
+  kept.clear();
+  const scroll = scrollY;
+  current?.view.pause();
+  current = null;
+  render(readState());
+  scrollTo(0, scroll);
 }
 
 /** The image that has the focus, or that the dialog shows. */
@@ -185,6 +244,10 @@ function defineKeys() {
     document.querySelector("li.tile a[tabindex='0']")?.focus(),
   );
   shortcut("f", "go to the filters", () => document.querySelector(".filter-bar button")?.focus());
+  const act = (what) => (review.dialog ? review.act(what) : duplicates()?.act(what));
+  shortcut("k", "keep the selected duplicate", () => act("keep"), { inDialog: true });
+  shortcut("n", "these are not duplicates", () => act("apart"), { inDialog: true });
+  shortcut("u", "undo the last decision", () => act("undo"), { inDialog: true });
   shortcut("l", "show or hide the lines", () => detail.toggle("lines"), { inDialog: true });
   shortcut("h", "show or hide the heat map", () => detail.toggle("heat"), { inDialog: true });
   Object.entries(VIEWS).forEach(([name, { title }], at) => {
@@ -203,10 +266,15 @@ onLocked(askForToken);
 onState(render);
 drawTools();
 defineKeys();
-acceptDropsAndPastes();
+acceptDropsAndPastes(() => {
+  const view = current?.view;
+  return view instanceof IndexView && view.uploads ? (files) => view.send(files) : null;
+});
 addEventListener("gallery-changed", () => {
   for (const [key, one] of kept) if (one !== current) kept.delete(key);
   changed();
 });
+document.addEventListener("visibilitychange", catchUp);
+addEventListener("focus", catchUp);
 if ("scrollRestoration" in history) history.scrollRestoration = "manual";
 render(readState());

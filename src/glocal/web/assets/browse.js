@@ -41,6 +41,16 @@ const byMonth = (one) =>
     : { key: "undated", title: "No date" };
 
 class GridView {
+  /** Draw the view; where the server cannot be reached, offer to try again. */
+  start(state) {
+    this.draw(state).catch((error) => {
+      const again = button("Try again", { class: "soft" }, () => this.start(state));
+      this.element.replaceChildren(
+        el("div", { class: "empty", role: "alert" }, el("p", {}, error.message), again),
+      );
+    });
+  }
+
   pause() {
     this.grid?.stop();
   }
@@ -195,7 +205,7 @@ export class FoldersView extends GridView {
   constructor(state) {
     super();
     this.element = el("div", { class: "browse" });
-    this.draw(state).catch((error) => this.element.replaceChildren(nothing(error.message)));
+    this.start(state);
   }
 
   async draw(state) {
@@ -295,11 +305,11 @@ export class MapView extends GridView {
     super();
     this.list = el("div", { class: "map-list" });
     this.element = el("div", { class: "browse" });
-    this.draw(state).catch((error) => this.element.replaceChildren(nothing(error.message)));
+    this.start(state);
   }
 
   async draw(state) {
-    const [{ places }, { images }] = await Promise.all([facets(), info()]);
+    const [{ places }, { images, features }] = await Promise.all([facets(), info()]);
     const located = places.reduce((sum, one) => sum + one.images, 0);
     const head = el(
       "div",
@@ -311,7 +321,7 @@ export class MapView extends GridView {
         el(
           "p",
           { class: "count" },
-          `${number(located)} of ${count(images, "image")} have a location`,
+          features.positions ? `${number(located)} of ${count(images, "image")} have a location` : "",
         ),
       ),
     );
@@ -319,7 +329,10 @@ export class MapView extends GridView {
       this.element.replaceChildren(
         head,
         nothing(
-          "No image has a location, or the server does not show locations.",
+          features.positions
+            ? "No image has a location."
+            : "This server does not say where images were taken. Its owner can allow it: " +
+                "glocal serve --show-positions",
         ),
       );
       return;

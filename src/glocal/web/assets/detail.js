@@ -1,17 +1,17 @@
 // One image enlarged: alone, or beside the query.
 
-import { imageOf, thumbnailOf } from "./api.js";
+import { imageOf } from "./api.js";
 import { announce, button, el, icon, notice, openDialog } from "./elements.js";
-import { info, image } from "./gallery.js";
+import { amongRoots, info, image } from "./gallery.js";
 import { Pair } from "./pair.js";
+import { Single } from "./single.js";
 import { go, readState } from "./state.js";
 import { useId } from "./uploads.js";
-import { alternativeOf, count, momentOf, nameOf, percent, placeOf, verdictOf } from "./words.js";
+import { alternativeOf, count, likelyOf, momentOf, nameOf, placeOf, verdictOf } from "./words.js";
 
 const overlays = { lines: true, heat: false };
 
 const HIT = { query: "Your image", hit: "Result" };
-const DUPLICATES = { query: "Image to keep", hit: "Duplicate" };
 
 /** The dialog over a view: which image it shows stands in the address. */
 export class Detail {
@@ -36,19 +36,34 @@ export class Detail {
     });
   }
 
+  /** Close, whatever the state says. */
+  leave() {
+    const dialog = this.dialog;
+    this.end();
+    this.dialog = null;
+    dialog?.close();
+  }
+
+  end() {
+    this.pair?.close();
+    this.single?.close();
+    this.pair = this.single = null;
+  }
+
   open() {
     this.stage = el("div", { class: "stage" });
     this.facts = el("div", { class: "detail-facts" });
     this.tools = el("div", { class: "row detail-tools" });
     this.opener = document.activeElement;
-    this.dialog = openDialog(
+    const dialog = openDialog(
       "Image",
       el("div", { class: "detail-body" }, this.stage, el("footer", {}, this.facts, this.tools)),
       {
         name: "detail",
         closed: () => {
-          this.pair?.close();
-          this.pair = this.dialog = null;
+          if (this.dialog !== dialog) return;
+          this.end();
+          this.dialog = null;
           const shown = readState().show;
           if (shown) go({ show: null, beside: null });
           const tile = document.querySelector(`li.tile[data-id="${CSS.escape(shown ?? "")}"] a`);
@@ -56,18 +71,18 @@ export class Detail {
         },
       },
     );
-    this.title = this.dialog.querySelector("h2");
+    this.dialog = dialog;
+    this.title = dialog.querySelector("h2");
     this.dialog.addEventListener("keydown", (event) => this.pressed(event));
   }
 
   async fill(state) {
-    const queryId = state.beside ?? state.like[0];
+    const queryId = state.like[0];
     const hit = this.around().hit(state.show);
     const one = hit ?? (await image(state.show));
     const query = queryId && queryId !== state.show ? await queryOf(queryId) : null;
     if (readState().show !== state.show || !this.dialog) return; // one went on meanwhile
-    this.pair?.close();
-    this.pair = null;
+    this.end();
     this.title.textContent = nameOf(one.path);
     this.title.title = one.path;
     this.drawFacts(one);
@@ -78,9 +93,8 @@ export class Detail {
   }
 
   drawSingle(one) {
-    this.stage.replaceChildren(
-      el("img", { class: "single", src: thumbnailOf(one.id, 1280), alt: alternativeOf(one) }),
-    );
+    this.single = new Single(one, { swiped: (step) => this.swiped(step) });
+    this.stage.replaceChildren(this.single.element);
     this.tools.replaceChildren(
       button("Search with this", { draw: "search", class: "primary" }, () => useId(one.id)),
       this.original(one),
@@ -104,8 +118,9 @@ export class Detail {
       height: of.height,
     });
     const pair = new Pair(side(query), side(one), {
-      region: state.beside ? null : state.region,
-      captions: state.beside ? DUPLICATES : HIT,
+      region: state.region,
+      captions: HIT,
+      swiped: (step) => this.swiped(step),
     });
     this.pair = pair;
     pair.show(overlays);
@@ -114,17 +129,12 @@ export class Detail {
       const how = { draw, class: "soft", "aria-pressed": pressed, "data-toggle": name };
       return button(words, how, () => this.toggle(name));
     };
-    const searching = state.like.length > 0 && !state.beside;
     this.tools.replaceChildren(
       toggle("lines", "lines", "Lines"),
       toggle("heat", "heat", "Heat map"),
       el("span", { class: "rule" }),
-      searching
-        ? button("More like this", { draw: "plus", class: "soft" }, () => useId(one.id, "like"))
-        : "",
-      searching
-        ? button("Less like this", { draw: "minus", class: "soft" }, () => useId(one.id, "unlike"))
-        : "",
+      button("More like this", { draw: "plus", class: "soft" }, () => useId(one.id, "like")),
+      button("Less like this", { draw: "minus", class: "soft" }, () => useId(one.id, "unlike")),
       button("Search with this", { draw: "search", class: "soft" }, () => useId(one.id)),
       this.original(one),
     );
@@ -152,7 +162,7 @@ export class Detail {
   drawVerdict(verdict, hit, explanation) {
     const match = verdict?.kind === "matching";
     const parts = [
-      match && verdict.probability !== null ? `${percent(verdict.probability)} likely` : "",
+      match && verdict.probability !== null ? `${likelyOf(verdict.probability)} likely` : "",
       hit ? `similarity ${hit.score.toFixed(2)}` : "",
       explanation?.matches != null ? agreement(explanation) : "",
     ];
@@ -180,11 +190,21 @@ export class Detail {
       one.position ? placeOf(...one.position) : "",
     ];
     const where = el("p", { class: "where", title: one.path }, nameOf(one.path));
+    const others = (one.paths ?? []).filter((path) => path !== one.path);
+    const list = el("ul", { class: "where" });
+    const more = el(
+      "details",
+      { class: "others" },
+      el("summary", {}, `The same bytes in ${count(others.length, "other file")}`),
+      list,
+    );
     const what = el("p", { class: "what" }, parts.filter(Boolean).join(" · "));
-    this.facts.replaceChildren(what, where);
-    placeAmongRoots(one.path)
-      .then((path) => (where.textContent = path))
-      .catch(() => (where.textContent = one.path));
+    this.facts.replaceChildren(what, where, others.length ? more : "");
+    const place = () => {
+      where.textContent = amongRoots(one.path);
+      list.replaceChildren(...others.map((path) => el("li", { title: path }, amongRoots(path))));
+    };
+    info().then(place, place);
   }
 
   drawSteps(state) {
@@ -208,6 +228,11 @@ export class Detail {
     this.dialog.focus();
   }
 
+  /** Go on to what a swipe leads to. */
+  swiped(step) {
+    this.step(step > 0 ? this.steps?.after : this.steps?.before);
+  }
+
   /** Turn the lines or the heat map on or off. */
   toggle(name) {
     if (!this.pair) return;
@@ -220,6 +245,9 @@ export class Detail {
 
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    // In a search, plus and minus are examples.
+    const example = readState().like.length && "+-".includes(event.key);
+    if (!example && (this.pair ?? this.single)?.view.pressed(event)) return;
     if (event.key === "ArrowLeft") this.step(this.steps?.before);
     else if (event.key === "ArrowRight") this.step(this.steps?.after);
     else return;
@@ -234,13 +262,6 @@ async function queryOf(id) {
   } catch {
     return { id, path: "Your image" };
   }
-}
-
-/** A path from the indexed folder on; what lies above is of little interest. */
-async function placeAmongRoots(path) {
-  const { roots } = await info();
-  const root = roots.find((one) => path.startsWith(`${one}/`) || path.startsWith(`${one}\\`));
-  return root ? path.slice(root.length - nameOf(root).length) : path;
 }
 
 function agreement({ matches, verified }) {

@@ -1,6 +1,7 @@
 // Making elements, and saying things: the only way the page builds its DOM (never from HTML text,
 // so that no file name can become markup).
 
+const MOST_NOTICES = 3;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An element: `class`, `style` (an object) and `on…` handlers are set as such, `undefined`, `null`
@@ -57,6 +58,11 @@ const PATHS = {
   open: "M13 5h6v6M19 5l-8 8M10 6H5v13h13v-5",
   link: "M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1",
   copy: "M9 9h10v11H9ZM6 15H5V4h10v2",
+  download: "M12 4v11m0 0 4.5-4.5M12 15l-4.5-4.5M5 19h14",
+  undo: "M8 5 4 9l4 4M4 9h10a5 5 0 0 1 0 10h-3",
+  apart: "M9.5 12H3m0 0 3-3m-3 3 3 3M14.5 12H21m0 0-3-3m3 3-3 3M12 4v16",
+  leave: "M10 5H5v14h5M14 8l4 4-4 4M18 12H9",
+  whole: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
 };
 
 /** A line drawing that takes the colour of the text around it; words beside it name it. */
@@ -93,6 +99,12 @@ export function announce(words) {
 
 /** Show a sentence for a while, an error until it is closed. */
 export function notice(words, { error = false } = {}) {
+  const there = [...document.querySelectorAll(".notice")];
+  // What is said already is said anew; of many only the last ones are read.
+  const same = there.filter((one) => one.querySelector("p").textContent === words);
+  const left = there.filter((one) => !same.includes(one));
+  for (const one of [...same, ...left.slice(0, Math.max(0, left.length - MOST_NOTICES + 1))])
+    one.remove();
   const box = el("div", { class: error ? "notice error" : "notice" }, el("p", {}, words));
   box.append(
     button("Close this message", { draw: "close", quiet: true, class: "plain" }, () =>

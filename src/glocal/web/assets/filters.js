@@ -6,6 +6,7 @@ import { go, readNear, unfiltered } from "./state.js";
 import { dayOf, nameOf, number, placeOf } from "./words.js";
 import { WorldMap } from "./worldmap.js";
 
+const DEEPEST = 6; // steps of indentation; deeper ones leave no room for names
 const dated = (text) => (text.length === 10 ? dayOf(`${text}T00:00:00`) : text);
 
 const KINDS = [
@@ -15,7 +16,7 @@ const KINDS = [
     draw: "folder",
     fields: ["folder"],
     shown: (s) => s.folder && nameOf(s.folder),
-    panel: folderPanel,
+    panel: (known, state, choose) => folderPanel(known, state.folder, (folder) => choose({ folder })),
   },
   {
     name: "date",
@@ -73,7 +74,8 @@ export function filterBar(state) {
   return bar;
 }
 
-function filterButton(kind, state) {
+/** One filter as a button that opens its panel. */
+export function filterButton(kind, state) {
   const shown = kind.shown(state);
   const holder = el("div", { class: shown ? "filter set" : "filter" });
   const opener = el(
@@ -119,7 +121,7 @@ async function toggle(holder, opener, kind, state) {
     return;
   }
   const panel = el("div", {
-    class: `panel ${kind.name}`,
+    class: `panel for-${kind.name}`,
     role: "dialog",
     "aria-label": kind.title,
   });
@@ -172,7 +174,7 @@ function pickList(label, rows, chosen, pick) {
               type: "button",
               class: "pick",
               "aria-pressed": String(row.value === chosen),
-              style: { paddingLeft: `${0.75 + (query ? 0 : row.depth) * 0.9}rem` },
+              style: { paddingLeft: `${0.75 + (query ? 0 : Math.min(DEEPEST, row.depth)) * 0.9}rem` },
               onclick: () => pick(row.value),
             },
             el("span", { title: row.value }, row.words),
@@ -193,7 +195,8 @@ function pickList(label, rows, chosen, pick) {
   return el("div", {}, field, list);
 }
 
-function folderPanel({ folders }, state, choose) {
+/** The gallery's folders to choose from. */
+export function folderPanel({ folders }, chosen, pick) {
   const known = new Map(folders.map((folder) => [folder.path, folder]));
   const depth = (folder) => (folder.parent ? 1 + depth(known.get(folder.parent) ?? {}) : 0);
   const rows = folders.map((folder) => ({
@@ -202,7 +205,7 @@ function folderPanel({ folders }, state, choose) {
     count: folder.files,
     depth: depth(folder),
   }));
-  return pickList("Find a folder", rows, state.folder, (folder) => choose({ folder }));
+  return pickList("Find a folder", rows, chosen, pick);
 }
 
 function cameraPanel({ cameras }, state, choose) {

@@ -1,17 +1,31 @@
 // What the whole page knows of the gallery, fetched once and again after it changed.
 
 import { request, isUpload } from "./api.js";
+import { nameOf } from "./words.js";
 
 let facts = null;
+let roots = [];
 let counted = null;
 
 /** What the gallery holds and the server allows. */
 export function info() {
-  facts ??= request("info").catch((error) => {
-    facts = null;
-    throw error;
-  });
+  facts ??= request("info").then(
+    (found) => {
+      roots = found.roots;
+      return found;
+    },
+    (error) => {
+      facts = null;
+      throw error;
+    },
+  );
   return facts;
+}
+
+/** A path from the indexed folder on, once `info` has come; what lies above is of little interest. */
+export function amongRoots(path) {
+  const root = roots.find((one) => path.startsWith(`${one}/`) || path.startsWith(`${one}\\`));
+  return root ? path.slice(root.length - nameOf(root).length) : path;
 }
 
 /** Folders, months, cameras and positions, with how many images each has. */

@@ -5,6 +5,7 @@ import { button, el } from "./elements.js";
 import { alternativeOf } from "./words.js";
 
 const GAP = 6;
+const LEAST_HEIGHT = 110;
 
 /** Break images into rows.
  *
@@ -201,16 +202,22 @@ export class Grid {
     return { item, img, size: 0 };
   }
 
+  /** Whole pixels that are there; `clientWidth` is rounded up, too, and then rows wrap. */
+  get room() {
+    return Math.floor(this.lists.getBoundingClientRect().width);
+  }
+
   lay(section, from = 0) {
-    const width = Math.floor(this.lists.clientWidth);
+    const width = this.room;
     if (!width) return;
     const gap = width < 600 ? 3 : GAP;
     const target = width < 600 ? 128 : Math.min(250, 150 + width / 14);
     section.list.style.gap = `${gap}px`;
-    // An image of unheard-of shape is shown whole, but takes no more room than a strip would.
+    // A panorama has a row of its own, unless that would be a strip in which nothing can be seen.
+    const most = Math.max(4, width / LEAST_HEIGHT);
     const aspects = section.images
       .slice(from)
-      .map((p) => Math.min(4, Math.max(0.4, (p.width || 4) / (p.height || 3))));
+      .map((p) => Math.min(most, Math.max(0.4, (p.width || 4) / (p.height || 3))));
     for (const row of justify(aspects, width, target, gap)) {
       if (row.full) section.settled = from + row.start + row.widths.length;
       row.widths.forEach((wide, at) => {
@@ -226,7 +233,7 @@ export class Grid {
   }
 
   resized() {
-    const width = Math.floor(this.lists.clientWidth);
+    const width = this.room;
     if (!width || width === this.width) return;
     this.width = width;
     for (const section of this.sections) {

@@ -60,7 +60,10 @@ export class IndexView {
       );
       const allowed = known.features.index_runs ? known.allowed_folders : [];
       this.folders.replaceChildren(...allowed.map((folder) => this.allowed(folder)));
-      if (!allowed.length) {
+      this.uploads = known.features.uploads;
+      this.limits = known.limits;
+      if (this.uploads) this.folders.prepend(this.chooser());
+      else if (!allowed.length) {
         this.folders.append(
           el(
             "li",
@@ -93,6 +96,53 @@ export class IndexView {
       el("div", {}, el("strong", {}, nameOf(folder)), el("span", { class: "where" }, folder)),
       start,
     );
+  }
+
+  /** The way to add images of one's own. */
+  chooser() {
+    const input = el("input", {
+      type: "file",
+      accept: "image/*,.heic,.heif,.avif",
+      multiple: true,
+      hidden: true,
+      onchange: () => this.send([...input.files]).finally(() => (input.value = "")),
+    });
+    return el(
+      "li",
+      {},
+      el(
+        "div",
+        {},
+        el("strong", {}, "Images of your own"),
+        el("span", { class: "where" }, "Choose them, or drop them here. The server keeps a copy."),
+      ),
+      input,
+      button("Add images", { class: "primary small", draw: "plus" }, () => input.click()),
+    );
+  }
+
+  /** Send images in as many requests as the server's limits make necessary.
+   *
+   * @param {File[]} files
+   */
+  async send(files) {
+    const images = files.filter((file) => !file.type || file.type.startsWith("image/"));
+    if (!images.length) {
+      notice("This file isn't an image.", { error: true });
+      return;
+    }
+    let run = null;
+    for (let at = 0; at < images.length; at += this.limits.images) {
+      const form = new FormData();
+      for (const file of images.slice(at, at + this.limits.images))
+        form.append("image", file, file.name || "image");
+      try {
+        ({ run } = await request("images", { method: "POST", form }));
+      } catch (error) {
+        notice(error.message, { error: true });
+      }
+    }
+    if (run) this.follow(run);
   }
 
   /** Show a run as it goes on. */

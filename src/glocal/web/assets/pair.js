@@ -2,10 +2,12 @@
 
 import { request, Problem, thumbnailOf } from "./api.js";
 import { announce, el, svg } from "./elements.js";
+import { inverse } from "./homography.js";
+import { Viewport } from "./viewport.js";
 import { percent } from "./words.js";
 
 const NEAR = 0.05;
-const MOST_LINES = 150;
+const MOST_LINES = 40; // more would bury the images
 const SIDES = ["query", "hit"];
 
 const other = (side) => (side === "query" ? "hit" : "query");
@@ -14,11 +16,14 @@ const other = (side) => (side === "query" ? "hit" : "query");
  *
  * @param {{id: string, words: string, width: number, height: number}} query
  * @param {{id: string, words: string, width: number, height: number}} hit
- * @param {{region: number[] | null, captions: {query: string, hit: string}}} options the part of
- *   the query that was searched for, and what the two images are called
+ * @param {{region: number[] | null, captions: {query: string, hit: string}, swiped?: Function}}
+ *   options the part of the query that was searched for, what the two images are called, and what
+ *   a swipe does
  */
 export class Pair {
-  constructor(query, hit, { region, captions }) {
+  constructor(query, hit, { region, captions, swiped }) {
+    this.swiped = swiped;
+    this.view = new Viewport(() => this.draw());
     this.images = { query, hit };
     this.region = region;
     this.captions = captions;
@@ -41,6 +46,7 @@ export class Pair {
   frame(side) {
     const image = this.images[side];
     const img = el("img", { src: thumbnailOf(image.id, 640), alt: "", draggable: "false" });
+    const content = el("div", { class: "pair-content" });
     const canvas = el("canvas", { class: "heat", width: 1, height: 1 });
     const box = side === "query" && this.region ? el("div", { class: "pair-region" }) : null;
     const role = this.captions[side];
@@ -52,10 +58,10 @@ export class Pair {
         role: "img",
         "aria-label": `${role}: ${image.words}. Arrow keys move a point; the other image shows its counterpart.`,
       },
-      img,
-      canvas,
-      box,
+      content,
     );
+    content.append(...[img, canvas, box].filter(Boolean));
+    const pane = this.view.attach(room, () => this.aspect(side), { swiped: this.swiped });
     room.addEventListener("pointermove", (event) => this.pointed(side, event));
     room.addEventListener("pointerdown", (event) => this.pointed(side, event));
     room.addEventListener("pointerleave", () => this.light(null));
@@ -73,6 +79,8 @@ export class Pair {
     return {
       figure: el("figure", { class: `pair-side ${side}` }, room, el("figcaption", {}, role)),
       room,
+      pane,
+      content,
       img,
       canvas,
     };
@@ -108,10 +116,9 @@ export class Pair {
       throw error;
     });
     const [verified, similarity] = await Promise.all([fetched("matches"), optional]);
-    const drawn = (verified?.matches ?? [])
-      .filter((match) => match.inlier !== false)
-      .slice(0, MOST_LINES);
-    this.matches = drawn.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
+    const found = (verified?.matches ?? []).filter((match) => match.inlier !== false);
+    this.matches = found.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
+    this.lined = spread(this.matches, MOST_LINES);
     this.homography = verified?.evidence?.homography ?? null;
     this.similarity = similarity;
     this.draw();
@@ -150,12 +157,14 @@ export class Pair {
     this.sizes.disconnect();
   }
 
+  aspect(side) {
+    return (this.images[side].width || 4) / (this.images[side].height || 3);
+  }
+
   lay() {
     const { clientWidth: width, clientHeight: height } = this.element;
     if (!width || !height) return;
-    const [a, b] = SIDES.map(
-      (side) => (this.images[side].width || 4) / (this.images[side].height || 3),
-    );
+    const [a, b] = SIDES.map((side) => this.aspect(side));
     const stacked = width < 640 || (width < 900 && a + b > 3.2);
     this.element.classList.toggle("stacked", stacked);
     const caption = 30;
@@ -178,21 +187,37 @@ export class Pair {
   }
 
   /** Where a point of an image lies on the drawing, in pixels. */
-  place(side, [x, y]) {
-    const room = this.frames[side].room.getBoundingClientRect();
+  place(side, point) {
+    const { room, pane } = this.frames[side];
+    const box = room.getBoundingClientRect();
     const origin = this.element.getBoundingClientRect();
-    return [room.left - origin.left + x * room.width, room.top - origin.top + y * room.height];
+    const [x, y] = this.view.place(pane, point);
+    return [box.left - origin.left + x, box.top - origin.top + y];
+  }
+
+  /** Whether a point of an image can be seen; not where something is enlarged beside it. */
+  seen(side, point) {
+    const { room, pane } = this.frames[side];
+    const [x, y] = this.view.place(pane, point);
+    return x >= -1 && y >= -1 && x <= room.clientWidth + 1 && y <= room.clientHeight + 1;
   }
 
   draw() {
     const { clientWidth: width, clientHeight: height } = this.element;
     this.lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    for (const side of SIDES) {
+      const { pane, content } = this.frames[side];
+      const [x, y] = this.view.place(pane, [0, 0]);
+      content.style.transform = `translate(${x}px, ${y}px) scale(${this.view.scale})`;
+    }
     const drawn = (this.matches ?? []).map((match, at) => {
+      if (!SIDES.every((side) => this.seen(side, match[side]))) return "";
       const [x1, y1] = this.place("query", match.query);
       const [x2, y2] = this.place("hit", match.hit);
       const group = svg("g", { class: this.lit?.match === at ? "match lit" : "match" });
+      const lined = this.lined.has(at) || this.lit?.match === at;
       group.append(
-        svg("line", { x1, y1, x2, y2 }),
+        lined ? svg("line", { x1, y1, x2, y2 }) : "",
         svg("circle", { cx: x1, cy: y1, r: 2.5 }),
         svg("circle", { cx: x2, cy: y2, r: 2.5 }),
       );
@@ -227,11 +252,9 @@ export class Pair {
   }
 
   pointed(side, event) {
-    const room = this.frames[side].room.getBoundingClientRect();
-    this.light(side, [
-      (event.clientX - room.left) / room.width,
-      (event.clientY - room.top) / room.height,
-    ]);
+    const { pane } = this.frames[side];
+    if (event.buttons && this.view.zoomed) return; // the images are being moved
+    this.light(side, this.view.at(pane, event.clientX, event.clientY));
   }
 
   pressed(side, event) {
@@ -316,15 +339,19 @@ export class Pair {
   }
 }
 
-/** The inverse of a 3 × 3 matrix, up to a positive factor. */
-function inverse([[a, b, c], [d, e, f], [g, h, i]]) {
-  const rows = [
-    [e * i - f * h, c * h - b * i, b * f - c * e],
-    [f * g - d * i, a * i - c * g, c * d - a * f],
-    [d * h - e * g, b * g - a * h, a * e - b * d],
-  ];
-  const sign = Math.sign(a * rows[0][0] + b * rows[1][0] + c * rows[2][0]) || 1;
-  return rows.map((row) => row.map((n) => n * sign));
+/** Of points which to draw with lines: each time the one that is farthest from those chosen. */
+function spread(matches, most) {
+  const chosen = new Set();
+  const away = matches.map(() => Infinity);
+  while (chosen.size < Math.min(most, matches.length)) {
+    const best = chosen.size ? away.indexOf(Math.max(...away)) : 0;
+    chosen.add(best);
+    matches.forEach(({ query: [x, y] }, at) => {
+      const [a, b] = matches[best].query;
+      away[at] = chosen.has(at) ? -1 : Math.min(away[at], Math.hypot(x - a, y - b));
+    });
+  }
+  return chosen;
 }
 
 /** What each cell of an image adds to the score. */

@@ -8,7 +8,7 @@ import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
 import { conditionOf, go, linkTo, readState } from "./state.js";
 import { choose, firstPage, PAGE, useId } from "./uploads.js";
-import { alternativeOf, count, percent, verdictOf } from "./words.js";
+import { alternativeOf, count, likelyOf, verdictOf } from "./words.js";
 
 /** The buttons over an image. */
 export function tileActions(one) {
@@ -26,7 +26,7 @@ export function tileActions(one) {
 function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
   if (kind === "similar") return el("span", { class: "mark similar" }, el("span", {}, words));
-  const likely = percent(probability);
+  const likely = likelyOf(probability);
   return el(
     "span",
     { class: "mark matching", "aria-label": `${words}, ${likely} likely`, role: "img" },

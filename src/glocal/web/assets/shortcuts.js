@@ -40,7 +40,10 @@ export function listenForKeys() {
 const FIXED = [
   ["Ctrl V", "search with the image on the clipboard"],
   ["← → ↑ ↓", "go from image to image; move the box, the map, or the point in a comparison"],
-  ["Shift ← → ↑ ↓", "change the box’s size"],
+  ["Shift ← → ↑ ↓", "change the box’s size; move an enlarged image"],
+  ["Z ⇧Z 0", "enlarge, reduce, show the whole image"],
+  ["Space", "duplicates: compare, and show both images in turn"],
+  ["V D", "duplicates: another view of both; mark what differs"],
   ["Delete", "remove the box"],
   ["Enter", "open the image"],
   ["Esc", "close what is open"],

@@ -4,6 +4,7 @@ const LISTS = ["like", "unlike"];
 const TEXTS = [
   "view",
   "level",
+  "prefer",
   "folder",
   "from",
   "to",
@@ -55,6 +56,7 @@ export const afresh = {
   region: null,
   view: null,
   level: null,
+  prefer: null,
   at: null,
   show: null,
   beside: null,

@@ -3,7 +3,7 @@
 
 import { request } from "./api.js";
 import { announce, button, el, notice, openDialog } from "./elements.js";
-import { remember } from "./gallery.js";
+import { info, remember } from "./gallery.js";
 import { afresh, conditionOf, go, readState } from "./state.js";
 
 export const PAGE = 60;
@@ -17,9 +17,10 @@ export function firstPage(id, condition) {
   return kept?.condition === condition ? kept.answer : null;
 }
 
-async function upload(file, limit, condition) {
+async function upload({ image, url }, limit, condition) {
   const form = new FormData();
-  form.append("image", file, file.name || "image");
+  if (url) form.append("url", url);
+  else form.append("image", image, image.name || "image");
   form.append("limit", String(limit));
   if (condition) form.append("where", condition);
   const answer = await request("search", { method: "POST", form });
@@ -51,19 +52,52 @@ export async function use(files, role = "query") {
 async function useOne(file, role) {
   if (role === "query") {
     announce("Searching");
-    const condition = conditionOf(readState());
-    const answer = await upload(file, PAGE, condition);
-    firsts.set(answer.query, { condition, answer });
-    go({ ...afresh, like: [answer.query] });
+    await searchBy({ image: file });
     return;
   }
-  const answer = await upload(file, 1, "");
+  const answer = await upload({ image: file }, 1, "");
   addExample(answer.query, role);
+}
+
+/** What a new search clears: the folder that is looked at is a place, and no filter. */
+const fresh = () => (readState().view === "folders" ? { ...afresh, folder: null } : afresh);
+
+/** Search with an image or the address of one. */
+async function searchBy(query) {
+  const cleared = fresh();
+  const condition = conditionOf({ ...readState(), ...cleared });
+  const answer = await upload(query, PAGE, condition);
+  firsts.set(answer.query, { condition, answer });
+  go({ ...cleared, like: [answer.query] });
+}
+
+/** Search with the address of an image, where the server fetches addresses. */
+async function useAddress(url) {
+  try {
+    if (!(await info()).features.urls) {
+      notice(
+        "This server does not fetch addresses. Drop, paste or choose the image itself instead.",
+        { error: true },
+      );
+      return;
+    }
+    announce("Searching");
+    await searchBy({ url });
+  } catch (error) {
+    notice(error.message, { error: true });
+  }
+}
+
+/** The address in what was dropped or pasted, if that is one. */
+function addressIn(data) {
+  const text = data?.getData("text/uri-list") || data?.getData("text/plain") || "";
+  const line = text.split(/\r?\n/).find((one) => one && !one.startsWith("#")) ?? "";
+  return /^https?:\/\/\S+$/.test(line.trim()) ? line.trim() : null;
 }
 
 /** Search with an image that the server knows, or add it to the search. */
 export function useId(id, role = "query") {
-  if (role === "query" || !readState().like.length) go({ ...afresh, like: [id] });
+  if (role === "query" || !readState().like.length) go({ ...fresh(), like: [id] });
   else addExample(id, role);
 }
 
@@ -130,8 +164,12 @@ export async function takeImage(role = "query") {
   take.focus();
 }
 
-/** Take what is dropped anywhere on the page, and what is pasted. */
-export function acceptDropsAndPastes() {
+/** Take what is dropped anywhere on the page, and what is pasted.
+ *
+ * @param {() => ((files: File[]) => void) | null} adder what takes files to be added, where that is
+ *   what the view shown is for
+ */
+export function acceptDropsAndPastes(adder) {
   const zone = (role, title, words) =>
     el("div", { class: "zone", "data-role": role }, el("strong", {}, title), el("span", {}, words));
   const zones = [
@@ -139,12 +177,13 @@ export function acceptDropsAndPastes() {
     zone("like", "More like this", "add a positive example"),
     zone("unlike", "Less like this", "add a negative example"),
   ];
+  const [search, words] = zones[0].children;
   const veil = el("div", { class: "veil", hidden: true, "aria-hidden": "true" }, zones);
   document.body.append(veil);
   let depth = 0;
   const carries = (event) =>
     [...(event.dataTransfer?.types ?? [])].some(
-      (type) => type === "Files" || type === "application/x-glocal",
+      (type) => ["Files", "application/x-glocal", "text/uri-list"].includes(type),
     );
   const end = () => {
     depth = 0;
@@ -155,6 +194,8 @@ export function acceptDropsAndPastes() {
     event.preventDefault();
     depth++;
     veil.classList.toggle("several", readState().like.length > 0);
+    search.textContent = adder() ? "Add to the gallery" : "Search with this";
+    words.textContent = adder() ? "the server keeps a copy" : "start a new search";
     veil.hidden = false;
   });
   addEventListener("dragover", (event) => {
@@ -172,13 +213,20 @@ export function acceptDropsAndPastes() {
     const role = event.target.closest?.(".zone")?.dataset.role ?? "query";
     end();
     const id = event.dataTransfer.getData("application/x-glocal");
+    const url = addressIn(event.dataTransfer);
+    const { files } = event.dataTransfer;
     if (id) useId(id, role);
-    else use(event.dataTransfer.files, role);
+    else if (files.length && adder()) adder()([...files]);
+    else if (!files.length && url) useAddress(url);
+    else use(files, role);
   });
   addEventListener("paste", (event) => {
+    if (event.target.closest?.("input, textarea, [contenteditable]")) return;
     const files = event.clipboardData?.files;
-    if (!files?.length) return;
+    const url = addressIn(event.clipboardData);
+    if (!files?.length && !url) return;
     event.preventDefault();
-    use(files, "query");
+    if (files.length) use(files, "query");
+    else useAddress(url);
   });
 }

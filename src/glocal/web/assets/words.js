@@ -92,5 +92,9 @@ export function bytesOf(bytes) {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
+/** A probability in words: nothing but identical bytes is certain. */
+export const likelyOf = (probability) =>
+  probability > 0.99 && probability < 1 ? "over 99%" : percent(probability);
+
 /** 0.934 as "93%". */
 export const percent = (fraction) => `${Math.round(fraction * 100)}%`;

@@ -1,22 +1,40 @@
-"""`GET /v1/duplicates`: images that the gallery has more than once."""
+"""`/v1/duplicates`: images that the gallery has more than once, and decisions about them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
 
 from glocal.errors import QueryError
 from glocal.gallery import GroupKind, results
-from glocal.gallery.duplicates import Level
+from glocal.gallery.duplicate_plan import plan_lines
+from glocal.gallery.duplicate_rows import rows
+from glocal.gallery.duplicates import Level, components
+from glocal.gallery.originals import PIXELS, no_larger
+from glocal.web.bounds import while_there
 from glocal.web.comparisons import Comparison
+from glocal.web.decoding import file_name
+from glocal.web.pairs import pair_result
+from glocal.web.parameters import OWN_HEADER
 from glocal.web.parsing import from_json
-from glocal.web.problems import documented
-from glocal.web.results import DuplicateLevel
-from glocal.web.schemas import DuplicateGroup, DuplicateImage, DuplicatesPage
+from glocal.web.problems import documented, printable, printable_path
+from glocal.web.results import DuplicateLevel, DuplicateRow, PairResult
+from glocal.web.schemas import (
+    Decided,
+    DecisionList,
+    DecisionRequest,
+    DuplicateGroup,
+    DuplicateImage,
+    DuplicatesPage,
+    ImageId,
+)
 from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["images"])
@@ -28,16 +46,30 @@ Cursor = Annotated[
         description="`next` of the page before.",
     ),
 ]
+LevelQuery = Annotated[DuplicateLevel, Query(description="What the groups are made of.")]
+Prefer = Annotated[
+    str | None,
+    Query(
+        max_length=4_096,
+        description="Of copies that are equally good keep the one in this folder of the gallery.",
+    ),
+]
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The plan.",
+        "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_PAGE = 200
 
 
 @router.get("/v1/duplicates", responses=documented(410))
 async def list_duplicates(
     service: ServiceDep,
-    level: Annotated[
-        DuplicateLevel, Query(description="What the groups are made of.")
-    ] = "identical",
+    level: LevelQuery = "identical",
+    prefer: Prefer = None,
     limit: Annotated[
-        int, Query(ge=1, le=200, description="How many groups to return at most.")
+        int, Query(ge=1, le=_PAGE, description="How many groups to return at most.")
     ] = 50,
     cursor: Cursor = None,
 ) -> DuplicatesPage:
@@ -48,25 +80,144 @@ async def list_duplicates(
     or place too. For these two the server compares all images, which takes seconds to minutes:
     while `state` is `comparing`, repeat the request. The result is kept until the gallery changes.
     """
+    folder = await service.thread(lambda: _folder(service, prefer))
     if level == "identical":
-        return await service.thread(lambda: _identical(service, limit, cursor))
+        return await service.thread(lambda: _identical(service, limit, cursor, folder))
     compared = Level(level)
     if cursor is not None:
-        comparison, offset = service.comparisons.at(compared, cursor)
+        comparison, offset = service.comparisons.at(compared, cursor, folder)
     else:
-        comparison, offset = await service.comparisons.get(compared), 0
+        comparison, offset = await service.comparisons.get(compared, folder), 0
     if comparison.ended is None:
         return DuplicatesPage(level, "comparing", comparison.progress)
     return await service.thread(lambda: _page(service, comparison, offset, limit))
 
 
-def _identical(service: Service, limit: int, cursor: str | None) -> DuplicatesPage:
+@router.get(
+    "/v1/duplicates/plan",
+    response_class=StreamingResponse,
+    responses={**documented(409), **_CSV},
+)
+async def get_duplicate_plan(
+    service: ServiceDep, level: LevelQuery = "identical", prefer: Prefer = None
+) -> Response:
+    """Get the plan of what could be removed, for all groups that `/v1/duplicates` lists.
+
+    The file is that of `glocal duplicates --plan`, and `glocal duplicates --check` and `--trash`
+    take it. For the levels `copy` and `object` the images must have been compared.
+    """
+    folder = await service.thread(lambda: _folder(service, prefer))
+    if level == "identical":
+        groups = _all_identical(service, folder)
+    else:
+        comparison = await service.comparisons.ended(Level(level), folder)
+        groups = _present(service, comparison.all())
+    encoded = (line.encode("utf-8", "surrogateescape") for line in plan_lines(groups))
+    headers = {"Content-Disposition": f'attachment; filename="duplicates-{level}.csv"'}
+    return StreamingResponse(encoded, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get("/v1/duplicates/decisions", responses=documented())
+async def list_decisions(service: ServiceDep) -> DecisionList:
+    """List what was decided about duplicates, on this server or by `glocal duplicates`."""
+
+    def read() -> DecisionList:
+        pairs, kept = service.gallery.decided()
+        apart, stays = sorted(pairs), sorted(kept)
+        found = service.browser.images({*stays, *(one for pair in apart for one in pair)})
+        here = [pair for pair in apart if pair[0] in found and pair[1] in found]
+        shown = {name: service.image(one) for name, one in found.items()}
+        return DecisionList(
+            not_duplicates=tuple(tuple(shown[i] for i in each) for each in components(here)),
+            keep=tuple(shown[i] for i in stays if i in shown),
+        )
+
+    return await service.thread(read)
+
+
+@router.post("/v1/duplicates/decisions", responses=documented(404, 409), dependencies=[OWN_HEADER])
+async def decide_duplicates(service: ServiceDep, body: DecisionRequest) -> Decided:
+    """Decide that images are no duplicates of one another, or that some stay; or undo that.
+
+    Decisions are about contents, so they hold wherever the files move. Nothing on disk is changed.
+    """
+    names = list(dict.fromkeys(body.images))
+    if body.kind == "not_duplicates" and len(names) < 2:
+        raise QueryError("one image alone: name two or more that are no duplicates of one another")
+    ids = [UUID(hex=name) for name in names]
+    folder = await service.thread(lambda: _folder(service, body.prefer))
+
+    def change() -> int:
+        for name in names:
+            service.shown(name)
+        with service.gallery.decisions() as decisions:
+            if body.kind == "keep":
+                return decisions.unset_stays(ids) if body.undo else decisions.set_stays(*ids)
+            return decisions.unset_apart(ids) if body.undo else decisions.set_apart(ids)
+
+    level = Level.COPY if body.level == "identical" else Level(body.level)
+    changed, groups = await service.comparisons.decide(change, names, (level, folder))
+    if groups is None or body.level == "identical":
+        return Decided(changed, None)
+    served = await service.thread(
+        lambda: tuple(_served(service, group) for group in _present(service, groups))
+    )
+    return Decided(changed, served)
+
+
+@router.get("/v1/duplicates/pair", responses=documented(404, 410))
+async def compare_pair(
+    request: Request,
+    service: ServiceDep,
+    first: Annotated[ImageId, Query(description="The id of the first image.")],
+    second: Annotated[ImageId, Query(description="The id of the second image.")],
+) -> PairResult:
+    """Compare two images of the gallery: how they lie on one another, and where they differ."""
+    ids = UUID(hex=first), UUID(hex=second)
+    shown = await service.thread(lambda: (service.shown(first), service.shown(second)))
+    if (kept := service.pairs.get(*ids)) is not None:
+        return kept
+
+    async def compare() -> PairResult:
+        async with service.image_turns.turn():
+            arrays = {}
+            for name, one in zip(ids, shown, strict=True):
+                data, path = await service.thread(partial(service.original, one))
+                decoded = await service.own_decoders.pixels(
+                    data, min_pixels=PIXELS, name=file_name(path)
+                )
+                arrays[name] = no_larger(decoded.array)
+            found = await service.thread(lambda: service.gallery.compare(*ids, arrays.get))
+        return pair_result(found)
+
+    result = await while_there(request, compare())
+    service.pairs.put(*ids, result)
+    return result
+
+
+def _folder(service: Service, named: str | None) -> Path | None:
+    """A folder of the gallery by what clients call it.
+
+    Raises:
+        QueryError: the gallery has no such folder.
+    """
+    if named is None:
+        return None
+    for folder in service.facets().folders:
+        if str(printable_path(folder.path)) == named:
+            return folder.path
+    raise QueryError(f"the gallery has no folder {named}; /v1/facets lists its folders")
+
+
+def _identical(
+    service: Service, limit: int, cursor: str | None, prefer: Path | None
+) -> DuplicatesPage:
     """A page out of the catalogue; each group is checked on disk before it is shown."""
     if cursor is not None and "-" in cursor:
         raise QueryError("the cursor belongs to another list; begin again without a cursor")
     after = None if cursor is None else UUID(hex=cursor)
     ids = service.browser.copies(limit + 1, after)
-    groups = service.gallery.identical(ids[:limit])
+    groups = service.gallery.identical(ids[:limit], prefer=[prefer] if prefer else [])
     total = None if cursor else service.browser.count_copies()
     return DuplicatesPage(
         level="identical",
@@ -77,22 +228,31 @@ def _identical(service: Service, limit: int, cursor: str | None) -> DuplicatesPa
     )
 
 
+def _all_identical(service: Service, prefer: Path | None) -> Iterator[results.DuplicateGroup]:
+    after = None
+    while ids := service.browser.copies(_PAGE, after):
+        yield from service.gallery.identical(ids, prefer=[prefer] if prefer else [])
+        after = ids[-1]
+
+
 def _page(service: Service, comparison: Comparison, offset: int, limit: int) -> DuplicatesPage:
     """A page out of a comparison that has ended."""
     groups, following = comparison.page(offset, limit)
     return DuplicatesPage(
         level=comparison.level.value,
         state="done",
-        groups=tuple(_groups(service, groups)),
+        groups=tuple(_served(service, group) for group in _present(service, groups)),
         total=None if offset else comparison.total,
-        left_out=comparison.total - len(comparison.groups),
+        left_out=comparison.left_out,
         bytes_to_free=None if offset else comparison.bytes_to_free,
         next=following,
     )
 
 
-def _groups(service: Service, groups: list[dict[str, Any]]) -> Iterable[DuplicateGroup]:
-    """Groups of `glocal.web.compare_child.encoded`, as clients get them.
+def _present(
+    service: Service, groups: Iterable[dict[str, Any]]
+) -> Iterator[results.DuplicateGroup]:
+    """Groups of `glocal.web.compare_child.encoded`.
 
     Images, and whole groups, that have been removed since are left out.
     """
@@ -102,9 +262,26 @@ def _groups(service: Service, groups: list[dict[str, Any]]) -> Iterable[Duplicat
         images = tuple(image for image in group.images if UUID(hex=image.id) in found)
         kept = images[:1] == group.images[:1]
         if kept and (len(images) > 1 or group.kind is GroupKind.IDENTICAL):
-            yield _served(service, replace(group, images=images))
+            yield replace(group, images=images)
 
 
 def _served(service: Service, group: results.DuplicateGroup) -> DuplicateGroup:
     images = tuple(DuplicateImage(**service.served(image)) for image in group.images)
-    return DuplicateGroup(group.kind, images, group.bytes_to_free, group.left_out)
+    proposed = tuple(
+        DuplicateRow(
+            path=printable_path(row.path),
+            image=row.image.id,
+            action=row.action,
+            verdict=row.verdict,
+            probability=row.probability,
+            reason=printable(row.reason),
+        )
+        for row in rows(group)
+    )
+    return DuplicateGroup(
+        kind=group.kind,
+        images=images,
+        bytes_to_free=group.bytes_to_free,
+        left_out=group.left_out,
+        rows=proposed,
+    )

@@ -67,6 +67,7 @@ async def get_info(service: ServiceDep) -> ServerInfo:
         roots=tuple(map(printable_path, gallery.roots())),
         allowed_folders=tuple(map(printable_path, settings.folders)),
         features=Features(
+            deciding=not settings.read_only,
             urls=settings.urls,
             positions=settings.positions,
             removing=not settings.read_only,

@@ -21,17 +21,19 @@ format, the second the columns; then one line a file, groups together, the file 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
-from glocal.cli.duplicate_rows import Action, rows
 from glocal.errors import GlocalError
-from glocal.gallery import DuplicateGroup
+from glocal.gallery.duplicate_rows import Action, rows
+from glocal.gallery.results import DuplicateGroup
 from glocal.gallery.same_files import content_of, look
 
 _MARK = "# glocal duplicates, plan "
@@ -56,6 +58,18 @@ def check_plan(path: Path) -> None:
         raise GlocalError(f"{path} is there and is no plan of glocal's; name another file")
 
 
+def plan_lines(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
+    """The lines of a plan; file names that are no text are in them as surrogates."""
+    yield _FIRST + "\n"
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    for values in chain([_COLUMNS], _lines(groups)):
+        writer.writerow(values)
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+
+
 def write_plan(groups: Sequence[DuplicateGroup], path: Path) -> None:
     """Write the plan, whole or not at all.
 
@@ -70,8 +84,7 @@ def write_plan(groups: Sequence[DuplicateGroup], path: Path) -> None:
             with unfinished.open(
                 "x", encoding="utf-8", errors="surrogateescape", newline=""
             ) as file:
-                file.write(_FIRST + "\n")
-                csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *_lines(groups)])
+                file.writelines(plan_lines(groups))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, target)
@@ -176,7 +189,7 @@ def _read(path: Path) -> Iterator[tuple[Action, int, Path, UUID]]:
         raise GlocalError(f"the plan {path} cannot be read: {said}") from error
 
 
-def _lines(groups: Sequence[DuplicateGroup]) -> Iterator[tuple[object, ...]]:
+def _lines(groups: Iterable[DuplicateGroup]) -> Iterator[tuple[object, ...]]:
     for number, group in enumerate(groups, start=1):
         for row in rows(group):
             plain = not row.verdict

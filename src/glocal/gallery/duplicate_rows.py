@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from glocal.gallery import DuplicateGroup, DuplicateImage
+from glocal.gallery.results import DuplicateGroup, DuplicateImage
 from glocal.ranking.evidence import Verdict
 
 
@@ -37,6 +37,8 @@ class Row:
         verdict: its relation to the file that stays, in words.
         copy_probability: probability that one was made from the other.
         reason: why this is proposed.
+        probability: of the verdict; `None` where there is none, and of identical files, which are
+            certain.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Row:
     verdict: str
     copy_probability: float
     reason: str
+    probability: float | None = None
 
 
 def rows(group: DuplicateGroup) -> Iterator[Row]:
@@ -72,7 +75,9 @@ def rows(group: DuplicateGroup) -> Iterator[Row]:
     for image in group.images[1:]:
         action = Action.COULD_REMOVE if image.path in image.spare else Action.DECIDE
         verdict = image.verdict.label if image.verdict else ""
-        yield Row(image.path, image, action, verdict, image.copy_probability, _reason(image))
+        copied, same = image.copy_probability, image.same_probability
+        shown = copied if image.verdict is Verdict.COPY else same
+        yield Row(image.path, image, action, verdict, copied, _reason(image), shown)
     for image in group.images:
         for path in image.links:
             yield Row(path, image, Action.LINK, "", 1.0, "another name of a file, and no copy")
