@@ -49,7 +49,7 @@ with Gallery(Path(gallery)) as opened:
         before = cpu()
         groups = opened.duplicates("copy")
         took.append(cpu() - before)
-    print(json.dumps([opened.info().images, len(groups), took]))
+    print(json.dumps([len(photos) + len(new), len(groups), took]))
 """
 
 
