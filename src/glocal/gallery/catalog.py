@@ -450,8 +450,9 @@ class Catalog(Database):
         return [UUID(bytes=i) for (i,) in rows]
 
     def drop_local_features(self) -> None:
-        """Remove the local features of every content; inside `change`."""
+        """Remove the local features of every content, and what came of them; inside `change`."""
         self.writer.execute("DELETE FROM local_features")
+        self.writer.execute("DELETE FROM compared")
 
     def content_ids(self) -> set[UUID]:
         """Every content of the gallery."""
