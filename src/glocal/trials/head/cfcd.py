@@ -39,5 +39,5 @@ def baseline(lab: Lab) -> float:
 
 def _mean_ap(lab: Lab, trunk: SmallResidual, head: Head, objective: Objective) -> float:
     data = lab.digits(16)
-    train(trunk, head, objective, data.train, steps=lab.steps(60), seed=lab.seed)
+    train(trunk, head, objective, data.train, steps=lab.steps(60), seed=lab.seed, batch=24)
     return data.test.mean_ap(vectors_of(trunk, head, data.test.images))
