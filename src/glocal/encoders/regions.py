@@ -31,6 +31,8 @@ class RegionSettings:
         shares: sides of the windows relative to that of a square with the image's area.
         overlap: least share of a window's side that it has in common with the next one.
         count: how many regions are kept: those that represent all of them best.
+        margin: how much more similar to a query than the whole image the best of them has to be to
+            bring the image up; more where there are more of them to be alike by chance.
     """
 
     name: str
@@ -38,10 +40,11 @@ class RegionSettings:
     shares: tuple[float, ...]
     overlap: float
     count: int
+    margin: float = 0.05
 
 
 COARSE = RegionSettings("coarse", scale=1.0, shares=(1 / 3,), overlap=0.5, count=9)
-FINE = RegionSettings("fine", scale=2.0, shares=(1 / 3, 1 / 5), overlap=0.5, count=25)
+FINE = RegionSettings("fine", scale=2.0, shares=(1 / 3, 1 / 5), overlap=0.5, count=25, margin=0.1)
 QUERY_REGIONS = RegionSettings("query", scale=1.0, shares=(1 / 2,), overlap=0.5, count=9)
 """The regions of a query that are drawn in explanations."""
 
