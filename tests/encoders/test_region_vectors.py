@@ -9,7 +9,7 @@ import pytest
 from made_model import FIVE, card, write_model
 
 from glocal.encoders import COARSE, FINE, OnnxEncoder, RegionSettings, region_settings
-from glocal.encoders.regions import every_region, most_different, region_vectors, windows
+from glocal.encoders.regions import every_region, region_vectors, representative, windows
 from glocal.errors import ModelError, PartError
 
 
@@ -25,7 +25,7 @@ def test_each_region_is_the_sum_over_its_box_at_unit_length(
     rows: int, columns: int, settings: RegionSettings
 ) -> None:
     grid = contributions(rows, columns)
-    found = region_vectors(grid, settings, grid.sum((0, 1)))
+    found = region_vectors(grid, settings)
     assert found.vectors.shape == (settings.count, 6)
     assert found.boxes.shape == (settings.count, 4)
     for vector, (x, y, width, height) in zip(found.vectors, found.boxes, strict=True):
@@ -54,22 +54,20 @@ def test_every_region_is_there_once() -> None:
     assert len(np.unique(found.boxes, axis=0)) == len(found) == 9  # windows of one cell
 
 
-def test_those_are_kept_that_differ_most() -> None:
+def test_those_are_kept_that_represent_all() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(30, 5)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    whole, *_ = vectors
-    chosen = [-1]
-    every = np.concatenate([vectors, whole[None]])
+    similar = np.maximum(vectors @ vectors.T, 0)
+    chosen: list[int] = []
     for _ in range(8):
         rest = [n for n in range(30) if n not in chosen]
-        chosen.append(min(rest, key=lambda n: max(every[n] @ every[other] for other in chosen)))
-    assert most_different(vectors, 8, whole).tolist() == chosen[1:]
+        chosen.append(max(rest, key=lambda n: similar[[*chosen, n]].max(axis=0).sum()))
+    assert representative(vectors, 8).tolist() == chosen
 
 
 def test_with_fewer_windows_some_come_again() -> None:
-    vectors = np.eye(3, dtype=np.float32)
-    chosen = most_different(vectors, 7, np.array([1, 0, 0], np.float32))
+    chosen = representative(np.eye(3, dtype=np.float32), 7)
     assert sorted(chosen[:3].tolist()) == [0, 1, 2]
     assert chosen[3:].tolist() == [*chosen[:3], chosen[0]]
 
@@ -85,7 +83,7 @@ def test_an_encoder_gives_them_with_the_same_vector(tmp_path: Path) -> None:
         assert features.vector == pytest.approx(plain.vector, abs=1e-6)
         assert features.regions.shape == (settings.count, encoder.dim)
         assert np.linalg.norm(features.regions, axis=1) == pytest.approx(1, abs=1e-5)
-    expected = region_vectors(encoder.contributions(image), COARSE, plain.vector)
+    expected = region_vectors(encoder.contributions(image), COARSE)
     (features,) = encoder.encode([image], regions=COARSE)
     assert features.regions == pytest.approx(expected.vectors, abs=1e-5)
     assert features.boxes.tolist() == expected.boxes.tolist()

@@ -189,7 +189,7 @@ class OnnxEncoder:
         else:  # a pass of their own
             found = self._run(self._features, {"image": fitted})
             grid = self._contributions(self._fitted(image, self._scaled(regions.scale)))
-        kept = region_vectors(grid, regions, found[0])
+        kept = region_vectors(grid, regions)
         vector, keypoints, descriptors, scores = found
         return Features(vector, keypoints, descriptors, scores, kept.vectors, kept.boxes)
 

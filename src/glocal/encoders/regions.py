@@ -5,7 +5,8 @@ with it a vector for any window of the image, in the same space: the sum over th
 which is the image's vector itself where the window is the whole image. Searching with windows in
 place of whole images goes back to R-MAC (Tolias, Sicre and Jegou, Particular Object Retrieval with
 Integral Max-Pooling of CNN Activations, ICLR 2016); of overlapping windows those are kept that
-differ most (Gonzalez, Clustering to Minimize the Maximum Intercluster Distance, 1985).
+represent all of them best (greedy facility location: Cornuejols, Fisher and Nemhauser, Location of
+Bank Accounts to Optimize Float, 1977).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class RegionSettings:
         scale: side of the network's input relative to the usual one.
         shares: sides of the windows relative to that of a square with the image's area.
         overlap: least share of a window's side that it has in common with the next one.
-        count: how many regions are kept: those that differ most.
+        count: how many regions are kept: those that represent all of them best.
+        margin: how much more similar to a query than the whole image the best of them has to be to
+            bring the image up; more where there are more of them to be alike by chance.
     """
 
     name: str
@@ -37,10 +40,11 @@ class RegionSettings:
     shares: tuple[float, ...]
     overlap: float
     count: int
+    margin: float = 0.05
 
 
 COARSE = RegionSettings("coarse", scale=1.0, shares=(1 / 3,), overlap=0.5, count=9)
-FINE = RegionSettings("fine", scale=2.0, shares=(1 / 3, 1 / 5), overlap=0.5, count=25)
+FINE = RegionSettings("fine", scale=2.0, shares=(1 / 3, 1 / 5), overlap=0.5, count=25, margin=0.1)
 QUERY_REGIONS = RegionSettings("query", scale=1.0, shares=(1 / 2,), overlap=0.5, count=9)
 """The regions of a query that are drawn in explanations."""
 
@@ -119,22 +123,19 @@ def windows_of(rows: int, columns: int, settings: RegionSettings) -> NDArray[np.
     return found
 
 
-def region_vectors(
-    contributions: NDArray[np.float32], settings: RegionSettings, whole: NDArray[np.float32]
-) -> Regions:
-    """The regions of an image that differ most from the whole and from each other.
+def region_vectors(contributions: NDArray[np.float32], settings: RegionSettings) -> Regions:
+    """The regions of an image that represent all of them best.
 
     Args:
         contributions: ``(rows, columns, d)`` float32, see `OnnxEncoder.contributions`.
         settings: which windows, and how many regions are kept.
-        whole: ``(d,)`` the vector of the image, which is kept anyway.
 
     Returns:
-        ``settings.count`` of them, the most different first; a map of few cells has fewer windows,
-        some of which then come more than once.
+        ``settings.count`` of them, the most representative first; a map of few cells has fewer
+        windows, some of which then come more than once.
     """
     every = every_region(contributions, settings)
-    chosen = most_different(every.vectors, settings.count, whole)
+    chosen = representative(every.vectors, settings.count)
     return Regions(every.vectors[chosen], every.boxes[chosen])
 
 
@@ -165,27 +166,26 @@ def window_sums(
     return summed
 
 
-def most_different(
-    vectors: NDArray[np.float32], count: int, whole: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Greedy farthest points: each next one is the least similar to the whole and those before.
+def representative(vectors: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Greedy cover: each next one raises most the similarity of all to the nearest one chosen.
 
     Args:
         vectors: ``(n, d)`` of unit length.
         count: how many to choose; with fewer vectors some are chosen again.
-        whole: ``(d,)`` of unit length, taken as chosen.
 
     Returns:
         ``(count,)`` rows, in the order in which they were chosen.
     """
     # einsum: BLAS would wake threads for products as small as these, which cost more than they do.
-    nearest = np.einsum("nd,d->n", vectors, whole)
+    similar = np.maximum(np.einsum("nd,md->nm", vectors, vectors), 0)
+    covered = np.zeros(len(vectors), np.float32)
     chosen = np.empty(count, np.int64)
     for place in range(count):
         if place >= len(vectors):
             chosen[place] = chosen[place - len(vectors)]
             continue
-        chosen[place] = np.argmin(nearest)
-        np.maximum(nearest, np.einsum("nd,d->n", vectors, vectors[chosen[place]]), out=nearest)
-        nearest[chosen[place]] = np.inf  # never twice while others are left
+        gain = np.maximum(similar - covered[:, None], 0).sum(axis=0)
+        gain[chosen[:place]] = -1  # never twice while others are left
+        chosen[place] = np.argmax(gain)
+        covered = np.maximum(covered, similar[:, chosen[place]])
     return chosen

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from numpy.typing import ArrayLike
 
-from glocal.encoders import NO_REGIONS, Features, OnnxEncoder
+from glocal.encoders import COARSE, NO_REGIONS, Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, packed_features
@@ -425,6 +425,7 @@ class Gallery:
             self.space,
             self._models.verifier() if verify else None,
             self._regions.store,
+            (self._regions.settings or COARSE).margin,
         )
         options = SearchOptions(limit, where, exact, rerank, small_objects, regions)
         return searcher.search(query, options, clock)

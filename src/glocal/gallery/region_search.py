@@ -68,6 +68,7 @@ def ordered(
     matches: Sequence[Match],
     added: Sequence[Match],
     whole: Mapping[UUID, float],
+    margin: float,
 ) -> ByRegions:
     """Order matches by their vectors and regions together; see `BY_SCORE`.
 
@@ -77,6 +78,7 @@ def ordered(
         matches: those that whole vectors found, best first; beyond `REORDERED` they stay below.
         added: those that `candidates` found.
         whole: scores that stand for the similarity of whole vectors, where it is not the match's.
+        margin: see `blend`.
     """
     head, rest = [*matches[:REORDERED], *added], matches[REORDERED:]
     compared = store.compare(query, [match.id for match in head])
@@ -87,7 +89,7 @@ def ordered(
     known = np.array([at for at, match in enumerate(head) if match.id in compared.rows], np.int64)
     if len(known):
         values = compared.values[[compared.rows[head[at].id] for at in known.tolist()]]
-        scores[known] = blend(wholes[known], values, base[known])
+        scores[known] = blend(wholes[known], values, base[known], margin)
         best[known] = values.max(axis=(1, 2))
     order = np.argsort(-scores, kind="stable")
     first, others = order[:BY_SCORE], order[BY_SCORE:]

@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import QUERY_SCALES
+from glocal.encoders import COARSE, QUERY_SCALES
 from glocal.errors import ModelMismatchError, QueryError
 from glocal.gallery import region_search
 from glocal.gallery.catalog import Catalog
@@ -78,6 +78,7 @@ class Searcher:
         space: the vector space of the store's vectors.
         verifier: verifies the best matches; `None` to search by the vector alone.
         regions: the vectors of the images' regions, if the gallery has any.
+        margin: of these, see `RegionSettings`.
     """
 
     catalog: Catalog
@@ -86,6 +87,7 @@ class Searcher:
     space: str
     verifier: Verifier | None
     regions: RegionStore | None = None
+    margin: float = COARSE.margin
 
     def search(self, query: Query, options: SearchOptions, clock: Clock) -> SearchResult:
         """Answer one query; for errors see `Gallery.search`."""
@@ -212,7 +214,9 @@ class Searcher:
         ids = region_search.candidates(regions, query.regions, relaxed, exact=options.exact)
         vectors = self.store.vectors([i for i in ids if i not in found.files])
         more = [Match(i, float(vector @ query.vector)) for i, vector in vectors.items()]
-        ordered = region_search.ordered(regions, query.regions, matches, more, reranked)
+        ordered = region_search.ordered(
+            regions, query.regions, matches, more, reranked, self.margin
+        )
         first = ordered.matches[: max(options.limit, VERIFIED)]
         fresh = self.catalog.files_of(match.id for match in first if match.id not in found.files)
         files = found.files | self._inside(where, fresh)

@@ -10,7 +10,7 @@ from glocal.encoders.regions import RegionSettings, windows_of
 
 
 def region_vectors(contributions: Tensor, settings: RegionSettings) -> Tensor:
-    """The vectors of all windows, from which an index keeps those that differ most.
+    """The vectors of all windows, from which an index keeps a few that represent all.
 
     `glocal.learn.heads.pooled.Pooled.contributions` gives what they are made of.
 

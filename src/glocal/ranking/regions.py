@@ -9,12 +9,12 @@ REGION_WEIGHT = 0.5
 """How much regions count against whole vectors; chosen on images that have no part in evaluations
 (docs/decisions.md)."""
 
-CLEARLY = 0.05
-"""How much more similar than the whole image a region has to be to count on its own."""
-
 
 def blend(
-    whole: NDArray[np.float32], similar: NDArray[np.float32], base: NDArray[np.float32]
+    whole: NDArray[np.float32],
+    similar: NDArray[np.float32],
+    base: NDArray[np.float32],
+    margin: float,
 ) -> NDArray[np.float32]:
     """One score for each image, to order by.
 
@@ -28,9 +28,10 @@ def blend(
         similar: ``(n, m, r)`` similarities of the query, at ``m`` sizes, to the images' regions.
         base: ``(n,)`` scores that stand for the whole vectors in the order, such as those of a
             re-ranking.
+        margin: how much more similar than the whole image a region has to be to count on its own.
     """
     best = similar.max(axis=2)
-    beyond = np.maximum(best.max(axis=1) - whole - CLEARLY, 0)
+    beyond = np.maximum(best.max(axis=1) - whole - margin, 0)
     return np.asarray(base + REGION_WEIGHT * (best.mean(axis=1) + beyond), np.float32)
 
 
