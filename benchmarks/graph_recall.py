@@ -4,7 +4,8 @@
 
 The vectors are those of `regions.py`, whose maps lie in FOLDER; the queries are the whole vectors
 of its queries. Each graph is compared with exact search (`glocal.analyse.study_graph`): with the
-settings of glocal's store, and with weaker ones, which show what the order does.
+settings of glocal's store, with the same in float32, which tells what bytes lose and what the walk,
+and with weaker ones, which show what the order does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from region_data import SplitData, region_arguments
 
 _SETTINGS = {
     "the store's": {"connectivity": 16, "expansion_add": 128, "expansion_search": 64},
+    "the store's, in float32": {
+        "connectivity": 16,
+        "expansion_add": 128,
+        "expansion_search": 64,
+        "number": "f32",
+    },
     "weak": {"connectivity": 4, "expansion_add": 16, "expansion_search": 16},
 }
 
