@@ -53,7 +53,9 @@ def _change(lab: Lab, layer: nn.Module) -> float:
     changes = []
     for _ in range(_WARPS):
         warp = _warp(random)
-        grid = functional.affine_grid(warp[None, :2].expand(_IMAGES, -1, -1), list(images.shape))
+        grid = functional.affine_grid(
+            warp[None, :2].expand(_IMAGES, -1, -1), list(images.shape), align_corners=False
+        )
         warped = functional.grid_sample(images, grid, align_corners=False)
         changes.append((_pooled(layer, warped) - upright).norm(dim=1).mean())
     return float(100 * torch.stack(changes).mean() / spread)

@@ -1,4 +1,8 @@
-"""DOLG: what is fused is orthogonal to the global vector, and fusion raises mAP."""
+"""DOLG: what is fused is orthogonal to the global vector; does fusion raise mAP?
+
+Not after 60 steps on digits: orthogonality holds, but the two branches have more to learn than
+GeM's one layer, and digits have little local detail that a global vector lacks.
+"""
 
 from __future__ import annotations
 

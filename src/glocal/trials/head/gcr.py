@@ -1,4 +1,8 @@
-"""GCR: subspaces that stay orthonormal, projections as logits, features that transfer better."""
+"""GCR: subspaces that stay orthonormal, projections as logits; do features transfer better?
+
+Logits and bases are right and classes are learned. The mean over six seeds is in favour of
+subspaces, but three labels are too few for the lower bound to clear the margin.
+"""
 
 from __future__ import annotations
 
