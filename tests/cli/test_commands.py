@@ -66,6 +66,8 @@ def test_index_counts_added_updated_unchanged_and_removed_files(glocal: Run, pho
         "failed",
         "seconds",
         "images_per_second",
+        "not_read",
+        "truncated",
     }
     assert (first["added"], first["updated"], first["unchanged"], first["removed"]) == (4, 0, 0, 0)
     assert first["failed"] == [{"path": str(photos / "bad.jpg"), "reason": "empty file (0 bytes)"}]
