@@ -90,7 +90,8 @@ def test_search_prints_one_json_object_for_each_query(glocal: Run, photos: Path)
         assert (answer["found"], answer["matches"]) == (True, 1)
         assert answer["query"] == str(query)
         assert answer["model"] == "glocal-lite0 v2"
-        assert set(answer["timings_ms"]) == {"decode", "encode", "search", "rerank", "verify"}
+        stages = {"decode", "encode", "search", "rerank", "regions", "verify"}
+        assert set(answer["timings_ms"]) == stages
         assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
         best = answer["hits"][0]
         assert set(best) == {field.name for field in fields(Hit)}

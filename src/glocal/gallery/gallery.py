@@ -349,9 +349,12 @@ class Gallery:
         region: Region | None = None,
         like: Sequence[ImageSource | GalleryImage] = (),
         unlike: Sequence[ImageSource | GalleryImage] = (),
+        regions: bool = True,
     ) -> Query:
         """Make a query that can be searched with more than once; for the arguments see `search`."""
-        return self._query_maker().make(image, region=region, like=like, unlike=unlike)
+        return self._query_maker(regions=regions).make(
+            image, region=region, like=like, unlike=unlike
+        )
 
     def search(
         self,
@@ -464,7 +467,7 @@ class Gallery:
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
 
-    def _query_maker(self, *, regions: bool = True) -> QueryMaker:
+    def _query_maker(self, *, regions: bool) -> QueryMaker:
         some = regions and self._regions.store is not None
         return QueryMaker(self.encoder, self.space, self._limits, some)
 

@@ -247,7 +247,12 @@ def _find(
     """
     began = time.perf_counter()
     query, *examples = [image.array for image in images]
-    made: Query = service.gallery.query(query, like=examples[:positive], unlike=examples[positive:])
+    made: Query = service.gallery.query(
+        query,
+        like=examples[:positive],
+        unlike=examples[positive:],
+        regions=request.regions and request.rerank is None,
+    )
     clock["encode"] = time.perf_counter() - began
     # Only the server still knows the bytes that the pixels were decoded from.
     identity = source.content if request.region is None else None
