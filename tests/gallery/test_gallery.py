@@ -166,10 +166,11 @@ def test_conditions_narrow_a_search(open_gallery: Opener, tmp_path: Path) -> Non
         f"folder = {folder}/sub": {"new.jpg"},
         f"not folder = {folder}/sub and not taken < 2010": {"big.png"},
         f"folder = {folder}": {"old.jpg", "new.jpg", "big.png"},
-        "folder = /nowhere": set(),
     }
     for where, names in asked.items():
         assert {path.name for path in found(gallery, pixels(1), where=where)} == names, where
+    with pytest.raises(QueryError, match="nothing in a folder /nowhere"):
+        found(gallery, pixels(1), where="folder = /nowhere")
 
 
 # Files that come, go, move and repeat
