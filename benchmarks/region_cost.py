@@ -7,7 +7,7 @@ All times are of the processor, so that other work on the machine hardly counts.
 - describing photos (decode, network, local features, small image) with no, coarse and fine regions,
   in turn for each photo;
 - stores of so many images whose regions are mixtures of the photos' own with noise: bytes an image,
-  the graph, and a search as `glocal search` does it: candidates of a query's seven vectors, then
+  the graph, and a search as `glocal search` does it: candidates of a query at three sizes, then
   the comparison with all regions of 400 images.
 """
 
@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import COARSE, FINE, load_encoder
-from glocal.encoders.regions import QUERY_REGIONS
 from glocal.gallery.database import Database
 from glocal.gallery.describing import Describer
 from glocal.gallery.query import REGION_SCALES
@@ -96,7 +95,7 @@ def searching(folder: Path, regions: NDArray[np.float32], images: int) -> dict[s
             began = time.process_time()
             graph_builder.extend(store, dim)
             built = time.process_time() - began
-            queries = mixed(regions, 20, rng)[:, : 1 + len(REGION_SCALES) + QUERY_REGIONS.count]
+            queries = mixed(regions, 20, rng)[:, : 1 + len(REGION_SCALES)]
             candidates, compared, recalls = [], [], []
             everything = [UUID(int=n + 1) for n in rng.permutation(images)[:REORDERED].tolist()]
             store.search(queries[0], CANDIDATES)  # opens the graph
