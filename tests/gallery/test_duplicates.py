@@ -27,7 +27,6 @@ from glocal.gallery.duplicates import (
     components,
 )
 from glocal.gallery.originals import PIXELS, Originals
-from glocal.gallery.outcomes import Outcomes
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
@@ -207,7 +206,6 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         quiet,
         small,
         pixels,
-        Outcomes(catalog, f"a test's of {level}"),
     )
     comparing.find()
     both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +15,7 @@ from image_folders import scene
 from PIL import Image
 
 from glocal.gallery import Gallery, Progress, comparing
-from glocal.gallery.catalog import Catalog, Content
+from glocal.gallery.database import Database
 from glocal.gallery.outcomes import Outcome, Outcomes, rules
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import compare_pixels
@@ -56,7 +57,8 @@ def gallery(photos: Path) -> Iterator[Gallery]:
 
 
 def remembered(gallery: Gallery) -> int:
-    return int(gallery._catalog.value("SELECT COUNT(*) FROM compared"))
+    with closing(Database(gallery.folder / "compared.sqlite", "")) as database:
+        return int(database.value("SELECT COUNT(*) FROM compared"))
 
 
 def test_a_second_run_says_the_same_and_compares_only_new_pairs(
@@ -75,7 +77,12 @@ def test_a_second_run_says_the_same_and_compares_only_new_pairs(
     assert gallery.duplicates() == first
     assert 0 < verified() <= 6
     gallery.remove(photos / "new.png")
+    assert gallery.duplicates() == first
     assert remembered(gallery) == pairs
+    (gallery.folder / "compared.sqlite").write_bytes(b"x" * 4096)  # damaged, and begun anew
+    verified()
+    assert gallery.duplicates() == first
+    assert verified() == remembered(gallery) == pairs
 
 
 def test_what_is_remembered_hides_no_change_on_disk(gallery: Gallery, photos: Path) -> None:
@@ -137,11 +144,10 @@ def test_outcomes_come_back_as_they_were_and_of_present_images_only(tmp_path: Pa
     evidence = Evidence(Verdict.COPY, 0.99, 0.98, 40, 30, 0.5, rows)
     made = Outcome(evidence, replace(comparison, drift=float("inf")))
     a, b, c = sorted(uuid4() for _ in range(3))
-    catalog = Catalog(tmp_path / "catalog.sqlite")
-    with catalog.change():
-        catalog.put_contents([Content(i, 4, 3, 9, *[None] * 4) for i in (a, b)], [])
-    outcomes = Outcomes(catalog, "these")
-    outcomes.replace({(a, b): made, (a, c): Outcome()}, [])
+    outcomes = Outcomes(tmp_path / "compared.sqlite", "these")
+    outcomes.replace({(a, b): made, (a, c): Outcome(), (b, c): Outcome()}, [])
+    outcomes.replace({}, [(a, c)])
+    outcomes.keep_only([a, c])
     ((pair, found),) = outcomes.of([a, b, c]).items()
     assert pair == (a, b)
     assert found.evidence == evidence
@@ -150,8 +156,6 @@ def test_outcomes_come_back_as_they_were_and_of_present_images_only(tmp_path: Pa
     assert np.array_equal(found.comparison.homography, comparison.homography)
     same = replace(found.comparison, homography=made.comparison.homography)
     assert repr(same) == repr(made.comparison)
-    assert not Outcomes(catalog, "those").of([a, b])
-    with catalog.change():
-        catalog.drop_contents([b])
-    assert catalog.value("SELECT COUNT(*) FROM compared") == 0
-    catalog.close()
+    outcomes.close()
+    with Outcomes(tmp_path / "compared.sqlite", "those") as others:
+        assert not others.of([a, b])

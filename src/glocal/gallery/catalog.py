@@ -18,8 +18,6 @@ from uuid import UUID
 
 from glocal.gallery.database import Database
 from glocal.gallery.leaving_out import LeftOut, from_text, to_text
-from glocal.gallery.outcomes import SCHEMA as OUTCOMES_SCHEMA
-from glocal.gallery.outcomes import drop_outcomes
 from glocal.gallery.records import SEVERAL, Attributes
 from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
 
@@ -105,7 +103,7 @@ class Catalog(Database):
     """The catalogue in one SQLite file; see `Database` for threads, processes and errors."""
 
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
-        super().__init__(path, _SCHEMA + ROWS_SCHEMA + OUTCOMES_SCHEMA, timeout=timeout)
+        super().__init__(path, _SCHEMA + ROWS_SCHEMA, timeout=timeout)
         lacking = self._lacking = self._add_columns()
         changed = "NULL" if ("files", "changed") in lacking else "changed"
         self._states = f"SELECT name, size, modified, content, reason, reader, {changed} FROM files"  # noqa: S608
@@ -452,7 +450,6 @@ class Catalog(Database):
     def drop_local_features(self) -> None:
         """Remove the local features of every content, and what came of them; inside `change`."""
         self.writer.execute("DELETE FROM local_features")
-        self.writer.execute("DELETE FROM compared")
 
     def content_ids(self) -> set[UUID]:
         """Every content of the gallery."""
@@ -476,8 +473,6 @@ class Catalog(Database):
 
     def drop_contents(self, ids: Iterable[UUID]) -> None:
         """Remove contents, and the files that hold them; inside `change`."""
-        ids = list(ids)
-        drop_outcomes(self.writer, ids)
         keys = [(i.bytes,) for i in ids]
         for table, column in (
             ("files", "content"),

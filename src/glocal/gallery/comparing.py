@@ -95,7 +95,7 @@ class Comparing:
         listen: told the progress: stages ``neighbours`` and ``verify``.
         thumbnails: small images to lay over one another.
         pixels: of the files, to compare in colour.
-        outcomes: of earlier comparisons, which are not made again.
+        outcomes: of earlier comparisons, which are not made again; `None`: all are made.
         apart: pairs that are not compared, the smaller id first.
         neighbours: candidates of each image.
         least_score: cosine similarity that a candidate has at least.
@@ -114,7 +114,7 @@ class Comparing:
     listen: Callable[[Progress], None]
     thumbnails: Thumbnails
     pixels: PixelsOf
-    outcomes: Outcomes
+    outcomes: Outcomes | None = None
     apart: frozenset[Pair] = frozenset()
     neighbours: int = NEIGHBOURS
     least_score: float = LEAST_SCORE
@@ -131,6 +131,8 @@ class Comparing:
         """
         wanted = self.catalog.content_ids() if among is None else {i for g in among for i in g}
         ids = sorted(wanted)
+        if self.outcomes and among is None:
+            self.outcomes.keep_only(ids)
         pairs, scores = self._candidates(ids, among)
         start = 0
         while start < len(pairs):
@@ -161,7 +163,7 @@ class Comparing:
 
     def _compare(self, pairs: Mapping[Pair, float], *, everywhere: bool) -> None:
         """Compare those pairs that are not remembered, and note all ties."""
-        known = self.outcomes.of({first for first, _ in pairs})
+        known = self.outcomes.of({first for first, _ in pairs}) if self.outcomes else {}
         new = [pair for pair in pairs if pair not in known and pair not in self.apart]
         loaded = self._load({i for pair in new for i in pair})
         found: dict[Pair, Outcome] = {}
@@ -175,8 +177,9 @@ class Comparing:
                 found[first, second] = outcome if tied else Outcome()
                 if not read:
                     unread.add((first, second))
-        stale = known.keys() - pairs.keys() if everywhere else set()
-        self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
+        if self.outcomes:
+            stale = known.keys() - pairs.keys() if everywhere else set()
+            self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
         for pair in pairs:
             remembered = found.get(pair) or known.get(pair)
             if remembered is not None and pair not in self.apart:

@@ -530,19 +530,21 @@ class Gallery:
         verifier = self._models.verifier()
         calibration = None if verifier is None else verifier.calibration
         apart, chosen = self.decided()
-        return find_duplicates(
-            self._catalog,
-            self._store(),
-            calibration,
-            Level(level),
-            listen,
-            self._limits,
-            self._outcomes(),
-            prefer=[_absolute(Path(folder)) for folder in prefer],
-            apart=apart,
-            chosen=chosen,
-            among=None if among is None else [[UUID(hex=i) for i in group] for group in among],
-        )
+        rule = f"{rules()} {self._models.detector_name} {self.space}"
+        with Outcomes(self._layout.outcomes, rule) as outcomes:
+            return find_duplicates(
+                self._catalog,
+                self._store(),
+                calibration,
+                Level(level),
+                listen,
+                self._limits,
+                outcomes,
+                prefer=[_absolute(Path(folder)) for folder in prefer],
+                apart=apart,
+                chosen=chosen,
+                among=None if among is None else [[UUID(hex=i) for i in group] for group in among],
+            )
 
     def identical(
         self, contents: Sequence[UUID], *, prefer: Sequence[Path] = ()
@@ -568,20 +570,9 @@ class Gallery:
         if verifier is None:
             return PairComparison(None, None)
         found = Comparing(
-            self._catalog,
-            self._store(),
-            verifier.calibration,
-            Level.OBJECT,
-            quiet,
-            small,
-            pixels,
-            self._outcomes(),
+            self._catalog, self._store(), verifier.calibration, Level.OBJECT, quiet, small, pixels
         )
         return found.pair(first, second)
-
-    def _outcomes(self) -> Outcomes:
-        rule = f"{rules()} {self._models.detector_name} {self.space}"
-        return Outcomes(self._catalog, rule)
 
     def decisions(self) -> Decisions:
         """What people decided about duplicates, to read and to change."""

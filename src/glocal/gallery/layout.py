@@ -8,6 +8,7 @@
     model-HASH.onnx    the model, so that a gallery can be searched wherever and whenever it is
     kept/              images that were added without a file of their own
     decisions.sqlite   what people decided about duplicates (`Decisions`)
+    compared.sqlite    what comparing two images gave, a cache (`Outcomes`)
     trash.jsonl        what was moved to the system's trash (`Trash`)
     write.lock         held while a gallery is made, migrated or rescued
 """
@@ -112,6 +113,11 @@ class Layout:
     def decisions(self) -> Path:
         """The file of what people decided about duplicates."""
         return self.folder / "decisions.sqlite"
+
+    @property
+    def outcomes(self) -> Path:
+        """The file of what comparing two images gave."""
+        return self.folder / "compared.sqlite"
 
     @property
     def model_file(self) -> Path:

@@ -4,42 +4,44 @@ An outcome follows from the bytes of both images, from the model and detector of
 from the rules by which they are compared, and from nothing else: it holds however often files are
 moved. It says nothing about which files there are; that is looked up anew each time.
 
-The table lies in the catalogue's database. It has at most one row for each pair of neighbours, of
-some 80 bytes twice, and loses the rows of an image with the image.
+They lie in a file of their own, since the catalogue's changes mean that the gallery has changed. It
+has at most one row for each pair of neighbours, of some 80 bytes; what is damaged or was made by
+other rules is begun anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 
-from glocal.errors import DiskFullError, GalleryLockedError
+from glocal.errors import DiskFullError, GalleryDamagedError, GalleryError, GalleryLockedError
 from glocal.gallery.database import Database
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import Comparison
 
-SCHEMA = """
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rules (rules TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS compared (
     first BLOB NOT NULL, second BLOB NOT NULL, outcome TEXT, PRIMARY KEY (first, second)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS compared_by_second ON compared (second);
 """
-
-_RULES = "compared_by"
 _SOURCES = (
     ("glocal.ranking", ("",)),
     ("glocal.gallery", ("comparing", "originals", "small_images", "thumbnails", "packed_features")),
 )
 Pair = tuple[UUID, UUID]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +59,51 @@ class Outcome:
 
 
 class Outcomes:
-    """The outcomes that a gallery remembers.
+    """The outcomes that a gallery remembers; use it as a context manager, or `close` it.
 
     Args:
-        database: the gallery's catalogue.
+        path: of the file, made when it is not there.
         rules: what they depend on beside the images; those of other rules are dropped.
     """
 
-    def __init__(self, database: Database, rules: str) -> None:
-        self._database = database
+    def __init__(self, path: Path, rules: str) -> None:
         self._rules = rules
+        self._database: Database | None = None
+        try:
+            self._database = Database(path, _SCHEMA)
+        except GalleryDamagedError:
+            _log.warning("%s is damaged, and is begun anew", path)
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            self._database = Database(path, _SCHEMA)
+        except GalleryError as error:  # compared all the same, in an archive for instance
+            _log.info("nothing is remembered: %s", error)
+
+    def __enter__(self) -> Outcomes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._database is not None:
+            self._database.close()
+
+    def keep_only(self, images: Collection[UUID]) -> None:
+        """Drop the outcomes of pairs that begin with other images."""
+        if self._database is None:
+            return
+        firsts = {
+            UUID(bytes=i) for (i,) in self._database.rows("SELECT DISTINCT first FROM compared")
+        }
+        self._change(
+            "DELETE FROM compared WHERE first = ?", [(i.bytes,) for i in firsts - {*images}]
+        )
 
     def of(self, firsts: Iterable[UUID]) -> dict[Pair, Outcome]:
         """Every outcome of pairs that begin with these images."""
-        if self._database.read_only or not self._current():
+        if self._database is None or not self._current(self._database):
             return {}
         rows = self._database.rows_for(
             "SELECT first, second, outcome FROM compared WHERE first IN (?*)",
@@ -84,37 +117,28 @@ class Outcomes:
 
         A gallery that cannot be written, or not now, is compared all the same.
         """
-        if self._database.read_only or not (found or stale):
+        self._change(
+            "DELETE FROM compared WHERE first = ? AND second = ?",
+            [(first.bytes, second.bytes) for first, second in stale],
+        )
+        self._change(
+            "INSERT OR REPLACE INTO compared VALUES (?, ?, ?)",
+            [(a.bytes, b.bytes, _written(outcome)) for (a, b), outcome in found.items()],
+        )
+
+    def _change(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        database = self._database
+        if database is None or database.read_only or not rows:
             return
-        try:
-            with self._database.change() as db:
-                if not self._current():
-                    db.execute("DELETE FROM compared")
-                    db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (_RULES, self._rules))
-                db.executemany(
-                    "DELETE FROM compared WHERE first = ? AND second = ?",
-                    [(first.bytes, second.bytes) for first, second in stale],
-                )
-                # Only of images that are still there: another process may have removed some.
-                db.executemany(
-                    "INSERT OR REPLACE INTO compared SELECT ?1, ?2, ?3 "
-                    "WHERE EXISTS (SELECT 1 FROM contents WHERE id = ?1) "
-                    "AND EXISTS (SELECT 1 FROM contents WHERE id = ?2)",
-                    [(a.bytes, b.bytes, _written(outcome)) for (a, b), outcome in found.items()],
-                )
-        except (GalleryLockedError, DiskFullError):
-            return
+        with suppress(GalleryLockedError, DiskFullError), database.change() as db:
+            if not self._current(database):
+                db.execute("DELETE FROM compared")
+                db.execute("DELETE FROM rules")
+                db.execute("INSERT INTO rules VALUES (?)", (self._rules,))
+            db.executemany(sql, rows)
 
-    def _current(self) -> bool:
-        known = self._database.value("SELECT value FROM state WHERE key = ?", (_RULES,))
-        return bool(known == self._rules)
-
-
-def drop_outcomes(db: sqlite3.Connection, ids: Iterable[UUID]) -> None:
-    """Drop all that is remembered of images; inside `Database.change`."""
-    keys = [(i.bytes,) for i in ids]
-    db.executemany("DELETE FROM compared WHERE first = ?", keys)
-    db.executemany("DELETE FROM compared WHERE second = ?", keys)
+    def _current(self, database: Database) -> bool:
+        return database.rows("SELECT rules FROM rules") == [(self._rules,)]
 
 
 @cache
