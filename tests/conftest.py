@@ -28,22 +28,36 @@ EXPLORED = int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0"))
 
 LONG = (
     "tests/web/page/",
-    "tests/gallery/test_killed_runs.py",
     "tests/gallery/test_duplicates.py",
-    "tests/gallery/test_power_cuts.py",
-    "tests/web/test_web_duplicates.py",
     "tests/cli/test_train_command.py",
-    "tests/retrieval/",
-    "tests/learn/training/",
+    "tests/gallery/test_killed_runs.py",
+    "tests/cli/test_commands.py",
+    "tests/learn/training/test_export_files.py",
+    "tests/web/test_web_duplicates.py",
+    "tests/learn/test_learn_model.py",
+    "tests/web/test_index_runs.py",
+    "tests/gallery/test_stores.py",
+    "tests/gallery/test_concurrency.py",
     "tests/web/test_description.py",
+    "tests/cli/test_duplicate_actions.py",
+    "tests/test_third_party_parts.py",
+    "tests/web/test_attacks.py",
+    "tests/gallery/test_migration.py",
+    "tests/learn/training/",
+    "tests/retrieval/",
 )
-"""Files that take long; several processes begin with these, so that they end at the same time."""
+"""Files that take long, the longest first: several processes begin with these, in this order, so
+that they end at the same time. The page's tests share servers and follow one another."""
+
+
+def _place(item: pytest.Item) -> int:
+    return next((at for at, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put long files first in several processes; draw many more examples to explore."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+        items.sort(key=_place)
     for item in items:
         function = getattr(item, "obj", None)
         asked = getattr(function, "_hypothesis_internal_use_settings", None)

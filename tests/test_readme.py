@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 PORT = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 README = Path(__file__).parent.parent / "README.md"
@@ -29,7 +29,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(8):
         coarse = random.integers(0, 256, (12, 16, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((640, 480))
-        image.save(folder / "Pictures" / ("old" if number % 2 else "") / f"{number}.jpg")
+        exif = Image.Exif()
+        exif[ExifTags.Base.Model] = "Canon EOS 80D"
+        place = folder / "Pictures" / ("old" if number % 2 else "") / f"{number}.jpg"
+        image.save(place, exif=exif)
         if number < 3:
             smaller = image.resize((400, 300))
             smaller.save(folder / ["query.jpg", "other.jpg", "wrong.jpg"][number])

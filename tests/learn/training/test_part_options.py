@@ -110,8 +110,9 @@ def test_every_head_is_built_with_each_of_its_options(name):
 
 @pytest.mark.parametrize("name", [name for name in names("objective") if name != "instance"])
 def test_every_objective_is_built_with_each_of_its_options(name):
-    for option in option_types("objective", name):
-        options = options_of(read(f"objective.{option}=0.5", objective=name), "objective")
+    for option, wanted in option_types("objective", name).items():
+        text = "3" if wanted is int else "0.5"
+        options = options_of(read(f"objective.{option}={text}", objective=name), "objective")
         assert build_objective(name, dim=4, classes=3, **options)
 
 
