@@ -37,7 +37,8 @@ class ByRegions:
 
     Attributes:
         matches: best first.
-        scores: what orders those that have regions.
+        scores: what orders each of those that were compared, on the scale of similarities; what
+            verification finds is added to it.
         compared: the similarities of the query to the regions of those images.
     """
 
@@ -96,5 +97,5 @@ def ordered(
     lifted = others[np.argsort(-best[others], kind="stable")[:BY_REGION]]
     lifted = lifted[np.isfinite(best[lifted])]
     order = np.concatenate([first, lifted, others[~np.isin(others, lifted)]])
-    found = {head[at].id: float(scores[at]) for at in known.tolist()}
+    found = {match.id: float(score) for match, score in zip(head, scores, strict=True)}
     return ByRegions([*(head[at] for at in order.tolist()), *rest], found, compared)

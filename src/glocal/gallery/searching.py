@@ -58,7 +58,7 @@ class _Found:
 
     Attributes:
         matches: with the cosine similarity of their vectors.
-        scores: what orders them, falling.
+        scores: what evidence is added to.
         files: the files of each that meet the condition.
     """
 
@@ -221,7 +221,7 @@ class Searcher:
         fresh = self.catalog.files_of(match.id for match in first if match.id not in found.files)
         files = found.files | self._inside(where, fresh)
         kept = [match for match in ordered.matches if files.get(match.id)]
-        scores = sorted((match.score for match in kept), reverse=True)
+        scores = [ordered.scores.get(match.id, match.score) for match in kept]
         return replace(ordered, matches=kept), _Found(kept, scores, files)
 
     def _small_objects(self, query: Query, where: Condition | None, wanted: int) -> _Found:
