@@ -96,18 +96,6 @@ def test_the_bundled_model_finds_a_small_thing_and_says_where(open_gallery: Open
     assert y + height > 290 / 384
 
 
-def test_evidence_is_added_to_what_vectors_and_regions_say(open_gallery: Open) -> None:
-    gallery = open_gallery(model="glocal-lite0", detector=None)
-    for number in range(3):
-        photo = np.kron(pixels(number, 96, 96), np.ones((4, 4, 1), np.uint8))
-        gallery.add(photo, name=f"{number}")
-    hits = gallery.search(photo[40:300, 60:340]).hits
-    added = [hit.scores["combined"] - hit.scores["blend"] for hit in hits]
-    assert hits[0].path.stem == "2"
-    assert added[0] > 0.1
-    assert min(added) == pytest.approx(0, abs=1e-6)  # of an image that shows something else
-
-
 def test_a_condition_holds_for_what_regions_find(open_gallery: Open, photos: Path) -> None:
     write_images(photos / "more", 6, first=20)
     gallery = open_gallery()

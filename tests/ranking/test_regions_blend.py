@@ -12,7 +12,7 @@ def test_it_is_what_its_words_say() -> None:
     whole = np.array([0.8, 0.1], np.float32)
     base = np.array([0.85, 0.1], np.float32)
     similar = np.array([[[0.5, 0.3], [0.2, 0.6]], [[0.2, 0.1], [0.1, 0.7]]], np.float32)
-    expected = [(0.85 + 0.5 * 0.55) / 1.5, (0.1 + 0.5 * (0.45 + 0.7 - 0.1 - 0.05)) / 1.5]
+    expected = [0.85 + 0.5 * 0.55, 0.1 + 0.5 * (0.45 + 0.7 - 0.1 - 0.05)]
     assert blend(whole, similar, base, 0.05) == pytest.approx(expected)
 
 

@@ -58,7 +58,7 @@ class _Found:
 
     Attributes:
         matches: with the cosine similarity of their vectors.
-        scores: what evidence is added to.
+        scores: what orders them, falling.
         files: the files of each that meet the condition.
     """
 
@@ -215,13 +215,19 @@ class Searcher:
         vectors = self.store.vectors([i for i in ids if i not in found.files])
         more = [Match(i, float(vector @ query.vector)) for i, vector in vectors.items()]
         ordered = region_search.ordered(
-            regions, query.regions, matches, more, reranked, self.margin
+            regions,
+            query.regions,
+            matches,
+            more,
+            reranked,
+            self.margin,
+            verified=self.verifier is not None,
         )
         first = ordered.matches[: max(options.limit, VERIFIED)]
         fresh = self.catalog.files_of(match.id for match in first if match.id not in found.files)
         files = found.files | self._inside(where, fresh)
         kept = [match for match in ordered.matches if files.get(match.id)]
-        scores = [ordered.scores.get(match.id, match.score) for match in kept]
+        scores = sorted((match.score for match in kept), reverse=True)
         return replace(ordered, matches=kept), _Found(kept, scores, files)
 
     def _small_objects(self, query: Query, where: Condition | None, wanted: int) -> _Found:

@@ -176,8 +176,7 @@ class Verifier:
         Args:
             query: with features or pixels, and its size; otherwise nothing is verified.
             matches: best first; those beyond `VERIFIED` stay below, as they are.
-            scores: a score for each of the best matches, to which evidence is added: falling ones
-                where only the places are known.
+            scores: a falling score for each of the best places, to which evidence is added.
             scales: sizes at which the query's local features are detected.
         """
         best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]

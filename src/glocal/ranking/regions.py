@@ -16,13 +16,12 @@ def blend(
     base: NDArray[np.float32],
     margin: float,
 ) -> NDArray[np.float32]:
-    """One score for each image, to order by, on the scale of the vectors' similarities.
+    """One score for each image, to order by.
 
-    It is the whole vector's, and with less weight the mean of the best regions at the query's
-    sizes, plus what the best of these has beyond the whole vector: parts that many things share,
-    such as the lettering of a brand, do not bring an image up that as a whole is unlike the query,
-    and an image in which the query is small comes up. Evidence can be added to it as to a
-    similarity.
+    It is the whole vector's, plus the mean of the best regions at the query's sizes, plus what the
+    best of these has beyond the whole vector: parts that many things share, such as the lettering
+    of a brand, do not bring an image up that as a whole is unlike the query, and an image in which
+    the query is small comes up.
 
     Args:
         whole: ``(n,)`` similarities of the images' vectors to the query's.
@@ -33,12 +32,11 @@ def blend(
     """
     best = similar.max(axis=2)
     beyond = np.maximum(best.max(axis=1) - whole - margin, 0)
-    weighted = base + REGION_WEIGHT * (best.mean(axis=1) + beyond)
-    return np.asarray(weighted / (1 + REGION_WEIGHT), np.float32)
+    return np.asarray(base + REGION_WEIGHT * (best.mean(axis=1) + beyond), np.float32)
 
 
 def blend_without_regions(
     whole: NDArray[np.float32], base: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The same for images that have no regions: their vectors stand in for these."""
-    return np.asarray((base + REGION_WEIGHT * whole) / (1 + REGION_WEIGHT), np.float32)
+    return np.asarray(base + REGION_WEIGHT * whole, np.float32)
