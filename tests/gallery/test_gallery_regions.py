@@ -96,6 +96,21 @@ def test_the_bundled_model_finds_a_small_thing_and_says_where(open_gallery: Open
     assert y + height > 290 / 384
 
 
+def test_regions_do_not_reorder_what_verification_does_not_prove(open_gallery: Open) -> None:
+    gallery = open_gallery(model="glocal-lite0", detector=None)
+    for number in range(4):
+        photo = np.kron(pixels(number, 96, 96), np.ones((4, 4, 1), np.uint8))
+        if number == 2:
+            photo[290:370, 290:370] = bullseye(80)
+        gallery.add(photo, name=f"{number}")
+    query = bullseye(256)
+    plain = gallery.search(query, regions=False).hits
+    hits = gallery.search(query).hits
+    assert [hit.path for hit in hits] == [hit.path for hit in plain]
+    blends = [hit.scores["blend"] for hit in hits]
+    assert blends != sorted(blends, reverse=True)
+
+
 def test_a_condition_holds_for_what_regions_find(open_gallery: Open, photos: Path) -> None:
     write_images(photos / "more", 6, first=20)
     gallery = open_gallery()

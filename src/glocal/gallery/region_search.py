@@ -23,9 +23,10 @@ WHOLE = 100
 REORDERED = 400
 """How many of the best by their vectors are ordered by their regions too."""
 
-BY_SCORE, BY_REGION = 30, 20
-"""The first places: the best by both, and then those with the best regions, since geometry can
-tell small things from chance where the scores cannot. Together they are those that are verified."""
+KEPT, BY_REGION = 30, 20
+"""Where matches are verified, the first by whole vectors keep their places, and then come those
+with the best regions: geometry tells small things from chance where scores cannot, and the order
+of what it does not prove is better without regions. Together they are those that are verified."""
 
 
 Box = tuple[float, float, float, float]
@@ -33,11 +34,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ByRegions:
-    """Candidates in the order of their vectors and regions.
+    """Candidates in the order in which they are shown or verified.
 
     Attributes:
         matches: best first.
-        scores: what orders those that have regions.
+        scores: of vectors and regions together, for those that have regions.
         compared: the similarities of the query to the regions of those images.
     """
 
@@ -69,8 +70,10 @@ def ordered(
     added: Sequence[Match],
     whole: Mapping[UUID, float],
     margin: float,
+    *,
+    verified: bool,
 ) -> ByRegions:
-    """Order matches by their vectors and regions together; see `BY_SCORE`.
+    """Order matches by their vectors and regions together, or for verification; see `KEPT`.
 
     Args:
         store: of the regions.
@@ -79,6 +82,7 @@ def ordered(
         added: those that `candidates` found.
         whole: scores that stand for the similarity of whole vectors, where it is not the match's.
         margin: see `blend`.
+        verified: whether the first are verified afterwards.
     """
     head, rest = [*matches[:REORDERED], *added], matches[REORDERED:]
     compared = store.compare(query, [match.id for match in head])
@@ -92,9 +96,11 @@ def ordered(
         scores[known] = blend(wholes[known], values, base[known], margin)
         best[known] = values.max(axis=(1, 2))
     order = np.argsort(-scores, kind="stable")
-    first, others = order[:BY_SCORE], order[BY_SCORE:]
-    lifted = others[np.argsort(-best[others], kind="stable")[:BY_REGION]]
-    lifted = lifted[np.isfinite(best[lifted])]
-    order = np.concatenate([first, lifted, others[~np.isin(others, lifted)]])
+    if verified:
+        first = np.arange(min(KEPT, len(matches)))
+        others = order[~np.isin(order, first)]
+        lifted = others[np.argsort(-best[others], kind="stable")[:BY_REGION]]
+        lifted = lifted[np.isfinite(best[lifted])]
+        order = np.concatenate([first, lifted, others[~np.isin(others, lifted)]])
     found = {head[at].id: float(scores[at]) for at in known.tolist()}
     return ByRegions([*(head[at] for at in order.tolist()), *rest], found, compared)

@@ -215,7 +215,13 @@ class Searcher:
         vectors = self.store.vectors([i for i in ids if i not in found.files])
         more = [Match(i, float(vector @ query.vector)) for i, vector in vectors.items()]
         ordered = region_search.ordered(
-            regions, query.regions, matches, more, reranked, self.margin
+            regions,
+            query.regions,
+            matches,
+            more,
+            reranked,
+            self.margin,
+            verified=self.verifier is not None,
         )
         first = ordered.matches[: max(options.limit, VERIFIED)]
         fresh = self.catalog.files_of(match.id for match in first if match.id not in found.files)
