@@ -28,6 +28,9 @@ KEPT, BY_REGION = 30, 20
 with the best regions: geometry tells small things from chance where scores cannot, and the order
 of what it does not prove is better without regions. Together they are those that are verified."""
 
+_ITSELF = 0.999
+"""Cosine similarity, with room for float16, from which an image is the query's own: it stays first
+whatever its regions are like."""
 
 Box = tuple[float, float, float, float]
 
@@ -95,7 +98,7 @@ def ordered(
         values = compared.values[[compared.rows[head[at].id] for at in known.tolist()]]
         scores[known] = blend(wholes[known], values, base[known], margin)
         best[known] = values.max(axis=(1, 2))
-    order = np.argsort(-scores, kind="stable")
+    order = np.lexsort((-scores, wholes < _ITSELF))
     if verified:
         first = np.arange(min(KEPT, len(matches)))
         others = order[~np.isin(order, first)]
