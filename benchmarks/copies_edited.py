@@ -54,7 +54,7 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         made = make(folder / "copies", originals, times)
-        with Gallery(folder / "gallery") as gallery:
+        with Gallery(folder / "gallery", regions="none") as gallery:
             gallery.add(folder / "copies", *originals, *(set(around) - set(originals)))
             images = gallery.info().images
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime

@@ -187,7 +187,7 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make(folder / "images", 8 if options.quick else options.count)
-        with Gallery(folder / "gallery") as gallery:
+        with Gallery(folder / "gallery", regions="none") as gallery:
             gallery.add(folder / "images")
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
             groups = gallery.duplicates("copy")

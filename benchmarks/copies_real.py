@@ -56,7 +56,10 @@ def main() -> None:
     options = parser.parse_args()
     photos = [path for path, _ in grocery("test")][:: 8 if options.quick else 1]
     photos += sorted(path for path in (DATA / "scenes").rglob("*") if path.suffix == ".jpg")
-    with TemporaryDirectory() as temporary, Gallery(Path(temporary) / "gallery") as gallery:
+    with (
+        TemporaryDirectory() as temporary,
+        Gallery(Path(temporary) / "gallery", regions="none") as gallery,
+    ):
         gallery.add(*photos)
         catalog, verifier = gallery._catalog, gallery._models.verifier()
         assert verifier is not None
