@@ -1,6 +1,6 @@
 """How many edited copies `glocal duplicates` finds among photos, by kind of edit and strength.
 
-    python benchmarks/copies_edited.py [--quick] [--work DIR]
+    python benchmarks/copies_edited.py [--quick]
 
 Each of 25 kinds of edits (`graded_edits`) is made in three strengths, of one photo each time, by
 turns, of Grocery's test photos, which had no say in the settings; all other test photos lie
@@ -54,7 +54,7 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         made = make(folder / "copies", originals, times)
-        with Gallery(folder / "gallery") as gallery:
+        with Gallery(folder / "gallery", regions="none") as gallery:
             gallery.add(folder / "copies", *originals, *(set(around) - set(originals)))
             images = gallery.info().images
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime

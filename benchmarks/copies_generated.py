@@ -1,25 +1,29 @@
 """Images that look like copies and are none: how many would `glocal duplicates` give up?
 
-    python benchmarks/copies_generated.py [--quick] [--work DIR]
+    python benchmarks/copies_generated.py [--quick] [--count COUNT] [--within] [--keep DIR]
 
-A hundred images of each of six kinds, made here, in sets of four that share all but what matters:
-forms that different people filled in, memes of one image with different texts, receipts of one
-shop, pages of one chat, a camera that stands still before different people, and one product in
-different colours. No image is a copy of another, so every spare file is wrong, and so is every
-verdict *copy*, but for one: a meme beside the bare image, which is not among them.
+A hundred images (or COUNT) of each of six kinds, made here, in sets of four that share all but
+what matters: forms that different people filled in, memes of one image with different texts,
+receipts of one shop, pages of one chat, a camera that stands still before different people, and one
+product in different colours. No image is a copy of another, so every spare file is wrong, and so is
+every verdict *copy*, but for one: a meme beside the bare image, which is not among them. ``--keep``
+writes each image that was called a copy beside the one that leads its group. All images of a kind
+are so alike that nearly every pair is compared in colour, a quarter of a second each; ``--within``
+compares only the images of one set with one another.
 """
 
 from __future__ import annotations
 
-import collections
 import resource
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from copies_real import side_by_side
 from glocal.gallery import Gallery
 from measure import arguments, print_table, write_results
 
@@ -177,23 +181,43 @@ def make(folder: Path, count: int) -> None:
             )
 
 
+def sets(gallery: Gallery) -> list[list[str]]:
+    """The ids of the images that share all but what matters."""
+    found: dict[tuple[str, int], list[str]] = {}
+    catalog = gallery._catalog
+    for content, files in catalog.files_of(catalog.content_ids()).items():
+        path = files[0][1]
+        found.setdefault((path.parent.name, int(path.stem) // SET), []).append(content.hex)
+    return list(found.values())
+
+
 def main() -> None:
-    options = arguments(__doc__ or "").parse_args()
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--count", type=int, default=100, help="images of each kind")
+    parser.add_argument("--within", action="store_true", help="compare only within the sets")
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    count = 8 if options.quick else options.count
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make(folder / "images", 8 if options.quick else 100)
-        with Gallery(folder / "gallery") as gallery:
+        make(folder / "images", count)
+        with Gallery(folder / "gallery", regions="none") as gallery:
             gallery.add(folder / "images")
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-            groups = gallery.duplicates("copy")
+            among = sets(gallery) if options.within else None
+            groups = gallery.duplicates("copy", among=among)
             seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
-    figures = {}
+        pairs = [(group.kept, image.path) for group in groups for image in group.images[1:]]
+        if options.keep is not None:
+            options.keep.mkdir(parents=True, exist_ok=True)
+            for number, pair in enumerate(pairs):
+                side_by_side(pair, options.keep / f"{number:03d}.png")
+    figures: dict[str, Any] = {}
     for kind in KINDS:
         mine = [group for group in groups if group.kept.parent.name == kind]
-        pairs = collections.Counter(image.verdict for group in mine for image in group.images[1:])
         figures[kind] = {
             "images_in_groups": sum(group.files() for group in mine),
-            "copies": sum(pairs.values()),
+            "copies": sum(len(group.images) - 1 for group in mine),
             "spare": sum(len(image.spare) for group in mine for image in group.images),
         }
     rows = [(kind, *each.values()) for kind, each in figures.items()]
@@ -204,7 +228,11 @@ def main() -> None:
     )
     total = sum(each["spare"] for each in figures.values())
     print(f"{total} files called spare; {seconds:.0f} s of processor time")
-    write_results("copies_generated", figures | {"cpu_seconds": seconds}, quick=options.quick)
+    told = [[f"{path.parent.name}/{path.name}" for path in pair] for pair in pairs]
+    print("called copies:", told)
+    figures |= {"images_of_each": count, "within_sets": options.within}
+    figures |= {"called_copies": told, "cpu_seconds": seconds}
+    write_results("copies_generated", figures, quick=options.quick)
 
 
 if __name__ == "__main__":

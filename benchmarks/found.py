@@ -1,6 +1,7 @@
 """Does a search say found where the thing is there, and no match where it is not?
 
     python benchmarks/found.py --contents FOLDER... [--images FOLDER...] [--share SHARE]
+                               [--every N]
 
 Every query is searched for twice: as it is, and with all that shows the same thing taken out. The
 second must not be found. Of the first, those are counted whose best hit shows the thing; how many
@@ -14,6 +15,7 @@ made (see `surroundings`); the figures in docs/decisions.md use the photos and p
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,9 @@ from verification_sets import Images, LabelledSet, copies, products, scenes, wal
 
 
 def every_set(
-    contents: list[Path], walls: list[Path], share: float, *, quick: bool
+    contents: list[Path], walls: list[Path], share: float, every: int = 1, *, quick: bool
 ) -> tuple[Images, list[LabelledSet]]:
-    """The sets, none of whose images a setting was chosen on."""
+    """The sets, none of whose images a setting was chosen on; each ``every``-th query of each."""
     images = Images()
     sets = [products(images, "test", 60 if quick else 6)]
     each, per = (1, 2) if quick else (5, 4)
@@ -45,6 +47,9 @@ def every_set(
         sets.append(copies(images, walls, 1))
     if not quick:
         sets += [product_pictures(images), scenes(images, court=True)]
+    for made in sets:
+        for values in (made.queries, made.truth, made.junk):
+            values[:] = values[::every]
     return thinned(images, sets, share)
 
 
@@ -88,7 +93,9 @@ def _wrong(pairs: Pairs, evidence: list[list[Evidence]]) -> list[list[int]]:
     return wrong
 
 
-def report(told: dict[str, dict[str, Any]], *, share: float, quick: bool) -> None:
+def report(
+    told: dict[str, dict[str, Any]], *, share: float, every: int, seconds: float, quick: bool
+) -> None:
     """Print and write what was measured."""
     rows = []
     for name, each in told.items():
@@ -104,9 +111,9 @@ def report(told: dict[str, dict[str, Any]], *, share: float, quick: bool) -> Non
     absent = np.array([each["after"]["absent_found"] for each in told.values()])
     reached = {"absent_found": float((absent * queries).sum() / queries.sum())}
     evaluated = print_targets(reached, [("absent_found", "<=", 0.01)])
-    write_results(
-        "found", {"share_of_distractors": share, "sets": told, "targets": evaluated}, quick=quick
-    )
+    run = {"share_of_distractors": share, "every": every, "cpu_seconds": seconds}
+    print(run)
+    write_results("found", run | {"sets": told, "targets": evaluated}, quick=quick)
 
 
 def main() -> None:
@@ -114,9 +121,10 @@ def main() -> None:
     parser.add_argument("--contents", type=Path, nargs="+", required=True)
     parser.add_argument("--images", type=Path, nargs="+", default=[], help="wallpapers")
     parser.add_argument("--share", type=float, default=1.0, help="of the distractors")
+    parser.add_argument("--every", type=int, default=1, help="only each N-th query of each set")
     options = parser.parse_args()
     contents, walls = all_images(options.contents), wallpapers(options.images)
-    images, sets = every_set(contents, walls, options.share, quick=options.quick)
+    images, sets = every_set(contents, walls, options.share, options.every, quick=options.quick)
     encoder = load_encoder()
     make, scales = DETECTORS["own"]
     detector = make(encoder)
@@ -127,7 +135,14 @@ def main() -> None:
     for made in sets:
         pairs = verify_set(made, images, known, detector, calibration, scales, rerank)
         told[made.name] = figures(made, pairs, known, calibration)
-    report(told, share=options.share, quick=options.quick)
+        print(made.name, told[made.name], flush=True)
+    report(
+        told,
+        share=options.share,
+        every=options.every,
+        seconds=time.process_time(),
+        quick=options.quick,
+    )
 
 
 if __name__ == "__main__":

@@ -530,8 +530,7 @@ class Gallery:
         verifier = self._models.verifier()
         calibration = None if verifier is None else verifier.calibration
         apart, chosen = self.decided()
-        rule = f"{rules()} {self._models.detector_name} {self.space}"
-        with Outcomes(self._layout.outcomes, rule) as outcomes:
+        with self._outcomes() as outcomes:
             return find_duplicates(
                 self._catalog,
                 self._store(),
@@ -545,6 +544,10 @@ class Gallery:
                 chosen=chosen,
                 among=None if among is None else [[UUID(hex=i) for i in group] for group in among],
             )
+
+    def _outcomes(self) -> Outcomes:
+        rule = f"{rules()} {self._models.detector_name} {self.space}"
+        return Outcomes(self._layout.outcomes, rule)
 
     def identical(
         self, contents: Sequence[UUID], *, prefer: Sequence[Path] = ()
