@@ -94,12 +94,12 @@ def test_clusters_grow_as_repeated_asking_says(pairs: list[tuple[int, int]]) -> 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten photographs, three re-shot copies of each, a second view, and odd images."""
+    """Seven photographs, three re-shot copies of each, a second view, and odd images."""
     pytest.importorskip("skimage")
     pytest.importorskip("sklearn")
     folder = tmp_path_factory.mktemp("photos")
     changes = list(CHANGES.items())
-    for number, path in enumerate(demo_photos.gather(folder / "all")[::2]):
+    for number, path in enumerate(demo_photos.gather(folder / "all")[::3]):
         with Image.open(path) as file:
             image = file.convert("RGB")
         image.thumbnail((640, 640))
@@ -280,6 +280,7 @@ def test_without_local_features_identical_files_are_found(gallery: Gallery, phot
     kept = list(catalog.local_features(catalog.content_ids()).items())
     with catalog.change():
         catalog.drop_local_features()
+    (gallery.folder / "compared.sqlite").unlink()  # what was compared holds, but is asked anew here
     try:
         (group,) = gallery.duplicates("object")
         assert {path.name for path in files(group)} == {"original.png", "same bytes.png"}

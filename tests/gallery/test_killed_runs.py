@@ -110,7 +110,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_fifty_kills_leave_no_trace(photos: Path, model: Path, tmp_path: Path) -> None:
+KILLS = 20 * max(int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0")), 1)
+"""How many index runs are killed; `scripts/explore.sh` kills many more."""
+
+
+def test_kills_leave_no_trace(photos: Path, model: Path, tmp_path: Path) -> None:
     said = tmp_path / "said"
     with said.open("w") as file:
         runs = subprocess.Popen(
@@ -134,7 +138,7 @@ def test_fifty_kills_leave_no_trace(photos: Path, model: Path, tmp_path: Path) -
 
         delays = random.Random(1)
         kills = galleries = 0
-        while kills < 50:
+        while kills < KILLS:
             galleries += 1
             gallery = tmp_path / f"killed-{galleries}"
             while (status := run(gallery, delays.uniform(0, whole))[0]) == -signal.SIGKILL:
