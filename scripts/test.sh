@@ -34,5 +34,4 @@ step "ruff format" "$venv/bin/ruff" format --check
 step "mypy" "$venv/bin/mypy"
 step "import contracts" "$venv/bin/lint-imports"
 step "documentation" env NO_MKDOCS_2_WARNING=1 "$venv/bin/mkdocs" build --strict --quiet
-# One process more than there are cores, since the page's tests mostly wait for the browser.
-step "pytest" "$venv/bin/python" -m pytest --numprocesses "$(($(getconf _NPROCESSORS_ONLN) + 1))" "$@"
+step "pytest" "$venv/bin/python" -m pytest --numprocesses auto "$@"

@@ -57,9 +57,14 @@ def test_followers_do_not_hold_the_end_up(own_home: Path, start: Callable[..., S
     client = server.client()
     run = client.index(str(folder))
     followed: list[IndexRun] = []
-    follower = threading.Thread(target=lambda: followed.extend(client.follow(run.id)))
+
+    def follow() -> None:
+        for seen in client.follow(run.id):
+            followed.append(seen)  # noqa: PERF402 - each when it comes
+
+    follower = threading.Thread(target=follow)
     follower.start()
-    wait_until(lambda: client.index_run(run.id).state == "running")
+    wait_until(lambda: bool(followed) and client.index_run(run.id).state == "running")
     assert server.stop()[0] == 0
     follower.join(timeout=60)
     assert followed
