@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.gallery.conditions import Condition
-from glocal.gallery.records import Match, Record, StoreStatus
+from glocal.gallery.records import Match, Record
 from glocal.gallery.rows import Extent, RowTable
 from glocal.gallery.stores import scan
-from glocal.gallery.stores.row_file import RowFile
-from glocal.gallery.stores.upkeep import Upkeep
+from glocal.gallery.stores.upkeep import KeptUp
 
 _WALK = 60
 """Rows compared in the time in which a walk of the graph finds one more candidate."""
@@ -29,7 +28,7 @@ _LOADING = 1_000_000
 Vectors = NDArray[np.float16]
 
 
-class FlatStore(RowFile):
+class FlatStore(KeptUp):
     """Vectors in a folder of this machine; see `Store` and `Maintained`.
 
     Args:
@@ -39,14 +38,8 @@ class FlatStore(RowFile):
     """
 
     def __init__(self, folder: Path, dim: int, rows: RowTable) -> None:
-        super().__init__(folder, np.dtype(("<f2", (dim,))), "f16", rows)
+        super().__init__(folder, np.dtype(("<f2", (dim,))), "f16", rows, dim=dim)
         self._compared = 0  # rows, while there was a graph perhaps that was not loaded
-        self._upkeep = Upkeep(self, dim)
-
-    def close(self) -> None:
-        """See `Store.close`; a graph that is being built is given up."""
-        super().close()
-        self._upkeep.close()
 
     def upsert(self, records: Sequence[Record]) -> None:
         """See `Store.upsert`."""
@@ -112,22 +105,3 @@ class FlatStore(RowFile):
     def points(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
         """What a graph covers of some rows: keys and vectors; a vector's key is its row."""
         return rows, np.take(self.mapped()[1], rows, axis=0)
-
-    def status(self) -> StoreStatus:
-        """See `Store.status`."""
-        view = self.rows.view()
-        return StoreStatus(
-            view.extent.rows - view.extent.dead,
-            self._upkeep.covered(view),
-            self._upkeep.building(),
-            self._upkeep.build_error,
-        )
-
-    def maintain(self) -> bool:
-        """See `Maintained.maintain`."""
-        return self._upkeep.maintain()
-
-    def damaged(self) -> list[UUID]:
-        """See `Maintained.damaged`."""
-        self._upkeep.give_up_damaged_graph()
-        return super().damaged()

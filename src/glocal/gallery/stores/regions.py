@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from glocal.encoders import Regions
 from glocal.gallery.conditions import Condition
-from glocal.gallery.records import RegionRecord, RegionSimilarities, StoreStatus
+from glocal.gallery.records import RegionRecord, RegionSimilarities
 from glocal.gallery.rows import Extent, RowTable
-from glocal.gallery.stores.row_file import RowFile
-from glocal.gallery.stores.upkeep import Upkeep
+from glocal.gallery.stores.upkeep import KeptUp
 
 _BOX = 4  # bytes behind each vector
 _CHUNK = 4096  # regions compared at once
@@ -30,7 +29,7 @@ _WALK = 60
 Codes = NDArray[np.int8]
 
 
-class RegionStore(RowFile):
+class RegionStore(KeptUp):
     """Region vectors in a folder of this machine; any thread may call.
 
     Args:
@@ -41,15 +40,10 @@ class RegionStore(RowFile):
     """
 
     def __init__(self, folder: Path, dim: int, count: int, rows: RowTable) -> None:
-        super().__init__(folder, np.dtype(("i1", (count, dim + _BOX))), "i8", rows)
+        row = np.dtype(("i1", (count, dim + _BOX)))
+        super().__init__(folder, row, "i8", rows, dim=dim, regions=count)
         self.count = count
         self._dim = dim
-        self._upkeep = Upkeep(self, dim, count)
-
-    def close(self) -> None:
-        """Release the files; a graph that is being built is given up."""
-        super().close()
-        self._upkeep.close()
 
     def upsert(self, records: Sequence[RegionRecord]) -> None:
         """Add the regions of images, in place of those that they have; inside a change.
@@ -176,25 +170,6 @@ class RegionStore(RowFile):
         keys = rows[:, None] * self.count + np.arange(self.count)
         codes = np.take(self.mapped()[1], rows, axis=0)[:, :, : self._dim]
         return keys.ravel(), np.ascontiguousarray(codes.reshape(-1, self._dim))
-
-    def status(self) -> StoreStatus:
-        """As of `Store`, in images."""
-        view = self.rows.view()
-        return StoreStatus(
-            view.extent.rows - view.extent.dead,
-            self._upkeep.covered(view),
-            self._upkeep.building(),
-            self._upkeep.build_error,
-        )
-
-    def maintain(self) -> bool:
-        """See `Maintained.maintain`."""
-        return self._upkeep.maintain()
-
-    def damaged(self) -> list[UUID]:
-        """See `Maintained.damaged`."""
-        self._upkeep.give_up_damaged_graph()
-        return super().damaged()
 
 
 def coded(vectors: NDArray[np.float32]) -> Codes:

@@ -8,10 +8,14 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 
-from glocal.gallery.rows import Extent, View
+from glocal.gallery.records import StoreStatus
+from glocal.gallery.rows import Extent, RowTable, View
 from glocal.gallery.stores.graph import Graph, GraphFile
 from glocal.gallery.stores.row_file import RowFile
 
@@ -149,3 +153,53 @@ class Upkeep:
                 _log.warning("the graph index could not be built: %s", said)
             self._builder = None
             return False
+
+
+class KeptUp(RowFile):
+    """Rows with a graph over them; see `Maintained`.
+
+    Args:
+        folder: where the files lie; made with the first row.
+        row: the type of one row.
+        ending: of the files' names.
+        rows: the table of them, in the catalogue.
+        dim: length of the vectors.
+        regions: see `Upkeep`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        row: np.dtype[Any],
+        ending: str,
+        rows: RowTable,
+        *,
+        dim: int,
+        regions: int = 0,
+    ) -> None:
+        super().__init__(folder, row, ending, rows)
+        self._upkeep = Upkeep(self, dim, regions)
+
+    def close(self) -> None:
+        """Release the files; a graph that is being built is given up."""
+        super().close()
+        self._upkeep.close()
+
+    def status(self) -> StoreStatus:
+        """See `Store.status`; counted in rows."""
+        view = self.rows.view()
+        return StoreStatus(
+            view.extent.rows - view.extent.dead,
+            self._upkeep.covered(view),
+            self._upkeep.building(),
+            self._upkeep.build_error,
+        )
+
+    def maintain(self) -> bool:
+        """See `Maintained.maintain`."""
+        return self._upkeep.maintain()
+
+    def damaged(self) -> list[UUID]:
+        """See `Maintained.damaged`."""
+        self._upkeep.give_up_damaged_graph()
+        return super().damaged()
