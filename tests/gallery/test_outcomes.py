@@ -116,6 +116,26 @@ def test_a_killed_run_is_gone_on_with(
     assert verified() == remembered(gallery) - done
 
 
+def test_damage_anywhere_in_the_file_is_noticed_and_the_file_begun_anew(
+    gallery: Gallery, verified: Callable[[], int]
+) -> None:
+    first = gallery.duplicates()
+    pairs = verified()
+    file = gallery.folder / "compared.sqlite"
+    sound = file.read_bytes()
+    copies = [at for at in range(len(sound)) if sound.startswith(b'"verdict": "copy"', at)]
+    assert copies
+    altered = bytearray(sound)
+    for at in copies:
+        altered[at : at + 17] = b'"verdict": "cogy"'
+    garbled = sound[:4096] + bytes(255 - byte for byte in sound[4096:])
+    for content in (bytes(altered), garbled, sound[: len(sound) // 2], b""):
+        file.write_bytes(content)
+        verified()
+        assert gallery.duplicates() == first
+        assert verified() == pairs == remembered(gallery)
+
+
 def test_what_could_not_be_read_is_compared_again(gallery: Gallery, photos: Path) -> None:
     away = photos.parent / "away"
     photos.rename(away)

@@ -14,14 +14,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 import numpy as np
 
@@ -33,7 +34,8 @@ from glocal.ranking.pixels import Comparison
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rules (rules TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS compared (
-    first BLOB NOT NULL, second BLOB NOT NULL, outcome TEXT, PRIMARY KEY (first, second)
+    first BLOB NOT NULL, second BLOB NOT NULL, outcome TEXT, checksum INTEGER NOT NULL,
+    PRIMARY KEY (first, second)
 ) WITHOUT ROWID;
 """
 _SOURCES = (
@@ -58,6 +60,10 @@ class Outcome:
     comparison: Comparison | None = None
 
 
+class _DamagedRowError(Exception):
+    """A row is not what was written: SQLite has no checksums, and files may depend on this one."""
+
+
 class Outcomes:
     """The outcomes that a gallery remembers; use it as a context manager, or `close` it.
 
@@ -67,17 +73,32 @@ class Outcomes:
     """
 
     def __init__(self, path: Path, rules: str) -> None:
+        self._path = path
         self._rules = rules
         self._database: Database | None = None
+        with self._begun_anew():
+            self._database = self._opened()
+
+    def _opened(self) -> Database | None:
         try:
-            self._database = Database(path, _SCHEMA)
+            return Database(self._path, _SCHEMA)
         except GalleryDamagedError:
-            _log.warning("%s is damaged, and is begun anew", path)
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._database = Database(path, _SCHEMA)
+            raise
         except GalleryError as error:  # compared all the same, in an archive for instance
             _log.info("nothing is remembered: %s", error)
+            return None
+
+    @contextmanager
+    def _begun_anew(self) -> Iterator[None]:
+        """Where the file turns out to be damaged, an empty one takes its place."""
+        try:
+            yield
+        except (GalleryDamagedError, _DamagedRowError):
+            _log.warning("%s is damaged, and is begun anew", self._path)
+            self.close()
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._database = self._opened()
 
     def __enter__(self) -> Outcomes:
         return self
@@ -94,23 +115,25 @@ class Outcomes:
         """Drop the outcomes of pairs that begin with other images."""
         if self._database is None:
             return
-        firsts = {
-            UUID(bytes=i) for (i,) in self._database.rows("SELECT DISTINCT first FROM compared")
-        }
-        self._change(
-            "DELETE FROM compared WHERE first = ?", [(i.bytes,) for i in firsts - {*images}]
-        )
+        firsts = set[UUID]()
+        with self._begun_anew():
+            rows = self._database.rows("SELECT DISTINCT first FROM compared")
+            firsts = {UUID(bytes=i) for (i,) in rows}
+        gone = firsts.difference(images)
+        self._change("DELETE FROM compared WHERE first = ?", [(i.bytes,) for i in gone])
 
     def of(self, firsts: Iterable[UUID]) -> dict[Pair, Outcome]:
         """Every outcome of pairs that begin with these images."""
-        if self._database is None or not self._current(self._database):
-            return {}
-        rows = self._database.rows_for(
-            "SELECT first, second, outcome FROM compared WHERE first IN (?*)",
-            (first.bytes for first in firsts),
-            lambda row: ((UUID(bytes=row[0]), UUID(bytes=row[1])), _read(row[2])),
-        )
-        return dict(rows)
+        found: dict[Pair, Outcome] = {}
+        if self._database is not None:
+            with self._begun_anew():
+                if self._current(self._database):
+                    sql = (
+                        "SELECT first, second, outcome, checksum FROM compared WHERE first IN (?*)"
+                    )
+                    keys = (first.bytes for first in firsts)
+                    found = dict(self._database.rows_for(sql, keys, _read))
+        return found
 
     def replace(self, found: Mapping[Pair, Outcome], stale: Collection[Pair]) -> None:
         """Remember outcomes, and drop those of pairs that are no neighbours any more.
@@ -122,15 +145,19 @@ class Outcomes:
             [(first.bytes, second.bytes) for first, second in stale],
         )
         self._change(
-            "INSERT OR REPLACE INTO compared VALUES (?, ?, ?)",
-            [(a.bytes, b.bytes, _written(outcome)) for (a, b), outcome in found.items()],
+            "INSERT OR REPLACE INTO compared VALUES (?, ?, ?, ?)",
+            [_row(*pair, outcome) for pair, outcome in found.items()],
         )
 
     def _change(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         database = self._database
         if database is None or database.read_only or not rows:
             return
-        with suppress(GalleryLockedError, DiskFullError), database.change() as db:
+        with (
+            self._begun_anew(),
+            suppress(GalleryLockedError, DiskFullError),
+            database.change() as db,
+        ):
             if not self._current(database):
                 db.execute("DELETE FROM compared")
                 db.execute("DELETE FROM rules")
@@ -153,19 +180,24 @@ def rules() -> str:
     return found.hexdigest()[:32]
 
 
-def _written(outcome: Outcome) -> str | None:
-    if outcome.evidence is None:
-        return None
-    said: dict[str, Any] = {"evidence": asdict(outcome.evidence)}
-    if outcome.comparison is not None:
-        said["comparison"] = asdict(outcome.comparison)
-        said["comparison"]["homography"] = outcome.comparison.homography.tolist()
-    return json.dumps(said)  # with Infinity, as Python writes and reads it
+def _row(first: UUID, second: UUID, outcome: Outcome) -> tuple[bytes, bytes, str | None, int]:
+    said = None
+    if outcome.evidence is not None:
+        fields: dict[str, Any] = {"evidence": asdict(outcome.evidence)}
+        if outcome.comparison is not None:
+            fields["comparison"] = asdict(outcome.comparison)
+            fields["comparison"]["homography"] = outcome.comparison.homography.tolist()
+        said = json.dumps(fields)  # with Infinity, as Python writes and reads it
+    return first.bytes, second.bytes, said, _checksum(first.bytes, second.bytes, said)
 
 
-def _read(said: str | None) -> Outcome:
+def _read(row: tuple[bytes, bytes, str | None, int]) -> tuple[Pair, Outcome]:
+    first, second, said, checksum = row
+    if checksum != _checksum(first, second, said):
+        raise _DamagedRowError
+    pair = UUID(bytes=first), UUID(bytes=second)
     if said is None:
-        return Outcome()
+        return pair, Outcome()
     fields = json.loads(said)
     evidence, comparison = fields["evidence"], fields.get("comparison")
     evidence["verdict"] = Verdict(evidence["verdict"])
@@ -175,4 +207,8 @@ def _read(said: str | None) -> Outcome:
         comparison["homography"] = np.array(comparison["homography"], np.float64)
         comparison["differing"] = tuple(map(tuple, comparison["differing"]))
         comparison = Comparison(**comparison)
-    return Outcome(Evidence(**evidence), comparison)
+    return pair, Outcome(Evidence(**evidence), comparison)
+
+
+def _checksum(first: bytes, second: bytes, said: str | None) -> int:
+    return crc32(b"\0".join([first, second, (said or "").encode()]))
