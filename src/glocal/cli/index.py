@@ -59,7 +59,7 @@ from glocal.images import Limits
     "--regions",
     type=click.Choice(REGION_CHOICES),
     help="Regions of each photo to find things by that are small in it: coarse takes 5 kB a photo, "
-    "fine 13 kB and four times as long. [default: the gallery's; of a new one coarse]",
+    "fine 13 kB and 4 to 5 times as long. [default: the gallery's; of a new one coarse]",
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
