@@ -80,7 +80,7 @@ class FlatStore(KeptUp):
         `None` where comparing all allowed rows costs less, or too few of those found are allowed.
         """
         count = int(np.count_nonzero(allowed))
-        ask = 16 + int(1.5 * limit * len(allowed) / max(count, 1))
+        ask = 16 + int(2 * limit * len(allowed) / max(count, 1))
         if _WALK * ask >= count:
             return None
         if not self._upkeep.is_open and self._compared + count < _LOADING:
