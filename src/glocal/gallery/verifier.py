@@ -33,8 +33,8 @@ VERIFIED = 50
 """How many of the best matches are verified, at about half a millisecond each."""
 
 _OVERLAPS_CHECKED = 8
-"""How many of those that points do not prove to be the same have their overlap compared, at
-about two milliseconds each."""
+"""How many of those that points do not prove to be the same have their overlap compared, at some
+milliseconds each."""
 
 _LEAST_FEATURES = 5
 """Local features of a query at least; fewer agree with anything, or with nothing."""

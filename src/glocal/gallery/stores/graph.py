@@ -31,8 +31,8 @@ _CONNECTIVITY = 16
 _EXPANSION_ADD = 128
 
 _REGIONS_EXPANSION_ADD = 48
-"""Of a graph over regions, of which there are many: it finds 97 % of the nearest 50 of 25,000 where
-128 finds 99 %, and takes two fifths of the time to build."""
+"""Of a graph over regions, of which there are many: a shorter list builds faster, and
+`benchmarks/region_cost.py` says what it finds."""
 
 _READ = 1 << 24
 
