@@ -245,6 +245,9 @@ class Client:
             answer = from_json(
                 DuplicatesPage, self._json("GET", "/v1/duplicates", parameters=parameters)
             )
+            if answer.state == "not_compared":
+                self._compare_all(level, parameters["prefer"])
+                continue
             if answer.state == "comparing":
                 if listen is not None and answer.progress is not None:
                     listen(answer.progress)
@@ -289,6 +292,11 @@ class Client:
         return from_json(
             PairResult, self._json("GET", "/v1/duplicates/pair", parameters=parameters)
         )
+
+    def _compare_all(self, level: str, prefer: Any) -> None:
+        body = {"level": level, "prefer": prefer}
+        path = "/v1/duplicates/comparisons"
+        self._json("POST", path, json.dumps(body).encode(), "application/json")
 
     def _decide(self, kind: str, images: Sequence[GalleryImage], undo: bool) -> int:
         body = {"kind": kind, "images": [image.id for image in images], "undo": undo}

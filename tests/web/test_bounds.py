@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 
 from glocal.errors import ImageError
 from glocal.web import decode_child, fetching
 from glocal.web.bounds import Bounds
 from glocal.web.fetching import Fetches
-from glocal.web.guard import Guard, Sessions
+from glocal.web.guard import Sessions
 from glocal.web.metrics import Metrics
 from glocal.web.problems import ProblemError
 from glocal.web.readiness import Readiness
@@ -156,31 +155,6 @@ def test_wrong_tokens_lock_out_their_own_address_only_and_never_the_right_one() 
     # Somebody with IPv6 has 2 ** 64 addresses.
     assert [refused(sessions, f"2001:db8::{n:x}") for n in range(12)][-1] == 429
     assert refused(sessions, "2001:db8:0:1::1") == 401
-
-
-def test_pages_of_other_sites_begin_no_comparison() -> None:
-    guard = Guard(None, Settings(), Sessions(None))  # type: ignore[arg-type]
-
-    def status(query: bytes, **headers: str) -> int:
-        pairs = {"host": "localhost", **{k.replace("_", "-"): v for k, v in headers.items()}}
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/v1/duplicates",
-            "query_string": query,
-            "headers": [(k.encode(), v.encode()) for k, v in pairs.items()],
-        }
-        try:
-            guard._check(Request(scope))
-        except ProblemError as problem:
-            return problem.status
-        return 200
-
-    assert status(b"level=object", sec_fetch_site="cross-site") == 403
-    assert status(b"level=copy", origin="https://evil.example") == 403
-    assert status(b"level=object", sec_fetch_site="same-origin") == 200
-    assert status(b"level=object") == 200  # a program
-    assert status(b"", sec_fetch_site="cross-site") == 200
 
 
 # Fetches

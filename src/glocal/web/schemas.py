@@ -147,6 +147,17 @@ class RunRequest(BaseModel):
     )
 
 
+class ComparisonRequest(BaseModel):
+    """A comparison of all images, to find duplicates."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Literal["copy", "object"] = Field(
+        "copy", description="What the groups are made of; identical files need no comparison."
+    )
+    prefer: str | None = Field(None, max_length=4_096, description="As for the list of duplicates.")
+
+
 class DecisionRequest(BaseModel):
     """A decision about duplicates."""
 
