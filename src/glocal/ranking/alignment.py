@@ -39,6 +39,10 @@ _HOPELESS = 0.5, 0.6
 """Correlations at half the size, after the first and the second step, below which no more is tried;
 of 219 pairs of copies in 25 kinds of edits the least were .71 and .75."""
 
+_UNLIKE = 0.2, 0.45
+"""Correlations of all pixels at half the size, smoothed, before and after the first round, below
+which no more is tried; docs/decisions.md has those of copies."""
+
 _LEAST = 50  # pixels
 _PIXELS = 2000  # with the steepest slopes, in which a homography is refined
 _STEPS = 6
@@ -108,40 +112,62 @@ def align(first: Grey | Layers, second: Grey | Layers, homography: Points) -> Al
     two = second if isinstance(second, Layers) else Layers(second)
     if min(*one.full.shape, *two.full.shape) < 2 * _WIDE:
         return _NOTHING
-    laid = _refined(one.coarsest, two.coarsest, homography, 2)
+    laid = homography
+    for least in _UNLIKE:
+        laid, agreeing = _refined(one.coarsest, two.coarsest, laid, 1, least)
+        if not agreeing:
+            return _NOTHING
     if _agreement(one.half, two.half, laid) < _HOPELESS[0]:
         return _NOTHING
-    laid = _refined(one.coarse, two.coarse, laid, 2)
+    laid, _ = _refined(one.coarse, two.coarse, laid, 2)
     if _agreement(one.half, two.half, laid) < _HOPELESS[1]:
         return _NOTHING
     full, other = one.full, two.full
     smoothed = Layer(smooth(full.image, 3)), Layer(smooth(other.image, 3))
-    laid = _refined(*smoothed, laid, 1)
-    laid = _refined(full, other, laid, 2)
+    laid, _ = _refined(*smoothed, laid, 1)
+    laid, _ = _refined(full, other, laid, 2)
     return replace(_compared(full, other, laid), homography=laid)
 
 
-def _refined(first: Layer, second: Layer, homography: Points, rounds: int) -> Points:
+def _refined(
+    first: Layer, second: Layer, homography: Points, rounds: int, least: float = -1.0
+) -> tuple[Points, bool]:
     """Gauss-Newton steps by which the second image comes to lie on the first one.
 
     In each round the second image is brought into the frame of the first one and freed from local
     contrast; then the homography within the frame is refined on the pixels that say most, in the
     inverse compositional way (Baker and Matthews, IJCV 2004), whose slopes stay the same.
+
+    Args:
+        first: the one that stays.
+        second: the one that moves.
+        homography: from the first to the second, in fractions.
+        rounds: how often.
+        least: correlation of the pixels, before a round, below which it is not made.
+
+    Returns:
+        The homography, and whether all rounds were made.
     """
-    height, width = first.shape
     for _ in range(rounds):
         moved, inside = _warped(second.image, homography, first.shape)
         inside = _whole(inside)
-        within_both = int(np.count_nonzero(inside))
-        if within_both < _LEAST:
-            break
+        both = int(np.count_nonzero(inside))
+        if both < _LEAST:
+            return homography, False
         flat = flattened(moved, *moments(moved))
-        power = first.power if within_both == inside.size else first.power * inside.ravel()
-        count = min(_PIXELS, inside.size // 4, within_both)
+        if least > -1 and _cosine(first.flattened, flat, inside) < least:
+            return homography, False
+        power = first.power if both == inside.size else first.power * inside.ravel()
+        count = min(_PIXELS, inside.size // 4, both)
         chosen = np.argpartition(power, -count)[-count:]
-        within = _steps(first, flat, chosen)
-        homography = homography @ _UNCENTRED @ within @ _CENTRED
-    return np.asarray(homography)
+        homography = homography @ _UNCENTRED @ _steps(first, flat, chosen) @ _CENTRED
+    return homography, True
+
+
+def _cosine(first: Grey, second: Grey, inside: Mask) -> float:
+    """The cosine of the angle between the pixels of two images where a mask says so."""
+    one, two = first[inside], second[inside]
+    return float(one @ two) / max(float(one @ one) * float(two @ two), 1e-12) ** 0.5
 
 
 def _steps(first: Layer, moved: Grey, chosen: NDArray[np.intp]) -> Points:
@@ -172,18 +198,28 @@ def _steps(first: Layer, moved: Grey, chosen: NDArray[np.intp]) -> Points:
         weights *= there
         weighted = columns * weights
         curve = (weighted @ columns.T).astype(np.float64)
-        curve[_DIAGONAL] += 1e-3 * np.trace(curve) / 8 + 1e-6
+        diagonal = curve.reshape(-1)[::9]
+        diagonal += 1e-3 / 8 * diagonal.sum() + 1e-6
         aside = (weighted @ residual).astype(np.float64)
         step = np.clip(np.linalg.solve(curve, aside), -0.1, 0.1)
-        within = within @ np.linalg.inv(np.eye(3) + np.append(step, 0).reshape(3, 3))
+        within = within @ _undone(step)
         if np.abs(step).max() < 2e-4:
             break
     return within
 
 
+def _undone(step: NDArray[np.float64]) -> Points:
+    """The inverse of a small step, as a homography, up to a factor near 1."""
+    a, b, c, d, e, f, g, h = step.tolist()
+    a, e = a + 1, e + 1
+    rows = [e - f * h, c * h - b, b * f - c * e]
+    rows += [f * g - d, a - c * g, c * d - a * f]
+    rows += [d * h - e * g, b * g - a * h, a * e - b * d]
+    return np.array(rows).reshape(3, 3)
+
+
 def _sampled(image: Grey, at: Grey) -> tuple[Grey, Mask]:
     """Bilinear values of an image at homogeneous pixels ``(3, n)``, and whether they are in it."""
-    height, width = image.shape
     depth = at[2]
     depth = np.where(np.abs(depth) < 1e-6, np.float32(1e-6), depth)
     return _bilinear(image, at[0] / depth, at[1] / depth)
@@ -281,6 +317,5 @@ def _correlation(first: Layer, second: Grey) -> tuple[Grey, Mask]:
     return np.asarray(both / np.sqrt((one + 1) * (two + 1)), np.float32), textured
 
 
-_DIAGONAL = np.diag_indices(8)
 _CENTRED = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
 _UNCENTRED = np.linalg.inv(_CENTRED)
