@@ -68,17 +68,17 @@ class Layers:
     """
 
     def __init__(self, image: Grey) -> None:
-        self._image = image
+        self.image = image
 
     @property
     def full(self) -> Layer:
         """The image as it is; not kept, since few images get so far."""
-        return Layer(self._image)
+        return Layer(self.image)
 
     @cached_property
     def half(self) -> Layer:
         """The image at half the size."""
-        return Layer(halved(self._image))
+        return Layer(halved(self.image))
 
     @cached_property
     def coarsest(self) -> Layer:
