@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 from uuid import UUID
@@ -287,6 +288,7 @@ class Comparing:
             (content.width, content.height),
             (other.width, other.height),
             self.calibration.settings,
+            partial(self.calibration.hopeless, score=score),
         )
         better = either_way(found, local.keypoints, (other.width, other.height))
         evidence = self.calibration.evaluate(better, score)
