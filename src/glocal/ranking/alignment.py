@@ -167,7 +167,7 @@ def _refined(
 def _cosine(first: Grey, second: Grey, inside: Mask) -> float:
     """The cosine of the angle between the pixels of two images where a mask says so."""
     one, two = first[inside], second[inside]
-    return float(one @ two) / max(float(one @ one) * float(two @ two), 1e-12) ** 0.5
+    return float(one @ two / np.sqrt(max(float(one @ one) * float(two @ two), 1e-12)))
 
 
 def _steps(first: Layer, moved: Grey, chosen: NDArray[np.intp]) -> Points:
