@@ -11,6 +11,10 @@ _LITE = (
     "2019; Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020"
 )
 _DENSE = "Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, 2017"
+_DHVT = (
+    "Lu, Xie, Liu and Zhang, Bridging the Gap Between Vision Transformers and Convolutional Neural "
+    "Networks on Small Datasets, 2022"
+)
 
 ROWS = (
     Part(
@@ -69,6 +73,29 @@ ROWS = (
         "nin",
         "Lin, Chen and Yan, Network In Network, 2014",
         "glocal.learn.backbones.nin:Nin",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "dhvt-t",
+        _DHVT,
+        "glocal.learn.backbones.dhvt:DhvtT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dhvt-s",
+        _DHVT,
+        "glocal.learn.backbones.dhvt:DhvtS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dhvt-tiny",
+        _DHVT,
+        "glocal.learn.backbones.dhvt:DhvtTiny",
         requires=_LEARN,
     ),
     Part(
