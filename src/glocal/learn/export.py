@@ -166,7 +166,8 @@ def compare(model: Model, data: bytes) -> float:
     optional = [value.name for value in session.get_overridable_initializers()]
     asked = {WITH_CONTRIBUTIONS: np.array(True)} if WITH_CONTRIBUTIONS in optional else {}
     worst = 0.0
-    for height, width in _SHAPES:
+    multiple = model.backbone.multiple
+    for height, width in ([-(-side // multiple) * multiple for side in shape] for shape in _SHAPES):
         image = _random_image(random, height, width)
         with torch.no_grad():
             expected = graph(torch.from_numpy(image))
