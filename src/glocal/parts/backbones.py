@@ -152,6 +152,21 @@ ROWS = (
     ),
     Part(
         "backbone",
+        "cbnetv2",
+        "Liang et al., CBNet: A Composite Backbone Network Architecture for Object Detection, 2022",
+        "glocal.learn.backbones.composite:CompositeBackbone",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "duoformer",
+        "Tang et al., DuoFormer: Leveraging Hierarchical Representations by Local and Global "
+        "Attention Vision Transformer, 2024",
+        "glocal.learn.backbones.duoformer:DuoFormer",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
         "timm",
         "Wightman, PyTorch Image Models, 2019",
         "glocal.learn.backbones.timm_model:TimmBackbone",

@@ -100,8 +100,11 @@ def _changes_of_classes() -> list[float]:
     """How much the scores change, in parts, when one stage's hidden states are set to zero."""
     timm = import_timm("efficientvim")
     network = timm.create_model("efficientvim_m1", num_classes=10, embed_dim=(16, 32, 64)).eval()
-    for norm in network.norm:
-        torch.nn.init.normal_(norm.bias)  # else the average over a state is zero from the start
+    for module in network.modules():  # layers that begin at zero make all states zero
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+        elif isinstance(module, torch.nn.Conv1d):
+            torch.nn.init.normal_(module.weight)
     image = torch.rand(1, 3, 128, 128)
     scores = network(image)
     found = []
