@@ -62,6 +62,11 @@ class CompositeBackbone(Backbone):
         """The preset for small data: two of `densenet-tiny`."""
         return cls(weights="none", backbone="densenet-tiny")
 
+    @property
+    def links(self) -> nn.ModuleList:
+        """The compositions of all stages, what the two backbones do not have by themselves."""
+        return nn.ModuleList(stage.links for stage in self.stages)
+
     def normalise(self, image: Tensor) -> Tensor:
         """As the backbone does."""
         pixels: Tensor = self._normalise(self, image)

@@ -182,7 +182,8 @@ class MaxVit(TimmFamily):
     linearly in the number of cells.
 
     Deviations: none in the network. Sides have to be multiples of the side that the windows were
-    made for, such as 224 pixels (`multiple`).
+    made for, such as 224 pixels (`multiple`). It trains, but torch does not export timm's windows
+    for images of any size: its solver of shapes does not come to an end.
     """
 
     default = "maxvit_tiny_tf_224"
@@ -216,8 +217,8 @@ class EfficientViM(TimmFamily):
     projection mix the channels of the states (the hidden state mixer) instead of the ``L`` tokens,
     and ``y = h C`` gives the map back. The classifier weighs the states of all three stages.
 
-    Deviations: none known; maps have strides 16, 32 and 64. The softmax runs over cells, so the
-    learned shift ``A`` of its argument, one number a state, changes nothing, as in the authors' code.
+    Deviations: none known; maps have strides 16, 32 and 64. The softmax runs over cells, so its
+    learned shift ``A``, one number a state, changes nothing; so it is in the authors' code.
     """
 
     default = "efficientvim_m1"

@@ -83,5 +83,7 @@ def _check_gates(lab: Lab) -> None:
             name = f"gate of block {number}, head {head}"
             lab.check(f"{name}, before", float(before[key][head]), ">", 0)
             lab.check(f"{name}, after training", float(part), ">", 0)
-    moved = sum(float((gate.detach().sigmoid() - before[k]).abs().sum()) for k, gate in gates.items())
+    moved = sum(
+        float((gate.detach().sigmoid() - before[k]).abs().sum()) for k, gate in gates.items()
+    )
     lab.check("by how much gates moved in all", moved, ">", 0)

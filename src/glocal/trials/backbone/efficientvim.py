@@ -81,8 +81,8 @@ def _cost_of_gates(mixer: Any, cells: int) -> float:
     mixer(torch.zeros(1, _WIDTH, cells // 4, 4, dtype=torch.float64))
     for hook in hooks:
         hook.remove()
-    return float(sum(count_flops(layer, given)
-                     for layer, given in zip((mixer.hz_proj, mixer.out_proj), seen, strict=True)))  # fmt: skip
+    layers = (mixer.hz_proj, mixer.out_proj)
+    return float(sum(count_flops(one, given) for one, given in zip(layers, seen, strict=True)))
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""MaxViT costs linearly in the pixels of images of any shape; its attention; training, export."""
+"""MaxViT costs linearly in the pixels of images of any shape; its attention; training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def method(lab: Lab) -> float:
     """Count; block and grid attention reach the cells that they should."""
     trunk = MaxVit.tiny()
     rows, columns = _shape(lab)
-    check_family(lab, MaxVit)
+    check_family(lab, MaxVit, steps=40, indexes=False)
     if lab.seed == 0:
         kinds = [_kind(module) for module in trunk.modules()]
         order = [kind for kind in kinds if kind]

@@ -1,4 +1,4 @@
-"""ResNeSt's split attention weights the branches of each cardinal group; sizes, training, export."""
+"""ResNeSt's split attention weights each cardinal group's branches; sizes, training, export."""
 
 from __future__ import annotations
 
