@@ -71,10 +71,12 @@ class Backbone(nn.Module, ABC):
     Attributes:
         levels: levels of the feature maps, fine to coarse.
         stages: modules that hold the weights, in the order of computation.
+        side: the only side of images that the network takes, where `maps` resizes others to it.
     """
 
     levels: tuple[Level, ...]
     stages: nn.ModuleList
+    side: int | None = None
 
     def __init__(self) -> None:
         super().__init__()

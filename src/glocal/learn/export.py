@@ -166,8 +166,8 @@ def compare(model: Model, data: bytes) -> float:
     optional = [value.name for value in session.get_overridable_initializers()]
     asked = {WITH_CONTRIBUTIONS: np.array(True)} if WITH_CONTRIBUTIONS in optional else {}
     worst = 0.0
-    for height, width in _SHAPES:
-        image = _random_image(random, height, width)
+    for shape in _SHAPES:
+        image = _random_image(random, *_fitting(model, shape))
         with torch.no_grad():
             expected = graph(torch.from_numpy(image))
         found = session.run(list(graph.outputs), {"image": image, **asked})
@@ -179,6 +179,13 @@ def compare(model: Model, data: bytes) -> float:
         if len(found) > 4:
             worst = max(worst, float(np.abs(found[4].sum(axis=(0, 1)) - found[0]).max()))
     return worst
+
+
+def _fitting(model: Model, shape: tuple[int, int]) -> tuple[int, int]:
+    """The sides, enlarged to what the backbone takes."""
+    multiple = model.backbone.multiple
+    height, width = (-(-side // multiple) * multiple for side in shape)
+    return height, width
 
 
 def _random_image(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
@@ -200,7 +207,7 @@ def _trace(graph: EncoderGraph) -> Any:
             warnings.simplefilter("ignore")  # the exporter warns about its own code
             program = torch.onnx.export(
                 graph,
-                (torch.zeros(1, 224, 320, 3, dtype=torch.uint8),),
+                (torch.zeros(1, *_fitting(graph.model, _SHAPES[0]), 3, dtype=torch.uint8),),
                 dynamo=True,
                 dynamic_shapes={"image": {1: free, 2: free}},
                 input_names=[graph.INPUT],

@@ -61,9 +61,13 @@ def measured_offsets(backbone: Backbone) -> list[float]:
     network = copy.deepcopy(backbone).eval().float().cpu()
     _even(network)
     strides = [level.stride for level in backbone.levels]
-    side = 64 * strides[-1]
+    height, side = backbone.multiple, 64 * strides[-1]
+    if backbone.side:
+        height = side = backbone.side
+    elif height > strides[-1]:
+        side = 3 * height
     # Tiny values keep activations away from saturation.
-    image = torch.full((1, 3, backbone.multiple, side), 1e-3, requires_grad=True)
+    image = torch.full((1, 3, height, side), 1e-3, requires_grad=True)
     image_maps = network.maps(image)
     found = []
     for stride, feature_map in zip(strides, image_maps, strict=True):

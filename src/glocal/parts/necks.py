@@ -18,6 +18,13 @@ ROWS = (
     ),
     Part(
         "neck",
+        "iterative-aggregation",
+        "Yu, Wang, Shelhamer and Darrell, Deep Layer Aggregation, 2018",
+        "glocal.learn.necks.iterative_aggregation:IterativeAggregation",
+        requires=_LEARN,
+    ),
+    Part(
+        "neck",
         "featup",
         "Fu, Hamilton, Brandt, Feldman, Zhang and Freeman, FeatUp: A Model-Agnostic Framework for "
         "Features at Any Resolution, 2024",
