@@ -121,7 +121,7 @@ class CsWin(Pyramid):
 
 
 class CsWinTiny(CsWin):
-    """The preset for small data: 0.3 M parameters. The paper's CSWin-T is `CsWinT`."""
+    """The preset for small data: 0.4 M parameters. The paper's CSWin-T is `CsWinT`."""
 
     layers, width, heads, stripes = (1, 1, 2, 1), 16, (2, 2, 4, 4), (1, 2, 3, 0)
 

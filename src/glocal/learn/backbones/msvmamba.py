@@ -37,18 +37,18 @@ class MultiScaleScan(nn.Module):
 
     def __init__(self, width: int, state: int, rank: int) -> None:
         super().__init__()
-        self.full = nn.Sequential(each_channel(width, 3), nn.SiLU())
-        self.half = nn.Sequential(nn.Conv2d(width, width, 7, 2, 3, groups=width), nn.SiLU())
+        self.near = nn.Sequential(each_channel(width, 3), nn.SiLU())
+        self.wide = nn.Sequential(nn.Conv2d(width, width, 7, 2, 3, groups=width), nn.SiLU())
         self.scans = nn.ModuleList(RouteScan(width, state, rank) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Scan ``(b, width, h, w)``."""
-        full, half = self.full(x), self.half(x)
+        full, half = self.near(x), self.wide(x)
         fine, coarse = self.scans
         found = back(fine(along(full, ROUTES[0])), ROUTES[0], *full.shape[2:])
         far = [back(coarse(along(half, r)), r, *half.shape[2:]) for r in ROUTES[1:]]
-        wide = torch.stack(far).sum(dim=0)
-        return found + functional.interpolate(wide, x.shape[2:], mode="bilinear")
+        summed = torch.stack(far).sum(dim=0)
+        return found + functional.interpolate(summed, x.shape[2:], mode="bilinear")
 
 
 class ScanBranch(nn.Module):
@@ -147,9 +147,11 @@ class MsVMamba(Pyramid):
                 if number
                 else [Reduce(3, width, 4, 4), ChannelNorm(width, eps=1e-5)]
             )
-            for _ in range(count):
-                for branch in (ScanBranch(width, self.state), ConvolutionalPerceptron(width)):
-                    made.append(Scaled(nn.Sequential(ChannelNorm(width), branch), width, None))
+            made += [
+                Scaled(nn.Sequential(ChannelNorm(width), branch), width, None)
+                for _ in range(count)
+                for branch in (ScanBranch(width, self.state), ConvolutionalPerceptron(width))
+            ]
             stages.append(nn.Sequential(*made))
         stages[-1].append(ChannelNorm(widths[-1], eps=1e-5))
         self.assemble(stages, widths, weights)

@@ -41,7 +41,7 @@ class DistanceBias(nn.Module):
         self.layers = nn.Sequential(nn.Linear(2, hidden), nn.ReLU(), nn.Linear(hidden, heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        """For the cells of a map ``(b, c, h, w)``, ``(heads, h * w, (h / ratio) * (w / ratio))``."""
+        """For the cells of ``(b, c, h, w)``, ``(heads, h * w, (h / ratio) * (w / ratio))``."""
         lines, chosen = [], []
         for side in x.shape[2:]:
             pooled = side // self.ratio
@@ -178,20 +178,21 @@ class TransNext(Pyramid):
             first = Reduce(width // 2, width, 3, 2, 1) if number else Reduce(3, width, 7, 4, 3)
             made: list[nn.Module] = [first, ChannelNorm(width, eps=1e-5)]
             side, inner = _NATIVE // 2 ** (number + 2), 2 * self.expansions[number] * width // 3
-            for _ in range(count):
+            heads, ratio = width // self.head, 2 ** (3 - number)
+            made += [
+                Scaled(nn.Sequential(ChannelNorm(width), branch), width, None)
+                for _ in range(count)
                 for branch in (
-                    AggregatedAttention(
-                        width, width // self.head, 2 ** (3 - number), self.hidden, side
-                    ),
+                    AggregatedAttention(width, heads, ratio, self.hidden, side),
                     ConvolutionalGlu(width, inner),
-                ):
-                    made.append(Scaled(nn.Sequential(ChannelNorm(width), branch), width, None))
+                )
+            ]
             stages.append(nn.Sequential(*made, ChannelNorm(width)))
         self.assemble(stages, widths, weights)
 
 
 class TransNextTiny(TransNext):
-    """The preset for small data: 0.3 M parameters. The paper's Tiny is `TransNextT`."""
+    """The preset for small data: 0.4 M parameters. The paper's Tiny is `TransNextT`."""
 
     layers, width, head, expansions, hidden = (1, 1, 2, 1), 16, 8, (4, 4, 3, 3), 32
 

@@ -6,17 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_CHUNK, _LEVELS = 16, 2
+_CHUNK, _LEVELS = 8, 3
 
 
 def chunked_scan(x: Tensor, step: Tensor, decay: Tensor, into: Tensor, out: Tensor) -> Tensor:
     """The same as `glocal.learn.blocks.selective_scan.selective_scan`, for long sequences.
 
-    The states inside chunks of 16 cells are computed in closed form. The states at the ends of the
-    chunks are a sequence of the same kind, 16 times as short, and are computed likewise; so are
-    theirs, and the last, 256 times as short, in closed form as a whole. Operations and memory grow
-    linearly up to sequences of tens of thousands, and there is no loop over the length, so that
-    graphs for ONNX fit any.
+    The states inside chunks of 8 cells are computed in closed form. The states at the ends of the
+    chunks are a sequence of the same kind, 8 times as short, and are computed likewise; so are
+    theirs, three times, and the last sequence, 512 times as short, in closed form as a whole.
+    Operations and memory grow linearly up to sequences of tens of thousands, and there is no loop
+    over the length, so that graphs for ONNX fit any.
 
     Args:
         x: ``(b, c, l)``.
@@ -35,9 +35,10 @@ def chunked_scan(x: Tensor, step: Tensor, decay: Tensor, into: Tensor, out: Tens
 
 def _states(fading: Tensor, driven: Tensor, levels: int) -> Tensor:
     """``h_t = exp(fading_t) h_(t-1) + driven_t`` along the last dimension."""
-    if not levels:
-        return _closed(fading, driven)
     length = fading.shape[-1]
+    # A traced graph has all levels, since it has to fit any length.
+    if not levels or (not torch.compiler.is_compiling() and length <= _CHUNK):
+        return _closed(fading, driven)
     beyond = -length % _CHUNK
     fading, driven = (
         functional.pad(t, (0, beyond)).reshape(*t.shape[:-1], (length + beyond) // _CHUNK, _CHUNK)
