@@ -15,6 +15,46 @@ _DHVT = (
     "Lu, Xie, Liu and Zhang, Bridging the Gap Between Vision Transformers and Convolutional Neural "
     "Networks on Small Datasets, 2022"
 )
+_CAS = (
+    "Zhang, Li, Zhou, Liu, Qian and Ji, CAS-ViT: Convolutional Additive Self-attention "
+    "Vision Transformers for Efficient Mobile Applications, 2024"
+)
+_UNIREP = (
+    "Ding, Zhang, Ge, Zhao, Song, Yue and Shan, UniRepLKNet: A Universal Perception "
+    "Large-Kernel ConvNet for Audio, Video, Point Cloud, Time-Series and Image Recognition, 2024"
+)
+_SPARTAN = (
+    "Pay, Baskaran, Loo, Wong and See, SpaRTAN: Spatial Reinforcement Token-based "
+    "Aggregation Network for Visual Recognition, 2025"
+)
+_MSMLP = (
+    "Zheng, He, Chen and Zhou, Mixing and Shifting: Exploiting Global and Local "
+    "Dependencies in Vision MLPs, 2022"
+)
+_UNIFORMER = (
+    "Li, Wang, Zhang, Gao, Song, Liu, Li and Qiao, UniFormer: Unifying Convolution and "
+    "Self-attention for Visual Recognition, 2022"
+)
+_DINAT = "Hassani and Shi, Dilated Neighborhood Attention Transformer, 2022"
+_CVT = (
+    "Wu, Xiao, Codella, Liu, Dai, Yuan and Zhang, CvT: Introducing Convolutions to Vision "
+    "Transformers, 2021"
+)
+_CSWIN = (
+    "Dong, Bao, Chen, Zhang, Yu, Yuan, Chen and Guo, CSWin Transformer: A General Vision "
+    "Transformer Backbone with Cross-Shaped Windows, 2022"
+)
+_EFFVM = (
+    "Pei, Huang and Xu, EfficientVMamba: Atrous Selective Scan for Light Weight Visual Mamba, 2024"
+)
+_MSVM = (
+    "Shi, Dong and Xu, Multi-Scale VMamba: Hierarchy in Hierarchy Visual State Space Model, 2024"
+)
+_RAFT = (
+    "Tatsunami and Taki, RaftMLP: How Much Can Be Done Without Attention and with Less Spatial "
+    "Locality?, 2022"
+)
+_TRANSNEXT = "Shi, TransNeXt: Robust Foveal Visual Perception for Vision Transformers, 2024"
 
 ROWS = (
     Part(

@@ -1,4 +1,4 @@
-"""The study's recall is that of a loop over graphs and queries; its dimensions are the true ones."""
+"""The recall of the study is that of a loop over graphs and queries; its dimensions are true."""
 
 from __future__ import annotations
 
