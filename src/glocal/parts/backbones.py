@@ -15,8 +15,15 @@ _LSNET = "Wang, Chen, Lin, Han and Ding, LSNet: See Large, Focus Small, 2025"
 _INCEPTION = "Si, Yu, Zhou, Zhou, Wang and Yan, Inception Transformer, 2022"
 _SVIT = "Huang, Zhou, Cao, He and Tan, Vision Transformer with Super Token Sampling, 2023"
 _GLMIX = (
-    "Zhu, Wang and Lau, Revisiting the Integration of Convolution and Attention for Vision Backbone, "
-    "2024"
+    "Zhu, Wang and Lau, Revisiting the Integration of Convolution and Attention for Vision "
+    "Backbone, 2024"
+)
+_DUALTOKEN = (
+    "Chu et al., DualToken-ViT: Position-aware Efficient Vision Transformer with Dual Token "
+    "Fusion, 2023"
+)
+_TERMINATOR = (
+    "Zhang, HyperZZW Operator Connects Slow-Fast Networks for Full Context Interaction, 2024"
 )
 
 ROWS = (
@@ -192,6 +199,28 @@ ROWS = (
         "glnet-tiny",
         _GLMIX,
         "glocal.learn.backbones.glmix:GlNetTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "dualtoken-vit-tiny",
+        _DUALTOKEN,
+        "glocal.learn.backbones.dualtoken_vit:DualTokenViTTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "terminator",
+        _TERMINATOR,
+        "glocal.learn.backbones.terminator:Terminator",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "terminator-tiny",
+        _TERMINATOR,
+        "glocal.learn.backbones.terminator:TerminatorTiny",
         requires=_LEARN,
     ),
     Part(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -39,7 +41,7 @@ def method(lab: Lab) -> Tensor:
                 for heads, layers in zip(kind.heads, kind.low, strict=True)
                 for low in layers
             ]
-            falls = sum(after < before for before, after in zip(shares, shares[1:], strict=False))
+            falls = sum(after < before for before, after in pairwise(shares))
             lab.check(f"{kind.__name__}: layers that attend to less than before", falls, "=", 0)
             lab.check(
                 "share of channels attended to, last to first", shares[-1] / shares[0], ">", 2
