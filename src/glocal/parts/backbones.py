@@ -55,6 +55,20 @@ _RAFT = (
     "Locality?, 2022"
 )
 _TRANSNEXT = "Shi, TransNeXt: Robust Foveal Visual Perception for Vision Transformers, 2024"
+_LSNET = "Wang, Chen, Lin, Han and Ding, LSNet: See Large, Focus Small, 2025"
+_INCEPTION = "Si, Yu, Zhou, Zhou, Wang and Yan, Inception Transformer, 2022"
+_SVIT = "Huang, Zhou, Cao, He and Tan, Vision Transformer with Super Token Sampling, 2023"
+_GLMIX = (
+    "Zhu, Wang and Lau, Revisiting the Integration of Convolution and Attention for Vision "
+    "Backbone, 2024"
+)
+_DUALTOKEN = (
+    "Chu et al., DualToken-ViT: Position-aware Efficient Vision Transformer with Dual Token "
+    "Fusion, 2023"
+)
+_TERMINATOR = (
+    "Zhang, HyperZZW Operator Connects Slow-Fast Networks for Full Context Interaction, 2024"
+)
 
 ROWS = (
     Part(
@@ -627,6 +641,144 @@ ROWS = (
         "glocal.learn.backbones.transnext:TransNextB",
         requires=_LEARN,
         traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-t",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-s",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-b",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-tiny",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-s",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-b",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-l",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerL",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-tiny",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "svit-s",
+        _SVIT,
+        "glocal.learn.backbones.svit:SViTS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "svit-b",
+        _SVIT,
+        "glocal.learn.backbones.svit:SViTB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "svit-tiny",
+        _SVIT,
+        "glocal.learn.backbones.svit:SViTTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "glnet-stl",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNetStl",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "glnet-4g",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNet4G",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "glnet-9g",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNet9G",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "glnet-tiny",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNetTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "dualtoken-vit-tiny",
+        _DUALTOKEN,
+        "glocal.learn.backbones.dualtoken_vit:DualTokenViTTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "terminator",
+        _TERMINATOR,
+        "glocal.learn.backbones.terminator:Terminator",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "terminator-tiny",
+        _TERMINATOR,
+        "glocal.learn.backbones.terminator:TerminatorTiny",
+        requires=_LEARN,
     ),
     Part(
         "backbone",
