@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from glocal.learn.backbones.svit import SuperTokenAttention, SViTB, SViTS, SViTTiny
-from glocal.learn.cost import count_flops
+from glocal.learn.contracts import Backbone
+from glocal.learn.cost import count_flops, count_parameters
 from glocal.trials import Claim, Lab
 from glocal.trials.backbone_checks import check_sizes, check_use
 
@@ -76,8 +77,8 @@ def _given() -> tuple[SuperTokenAttention, Tensor]:
     return layer, torch.randn(1, 6, 12, 8, dtype=torch.float64)
 
 
-def _whole(trunk: torch.nn.Module) -> torch.nn.Module:
+def _count_whole(trunk: Backbone) -> int:
     """With the layer of 1,024 channels and the classifier that the published counts have."""
     width = trunk.levels[-1].width
     last = [torch.nn.Conv2d(width, 1024, 1, bias=False), torch.nn.BatchNorm2d(1024)]
-    return torch.nn.Sequential(trunk, *last, torch.nn.Linear(1024, 1000))
+    return count_parameters(torch.nn.Sequential(trunk, *last, torch.nn.Linear(1024, 1000)))
