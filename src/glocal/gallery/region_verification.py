@@ -70,7 +70,7 @@ class RegionVerifier:
             region: similarity and box of an image's region that is most like the query.
 
         Returns:
-            The matches in their order, and where in the new ones the query is.
+            The matches in their order, and where in those like the query in a region it is.
         """
         if query.pixels is None or ranked.local is None:
             return ranked, {}
@@ -81,9 +81,11 @@ class RegionVerifier:
             if found is not None and found.evidence.verdict.is_match:
                 proven[content] = found
                 boxes[content] = _frame(found.verification) or box
-        if not proven:
-            return ranked, {}
         known = [match for match in ranked.matches if _matches(ranked.verified, match.id)]
+        for match in known:
+            best, frame = region(match.id), _frame(ranked.verified[match.id].verification)
+            if best is not None and best[0] > match.score and frame is not None:
+                boxes[match.id] = frame
         new = [match for match in ranked.matches if match.id in proven]
         new.sort(key=lambda match: -self.verifier.calibration.excess(proven[match.id].verification))
         rest = [m for m in ranked.matches if m.id not in proven and m not in known]
