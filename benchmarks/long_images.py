@@ -80,8 +80,8 @@ def main() -> None:
             gallery.add(_encoded(Image.fromarray(page), "PNG"), name=f"long{turn}")
             for _ in range(_PIECES):
                 top = int(rng.integers(0, len(page) - _SCREEN))
-                piece = Image.fromarray(page[top : top + _SCREEN]).resize((720, 1280))
-                data = _encoded(piece, "JPEG")
+                screen = Image.fromarray(page[top : top + _SCREEN]).resize((720, 1280))
+                data = _encoded(screen, "JPEG")
                 ends = top / len(page), (top + _SCREEN) / len(page)
                 pieces.append(Piece(data, f"long{turn}", *ends))
         for regions in (False, True):
