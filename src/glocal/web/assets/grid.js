@@ -56,7 +56,7 @@ export function justify(aspects, width, target, gap) {
  * @param {object} options
  * @param {(cursor, signal) => Promise<{images: object[], next: any}>} options.load one more page
  * @param {(image) => HTMLElement | string} options.link where an image leads
- * @param {(image) => Node | null} [options.mark] drawn over an image
+ * @param {(image) => Node | null | (Node | null)[]} [options.mark] drawn over an image
  * @param {(image) => Node[]} [options.actions] buttons over an image
  * @param {(image) => {key: string, title: string} | null} [options.section] images with one key
  *   stand together below its title

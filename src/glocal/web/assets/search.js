@@ -1,7 +1,7 @@
 // A search: the query on the left, the results on the right.
 
 import { request, thumbnailOf } from "./api.js";
-import { announce, button, el, icon, notice } from "./elements.js";
+import { announce, button, el, icon, notice, svg } from "./elements.js";
 import { filterBar } from "./filters.js";
 import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
@@ -36,6 +36,19 @@ function mark(hit) {
   );
 }
 
+/** Where in a hit the query is, if it is a region of it. Its shape fits the tile as the image does. */
+function regionOf({ box, width, height }) {
+  if (!box || !width || !height) return null;
+  const [left, top, wide, high] = box;
+  const rect = { x: left * width, y: top * height, width: wide * width, height: high * height };
+  return svg(
+    "svg",
+    { class: "region", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+    svg("rect", { ...rect, class: "region-under" }),
+    svg("rect", { ...rect, class: "region-line" }),
+  );
+}
+
 /** "Found in 7 images", "No match"; nothing where the images could not be verified. */
 function summary({ found, matches }) {
   if (found === null) return "";
@@ -61,7 +74,7 @@ export class SearchView {
       label: "Results, best first",
       load: (cursor, signal) => this.load(cursor ?? 0, signal),
       link: (hit) => linkTo({ show: hit.id }),
-      mark,
+      mark: (hit) => [regionOf(hit), mark(hit)],
       actions: tileActions,
       section: (hit) => section(this.answer, hit),
       loaded: ({ shown, ended, page }) => this.counted(shown, ended, page),
