@@ -48,7 +48,9 @@ def measured_offsets(backbone: Backbone) -> list[float]:
     With equal positive weights everywhere, and averages instead of maxima, the gradient of a cell
     is symmetric about the centre of its receptive field, so that centre is the gradient's centre
     of mass, however the network pads. Global attention adds a constant to the gradient, so its
-    minimum is subtracted. Rows behave like columns, so a strip of an image is enough.
+    minimum is subtracted. Linear layers attend or mix the channels of a cell, and are left out;
+    where nothing remains, the network divides the image into patches, whose centres are meant.
+    Rows behave like columns, so a strip of an image is enough.
 
     Args:
         backbone: backbone to measure; a copy is used. Its levels need only their strides.
@@ -73,7 +75,7 @@ def measured_offsets(backbone: Backbone) -> list[float]:
         hill = (hill - hill.min()).sum(dim=0)
         pixels = torch.arange(side, dtype=torch.float64) + 0.5
         centre = float((hill * pixels).sum() / hill.sum()) - stride * cell
-        found.append(round(centre * 2) / 2)
+        found.append(round(centre * 2) / 2 if hill.any() else stride / 2)
     return found
 
 
@@ -127,6 +129,9 @@ def _even(network: nn.Module) -> None:
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear | nn.Conv1d):
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.reset_parameters()
