@@ -70,7 +70,7 @@ class DilatedReparam(Block):
             kernel = kernel + functional.pad(wide, [(self.kernel - wide.shape[-1]) // 2] * 4)
             shift = shift + bias
         made.weight, made.bias = nn.Parameter(kernel.detach()), nn.Parameter(shift.detach())
-        return made
+        return made.train(self.training)
 
 
 class SqueezeExcite(nn.Module):

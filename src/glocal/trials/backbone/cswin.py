@@ -43,7 +43,7 @@ def method(lab: Lab) -> Tensor:
             what = f"cells of the last map for an image of {width}x{height} pixels"
             lab.check(what, int(found[0, 0].isfinite().sum()), "=", height * width // 1024)
     check_sizes(lab, _PUBLISHED)
-    check_use(lab, CsWinTiny)
+    check_use(lab, CsWinTiny, steps=60)
     return layer(x)
 
 

@@ -34,7 +34,7 @@ def method(lab: Lab) -> Tensor:
         finite = all(bool(feature_map.isfinite().all()) for feature_map in maps)
         lab.check("all of them are finite", finite, "=", 1)
     check_sizes(lab, {Cvt13: "20", Cvt21: "32"})
-    check_use(lab, CvtTiny)
+    check_use(lab, CvtTiny, steps=60)
     return found
 
 

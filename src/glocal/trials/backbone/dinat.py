@@ -44,7 +44,7 @@ def method(lab: Lab) -> float:
     apart = float((layer(given) - _loop(layer, given)).detach().abs().max())
     lab.check("deviation from a loop over the cells", apart, "<", 1e-9)
     check_sizes(lab, _PUBLISHED)
-    check_use(lab, DiNatTiny)
+    check_use(lab, DiNatTiny, steps=60)
     return _side(dilated)
 
 

@@ -48,7 +48,7 @@ def method(lab: Lab) -> Tensor:
         lab.check(f"activation of the branch {name}", float(branch(normed).detach().abs().max()),
                   ">", 0)  # fmt: skip
     check_sizes(lab, _PUBLISHED)
-    check_use(lab, EfficientVMambaTiny)
+    check_use(lab, EfficientVMambaTiny, steps=60)
     return layer.scanned(x)
 
 

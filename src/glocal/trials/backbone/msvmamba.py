@@ -51,7 +51,7 @@ def method(lab: Lab) -> float:
     seen = int((gradient[0].abs().sum(dim=0) > 0).sum())
     lab.check("cells that the convolutional FFN sees", seen, "=", 9)
     check_sizes(lab, _PUBLISHED)
-    check_use(lab, MsVMambaTiny)
+    check_use(lab, MsVMambaTiny, steps=60)
     whole, parts = _sequence(lab), MultiScaleScan(16, 2, 1).scans
     quarter = whole[..., : whole.shape[-1] // 4]
     return (count_flops(parts[0], whole) + 3 * count_flops(parts[1], quarter)) / whole.shape[-1]

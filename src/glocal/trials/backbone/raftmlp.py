@@ -40,7 +40,7 @@ def method(lab: Lab) -> Tensor:
     apart = float((once[:, :, :1] - twice).detach().abs().max())
     lab.check("deviation at twice the resolution, of even columns and weights", apart, "<", 1e-9)
     check_sizes(lab, {RaftMlpS: "9.9", RaftMlpM: "21.4", RaftMlpL: "36.2"})
-    check_use(lab, RaftMlpTiny)
+    check_use(lab, RaftMlpTiny, steps=60)
     if lab.seed == 0:
         _check_other_resolution(lab)
     return torch.stack([layer(x), Transposed(layer)(x)])

@@ -26,7 +26,7 @@ def method(lab: Lab) -> Tensor:
     for name, layers, side in (("near", spatial.near[:3], 3), ("far", spatial.far[:4], 9)):
         lab.check(f"side of what the {name} kernels see, in cells", _reach(layers), "=", side)
     check_sizes(lab, {Spartan: "3.8"})
-    check_use(lab, SpartanTiny)
+    check_use(lab, SpartanTiny, steps=60)
     return mixer.aggregated(x)
 
 

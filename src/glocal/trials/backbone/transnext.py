@@ -45,7 +45,7 @@ def method(lab: Lab) -> Tensor:
     apart = (unit(x) - unit.leave(functional.gelu(near) * value)).detach().abs().max()
     lab.check("deviation of the gated unit from its formula", float(apart), "<", 1e-9)
     check_sizes(lab, _PUBLISHED)
-    check_use(lab, TransNextTiny)
+    check_use(lab, TransNextTiny, steps=60)
     return layer(x)
 
 

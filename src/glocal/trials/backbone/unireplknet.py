@@ -30,7 +30,7 @@ _SIDE, _HOP = 32, 32
 
 def method(lab: Lab) -> float:
     """Train on spectrograms as images, and retrieve others; the same network on digits."""
-    check_use(lab, UniRepLkNetTiny)
+    check_use(lab, UniRepLkNetTiny, steps=60)
     torch.manual_seed(lab.seed)
     random = lab.random()
     model = Classifier(UniRepLkNetTiny(), _KINDS)

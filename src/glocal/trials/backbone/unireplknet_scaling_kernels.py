@@ -69,7 +69,7 @@ def method(lab: Lab) -> float:
     )
     lab.check("deviation of the merged network's maps", apart, "<", 1e-9)
     check_sizes(lab, _PUBLISHED, count=_count_merged)
-    check_use(lab, UniRepLkNetTiny)
+    check_use(lab, UniRepLkNetTiny, steps=60)
     torch.manual_seed(lab.seed)
     return _seen(UniRepLkNetTiny())
 
