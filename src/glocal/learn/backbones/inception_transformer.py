@@ -50,7 +50,9 @@ class InceptionMixer(nn.Module):
         found = like(attend(*self.qkv(tokens(small)).chunk(3, dim=-1), self.low), small)
         if self.pool == 1:
             return found
-        return functional.interpolate(found, scale_factor=float(self.pool), mode="nearest")
+        # Rows and columns are picked, since the graph for ONNX fits any size only then.
+        rows, columns = (torch.arange(side, device=x.device) // self.pool for side in x.shape[2:])
+        return found[:, :, rows][:, :, :, columns]
 
     def branches(self, x: Tensor) -> list[Tensor]:
         """What convolution, pooling and attention make of their channels."""

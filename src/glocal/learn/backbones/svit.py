@@ -146,7 +146,7 @@ class SViT(Pyramid):
 class SViTTiny(SViT):
     """The preset for small data: 0.2 M parameters."""
 
-    widths, depths, heads = (16, 24, 32, 48), (1, 1, 2, 1), (1, 2, 2, 3)
+    widths, depths, heads = (16, 24, 32, 48), (1, 1, 1, 1), (1, 2, 2, 3)
 
 
 class SViTS(SViT):
