@@ -28,7 +28,7 @@ _ELSEWHERE = {
     "instance": "--temperature and --entropy",
 }
 _MAY_BE_ZERO = frozenset({"margin", "weight", "coarse"})
-_BELOW_ONE = frozenset({"median_probability"})
+_BELOW_ONE = frozenset({"median_probability", "least", "most", "decay"})
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -113,8 +113,8 @@ def option_types(kind: Kind, name: str) -> dict[str, Any]:
     hints = typing.get_type_hints(made.__init__)
     return {
         option: hints[option]
-        for option in inspect.signature(made.__init__).parameters
-        if option not in _GIVEN
+        for option, parameter in inspect.signature(made.__init__).parameters.items()
+        if option not in _GIVEN and parameter.kind is not parameter.VAR_KEYWORD
     }
 
 

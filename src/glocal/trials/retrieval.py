@@ -60,7 +60,5 @@ def train(
 def vectors_of(trunk: Backbone, head: Head, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Vectors ``(n, d)`` of images."""
     trunk.eval(), head.eval()
-    found = [
-        encode(trunk, head, batch, trunk(batch)).vector for batch in pixels(images).split(256)
-    ]
+    found = [encode(trunk, head, batch, trunk(batch)).vector for batch in pixels(images).split(256)]
     return torch.cat(found).numpy()
