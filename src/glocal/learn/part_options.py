@@ -1,4 +1,4 @@
-"""Options of a head, an objective or a recipe by name, such as ``objective.margin=0.3``, before it is built.
+"""Options of a part of a training by name, such as ``objective.margin=0.3``, before it is built.
 
 What a part takes is read off its class, so that a new part's options can be set at once.
 """
@@ -44,7 +44,8 @@ def split_options(given: Iterable[str]) -> dict[str, str]:
         kind, dot, own = name.partition(".")
         if not (equals and dot and own and value) or kind not in _KINDS:
             raise LearnError(
-                f"--set {text}: give head.NAME=VALUE, objective.NAME=VALUE or recipe.NAME=VALUE, as head.power=4"
+                f"--set {text}: give head.NAME=VALUE, objective.NAME=VALUE or "
+                "recipe.NAME=VALUE, as head.power=4"
             )
         if name in found:
             raise LearnError(f"--set {name} is given twice: {found[name]} and {value}")
@@ -58,7 +59,8 @@ def read_options(
     """The values of options, each checked against the part it belongs to.
 
     Args:
-        given: by ``head.NAME``, ``objective.NAME`` and ``recipe.NAME``; texts, or values that are read already.
+        given: by ``head.NAME``, ``objective.NAME`` and ``recipe.NAME``; texts,
+            or values that are read already.
         head: registered name of the head.
         objective: of the objective.
         recipe: of the recipe.

@@ -53,8 +53,8 @@ def test_boxes_of_varifocal_are_squares_inside_the_image_where_the_scores_are():
     boxes = head.boxes(head(maps))
     sides = boxes[:, 2:] - boxes[:, :2]
     assert torch.allclose(sides[:, 0], sides[:, 1])
-    assert (sides >= 0.2).all() and (sides <= 0.4).all()
-    assert (boxes >= 0).all() and (boxes <= 1).all()
+    assert ((sides >= 0.2) & (sides <= 0.4)).all()
+    assert ((boxes >= 0) & (boxes <= 1)).all()
     weights = torch.zeros(1, 5, 5)
     weights[0, 1, 3] = 1
     box = head._box(weights, torch.zeros(1))
@@ -80,7 +80,8 @@ def test_a_model_encodes_the_crop_too_and_labels_teach_both_passes(made):
     assert torch.allclose(model.features(images)[0], both)
     (expected * torch.randn(3, 8)).sum().backward()
     for name, parameter in model.head.named_parameters():
-        assert parameter.grad is not None and parameter.grad.any(), name
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
 
 
 class Shifted(Head):

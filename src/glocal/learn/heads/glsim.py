@@ -25,7 +25,8 @@ class GlSim(TwoPassHead):
 
     Deviations: the paper's encoder is a vision transformer, ``g`` its class token and ``l_i`` its
         patch tokens. Here patches are the cells of the coarsest map and ``g`` is their generalised
-        mean. Both refined tokens are projected to the vector, where the paper classifies; the aggregator has one attention head.
+        mean. Both refined tokens are projected to the vector, where the paper classifies;
+        the aggregator has one attention head.
 
     Args:
         levels: levels of the backbone's feature maps; the last is used.
