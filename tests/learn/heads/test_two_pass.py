@@ -39,7 +39,7 @@ def test_the_box_of_glsim_holds_the_cells_most_similar_to_the_whole():
     output = head(maps)
     similar = output.kept["similar"]
     for number, box in enumerate(head.boxes(output)):
-        best = sorted(((-float(similar[number, y, x]), x, y) for y in range(4) for x in range(5)))[
+        best = sorted((-float(similar[number, y, x]), x, y) for y in range(4) for x in range(5))[
             :3
         ]
         xs, ys = [x for _, x, _ in best], [y for _, _, y in best]

@@ -61,6 +61,7 @@ def _fine_stage(lab: Lab, trunk: SmallResidual, head: Cfcd) -> tuple[float, int]
     """Share of anchors of validation images that match a cell, and stages that get a gradient."""
     seen = lab.digits(16).validation
     images, labels = pixels(seen.images[:96]), torch.from_numpy(seen.labels[:96])
+    trunk.zero_grad(set_to_none=True)
     output = head.train()(trunk(images))
     head.loss(output, labels).backward()  # type: ignore[no-untyped-call]
     taught = sum(any(p.grad is not None and bool(p.grad.any()) for p in stage.parameters())
