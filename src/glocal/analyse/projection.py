@@ -67,8 +67,8 @@ def study_projection(
 def _accuracy(rows: NDArray[np.float32], codes: NDArray[np.intp], k: int) -> float:
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
     _, numbers = nearest(unit, unit, k + 1, leave_out_self=True)
-    # A nearer neighbour's vote weighs slightly more, which decides between equals only.
-    weights = 1 + 1e-3 * np.arange(k, 0, -1) / k
+    # Each vote weighs more than all later ones by a part of it, which decides between equals only.
+    weights = 1 + 0.25 * 0.5 ** np.arange(k)
     votes = np.zeros((len(rows), codes.max() + 1))
     for place, weight in enumerate(weights):
         votes[np.arange(len(rows)), codes[numbers[:, place]]] += weight

@@ -23,18 +23,15 @@ _MOST_COPIES = 200
 
 
 class Evaluation(Protocol):
-    """Measures a model during its training; the best one is kept.
-
-    Attributes:
-        has_images: whether there is anything to measure with.
-        decisive: name of the figure that is highest for the best model.
-    """
+    """Measures a model during its training; the best one is kept."""
 
     @property
-    def has_images(self) -> bool: ...
+    def has_images(self) -> bool:
+        """Whether there is anything to measure with."""
 
     @property
-    def decisive(self) -> str: ...
+    def decisive(self) -> str:
+        """Name of the figure that is highest for the best model."""
 
     def __call__(self, encode: Encode) -> dict[str, float]:
         """Figures by name.

@@ -1,4 +1,4 @@
-"""Options of a head, an objective or a recipe by name, such as ``objective.margin=0.3``, before it is built.
+"""Options of a part of a training by name, such as ``objective.margin=0.3``, before it is built.
 
 What a part takes is read off its class, so that a new part's options can be set at once.
 """
@@ -28,7 +28,7 @@ _ELSEWHERE = {
     "instance": "--temperature and --entropy",
 }
 _MAY_BE_ZERO = frozenset({"margin", "weight", "coarse"})
-_BELOW_ONE = frozenset({"median_probability"})
+_BELOW_ONE = frozenset({"median_probability", "least", "most", "decay"})
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -44,7 +44,8 @@ def split_options(given: Iterable[str]) -> dict[str, str]:
         kind, dot, own = name.partition(".")
         if not (equals and dot and own and value) or kind not in _KINDS:
             raise LearnError(
-                f"--set {text}: give head.NAME=VALUE, objective.NAME=VALUE or recipe.NAME=VALUE, as head.power=4"
+                f"--set {text}: give head.NAME=VALUE, objective.NAME=VALUE or "
+                "recipe.NAME=VALUE, as head.power=4"
             )
         if name in found:
             raise LearnError(f"--set {name} is given twice: {found[name]} and {value}")
@@ -58,7 +59,8 @@ def read_options(
     """The values of options, each checked against the part it belongs to.
 
     Args:
-        given: by ``head.NAME``, ``objective.NAME`` and ``recipe.NAME``; texts, or values that are read already.
+        given: by ``head.NAME``, ``objective.NAME`` and ``recipe.NAME``; texts,
+            or values that are read already.
         head: registered name of the head.
         objective: of the objective.
         recipe: of the recipe.
@@ -113,8 +115,8 @@ def option_types(kind: Kind, name: str) -> dict[str, Any]:
     hints = typing.get_type_hints(made.__init__)
     return {
         option: hints[option]
-        for option in inspect.signature(made.__init__).parameters
-        if option not in _GIVEN
+        for option, parameter in inspect.signature(made.__init__).parameters.items()
+        if option not in _GIVEN and parameter.kind is not parameter.VAR_KEYWORD
     }
 
 

@@ -32,7 +32,7 @@ class Settings:
         head: registered name.
         objective: registered name; ``instance`` learns without labels.
         recipe: registered name.
-        options: options of head, objective and recipe, such as ``head.power`` and ``objective.margin``;
+        options: options of head, objective and recipe, such as ``head.power``;
             see `glocal.learn.part_options.read_options`.
         dim: length of the vector.
         epochs: number of passes over the images; give this or `minutes`.

@@ -133,7 +133,7 @@ def test_options_reach_head_and_objective():
     learning = _build(settings, 3, False, torch.device("cpu"))
     assert float(learning.model.head.power) == 2.5
     assert not learning.model.head.power.requires_grad
-    assert learning.objective.loss.scale == 17
+    assert learning.recipe.objective.loss.scale == 17
 
 
 def test_the_card_and_the_checkpoint_keep_them_and_a_resume_notices(tmp_path):

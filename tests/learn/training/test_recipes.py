@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
@@ -66,10 +67,8 @@ class Plain(Objective):
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered():
-    try:
+    with contextlib.suppress(PartError):
         register(Part("recipe", "everything", "a test", "test_recipes:Everything"))
-    except PartError:
-        pass
 
 
 @pytest.fixture(scope="module")

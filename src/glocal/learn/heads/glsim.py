@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from glocal.errors import LearnError
 from glocal.learn.contracts import Level, Output, TwoPassHead
 from glocal.learn.heads.gem import generalised_mean
 from glocal.learn.heads.whitening import Whitening
@@ -26,17 +25,15 @@ class GlSim(TwoPassHead):
 
     Deviations: the paper's encoder is a vision transformer, ``g`` its class token and ``l_i`` its
         patch tokens. Here patches are the cells of the coarsest map and ``g`` is their generalised
-        mean. Both refined tokens are projected to the vector, where the paper classifies.
+        mean. Both refined tokens are projected to the vector, where the paper classifies;
+        the aggregator has one attention head.
 
     Args:
         levels: levels of the backbone's feature maps; the last is used.
         dim: length of the vector.
         top: number of cells that the crop holds.
-        crop: side of the crop in pixels.
-        width: width of the aggregator's tokens, a multiple of 4.
-
-    Raises:
-        LearnError: the crop is no multiple of the coarsest stride, or ``width`` of 4.
+        cells: side of the scaled crop, in cells of the coarsest map.
+        width: width of the aggregator's tokens.
     """
 
     mirrors: ClassVar[bool] = False  # a crop of the mirrored image need not be the mirrored crop
@@ -47,19 +44,14 @@ class GlSim(TwoPassHead):
         *,
         dim: int = 512,
         top: int = 8,
-        crop: int = 224,
+        cells: int = 7,
         width: int = 64,
     ) -> None:
         super().__init__()
-        if crop < 1 or crop % levels[-1].stride or width % 4:
-            raise LearnError(
-                f"a crop of {crop} pixels and {width} channels do not fit; use a multiple of "
-                f"{levels[-1].stride} pixels and of 4 channels"
-            )
-        self.dim, self.top, self.crop_side = dim, top, crop
+        self.dim, self.top, self.crop_side = dim, top, cells * levels[-1].stride
         self.narrow = nn.Linear(levels[-1].width, width)
         self.aggregator = nn.TransformerEncoderLayer(
-            width, 4, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            width, 1, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         self.whitening = Whitening(2 * width, dim)
 

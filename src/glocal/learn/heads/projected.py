@@ -66,7 +66,7 @@ class FixedReweighting(Projected):
     """The alternative to a projection head that has nothing to learn (Xue et al., 2024).
 
     A trained projection weighs features unequally; this one does so by construction: feature ``i``
-    is multiplied by ``kappa^-i``, with ``i`` from 0. The encoder may then keep all features at even
+    is multiplied by ``decay^i``, with ``i`` from 0. The encoder may then keep all features at even
     weight, although the objective wants few.
 
     Deviations: in the paper features are those of the encoder; here they are a linear layer's, so
@@ -75,19 +75,19 @@ class FixedReweighting(Projected):
     Args:
         levels: levels of the backbone's feature maps; the last is pooled.
         dim: length of both vectors.
-        kappa: ratio of neighbouring weights, at least 1; 1 is no projection.
+        decay: weight of a feature in parts of the one before, at most 1, which is no projection.
 
     Raises:
-        LearnError: ``kappa`` is less than 1.
+        LearnError: ``decay`` is not in (0, 1].
     """
 
     weights: Tensor
 
-    def __init__(self, levels: Sequence[Level], *, dim: int = 512, kappa: float = 1.05) -> None:
+    def __init__(self, levels: Sequence[Level], *, dim: int = 512, decay: float = 0.95) -> None:
         super().__init__(levels, dim=dim)
-        if kappa < 1:
-            raise LearnError(f"kappa has to be at least 1, not {kappa}")
-        self.register_buffer("weights", kappa ** -torch.arange(dim, dtype=torch.float32))
+        if not 0 < decay <= 1:
+            raise LearnError(f"decay has to be more than 0 and at most 1, not {decay}")
+        self.register_buffer("weights", decay ** torch.arange(dim, dtype=torch.float32))
 
     def project(self, features: Tensor) -> Tensor:
         """Multiply by the fixed weights."""

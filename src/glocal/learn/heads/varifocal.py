@@ -32,13 +32,12 @@ class Varifocal(TwoPassHead):
     Args:
         levels: levels of the backbone's feature maps; the last is used.
         dim: length of the vector; half of it is global and half local.
-        crop: side of the crop in pixels.
+        cells: side of the scaled crop, in cells of the coarsest map.
         least: least side of the box, as a fraction of the image.
         most: largest side of the box.
 
     Raises:
-        LearnError: the crop is no multiple of the coarsest stride, ``dim`` is odd, or the box can
-            have no side.
+        LearnError: the vector has fewer than two numbers, or ``least`` and ``most`` leave no box.
     """
 
     mirrors: ClassVar[bool] = False  # the crop's interpolation is only nearly mirrored
@@ -48,22 +47,22 @@ class Varifocal(TwoPassHead):
         levels: Sequence[Level],
         *,
         dim: int = 512,
-        crop: int = 224,
+        cells: int = 7,
         least: float = 0.25,
         most: float = 0.75,
     ) -> None:
         super().__init__()
-        width, stride = levels[-1].width, levels[-1].stride
-        if crop < 1 or crop % stride or dim % 2 or not 0 < least < most <= 1:
+        width = levels[-1].width
+        if dim < 2 or not 0 < least < most <= 1:
             raise LearnError(
-                f"a crop of {crop} pixels, {dim} dimensions and boxes of {least} to {most} do not "
-                f"fit; use a multiple of {stride} pixels, an even dimension, and 0 < least < most"
+                f"{dim} dimensions and boxes of {least} to {most} of the image do not fit; use "
+                "two or more dimensions and 0 < least < most <= 1"
             )
-        self.dim, self.crop_side = dim, crop
+        self.dim, self.crop_side = dim, cells * levels[-1].stride
         self.least, self.most = least, most
         self.place = nn.Conv2d(width, 1, 1)
         self.side = nn.Linear(width, 1)
-        self.whole, self.part = Whitening(width, dim // 2), Whitening(width, dim // 2)
+        self.whole, self.part = Whitening(width, dim - dim // 2), Whitening(width, dim // 2)
 
     def forward(self, maps: Sequence[Tensor]) -> Output:
         """The first pass: global features and the box."""
@@ -73,7 +72,7 @@ class Varifocal(TwoPassHead):
         weights = scores.flatten(1).softmax(dim=1).reshape(scores[:, 0].shape)
         vector = self.whole(pooled)
         kept = {"whole": vector, "box": self._box(weights, self.side(pooled)[:, 0])}
-        both = torch.cat([vector, torch.zeros_like(vector)], dim=1)
+        both = functional.pad(vector, (0, self.dim // 2))
         return Output(both, attention=weights, kept=kept)
 
     def boxes(self, output: Output) -> Tensor:

@@ -76,7 +76,7 @@ def _tiles(photo: NDArray[np.uint8]) -> list[Image.Image]:
 
 
 def _view(tile: Image.Image, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A tile turned by up to 8 degrees, shifted by up to 6 pixels, lighter or darker, with noise."""
+    """A tile turned by up to 8 degrees, shifted by up to 6 pixels, of another brightness."""
     turned = tile.rotate(float(random.uniform(-8, 8)), Image.Resampling.BILINEAR)
     left, top = random.integers(_ROOM - 6, _ROOM + 7, 2).tolist()
     cut = np.asarray(turned.crop((left, top, left + _SIDE, top + _SIDE)), np.float32)

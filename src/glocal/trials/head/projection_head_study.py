@@ -13,7 +13,7 @@ from glocal.trials.retrieval import train
 from glocal.trials.zoo import SmallResidual, pixels
 
 CLAIM = Claim(
-    measured="accuracy of ten digits by 5 neighbours before the projection, trained on even and odd",
+    measured="accuracy of ten digits by 5 neighbours before the projection, trained on two",
     baseline="accuracy after the projection, of the same training",
     unit="per cent",
     comparison=">",
