@@ -168,9 +168,6 @@ def train(
     if settings.final == "whitening":
         check_whitening(learning.model, choose_fitting(samples, settings.dim, settings.seed))
     codes = {label: code for code, label in enumerate(names)}
-<<<<<<< HEAD
-    loop = _loop(learning, settings, samples, codes, copies, run, laid_over, optimizer, evaluate)
-=======
     loop = _loop(
         learning,
         settings,
@@ -182,7 +179,6 @@ def train(
         optimizer=optimizer,
         evaluate=evaluate,
     )
->>>>>>> heads
     listener.beginning(samples, loop.done)
     finished = loop.run(listener.learning, stop)
     model: Model = copy.deepcopy(loop.averaged_model)

@@ -39,9 +39,7 @@ def test_the_box_of_glsim_holds_the_cells_most_similar_to_the_whole():
     output = head(maps)
     similar = output.kept["similar"]
     for number, box in enumerate(head.boxes(output)):
-        best = sorted((-float(similar[number, y, x]), x, y) for y in range(4) for x in range(5))[
-            :3
-        ]
+        best = sorted((-float(similar[number, y, x]), x, y) for y in range(4) for x in range(5))[:3]
         xs, ys = [x for _, x, _ in best], [y for _, _, y in best]
         expected = [min(xs) / 5, min(ys) / 4, (max(xs) + 1) / 5, (max(ys) + 1) / 4]
         assert box.tolist() == pytest.approx(expected)

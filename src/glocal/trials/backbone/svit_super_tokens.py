@@ -38,12 +38,7 @@ def method(lab: Lab) -> Tensor:
             layers = [SuperTokenAttention(64, 1, square) for square in (8, 1)]
         some, every = (count_flops(made, cells) for made in layers)
         lab.check("operations in parts of those of attention to all cells", some / every, "<", 0.5)
-        check_sizes(
-            lab,
-            {SViTS: "25", SViTB: "52"},
-            classifiers=0,
-            count=lambda trunk: count_parameters(_whole(trunk)),
-        )
+        check_sizes(lab, {SViTS: "25", SViTB: "52"}, classifiers=0, count=_count_whole)
         check_use(lab, SViTTiny)
     return layer(x)
 

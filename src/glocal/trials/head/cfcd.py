@@ -60,20 +60,12 @@ def _train(lab: Lab, trunk: SmallResidual, head: Head, objective: Objective) -> 
 def _fine_stage(lab: Lab, trunk: SmallResidual, head: Cfcd) -> tuple[float, int]:
     """Share of anchors of validation images that match a cell, and stages that get a gradient."""
     seen = lab.digits(16).validation
-<<<<<<< HEAD
-    head.train()
-    head.fine = True
-    cost = float(
-        head.loss(head(trunk(pixels(seen.images[:96]))), torch.from_numpy(seen.labels[:96]))
-    )
-=======
     images, labels = pixels(seen.images[:96]), torch.from_numpy(seen.labels[:96])
     trunk.zero_grad(set_to_none=True)
     output = head.train()(trunk(images))
     head.loss(output, labels).backward()  # type: ignore[no-untyped-call]
     taught = sum(any(p.grad is not None and bool(p.grad.any()) for p in stage.parameters())
                  for stage in trunk.stages)  # fmt: skip
->>>>>>> heads
     head.eval()
     cells = functional.normalize(output.kept["map"].detach().flatten(2), dim=1).transpose(1, 2)
     attention = output.kept["attention"].detach().flatten(1)
