@@ -2,7 +2,7 @@
 
 import { request, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice } from "./elements.js";
-import { filterBar } from "./filters.js";
+import { filterBar, scoreOf } from "./filters.js";
 import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
@@ -118,7 +118,9 @@ export class SearchView {
   async load(offset, signal) {
     const state = this.state;
     const condition = conditionOf(state);
-    const plain = offset === 0 && state.like.length === 1 && !state.unlike.length && !state.region;
+    const least = scoreOf(state);
+    const whole = state.like.length === 1 && !state.unlike.length && !state.region;
+    const plain = offset === 0 && whole && least === null && !state.small;
     let answer = plain ? firstPage(state.like[0], condition) : null;
     if (!answer) {
       const form = new FormData();
@@ -128,6 +130,8 @@ export class SearchView {
       for (const id of state.unlike) form.append("unlike", id);
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
       if (condition) form.append("where", condition);
+      if (least !== null) form.append("min_score", String(least));
+      if (state.small) form.append("small_objects", "true");
       form.append("limit", String(PAGE));
       form.append("offset", String(offset));
       answer = await request("search", { method: "POST", form, signal });
@@ -155,7 +159,7 @@ export class SearchView {
   }
 
   drawFilters() {
-    this.filters.replaceChildren(filterBar(this.state));
+    this.filters.replaceChildren(filterBar(this.state, { searching: true }));
   }
 
   drawSide() {
