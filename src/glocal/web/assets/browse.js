@@ -43,6 +43,7 @@ function listTools(state, usual) {
   sort.value = sortOf(state, usual);
   const field = el("input", {
     type: "search",
+    name: "name",
     class: "chip name-field",
     placeholder: "File name",
     "aria-label": "File name contains",
@@ -142,7 +143,11 @@ export class TimelineView extends GridView {
       },
     });
     const newer = state.at
-      ? el("a", { class: "button soft small", href: linkTo({ at: null }) }, "Back to the start")
+      ? el(
+          "a",
+          { class: "button soft small", href: linkTo({ at: null }) },
+          sort === "taken" ? "Back to the newest" : "Back to the oldest",
+        )
       : null;
     this.element = el(
       "div",
@@ -423,6 +428,7 @@ export class MapView extends GridView {
     const away = Math.max(...members.map((one) => kilometres(center, one)));
     if (members.length > 1 && away > 0.3 && this.map.scale < 20_000)
       this.map.zoom(4, this.map.toPixels(center.longitude, center.latitude));
+    else this.map.show(center);
     const km = away < 10 ? Math.max(0.1, Math.ceil(away * 11) / 10) : Math.ceil(away * 1.05);
     go(
       { near: `${center.latitude.toFixed(5)},${center.longitude.toFixed(5)},${km}` },

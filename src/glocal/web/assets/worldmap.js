@@ -158,6 +158,13 @@ export class WorldMap {
     this.bound();
   }
 
+  /** Bring a place to the middle. */
+  show({ latitude, longitude }) {
+    this.center = [longitude, latitude];
+    this.bound();
+    this.draw();
+  }
+
   bound() {
     this.scale = Math.min(CLOSEST, Math.max(this.least(), this.scale));
     const [half, tall] = [
@@ -209,7 +216,7 @@ export class WorldMap {
     context.fillStyle = colours.getPropertyValue("--map-land");
     const near = this.scale > COARSE;
     if (near) context.fillRect(0, 0, this.width, this.height);
-    this.drawLines(context, colours.getPropertyValue(near ? "--map-coast" : "--map-line"));
+    this.drawLines(context, colours);
     context.fillStyle = colours.getPropertyValue("--map-land");
     context.strokeStyle = colours.getPropertyValue("--map-coast");
     context.lineWidth = 0.75;
@@ -248,7 +255,7 @@ export class WorldMap {
     this.where.textContent = near ?? "";
   }
 
-  drawLines(context, colour) {
+  drawLines(context, colours) {
     const target = 110 / this.scale;
     const step =
       [30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001].findLast(
@@ -256,7 +263,8 @@ export class WorldMap {
       ) ?? 30;
     const [west, north] = this.toDegrees(0, 0);
     const [east, south] = this.toDegrees(this.width, this.height);
-    context.strokeStyle = colour;
+    const line = this.scale > COARSE ? "--map-coast" : "--map-line";
+    context.strokeStyle = colours.getPropertyValue(line);
     context.lineWidth = 1;
     context.beginPath();
     for (let at = Math.ceil(west / step) * step; at <= east; at += step) {
@@ -270,6 +278,16 @@ export class WorldMap {
       context.lineTo(this.width, y);
     }
     context.stroke();
+    if (this.scale <= COARSE) return;
+    // Close by, where there may be neither coast nor town, the lines say where one is.
+    const digits = Math.max(0, Math.ceil(-Math.log10(step)));
+    context.fillStyle = colours.getPropertyValue("--map-name");
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "left";
+    for (let at = Math.ceil(west / step) * step; at <= east; at += step)
+      context.fillText(degreesOf(at, "E", "W", digits), this.toPixels(at, 0)[0] + 4, 14);
+    for (let at = Math.ceil(south / step) * step; at <= north; at += step)
+      context.fillText(degreesOf(at, "N", "S", digits), 6, this.toPixels(0, at)[1] - 4);
   }
 
   drawScale() {
@@ -403,6 +421,9 @@ export class WorldMap {
     event.stopPropagation();
   }
 }
+
+const degreesOf = (value, plus, minus, digits) =>
+  `${Math.abs(value).toFixed(digits)}° ${value < 0 ? minus : plus}`;
 
 /** Where the images of some places lie on average. */
 function mean(members, name) {
