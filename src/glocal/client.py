@@ -137,8 +137,7 @@ class Client:
             "url": url,
             "region": None if region is None else ",".join(map(str, region)),
             "offset": offset,
-            "min_score": min_score,
-        } | _options(where, limit, exact, rerank, verify, small_objects, regions)
+        } | _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)
         images = [("like", each) for each in like] + [("unlike", each) for each in unlike]
         if image is not None:
             images.insert(0, ("query" if isinstance(image, GalleryImage) else "image", image))
@@ -155,6 +154,7 @@ class Client:
         verify: bool = True,
         small_objects: bool = False,
         regions: bool = True,
+        min_score: float | None = None,
     ) -> tuple[SearchPage | ServerError, ...]:
         """Search with several images; for the other arguments see `search`.
 
@@ -164,7 +164,7 @@ class Client:
         Returns:
             For each query its result, or the error that it met.
         """
-        options = _options(where, limit, exact, rerank, verify, small_objects, regions)
+        options = _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)
         # The server answers images before ids.
         order = sorted(range(len(images)), key=lambda at: isinstance(images[at], GalleryImage))
         parts = [
@@ -440,6 +440,7 @@ def _options(
     verify: bool,
     small_objects: bool,
     regions: bool,
+    min_score: float | None,
 ) -> dict[str, object]:
     return {
         "where": where,
@@ -449,6 +450,7 @@ def _options(
         "verify": verify,
         "small_objects": small_objects,
         "regions": regions,
+        "min_score": min_score,
     }
 
 

@@ -15,6 +15,7 @@ import unicodedata
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePath
 from uuid import UUID
 
@@ -80,7 +81,7 @@ async def archive(service: Service, names: Sequence[str]) -> AsyncIterator[bytes
                 continue
             called = _unique(safe_name(image.name, kind), taken)
             rows.append(_row(called, name, image))
-            file.writestr(_entry(called, image.taken), body)
+            await service.thread(partial(file.writestr, _entry(called, image.taken), body))
             del body
             yield sink.take()
         file.writestr(_entry(TABLE, None), b"".join(_csv(rows)), zipfile.ZIP_DEFLATED)

@@ -134,8 +134,8 @@ export function listenForSelection() {
       ),
       button("Copy paths", { draw: "copy", class: "soft small" }, () => copyPaths()),
       button("All shown", { draw: "check", class: "soft small", title: "Select all shown" }, selectAll),
-      button("Clear the selection", { draw: "close", quiet: true, class: "plain" }, clear),
     ),
+    button("Clear the selection", { draw: "close", quiet: true, class: "plain" }, clear),
   );
   document.getElementById("main").after(bar);
   document.addEventListener(
