@@ -161,7 +161,7 @@ class Browser:
     def count(self, where: Condition | None = None, named: str | None = None) -> int:
         """How many images have a file that meets a condition, and whose name contains a text."""
         if named is not None:
-            return len(self._files(self._named(named), where, named))
+            return len(self._named(named, where))
         return int(np.count_nonzero(self._meeting(where)[2]))
 
     def page(
@@ -272,26 +272,25 @@ class Browser:
                 firsts = {i: min(map(listing.key, found)) for i, found in files.items()}
                 yield from ((key, i) for i, key in here if key == firsts.get(i))
 
-    def _named(self, text: str) -> list[UUID]:
-        """Images with a file whose name contains a text, whatever the case."""
-        if not text.isascii():
-            wanted = _plain(text)
-            rows = self.rows("SELECT content, name FROM files WHERE content IS NOT NULL")
-            return list({UUID(bytes=i) for i, name in rows if wanted in _plain(os.fsdecode(name))})
-        pattern = "".join(f"\\{c}" if c in "%_\\" else c for c in text)
-        rows = self.rows(
-            "SELECT DISTINCT content FROM files WHERE content IS NOT NULL "
-            "AND CAST(name AS TEXT) LIKE ? ESCAPE '\\'",
-            (f"%{pattern}%",),
-        )
-        return [UUID(bytes=i) for (i,) in rows]
+    def _named(self, text: str, where: Condition | None) -> set[UUID]:
+        """Images with a file that meets a condition and whose name contains a text."""
+        sql = "SELECT content, name FROM files WHERE content IS NOT NULL"
+        if text.isascii():  # SQLite leaves out most of the others at once
+            pattern = "".join(f"\\{c}" if c in "%_\\" else c for c in text)
+            sql += " AND CAST(name AS TEXT) LIKE ? ESCAPE '\\'"
+            rows = self.rows(sql, (f"%{pattern}%",))
+        else:
+            rows = self.rows(sql)
+        wanted = _plain(text)
+        named = {i for i, name in rows if wanted in _plain(os.fsdecode(name))}
+        ids = {UUID(bytes=i) for i in named}
+        return ids if where is None else set(self._files(list(ids), where, text))
 
     def _listed(self, listing: _Listing) -> tuple[View, Columns, NDArray[np.bool_]]:
         """The images, and which of them are listed."""
         view, columns, met = self._meeting(listing.where)
         if listing.named is not None:
-            files = self._files(self._named(listing.named), listing.where, listing.named)
-            _, rows = self._rows.find(files)
+            _, rows = self._rows.find(self._named(listing.named, listing.where))
             there = np.zeros(len(met), np.bool_)
             there[[row for row in rows.values() if row < len(there)]] = True
             met = met & there

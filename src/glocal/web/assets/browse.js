@@ -7,61 +7,13 @@ import { facets, info, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { conditionOf, go, linkTo, readNear } from "./state.js";
 import { tileActions } from "./search.js";
+import { listTools, sortOf } from "./sorting.js";
 import { kilometres, loadTowns, nearestName } from "./towns.js";
 import { choose, takeImage } from "./uploads.js";
 import { count, folderOf, monthOf, nameOf, number, placeOf, shortMonthOf } from "./words.js";
 import { WorldMap } from "./worldmap.js";
 
 const PAGE = 120;
-
-const SORTS = [
-  ["taken", "Newest first"],
-  ["-taken", "Oldest first"],
-  ["added", "Added last first"],
-  ["path", "By folder"],
-  ["name", "Name, A to Z"],
-  ["-name", "Name, Z to A"],
-  ["bytes", "Largest first"],
-  ["-bytes", "Smallest first"],
-];
-
-/** The order of a state, one of `SORTS`. */
-const sortOf = (state, usual) =>
-  SORTS.some(([sort]) => sort === state.sort) ? state.sort : usual;
-
-/** What is chosen from: the order, and a part of the file names. */
-function listTools(state, usual) {
-  const sort = el(
-    "select",
-    {
-      class: "chip",
-      "aria-label": "Sort",
-      onchange: () => again(sort, { sort: sort.value === usual ? null : sort.value, at: null }),
-    },
-    SORTS.map(([value, words]) => el("option", { value }, words)),
-  );
-  sort.value = sortOf(state, usual);
-  const field = el("input", {
-    type: "search",
-    name: "name",
-    class: "chip name-field",
-    placeholder: "File name",
-    "aria-label": "File name contains",
-    maxlength: 255,
-    value: state.name,
-    // When it is left, with Enter, and when it is emptied.
-    onchange: () => again(field, { name: field.value.trim() || null }),
-    onsearch: () => again(field, { name: field.value.trim() || null }),
-  });
-  return [field, sort];
-}
-
-/** Change the list and keep the focus, on the same control of the view that is drawn anew. */
-function again(control, changes) {
-  go(changes);
-  if (control.isConnected) return;
-  document.querySelector(`.view-head ${control.tagName}.chip`)?.focus();
-}
 
 /** An endless grid of the images that meet a condition. */
 function imageGrid(condition, { sort = "taken", name, section, loaded } = {}) {

@@ -25,7 +25,10 @@ export function tileActions(one) {
 /** The verdict over a hit. */
 function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
-  if (kind === "similar") return el("span", { class: "mark similar" }, el("span", {}, words));
+  if (kind === "similar") {
+    const score = el("span", { class: "mark-score" }, hit.score.toFixed(2));
+    return el("span", { class: "mark similar" }, el("span", {}, words), " ", score);
+  }
   const likely = likelyOf(probability);
   return el(
     "span",
