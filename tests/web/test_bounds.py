@@ -12,13 +12,20 @@ from typing import Any
 
 import pytest
 
-from glocal.errors import ImageError
+from glocal.errors import (
+    DiskFullError,
+    GalleryDamagedError,
+    GalleryError,
+    GalleryLockedError,
+    GlocalError,
+    ImageError,
+)
 from glocal.web import decode_child, fetching
 from glocal.web.bounds import Bounds
 from glocal.web.fetching import Fetches
-from glocal.web.guard import Sessions
+from glocal.web.guard import Role, Sessions
 from glocal.web.metrics import Metrics
-from glocal.web.problems import ProblemError
+from glocal.web.problems import ProblemError, as_problem
 from glocal.web.readiness import Readiness
 from glocal.web.settings import Settings
 from glocal.web.uploads import Uploads
@@ -151,7 +158,7 @@ def test_wrong_tokens_lock_out_their_own_address_only_and_never_the_right_one() 
     sessions = Sessions(TOKEN)
     assert [refused(sessions, "192.0.2.1") for _ in range(12)] == [401] * 10 + [429] * 2
     assert refused(sessions, "192.0.2.2") == 401
-    assert sessions.knows(sessions.open(TOKEN, "192.0.2.1"))
+    assert sessions.role_of_cookie(sessions.open(TOKEN, "192.0.2.1")) is Role.CHANGE
     # Somebody with IPv6 has 2 ** 64 addresses.
     assert [refused(sessions, f"2001:db8::{n:x}") for n in range(12)][-1] == 429
     assert refused(sessions, "2001:db8:0:1::1") == 401
@@ -219,3 +226,21 @@ def test_uploads_keep_to_their_budget(tmp_path: Path) -> None:
     assert uploads.get(names[-1]) is not None
     none = Uploads(tmp_path / "none", 0)
     assert none.get(none.keep(b"x")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (GalleryDamagedError("/secret/catalog is damaged"), 503, "run: glocal check --repair"),
+        (GalleryError("/secret/catalog cannot be used"), 503, "try again in a moment"),
+        (GalleryLockedError("/secret/catalog is locked"), 409, "try again in a moment"),
+        (DiskFullError("/secret is full"), 507, "disk is full"),
+    ],
+)
+def test_errors_of_the_gallery_say_what_to_do_and_no_path(
+    error: GlocalError, status: int, told: str
+) -> None:
+    problem = as_problem(error)
+    assert problem.status == status
+    assert told in str(problem.detail)
+    assert "secret" not in str(problem.detail)

@@ -30,7 +30,7 @@ class SearchPage(SearchResult):
         query: the id of the query image; searches again without sending the image again, and asks
             for explanations.
         uploads: the id of each image that was sent, in order: the query, `like`, `unlike`.
-        more: whether further hits follow.
+        more: whether further hits follow; with `min_score`, whether that is likely.
     """
 
     uploads: tuple[str, ...] = ()
@@ -220,6 +220,8 @@ class ServerLimits:
         body_bytes: size of the whole request.
         images: images in one request.
         hits: hits in one answer.
+        selected: images in one download.
+        archive_bytes: size of the files in one archive.
         batch: queries in one batch.
         thumbnail_sizes: pixels that the longer side of a thumbnail may have.
     """
@@ -229,6 +231,8 @@ class ServerLimits:
     body_bytes: int
     images: int
     hits: int
+    selected: int
+    archive_bytes: int
     batch: int
     thumbnail_sizes: tuple[int, ...]
 

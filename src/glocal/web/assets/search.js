@@ -1,8 +1,13 @@
 // A search: the query on the left, the results on the right.
 
 import { request, thumbnailOf } from "./api.js";
+<<<<<<< HEAD
 import { announce, button, el, icon, notice, svg } from "./elements.js";
 import { filterBar } from "./filters.js";
+=======
+import { announce, button, el, icon, notice } from "./elements.js";
+import { filterBar, scoreOf } from "./filters.js";
+>>>>>>> page
 import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
@@ -25,7 +30,10 @@ export function tileActions(one) {
 /** The verdict over a hit. */
 function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
-  if (kind === "similar") return el("span", { class: "mark similar" }, el("span", {}, words));
+  if (kind === "similar") {
+    const score = el("span", { class: "mark-score" }, hit.score.toFixed(2));
+    return el("span", { class: "mark similar" }, el("span", {}, words), " ", score);
+  }
   const likely = likelyOf(probability);
   return el(
     "span",
@@ -131,7 +139,9 @@ export class SearchView {
   async load(offset, signal) {
     const state = this.state;
     const condition = conditionOf(state);
-    const plain = offset === 0 && state.like.length === 1 && !state.unlike.length && !state.region;
+    const least = scoreOf(state);
+    const whole = state.like.length === 1 && !state.unlike.length && !state.region;
+    const plain = offset === 0 && whole && least === null && !state.small;
     let answer = plain ? firstPage(state.like[0], condition) : null;
     if (!answer) {
       const form = new FormData();
@@ -141,6 +151,8 @@ export class SearchView {
       for (const id of state.unlike) form.append("unlike", id);
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
       if (condition) form.append("where", condition);
+      if (least !== null) form.append("min_score", String(least));
+      if (state.small) form.append("small_objects", "true");
       form.append("limit", String(PAGE));
       form.append("offset", String(offset));
       answer = await request("search", { method: "POST", form, signal });
@@ -168,7 +180,7 @@ export class SearchView {
   }
 
   drawFilters() {
-    this.filters.replaceChildren(filterBar(this.state));
+    this.filters.replaceChildren(filterBar(this.state, { searching: true }));
   }
 
   drawSide() {
