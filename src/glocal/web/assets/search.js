@@ -1,13 +1,8 @@
 // A search: the query on the left, the results on the right.
 
 import { request, thumbnailOf } from "./api.js";
-<<<<<<< HEAD
 import { announce, button, el, icon, notice, svg } from "./elements.js";
-import { filterBar } from "./filters.js";
-=======
-import { announce, button, el, icon, notice } from "./elements.js";
 import { filterBar, scoreOf } from "./filters.js";
->>>>>>> page
 import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
