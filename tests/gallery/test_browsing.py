@@ -149,7 +149,7 @@ def in_order(
     named=st.sampled_from([None, None, "1", "-2.JPG", "-3", "_", "%", "ä"]),
     way=st.tuples(st.sampled_from(["taken", "path", "name", "bytes", "added"]), st.booleans()),
     walked=st.booleans(),
-    size=st.integers(1, 30),
+    size=st.integers(6, 30),
     offset=st.integers(0, 20),
 )
 def test_pages_are_what_looking_gives(

@@ -275,14 +275,18 @@ class Browser:
     def _named(self, text: str, where: Condition | None) -> set[UUID]:
         """Images with a file that meets a condition and whose name contains a text."""
         sql = "SELECT content, name FROM files WHERE content IS NOT NULL"
-        if text.isascii():  # SQLite leaves out most of the others at once
+        if ascii_only := text.isascii():  # SQLite leaves out most of the others at once
             pattern = "".join(f"\\{c}" if c in "%_\\" else c for c in text)
             sql += " AND CAST(name AS TEXT) LIKE ? ESCAPE '\\'"
             rows = self.rows(sql, (f"%{pattern}%",))
         else:
             rows = self.rows(sql)
         wanted = _plain(text)
-        named = {i for i, name in rows if wanted in _plain(os.fsdecode(name))}
+        named = {
+            i
+            for i, name in rows
+            if (ascii_only and name.isascii()) or wanted in _plain(os.fsdecode(name))
+        }
         ids = {UUID(bytes=i) for i in named}
         return ids if where is None else set(self._files(list(ids), where, text))
 
@@ -290,10 +294,10 @@ class Browser:
         """The images, and which of them are listed."""
         view, columns, met = self._meeting(listing.where)
         if listing.named is not None:
-            _, rows = self._rows.find(self._named(listing.named, listing.where))
-            there = np.zeros(len(met), np.bool_)
-            there[[row for row in rows.values() if row < len(there)]] = True
-            met = met & there
+            named = {i.bytes for i in self._named(listing.named, listing.where)}
+            ids, size = view.ids.tobytes(), view.ids.shape[1]
+            there = (ids[at : at + size] in named for at in range(0, len(ids), size))
+            met = met & np.fromiter(there, np.bool_, len(met))
         return view, columns, met
 
     # Conditions, which are about files where they lie

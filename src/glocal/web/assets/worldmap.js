@@ -96,6 +96,7 @@ export class WorldMap {
       ),
       this.bar,
       this.where,
+      el("span", { class: "map-credit" }, "Natural Earth, GeoNames"),
     );
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(this.element);
