@@ -97,7 +97,7 @@ class Learning:
         """Take a step down the sum of the terms of a loss, and return the loss and its terms."""
         loss = torch.stack([part.float() for part in parts.values()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()
         self.update()
         return {name: float(part.detach()) for name, part in ({"loss": loss} | parts).items()}
 

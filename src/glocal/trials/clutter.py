@@ -34,8 +34,8 @@ def scattered(
         ``(n, 24, 24, 3)``.
     """
     side = 8 * scale
-    found = random.integers(0, _NOISE, (len(images), SIDE, SIDE, 1)).repeat(3, axis=3)
-    found = found.astype(np.uint8)
+    noise = random.integers(0, _NOISE, (len(images), SIDE, SIDE, 1))
+    found = noise.repeat(3, axis=3).astype(np.uint8)
     large = images.repeat(scale, axis=1).repeat(scale, axis=2)
     for canvas, image in zip(found, large, strict=True):
         top, left = random.integers(0, SIDE - side + 1, 2)

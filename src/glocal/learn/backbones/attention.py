@@ -54,7 +54,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """What each token gathers from all."""
-        found: Tensor = self.out(attend(*self.qkv(x).chunk(3, dim=-1), self.heads))
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        found: Tensor = self.out(attend(query, key, value, self.heads))
         return found
 
 

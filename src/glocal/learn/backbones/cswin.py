@@ -18,14 +18,14 @@ from glocal.learn.backbones.pyramid import (
 )
 
 
-def stripe_attention(query: Tensor, key: Tensor, value: Tensor, rows: int) -> Tensor:
+def stripe_attention(rows: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention within horizontal stripes of so many rows; the last may be cut by the edge.
 
     Args:
+        rows: rows of a stripe.
         query: ``(b, heads, d, h, w)``.
         key: likewise.
         value: likewise.
-        rows: rows of a stripe.
 
     Returns:
         ``(b, heads, d, h, w)``.
@@ -69,9 +69,9 @@ class CrossShapedAttention(nn.Module):
         query, key, value = split.unbind(dim=1)
         if self.stripe:
             half = self.heads // 2
-            parts = (query, key, value)
-            down = stripe_attention(*(part[:, :half].mT for part in parts), rows=self.stripe).mT
-            across = stripe_attention(*(part[:, half:] for part in parts), rows=self.stripe)
+            turned = (part[:, :half].mT for part in (query, key, value))
+            down = stripe_attention(self.stripe, *turned).mT
+            across = stripe_attention(self.stripe, *(x[:, half:] for x in (query, key, value)))
             found = torch.cat([down, across], dim=1)
         else:
             tokens = (part.flatten(3).mT for part in (query, key, value))

@@ -58,7 +58,8 @@ class Cvt(Pyramid):
 
     def __init__(self, *, weights: str = "none") -> None:
         super().__init__()
-        stages, before = [], 3
+        stages: list[nn.Sequential] = []
+        before = 3
         for count, width, heads in zip(self.layers, self.widths, self.heads, strict=True):
             embed = Reduce(before, width, 3, 2, 1) if stages else Reduce(before, width, 7, 4, 2)
             made: list[nn.Module] = [embed, ChannelNorm(width, eps=1e-5)]

@@ -123,7 +123,7 @@ class DualTokenViT(Pyramid):
     widths: ClassVar[tuple[int, int, int]]
     depths: ClassVar[tuple[int, int, int]]
     heads: ClassVar[tuple[int, int, int]]
-    side: ClassVar[int] = 7
+    grid: ClassVar[int] = 7
 
     def __init__(self, *, weights: str = "none") -> None:
         super().__init__()
@@ -142,19 +142,19 @@ class DualTokenViT(Pyramid):
             down: nn.Module = nn.Sequential(Reduce(before, width, 3, 2, 1), ChannelNorm(width))
             widen = nn.Linear(before, width) if number else nn.Identity()
             blocks: list[nn.Module] = [
-                DualTokenBlock(width, self.heads[number], 2 - number, self.side)
+                DualTokenBlock(width, self.heads[number], 2 - number, self.grid)
                 for _ in range(depth)
             ]
             stages.append(_Stage(down, widen, blocks))
             before = width
         self.assemble([stem, *stages], [first, *self.widths], "none")
-        start = nn.ModuleList([stem, _Tokens(first, self.side), stages[0]])
+        start = nn.ModuleList([stem, _Tokens(first, self.grid), stages[0]])
         self.stages = nn.ModuleList([start, *stages[1:]])
         load_if_given(self, weights)
 
     def maps(self, pixels: Tensor) -> list[Tensor]:
         """Compute the feature maps; global tokens go from stage to stage."""
-        stem, start, first = self.stages[0]  # type: ignore[misc]
+        stem, start, first = (module for module in self.stages[0].children())
         x, given = stem(pixels), start(pixels)
         found = []
         for stage in (first, *self.stages[1:]):
@@ -166,7 +166,7 @@ class DualTokenViT(Pyramid):
 class DualTokenViTTiny(DualTokenViT):
     """The preset for small data: 0.2 M parameters."""
 
-    widths, depths, heads, side = (24, 32, 48), (1, 1, 1), (2, 2, 3), 4
+    widths, depths, heads, grid = (24, 32, 48), (1, 1, 1), (2, 2, 3), 4
 
 
 def _feed(width: int) -> nn.Sequential:

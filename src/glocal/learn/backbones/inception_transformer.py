@@ -47,7 +47,8 @@ class InceptionMixer(nn.Module):
     def attended(self, x: Tensor) -> Tensor:
         """Attention on the averages of squares of cells, repeated over each square."""
         small = functional.avg_pool2d(x, self.pool) if self.pool > 1 else x
-        found = like(attend(*self.qkv(tokens(small)).chunk(3, dim=-1), self.low), small)
+        query, key, value = self.qkv(tokens(small)).chunk(3, dim=-1)
+        found = like(attend(query, key, value, self.low), small)
         if self.pool == 1:
             return found
         # Rows and columns are picked, since the graph for ONNX fits any size only then.
@@ -90,7 +91,7 @@ class InceptionTransformer(Pyramid):
     widths: ClassVar[tuple[int, ...]]
     heads: ClassVar[tuple[int, ...]]
     low: ClassVar[tuple[tuple[int, ...], ...]]
-    side: ClassVar[int] = 56
+    grid: ClassVar[int] = 56
     start: ClassVar[float] = 1e-6
 
     def __init__(self, *, weights: str = "none") -> None:
@@ -109,7 +110,7 @@ class InceptionTransformer(Pyramid):
                 before = self.widths[stage - 1]
                 down = [Reduce(before, width, 3, 2, 1), nn.BatchNorm2d(width)]
             layers = [self._layer(stage, low) for low in self.low[stage]]
-            place = _Placed(width, max(1, self.side // 2**stage))
+            place = _Placed(width, max(1, self.grid // 2**stage))
             stages.append(nn.Sequential(*down, place, *layers))
         stages[-1] = nn.Sequential(stages[-1], ChannelNorm(self.widths[-1]))
         self.assemble(stages, self.widths, weights)
@@ -130,7 +131,7 @@ class InceptionTransformer(Pyramid):
 class InceptionTransformerTiny(InceptionTransformer):
     """The preset for small data: 0.2 M parameters."""
 
-    widths, heads, side, start = (16, 24, 32, 48), (4, 6, 8, 12), 8, 1.0
+    widths, heads, grid, start = (16, 24, 32, 48), (4, 6, 8, 12), 8, 1.0
     low = ((1,), (2,), (4, 6), (10,))
 
 

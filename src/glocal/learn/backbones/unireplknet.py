@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -59,8 +59,9 @@ class DilatedReparam(Block):
         """One convolution with the large kernel."""
         made = nn.Conv2d(self.width, self.width, self.kernel, padding=self.kernel // 2,
                          groups=self.width)  # fmt: skip
-        kernel, shift = self.branches[0][0].weight.new_zeros(made.weight.shape), torch.tensor(0.0)
-        for conv, norm in self.branches:
+        pairs: Any = self.branches
+        kernel, shift = pairs[0][0].weight.new_zeros(made.weight.shape), torch.tensor(0.0)
+        for conv, norm in pairs:
             weight, bias = fuse_conv_bn_weights(
                 *(conv.weight, conv.bias, norm.running_mean, norm.running_var),
                 *(norm.eps, norm.weight, norm.bias),

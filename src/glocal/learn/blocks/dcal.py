@@ -100,7 +100,8 @@ class DualCrossAttention(Block):
         if self.training:
             found = (found + self.pairwise(cells, cells.roll(1, dims=0))) / 2
         found = found + self.global_local(cells, weights.sum(dim=1))
-        return found.transpose(1, 2).unflatten(2, x.shape[2:])
+        refined: Tensor = found.transpose(1, 2).unflatten(2, x.shape[2:])
+        return refined
 
     def _projected(self, layer: nn.Module, x: Tensor) -> list[Tensor]:
         """Queries, keys and values ``(b, heads, n, width / heads)``."""
@@ -119,7 +120,8 @@ def rollout(layers: list[Tensor]) -> Tensor:
 
 
 def _weights(query: Tensor, key: Tensor) -> Tensor:
-    return (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(dim=-1)
+    found: Tensor = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(dim=-1)
+    return found
 
 
 def _joined(found: Tensor) -> Tensor:

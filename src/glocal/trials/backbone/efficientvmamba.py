@@ -65,7 +65,7 @@ def baseline(lab: Lab) -> Tensor:
             cells = [(row, column) for column in columns for row in rows]
         if route.endswith("backwards"):
             cells.reverse()
-        state = torch.zeros(*x.shape[:2], scan.state, dtype=x.dtype)
+        state = torch.zeros(*x.shape[:2], scan.state, dtype=x.dtype)  # type: ignore[call-overload]
         for row, column in cells:
             state, found[:, :, row, column] = _step(scan, state, x[:, :, row, column])
     return found

@@ -31,7 +31,7 @@ def method(lab: Lab) -> Tensor:
     for level, comparison in ((0, "<"), (1, ">"), (2, ">")):
         seen = _part_seen(trunk, level)
         what = f"part of the image with a gradient of one cell, stride {trunk.levels[level].stride}"
-        lab.check(what, seen, comparison, 0.5 if level == 0 else 0.99)  # type: ignore[arg-type]
+        lab.check(what, seen, comparison, 0.5 if level == 0 else 0.99)
     check_sizes(lab, {UniFormerS: "22", UniFormerB: "50"})
     check_use(lab, UniFormerTiny)
     return torch.stack([local(x), far(x)])

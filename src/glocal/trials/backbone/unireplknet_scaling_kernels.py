@@ -46,7 +46,7 @@ _PUBLISHED = {
 
 
 class _Small(UniRepLkNetTiny):
-    kernels = tuple((3,) * len(kernels) for kernels in UniRepLkNetTiny.kernels)
+    kernels = tuple((3,) * len(kernels) for kernels in UniRepLkNetTiny.kernels)  # type: ignore[assignment]
 
 
 def method(lab: Lab) -> float:

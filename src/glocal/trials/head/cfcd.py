@@ -63,7 +63,7 @@ def _fine_stage(lab: Lab, trunk: SmallResidual, head: Cfcd) -> tuple[float, int]
     images, labels = pixels(seen.images[:96]), torch.from_numpy(seen.labels[:96])
     trunk.zero_grad(set_to_none=True)
     output = head.train()(trunk(images))
-    head.loss(output, labels).backward()  # type: ignore[no-untyped-call]
+    head.loss(output, labels).backward()
     taught = sum(any(p.grad is not None and bool(p.grad.any()) for p in stage.parameters())
                  for stage in trunk.stages)  # fmt: skip
     head.eval()
