@@ -399,9 +399,11 @@ export class MapView extends GridView {
     this.grid?.stop();
     const words = el("span", {}, placeOf(near.latitude, near.longitude, near.km < 10 ? 3 : 1));
     const heading = el("h2", { class: "section-title" }, "Around ", words);
-    loadTowns()
-      .then((towns) => (words.textContent = nearestName(towns, near) ?? words.textContent))
-      .catch(() => {});
+    // A town says little about images that lie hundreds of kilometres apart.
+    if (near.km < 40)
+      loadTowns()
+        .then((towns) => (words.textContent = nearestName(towns, near) ?? words.textContent))
+        .catch(() => {});
     const tally = el("span", { class: "tally" });
     this.grid = imageGrid(conditionOf(state), {
       loaded: ({ shown, page }) => {

@@ -321,7 +321,7 @@ export class WorldMap {
     const center = { latitude: mean(members, "latitude"), longitude: mean(members, "longitude") };
     const images = members.reduce((sum, one) => sum + one.images, 0);
     const place = nearestName(this.towns, center) ?? placeOf(center.latitude, center.longitude, 2);
-    const words = `${count(images, "image")} near ${place}`;
+    const words = `${count(images, "image")}: ${place}`;
     const style = { left: `${x}px`, top: `${y}px` };
     if (this.pick) return el("span", { class: "dot", style, title: words });
     return el(
