@@ -24,6 +24,7 @@ SOURCE = (
     "and of every degree the largest town; without those that lie within 10 km of one four times "
     "as large"
 )
+Town = dict[str, Any]
 UNIT = "hundredths of a degree: latitude, longitude; the largest town first"
 
 
