@@ -22,7 +22,7 @@ each_option = pytest.mark.parametrize(("command", "option", "kind"), OPTIONS)
 
 @each_option
 def test_help_names_every_part(command, option, kind):
-    shown = CliRunner().invoke(glocal, [command, "--help"], terminal_width=500).output
+    shown = CliRunner().invoke(glocal, [command, "--help"], terminal_width=2000).output
     (line,) = [line for line in shown.splitlines() if line.strip().startswith(option)]
     for name in names(kind):
         assert name in line

@@ -152,7 +152,7 @@ def test_ctrl_c_finishes_the_step_and_a_second_one_stops_at_once():
     [
         (["--set", "head.powr=4"], "did you mean head.power"),
         (["--set", "objective.margin=wide"], "objective.margin=wide: give a number"),
-        (["--set", "margin=1"], "give head.NAME=VALUE or objective.NAME=VALUE"),
+        (["--set", "margin=1"], "objective.NAME=VALUE or recipe.NAME=VALUE"),
         (["--cutmix", "0.5"], "add some with --also"),
         (["--cutmix", "1.5"], "--cutmix is a share"),
         (["--device", "meta"], "--device meta cannot train; use cpu"),

@@ -110,7 +110,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-KILLS = 20 * max(int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0")), 1)
+KILLS = 12 * max(int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0")), 1)
 """How many index runs are killed; `scripts/explore.sh` kills many more."""
 
 

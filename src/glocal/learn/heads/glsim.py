@@ -36,6 +36,8 @@ class GlSim(TwoPassHead):
         width: width of the aggregator's tokens.
     """
 
+    fixed_size: ClassVar[bool] = True  # where the crop is taken depends on the image's size
+
     mirrors: ClassVar[bool] = False  # a crop of the mirrored image need not be the mirrored crop
 
     def __init__(

@@ -40,6 +40,8 @@ class Varifocal(TwoPassHead):
         LearnError: the vector has fewer than two numbers, or ``least`` and ``most`` leave no box.
     """
 
+    fixed_size: ClassVar[bool] = True  # where the crop is taken depends on the image's size
+
     mirrors: ClassVar[bool] = False  # the crop's interpolation is only nearly mirrored
 
     def __init__(
