@@ -24,7 +24,7 @@ from graded_edits import EDITS
 from measure import arguments, print_table, write_results
 from verification_sets import grocery
 
-_ENDINGS = {b"\xff\xd8": ".jpg", b"GI": ".gif", b"\x89P": ".png", b"RI": ".webp"}
+ENDINGS = {b"\xff\xd8": ".jpg", b"GI": ".gif", b"\x89P": ".png", b"RI": ".webp"}
 PER_ORIGINAL = 5
 
 
@@ -38,7 +38,7 @@ def make(folder: Path, originals: list[Path], times: int) -> dict[Path, tuple[Pa
         original = originals[number // PER_ORIGINAL]
         with Image.open(original) as opened:
             data = EDITS[kind](opened.convert("RGB"), strength, rng)
-        path = folder / f"{number:04d} {kind} {strength}{_ENDINGS[data[:2]]}"
+        path = folder / f"{number:04d} {kind} {strength}{ENDINGS[data[:2]]}"
         path.write_bytes(data)
         made[path] = original, kind, strength
     return made

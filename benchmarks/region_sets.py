@@ -195,8 +195,7 @@ class _Maker:
                 if turn % 2 == 0 and name != "street":
                     source = self.images.sources[number]
                     detail = self.images.add(self._cut(source, self.rng.uniform(0.1, 0.25)))
-                    details.add(detail, right, {number} | unsure)
-                    details.truth[-1].discard(number)
+                    details.add(detail, right - {number}, {number} | unsure)
 
     def small_things(self) -> None:
         """Things pasted into photos; the thing by itself is the query."""

@@ -59,7 +59,8 @@ pip_install() {
     say "Installing $name (a few minutes, the first time)"
     (
         cd -- "$repository" &&
-            "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$@" # errors only
+            # Errors only; what is imported is compiled then, all the rest need not be.
+            "$venv/bin/python" -m pip install -qq --no-compile --disable-pip-version-check "$@"
     ) || fail "$name could not be installed; the lines above say why"
     printf '%s\n' "$state" >"$stamp"
 }

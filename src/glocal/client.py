@@ -9,11 +9,12 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from glocal.errors import GlocalError
@@ -36,6 +37,7 @@ __all__ = ["Client", "IndexRun", "SearchPage", "ServerError", "ServerInfo"]
 Image = str | os.PathLike[str] | bytes
 """An image to send: the path of a file, or the content of one."""
 
+Order = Literal["taken", "path", "name", "bytes", "added"]
 _POLL_SECONDS = 0.5
 
 
@@ -108,6 +110,7 @@ class Client:
         verify: bool = True,
         small_objects: bool = False,
         regions: bool = True,
+        min_score: float | None = None,
     ) -> SearchPage:
         """Find the images that show the same thing; see `glocal.Gallery.search`.
 
@@ -126,13 +129,15 @@ class Client:
             verify: as in `glocal.Gallery.search`.
             small_objects: as in `glocal.Gallery.search`.
             regions: as in `glocal.Gallery.search`.
+            min_score: leave out hits whose score is below this, except matches; they count for
+                `limit` and `offset`.
         """
         options = {
             "query": query,
             "url": url,
             "region": None if region is None else ",".join(map(str, region)),
             "offset": offset,
-        } | _options(where, limit, exact, rerank, verify, small_objects, regions)
+        } | _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)
         images = [("like", each) for each in like] + [("unlike", each) for each in unlike]
         if image is not None:
             images.insert(0, ("query" if isinstance(image, GalleryImage) else "image", image))
@@ -149,6 +154,7 @@ class Client:
         verify: bool = True,
         small_objects: bool = False,
         regions: bool = True,
+        min_score: float | None = None,
     ) -> tuple[SearchPage | ServerError, ...]:
         """Search with several images; for the other arguments see `search`.
 
@@ -158,7 +164,7 @@ class Client:
         Returns:
             For each query its result, or the error that it met.
         """
-        options = _options(where, limit, exact, rerank, verify, small_objects, regions)
+        options = _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)
         # The server answers images before ids.
         order = sorted(range(len(images)), key=lambda at: isinstance(images[at], GalleryImage))
         parts = [
@@ -181,18 +187,34 @@ class Client:
         return from_json(ServerInfo, self._json("GET", "/v1/info"))
 
     def images(
-        self, *, where: str | None = None, order: str = "taken", page: int = 200
+        self,
+        *,
+        where: str | None = None,
+        name: str | None = None,
+        order: Order = "taken",
+        reverse: bool = False,
+        page: int = 200,
     ) -> Iterator[GalleryImage]:
-        """Every image that meets a condition: the latest first, or by ``path``.
+        """Every image that meets a condition, in order.
 
         Args:
             where: the condition.
-            order: ``taken`` or ``path``.
+            name: what a file name contains, whatever the case.
+            order: ``taken``: the latest first; ``added``: the last added first; ``bytes``: the
+                largest first; or by ``path`` or ``name``.
+            reverse: the other way round.
             page: how many images to request at a time.
         """
         cursor = None
         while True:
-            parameters = {"where": where, "order": order, "limit": page, "cursor": cursor}
+            parameters = {
+                "where": where,
+                "name": name,
+                "order": order,
+                "reverse": "true" if reverse else None,
+                "limit": page,
+                "cursor": cursor,
+            }
             answer = from_json(ImagePage, self._json("GET", "/v1/images", parameters=parameters))
             yield from answer.images
             cursor = answer.next
@@ -210,6 +232,26 @@ class Client:
     def thumbnail(self, name: str, size: int = 320) -> bytes:
         """A JPEG of an image, its longer side at most 160, 320, 640 or 1280 pixels."""
         return self._bytes(f"/v1/images/{quote(name, safe='')}/thumbnail?size={size}")
+
+    def archive(self, images: Iterable[GalleryImage], file: BinaryIO) -> None:
+        """Write the files of images to a file, as a ZIP archive.
+
+        Args:
+            images: as many as `ServerInfo.limits` allows. One whose file is missing is left out;
+                the table ``images.csv`` in the archive says so.
+            file: open for writing bytes.
+        """
+        body = json.dumps({"images": [image.id for image in images]}).encode()
+        path = "/v1/downloads/zip"
+        with self._answer("POST", path, body, "application/json") as response:
+            shutil.copyfileobj(response, file)
+
+    def table(self, images: Iterable[GalleryImage]) -> bytes:
+        """What is known of images, as CSV."""
+        body = json.dumps({"images": [image.id for image in images]}).encode()
+        path = "/v1/downloads/csv"
+        with self._answer("POST", path, body, "application/json") as response:
+            return response.read()
 
     def remove(self, name: str) -> int:
         """Remove an image from the index; returns how many files held it."""
@@ -245,6 +287,9 @@ class Client:
             answer = from_json(
                 DuplicatesPage, self._json("GET", "/v1/duplicates", parameters=parameters)
             )
+            if answer.state == "not_compared":
+                self._compare_all(level, parameters["prefer"])
+                continue
             if answer.state == "comparing":
                 if listen is not None and answer.progress is not None:
                     listen(answer.progress)
@@ -289,6 +334,11 @@ class Client:
         return from_json(
             PairResult, self._json("GET", "/v1/duplicates/pair", parameters=parameters)
         )
+
+    def _compare_all(self, level: str, prefer: Any) -> None:
+        body = {"level": level, "prefer": prefer}
+        path = "/v1/duplicates/comparisons"
+        self._json("POST", path, json.dumps(body).encode(), "application/json")
 
     def _decide(self, kind: str, images: Sequence[GalleryImage], undo: bool) -> int:
         body = {"kind": kind, "images": [image.id for image in images], "undo": undo}
@@ -390,6 +440,7 @@ def _options(
     verify: bool,
     small_objects: bool,
     regions: bool,
+    min_score: float | None,
 ) -> dict[str, object]:
     return {
         "where": where,
@@ -399,6 +450,7 @@ def _options(
         "verify": verify,
         "small_objects": small_objects,
         "regions": regions,
+        "min_score": min_score,
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from numpy_store import matches
 
 from glocal.errors import QueryError
+from glocal.gallery import browsing
 from glocal.gallery.browsing import Browser, Order
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.conditions import (
@@ -115,17 +118,25 @@ def by_looking(catalog: Catalog, where: Condition | None) -> dict[UUID, list[Pat
     return found
 
 
-def in_order(catalog: Catalog, found: dict[UUID, list[Path]], order: Order) -> list[UUID]:
-    if order == "path":
-        # As bytes of folder and of name, the order that an index has.
-        return sorted(
-            found, key=lambda i: min((bytes(p.parent), p.name.encode()) for p in found[i])
-        )
+def in_order(
+    catalog: Catalog, found: dict[UUID, list[Path]], order: Order, reverse: bool
+) -> list[UUID]:
+    if order in ("path", "name"):
+
+        def first(i: UUID) -> tuple[bytes, bytes]:
+            # As bytes of folder and of name, the order that an index has.
+            files = [(bytes(path.parent), path.name.encode()) for path in found[i]]
+            return min(files if order == "path" else [file[::-1] for file in files])
+
+        return sorted(found, key=first, reverse=reverse)
     contents = catalog.contents(found)
+    rows = dict(catalog.rows("SELECT content, row FROM rows"))
 
     def key(i: UUID) -> tuple[bool, int, bytes]:
-        taken = contents[i].taken
-        return (taken is None, -(taken or 0), i.bytes)
+        number = {"taken": contents[i].taken, "bytes": contents[i].bytes, "added": rows[i.bytes]}[
+            order
+        ]
+        return (number is None, (number or 0) * (1 if reverse else -1), i.bytes)
 
     return sorted(found, key=key)
 
@@ -135,34 +146,66 @@ def in_order(catalog: Catalog, found: dict[UUID, list[Path]], order: Order) -> l
 )
 @given(
     where=st.one_of(st.none(), conditions()),
-    order=st.sampled_from(["taken", "path"]),
-    size=st.integers(1, 30),
+    named=st.sampled_from([None, None, "1", "-2.JPG", "-3", "_", "%", "ä"]),
+    way=st.tuples(st.sampled_from(["taken", "path", "name", "bytes", "added"]), st.booleans()),
+    walked=st.booleans(),
+    size=st.integers(6, 30),
     offset=st.integers(0, 20),
 )
 def test_pages_are_what_looking_gives(
     catalog: Catalog,
     browser: Browser,
     where: Condition | None,
-    order: Order,
+    named: str | None,
+    way: tuple[Order, bool],
+    walked: bool,
     size: int,
     offset: int,
 ) -> None:
+    order, reverse = way
     expected = by_looking(catalog, where)
-    wanted = in_order(catalog, expected, order)
-    assert browser.count(where) == len(wanted)
+    if named is not None:
+        expected = {
+            i: fitting
+            for i, paths in expected.items()
+            if (fitting := [path for path in paths if named.lower() in path.name.lower()])
+        }
+    wanted = in_order(catalog, expected, order, reverse)
+    assert browser.count(where, named) == len(wanted)
     seen: list[UUID] = []
     cursor = None
-    while True:
-        page = browser.page(limit=size, order=order, where=where, cursor=cursor)
-        for shown in page.images:
-            seen.append(shown.content.id)
-            assert list(shown.paths) == sorted(expected[shown.content.id])
-        cursor = page.following
-        if cursor is None:
-            break
-    assert seen == wanted
-    later = browser.page(limit=size, order=order, where=where, offset=offset)
+    options: dict[str, Any] = {
+        "limit": size, "order": order, "reverse": reverse, "where": where, "named": named
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        if walked:  # as in galleries of more images than are looked up one by one
+            patched.setattr(browsing, "_FEW", 7)
+        while True:
+            page = browser.page(**options, cursor=cursor)
+            for shown in page.images:
+                seen.append(shown.content.id)
+                assert list(shown.paths) == sorted(expected[shown.content.id])
+            cursor = page.following
+            if cursor is None:
+                break
+        assert seen == wanted
+        later = browser.page(**options, offset=offset)
     assert [one.content.id for one in later.images] == wanted[offset : offset + size]
+
+
+def test_names_are_compared_whatever_their_case_and_accents(tmp_path: Path) -> None:
+    with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
+        content = Content(UUID(int=1), 10, 10, 10, None, None, None, None)
+        with catalog.change():
+            catalog.put_contents([content], [])
+            name = unicodedata.normalize("NFD", "Café 100%.jpg").encode()
+            catalog.put_files([(catalog.folder(Path("/a")), FileState(name, 1, 1, content.id))])
+            rows = RowTable(catalog, "space")
+            store = FlatStore(tmp_path / "vectors", 4, rows)
+            store.upsert([Record(content.id, np.ones(4, np.float32), content.attributes((1,)))])
+        browser = Browser(catalog, RowTable(catalog, "space"))
+        for text, there in (("café", 1), ("CAFÉ", 1), ("0%", 1), ("1%0", 0), ("fe", 0), ("\\", 0)):
+            assert browser.count(named=text) == there, text
 
 
 def test_what_is_asked_badly_is_refused(browser: Browser) -> None:

@@ -57,7 +57,7 @@ def test_closing_under_many_searches(open_gallery: Opener, tmp_path: Path) -> No
 def test_searches_beside_a_run_never_fail(tmp_path: Path, model: Path) -> None:
     """Short-lived processes that search, from before the gallery's first image to the end."""
     photos = tmp_path / "photos"
-    write_images(photos, 500)
+    write_images(photos, 150)
     where = ["--gallery", str(tmp_path / "gallery")]
     glocal_ = [sys.executable, "-m", "glocal"]
     Gallery(tmp_path / "gallery", model=str(model)).close()
@@ -77,7 +77,7 @@ def test_searches_beside_a_run_never_fail(tmp_path: Path, model: Path) -> None:
     assert run.returncode == 0, run.communicate()[1]
     run.communicate()
     with glocal.open(tmp_path / "gallery") as gallery:
-        assert gallery.info().files == 500
+        assert gallery.info().files == 150
         assert gallery.check(sample=None).sound
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from glocal.cli.demo_photos import gather
 from glocal.encoders import load_encoder
 from glocal.errors import ModelMismatchError, PartError, QueryError
-from glocal.gallery import Gallery
+from glocal.gallery import Gallery, describing
 from glocal.gallery.packed_features import pack
 from glocal.ranking.evidence import IDENTICAL_FILE, Verdict
 from glocal.ranking.reranking import LOCAL
@@ -69,11 +69,43 @@ def test_a_copy_is_proved(gallery: Gallery, photos: Path) -> None:
     assert top_left[:2] / top_left[2] == pytest.approx([60 / 400, 40 / 300], abs=0.03)
     assert set(result.timings_ms) == {
         *("decode", "encode", "search"),
-        *("rerank", "regions", "verify"),
+        *("rerank", "regions", "verify", "verify_regions"),
     }
     for other in others:
         assert other.evidence.verdict == Verdict.SIMILAR
         assert other.evidence.same_probability < best.evidence.same_probability
+
+
+def test_a_piece_of_a_long_image_finds_it_and_where(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as old:
+        old.setattr(describing, "part_boxes", lambda *_: np.zeros((0, 4), np.float32))
+        gallery.add(np.concatenate([busy(n) for n in range(20, 28)]), name="page")
+    assert gallery.add_regions() == 1  # as it was indexed before there were parts
+    assert gallery.add_regions() == 0
+    best = gallery.search(busy(25)[10:290], limit=1).hits[0]
+    assert best.path.stem == "page"
+    assert best.scores["region"] > best.score + 0.3
+    assert best.evidence.verdict.is_match
+    assert best.box == pytest.approx((0, 1510 / 2400, 1, 280 / 2400), abs=0.03)
+
+
+def test_what_is_too_small_in_an_image_is_verified_in_its_file(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    y, x = np.mgrid[:1200, :1600]
+    photo = np.stack([x / 8, 255 - y / 6, 100 + x / 20], axis=2).astype(np.uint8)
+    thing = Image.fromarray(busy(31)).resize((400, 300), Image.Resampling.LANCZOS)
+    photo[700:1000, 900:1300] = np.asarray(thing)
+    path = save(tmp_path / "large.jpg", photo)
+    gallery.add(path)
+    best = gallery.search(busy(31), limit=1).hits[0]
+    assert best.path == path
+    assert best.evidence.verdict.is_match
+    assert best.box == pytest.approx((900 / 1600, 700 / 1200, 0.25, 0.25), abs=0.03)
+    path.unlink()
+    assert not gallery.search(busy(31), limit=1).hits[0].evidence.verdict.is_match
 
 
 def test_without_verification_only_the_own_file_is_told(gallery: Gallery, photos: Path) -> None:

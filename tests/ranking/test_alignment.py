@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from glocal.ranking.alignment import COPY_FROM, SIDE, Alignment, _box, align
+from glocal.ranking.alignment import COPY_FROM, SIDE, Alignment, align
+from glocal.ranking.layers import box
 
 
 def texture(seed: int, side: int = 512) -> Image.Image:
@@ -43,7 +44,7 @@ def test_a_box_is_the_mean_of_its_window(height: int, width: int, window: int, s
     slow = [
         [padded[y : y + window, x : x + window].mean() for x in range(width)] for y in range(height)
     ]
-    assert _box(image, window) == pytest.approx(np.array(slow), abs=1e-3)
+    assert box(image, window) == pytest.approx(np.array(slow), abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -177,3 +177,16 @@ def test_the_probability_is_that_of_the_verdict() -> None:
     )
     assert replace(evidence, verdict=Verdict.COPY).probability == 0.61
     assert replace(evidence, verdict=Verdict.SAME_OBJECT).probability == 0.99
+
+
+@pytest.mark.parametrize("detector", sorted(calibrations()))
+def test_what_is_hopeless_matches_by_no_homography(detector: str) -> None:
+    calibration = calibrations()[detector]
+    for score in np.linspace(0, 1, 21).tolist():
+        chance = calibration.floor + 3.0
+        assert not calibration.hopeless(chance + 1e-3, int(3 / calibration.per_match), score)
+        if calibration.hopeless(0.0, 30, score):
+            signs = (0.0, 1.0, 1.0, 1.0, score)
+            assert calibration.same(signs) < calibration.same_from
+            assert calibration.copy(signs) < calibration.copy_from
+    assert calibration.hopeless(0.0, 30, 0.3)

@@ -88,6 +88,16 @@ def test_a_crop_shows_a_part_and_its_place_is_found_exactly() -> None:
     assert there / there[2, 2] == pytest.approx(SAME, abs=1e-6)
 
 
+def test_views_of_which_neither_is_shown_whole_are_no_copies() -> None:
+    whole = scene(3)
+    left, right = whole.crop((0, 0, 440, 480)), whole.crop((200, 0, 640, 480))
+    moved = np.array([[1, 0, -200 / 440], [0, 1, 0], [0, 0, 1]])
+    found = compared(left, right, moved)
+    assert found.share == 0  # they agree in all that both show
+    assert found.first_shown == found.second_shown == pytest.approx(240 / 440, abs=0.02)
+    assert not found.copied
+
+
 def test_a_border_is_plain_and_a_neighbour_is_not() -> None:
     image = scene(4)
     bordered = ImageOps.expand(image, 60, "white")

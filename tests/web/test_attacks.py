@@ -15,9 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from running import TOKEN, Server, form, photo, problem, read_all, wait_until
 
+from glocal.cli.serve import serve
 from glocal.client import ServerError
 
 
@@ -238,6 +240,46 @@ def test_guessing_the_token(home: Path, start: Callable[..., Server]) -> None:
     own = {"Origin": server.address, "Content-Type": "application/json"}
     statuses = [server.ask("POST", "/v1/login", b'{"token": "guess"}', own)[0] for _ in range(12)]
     assert statuses == [401] * 10 + [429] * 2
+
+
+def test_a_token_for_reading_changes_nothing(home: Path, start: Callable[..., Server]) -> None:
+    read = "another-token-for-tests-0123"
+    tokens = {"GLOCAL_TOKEN": TOKEN, "GLOCAL_READ_TOKEN": read}
+    server = start(home, "--allow-folder", home, "--upload-folder", home, env=tokens)
+    reader, owner = server.client(token=read), server.client(token=TOKEN)
+    name = next(reader.images()).id
+    asked: list[Callable[[], object]] = [
+        lambda: reader.remove(name),
+        lambda: reader.index(str(home)),
+        lambda: reader.add(photo(1)),
+        lambda: reader.keep(reader.image(name)),
+    ]
+    for ask in asked:
+        with pytest.raises(ServerError, match="this token lets read only") as caught:
+            ask()
+        assert caught.value.status == 403
+    assert reader.search(photo(0), limit=1).hits
+    assert reader.table([reader.image(name)])
+    allowed = (reader.info().features, owner.info().features)
+    assert [(f.removing, f.deciding, f.index_runs, f.uploads) for f in allowed] == [
+        (False,) * 4,
+        (True,) * 4,
+    ]
+    # The same by the cookie that the page gets for it.
+    own = {"Origin": server.address, "Content-Type": "application/json"}
+    body = json.dumps({"token": read}).encode()
+    cookie = {"Cookie": server.ask("POST", "/v1/login", body, own)[1]["set-cookie"].split(";")[0]}
+    assert server.ask("GET", "/v1/images", None, cookie)[0] == 200
+    problem(server.ask("DELETE", f"/v1/images/{name}", None, cookie | own), 403)
+    assert owner.image(name).id == name
+
+
+def test_a_token_for_reading_needs_another_one() -> None:
+    """Beside none, or the same twice, it would be a door that only looks shut."""
+    for tokens in ({"GLOCAL_TOKEN": ""}, {"GLOCAL_TOKEN": TOKEN}):
+        result = CliRunner().invoke(serve, env=tokens | {"GLOCAL_READ_TOKEN": TOKEN})
+        assert result.exit_code == 2
+        assert "the token for reading goes with another one" in result.output
 
 
 def test_a_token_that_a_proxy_adds_lets_no_other_site_in(guarded: Server) -> None:

@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 
-from glocal.errors import ImageError
+from glocal.errors import (
+    DiskFullError,
+    GalleryDamagedError,
+    GalleryError,
+    GalleryLockedError,
+    GlocalError,
+    ImageError,
+)
 from glocal.web import decode_child, fetching
 from glocal.web.bounds import Bounds
 from glocal.web.fetching import Fetches
-from glocal.web.guard import Guard, Sessions
+from glocal.web.guard import Role, Sessions
 from glocal.web.metrics import Metrics
-from glocal.web.problems import ProblemError
+from glocal.web.problems import ProblemError, as_problem
 from glocal.web.readiness import Readiness
 from glocal.web.settings import Settings
 from glocal.web.uploads import Uploads
@@ -152,35 +158,10 @@ def test_wrong_tokens_lock_out_their_own_address_only_and_never_the_right_one() 
     sessions = Sessions(TOKEN)
     assert [refused(sessions, "192.0.2.1") for _ in range(12)] == [401] * 10 + [429] * 2
     assert refused(sessions, "192.0.2.2") == 401
-    assert sessions.knows(sessions.open(TOKEN, "192.0.2.1"))
+    assert sessions.role_of_cookie(sessions.open(TOKEN, "192.0.2.1")) is Role.CHANGE
     # Somebody with IPv6 has 2 ** 64 addresses.
     assert [refused(sessions, f"2001:db8::{n:x}") for n in range(12)][-1] == 429
     assert refused(sessions, "2001:db8:0:1::1") == 401
-
-
-def test_pages_of_other_sites_begin_no_comparison() -> None:
-    guard = Guard(None, Settings(), Sessions(None))  # type: ignore[arg-type]
-
-    def status(query: bytes, **headers: str) -> int:
-        pairs = {"host": "localhost", **{k.replace("_", "-"): v for k, v in headers.items()}}
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/v1/duplicates",
-            "query_string": query,
-            "headers": [(k.encode(), v.encode()) for k, v in pairs.items()],
-        }
-        try:
-            guard._check(Request(scope))
-        except ProblemError as problem:
-            return problem.status
-        return 200
-
-    assert status(b"level=object", sec_fetch_site="cross-site") == 403
-    assert status(b"level=copy", origin="https://evil.example") == 403
-    assert status(b"level=object", sec_fetch_site="same-origin") == 200
-    assert status(b"level=object") == 200  # a program
-    assert status(b"", sec_fetch_site="cross-site") == 200
 
 
 # Fetches
@@ -245,3 +226,21 @@ def test_uploads_keep_to_their_budget(tmp_path: Path) -> None:
     assert uploads.get(names[-1]) is not None
     none = Uploads(tmp_path / "none", 0)
     assert none.get(none.keep(b"x")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (GalleryDamagedError("/secret/catalog is damaged"), 503, "run: glocal check --repair"),
+        (GalleryError("/secret/catalog cannot be used"), 503, "try again in a moment"),
+        (GalleryLockedError("/secret/catalog is locked"), 409, "try again in a moment"),
+        (DiskFullError("/secret is full"), 507, "disk is full"),
+    ],
+)
+def test_errors_of_the_gallery_say_what_to_do_and_no_path(
+    error: GlocalError, status: int, told: str
+) -> None:
+    problem = as_problem(error)
+    assert problem.status == status
+    assert told in str(problem.detail)
+    assert "secret" not in str(problem.detail)

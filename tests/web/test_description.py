@@ -27,7 +27,12 @@ BINARY = "application/octet-stream"
 GENERATOR = {
     "package_name_override": "glocal_generated",
     "post_hooks": [],
-    "content_type_overrides": {"image/jpeg": BINARY, "image/png": BINARY, "image/webp": BINARY},
+    "content_type_overrides": {
+        "image/jpeg": BINARY,
+        "image/png": BINARY,
+        "image/webp": BINARY,
+        "application/zip": BINARY,
+    },
 }
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import scenes
@@ -14,6 +15,8 @@ from PIL import Image, ImageDraw
 from running import Server, problem, run_glocal, wait_until
 
 from glocal.gallery import Gallery
+
+JSON = {"Content-Type": "application/json", "X-Glocal": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,9 @@ def found(server: Server, more: str = "") -> list[dict[str, Any]]:
         value: dict[str, Any] = json.loads(body)
         return value
 
+    asked = {"level": "copy"} | dict(parse_qsl(more))
+    begun = server.ask("POST", "/v1/duplicates/comparisons", json.dumps(asked).encode(), JSON)
+    assert begun[0] == 202, begun
     wait_until(lambda: ask()["state"] == "done", 60)
     groups: list[dict[str, Any]] = ask()["groups"]
     return groups
@@ -65,8 +71,7 @@ def named(groups: list[dict[str, Any]], part: str) -> dict[str, Any]:
 
 def decide(server: Server, kind: str, images: list[str], **more: Any) -> dict[str, Any]:
     body = json.dumps({"kind": kind, "images": images, **more}).encode()
-    headers = {"Content-Type": "application/json", "X-Glocal": "1"}
-    status, _, answer = server.ask("POST", "/v1/duplicates/decisions", body, headers)
+    status, _, answer = server.ask("POST", "/v1/duplicates/decisions", body, JSON)
     assert status == 200, answer
     value: dict[str, Any] = json.loads(answer)
     return value

@@ -34,6 +34,21 @@ def test_every_image_is_browsed_once(server: Server) -> None:
     assert {one.id for one in latest} == {client.image(one.id).id for one in latest}
 
 
+def test_images_are_ordered_and_found_by_name(server: Server) -> None:
+    client = server.client()
+    sizes = [one.bytes for one in client.images(order="bytes", page=4)]
+    assert sizes == sorted(sizes, reverse=True)
+    names = [one.path.name for one in client.images(order="name", reverse=True, page=4)]
+    assert names == sorted(names, reverse=True)
+    added = list(client.images(order="added"))
+    assert list(client.images(order="added", reverse=True, page=3)) == added[::-1]
+    assert [one.paths[0].name for one in client.images(name="COPY")] == ["copy.jpg"]
+    found = json.loads(server.ask("GET", "/v1/images?name=.jpg&limit=2&order=name")[2])
+    assert (found["total"], len(found["images"])) == (7, 2)
+    path = f"/v1/images?name=.jpg&order=name&reverse=true&cursor={found['next']}"
+    problem(server.ask("GET", path), 422)
+
+
 def test_pages_say_how_many_there_are(server: Server) -> None:
     path = "/v1/images?limit=3&where=camera%20%3D%20canon"
     first = json.loads(server.ask("GET", path)[2])

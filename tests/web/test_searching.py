@@ -155,3 +155,21 @@ def test_other_bodies_are_refused(server: Server) -> None:
     problem(server.ask("POST", "/v1/search", b'{"limit": true}', json_type), 422)
     problem(server.ask("POST", "/v1/search", b" " * 200_000, json_type), 413)
     problem(server.ask("GET", "/v1/search"), 405)
+
+
+def test_a_least_score_leaves_out_what_is_no_match(server: Server, home: Path) -> None:
+    client = server.client()
+    query = home / "images" / "0.jpg"
+    hits = client.search(query, limit=11).hits
+    least = sorted(hit.score for hit in hits)[-3]
+    result = client.search(query, limit=11, min_score=least)
+    assert [hit.id for hit in result] == [
+        hit.id for hit in hits if hit.score >= least or hit.rank <= result.matches
+    ]
+    assert 3 <= len(result.hits) < len(hits)
+    alone = client.search(query, limit=2, min_score=1.0)
+    assert [hit.path.name for hit in alone] == ["0.jpg"]
+    rest = client.search(query, limit=2, offset=2, min_score=1.0)
+    assert (rest.hits, rest.more) == ((), False)
+    body, headers = form(("query", hits[0].id), ("min_score", "1.5"))
+    problem(server.ask("POST", "/v1/search", body, headers), 422)

@@ -104,7 +104,7 @@ def test_a_search_has_the_same_options_everywhere() -> None:
     options = set(inspect.signature(Gallery.search).parameters) - {"self"}
     request = set(schemas.SearchRequest.model_fields)
     assert options <= request
-    assert request - options == {"url", "offset"}
+    assert request - options == {"url", "offset", "min_score"}  # where the hits are at hand, filter
     assert request == set(inspect.signature(Client.search).parameters) - {"self", "image"}
     defaults = inspect.signature(Gallery.search).parameters
     over_http = inspect.signature(Client.search).parameters

@@ -25,6 +25,9 @@ from glocal.ranking.evidence import Verdict
 from glocal.web.compare_child import encoded
 from glocal.web.comparisons import Comparison
 
+COMPARISONS = "/v1/duplicates/comparisons"
+JSON = {"Content-Type": "application/json", "X-Glocal": "1"}
+
 
 def fill_with_scenes(home: Path, count: int) -> Path:
     """Scenes; of the third a crop, of the ninth another encoding and an identical file."""
@@ -64,8 +67,18 @@ def ask(server: Server, query: str = "") -> dict[str, Any]:
     return value
 
 
+def begin(server: Server, level: str = "copy") -> str:
+    """Have all images compared; returns the state."""
+    status, _, body = server.ask("POST", COMPARISONS, json.dumps({"level": level}).encode(), JSON)
+    assert status == 202, body
+    answer = json.loads(body)
+    assert answer["level"] == level
+    return str(answer["state"])
+
+
 def found(server: Server, level: str) -> dict[str, Any]:
     """The first page, once there is one."""
+    begin(server, level)
     wait_until(lambda: ask(server, f"?level={level}")["state"] == "done", 60)
     return ask(server, f"?level={level}")
 
@@ -171,6 +184,24 @@ def rounded(group: DuplicateGroup) -> DuplicateGroup:
     return replace(group, images=images)
 
 
+def test_looking_starts_nothing(many: Path, start: Callable[..., Server]) -> None:
+    server = start(many)
+    for level in ("copy", "object"):
+        page = ask(server, f"?level={level}")
+        assert (page["state"], page["groups"], page["progress"]) == ("not_compared", [], None)
+    assert comparing(server) == []
+    wrong = json.dumps({"level": "identical"}).encode()
+    problem(server.ask("POST", COMPARISONS, wrong, JSON), 422)
+    foreign = JSON | {"Sec-Fetch-Site": "cross-site"}
+    problem(server.ask("POST", COMPARISONS, b'{"level": "copy"}', foreign), 403)
+    assert comparing(server) == []
+
+
+def test_a_server_that_changes_nothing_compares(few: Path, start: Callable[..., Server]) -> None:
+    server = start(few, "--read-only")
+    assert len(found(server, "copy")["groups"]) == 2
+
+
 def test_what_was_found_is_kept(scenery: Server) -> None:
     first = found(scenery, "copy")
     before = counted(scenery, "copy", "done")
@@ -224,7 +255,7 @@ def test_another_catalogue_is_compared_anew(tmp_path: Path, start: Callable[...,
     crop = next(group for group in page["groups"] if names(group)[1] == "crop-003.jpg")
     cursor = ask(server, "?level=copy&limit=1")["next"]
     server.client().remove(crop["images"][1]["id"])
-    assert ask(server, "?level=copy")["state"] == "comparing"
+    assert ask(server, "?level=copy")["state"] == "not_compared"
     again = found(server, "copy")
     assert [names(group)[0] for group in again["groups"]] == ["scene-009.jpg"]
     assert counted(server, "copy", "done") == 2
@@ -233,10 +264,10 @@ def test_another_catalogue_is_compared_anew(tmp_path: Path, start: Callable[...,
 
 def test_however_many_ask_one_process_compares(many: Path, start: Callable[..., Server]) -> None:
     server = start(many)
-    queries = ["?level=copy", "?level=object"] * 40
+    levels = ["copy", "object"] * 40
     most = 0
     with ThreadPoolExecutor(16) as threads:
-        answers = threads.map(lambda query: ask(server, query)["state"], queries)
+        answers = threads.map(lambda level: begin(server, level), levels)
         for _ in range(20):
             most = max(most, len(comparing(server)))
         assert set(answers) == {"comparing"}
@@ -253,8 +284,8 @@ def test_a_comparison_ends_with_its_server(
     many: Path, start: Callable[..., Server], how: signal.Signals
 ) -> None:
     server = start(many)
-    ask(server, "?level=copy")
-    ask(server, "?level=object")  # waits
+    begin(server, "copy")
+    begin(server, "object")  # waits
     wait_until(lambda: ask(server, "?level=copy")["progress"])
     (pid,) = comparing(server)
     status, said = server.stop(how)
@@ -268,7 +299,7 @@ def test_a_comparison_ends_with_its_server(
 
 def test_one_that_takes_too_long_is_ended(many: Path, start: Callable[..., Server]) -> None:
     server = start(many, tight={"compare_seconds": 0.3})
-    ask(server, "?level=copy")
+    begin(server)
     path = "/v1/duplicates?level=copy"
     wait_until(lambda: server.ask("GET", path)[0] == 503)
     said = problem(server.ask("GET", path), 503)
@@ -277,15 +308,15 @@ def test_one_that_takes_too_long_is_ended(many: Path, start: Callable[..., Serve
     assert comparing(server) == []
     with pytest.raises(ServerError, match="longer than"):
         list(server.client().duplicates("copy"))
-    wait_until(lambda: server.ask("GET", path)[0] == 200)  # it can be asked again
-    assert ask(server)["state"] == "done"
+    wait_until(lambda: server.ask("GET", path)[0] == 200)  # it can be started again
+    assert ask(server, "?level=copy")["state"] == "not_compared"
 
 
 def test_one_that_dies_is_a_problem_and_can_be_asked_again(
     many: Path, start: Callable[..., Server]
 ) -> None:
     server = start(many)
-    ask(server, "?level=copy")
+    begin(server)
     wait_until(lambda: comparing(server))
     os.kill(comparing(server)[0], signal.SIGKILL)
     path = "/v1/duplicates?level=copy"

@@ -34,6 +34,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
     help="File with the token that clients have to send. [default: the token in GLOCAL_TOKEN]",
 )
 @click.option(
+    "--read-token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File with another token, with which clients can change nothing. [default: the token in "
+    "GLOCAL_READ_TOKEN]",
+)
+@click.option(
     "--allow-folder",
     "folders",
     type=_FOLDER,
@@ -80,6 +87,7 @@ def serve(
     host: str,
     port: int,
     token_file: Path | None,
+    read_token_file: Path | None,
     folders: tuple[Path, ...],
     upload_folder: Path | None,
     read_only: bool,
@@ -108,7 +116,13 @@ def serve(
         ) from error
     from glocal.gallery import Gallery
 
-    token = _token(token_file)
+    token = _token(token_file, "GLOCAL_TOKEN")
+    read_token = _token(read_token_file, "GLOCAL_READ_TOKEN")
+    if read_token is not None and (token is None or token == read_token):
+        raise click.UsageError(
+            "the token for reading goes with another one that allows everything; set that with "
+            "--token-file FILE, or use --read-only"
+        )
     if token is None and (host not in LOOPBACK or hosts):
         raise click.UsageError(
             f"anyone who can connect to {hosts[0] if hosts else host} could use the gallery; set a "
@@ -122,6 +136,7 @@ def serve(
         )
     settings = Settings(
         token=token,
+        read_token=read_token,
         loopback=host in LOOPBACK,
         hosts=frozenset(name.lower().rstrip(".") for name in hosts),
         cors_origins=frozenset(map(_origin, cors_origins)),
@@ -159,11 +174,11 @@ def _origin(text: str) -> str:
     return text if text == "*" else origin
 
 
-def _token(file: Path | None) -> str | None:
-    """The token in the file or else in the environment, or `None`."""
+def _token(file: Path | None, variable: str) -> str | None:
+    """The token in the file or else in a variable of the environment, or `None`."""
     if file is None:
-        token = os.environ.pop("GLOCAL_TOKEN", "").strip()
-        origin = "GLOCAL_TOKEN"
+        token = os.environ.pop(variable, "").strip()
+        origin = variable
         if not token:
             return None
     else:

@@ -64,13 +64,14 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             _part_option("--head", "head", "."),
             _part_option("--objective", "objective", f"; {INSTANCE} learns without labels."),
+            _part_option("--recipe", "recipe", "."),
             click.option(
                 "--set",
                 "options",
                 multiple=True,
                 metavar="PART.NAME=VALUE",
-                help="Set an option of the head or the objective, such as head.power=4 or "
-                "objective.margin=0.3; may be given more than once. An unknown name is answered "
+                help="Set an option of the head, the objective or the recipe, such as head.power=4 "
+                "or objective.margin=0.3; may be given more than once. An unknown name is answered "
                 "with a list of all options.",
             ),
             _option("--dim", "Length of the vector."),

@@ -15,8 +15,10 @@ image, the ties found, and a bounded number of local features, small images and 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 from uuid import UUID
@@ -42,6 +44,7 @@ from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way, turned
 from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
+from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
 from glocal.ranking.verification import verify
@@ -60,6 +63,7 @@ LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
 
 _PAGE = 500
+_LAYERED = 256  # images whose layers stay in memory: 0.3 MB each
 
 PixelsOf: TypeAlias = Callable[[UUID], NDArray[np.uint8] | None]
 """Gives the pixels of an image; see `glocal.gallery.originals.Originals.pixels`."""
@@ -122,6 +126,7 @@ class Comparing:
     comparisons: dict[Pair, Comparison] = field(default_factory=dict)
     compared: int = 0
     _outlines: dict[UUID, Outline] = field(default_factory=dict)
+    _layers: OrderedDict[UUID, Layers] = field(default_factory=OrderedDict)
 
     def find(self, among: Sequence[Sequence[UUID]] | None = None) -> None:
         """Find all ties between neighbours.
@@ -283,6 +288,7 @@ class Comparing:
             (content.width, content.height),
             (other.width, other.height),
             self.calibration.settings,
+            partial(self.calibration.hopeless, score=score),
         )
         better = either_way(found, local.keypoints, (other.width, other.height))
         evidence = self.calibration.evaluate(better, score)
@@ -322,15 +328,20 @@ class Comparing:
                 return aligned
         return None
 
-    def _small(self, content: UUID) -> NDArray[np.float32]:
-        small = self.thumbnails.of(content)
-        if small is None:
-            raise _UnreadError
-        return small
+    def _small(self, content: UUID) -> Layers:
+        if content not in self._layers:
+            small = self.thumbnails.of(content)
+            if small is None:
+                raise _UnreadError
+            self._layers[content] = Layers(small)
+            if len(self._layers) > _LAYERED:
+                self._layers.popitem(last=False)
+        self._layers.move_to_end(content)
+        return self._layers[content]
 
     def _outline(self, content: UUID) -> Outline:
         if content not in self._outlines:
-            self._outlines[content] = outline(self._small(content))
+            self._outlines[content] = outline(self._small(content).image)
         return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:

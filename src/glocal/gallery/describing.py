@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
+
 from glocal.encoders import Detector, Encoder, Features, RegionSettings
+from glocal.encoders.long_images import cut_out, part_boxes
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Content
 from glocal.gallery.small_images import shrink, to_jpeg
-from glocal.images import Facts, Limits, load, read_bytes
+from glocal.images import Facts, Limits, LoadedImage, load, read_bytes
 from glocal.images.xmp import read_xmp
 
 _SIDECAR = Limits(max_bytes=2**20)
@@ -76,8 +80,35 @@ class Describer:
                 descriptors=found.descriptors,
                 scores=found.scores,
             )
+        if self.regions is not None:
+            features = self._with_parts(features, data, image, name, self.regions)
         content = _content(content_id(data), _with_sidecar(image.facts, name))
         return Description(content, features, to_jpeg(shrink(image.array)), image.share)
+
+    def _with_parts(
+        self,
+        features: Features,
+        data: bytes,
+        image: LoadedImage,
+        name: Path,
+        regions: RegionSettings,
+    ) -> Features:
+        """The features of a long image: its parts stand in place of the last of its regions."""
+        facts = image.facts
+        boxes = part_boxes(facts.width, facts.height, regions.count)
+        if not len(boxes):
+            return features
+        least = ceil(self.encoder.card.area / float(boxes[0, 2] * boxes[0, 3]))
+        height, width = image.array.shape[:2]
+        if width * height < min(least, facts.width * facts.height):
+            image = load(data, min_pixels=least, limits=self.limits, name=name)
+        parts = self.encoder.encode([cut_out(image.array, box) for box in boxes])
+        rest = slice(0, regions.count - len(boxes))
+        return replace(
+            features,
+            regions=np.concatenate([[part.vector for part in parts], features.regions[rest]]),
+            boxes=np.concatenate([boxes, features.boxes[rest]]),
+        )
 
 
 def _with_sidecar(facts: Facts, path: Path) -> Facts:

@@ -429,6 +429,7 @@ class Gallery:
             self._models.verifier() if verify else None,
             self._regions.store,
             (self._regions.settings or COARSE).margin,
+            self.encoder if verify else None,
         )
         options = SearchOptions(limit, where, exact, rerank, small_objects, regions)
         return searcher.search(query, options, clock)

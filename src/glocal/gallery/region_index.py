@@ -14,6 +14,7 @@ from glocal.encoders import (
     RegionSettings,
     region_settings,
 )
+from glocal.encoders.long_images import part_boxes
 from glocal.errors import ModelError, ModelMismatchError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout
@@ -72,11 +73,19 @@ class RegionIndex:
             return self._stores[settings.name]
 
     def missing(self) -> list[UUID]:
-        """The images that have no regions where the gallery has some."""
+        """The images that have no regions where the gallery has some.
+
+        Long images that were indexed before their parts had vectors are among them.
+        """
         store = self.store
         if store is None:
             return []
-        return sorted(self._catalog.content_ids() - {i for i, _ in store.scan()})
+        every = self._catalog.content_ids()
+        shapes = {i: (c.width, c.height) for i, c in self._catalog.contents(every).items()}
+        long = [i for i, shape in shapes.items() if len(part_boxes(*shape, store.count))]
+        known = store.regions(long)
+        without_parts = {i for i in known if known[i].boxes[:, 2:].max() < 1}
+        return sorted(every - {i for i, _ in store.scan()} | without_parts)
 
     def settle(self, wanted: str | None, encoder: OnnxEncoder) -> None:
         """Decide which regions a gallery has that has not decided yet.

@@ -43,11 +43,13 @@ class ByRegions:
         matches: best first.
         scores: of vectors and regions together, for those that have regions.
         compared: the similarities of the query to the regions of those images.
+        proven: where verification has found the query.
     """
 
     matches: list[Match]
     scores: dict[UUID, float] = field(default_factory=dict)
     compared: RegionSimilarities | None = None
+    proven: dict[UUID, Box] = field(default_factory=dict)
 
     def best(self, image: UUID) -> tuple[float, Box] | None:
         """Similarity and box of the region that is most like the query; `None` without regions."""
@@ -57,6 +59,13 @@ class ByRegions:
         values = self.compared.values[row].max(axis=0)
         x, y, width, height = self.compared.boxes[row, int(values.argmax())].tolist()
         return float(values.max()), (round(x, 3), round(y, 3), round(width, 3), round(height, 3))
+
+    def where(self, match: Match) -> Box | None:
+        """Where in an image the query is; `None` where the whole is as much like it."""
+        if match.id in self.proven:
+            return self.proven[match.id]
+        region = self.best(match.id)
+        return region[1] if region and region[0] > match.score else None
 
 
 def candidates(

@@ -104,7 +104,8 @@ class Hit(GalleryImage):
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared.
         box: where in the image the query is, X, Y, W, H in fractions of it: the region that is most
-            like the query, where it is more like it than the whole image is; otherwise `None`.
+            like the query, where it is more like it than the whole image is, and exactly what
+            verification has found there; otherwise `None`.
     """
 
     rank: int

@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import COARSE, QUERY_SCALES
+from glocal.encoders import COARSE, QUERY_SCALES, Encoder
 from glocal.errors import ModelMismatchError, QueryError
 from glocal.gallery import region_search
 from glocal.gallery.catalog import Catalog
@@ -20,6 +20,7 @@ from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches
 from glocal.gallery.layout import ModelId
 from glocal.gallery.query import Query
 from glocal.gallery.records import Match
+from glocal.gallery.region_verification import RegionVerifier
 from glocal.gallery.results import Hit, SearchResult, image_fields
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.stores.base import Store
@@ -79,6 +80,7 @@ class Searcher:
         verifier: verifies the best matches; `None` to search by the vector alone.
         regions: the vectors of the images' regions, if the gallery has any.
         margin: of these, see `RegionSettings`.
+        encoder: the gallery's model, to verify regions in their files; `None` to leave that out.
     """
 
     catalog: Catalog
@@ -88,6 +90,7 @@ class Searcher:
     verifier: Verifier | None
     regions: RegionStore | None = None
     margin: float = COARSE.margin
+    encoder: Encoder | None = None
 
     def search(self, query: Query, options: SearchOptions, clock: Clock) -> SearchResult:
         """Answer one query; for errors see `Gallery.search`."""
@@ -131,6 +134,11 @@ class Searcher:
                 if options.small_objects:
                     scales = (*scales, SMALL_OBJECT_SCALES[-1])
                 ranked = self.verifier.verify(query, matches, found.scores, scales=scales)
+            if by_regions.compared is not None and self.encoder is not None:
+                with clock.measure("verify_regions"):
+                    in_files = RegionVerifier(self.verifier, self.encoder)
+                    ranked, boxes = in_files.verify(query, ranked, by_regions.best)
+                by_regions = replace(by_regions, proven=boxes)
         combined = {i: ranked.combined[i] for i in ranked.verified}
         stages = {"rerank": reranked, "blend": by_regions.scores, "combined": combined}
         every = self._hits(ranked, stages, by_regions, found.files, query)
@@ -317,7 +325,7 @@ class Searcher:
                 scores=scores,
                 evidence=self._evidence(ranked, i, query),
                 space=self.space,
-                box=region[1] if region and region[0] > match.score else None,
+                box=regions.where(match),
             )
 
     def _evidence(self, ranked: Ranked, i: UUID, query: Query) -> Evidence | None:

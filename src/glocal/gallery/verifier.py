@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import QUERY_SCALES, Detector, LocalFeatures, detect_at_scales
-from glocal.errors import ImageError
+from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.originals import PIXELS
 from glocal.gallery.packed_features import small_image, unpack
-from glocal.gallery.query import Query
+from glocal.gallery.query import Query, Region
 from glocal.gallery.records import Match
 from glocal.gallery.small_images import from_jpeg, shrink
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES, find_small_objects
@@ -68,12 +68,14 @@ class Ranked:
         verified: the results, for those that have local features.
         complete: whether each of the best `VERIFIED` was compared with the query, so that the
             absence of a match means something.
+        local: the query's local features that they were compared with, if there are any.
     """
 
     matches: list[Match]
     combined: dict[UUID, float]
     verified: dict[UUID, Verified]
     complete: bool
+    local: LocalFeatures | None = None
 
 
 def confirmed(
@@ -216,7 +218,7 @@ class Verifier:
             and len(local) >= _LEAST_FEATURES
             and all(match.id in verified for match in best)
         )
-        return Ranked([*ordered, *rest], combined, verified, complete)
+        return Ranked([*ordered, *rest], combined, verified, complete, local)
 
     def _confirm_first(
         self,
@@ -241,7 +243,7 @@ class Verifier:
         for i in agreeing[:ALIGNED]:
             size = facts[i].width, facts[i].height
             least = _enough(pixels, verified[i].verification)
-            read = partial(self._file_pixels, i, least)
+            read = partial(self.file_pixels, i, least)
             verified[i] = confirmed(verified[i], pixels, query, read, stored[i], size)
         for i, each in verified.items():
             if i not in agreeing[:ALIGNED] and each.evidence.verdict is Verdict.COPY:
@@ -259,12 +261,14 @@ class Verifier:
         ]
         return same + others[:_OVERLAPS_CHECKED]
 
-    def _file_pixels(self, content: UUID, least: int) -> NDArray[np.uint8] | None:
-        """A match's file, decoded no finer than is of use beside the query."""
+    def file_pixels(
+        self, content: UUID, least: int, region: Region | None = None
+    ) -> NDArray[np.uint8] | None:
+        """A match's file, or a region of it, decoded no finer than is of use beside the query."""
         for _, path in self.catalog.files_of([content]).get(content, []):
             try:
-                return load(path, min_pixels=least).array
-            except (ImageError, OSError):
+                return load(path, min_pixels=least, region=region).array
+            except (ImageError, QueryError, OSError):
                 continue
         return None
 

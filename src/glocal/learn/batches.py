@@ -111,6 +111,7 @@ class Batch:
         images: ``(b, side, side, 3)`` uint8: labelled images, first views, second views.
         labels: ``(b,)`` int64: the label of a labelled image, the number of the image of a view.
         labelled: number of labelled images.
+        numbers: ``(b,)`` int64: number of each image among those that are trained on.
         second: ``(b,)`` int64: number of the other image of a mixed view, -1 elsewhere; None if
             no view is mixed.
     """
@@ -118,6 +119,7 @@ class Batch:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     labelled: int
+    numbers: NDArray[np.int64]
     second: NDArray[np.int64] | None = None
 
 
@@ -174,7 +176,8 @@ def stream(
             slots, futures = waiting.popleft()
             images = np.stack([future.result() for future in futures])
             labels = np.array([slot.label for slot in slots], np.int64)
-            batch = Batch(images, labels, sum(not slot.view for slot in slots))
+            numbers = np.array([slot.image for slot in slots], np.int64)
+            batch = Batch(images, labels, sum(not slot.view for slot in slots), numbers)
             if mixed:
                 batch = mix(batch, mixed, np.random.default_rng([plan.seed, 5, given]))
             given += 1

@@ -221,7 +221,12 @@ class Head(nn.Module, ABC):
 
     A subclass is built as ``Head(levels, dim=...)``.
 
+    One with `conditioned` also takes a condition, such as which attribute of the image counts: its
+    ``forward(maps, condition=None)`` gets what a recipe, or whoever encodes, passes to
+    `glocal.learn.model.Model`. Exported models pass none.
+
     Attributes:
+        conditioned: whether it takes a condition.
         mirrors: whether mirrored feature maps give the same vector.
         fixed_size: whether its ONNX graph fits images of one size only.
         learns_classes: whether it has class weights and takes ``classes=...``, where 0 means
@@ -229,6 +234,7 @@ class Head(nn.Module, ABC):
         dim: length of the vector.
     """
 
+    conditioned: ClassVar[bool] = False
     mirrors: ClassVar[bool] = True
     fixed_size: ClassVar[bool] = False
     learns_classes: ClassVar[bool] = False
@@ -256,8 +262,50 @@ class Head(nn.Module, ABC):
         """Called before each step with the part of the training that is done, in [0, 1]."""
 
 
+class TwoPassHead(Head):
+    """A head that also encodes a crop of each image: its first pass says which.
+
+    `glocal.learn.model.Model` computes `forward`, cuts `boxes` out of the images, scales them to
+    squares of `crop_side`, and gives the backbone's feature maps of them to `fuse`.
+
+    Attributes:
+        crop_side: side of the crops in pixels, a multiple of what the backbone takes.
+    """
+
+    crop_side: int
+
+    @abstractmethod
+    def boxes(self, output: Output) -> Tensor:
+        """The crops.
+
+        Args:
+            output: of the first pass.
+
+        Returns:
+            ``(b, 4)``: left, top, right, bottom as fractions of width and height, within [0, 1].
+            Where a gradient flows through them, it comes from the pixels of the crop.
+        """
+
+    @abstractmethod
+    def fuse(self, output: Output, maps: Sequence[Tensor]) -> Output:
+        """The output of both passes.
+
+        Args:
+            output: of the first pass.
+            maps: the backbone's feature maps of the crops, fine to coarse.
+        """
+
+
+Targets = Literal["labels", "values", "multi-hot", "soft"]
+_TARGETS = {
+    "values": "finite floats",
+    "multi-hot": "zeros and ones",
+    "soft": "shares of at least 0, of which each row adds up to 1",
+}
+
+
 class Objective(nn.Module, ABC):
-    """Loss of a batch of vectors given their labels: lower is better.
+    """Loss of a batch of vectors given their labels or other targets: lower is better.
 
     A subclass is built as ``Objective()``, or ``Objective(dim=..., classes=...)`` if it learns
     class weights.
@@ -265,8 +313,12 @@ class Objective(nn.Module, ABC):
     Attributes:
         learns_classes: whether it has class weights, so that labels run from 0 to
             ``classes - 1``; otherwise labels only tell which images of a batch show the same thing.
+        targets: ``labels`` are whole numbers ``(b,)``, ``values`` floats ``(b,)`` or ``(b, k)``,
+            ``multi-hot`` zeros and ones ``(b, k)``, ``soft`` shares ``(b, k)`` that add up to 1.
+            Only labels come from a data set; a recipe has or computes the others.
     """
 
+    targets: ClassVar[Targets] = "labels"
     learns_classes: ClassVar[bool] = False
     classes: int = 0
 
@@ -275,7 +327,7 @@ class Objective(nn.Module, ABC):
 
         Args:
             vectors: ``(b, d)``; only their directions matter.
-            labels: ``(b,)`` int64.
+            labels: ``(b,)`` int64, or what `targets` says.
 
         Returns:
             A scalar. It is zero, with zero gradient, if the batch has no pairs to learn from.
@@ -293,6 +345,9 @@ class Objective(nn.Module, ABC):
         """The loss of checked inputs, with `vectors` in single precision."""
 
     def _check(self, vectors: Tensor, labels: Tensor) -> None:
+        if self.targets != "labels":
+            self._check_targets(vectors, labels)
+            return
         if vectors.ndim != 2 or labels.shape != vectors.shape[:1] or labels.is_floating_point():
             raise LearnError(
                 f"an objective takes vectors (b, d) and whole labels (b,), not "
@@ -305,3 +360,23 @@ class Objective(nn.Module, ABC):
                     f"labels reach from {low} to {high}, but the objective was made for "
                     f"{self.classes} classes: 0 to {self.classes - 1}"
                 )
+
+    def _check_targets(self, vectors: Tensor, targets: Tensor) -> None:
+        shaped = targets.ndim == 2 or (self.targets == "values" and targets.ndim == 1)
+        if vectors.ndim != 2 or not shaped or len(targets) != len(vectors):
+            raise LearnError(
+                f"this objective takes vectors (b, d) and {self.targets} targets (b, k), not "
+                f"{tuple(vectors.shape)} and {tuple(targets.shape)}"
+            )
+        if self.targets == "multi-hot":
+            fits = bool(((targets == 0) | (targets == 1)).all())
+        elif self.targets == "soft":
+            sums = targets.float().sum(dim=1)
+            fits = bool((targets >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all())
+        else:
+            fits = targets.is_floating_point() and bool(targets.isfinite().all())
+        if not fits:
+            raise LearnError(
+                f"these are no {self.targets} targets: they reach from {targets.min():g} to "
+                f"{targets.max():g}, {targets.dtype}; pass " + _TARGETS[self.targets]
+            )

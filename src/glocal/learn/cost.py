@@ -50,7 +50,7 @@ def largest_tensor(compute: Callable[[], Any]) -> int:
     return mode.largest
 
 
-class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Largest(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.largest = 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY
 from glocal.encoders.onnx import OnnxEncoder
 from glocal.learn.cells import Cells
-from glocal.learn.evaluator import Evaluator
+from glocal.learn.evaluator import Evaluation
 from glocal.learn.export import export, trace, write_model
 from glocal.learn.finishing import choose_fitting, fit_final, place_keypoints
 from glocal.learn.heads.attentive import Attentive
@@ -166,7 +166,7 @@ def local_dim(local: Cells | Attentive) -> int:
     return local.encode.out_channels
 
 
-def evaluate_file(evaluate: Evaluator, path: Path) -> dict[str, float]:
+def evaluate_file(evaluate: Evaluation, path: Path) -> dict[str, float]:
     """Measure retrieval with a model file on held-out images; empty if there are none."""
     if not evaluate.has_images:
         return {}

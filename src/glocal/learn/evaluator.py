@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,25 @@ Pixels = NDArray[np.uint8]
 Encode = Callable[[Iterable[Pixels]], NDArray[np.float32]]
 Alter = Callable[[Pixels, np.random.Generator], Pixels]
 _MOST_COPIES = 200
+
+
+class Evaluation(Protocol):
+    """Measures a model during its training; the best one is kept."""
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is anything to measure with."""
+
+    @property
+    def decisive(self) -> str:
+        """Name of the figure that is highest for the best model."""
+
+    def __call__(self, encode: Encode) -> dict[str, float]:
+        """Figures by name.
+
+        Args:
+            encode: turns images into vectors ``(n, d)``.
+        """
 
 
 def input_card(side: int, everything: dict[str, Any] | None = None) -> Card:
@@ -51,9 +70,10 @@ def vectors_of(
     head = model.head
     found = []
     for image in model_images(images, side, device):
-        maps = model.backbone(image)
-        before = head.pooled(maps) if pooled and isinstance(head, Pooled) else None
-        vector: Tensor = head(maps).vector if before is None else before
+        if pooled and isinstance(head, Pooled):
+            vector: Tensor = head.pooled(model.backbone(image))
+        else:
+            vector = model(image).vector
         found.append(vector[0].float().cpu().numpy())
     return np.stack(found)
 
@@ -69,6 +89,8 @@ class Evaluator:
         alter: alters a copy; the same generator state gives the same copy.
         seed: seed of the copies.
     """
+
+    decisive = "mAP"
 
     def __init__(
         self,

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from glocal.errors import LearnError
 from glocal.learn.cells import Cells
-from glocal.learn.contracts import Backbone, Head, Objective, Output
+from glocal.learn.contracts import Backbone, Head, Objective, Output, TwoPassHead
+from glocal.learn.crops import cut
 from glocal.learn.heads.attentive import Attentive
 from glocal.learn.heads.pooled import Pooled
 from glocal.registry import part
@@ -35,10 +36,19 @@ class Model(nn.Module):
         """Length of the vector."""
         return self.head.dim
 
-    def forward(self, image: Tensor) -> Output:
-        """The head's output for images ``(b, 3, h, w)``, float in [0, 1]."""
-        output: Output = self.head(self.backbone(image))
-        return output
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Output:
+        """The head's output for images ``(b, 3, h, w)``, float in [0, 1].
+
+        Raises:
+            LearnError: there is a condition, but the head takes none.
+        """
+        return self.output(image, self.backbone(image), condition)
+
+    def output(
+        self, image: Tensor, maps: Sequence[Tensor], condition: Tensor | None = None
+    ) -> Output:
+        """Like `forward`, from images and their feature maps, which are already computed."""
+        return encode(self.backbone, self.head, image, maps, condition)
 
     def recentre(self, offsets: Sequence[float]) -> None:
         """Place keypoints at other centres of the cells than those of the receptive fields.
@@ -65,13 +75,45 @@ class Model(nn.Module):
             Vectors ``(b, d)``, keypoints ``(b, m, 2)``, descriptors ``(b, m, e)`` and scores
             ``(b, m)``, as in `glocal.encoders.features.Features`.
         """
-        return self.features_of(self.backbone(image))
+        return self.features_of(image, self.backbone(image))
 
-    def features_of(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Like `features`, from feature maps that are already computed."""
-        output: Output = self.head(maps)
+    def features_of(
+        self, image: Tensor, maps: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Like `features`, from images and their feature maps, which are already computed."""
+        output = self.output(image, maps)
         local = self.cells(maps) if output.local is None else output.local
         return output.vector, local.keypoints, local.descriptors, local.scores
+
+
+def encode(
+    backbone: Backbone,
+    head: Head,
+    image: Tensor,
+    maps: Sequence[Tensor],
+    condition: Tensor | None = None,
+) -> Output:
+    """The output of a head, with the second pass over crops if it has one.
+
+    Args:
+        backbone: computes the feature maps of crops.
+        head: the head.
+        image: ``(b, 3, h, w)`` float in [0, 1].
+        maps: the backbone's feature maps of these images.
+        condition: what the head is conditioned on.
+
+    Raises:
+        LearnError: there is a condition, but the head takes none.
+    """
+    if condition is not None and not head.conditioned:
+        raise LearnError(
+            f"the head {type(head).__name__} takes no condition; use one that does, or encode "
+            "without"
+        )
+    output: Output = head(maps) if condition is None else head(maps, condition)
+    if isinstance(head, TwoPassHead):
+        output = head.fuse(output, backbone(cut(image, head.boxes(output), head.crop_side)))
+    return output
 
 
 class EncoderGraph(nn.Module):
@@ -100,8 +142,9 @@ class EncoderGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Encode one image."""
-        maps = self.model.backbone(image.permute(0, 3, 1, 2).to(torch.float32) / 255)
-        found = tuple(part[0] for part in self.model.features_of(maps))
+        pixels = image.permute(0, 3, 1, 2).to(torch.float32) / 255
+        maps = self.model.backbone(pixels)
+        found = tuple(part[0] for part in self.model.features_of(pixels, maps))
         head = self.model.head
         if isinstance(head, Pooled) and head.additive:
             found = (*found, head.contributions(maps)[0])

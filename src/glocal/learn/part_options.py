@@ -1,4 +1,4 @@
-"""Options of a head or an objective by name, such as ``objective.margin=0.3``, before it is built.
+"""Options of a part of a training by name, such as ``objective.margin=0.3``, before it is built.
 
 What a part takes is read off its class, so that a new part's options can be set at once.
 """
@@ -18,15 +18,17 @@ from glocal.registry import Kind, part
 
 Value = bool | int | float | list[int]
 
-_KINDS: tuple[Kind, ...] = ("head", "objective")
-_GIVEN = frozenset({"self", "levels", "dim", "classes"})  # the trainer says these
+_KINDS: tuple[Kind, ...] = ("head", "objective", "recipe")
+_GIVEN = frozenset(  # the trainer says these
+    {"self", "levels", "dim", "classes", "model", "objective", "instance", "self_weight"}
+)
 _ELSEWHERE = {
     "head.dim": "--dim",
     "objective.dim": "--dim",
     "instance": "--temperature and --entropy",
 }
 _MAY_BE_ZERO = frozenset({"margin", "weight", "coarse"})
-_BELOW_ONE = frozenset({"median_probability"})
+_BELOW_ONE = frozenset({"median_probability", "least", "most", "decay"})
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -42,7 +44,8 @@ def split_options(given: Iterable[str]) -> dict[str, str]:
         kind, dot, own = name.partition(".")
         if not (equals and dot and own and value) or kind not in _KINDS:
             raise LearnError(
-                f"--set {text}: give head.NAME=VALUE or objective.NAME=VALUE, as head.power=4"
+                f"--set {text}: give head.NAME=VALUE, objective.NAME=VALUE or "
+                "recipe.NAME=VALUE, as head.power=4"
             )
         if name in found:
             raise LearnError(f"--set {name} is given twice: {found[name]} and {value}")
@@ -51,14 +54,16 @@ def split_options(given: Iterable[str]) -> dict[str, str]:
 
 
 def read_options(
-    given: Mapping[str, str | Value], *, head: str, objective: str
+    given: Mapping[str, str | Value], *, head: str, objective: str, recipe: str
 ) -> dict[str, Value]:
     """The values of options, each checked against the part it belongs to.
 
     Args:
-        given: by ``head.NAME`` and ``objective.NAME``; texts, or values that are read already.
+        given: by ``head.NAME``, ``objective.NAME`` and ``recipe.NAME``; texts,
+            or values that are read already.
         head: registered name of the head.
         objective: of the objective.
+        recipe: of the recipe.
 
     Returns:
         Plain values by the same names, which are the same however they were written.
@@ -67,13 +72,13 @@ def read_options(
         LearnError: a part has no such option, or the value is not one for it.
         MissingExtraError: a part needs a package that is not installed.
     """
-    chosen = {"head": head, "objective": objective}
+    chosen = {"head": head, "objective": objective, "recipe": recipe}
     found: dict[str, Value] = {}
     for name, value in sorted(given.items()):
         kind, _, own = name.partition(".")
         where = f"--set {name}"
         if kind not in chosen:
-            raise LearnError(f"{where}: only head and objective have options to set")
+            raise LearnError(f"{where}: only head, objective and recipe have options to set")
         instead = _ELSEWHERE.get(name) or _ELSEWHERE.get(chosen[kind])
         if instead:
             raise LearnError(f"{where} is not needed: {instead} says it")
@@ -110,8 +115,8 @@ def option_types(kind: Kind, name: str) -> dict[str, Any]:
     hints = typing.get_type_hints(made.__init__)
     return {
         option: hints[option]
-        for option in inspect.signature(made.__init__).parameters
-        if option not in _GIVEN
+        for option, parameter in inspect.signature(made.__init__).parameters.items()
+        if option not in _GIVEN and parameter.kind is not parameter.VAR_KEYWORD
     }
 
 

@@ -31,7 +31,8 @@ class Settings:
         start: checkpoint of another training whose weights this one starts from.
         head: registered name.
         objective: registered name; ``instance`` learns without labels.
-        options: options of head and objective, such as ``head.power`` and ``objective.margin``;
+        recipe: registered name.
+        options: options of head, objective and recipe, such as ``head.power``;
             see `glocal.learn.part_options.read_options`.
         dim: length of the vector.
         epochs: number of passes over the images; give this or `minutes`.
@@ -65,6 +66,7 @@ class Settings:
     start: str | None = None
     head: str = "gem"
     objective: str = "arcface"
+    recipe: str = "labels-and-views"
     options: Mapping[str, str | Value] = field(default_factory=dict)
     dim: int = 256
     epochs: float | None = None
@@ -104,6 +106,7 @@ class Settings:
         part("backbone", self.backbone.partition(":")[0])
         part("head", self.head)
         part("objective", self.objective)
+        part("recipe", self.recipe)
         if (self.epochs is None) == (self.minutes is None):
             raise LearnError("set how long to train: use either --epochs or --minutes")
         least = {
@@ -141,7 +144,9 @@ class Settings:
             LearnError: a part has no such option, or the option does not take the value.
             MissingExtraError: a part needs a package that is not installed.
         """
-        read = read_options(self.options, head=self.head, objective=self.objective)
+        read = read_options(
+            self.options, head=self.head, objective=self.objective, recipe=self.recipe
+        )
         return replace(self, options=read)
 
     def as_dict(self) -> dict[str, Any]:

@@ -26,12 +26,15 @@ from glocal.learn.collection import (
     without_twins,
 )
 from glocal.learn.device import choose_device, choose_precision
-from glocal.learn.evaluator import Evaluator
+from glocal.learn.evaluator import Evaluation, Evaluator
 from glocal.learn.finishing import check_head, check_whitening, choose_fitting
-from glocal.learn.loop import BEST, Learning, Loop
+from glocal.learn.learning import Learning, MakeOptimizer
+from glocal.learn.loop import BEST, Loop
 from glocal.learn.model import Model, build_model, build_objective
 from glocal.learn.part_options import options_of
+from glocal.learn.recipes.recipe import Recipe
 from glocal.learn.settings import INSTANCE, Settings
+from glocal.registry import part
 
 _CHECKPOINT_BYTES = 400_000_000  # three checkpoints of the largest model, and one in writing
 
@@ -62,7 +65,7 @@ class Trained:
         model: the moving average at its best evaluation, in evaluation mode.
         step: the step it was taken at.
         finished: False if the training was stopped before its end.
-        evaluate: measures retrieval on the held-out images.
+        evaluate: measures retrieval on the held-out images, or what `train` was given.
         samples: all images, with the split that each belongs to.
         cache: small copies of the images.
     """
@@ -70,7 +73,7 @@ class Trained:
     model: Model
     step: int
     finished: bool
-    evaluate: Evaluator
+    evaluate: Evaluation
     samples: Sequence[Sample]
     cache: ImageCache
 
@@ -108,6 +111,8 @@ def train(
     overlays: Sequence[Path] = (),
     cache: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
+    optimizer: MakeOptimizer = torch.optim.AdamW,
+    evaluate: Evaluation | None = None,
 ) -> Trained:
     """Train a model, or resume its training from the last checkpoint.
 
@@ -120,6 +125,8 @@ def train(
         overlays: folders of images that augmentation pastes over others.
         cache: folder of the copies of images, to share them between trainings.
         stop: called after every step; training stops when it returns True.
+        optimizer: makes the optimizer; a resumed training needs the same.
+        evaluate: measures the model during the training; None for retrieval on images held out.
 
     Raises:
         LearnError: settings or data cannot work; the text says which.
@@ -161,7 +168,17 @@ def train(
     if settings.final == "whitening":
         check_whitening(learning.model, choose_fitting(samples, settings.dim, settings.seed))
     codes = {label: code for code, label in enumerate(names)}
-    loop = _loop(learning, settings, samples, codes, copies, run, laid_over)
+    loop = _loop(
+        learning,
+        settings,
+        samples,
+        codes,
+        copies,
+        run,
+        laid_over,
+        optimizer=optimizer,
+        evaluate=evaluate,
+    )
     listener.beginning(samples, loop.done)
     finished = loop.run(listener.learning, stop)
     model: Model = copy.deepcopy(loop.averaged_model)
@@ -197,6 +214,7 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
     model.backbone.freeze(settings.freeze)
     # Local features do not learn by gradient: `finishing` fits them.
     model.cells.requires_grad_(False)
+    made: type[Recipe] = part("recipe", settings.recipe).load()
     objective = instance = None
     if settings.labelled:
         objective = build_objective(
@@ -205,7 +223,7 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
             classes=classes,
             **options_of(settings.options, "objective"),
         )
-    if also or not settings.labelled:
+    if also or not settings.labelled or made.views:
         instance = build_objective(
             INSTANCE,
             dim=model.dim,
@@ -214,9 +232,15 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
             entropy=settings.entropy,
         )
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    moved = [made.to(device) if made is not None else None for made in (instance, objective)]
+    recipe = made(
+        model,
+        objective=objective,
+        instance=instance,
+        self_weight=settings.self_weight,
+        **options_of(settings.options, "recipe"),
+    )
     precision = choose_precision(settings.precision, device)
-    return Learning(model, moved[0], moved[1], device, precision)
+    return Learning(model, recipe.to(device), device, precision)
 
 
 def _loop(
@@ -227,6 +251,9 @@ def _loop(
     copies: ImageCache,
     run: Path,
     overlays: Sequence[Path],
+    *,
+    optimizer: MakeOptimizer,
+    evaluate: Evaluation | None,
 ) -> Loop:
     numbers = [n for n, sample in enumerate(samples) if sample.split == "train"]
     labels = np.array([codes.get(samples[n].label or "", -1) for n in numbers], np.int64)
@@ -241,11 +268,11 @@ def _loop(
 
     held = [n for n, sample in enumerate(samples) if sample.split == "validation"]
     known = [n for n in held if settings.labelled and samples[n].label is not None]
-    evaluate = Evaluator(
+    evaluate = evaluate or Evaluator(
         lambda number: copies.read(samples[number].path),
         labelled=known,
         labels=[codes[str(samples[n].label)] for n in known],
-        copied=_spread(held) if learning.instance is not None else [],
+        copied=_spread(held) if learning.recipe.instance is not None else [],
         alter=strong,
         seed=settings.seed,
     )
@@ -255,7 +282,7 @@ def _loop(
         viewed=_viewed(settings, learning),
         seed=settings.seed,
     )
-    return Loop(learning, settings, plan, load, evaluate, run)
+    return Loop(learning, settings, plan, load, evaluate, run, optimizer)
 
 
 def _spread(numbers: list[int]) -> list[int]:
@@ -264,7 +291,7 @@ def _spread(numbers: list[int]) -> list[int]:
 
 
 def _viewed(settings: Settings, learning: Learning) -> int:
-    if learning.instance is None:
+    if learning.recipe.instance is None:
         return 0
     return settings.views if settings.labelled else settings.batch
 

@@ -13,6 +13,7 @@ from glocal.parts import (
     heads,
     necks,
     objectives,
+    recipes,
     rerankers,
     transforms,
 )
@@ -23,6 +24,7 @@ ROWS = (
     *necks.ROWS,
     *heads.ROWS,
     *objectives.ROWS,
+    *recipes.ROWS,
     *rerankers.ROWS,
     *transforms.ROWS,
     *detectors.ROWS,

@@ -21,4 +21,12 @@ ROWS = (
         "glocal.analyse.intrinsic_dimension:local_intrinsic_dimensions",
         summary="how many directions the neighbourhood of each vector has",
     ),
+    Part(
+        "analysis",
+        "projection",
+        "Xue, Gan, Ni, Joshi and Mirzasoleiman, Investigating the Benefits of Projection Head for "
+        "Representation Learning, 2024",
+        "glocal.analyse.projection:study_projection",
+        summary="nearest-neighbour accuracy before and after a projection head",
+    ),
 )

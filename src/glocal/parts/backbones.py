@@ -11,6 +11,64 @@ _LITE = (
     "2019; Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020"
 )
 _DENSE = "Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, 2017"
+_DHVT = (
+    "Lu, Xie, Liu and Zhang, Bridging the Gap Between Vision Transformers and Convolutional Neural "
+    "Networks on Small Datasets, 2022"
+)
+_CAS = (
+    "Zhang, Li, Zhou, Liu, Qian and Ji, CAS-ViT: Convolutional Additive Self-attention "
+    "Vision Transformers for Efficient Mobile Applications, 2024"
+)
+_UNIREP = (
+    "Ding, Zhang, Ge, Zhao, Song, Yue and Shan, UniRepLKNet: A Universal Perception "
+    "Large-Kernel ConvNet for Audio, Video, Point Cloud, Time-Series and Image Recognition, 2024"
+)
+_SPARTAN = (
+    "Pay, Baskaran, Loo, Wong and See, SpaRTAN: Spatial Reinforcement Token-based "
+    "Aggregation Network for Visual Recognition, 2025"
+)
+_MSMLP = (
+    "Zheng, He, Chen and Zhou, Mixing and Shifting: Exploiting Global and Local "
+    "Dependencies in Vision MLPs, 2022"
+)
+_UNIFORMER = (
+    "Li, Wang, Zhang, Gao, Song, Liu, Li and Qiao, UniFormer: Unifying Convolution and "
+    "Self-attention for Visual Recognition, 2022"
+)
+_DINAT = "Hassani and Shi, Dilated Neighborhood Attention Transformer, 2022"
+_CVT = (
+    "Wu, Xiao, Codella, Liu, Dai, Yuan and Zhang, CvT: Introducing Convolutions to Vision "
+    "Transformers, 2021"
+)
+_CSWIN = (
+    "Dong, Bao, Chen, Zhang, Yu, Yuan, Chen and Guo, CSWin Transformer: A General Vision "
+    "Transformer Backbone with Cross-Shaped Windows, 2022"
+)
+_EFFVM = (
+    "Pei, Huang and Xu, EfficientVMamba: Atrous Selective Scan for Light Weight Visual Mamba, 2024"
+)
+_MSVM = (
+    "Shi, Dong and Xu, Multi-Scale VMamba: Hierarchy in Hierarchy Visual State Space Model, 2024"
+)
+_RAFT = (
+    "Tatsunami and Taki, RaftMLP: How Much Can Be Done Without Attention and with Less Spatial "
+    "Locality?, 2022"
+)
+_TRANSNEXT = "Shi, TransNeXt: Robust Foveal Visual Perception for Vision Transformers, 2024"
+_LSNET = "Wang, Chen, Lin, Han and Ding, LSNet: See Large, Focus Small, 2025"
+_INCEPTION = "Si, Yu, Zhou, Zhou, Wang and Yan, Inception Transformer, 2022"
+_SVIT = "Huang, Zhou, Cao, He and Tan, Vision Transformer with Super Token Sampling, 2023"
+_GLMIX = (
+    "Zhu, Wang and Lau, Revisiting the Integration of Convolution and Attention for Vision "
+    "Backbone, 2024"
+)
+_DUALTOKEN = (
+    "Chu et al., DualToken-ViT: Position-aware Efficient Vision Transformer with Dual Token "
+    "Fusion, 2023"
+)
+_TERMINATOR = (
+    "Zhang, HyperZZW Operator Connects Slow-Fast Networks for Full Context Interaction, 2024"
+)
 
 ROWS = (
     Part(
@@ -69,6 +127,29 @@ ROWS = (
         "nin",
         "Lin, Chen and Yan, Network In Network, 2014",
         "glocal.learn.backbones.nin:Nin",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "dhvt-t",
+        _DHVT,
+        "glocal.learn.backbones.dhvt:DhvtT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dhvt-s",
+        _DHVT,
+        "glocal.learn.backbones.dhvt:DhvtS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dhvt-tiny",
+        _DHVT,
+        "glocal.learn.backbones.dhvt:DhvtTiny",
         requires=_LEARN,
     ),
     Part(
@@ -163,6 +244,540 @@ ROWS = (
         "Tang et al., DuoFormer: Leveraging Hierarchical Representations by Local and Global "
         "Attention Vision Transformer, 2024",
         "glocal.learn.backbones.duoformer:DuoFormer",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "cas-vit-tiny",
+        _CAS,
+        "glocal.learn.backbones.cas_vit:CasVitTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "cas-vit-xs",
+        _CAS,
+        "glocal.learn.backbones.cas_vit:CasVitXs",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cas-vit-s",
+        _CAS,
+        "glocal.learn.backbones.cas_vit:CasVitS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cas-vit-m",
+        _CAS,
+        "glocal.learn.backbones.cas_vit:CasVitM",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cas-vit-t",
+        _CAS,
+        "glocal.learn.backbones.cas_vit:CasVitT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "unireplknet-tiny",
+        _UNIREP,
+        "glocal.learn.backbones.unireplknet:UniRepLkNetTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "unireplknet-a",
+        _UNIREP,
+        "glocal.learn.backbones.unireplknet:UniRepLkNetA",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "unireplknet-f",
+        _UNIREP,
+        "glocal.learn.backbones.unireplknet:UniRepLkNetF",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "unireplknet-p",
+        _UNIREP,
+        "glocal.learn.backbones.unireplknet:UniRepLkNetP",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "unireplknet-n",
+        _UNIREP,
+        "glocal.learn.backbones.unireplknet:UniRepLkNetN",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "unireplknet-t",
+        _UNIREP,
+        "glocal.learn.backbones.unireplknet:UniRepLkNetT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "unireplknet-s",
+        _UNIREP,
+        "glocal.learn.backbones.unireplknet:UniRepLkNetS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "spartan-tiny",
+        _SPARTAN,
+        "glocal.learn.backbones.spartan:SpartanTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "spartan",
+        _SPARTAN,
+        "glocal.learn.backbones.spartan:Spartan",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "ms-mlp-tiny",
+        _MSMLP,
+        "glocal.learn.backbones.ms_mlp:MsMlpTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "ms-mlp-t",
+        _MSMLP,
+        "glocal.learn.backbones.ms_mlp:MsMlpT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "ms-mlp-s",
+        _MSMLP,
+        "glocal.learn.backbones.ms_mlp:MsMlpS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "ms-mlp-b",
+        _MSMLP,
+        "glocal.learn.backbones.ms_mlp:MsMlpB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "uniformer-tiny",
+        _UNIFORMER,
+        "glocal.learn.backbones.uniformer:UniFormerTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "uniformer-s",
+        _UNIFORMER,
+        "glocal.learn.backbones.uniformer:UniFormerS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "uniformer-b",
+        _UNIFORMER,
+        "glocal.learn.backbones.uniformer:UniFormerB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dinat-tiny",
+        _DINAT,
+        "glocal.learn.backbones.dinat:DiNatTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "dinat-mini",
+        _DINAT,
+        "glocal.learn.backbones.dinat:DiNatMini",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dinat-t",
+        _DINAT,
+        "glocal.learn.backbones.dinat:DiNatT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dinat-s",
+        _DINAT,
+        "glocal.learn.backbones.dinat:DiNatS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "dinat-b",
+        _DINAT,
+        "glocal.learn.backbones.dinat:DiNatB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cvt-tiny",
+        _CVT,
+        "glocal.learn.backbones.cvt:CvtTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "cvt-13",
+        _CVT,
+        "glocal.learn.backbones.cvt:Cvt13",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cvt-21",
+        _CVT,
+        "glocal.learn.backbones.cvt:Cvt21",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cswin-tiny",
+        _CSWIN,
+        "glocal.learn.backbones.cswin:CsWinTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "cswin-t",
+        _CSWIN,
+        "glocal.learn.backbones.cswin:CsWinT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cswin-s",
+        _CSWIN,
+        "glocal.learn.backbones.cswin:CsWinS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cswin-b",
+        _CSWIN,
+        "glocal.learn.backbones.cswin:CsWinB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "cswin-l",
+        _CSWIN,
+        "glocal.learn.backbones.cswin:CsWinL",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "efficientvmamba-tiny",
+        _EFFVM,
+        "glocal.learn.backbones.efficientvmamba:EfficientVMambaTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "efficientvmamba-t",
+        _EFFVM,
+        "glocal.learn.backbones.efficientvmamba:EfficientVMambaT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "efficientvmamba-s",
+        _EFFVM,
+        "glocal.learn.backbones.efficientvmamba:EfficientVMambaS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "efficientvmamba-b",
+        _EFFVM,
+        "glocal.learn.backbones.efficientvmamba:EfficientVMambaB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "msvmamba-tiny",
+        _MSVM,
+        "glocal.learn.backbones.msvmamba:MsVMambaTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "msvmamba-nano",
+        _MSVM,
+        "glocal.learn.backbones.msvmamba:MsVMambaNano",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "msvmamba-micro",
+        _MSVM,
+        "glocal.learn.backbones.msvmamba:MsVMambaMicro",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "msvmamba-t",
+        _MSVM,
+        "glocal.learn.backbones.msvmamba:MsVMambaT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "raftmlp-tiny",
+        _RAFT,
+        "glocal.learn.backbones.raft_mlp:RaftMlpTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "raftmlp-s",
+        _RAFT,
+        "glocal.learn.backbones.raft_mlp:RaftMlpS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "raftmlp-m",
+        _RAFT,
+        "glocal.learn.backbones.raft_mlp:RaftMlpM",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "raftmlp-l",
+        _RAFT,
+        "glocal.learn.backbones.raft_mlp:RaftMlpL",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "transnext-tiny",
+        _TRANSNEXT,
+        "glocal.learn.backbones.transnext:TransNextTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "transnext-micro",
+        _TRANSNEXT,
+        "glocal.learn.backbones.transnext:TransNextMicro",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "transnext-t",
+        _TRANSNEXT,
+        "glocal.learn.backbones.transnext:TransNextT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "transnext-s",
+        _TRANSNEXT,
+        "glocal.learn.backbones.transnext:TransNextS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "transnext-b",
+        _TRANSNEXT,
+        "glocal.learn.backbones.transnext:TransNextB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-t",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetT",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-s",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-b",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "lsnet-tiny",
+        _LSNET,
+        "glocal.learn.backbones.lsnet:LsNetTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-s",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-b",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-l",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerL",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "inception-transformer-tiny",
+        _INCEPTION,
+        "glocal.learn.backbones.inception_transformer:InceptionTransformerTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "svit-s",
+        _SVIT,
+        "glocal.learn.backbones.svit:SViTS",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "svit-b",
+        _SVIT,
+        "glocal.learn.backbones.svit:SViTB",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "svit-tiny",
+        _SVIT,
+        "glocal.learn.backbones.svit:SViTTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "glnet-stl",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNetStl",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "glnet-4g",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNet4G",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "glnet-9g",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNet9G",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "glnet-tiny",
+        _GLMIX,
+        "glocal.learn.backbones.glmix:GlNetTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "dualtoken-vit-tiny",
+        _DUALTOKEN,
+        "glocal.learn.backbones.dualtoken_vit:DualTokenViTTiny",
+        requires=_LEARN,
+    ),
+    Part(
+        "backbone",
+        "terminator",
+        _TERMINATOR,
+        "glocal.learn.backbones.terminator:Terminator",
+        requires=_LEARN,
+        traits=("size",),
+    ),
+    Part(
+        "backbone",
+        "terminator-tiny",
+        _TERMINATOR,
+        "glocal.learn.backbones.terminator:TerminatorTiny",
         requires=_LEARN,
     ),
     Part(

@@ -189,4 +189,14 @@ ROWS = (
         summary="random features replace a feed-forward layer",
         traits=("mlp",),
     ),
+    Part(
+        "block",
+        "dcal",
+        "Zhu, Ke, Li, Liu, Tian and Shan, Dual Cross-Attention Learning for Fine-Grained Visual "
+        "Categorization and Object Re-Identification, 2022",
+        "glocal.learn.blocks.dcal:DualCrossAttention",
+        requires=_LEARN,
+        summary="salient cells attend again, a second image distracts in training",
+        traits=("mixer",),
+    ),
 )

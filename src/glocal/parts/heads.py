@@ -82,4 +82,44 @@ ROWS = (
         "glocal.learn.heads.moment_probing:MomentProbing",
         requires=_LEARN,
     ),
+    Part(
+        "head",
+        "glsim",
+        "Rios, Hu and Lai, Global-Local Similarity for Efficient Fine-Grained Image Recognition "
+        "with Vision Transformers, 2024",
+        "glocal.learn.heads.glsim:GlSim",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "varifocal",
+        "Qin et al., Varifocal-Net: A Chromosome Classification Approach using Deep Convolutional "
+        "Networks, 2019",
+        "glocal.learn.heads.varifocal:Varifocal",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "medusa",
+        "Spencer, Bowden and Hadfield, Medusa: Universal Feature Learning via Attentional "
+        "Multitasking, 2022",
+        "glocal.learn.heads.medusa:Medusa",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "projection",
+        "Chen, Kornblith, Norouzi and Hinton, A Simple Framework for Contrastive Learning of "
+        "Visual Representations, 2020",
+        "glocal.learn.heads.projected:ProjectionHead",
+        requires=_LEARN,
+    ),
+    Part(
+        "head",
+        "fixed-reweighting",
+        "Xue, Gan, Ni, Joshi and Mirzasoleiman, Investigating the Benefits of Projection Head for "
+        "Representation Learning, 2024",
+        "glocal.learn.heads.projected:FixedReweighting",
+        requires=_LEARN,
+    ),
 )

@@ -17,22 +17,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.ranking.geometry import Points
+from glocal.ranking.layers import (
+    FLAT,
+    WINDOW,
+    Grey,
+    Layer,
+    Layers,
+    Mask,
+    box,
+    flattened,
+    moments,
+    slopes,
+    smooth,
+)
 
 SIDE = 128
 """Square root of the area of the images that are compared: the size of a thumbnail."""
 
-_WINDOW = 9
 _WIDE = 17
-_FLAT = 2.0  # grey levels of standard deviation below which a window has no texture
 _HOPELESS = 0.5, 0.6
 """Correlations at half the size, after the first and the second step, below which no more is tried;
 of 219 pairs of copies in 25 kinds of edits the least were .71 and .75."""
 
+_UNLIKE = 0.2, 0.45
+"""Correlations of all pixels at half the size, smoothed, before and after the first round, below
+which no more is tried; docs/decisions.md has those of copies."""
+
 _LEAST = 50  # pixels
 _PIXELS = 2000  # with the steepest slopes, in which a homography is refined
 _STEPS = 6
-Grey = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,92 +98,164 @@ LEAST_EXCESS = 3.0
 _NOTHING = Alignment(0.0, float("inf"), 0.0)
 
 
-def align(first: Grey, second: Grey, homography: Points) -> Alignment:
+def align(first: Grey | Layers, second: Grey | Layers, homography: Points) -> Alignment:
     """Align the second image with the first one and compare their pixels.
 
     Args:
-        first: ``(h, w)`` float32 grey, about `SIDE` squared pixels; best the image that shows less.
-        second: ``(h, w)`` float32 grey, the other image.
+        first: ``(h, w)`` float32 grey, about `SIDE` squared pixels, or its layers where it is
+            aligned with several; best the image that shows less.
+        second: the other image, likewise.
         homography: ``(3, 3)`` from the first to the second, in fractions of width and height,
             accurate to a few per cent.
     """
-    if min(*first.shape, *second.shape) < 2 * _WIDE:
+    one = first if isinstance(first, Layers) else Layers(first)
+    two = second if isinstance(second, Layers) else Layers(second)
+    if min(*one.full.shape, *two.full.shape) < 2 * _WIDE:
         return _NOTHING
-    half, other_half = _halved(first), _halved(second)
-    for blur, least in zip((5, 3), _HOPELESS, strict=True):
-        homography = _refined(_smooth(half, blur), _smooth(other_half, blur), homography, 2)
-        if _compared(half, other_half, homography).correlation < least:
+    laid = homography
+    for least in _UNLIKE:
+        laid, agreeing = _refined(one.coarsest, two.coarsest, laid, 1, least)
+        if not agreeing:
             return _NOTHING
-    homography = _refined(_smooth(first, 3), _smooth(second, 3), homography, 1)
-    homography = _refined(first, second, homography, 2)
-    return replace(_compared(first, second, homography), homography=homography)
+    if _agreement(one.half, two.half, laid) < _HOPELESS[0]:
+        return _NOTHING
+    laid, _ = _refined(one.coarse, two.coarse, laid, 2)
+    if _agreement(one.half, two.half, laid) < _HOPELESS[1]:
+        return _NOTHING
+    full, other = one.full, two.full
+    smoothed = Layer(smooth(full.image, 3)), Layer(smooth(other.image, 3))
+    laid, _ = _refined(*smoothed, laid, 1)
+    laid, _ = _refined(full, other, laid, 2)
+    return replace(_compared(full, other, laid), homography=laid)
 
 
-def _refined(first: Grey, second: Grey, homography: Points, rounds: int) -> Points:
+def _refined(
+    first: Layer, second: Layer, homography: Points, rounds: int, least: float = -1.0
+) -> tuple[Points, bool]:
     """Gauss-Newton steps by which the second image comes to lie on the first one.
 
     In each round the second image is brought into the frame of the first one and freed from local
     contrast; then the homography within the frame is refined on the pixels that say most, in the
     inverse compositional way (Baker and Matthews, IJCV 2004), whose slopes stay the same.
+
+    Args:
+        first: the one that stays.
+        second: the one that moves.
+        homography: from the first to the second, in fractions.
+        rounds: how often.
+        least: correlation of the pixels, before a round, below which it is not made.
+
+    Returns:
+        The homography, and whether all rounds were made.
     """
-    target = _flattened(first)
-    height, width = first.shape
-    down, across = _slopes(target)
-    ends = np.array([width - 1.0, height - 1.0])
-    centre = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-    back = np.linalg.inv(centre)
     for _ in range(rounds):
-        moved, inside = _warped(second, homography, first.shape)
+        moved, inside = _warped(second.image, homography, first.shape)
         inside = _whole(inside)
-        if inside.sum() < _LEAST:
-            break
-        moved = _flattened(moved)
-        power = np.where(inside, down * down + across * across, 0).ravel()
-        count = min(_PIXELS, first.size // 4, int(inside.sum()))
+        both = int(np.count_nonzero(inside))
+        if both < _LEAST:
+            return homography, False
+        flat = flattened(moved, *moments(moved))
+        if least > -1 and _cosine(first.flattened, flat, inside) < least:
+            return homography, False
+        power = first.power if both == inside.size else first.power * inside.ravel()
+        count = min(_PIXELS, inside.size // 4, both)
         chosen = np.argpartition(power, -count)[-count:]
-        y, x = np.divmod(chosen, width)
-        u, v = x / ends[0] - 0.5, y / ends[1] - 0.5
-        gu, gv = across.ravel()[chosen] * ends[0], down.ravel()[chosen] * ends[1]
-        lean = gu * u + gv * v
-        columns = np.stack([gu * u, gu * v, gu, gv * u, gv * v, gv, -lean * u, -lean * v])
-        wanted = target.ravel()[chosen]
-        within = np.eye(3)
-        for _ in range(_STEPS):
-            seen, there = _sampled(moved, within, u, v)
-            residual = np.where(there, seen - wanted, 0)
-            weighted = columns * (there / np.maximum(1.0, np.abs(residual) / 0.5))  # Huber's
-            curve = weighted @ columns.T
-            curve += np.eye(8) * (1e-3 * np.trace(curve) / 8 + 1e-6)
-            step = np.clip(np.linalg.solve(curve, weighted @ residual), -0.1, 0.1)
-            within = within @ np.linalg.inv(np.eye(3) + np.append(step, 0).reshape(3, 3))
-            if np.abs(step).max() < 2e-4:
-                break
-        homography = homography @ back @ within @ centre
-    return np.asarray(homography)
+        homography = homography @ _UNCENTRED @ _steps(first, flat, chosen) @ _CENTRED
+    return homography, True
 
 
-def _sampled(
-    image: Grey, within: Points, u: NDArray[np.float64], v: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], Mask]:
-    """Bilinear values of an image where a homography takes centred fractions, and their mask."""
+def _cosine(first: Grey, second: Grey, inside: Mask) -> float:
+    """The cosine of the angle between the pixels of two images where a mask says so."""
+    one, two = first[inside], second[inside]
+    return float(one @ two / np.sqrt(max(float(one @ one) * float(two @ two), 1e-12)))
+
+
+def _steps(first: Layer, moved: Grey, chosen: NDArray[np.intp]) -> Points:
+    """The homography, in centred fractions, that brings some pixels to where they agree best."""
+    height, width = moved.shape
+    down, across = first.slopes
+    y, x = np.divmod(chosen, width)
+    at = np.ones((3, len(chosen)), np.float32)
+    at[0], at[1] = x * (1 / (width - 1)) - 0.5, y * (1 / (height - 1)) - 0.5
+    u, v = at[0], at[1]
+    gu = across.ravel()[chosen] * np.float32(width - 1)
+    gv = down.ravel()[chosen] * np.float32(height - 1)
+    columns = np.empty((8, len(chosen)), np.float32)
+    columns[0], columns[1], columns[2] = gu * u, gu * v, gu
+    columns[3], columns[4], columns[5] = gv * u, gv * v, gv
+    lean = columns[0] + columns[4]
+    columns[6], columns[7] = -lean * u, -lean * v
+    wanted = first.flattened.ravel()[chosen]
+    to_pixels = np.array(
+        [[width - 1.0, 0, (width - 1) / 2], [0, height - 1.0, (height - 1) / 2], [0, 0, 1]]
+    )
+    within = np.eye(3)
+    for _ in range(_STEPS):
+        seen, there = _sampled(moved, (to_pixels @ within).astype(np.float32) @ at)
+        residual = seen - wanted
+        # Huber's weights.
+        weights = np.float32(0.5) / np.maximum(np.abs(residual), np.float32(0.5))
+        weights *= there
+        weighted = columns * weights
+        curve = (weighted @ columns.T).astype(np.float64)
+        diagonal = curve.reshape(-1)[::9]
+        diagonal += 1e-3 / 8 * diagonal.sum() + 1e-6
+        aside = (weighted @ residual).astype(np.float64)
+        step = np.clip(np.linalg.solve(curve, aside), -0.1, 0.1)
+        within = within @ _undone(step)
+        if np.abs(step).max() < 2e-4:
+            break
+    return within
+
+
+def _undone(step: NDArray[np.float64]) -> Points:
+    """The inverse of a small step, as a homography, up to a factor near 1."""
+    a, b, c, d, e, f, g, h = step.tolist()
+    a, e = a + 1, e + 1
+    rows = [e - f * h, c * h - b, b * f - c * e]
+    rows += [f * g - d, a - c * g, c * d - a * f]
+    rows += [d * h - e * g, b * g - a * h, a * e - b * d]
+    return np.array(rows).reshape(3, 3)
+
+
+def _sampled(image: Grey, at: Grey) -> tuple[Grey, Mask]:
+    """Bilinear values of an image at homogeneous pixels ``(3, n)``, and whether they are in it."""
+    depth = at[2]
+    depth = np.where(np.abs(depth) < 1e-6, np.float32(1e-6), depth)
+    return _bilinear(image, at[0] / depth, at[1] / depth)
+
+
+def _bilinear(image: Grey, px: Grey, py: Grey, facing: Mask | None = None) -> tuple[Grey, Mask]:
+    """Values at pixels, 0 or near the border where they are not in the image, and which are."""
     height, width = image.shape
-    depth = within[2, 0] * u + within[2, 1] * v + within[2, 2]
-    depth = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
-    px = ((within[0, 0] * u + within[0, 1] * v + within[0, 2]) / depth + 0.5) * (width - 1)
-    py = ((within[1, 0] * u + within[1, 1] * v + within[1, 2]) / depth + 0.5) * (height - 1)
     inside = (px >= 0) & (px <= width - 1) & (py >= 0) & (py <= height - 1)
-    px, py = np.where(inside, px, 0), np.where(inside, py, 0)
-    left = np.minimum(px.astype(np.intp), width - 2)
-    top = np.minimum(py.astype(np.intp), height - 2)
+    if facing is not None:
+        inside &= facing
+    if not inside.all():
+        px, py = np.where(inside, px, np.float32(0)), np.where(inside, py, np.float32(0))
+    left = np.minimum(np.floor(px), np.float32(width - 2))
+    top = np.minimum(np.floor(py), np.float32(height - 2))
     fx, fy = px - left, py - top
-    flat, at = image.ravel(), top * width + left
-    upper = flat[at] * (1 - fx) + flat[at + 1] * fx
-    lower = flat[at + width] * (1 - fx) + flat[at + width + 1] * fx
-    return upper * (1 - fy) + lower * fy, inside
+    at = (top * np.float32(width) + left).astype(np.intp)
+    flat = image.ravel()
+    upper, lower = flat.take(at), flat.take(at + width)
+    upper += fx * (flat.take(at + 1) - upper)
+    lower += fx * (flat.take(at + (width + 1)) - lower)
+    upper += fy * (lower - upper)
+    return upper, inside
 
 
-def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
-    moved, inside = _warped(second, homography, first.shape)
+def _agreement(first: Layer, second: Layer, homography: Points) -> float:
+    """Mean correlation of the windows that have texture and lie in both; 0 where too few do."""
+    moved, inside = _warped(second.image, homography, first.shape)
+    correlation, shared = _correlation(first, moved)
+    shared &= _whole(inside)
+    count = int(np.count_nonzero(shared))
+    return float(correlation[shared].sum(dtype=np.float64) / count) if count >= _LEAST else 0.0
+
+
+def _compared(first: Layer, second: Layer, homography: Points) -> Alignment:
+    moved, inside = _warped(second.image, homography, first.shape)
     inside = _whole(inside)
     correlation, textured = _correlation(first, moved)
     shared = textured & inside
@@ -179,11 +264,11 @@ def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
     mean = float(correlation[shared].mean())
     covered = float(shared.mean())
     # One more step of Lucas and Kanade for each window by itself.
-    flat, other = _flattened(first), _flattened(moved)
-    down, across = _slopes(np.asarray((flat + other) / 2, np.float32))
+    flat, other = first.flattened, flattened(moved, *moments(moved))
+    down, across = slopes(np.asarray((flat + other) / 2, np.float32))
     apart = flat - other
     xx, yy, xy, xr, yr = (
-        _box(np.where(inside, product, 0), _WIDE)
+        box(np.where(inside, product, 0), _WIDE)
         for product in (across * across, down * down, across * down, across * apart, down * apart)
     )
     trace, determinant = xx + yy, np.maximum(xx * yy - xy * xy, 1e-9)
@@ -192,80 +277,45 @@ def _compared(first: Grey, second: Grey, homography: Points) -> Alignment:
     if agree.sum() < _LEAST:
         return Alignment(mean, float("inf"), covered)
     aside = np.hypot(yy * xr - xy * yr, xx * yr - xy * xr)[agree] / determinant[agree]
-    side = float(np.sqrt(first.size))
+    side = float(np.sqrt(flat.size))
     return Alignment(mean, float(np.quantile(aside, 0.8)) / side, covered)
 
 
-def _warped(image: Grey, homography: Points, shape: tuple[int, ...]) -> tuple[Grey, Mask]:
+def _warped(image: Grey, homography: Points, shape: tuple[int, int]) -> tuple[Grey, Mask]:
     """The image warped by a homography, bilinearly, and where it has pixels at all."""
     height, width = shape
     ends = np.array([image.shape[1] - 1.0, image.shape[0] - 1.0, 1.0])
     starts = np.array([1 / (width - 1), 1 / (height - 1), 1.0])
     warp = (ends[:, None] * homography * starts).astype(np.float32)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    y, x = _axes(height, width)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        depth = warp[2, 0] * x + warp[2, 1] * y + warp[2, 2]
-        px = (warp[0, 0] * x + warp[0, 1] * y + warp[0, 2]) / depth
-        py = (warp[1, 0] * x + warp[1, 1] * y + warp[1, 2]) / depth
-    inside = (px >= 0) & (px <= ends[0]) & (py >= 0) & (py <= ends[1]) & (depth > 0)
-    px, py = np.asarray(np.where(inside, px, 0)), np.asarray(np.where(inside, py, 0))
-    left = np.minimum(px.astype(np.intp), image.shape[1] - 2)
-    top = np.minimum(py.astype(np.intp), image.shape[0] - 2)
-    fx, fy = px - left, py - top
-    upper = image[top, left] * (1 - fx) + image[top, left + 1] * fx
-    lower = image[top + 1, left] * (1 - fx) + image[top + 1, left + 1] * fx
-    return np.asarray(upper * (1 - fy) + lower * fy, np.float32), inside
+        depth = warp[2, 0] * x + (warp[2, 1] * y + warp[2, 2])
+        px = (warp[0, 0] * x + (warp[0, 1] * y + warp[0, 2])) / depth
+        py = (warp[1, 0] * x + (warp[1, 1] * y + warp[1, 2])) / depth
+    return _bilinear(image, px, py, depth > 0)
 
 
-def _slopes(image: Grey) -> tuple[Grey, Grey]:
-    """Derivatives downwards and to the right, in grey levels per pixel."""
-    return np.asarray(np.gradient(image, axis=0)), np.asarray(np.gradient(image, axis=1))
+@lru_cache(maxsize=256)
+def _axes(height: int, width: int) -> tuple[Grey, Grey]:
+    """``(height, 1)`` and ``(1, width)``: the numbers of rows and of columns."""
+    y, x = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
+    return y[:, None], x[None]
 
 
 def _whole(inside: Mask) -> Mask:
     """Where a whole window lies inside."""
-    return np.asarray(_box(inside.astype(np.float32), _WINDOW) > 0.999)
+    if inside.all():
+        return inside
+    return np.asarray(box(inside.astype(np.float32), WINDOW) > 0.999)
 
 
-def _flattened(image: Grey) -> Grey:
-    """The image normalised for local brightness and contrast."""
-    mean = _box(image, _WINDOW)
-    spread = np.sqrt(np.maximum(_box(image * image, _WINDOW) - mean * mean, 0))
-    return np.asarray((image - mean) / (spread + _FLAT), np.float32)
-
-
-def _correlation(first: Grey, second: Grey) -> tuple[Grey, Mask]:
+def _correlation(first: Layer, second: Grey) -> tuple[Grey, Mask]:
     """Correlation of each window of both, and whether it has any texture."""
-    mean, other = _box(first, _WINDOW), _box(second, _WINDOW)
-    one = np.maximum(_box(first * first, _WINDOW) - mean * mean, 0)
-    two = np.maximum(_box(second * second, _WINDOW) - other * other, 0)
-    both = _box(first * second, _WINDOW) - mean * other
-    textured = np.maximum(one, two) > _FLAT**2
+    (mean, one), (other, two) = first.moments, moments(second)
+    both = box(first.image * second, WINDOW) - mean * other
+    textured = np.maximum(one, two) > FLAT**2
     return np.asarray(both / np.sqrt((one + 1) * (two + 1)), np.float32), textured
 
 
-def _halved(image: Grey) -> Grey:
-    height, width = (side // 2 * 2 for side in image.shape)
-    even = image[:height, :width]
-    return np.asarray(even.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)), np.float32)
-
-
-def _smooth(image: Grey, window: int) -> Grey:
-    return _box(_box(image, window), window)
-
-
-def _box(image: Grey, window: int) -> Grey:
-    """The mean of each window, at the borders with the nearest pixels."""
-    height, width = image.shape
-    return np.asarray(_averaging(height, window) @ image @ _averaging(width, window).T)
-
-
-@lru_cache(maxsize=256)
-def _averaging(size: int, window: int) -> Grey:
-    """``(size, size)``: the mean of each window of a line, as a matrix; fast for small images."""
-    before, after = (window + 1) // 2 - 1, window // 2
-    matrix = np.zeros((size, size), np.float32)
-    at = np.arange(size)
-    for step in range(-before, after + 1):
-        np.add.at(matrix, (at, np.clip(at + step, 0, size - 1)), np.float32(1 / window))
-    return matrix
+_CENTRED = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+_UNCENTRED = np.linalg.inv(_CENTRED)

@@ -27,6 +27,10 @@ DOUBTFUL = 0.5
 _ALIKE_COVERAGE = 0.45  # points on a part of the overlap prove nothing for the rest of it
 _ALIKE_AGREEMENT = 0.4
 
+_MORE = 3.0
+"""Support that a simpler transformation may bring beyond that of a homography without any; over
+4,636 pairs it brought 2.3 at most."""
+
 FILE = Path(__file__).with_name("calibration.json")
 
 
@@ -72,6 +76,22 @@ class Calibration:
     def excess(self, found: Verification) -> float:
         """Support beyond what chance explains, at least 0."""
         return max(0.0, found.support - self.floor - self.per_match * found.matches)
+
+    def hopeless(self, support: float, matches: int, score: float) -> bool:
+        """Whether a first homography has so little support that the images cannot match by it.
+
+        Args:
+            support: Sum of the similarities of the homography's inliers.
+            matches: Number of mutual nearest neighbours.
+            score: Cosine similarity of the vectors.
+
+        It has no more than chance brings, and even with some more, and agreement everywhere, the
+        images would be called neither the same nor a copy.
+        """
+        if support > self.floor + self.per_match * matches:
+            return False
+        signs = log1p(_MORE), 1.0, 1.0, 1.0, score
+        return self.same(signs) < self.same_from and self.copy(signs) < self.copy_from
 
     def signs(self, found: Verification, score: float) -> tuple[float, ...]:
         """The inputs of the logistic models.

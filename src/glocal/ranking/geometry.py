@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,10 +28,12 @@ def spread(points: Points) -> float:
     """
     if len(points) < 3:
         return 0.0
-    x, y = points.astype(np.float64).T
-    x, y = x - x.mean(), y - y.mean()
-    xx, yy, xy = x @ x, y @ y, x @ y
-    return float(12 * np.sqrt(max(xx * yy - xy * xy, 0.0)) / len(points))
+    count = len(points)
+    values = points.astype(np.float64)
+    (xx, xy), (_, yy) = (values.T @ values).tolist()
+    x, y = values.sum(axis=0).tolist()
+    xx, yy, xy = xx - x * x / count, yy - y * y / count, xy - x * y / count
+    return 12 * sqrt(max(xx * yy - xy * xy, 0.0)) / count
 
 
 def is_plausible(homography: Points, points: Points, matched: Points, tolerance: float) -> bool:
@@ -77,14 +81,22 @@ def fit_similarity(points: Points, matched: Points) -> Points:
 
 def fit_affine(points: Points, matched: Points) -> Points:
     """The least-squares affine transformation ``(3, 3)`` from points to matched ones."""
-    solution = np.linalg.lstsq(
-        np.column_stack([points, np.ones(len(points))]), matched, rcond=None
-    )[0]
-    return np.vstack([solution.T, [0.0, 0.0, 1.0]])
+    middle, other = points.mean(axis=0), matched.mean(axis=0)
+    apart = points - middle
+    curve = apart.T @ apart
+    (xx, xy), (_, yy) = curve.tolist()
+    if xx * yy - xy * xy <= 1e-12 * (xx + yy) ** 2:  # on a line: the smallest of the solutions
+        linear = np.linalg.lstsq(apart, matched - other, rcond=None)[0].T
+    else:
+        linear = np.linalg.solve(curve, apart.T @ (matched - other)).T
+    fitted = np.eye(3)
+    fitted[:2, :2], fitted[:2, 2] = linear, other - linear @ middle
+    return fitted
 
 
 def explained(
     homography: Points, points: Points, matched: Points, tolerance: float
 ) -> NDArray[np.bool_]:
     """Which pairs a homography brings within a distance of each other; ``(n,)`` bool."""
-    return np.asarray(np.linalg.norm(project(homography, points) - matched, axis=1) <= tolerance)
+    apart = project(homography, points) - matched
+    return np.asarray((apart * apart).sum(axis=1) <= tolerance * tolerance)

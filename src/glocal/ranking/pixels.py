@@ -35,6 +35,9 @@ _STRONG_CHANGE = 8.0  # levels by which colours were changed so much that detail
 CERTAIN, DOUBTFUL = 0.99, 0.1
 """Probability of a copy whose pixels agree at least, and of one whose pixels do not at most."""
 
+LEAST_WHOLE = 0.9
+"""The least share of one of two copies that the other one shows too, unless its rest is plain."""
+
 LEAST_OVERLAY = 0.004
 """Least share of the overlap that text or a sticker covers; a digit that differs is neither."""
 
@@ -129,16 +132,20 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     lies = found.exact or drift <= _most_drift(found, magnification(first, second, laid.homography))
     seen = _seen(laid.homography)
     other_seen = _seen(np.asarray(np.linalg.inv(laid.homography)))
+    shown, other_shown = float(seen.mean()), float(other_seen.mean())
+    rest_flat, other_rest_flat = _is_flat(first, ~seen), _is_flat(second, ~other_seen)
+    # Of two photos of one pile each shows what the other does not; a copy is shown whole.
+    whole = max(shown, other_shown) >= LEAST_WHOLE or rest_flat or other_rest_flat
     return Comparison(
-        copied=lies and (share == 0 or bool(overlaid)),
+        copied=lies and whole and (share == 0 or bool(overlaid)),
         homography=laid.homography / laid.homography[2, 2],
         differing=tuple(_carried(box, laid.to_first) for box in boxes(differs)),
         share=share,
         overlaid=overlaid,
-        first_shown=float(seen.mean()),
-        second_shown=float(other_seen.mean()),
-        first_rest_flat=_is_flat(first, ~seen),
-        second_rest_flat=_is_flat(second, ~other_seen),
+        first_shown=shown,
+        second_shown=other_shown,
+        first_rest_flat=rest_flat,
+        second_rest_flat=other_rest_flat,
         drift=drift,
         noise=found.noise,
         change=tones.change if tones else 255.0,

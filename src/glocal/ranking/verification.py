@@ -7,6 +7,7 @@ or a homography (Philbin et al., CVPR 2007, also go from simple to general).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,7 @@ def verify(
     query_size: tuple[int, int],
     candidate_size: tuple[int, int],
     settings: Settings,
+    hopeless: Callable[[float, int], bool] | None = None,
 ) -> Verification:
     """Verify that two images show the same object.
 
@@ -89,6 +91,8 @@ def verify(
         query_size: Width and height of the upright query, in any unit.
         candidate_size: Width and height of the candidate.
         settings: The settings of the detector that found the local features.
+        hopeless: Told the support of a first homography and the number of matches: whether nothing
+            can come of it, and no simpler transformation has to be tried.
 
     The same input gives the same result. Time is bounded by the number of local features.
 
@@ -101,7 +105,12 @@ def verify(
     from_query, from_candidate = _frame(query_size), _frame(candidate_size)
     points = query.keypoints[matches.query] * from_query
     matched = candidate.keypoints[matches.candidate] * from_candidate
-    found = _estimate(points, matched, settings.tolerance)
+
+    def worth(inliers: NDArray[np.bool_]) -> bool:
+        support = float(matches.similarity[inliers].sum())
+        return hopeless is None or not hopeless(support, len(matches))
+
+    found = _estimate(points, matched, settings.tolerance, worth)
     if found is None:
         none = np.empty((0, 2), np.float32)
         return Verification(len(matches), 0, 0.0, 0.0, 0.0, None, none, none)
@@ -135,13 +144,18 @@ def _frame(size: tuple[int, int]) -> Points:
 
 
 def _estimate(
-    points: Points, matched: Points, tolerance: float
+    points: Points,
+    matched: Points,
+    tolerance: float,
+    worth: Callable[[NDArray[np.bool_]], bool],
 ) -> tuple[Points, NDArray[np.bool_]] | None:
     """The simplest plausible transformation of matched points, and its inliers."""
     if len(points) < 5:  # four pairs always agree with some homography
         return None
     general = _homography(points, matched, tolerance)
     inliers = explained(general, points, matched, tolerance)
+    if not worth(inliers):
+        return None
     best = None
     if inliers.sum() >= 5 and is_plausible(general, points[inliers], matched[inliers], tolerance):
         best = general, inliers

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from glocal.learn.contracts import Backbone, Head, Objective
+from glocal.learn.model import encode
 from glocal.trials.data import Labelled
 from glocal.trials.zoo import pixels
 
@@ -45,7 +46,7 @@ def train(
     for step in range(steps):
         head.progress(step / steps)
         chosen = torch.from_numpy(random.choice(len(labels), min(batch, len(labels)), False))
-        output = head(trunk(images[chosen]))
+        output = encode(trunk, head, images[chosen], trunk(images[chosen]))
         loss = objective(output.vector, labels[chosen]) + head.loss(output, labels[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -58,5 +59,6 @@ def train(
 @torch.no_grad()
 def vectors_of(trunk: Backbone, head: Head, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Vectors ``(n, d)`` of images."""
-    found: NDArray[np.float32] = head.eval()(trunk.eval()(pixels(images))).vector.numpy()
-    return found
+    trunk.eval(), head.eval()
+    found = [encode(trunk, head, batch, trunk(batch)).vector for batch in pixels(images).split(256)]
+    return torch.cat(found).numpy()

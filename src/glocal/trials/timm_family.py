@@ -27,11 +27,11 @@ def check_family(
     if lab.seed:
         return
     timm = import_timm(family.__name__)
-    for model, millions in {} if lab.smoke else family.published.items():
+    for name, millions in {} if lab.smoke else family.published.items():
         with torch.device("meta"):
-            size = count_parameters(timm.create_model(model)) / (millions * 1e6)
-        lab.check(f"{model}: parameters in parts of the published", size, ">", 0.98)
-        lab.check(f"{model}: again", size, "<", 1.02)
+            size = count_parameters(timm.create_model(name)) / (millions * 1e6)
+        lab.check(f"{name}: parameters in parts of the published", size, ">", 0.98)
+        lab.check(f"{name}: again", size, "<", 1.02)
     trunk = family.tiny()
     lab.check("parameters of the tiny preset", count_parameters(trunk), "<", 1e6)
     if lab.smoke:

@@ -107,7 +107,7 @@ def fit(
         chosen = torch.from_numpy(random.choice(len(labels), min(batch, len(labels)), False))
         loss = functional.cross_entropy(model(images[chosen]), labels[chosen])
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
     model.eval()

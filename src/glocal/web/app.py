@@ -21,6 +21,7 @@ from glocal.web.parameters import KNOWN_PARAMETERS
 from glocal.web.problems import answer_with_problems
 from glocal.web.reference import reference_page
 from glocal.web.routes import (
+    downloads,
     duplicates,
     explanation,
     images,
@@ -64,7 +65,7 @@ def create_app(
         generate_unique_id_function=lambda route: operation_id(route.name),
     )
     app.state.service = service
-    for module in (search, explanation, uploads, images, duplicates, runs, serving):
+    for module in (search, explanation, uploads, images, downloads, duplicates, runs, serving):
         app.include_router(module.router, dependencies=[KNOWN_PARAMETERS])
     description = cache(lambda: describe(app, token=settings.token is not None))
     app.openapi = description  # type: ignore[method-assign]

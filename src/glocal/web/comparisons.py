@@ -196,7 +196,23 @@ class Comparisons:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def get(self, level: Level, prefer: Path | None = None) -> Comparison:
+    async def start(self, level: Level, prefer: Path | None = None) -> Comparison:
+        """Start a comparison, unless there is a current one or one has not ended.
+
+        Raises:
+            ProblemError: it failed a moment ago.
+        """
+        there = await self.get(level, prefer)
+        if there is None:
+            key = level, prefer
+            state = await asyncio.to_thread(self._state)
+            if key in self._current:  # another request was faster
+                return self._current[key][0]
+            there = Comparison(level, prefer, self._known(level, state))
+            self._current[key] = there, asyncio.create_task(self._run(there))
+        return there
+
+    async def get(self, level: Level, prefer: Path | None = None) -> Comparison | None:
         """The latest comparison of a kind if it is current, or one that has not ended.
 
         Raises:
@@ -209,10 +225,8 @@ class Comparisons:
             return self._current[key][0]
         latest = self._latest.get(key)
         if latest is None or not latest.is_current(state):
-            latest = Comparison(level, prefer, self._known(level, state))
-            task = asyncio.create_task(self._run(latest))
-            self._current[key] = latest, task
-        elif latest.error is not None:
+            return None
+        if latest.error is not None:
             raise ProblemError(
                 503,
                 latest.error,
@@ -244,16 +258,14 @@ class Comparisons:
         """A comparison that has ended and is current.
 
         Raises:
-            ProblemError: there is none.
+            ProblemError: there is none, or it failed a moment ago.
         """
-        async with self._deciding:
-            state = await asyncio.to_thread(self._state)
-        latest = self._latest.get((level, prefer))
-        if latest is None or latest.error is not None or not latest.is_current(state):
+        latest = await self.get(level, prefer)
+        if latest is None or latest.ended is None:
             raise ProblemError(
                 409,
-                "the images have not been compared yet; request /v1/duplicates until its state is "
-                "done",
+                "the images have not been compared yet; POST to /v1/duplicates/comparisons, and "
+                "request /v1/duplicates until its state is done",
                 kind="urn:glocal:comparison",
             )
         return latest

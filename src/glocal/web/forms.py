@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from glocal.web.problems import ProblemError, invalid_request
-from glocal.web.schemas import BatchRequest, SearchOptions, SearchRequest
+from glocal.web.schemas import BatchRequest, SearchRequest, SelectionRequest
 from glocal.web.settings import Settings
 
 _JSON_BYTES = 100_000
 _FILE = {"type": "string", "format": "binary"}
-Fields = TypeVar("Fields", bound=SearchOptions)
+Fields = TypeVar("Fields", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +56,12 @@ async def read_batch(request: Request, settings: Settings) -> Received[BatchRequ
     return await _read(request, settings, BatchRequest, files=("image",), ids=("query",))
 
 
+async def read_selection(request: Request, settings: Settings) -> list[str]:
+    """Read the ids of images, each once; for errors see `read_search`."""
+    received = await _read(request, settings, SelectionRequest, files=(), ids=("images",))
+    return list(dict.fromkeys(received.fields.images))
+
+
 async def _read(
     request: Request,
     settings: Settings,
@@ -85,7 +91,8 @@ async def _read(
     for name, value in await read_form(request, settings):
         if isinstance(value, bytes):
             if name not in uploads:
-                raise ProblemError(422, f"{name} cannot be a file; send files as {_any_of(files)}")
+                instead = f"; send files as {_any_of(files)}" if files else ""
+                raise ProblemError(422, f"{name} cannot be a file{instead}")
             uploads[name].append(value)
         elif name in ids:
             fields.setdefault(name, []).extend(part for part in value.split(",") if part)
@@ -170,7 +177,7 @@ def _reference(name: str) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{name}"}}
 
 
-def _form(model: type[SearchOptions] | None, **files: Any) -> dict[str, Any]:
+def _form(model: type[BaseModel] | None, **files: Any) -> dict[str, Any]:
     """The schema of a form: the fields of JSON, which a form cannot set to null, and files."""
     fields: dict[str, Any] = {}
     for name, field in ({} if model is None else model.model_json_schema()["properties"]).items():
@@ -208,6 +215,8 @@ BODIES: dict[str, dict[str, Any]] = {
         unlike=_images("Negative examples: images or ids.", items=_EXAMPLES),
     ),
     "BatchRequest": BatchRequest.model_json_schema(),
+    "SelectionRequest": SelectionRequest.model_json_schema(),
+    "SelectionForm": _form(SelectionRequest),
     "BatchForm": _form(BatchRequest, image=_images("The query images.")),
     "AddImagesForm": _form(None, image=_images("The images.", minItems=1))
     | {"description": "Images as a form.", "required": ["image"]},

@@ -8,6 +8,7 @@ import ipaddress
 import secrets
 import time
 from collections import OrderedDict, deque
+from enum import IntEnum
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -27,20 +28,38 @@ _MOST_FAILURES = 10  # of logging in, in a minute, from one address
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/login", "/v1/logout"})
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_READS = frozenset({"/v1/search", "/v1/search/batch"})  # POST for the images; nothing changes
+_READS = frozenset(  # POST for what is sent; nothing changes
+    {"/v1/search", "/v1/search/batch", "/v1/downloads/zip", "/v1/downloads/csv"}
+)
+_WORK = frozenset({"/v1/duplicates/comparisons"})  # changes nothing, and takes up to an hour
+
+
+class Role(IntEnum):
+    """What a client may do."""
+
+    READ = 1
+    CHANGE = 2
 
 
 class Sessions:
-    """The cookies that stand for the token; they end with the server."""
+    """The tokens, and the cookies that stand for them; cookies end with the server.
 
-    def __init__(self, token: str | None) -> None:
-        self._token = None if token is None else _digest(token)
-        self._ends: OrderedDict[bytes, float] = OrderedDict()
+    Args:
+        token: lets clients do everything; `None`: they need none.
+        read_token: lets clients read.
+    """
+
+    def __init__(self, token: str | None, read_token: str | None = None) -> None:
+        tokens = {Role.CHANGE: token, Role.READ: read_token}
+        self._tokens = {role: _digest(text) for role, text in tokens.items() if text is not None}
+        self._sessions: OrderedDict[bytes, tuple[Role, float]] = OrderedDict()
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def knows_token(self, token: str) -> bool:
-        """Whether this is the token; takes as long for any other."""
-        return self._token is not None and hmac.compare_digest(_digest(token), self._token)
+    def role_of_token(self, token: str) -> Role | None:
+        """What a token lets do, `None` for a wrong one; takes as long for any."""
+        shown = _digest(token)
+        roles = [role for role, one in self._tokens.items() if hmac.compare_digest(shown, one)]
+        return max(roles, default=None)
 
     def open(self, token: str, address: str) -> str:
         """Begin a session.
@@ -56,13 +75,14 @@ class Sessions:
             ProblemError: the token is wrong, or was wrong too often.
         """
         now = time.monotonic()
-        if not self.knows_token(token):
+        role = self.role_of_token(token)
+        if role is None:
             self._note_failure(_network(address), now)
             raise ProblemError(401, "the token is wrong")
         value = secrets.token_urlsafe(32)
-        self._ends[_digest(value)] = now + _SESSION_SECONDS
-        while len(self._ends) > _MOST_SESSIONS:
-            self._ends.popitem(last=False)
+        self._sessions[_digest(value)] = role, now + _SESSION_SECONDS
+        while len(self._sessions) > _MOST_SESSIONS:
+            self._sessions.popitem(last=False)
         return value
 
     def _note_failure(self, network: str, now: float) -> None:
@@ -78,13 +98,14 @@ class Sessions:
             )
         failures.append(now)
 
-    def knows(self, value: str) -> bool:
-        """Whether a cookie is valid; because of the digest the look-up's time reveals nothing."""
-        return self._ends.get(_digest(value), 0.0) > time.monotonic()
+    def role_of_cookie(self, value: str) -> Role | None:
+        """What a cookie lets do; because of the digest the look-up's time reveals nothing."""
+        role, ends = self._sessions.get(_digest(value), (None, 0.0))
+        return role if ends > time.monotonic() else None
 
     def close(self, value: str) -> None:
         """End a session."""
-        self._ends.pop(_digest(value), None)
+        self._sessions.pop(_digest(value), None)
 
 
 class Guard:
@@ -110,8 +131,9 @@ class Guard:
     def _check(self, request: Request) -> None:
         headers, path = request.headers, request.scope["path"]
         self._check_host(headers)
-        by_token = self._check_token(request, path)
-        if request.method in _HARMLESS and not _begins_work(request):
+        role, by_token = self._check_token(request, path)
+        request.state.role = role
+        if request.method in _HARMLESS:
             return
         # Also with a token: a proxy may add it to every request that it passes on.
         origin = headers.get("origin")
@@ -120,11 +142,12 @@ class Guard:
         site = headers.get("sec-fetch-site", "same-origin")
         if origin is None and site not in ("same-origin", "none"):
             raise ProblemError(403, "pages of other sites may not send this request")
-        if request.method in _HARMLESS:
-            return
-        if self._settings.read_only and path not in _READS | _OPEN:
+        if role < Role.CHANGE and path not in _READS | _WORK | _OPEN:
             raise ProblemError(
-                403, "clients can change nothing on this server; it was started with --read-only"
+                403,
+                "clients can change nothing on this server; it was started with --read-only"
+                if self._settings.read_only
+                else "this token lets read only; changing something needs the server's full token",
             )
         if origin is None and not by_token and path not in _READS and OWN_HEADER not in headers:
             raise ProblemError(
@@ -158,30 +181,27 @@ class Guard:
                 "glocal serve --allow-host NAME",
             )
 
-    def _check_token(self, request: Request, path: str) -> bool:
-        """Whether there is a bearer token.
+    def _check_token(self, request: Request, path: str) -> tuple[Role, bool]:
+        """What the client may do, and whether it has shown a bearer token.
 
         Raises:
             ProblemError: the token is wrong, or is needed and there is neither it nor a cookie.
         """
+        most = Role.READ if self._settings.read_only else Role.CHANGE
         if self._settings.token is None:
-            return False
+            return most, False
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            if self._sessions.knows_token(shown.strip()):
-                return True
-            raise _unknown("the token is wrong")
+            role = self._sessions.role_of_token(shown.strip())
+            if role is None:
+                raise _unknown("the token is wrong")
+            return min(role, most), True
+        role = self._sessions.role_of_cookie(request.cookies.get(COOKIE, ""))
+        if role is not None:
+            return min(role, most), False
         if path in _OPEN or not _is_data(path):
-            return False
-        cookie = request.cookies.get(COOKIE)
-        if cookie is not None and self._sessions.knows(cookie):
-            return False
+            return Role.READ, False
         raise _unknown("this server needs a token; send the header Authorization: Bearer TOKEN")
-
-
-def _begins_work(request: Request) -> bool:
-    """Whether a GET may begin an hour's work, which no page of another site may cause."""
-    return request.scope["path"] == "/v1/duplicates" and "level" in request.query_params
 
 
 def _network(address: str) -> str:

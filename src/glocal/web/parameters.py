@@ -34,7 +34,7 @@ def _own_header(
         Header(
             alias=guard.OWN_HEADER,
             description="Any value. Protects against requests that other sites' pages send; not "
-            "needed for searches, with a bearer token, or from the server's own page.",
+            "needed for searches, downloads, with a bearer token, or from the server's own page.",
         ),
     ] = "1",
 ) -> None:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from glocal.errors import (
     DiskFullError,
+    GalleryDamagedError,
     GalleryLockedError,
     GlocalError,
     ImageError,
@@ -102,7 +103,18 @@ def as_problem(error: GlocalError) -> ProblemError:
         )
     if isinstance(error, DiskFullError):
         return ProblemError(507, "the server's disk is full", kind="urn:glocal:disk-full")
-    return ProblemError(503, "the gallery cannot be used; see the server's log")
+    if isinstance(error, GalleryDamagedError):
+        return ProblemError(
+            503,
+            "the gallery is damaged; ask the server's owner to run: glocal check --repair",
+            kind="urn:glocal:damaged",
+        )
+    return ProblemError(
+        503,
+        "the server could not read its gallery; try again in a moment, and if that does not help, "
+        "ask its owner to look at the server's log",
+        headers={"Retry-After": "5"},
+    )
 
 
 def answer_with_problems(app: FastAPI) -> None:

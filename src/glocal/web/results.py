@@ -18,7 +18,7 @@ from glocal.gallery.results import DuplicateGroup, GalleryImage, IndexReport, Se
 from glocal.ranking.evidence import Evidence
 
 RunState = Literal["waiting", "running", "done", "failed", "cancelled"]
-ComparisonState = Literal["comparing", "done"]
+ComparisonState = Literal["not_compared", "comparing", "done"]
 DuplicateLevel = Literal["identical", "copy", "object"]
 
 
@@ -30,7 +30,7 @@ class SearchPage(SearchResult):
         query: the id of the query image; searches again without sending the image again, and asks
             for explanations.
         uploads: the id of each image that was sent, in order: the query, `like`, `unlike`.
-        more: whether further hits follow.
+        more: whether further hits follow; with `min_score`, whether that is likely.
     """
 
     uploads: tuple[str, ...] = ()
@@ -97,12 +97,28 @@ class PairResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonStatus:
+    """How far a comparison of all images is.
+
+    Attributes:
+        level: what the groups are made of.
+        state: ``comparing`` or ``done``.
+        progress: once it has begun.
+    """
+
+    level: DuplicateLevel
+    state: ComparisonState
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicatesPage:
     """Groups of duplicates, those first that would free the most bytes.
 
     Attributes:
         level: what the groups are made of.
-        state: ``comparing``: there are no groups yet; request them again in a moment.
+        state: ``not_compared``: the images have to be compared first, or again since the gallery
+            has changed; ``comparing``: there are no groups yet; request them again in a moment.
         progress: of the comparison, once it has begun.
         groups: identical files are in no particular order.
         total: how many groups the whole list has; only on its first page.
@@ -204,6 +220,8 @@ class ServerLimits:
         body_bytes: size of the whole request.
         images: images in one request.
         hits: hits in one answer.
+        selected: images in one download.
+        archive_bytes: size of the files in one archive.
         batch: queries in one batch.
         thumbnail_sizes: pixels that the longer side of a thumbnail may have.
     """
@@ -213,6 +231,8 @@ class ServerLimits:
     body_bytes: int
     images: int
     hits: int
+    selected: int
+    archive_bytes: int
     batch: int
     thumbnail_sizes: tuple[int, ...]
 

@@ -29,6 +29,7 @@ ThumbnailParameter = Annotated[
 ]
 MOST_HITS = 1_000
 MOST_EXAMPLES = 16
+MOST_SELECTED = 1_000
 
 Region = tuple[float, float, float, float]
 _CAMERA_TIME = {
@@ -79,6 +80,13 @@ class SearchOptions(BaseModel):
         True,
         description="Compare regions of the images too, where the gallery has them and no reranker "
         "is named.",
+    )
+    min_score: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Leave out hits whose `score` is below this, except matches. They count for "
+        "`limit` and `offset`.",
     )
 
 
@@ -144,6 +152,27 @@ class RunRequest(BaseModel):
 
     folder: str = Field(
         min_length=1, max_length=4_096, description="An allowed folder, or one below it."
+    )
+
+
+class ComparisonRequest(BaseModel):
+    """A comparison of all images, to find duplicates."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Literal["copy", "object"] = Field(
+        "copy", description="What the groups are made of; identical files need no comparison."
+    )
+    prefer: str | None = Field(None, max_length=4_096, description="As for the list of duplicates.")
+
+
+class SelectionRequest(BaseModel):
+    """Images to download."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: list[ImageId] = Field(
+        min_length=1, max_length=MOST_SELECTED, description="The ids of the images."
     )
 
 

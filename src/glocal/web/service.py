@@ -57,7 +57,7 @@ class Service:
         self.explainers = explainers
         self.settings = settings
         self.metrics = Metrics()
-        self.sessions = Sessions(settings.token)
+        self.sessions = Sessions(settings.token, settings.read_token)
         self.browser = gallery.browse()
         self.search_turns = Turns("search", settings.searches, settings.waiting, self.metrics)
         self.change_turns = Turns("changes", 1, settings.waiting, self.metrics)

@@ -27,6 +27,7 @@ class Settings:
     Attributes:
         token: the token that clients have to show; `None` for a server that only this machine
             reaches.
+        read_token: another token, whose bearers can change nothing.
         loopback: whether only this machine reaches the server; then the ``Host`` of requests is
             checked, because a page elsewhere could otherwise reach it by a name that points here.
         hosts: names, besides this machine's own, that requests may be addressed to.
@@ -50,11 +51,13 @@ class Settings:
         arriving_bytes: size of all requests that are being received or answered; one that does not
             fit is refused until others are done.
         compare_seconds: time that comparing all images, to find duplicates, may take.
+        archive_bytes: size of the files that one archive may have.
         thumbnails: folder of the thumbnail cache; `None`: the platform's cache folder.
         thumbnail_bytes: size that the thumbnail cache may reach.
     """
 
     token: str | None = None
+    read_token: str | None = None
     loopback: bool = True
     hosts: frozenset[str] = frozenset()
     cors_origins: frozenset[str] = frozenset()
@@ -77,5 +80,6 @@ class Settings:
     keep_bytes: int = 256 * 2**20
     arriving_bytes: int = 256 * 2**20
     compare_seconds: float = 3_600.0
+    archive_bytes: int = 2 * 2**30
     thumbnails: Path | None = None
     thumbnail_bytes: int = 2 * 2**30

@@ -59,8 +59,10 @@ def test_every_weight_learns(backbone):
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)  # some start at zero, which stops what is before
     backbone.zero_grad()
-    side = max(64, 2 * backbone.multiple)
-    sum(m.square().mean() for m in backbone(torch.rand(1, 3, 64, side))).backward()
+    side = max(128, 2 * backbone.multiple)
+    sum(
+        m.square().mean() for m in backbone(torch.rand(1, 3, max(128, backbone.multiple), side))
+    ).backward()
     lazy = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
     assert not lazy
     assert all(p.grad.isfinite().all() for p in backbone.parameters())

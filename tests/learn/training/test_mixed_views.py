@@ -16,7 +16,7 @@ def made(labelled=4, viewed=5):
     images = np.broadcast_to(shades[:, None, None, None], (count, SIDE, SIDE, 3)).copy()
     views = np.tile(np.arange(viewed), 2)
     labels = np.concatenate([np.arange(labelled) % 2, views]).astype(np.int64)
-    return Batch(images, labels, labelled)
+    return Batch(images, labels, labelled, labels)
 
 
 def test_mixed_views_show_the_two_images_of_their_labels():

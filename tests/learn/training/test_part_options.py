@@ -30,8 +30,10 @@ from glocal.registry import names  # noqa: E402
 register_tiny()
 
 
-def read(*given, head="gem", objective="arcface"):
-    return read_options(split_options(given), head=head, objective=objective)
+def read(*given, head="gem", objective="arcface", recipe="labels-and-views"):
+    return read_options(
+        split_options(given), head=head, objective=objective, recipe="labels-and-views"
+    )
 
 
 def test_values_are_read_as_their_parts_want_them():
@@ -46,7 +48,10 @@ def test_values_are_read_as_their_parts_want_them():
     assert read("objective.margin=0") == {"objective.margin": 0.0}
     # What was read once stays as it is, as do values given from Python.
     for values in (fused, {"head.dilations": (2, 4), "head.inner": 32}):
-        assert read_options(values, head="dolg", objective="arcface") == fused
+        assert (
+            read_options(values, head="dolg", objective="arcface", recipe="labels-and-views")
+            == fused
+        )
     assert options_of(fused, "head") == {"dilations": [2, 4], "inner": 32}
     assert options_of(fused, "objective") == {}
 
@@ -57,7 +62,7 @@ def test_values_are_read_as_their_parts_want_them():
         (["power=4"], r"--set power=4: give head\.NAME=VALUE"),
         (["head.power"], r"--set head\.power: give"),
         (["head.power="], r"--set head\.power=: give"),
-        (["backbone.width=4"], r"give head\.NAME=VALUE or objective"),
+        (["backbone.width=4"], r"give head\.NAME=VALUE, objective"),
         (["head.power=4", "head.power=5"], "given twice: 4 and 5"),
         (["head.powr=4"], r"gem has no option 'powr'; did you mean head\.power\? there are: head"),
         (
@@ -84,19 +89,25 @@ def test_wrong_types_of_other_parts_are_named():
     with pytest.raises(LearnError, match=r"dilations=2,x: give a whole number"):
         read("head.dilations=2,x", head="dolg")
     with pytest.raises(LearnError, match="give whole numbers"):
-        read_options({"head.dilations": []}, head="dolg", objective="arcface")
+        read_options(
+            {"head.dilations": []}, head="dolg", objective="arcface", recipe="labels-and-views"
+        )
     with pytest.raises(LearnError, match="--temperature and --entropy says it"):
         read("objective.temperature=1", objective="instance")
     with pytest.raises(LearnError, match="has to be less than 1"):
         read("objective.median_probability=1", objective="adaptive")
     with pytest.raises(LearnError, match="average has no option 'power'; there are: none"):
         read("head.power=3", head="average")
-    with pytest.raises(LearnError, match="only head and objective"):
-        read_options({"cells.dim": 3}, head="gem", objective="arcface")
+    with pytest.raises(LearnError, match="only head, objective and recipe"):
+        read_options({"cells.dim": 3}, head="gem", objective="arcface", recipe="labels-and-views")
     with pytest.raises(LearnError, match=r"window=2\.5: give a whole number"):
-        read_options({"head.window": 2.5}, head="superglobal", objective="arcface")
+        read_options(
+            {"head.window": 2.5}, head="superglobal", objective="arcface", recipe="labels-and-views"
+        )
     with pytest.raises(LearnError, match="power=True: give a number"):
-        read_options({"head.power": True}, head="gem", objective="arcface")
+        read_options(
+            {"head.power": True}, head="gem", objective="arcface", recipe="labels-and-views"
+        )
 
 
 @pytest.mark.parametrize("name", names("head"))
@@ -122,7 +133,7 @@ def test_options_reach_head_and_objective():
     learning = _build(settings, 3, False, torch.device("cpu"))
     assert float(learning.model.head.power) == 2.5
     assert not learning.model.head.power.requires_grad
-    assert learning.objective.loss.scale == 17
+    assert learning.recipe.objective.loss.scale == 17
 
 
 def test_the_card_and_the_checkpoint_keep_them_and_a_resume_notices(tmp_path):

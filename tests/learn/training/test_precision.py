@@ -86,7 +86,7 @@ def batch_of(labelled=6, viewed=4):
     random = np.random.default_rng(1)
     images = random.integers(0, 256, (labelled + 2 * viewed, 32, 32, 3)).astype(np.uint8)
     labels = np.concatenate([np.arange(labelled) % 3, np.tile(np.arange(viewed), 2)])
-    return Batch(images, labels.astype(np.int64), labelled)
+    return Batch(images, labels.astype(np.int64), labelled, labels)
 
 
 def learning_in(precision, **changes):
@@ -102,14 +102,14 @@ def test_a_step_in_half_precision_is_close_to_one_in_single(precision, head):
     whole, half = learning_in("float32", head=head), learning_in(precision, head=head)
     assert half.scaler.is_enabled() == (precision == "float16")
     half.model.load_state_dict(whole.model.state_dict())
-    half.objective.load_state_dict(whole.objective.state_dict())
+    half.recipe.load_state_dict(whole.recipe.state_dict())
     if (
         precision == "float16"
     ):  # the default first factor is too large, so that steps would be skipped
         half.scaler = torch.amp.GradScaler("cpu", init_scale=64)
     seen = []
     half.model.backbone.stages[0].register_forward_hook(lambda *given: seen.append(given[2].dtype))
-    expected, found = whole.step(batch_of(), 1.0), half.step(batch_of(), 1.0)
+    expected, found = (each.recipe.step(each, batch_of()) for each in (whole, half))
     assert seen == [getattr(torch, precision)]
     assert expected.keys() == found.keys()
     for name, value in expected.items():
@@ -131,7 +131,7 @@ def test_a_step_that_overflows_is_skipped():
     learning = learning_in("float16")
     before = {k: v.clone() for k, v in learning.model.named_parameters()}
     learning.scaler = torch.amp.GradScaler("cpu", init_scale=1e38)
-    learning.step(batch_of(), 1.0)
+    learning.recipe.step(learning, batch_of())
     assert learning.scaler.get_scale() == pytest.approx(5e37)
     assert all(torch.equal(before[name], p) for name, p in learning.model.named_parameters())
 
@@ -195,7 +195,7 @@ def test_too_little_gpu_memory_is_reported(data, tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("glocal.learn.loop.Learning.step", full)
+    monkeypatch.setattr("glocal.learn.recipes.labels_and_views.LabelsAndViews.step", full)
     text = "too little memory for steps of 6 images of 32 pixels; use a smaller --batch"
     with pytest.raises(LearnError, match=text):
         train(data[0], tiny_settings(), run=tmp_path, listener=Quiet())

@@ -12,6 +12,11 @@ def test_the_timeline_goes_month_by_month(tab: Tab) -> None:
     titles = tab.page.locator(".section-title").all_inner_texts()
     assert titles[0] == "December 2022"
     assert titles == sorted(titles, key=lambda t: -int(t.split()[1]))
+    # Months of few images share a row.
+    tops = tab.page.eval_on_selector_all(
+        ".section-title", "l => l.map(t => Math.round(t.getBoundingClientRect().top))"
+    )
+    assert tops[0] == tops[1] < tops[-1]
     tab.page.locator(".rail a[aria-label^='2019']").click()
     tab.until("document.querySelector('.section-title')?.textContent.endsWith('2019')")
     tab.shot("timeline")
@@ -43,6 +48,7 @@ def test_the_map_gathers_images_and_opens_them(tab: Tab) -> None:
     tab.page.locator(".pin").first.click()
     tab.page.wait_for_selector(".map-list li.tile img.there")
     assert "near=" in tab.page.url
+    tab.until("/Paris|London|Stockholm/.test(document.querySelector('.map-list h2').textContent)")
     tab.shot("map")
     scale = "document.querySelector('.map-scale').style.width"
     before = tab.page.evaluate(scale)

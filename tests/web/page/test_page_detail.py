@@ -94,6 +94,9 @@ def test_from_hit_to_hit(tab: Tab) -> None:
     first = tab.page.inner_text("dialog h2")
     tab.page.keyboard.press("ArrowRight")
     tab.until(f"document.querySelector('dialog h2').textContent !== '{first}'")
+    # What is merely similar does not light up as if it matched.
+    tab.until("document.querySelector('.evidence')?.textContent.includes('no matching points')")
+    assert tab.page.locator("dialog >> text=Heat map").is_hidden()
     tab.page.click("[aria-label='Previous image']")
     tab.until(f"document.querySelector('dialog h2').textContent === '{first}'")
     tab.page.keyboard.press("Escape")

@@ -138,6 +138,22 @@ def test_filters_narrow_and_tell_what_they_do_not_understand(tab: Tab) -> None:
     tab.errors.clear()
 
 
+def test_a_least_similarity_and_small_objects_are_chosen(tab: Tab) -> None:
+    tab.open()
+    tab.search(17)
+    tab.page.click("[data-filter=score]")
+    tab.page.locator(".panel input").press("End")
+    tab.page.click(".panel >> text=Apply")
+    tab.until("document.querySelectorAll('li.tile').length === 1")  # the match stays
+    assert "score=1.00" in tab.page.url
+    with tab.page.expect_request("**/v1/search") as sent:
+        tab.page.click("text=Small objects")
+    assert 'name="small_objects"' in sent.value.post_data
+    assert 'name="min_score"' in sent.value.post_data
+    tab.page.wait_for_selector(".search li.tile img.there")
+    assert tab.page.get_attribute("text=Small objects >> xpath=..", "aria-pressed") == "true"
+
+
 def test_hits_go_on_as_one_scrolls(tab: Tab) -> None:
     tab.open()
     tab.search(17)

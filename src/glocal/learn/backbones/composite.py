@@ -65,7 +65,7 @@ class CompositeBackbone(Backbone):
     @property
     def links(self) -> nn.ModuleList:
         """The compositions of all stages, what the two backbones do not have by themselves."""
-        return nn.ModuleList(stage.links for stage in self.stages)
+        return nn.ModuleList(stage.get_submodule("links") for stage in self.stages)
 
     def normalise(self, image: Tensor) -> Tensor:
         """As the backbone does."""
@@ -76,7 +76,7 @@ class CompositeBackbone(Backbone):
         """Compute the leading backbone's feature maps."""
         assisting, x = [], pixels
         for stage in self.stages:
-            x = stage.assistant(x)
+            x = stage.get_submodule("assistant")(x)
             assisting.append(x)
         found, x = [], pixels
         for number, stage in enumerate(self.stages):

@@ -7,9 +7,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from glocal.errors import LearnError
+from glocal.learn.backbones.attention import attend
 from glocal.learn.contracts import Backbone, Level
 from glocal.registry import part
 
@@ -147,10 +147,8 @@ class _Attention(nn.Module):
         self.project = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = (3, self.heads, x.shape[-1] // self.heads)
-        q, k, v = self.qkv(self.norm(x)).unflatten(-1, shape).transpose(-4, -2).unbind(-3)
-        mixed = functional.scaled_dot_product_attention(q, k, v)  # (..., heads, tokens, width)
-        found: Tensor = self.project(mixed.transpose(-3, -2).flatten(-2))
+        query, key, value = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        found: Tensor = self.project(attend(query, key, value, self.heads))
         return found
 
 

@@ -229,7 +229,8 @@ class EfficientViM(TimmFamily):
         self, *, weights: str = "imagenet", model: str | None = None, **options: Any
     ) -> None:
         super().__init__(weights=weights, model=model, **options)
-        self.stages[0].model.weights = None  # those of the stages in the classifier
+        network: Any = self.stages[0]
+        network.model.weights = None  # those of the stages in the classifier
 
 
 class IFormer(TimmFamily):

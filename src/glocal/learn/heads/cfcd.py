@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glocal.errors import LearnError
 from glocal.learn.contracts import Head, Level, Output
 from glocal.learn.heads.gem import generalised_mean
 from glocal.learn.objectives.instance import share_content
@@ -34,6 +35,10 @@ class Cfcd(Head):
     the fine stage is the second half of one run. As in the paper, costs are summed over the matches
     and negatives of a tuple; here they are then averaged over anchors.
 
+    The authors train at 512 pixels, where the coarsest map has 16x16 cells. At 224 it has 7x7, on
+    which most anchors match no cell and the fine stage teaches nothing: set ``finer`` there, to
+    take the cells of the map before. They then teach the backbone up to that map.
+
     Args:
         levels: levels of the backbone's feature maps; the last is used.
         dim: length of the vector.
@@ -43,6 +48,10 @@ class Cfcd(Head):
         negatives: number of hard negatives per anchor.
         weight: weight of the fine stage in the loss.
         coarse: part of the training before the fine stage, in [0, 1].
+        finer: whether local descriptors are the cells of the map before the coarsest.
+
+    Raises:
+        LearnError: ``finer`` with a backbone that has one map.
     """
 
     def __init__(
@@ -56,8 +65,12 @@ class Cfcd(Head):
         negatives: int = 6,
         weight: float = 0.05,
         coarse: float = 0.5,
+        finer: bool = False,
     ) -> None:
         super().__init__()
+        if finer and len(levels) < 2:
+            raise LearnError("finer cells need a backbone with two or more feature maps")
+        self.finer = finer
         self.dim, self.power = dim, power
         self.ratio, self.margin, self.negatives = ratio, margin, negatives
         self.weight, self.coarse = weight, coarse
@@ -74,7 +87,10 @@ class Cfcd(Head):
         feature_map = maps[-1].float()
         vector = self.norm(self.reduce(generalised_mean(feature_map, self.power)))
         attention = feature_map.abs().sum(dim=1)
-        kept = {"map": feature_map, "attention": attention} if self.training else {}
+        kept = {}
+        if self.training:
+            cells = maps[-2].float() if self.finer else feature_map
+            kept = {"map": cells, "attention": cells.abs().sum(dim=1)}
         return Output(functional.normalize(vector.float(), dim=-1), attention=attention, kept=kept)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class IterativeAggregation(Neck):
         found = []
         for number, row in enumerate(self.rows):
             x = maps[number]
-            for node, coarser in zip(row, maps[number + 1 :], strict=True):  # type: ignore[arg-type]
+            for node, coarser in zip(row.children(), maps[number + 1 :], strict=True):
                 x = node(x, coarser)
             found.append(x)
         return found

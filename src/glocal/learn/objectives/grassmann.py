@@ -44,7 +44,7 @@ class Grassmann(Objective):
             raise LearnError(f"subspaces of {dim} dimensions have a rank from 1, not {rank}")
         self.classes, self.scale = classes, scale
         self.bases = nn.Parameter(torch.linalg.qr(torch.randn(classes, dim, rank)).Q)
-        self.bases.register_hook(self._to_tangent)  # type: ignore[no-untyped-call]
+        self.bases.register_hook(self._to_tangent)
 
     def logits(self, vectors: Tensor) -> Tensor:
         """Scaled lengths of the projections, ``(b, classes)``, of vectors ``(b, d)``."""

@@ -55,7 +55,7 @@ def _given(*, locality: float = 100.0, gate: float = 100.0) -> tuple[Any, Tensor
 
     attention = GPSA(_WIDTH, _HEADS, locality_strength=locality).double().requires_grad_(False)
     attention.pos_proj.bias.zero_()
-    attention.local_init()
+    attention.local_init()  # type: ignore[no-untyped-call]
     attention.gating_param.fill_(gate)
     return attention, torch.randn(2, _WIDTH, _SIDE, _SIDE, dtype=torch.float64)
 

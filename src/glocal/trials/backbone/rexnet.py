@@ -83,7 +83,7 @@ def _plan() -> list[Any]:
 
 def _network(widths: Sequence[int]) -> nn.Sequential:
     plan = [(width, *rest) for width, (_, *rest) in zip(widths, _plan(), strict=True)]
-    from timm.layers import ConvNormAct
+    from timm.layers import ConvNormAct  # type: ignore[attr-defined]
     from timm.models.rexnet import _build_blocks
 
     blocks, _ = _build_blocks(plan, 16, 1.0)

@@ -43,6 +43,6 @@ def _gate(lab: Lab, steps: int) -> float:
     for _ in range(steps):
         loss = functional.mse_loss(layer(x), goal)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return float(layer.gates()[:, MODES.index(planted)].mean())

@@ -5,10 +5,11 @@ import { FoldersView, MapView, TimelineView } from "./browse.js";
 import { Detail } from "./detail.js";
 import { DuplicatesView } from "./duplicates.js";
 import { button, el, icon, notice, openDialog } from "./elements.js";
-import { changed, info } from "./gallery.js";
+import { changed, image, info } from "./gallery.js";
 import { IndexView } from "./indexing.js";
 import { Review } from "./review.js";
 import { SearchView } from "./search.js";
+import { copyPaths, listenForSelection, selectAll, selecting, toggle } from "./selection.js";
 import { listenForKeys, shortcut, showShortcuts } from "./shortcuts.js";
 import { afresh, go, linkTo, onState, readState, unfiltered, viewKey, viewOf } from "./state.js";
 import { acceptDropsAndPastes, choose, takeImage, useId } from "./uploads.js";
@@ -233,12 +234,32 @@ function withFocused(role) {
   else notice("Select an image first, with the arrow keys or by opening it.");
 }
 
+const tile = () => document.activeElement?.closest?.("li.tile:has(.tile-check)");
+
+function select(range) {
+  if (tile()) toggle(tile(), range);
+  else notice("Go to an image first, with G and the arrow keys.");
+}
+
+async function copyPath() {
+  const id = selecting() && !document.querySelector("dialog[open]") ? null : focused();
+  if (!id && !selecting()) notice("Select an image first, with the arrow keys or by opening it.");
+  else copyPaths(id ? await image(id) : null);
+}
+
 function defineKeys() {
   shortcut("o", "choose an image to search with", () => choose());
   shortcut("c", "use the camera", () => takeImage());
   shortcut("s", "search with the selected image", () => withFocused("query"), { inDialog: true });
   shortcut("+", "more like the selected image", () => withFocused("like"), { inDialog: true });
   shortcut("-", "less like the selected image", () => withFocused("unlike"), { inDialog: true });
+  shortcut("x", "select an image, or no longer; with Shift all up to it", (event) =>
+    select(event.shiftKey),
+  );
+  shortcut("a", "select all images that are shown", selectAll);
+  shortcut("p", "copy the path of the image, or of all that are selected", copyPath, {
+    inDialog: true,
+  });
   shortcut("b", "draw a box around an object", () => current?.view.drawBox?.());
   shortcut("g", "go to the images", () =>
     document.querySelector("li.tile a[tabindex='0']")?.focus(),
@@ -266,6 +287,7 @@ onLocked(askForToken);
 onState(render);
 drawTools();
 defineKeys();
+listenForSelection();
 acceptDropsAndPastes(() => {
   const view = current?.view;
   return view instanceof IndexView && view.uploads ? (files) => view.send(files) : null;

@@ -7,6 +7,8 @@ import { facets, info, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { conditionOf, go, linkTo, readNear } from "./state.js";
 import { tileActions } from "./search.js";
+import { listTools, sortOf } from "./sorting.js";
+import { kilometres, loadTowns, nearestName } from "./towns.js";
 import { choose, takeImage } from "./uploads.js";
 import { count, folderOf, monthOf, nameOf, number, placeOf, shortMonthOf } from "./words.js";
 import { WorldMap } from "./worldmap.js";
@@ -14,12 +16,20 @@ import { WorldMap } from "./worldmap.js";
 const PAGE = 120;
 
 /** An endless grid of the images that meet a condition. */
-function imageGrid(condition, { order = "taken", section, loaded } = {}) {
+function imageGrid(condition, { sort = "taken", name, section, loaded } = {}) {
   return new Grid({
     label: "Images",
+    packed: Boolean(section),
     load: async (cursor, signal) => {
       const page = await request("images", {
-        params: { cursor, limit: PAGE, where: condition, order },
+        params: {
+          cursor,
+          limit: PAGE,
+          where: condition,
+          name,
+          order: sort.replace("-", ""),
+          reverse: sort.startsWith("-") ? "true" : null,
+        },
         signal,
       });
       page.images.forEach(remember);
@@ -68,11 +78,16 @@ function nothing(text) {
 export class TimelineView extends GridView {
   constructor(state) {
     super();
-    const filtered = conditionOf(state);
+    const filtered = conditionOf(state) || state.name;
+    const sort = sortOf(state, "taken");
+    const dated = sort.endsWith("taken");
     this.count = el("p", { class: "count" });
     this.rail = el("nav", { class: "rail", "aria-label": "Years and months" });
-    this.grid = imageGrid(conditionOf(state, state.at ? `taken <= ${state.at}` : ""), {
-      section: byMonth,
+    const from = state.at ? `taken ${sort === "taken" ? "<=" : ">="} ${state.at}` : "";
+    this.grid = imageGrid(conditionOf(state, from), {
+      sort,
+      name: state.name,
+      section: dated ? byMonth : null,
       loaded: ({ shown, page }) => {
         if (page.total != null) this.count.textContent = count(page.total, "image");
         announce(`${count(shown, "image")} shown`);
@@ -80,26 +95,34 @@ export class TimelineView extends GridView {
       },
     });
     const newer = state.at
-      ? el("a", { class: "button soft small", href: linkTo({ at: null }) }, "Back to the newest")
+      ? el(
+          "a",
+          { class: "button soft small", href: linkTo({ at: null }) },
+          sort === "taken" ? "Back to the newest" : "Back to the oldest",
+        )
       : null;
     this.element = el(
       "div",
       { class: "browse" },
-      filtered || state.at ? null : hero(),
+      filtered || state.at || state.sort ? null : hero(),
       el(
         "div",
         { class: "view-head" },
         el(
           "div",
           {},
-          el(filtered || state.at ? "h1" : "h2", { class: "view-title" }, "Timeline"),
+          el(
+            filtered || state.at || state.sort ? "h1" : "h2",
+            { class: "view-title" },
+            dated ? "Timeline" : "All images",
+          ),
           this.count,
         ),
-        el("div", { class: "filters" }, newer, filterBar(state)),
+        el("div", { class: "filters" }, newer, filterBar(state), listTools(state, "taken")),
       ),
-      el("div", { class: "with-rail" }, this.grid.element, this.rail),
+      el("div", { class: dated ? "with-rail" : "" }, this.grid.element, dated ? this.rail : null),
     );
-    this.drawRail(state).catch(() => {});
+    if (dated) this.drawRail(state).catch(() => {});
   }
 
   none(filtered) {
@@ -253,6 +276,7 @@ export class FoldersView extends GridView {
           el("h1", { class: "view-title" }, here ? nameOf(here) : "Folders"),
           el("p", { class: "count" }, count(total ?? 0, "file")),
         ),
+        here ? el("div", { class: "filters" }, listTools(state, "path")) : null,
       ),
       below.length
         ? el(
@@ -264,8 +288,13 @@ export class FoldersView extends GridView {
     );
     if (!here) return;
     this.grid = imageGrid(conditionOf({ ...state, folder: here }), {
-      order: "path",
-      loaded: ({ shown }) => announce(`${count(shown, "image")} shown`),
+      sort: sortOf(state, "path"),
+      name: state.name,
+      loaded: ({ shown }) => {
+        announce(`${count(shown, "image")} shown`);
+        if (!shown && state.name)
+          this.grid.foot.replaceChildren(nothing("No file here has a name like that."));
+      },
     });
     this.element.append(this.grid.element);
   }
@@ -351,6 +380,7 @@ export class MapView extends GridView {
     const away = Math.max(...members.map((one) => kilometres(center, one)));
     if (members.length > 1 && away > 0.3 && this.map.scale < 20_000)
       this.map.zoom(4, this.map.toPixels(center.longitude, center.latitude));
+    else this.map.show(center);
     const km = away < 10 ? Math.max(0.1, Math.ceil(away * 11) / 10) : Math.ceil(away * 1.05);
     go(
       { near: `${center.latitude.toFixed(5)},${center.longitude.toFixed(5)},${km}` },
@@ -367,11 +397,13 @@ export class MapView extends GridView {
 
   show(near, state) {
     this.grid?.stop();
-    const heading = el(
-      "h2",
-      { class: "section-title" },
-      `Around ${placeOf(near.latitude, near.longitude, near.km < 10 ? 3 : 1)}`,
-    );
+    const words = el("span", {}, placeOf(near.latitude, near.longitude, near.km < 10 ? 3 : 1));
+    const heading = el("h2", { class: "section-title" }, "Around ", words);
+    // A town says little about images that lie hundreds of kilometres apart.
+    if (near.km < 40)
+      loadTowns()
+        .then((towns) => (words.textContent = nearestName(towns, near) ?? words.textContent))
+        .catch(() => {});
     const tally = el("span", { class: "tally" });
     this.grid = imageGrid(conditionOf(state), {
       loaded: ({ shown, page }) => {
@@ -382,11 +414,4 @@ export class MapView extends GridView {
     heading.append(tally);
     this.list.replaceChildren(heading, this.grid.element);
   }
-}
-
-function kilometres(a, b) {
-  const radians = Math.PI / 180;
-  const x =
-    (b.longitude - a.longitude) * radians * Math.cos(((a.latitude + b.latitude) / 2) * radians);
-  return 6371 * Math.hypot(x, (b.latitude - a.latitude) * radians);
 }

@@ -4,6 +4,7 @@ import { imageOf } from "./api.js";
 import { announce, button, el, icon, notice, openDialog } from "./elements.js";
 import { amongRoots, info, image } from "./gallery.js";
 import { Pair } from "./pair.js";
+import { copyPaths } from "./selection.js";
 import { Single } from "./single.js";
 import { go, readState } from "./state.js";
 import { useId } from "./uploads.js";
@@ -145,7 +146,7 @@ export class Detail {
   async explain(pair, one, hit) {
     try {
       const kinds = (await info()).features.explanations;
-      const explanation = await pair.explain(kinds);
+      const explanation = await pair.explain(kinds, hit?.evidence);
       if (this.pair !== pair) return;
       this.tools.querySelector("[data-toggle=lines]").hidden = explanation.matches === null;
       this.tools.querySelector("[data-toggle=heat]").hidden = !explanation.heat;
@@ -189,7 +190,11 @@ export class Detail {
       one.width ? `${one.width} × ${one.height}` : "",
       one.position ? placeOf(...one.position) : "",
     ];
-    const where = el("p", { class: "where", title: one.path }, nameOf(one.path));
+    const path = el("span", { title: one.path }, nameOf(one.path));
+    const copy = button("Copy path", { draw: "copy", quiet: true, class: "plain tiny" }, () =>
+      copyPaths(one),
+    );
+    const where = el("p", { class: "where with-copy" }, path, copy);
     const others = (one.paths ?? []).filter((path) => path !== one.path);
     const list = el("ul", { class: "where" });
     const more = el(
@@ -201,7 +206,7 @@ export class Detail {
     const what = el("p", { class: "what" }, parts.filter(Boolean).join(" · "));
     this.facts.replaceChildren(what, where, others.length ? more : "");
     const place = () => {
-      where.textContent = amongRoots(one.path);
+      path.textContent = amongRoots(one.path);
       list.replaceChildren(...others.map((path) => el("li", { title: path }, amongRoots(path))));
     };
     info().then(place, place);

@@ -155,7 +155,7 @@ export class DuplicatesView {
     const aborting = (this.aborting = new AbortController());
     try {
       const params = { level: this.level, prefer: this.prefer, cursor: this.cursor };
-      const page = await request("duplicates", { params, signal: aborting.signal });
+      const page = await this.page(params, aborting.signal);
       this.mayDecide = (await info()).features.deciding;
       if (aborting.signal.aborted) return;
       if (page.state === "comparing") this.showProgress(page.progress);
@@ -175,6 +175,15 @@ export class DuplicatesView {
         ),
       );
     }
+  }
+
+  /** A page of groups, or how far their comparison is, which begins here where it has to. */
+  async page(params, signal) {
+    const page = await request("duplicates", { params, signal });
+    if (page.state !== "not_compared") return page;
+    const json = { level: this.level, prefer: this.prefer };
+    await request("duplicates/comparisons", { method: "POST", json, signal });
+    return { ...page, state: "comparing" };
   }
 
   /** All images are being compared: show how far it is, and repeat the request. */

@@ -122,6 +122,24 @@ export function notice(words, { error = false } = {}) {
   if (!error) setTimeout(() => box.remove(), 5000);
 }
 
+/** Copy text; returns whether the browser lets the page do so, which over plain HTTP it may not. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // The older way works there too; the field has to be where the focus can go.
+    const field = el("textarea", { class: "unseen", "aria-hidden": "true" }, text);
+    const before = document.activeElement;
+    (document.querySelector("dialog[open]") ?? document.body).append(field);
+    field.select();
+    const copied = document.execCommand("copy");
+    field.remove();
+    before?.focus?.();
+    return copied;
+  }
+}
+
 /** Open a dialog: the browser keeps the focus inside, Escape closes it, and the focus returns. */
 export function openDialog(title, content, { name = "", closed = () => {} } = {}) {
   const heading = el("h2", { id: `title-${name || "dialog"}` }, title);

@@ -52,6 +52,21 @@ const KINDS = [
   },
 ];
 
+const SCORE = {
+  name: "score",
+  title: "Similarity",
+  draw: "lines",
+  fields: ["score"],
+  shown: (s) => scoreOf(s) !== null && `at least ${scoreOf(s).toFixed(2)}`,
+  panel: scorePanel,
+};
+
+/** The least similarity of the hits that are shown, or null. */
+export function scoreOf({ score }) {
+  const least = Number(score);
+  return score && least >= -1 && least <= 1 ? least : null;
+}
+
 function dateShown({ from, to }) {
   if (from && from === to) return dated(from);
   if (from && to) return `${dated(from)} – ${dated(to)}`;
@@ -64,10 +79,15 @@ function nearShown(state) {
   return near && `within ${near.km} km of ${placeOf(near.latitude, near.longitude, 2)}`;
 }
 
-/** The filters of a state, as buttons that change them. */
-export function filterBar(state) {
+/** The filters of a state, as buttons that change them; those of a search only where `searching`. */
+export function filterBar(state, { searching = false } = {}) {
   const bar = el("div", { class: "filter-bar", role: "group", "aria-label": "Filters" });
-  for (const kind of KINDS) bar.append(filterButton(kind, state));
+  for (const kind of searching ? [...KINDS, SCORE] : KINDS) bar.append(filterButton(kind, state));
+  if (searching) {
+    const title = "Compare the details of every image, which takes longer";
+    const how = { draw: "lens", title, class: "chip", "aria-pressed": String(Boolean(state.small)) };
+    bar.append(button("Small objects", how, () => go({ small: state.small ? null : "1" })));
+  }
   if (Object.keys(unfiltered).some((name) => state[name])) {
     bar.append(button("Clear all", { class: "plain clear" }, () => go(unfiltered)));
   }
@@ -280,6 +300,32 @@ function placePanel({ places }, state, choose) {
     event.preventDefault();
     const { latitude, longitude, km } = Object.fromEntries(new FormData(form));
     choose({ near: `${latitude},${longitude},${km}` });
+  });
+  return form;
+}
+
+function scorePanel(_, state, choose) {
+  const least = scoreOf(state) ?? 0.5;
+  const shown = el("output", {}, least.toFixed(2));
+  const field = el("input", {
+    type: "range",
+    name: "score",
+    min: 0,
+    max: 1,
+    step: 0.01,
+    value: least,
+    oninput: () => (shown.textContent = Number(field.value).toFixed(2)),
+  });
+  const form = el(
+    "form",
+    {},
+    el("label", {}, el("span", {}, "Similarity of at least ", shown), field),
+    el("p", { class: "hint" }, "Matches are shown whatever their similarity."),
+    el("button", { class: "primary small" }, "Apply"),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    choose({ score: Number(field.value).toFixed(2) });
   });
   return form;
 }

@@ -2,6 +2,7 @@
 
 import { isAborted, Problem, thumbnailOf } from "./api.js";
 import { button, el } from "./elements.js";
+import { selectable } from "./selection.js";
 import { alternativeOf } from "./words.js";
 
 const GAP = 6;
@@ -56,11 +57,12 @@ export function justify(aspects, width, target, gap) {
  * @param {object} options
  * @param {(cursor, signal) => Promise<{images: object[], next: any}>} options.load one more page
  * @param {(image) => HTMLElement | string} options.link where an image leads
- * @param {(image) => Node | null} [options.mark] drawn over an image
+ * @param {(image) => Node | null | (Node | null)[]} [options.mark] drawn over an image
  * @param {(image) => Node[]} [options.actions] buttons over an image
  * @param {(image) => {key: string, title: string} | null} [options.section] images with one key
  *   stand together below its title
  * @param {(state: {shown: number, ended: boolean}) => void} [options.loaded] after each page
+ * @param {boolean} [options.packed] sections of less than a row stand side by side
  * @param {string} options.label what the list is called
  */
 export class Grid {
@@ -68,7 +70,7 @@ export class Grid {
     this.options = options;
     this.element = el("div", { class: "grid" });
     this.foot = el("div", { class: "grid-foot" });
-    this.lists = el("div", { class: "grid-lists" });
+    this.lists = el("div", { class: options.packed ? "grid-lists packed" : "grid-lists" });
     this.element.append(this.lists, this.foot);
     this.watcher = new IntersectionObserver((seen) => this.seen(seen), {
       rootMargin: "1400px 0px",
@@ -166,8 +168,9 @@ export class Grid {
   open({ key, title }) {
     const list = el("ul", { class: "tiles", "aria-label": title || this.options.label });
     const heading = title ? el("h2", { class: "section-title" }, title) : null;
-    const section = { key, list, images: [], tiles: [], settled: 0 };
-    this.lists.append(el("section", { class: "grid-section" }, heading, list));
+    const element = el("section", { class: "grid-section" }, heading, list);
+    const section = { key, element, list, images: [], tiles: [], settled: 0 };
+    this.lists.append(element);
     this.sections.push(section);
     return section;
   }
@@ -199,6 +202,7 @@ export class Grid {
       actions.length ? el("div", { class: "tile-actions" }, actions) : null,
     );
     item.image = image;
+    selectable(item);
     return { item, img, size: 0 };
   }
 
@@ -218,7 +222,14 @@ export class Grid {
     const aspects = section.images
       .slice(from)
       .map((p) => Math.min(most, Math.max(0.4, (p.width || 4) / (p.height || 3))));
-    for (const row of justify(aspects, width, target, gap)) {
+    const rows = justify(aspects, width, target, gap);
+    if (this.options.packed) {
+      const [{ widths, full }] = rows;
+      const short = !from && rows.length === 1 && !full;
+      const wide = widths.reduce((a, b) => a + b + gap, 0);
+      section.element.style.width = short ? `${Math.min(width, wide)}px` : "100%";
+    }
+    for (const row of rows) {
       if (row.full) section.settled = from + row.start + row.widths.length;
       row.widths.forEach((wide, at) => {
         const tile = section.tiles[from + row.start + at];

@@ -96,11 +96,14 @@ export class Pair {
 
   /** Fetch the explanations that the server has.
    *
+   * What is merely similar has no heat map: it would light up as if it were a match.
+   *
    * @param {string[]} kinds of `info().features.explanations`
+   * @param {{verdict: string} | null} [known] what the search has verified
    * @returns {{matches: number | null, verified: boolean, evidence: object | null, heat: boolean}}
    * @throws {Problem} there is no explanation
    */
-  async explain(kinds) {
+  async explain(kinds, known = null) {
     const region = this.region?.map((n) => n.toFixed(4)).join(",");
     const { query, hit } = this.images;
     const fetched = (kind) =>
@@ -120,15 +123,18 @@ export class Pair {
     this.matches = found.map((match) => ({ query: this.outOf(match.query), hit: match.hit }));
     this.lined = spread(this.matches, MOST_LINES);
     this.homography = verified?.evidence?.homography ?? null;
-    this.similarity = similarity;
+    const verdicts = [verified?.evidence, known].filter(Boolean).map((one) => one.verdict);
+    const unlike = verdicts.length > 0 && verdicts.every((one) => one === "similar");
+    this.similarity = unlike ? null : similarity;
     this.draw();
     this.warm();
+    this.element.classList.toggle("without-heat", !this.similarity);
     const matches = verified ? this.matches.length : null;
     return {
       matches,
       verified: Boolean(verified?.verified),
       evidence: verified?.evidence ?? null,
-      heat: Boolean(similarity),
+      heat: Boolean(this.similarity),
     };
   }
 

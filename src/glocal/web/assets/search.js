@@ -1,8 +1,8 @@
 // A search: the query on the left, the results on the right.
 
 import { request, thumbnailOf } from "./api.js";
-import { announce, button, el, icon, notice } from "./elements.js";
-import { filterBar } from "./filters.js";
+import { announce, button, el, icon, notice, svg } from "./elements.js";
+import { filterBar, scoreOf } from "./filters.js";
 import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
@@ -25,7 +25,10 @@ export function tileActions(one) {
 /** The verdict over a hit. */
 function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
-  if (kind === "similar") return el("span", { class: "mark similar" }, el("span", {}, words));
+  if (kind === "similar") {
+    const score = el("span", { class: "mark-score" }, hit.score.toFixed(2));
+    return el("span", { class: "mark similar" }, el("span", {}, words), " ", score);
+  }
   const likely = likelyOf(probability);
   return el(
     "span",
@@ -33,6 +36,19 @@ function mark(hit) {
     icon("check", 14),
     el("span", {}, words),
     el("span", { class: "mark-score" }, likely),
+  );
+}
+
+/** Where in a hit the query is, if it is a region of it. Its shape fits the tile as the image does. */
+function regionOf({ box, width, height }) {
+  if (!box || !width || !height) return null;
+  const [left, top, wide, high] = box;
+  const rect = { x: left * width, y: top * height, width: wide * width, height: high * height };
+  return svg(
+    "svg",
+    { class: "region", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+    svg("rect", { ...rect, class: "region-under" }),
+    svg("rect", { ...rect, class: "region-line" }),
   );
 }
 
@@ -61,7 +77,7 @@ export class SearchView {
       label: "Results, best first",
       load: (cursor, signal) => this.load(cursor ?? 0, signal),
       link: (hit) => linkTo({ show: hit.id }),
-      mark,
+      mark: (hit) => [regionOf(hit), mark(hit)],
       actions: tileActions,
       section: (hit) => section(this.answer, hit),
       loaded: ({ shown, ended, page }) => this.counted(shown, ended, page),
@@ -118,7 +134,9 @@ export class SearchView {
   async load(offset, signal) {
     const state = this.state;
     const condition = conditionOf(state);
-    const plain = offset === 0 && state.like.length === 1 && !state.unlike.length && !state.region;
+    const least = scoreOf(state);
+    const whole = state.like.length === 1 && !state.unlike.length && !state.region;
+    const plain = offset === 0 && whole && least === null && !state.small;
     let answer = plain ? firstPage(state.like[0], condition) : null;
     if (!answer) {
       const form = new FormData();
@@ -128,6 +146,8 @@ export class SearchView {
       for (const id of state.unlike) form.append("unlike", id);
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
       if (condition) form.append("where", condition);
+      if (least !== null) form.append("min_score", String(least));
+      if (state.small) form.append("small_objects", "true");
       form.append("limit", String(PAGE));
       form.append("offset", String(offset));
       answer = await request("search", { method: "POST", form, signal });
@@ -155,7 +175,7 @@ export class SearchView {
   }
 
   drawFilters() {
-    this.filters.replaceChildren(filterBar(this.state));
+    this.filters.replaceChildren(filterBar(this.state, { searching: true }));
   }
 
   drawSide() {

@@ -11,12 +11,16 @@ const TEXTS = [
   "camera",
   "near",
   "where",
+  "name",
+  "sort",
+  "score",
+  "small",
   "at",
   "show",
   "beside",
 ];
 const DIALOG = ["show", "beside"];
-const FILTERS = ["folder", "from", "to", "camera", "near", "where"];
+const FILTERS = ["folder", "from", "to", "camera", "near", "where", "name"];
 
 /** The state that an address describes; what is missing is null, or an empty list. */
 export function readState(search = location.search) {
@@ -57,6 +61,10 @@ export const afresh = {
   view: null,
   level: null,
   prefer: null,
+  name: null,
+  sort: null,
+  score: null,
+  small: null,
   at: null,
   show: null,
   beside: null,

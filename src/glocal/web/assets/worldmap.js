@@ -4,10 +4,13 @@
 
 import { thumbnailOf } from "./api.js";
 import { button, el, icon } from "./elements.js";
+import { choose, loadTowns, nearestName } from "./towns.js";
 import { count, number, placeOf } from "./words.js";
 
 const CELL = 76;
-const CLOSEST = 400_000;
+const CLOSEST = 60_000; // pixels in a degree: two metres in a pixel
+const COARSE = 1_500; // from here on the coastlines are too coarse to tell land from sea
+const LINE = 15;
 
 let coast = null;
 
@@ -73,6 +76,8 @@ export class WorldMap {
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.pins = el("div", { class: "pins" });
     this.bar = el("span", { class: "map-scale" });
+    this.where = el("p", { class: "map-where" });
+    this.towns = [];
     this.element = el(
       "div",
       {
@@ -90,6 +95,8 @@ export class WorldMap {
         button("Zoom out", { draw: "minus", quiet: true }, () => this.zoom(0.5)),
       ),
       this.bar,
+      this.where,
+      el("span", { class: "map-credit" }, "Natural Earth, GeoNames"),
     );
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(this.element);
@@ -104,6 +111,12 @@ export class WorldMap {
     land()
       .then((rings) => {
         this.rings = rings;
+        this.draw();
+      })
+      .catch(() => {});
+    loadTowns()
+      .then((towns) => {
+        this.towns = towns;
         this.draw();
       })
       .catch(() => {});
@@ -144,6 +157,13 @@ export class WorldMap {
       this.height / ((north - south) * 1.7 + 0.02),
     );
     this.bound();
+  }
+
+  /** Bring a place to the middle. */
+  show({ latitude, longitude }) {
+    this.center = [longitude, latitude];
+    this.bound();
+    this.draw();
   }
 
   bound() {
@@ -194,11 +214,14 @@ export class WorldMap {
     const colours = getComputedStyle(this.element);
     context.setTransform(this.sharp, 0, 0, this.sharp, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
-    this.drawLines(context, colours.getPropertyValue("--map-line"));
+    context.fillStyle = colours.getPropertyValue("--map-land");
+    const near = this.scale > COARSE;
+    if (near) context.fillRect(0, 0, this.width, this.height);
+    this.drawLines(context, colours);
     context.fillStyle = colours.getPropertyValue("--map-land");
     context.strokeStyle = colours.getPropertyValue("--map-coast");
     context.lineWidth = 0.75;
-    for (const ring of this.rings ?? []) {
+    for (const ring of (!near && this.rings) || []) {
       context.beginPath();
       for (const [longitude, latitude] of ring)
         context.lineTo(...this.toPixels(longitude, latitude));
@@ -206,11 +229,34 @@ export class WorldMap {
       context.fill();
       context.stroke();
     }
+    this.drawNames(context, colours.getPropertyValue("--map-name"));
     this.drawPins();
     this.drawScale();
   }
 
-  drawLines(context, colour) {
+  /** Towns, the largest first, and in words where the middle is. */
+  drawNames(context, colour) {
+    context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    context.textAlign = "center";
+    context.fillStyle = colour;
+    const seen = [];
+    for (const town of this.towns) {
+      const [x, y] = this.toPixels(town.longitude, town.latitude);
+      if (x > 0 && y > 0 && x < this.width && y < this.height) seen.push({ name: town.name, x, y });
+    }
+    const limits = { height: LINE, most: Math.ceil((this.width * this.height) / 16_000) };
+    for (const { name, x, y } of choose(seen, (one) => context.measureText(one).width, limits)) {
+      context.beginPath();
+      context.arc(x, y, 2, 0, 2 * Math.PI);
+      context.fill();
+      context.fillText(name, x, y - 6);
+    }
+    const [longitude, latitude] = this.center;
+    const near = this.scale > 100 ? nearestName(this.towns, { latitude, longitude }) : null;
+    this.where.textContent = near ?? "";
+  }
+
+  drawLines(context, colours) {
     const target = 110 / this.scale;
     const step =
       [30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001].findLast(
@@ -218,7 +264,8 @@ export class WorldMap {
       ) ?? 30;
     const [west, north] = this.toDegrees(0, 0);
     const [east, south] = this.toDegrees(this.width, this.height);
-    context.strokeStyle = colour;
+    const line = this.scale > COARSE ? "--map-coast" : "--map-line";
+    context.strokeStyle = colours.getPropertyValue(line);
     context.lineWidth = 1;
     context.beginPath();
     for (let at = Math.ceil(west / step) * step; at <= east; at += step) {
@@ -232,6 +279,16 @@ export class WorldMap {
       context.lineTo(this.width, y);
     }
     context.stroke();
+    if (this.scale <= COARSE) return;
+    // Close by, where there may be neither coast nor town, the lines say where one is.
+    const digits = Math.max(0, Math.ceil(-Math.log10(step)));
+    context.fillStyle = colours.getPropertyValue("--map-name");
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "left";
+    for (let at = Math.ceil(west / step) * step; at <= east; at += step)
+      context.fillText(degreesOf(at, "E", "W", digits), this.toPixels(at, 0)[0] + 4, 14);
+    for (let at = Math.ceil(south / step) * step; at <= north; at += step)
+      context.fillText(degreesOf(at, "N", "S", digits), 6, this.toPixels(0, at)[1] - 4);
   }
 
   drawScale() {
@@ -263,7 +320,8 @@ export class WorldMap {
   pin({ x, y, members }) {
     const center = { latitude: mean(members, "latitude"), longitude: mean(members, "longitude") };
     const images = members.reduce((sum, one) => sum + one.images, 0);
-    const words = `${count(images, "image")} near ${placeOf(center.latitude, center.longitude, 2)}`;
+    const place = nearestName(this.towns, center) ?? placeOf(center.latitude, center.longitude, 2);
+    const words = `${count(images, "image")}: ${place}`;
     const style = { left: `${x}px`, top: `${y}px` };
     if (this.pick) return el("span", { class: "dot", style, title: words });
     return el(
@@ -364,6 +422,9 @@ export class WorldMap {
     event.stopPropagation();
   }
 }
+
+const degreesOf = (value, plus, minus, digits) =>
+  `${Math.abs(value).toFixed(digits)}° ${value < 0 ? minus : plus}`;
 
 /** Where the images of some places lie on average. */
 function mean(members, name) {

@@ -25,8 +25,15 @@ from glocal.web.pairs import pair_result
 from glocal.web.parameters import OWN_HEADER
 from glocal.web.parsing import from_json
 from glocal.web.problems import documented, printable, printable_path
-from glocal.web.results import DuplicateLevel, DuplicateRow, PairResult
+from glocal.web.results import (
+    ComparisonState,
+    ComparisonStatus,
+    DuplicateLevel,
+    DuplicateRow,
+    PairResult,
+)
 from glocal.web.schemas import (
+    ComparisonRequest,
     Decided,
     DecisionList,
     DecisionRequest,
@@ -77,8 +84,9 @@ async def list_duplicates(
 
     Level `identical` groups files that are identical byte for byte, at once. Level `copy` also
     groups edited, cropped and re-encoded copies, and level `object` other images of the same object
-    or place too. For these two the server compares all images, which takes seconds to minutes:
-    while `state` is `comparing`, repeat the request. The result is kept until the gallery changes.
+    or place too. For these two all images have to be compared, which takes seconds to minutes:
+    where `state` is `not_compared`, POST to `/v1/duplicates/comparisons`; while it is `comparing`,
+    repeat the request. The result is kept until the gallery changes.
     """
     folder = await service.thread(lambda: _folder(service, prefer))
     if level == "identical":
@@ -87,10 +95,32 @@ async def list_duplicates(
     if cursor is not None:
         comparison, offset = service.comparisons.at(compared, cursor, folder)
     else:
-        comparison, offset = await service.comparisons.get(compared, folder), 0
+        there = await service.comparisons.get(compared, folder)
+        if there is None:
+            return DuplicatesPage(level, "not_compared")
+        comparison, offset = there, 0
     if comparison.ended is None:
         return DuplicatesPage(level, "comparing", comparison.progress)
     return await service.thread(lambda: _page(service, comparison, offset, limit))
+
+
+@router.post(
+    "/v1/duplicates/comparisons",
+    status_code=202,
+    responses=documented(),
+    dependencies=[OWN_HEADER],
+)
+async def compare_images(service: ServiceDep, body: ComparisonRequest) -> ComparisonStatus:
+    """Compare all images, to find duplicates.
+
+    A process of low priority does it, for an hour at most. `/v1/duplicates` says how far it is, and
+    then lists the groups. Where that has been done since the gallery last changed, nothing is
+    compared.
+    """
+    folder = await service.thread(lambda: _folder(service, body.prefer))
+    comparison = await service.comparisons.start(Level(body.level), folder)
+    state: ComparisonState = "comparing" if comparison.ended is None else "done"
+    return ComparisonStatus(body.level, state, comparison.progress)
 
 
 @router.get(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from glocal.gallery.browsing import MOST_ON_A_PAGE
+from glocal.gallery.browsing import MOST_ON_A_PAGE, Order
 from glocal.web.bounds import while_there
 from glocal.web.decoding import file_name
 from glocal.web.parameters import OWN_HEADER
@@ -58,19 +58,36 @@ async def list_images(
         str | None, Query(max_length=10_000, description="A condition that the images meet.")
     ] = None,
     order: Annotated[
-        Literal["taken", "path"], Query(description="The latest first, or by path.")
+        Order,
+        Query(
+            description="`taken`: the latest first; `added`: the last added first; `bytes`: the "
+            "largest first; or by `path` or `name`."
+        ),
     ] = "taken",
+    reverse: Annotated[
+        bool, Query(description="The other way round; those without a date stay last.")
+    ] = False,
+    name: Annotated[
+        str | None,
+        Query(max_length=255, description="What a file name contains, whatever the case."),
+    ] = None,
 ) -> ImagePage:
     """List the images of the gallery, page by page."""
 
     def read() -> ImagePage:
-        condition = service.condition(where)
+        condition, named = service.condition(where), name or None
         page = service.browser.page(
-            limit=limit, order=order, where=condition, cursor=cursor, offset=offset
+            limit=limit,
+            order=order,
+            reverse=reverse,
+            where=condition,
+            named=named,
+            cursor=cursor,
+            offset=offset,
         )
         return ImagePage(
             images=tuple(map(service.image, page.images)),
-            total=service.browser.count(condition) if cursor is None else None,
+            total=service.browser.count(condition, named) if cursor is None else None,
             next=page.following,
         )
 

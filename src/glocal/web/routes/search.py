@@ -140,15 +140,21 @@ async def _search(
     for stage, seconds in clock.items():
         service.metrics.stages.labels(stage).observe(seconds)
     end = request.offset + request.limit
+    hits = [
+        hit
+        for hit in result.hits[request.offset : end]
+        if request.min_score is None or hit.score >= request.min_score or hit.rank <= result.matches
+    ]
     return SearchPage(
         query=query.id,
         model=result.model,
-        hits=tuple(Hit(**service.served(hit)) for hit in result.hits[request.offset : end]),
+        hits=tuple(Hit(**service.served(hit)) for hit in hits),
         timings_ms={stage: round(seconds * 1000, 3) for stage, seconds in clock.items()},
         found=result.found,
         matches=result.matches,
         uploads=tuple(source.id for sources in sent.values() for source in sources),
-        more=len(result.hits) > end,
+        # Of the hits that follow hardly one is better than all of these.
+        more=len(result.hits) > end and (request.min_score is None or bool(hits)),
     )
 
 

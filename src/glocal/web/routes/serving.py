@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from glocal import __version__
-from glocal.web.guard import COOKIE
+from glocal.web.guard import COOKIE, Role
 from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import ProblemError, documented, printable_path
 from glocal.web.results import Features, ServerInfo, ServerLimits
-from glocal.web.schemas import MOST_HITS, Health, LoginRequest
+from glocal.web.schemas import MOST_HITS, MOST_SELECTED, Health, LoginRequest
 from glocal.web.service import ServiceDep
 from glocal.web.settings import ThumbnailSize
 
@@ -53,9 +53,10 @@ async def get_metrics(service: ServiceDep) -> Response:
 
 
 @router.get("/v1/info", responses=documented())
-async def get_info(service: ServiceDep) -> ServerInfo:
-    """Get what the gallery holds and what this server allows."""
+async def get_info(request: Request, service: ServiceDep) -> ServerInfo:
+    """Get what the gallery holds and what this server allows the client."""
     settings, gallery = service.settings, service.gallery
+    changing = request.state.role >= Role.CHANGE
     counts = await service.thread(service.browser.counts)
     return ServerInfo(
         version=__version__,
@@ -67,12 +68,12 @@ async def get_info(service: ServiceDep) -> ServerInfo:
         roots=tuple(map(printable_path, gallery.roots())),
         allowed_folders=tuple(map(printable_path, settings.folders)),
         features=Features(
-            deciding=not settings.read_only,
+            deciding=changing,
             urls=settings.urls,
             positions=settings.positions,
-            removing=not settings.read_only,
-            index_runs=bool(settings.folders) and not settings.read_only,
-            uploads=settings.upload_folder is not None and not settings.read_only,
+            removing=changing,
+            index_runs=bool(settings.folders) and changing,
+            uploads=settings.upload_folder is not None and changing,
             explanations=tuple(sorted(service.explainers)),
             login=settings.token is not None,
         ),
@@ -82,6 +83,8 @@ async def get_info(service: ServiceDep) -> ServerInfo:
             body_bytes=settings.body_bytes,
             images=settings.most_images,
             hits=MOST_HITS,
+            selected=MOST_SELECTED,
+            archive_bytes=settings.archive_bytes,
             batch=settings.most_images,
             thumbnail_sizes=tuple(int(size) for size in ThumbnailSize),
         ),
