@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
+from torch import nn
+
 from glocal.learn.backbones.timm_model import TimmBackbone
 from glocal.learn.timm_package import import_timm
 
@@ -72,6 +74,15 @@ class Dla(TimmFamily):
     default = "dla34"
     published: ClassVar = {"dla34": 15.7, "dla60": 22.0, "dla102": 33.3}
     small: ClassVar = {"levels": (1, 1, 1, 2, 2, 1), "channels": (8, 8, 16, 24, 32, 48)}
+
+    def __init__(
+        self, *, weights: str = "imagenet", model: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(weights=weights, model=model, **options)
+        for module in self.modules():
+            if isinstance(module, nn.MaxPool2d):
+                # The same for even sides, and torch.export sees that convolutions agree with it.
+                module.ceil_mode = True
 
 
 class DualPathNetwork(TimmFamily):

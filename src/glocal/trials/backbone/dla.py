@@ -2,8 +2,7 @@
 
 The digits are 8 pixels high, at random places of 32 pixels among blots, so that the last map is a
 single cell. Its network has wider stages, so that it has as many parameters as the other with the
-iterative aggregation. It is not exported for images of any size: torch 2.13
-cannot tell that the maps of its downsampling branches have one size.
+iterative aggregation. After 100 steps both are little above chance, 10 per cent.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class _Pooled(nn.Module):
 
 def method(lab: Lab) -> float:
     """Aggregate all stages into the finest map."""
-    check_family(lab, Dla, indexes=False)
+    check_family(lab, Dla, steps=120)
     trunk = Dla.tiny()
     model = _Pooled(trunk, IterativeAggregation(trunk.levels), 10)
     if lab.seed == 0:
