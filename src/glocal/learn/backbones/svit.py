@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from glocal.learn.backbones.attention import SelfAttention, like, tokens
 from glocal.learn.backbones.pyramid import ChannelNorm, Pyramid, Reduce, Scaled, each_channel
-from glocal.learn.blocks.neighbourhoods import zero_padded
 from glocal.learn.graft import Residual
 
 _AROUND = 3
@@ -43,45 +42,40 @@ class SuperTokenAttention(nn.Module):
             weights of the super tokens around its own, row by row, for each cell of each square.
         """
         cells = self._squares(x)
-        first = functional.avg_pool2d(x, self.square)
-        around = torch.stack(list(zero_padded(first, _AROUND)), dim=-1)
-        inside = torch.stack(list(zero_padded(torch.ones_like(first[:1, :1]), _AROUND)), dim=-1)
+        first = cells.mean(dim=3).permute(0, 3, 1, 2)
+        around = _around(first)
+        inside = _around(torch.ones_like(first[:1, :1]))
         scores = cells @ around.permute(0, 2, 3, 1, 4) * x.shape[1] ** -0.5
         outside = inside.permute(0, 2, 3, 1, 4) == 0
         association = scores.masked_fill(outside, -torch.inf).softmax(dim=-1)
         sums = (cells.transpose(-1, -2) @ association).permute(0, 3, 1, 2, 4)
         weights = association.sum(dim=3)[:, None]
-        return self._gathered(sums) / (self._gathered(weights) + 1e-12), association
+        return _gathered(sums) / (_gathered(weights) + 1e-12), association
 
     def unsample(self, found: Tensor, association: Tensor) -> Tensor:
         """Give each cell its mixture of the super tokens ``(b, c, h / square, w / square)``."""
-        around = torch.stack(list(zero_padded(found, _AROUND)), dim=-1).permute(0, 2, 3, 4, 1)
-        cells = (association @ around).unflatten(3, (self.square, self.square))
-        return cells.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+        around = _around(found).permute(0, 2, 3, 4, 1)
+        cells = (association @ around).permute(0, 4, 3, 1, 2).flatten(1, 2)
+        width = found.shape[1]
+        kernels = _single(self.square, found).repeat(width, 1, 1, 1)
+        return functional.conv_transpose2d(cells, kernels, stride=self.square, groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
         """From ``(b, width, h, w)``, sides multiples of `square`, to the same shape."""
         if self.square == 1:
             return like(self.attention(tokens(x)), x)
         sampled, association = self.sample(x)
-        return self.unsample(like(self.attention(tokens(sampled)), sampled), association)
+        spread = self.unsample(like(self.attention(tokens(sampled)), sampled), association)
+        # All rows and columns are picked, since the graph for ONNX fits any size only then.
+        rows, columns = (torch.arange(side, device=x.device) for side in x.shape[2:])
+        return spread[:, :, rows][:, :, :, columns]
 
     def _squares(self, x: Tensor) -> Tensor:
         """``(b, h / square, w / square, square^2, c)``."""
-        cut = x.unflatten(3, (-1, self.square)).unflatten(2, (-1, self.square))
-        return cut.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
-
-    def _gathered(self, given: Tensor) -> Tensor:
-        """Sum up at each super token what the squares around give it: ``(b, c, h, w, 9)``."""
-        found = torch.zeros_like(given[..., 0])
-        for number in range(_AROUND**2):
-            # What is given to the right neighbour comes from the left one.
-            back = _AROUND**2 - 1 - number
-            row, column = back // _AROUND, back % _AROUND
-            padded = functional.pad(given[..., number], (1, 1, 1, 1))
-            height, width = given.shape[2:4]
-            found = found + padded[:, :, row : row + height, column : column + width]
-        return found
+        width = x.shape[1]
+        kernels = _single(self.square, x).repeat(width, 1, 1, 1)
+        cut = functional.conv2d(x, kernels, stride=self.square, groups=width)
+        return cut.unflatten(1, (width, -1)).permute(0, 3, 4, 2, 1)
 
 
 class SViT(Pyramid):
@@ -159,3 +153,29 @@ class SViTB(SViT):
     """SViT-B: 52 M parameters with its classifier of 1,000 classes."""
 
     widths, depths, heads, start = (96, 192, 384, 512), (4, 6, 14, 6), (2, 3, 6, 8), 1e-5
+
+
+def _around(x: Tensor) -> Tensor:
+    """The nine cells around each, row by row, 0 outside: ``(b, c, h, w, 9)``."""
+    width, count = x.shape[1], _AROUND**2
+    kernels = _single(_AROUND, x).repeat(width, 1, 1, 1)
+    found = functional.conv2d(x, kernels, padding=1, groups=width)
+    return found.unflatten(1, (width, count)).movedim(2, -1)
+
+
+def _gathered(given: Tensor) -> Tensor:
+    """Sum up at each cell what those around give it, from ``(b, c, h, w, 9)``: ``(b, c, h, w)``."""
+    width = given.shape[1]
+    # What is given to the right neighbour comes from the left one.
+    kernels = _single(_AROUND, given).flip(0).transpose(0, 1).repeat(width, 1, 1, 1)
+    flat = given.movedim(-1, 2).flatten(1, 2)
+    return functional.conv2d(flat, kernels, padding=1, groups=width)
+
+
+def _single(side: int, like: Tensor) -> Tensor:
+    """A kernel for each of its places, 1 there and 0 elsewhere: ``(side^2, 1, side, side)``.
+
+    Convolutions with them cut maps, in one node of ONNX that fits any size.
+    """
+    places = torch.eye(side * side, dtype=like.dtype, device=like.device)
+    return places.reshape(side * side, 1, side, side)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from glocal.learn.backbones.pyramid import Pyramid, Reduce, each_channel
-from glocal.learn.blocks.neighbourhoods import zero_padded
 
 _FREQUENCY = 6.0
 
@@ -65,7 +65,10 @@ class GlobalOperator(nn.Module):
 
 
 class LocalOperator(nn.Module):
-    """HyperZZW with a small kernel: ``W * mean(Z)`` slides over ``Z``, channel by channel."""
+    """HyperZZW with a small kernel: ``W * mean(Z)`` slides over ``Z``, channel by channel.
+
+    The mean is one number for each channel of an image, and so is multiplied after the convolution.
+    """
 
     def __init__(self, width: int, side: int) -> None:
         super().__init__()
@@ -73,11 +76,9 @@ class LocalOperator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """From ``(b, width, h, w)`` to the same shape."""
-        weights = self.slow(self.side, self.side).flatten(1) * z.mean(dim=(2, 3))[..., None]
-        found = torch.zeros_like(z)
-        for number, neighbour in enumerate(zero_padded(z, self.side)):
-            found = found + neighbour * weights[:, :, number, None, None]
-        return found
+        kernel = self.slow(self.side, self.side)[:, None]
+        found = functional.conv2d(z, kernel, padding=self.side // 2, groups=len(kernel))
+        return found * z.mean(dim=(2, 3), keepdim=True)
 
 
 class _Gated(nn.Module):

@@ -1,7 +1,4 @@
-"""Super tokens are sampled, attend and are un-sampled, at less cost than attention to all cells.
-
-It is not exported for images of any size: torch 2.13 cannot tell that the map divides into squares.
-"""
+"""Super tokens are sampled, attend and are un-sampled, at less cost than attention to all cells."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from glocal.learn.backbones.svit import SuperTokenAttention, SViTB, SViTS, SViTT
 from glocal.learn.contracts import Backbone
 from glocal.learn.cost import count_flops, count_parameters
 from glocal.trials import Claim, Lab
-from glocal.trials.backbone_checks import check_sizes
+from glocal.trials.backbone_checks import check_sizes, check_use
 
 CLAIM = Claim(
     measured="output of super token attention",
@@ -42,7 +39,7 @@ def method(lab: Lab) -> Tensor:
         some, every = (count_flops(made, cells) for made in layers)
         lab.check("operations in parts of those of attention to all cells", some / every, "<", 0.5)
         check_sizes(lab, {SViTS: "25", SViTB: "52"}, classifiers=0, count=_count_whole)
-        lab.check("parameters of the tiny preset", count_parameters(SViTTiny()), "<", 1e6)
+        check_use(lab, SViTTiny)
     return layer(x)
 
 
