@@ -1,8 +1,11 @@
 """DCAL's pair-wise branch is gone at inference; its global-local branch against the plain ViT.
 
-The network is a vision transformer of three layers on digits of 16 pixels, in patches of 2. With
+The network is a vision transformer of three layers on digits of 8 pixels, in patches of 2. With
 DCAL, every layer is trained with a distractor as well, and salient cells attend once more after the
 last; vectors of both are joined, as the authors do for re-identification.
+
+It fails: over eight seeds the mean mAP of both is the same, and the differences go both ways. The
+authors start from weights of ImageNet, and on images with many more cells than these 16.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ CLAIM = Claim(
     margin=0.5,
     seeds=8,
 )
-_WIDTH, _LAYERS, _STEPS = 32, 3, 150
+_WIDTH, _LAYERS, _STEPS = 32, 3, 300
 
 
 def method(lab: Lab) -> float:
@@ -42,7 +45,7 @@ class _Transformer(nn.Module):
         super().__init__()
         self.dual = dual
         self.patches = nn.Conv2d(3, _WIDTH, 2, 2)
-        self.places = nn.Parameter(torch.randn(1, 64, _WIDTH) * 0.02)
+        self.places = nn.Parameter(torch.randn(1, 16, _WIDTH) * 0.02)
         count = _LAYERS + dual
         self.attentions = nn.ModuleList(DualCrossAttention(_WIDTH) for _ in range(count))
         self.norms = nn.ModuleList(nn.LayerNorm(_WIDTH) for _ in range(count))
@@ -98,7 +101,7 @@ def _feed() -> nn.Module:
 
 
 def _mean_ap(lab: Lab, model: _Transformer) -> float:
-    data = lab.digits(16)
+    data = lab.digits(8)
     fit(model, data.train, steps=lab.steps(_STEPS), seed=lab.seed)
     images = data.test.images
     with torch.no_grad():
