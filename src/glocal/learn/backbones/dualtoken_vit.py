@@ -116,7 +116,7 @@ class DualTokenViT(Pyramid):
 
     Deviations: the paper's table of widths, depths and inner widths was not at hand, and there is
     no public code, so that its two sizes (of 0.5 and 1.0 GFLOPs) are not here and no count is
-    compared; layers are built after the abstract and an excerpt of the paper. Convolutions halve the
+    compared; layers follow the abstract and an excerpt of the paper. Convolutions halve the
     maps that keys come from, and these are not brought to 7x7 where an image is not 224 pixels.
     """
 
