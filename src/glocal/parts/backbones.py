@@ -5,786 +5,320 @@ One with the trait ``size`` is another size of one before it; contract tests lea
 
 from glocal.registry import Part
 
-_LEARN = "glocal[learn]"
-_LITE = (
-    "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, "
-    "2019; Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020"
-)
-_DENSE = "Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, 2017"
-_DHVT = (
-    "Lu, Xie, Liu and Zhang, Bridging the Gap Between Vision Transformers and Convolutional Neural "
-    "Networks on Small Datasets, 2022"
-)
-_CAS = (
-    "Zhang, Li, Zhou, Liu, Qian and Ji, CAS-ViT: Convolutional Additive Self-attention "
-    "Vision Transformers for Efficient Mobile Applications, 2024"
-)
-_UNIREP = (
-    "Ding, Zhang, Ge, Zhao, Song, Yue and Shan, UniRepLKNet: A Universal Perception "
-    "Large-Kernel ConvNet for Audio, Video, Point Cloud, Time-Series and Image Recognition, 2024"
-)
-_SPARTAN = (
-    "Pay, Baskaran, Loo, Wong and See, SpaRTAN: Spatial Reinforcement Token-based "
-    "Aggregation Network for Visual Recognition, 2025"
-)
-_MSMLP = (
-    "Zheng, He, Chen and Zhou, Mixing and Shifting: Exploiting Global and Local "
-    "Dependencies in Vision MLPs, 2022"
-)
-_UNIFORMER = (
-    "Li, Wang, Zhang, Gao, Song, Liu, Li and Qiao, UniFormer: Unifying Convolution and "
-    "Self-attention for Visual Recognition, 2022"
-)
-_DINAT = "Hassani and Shi, Dilated Neighborhood Attention Transformer, 2022"
-_CVT = (
-    "Wu, Xiao, Codella, Liu, Dai, Yuan and Zhang, CvT: Introducing Convolutions to Vision "
-    "Transformers, 2021"
-)
-_CSWIN = (
-    "Dong, Bao, Chen, Zhang, Yu, Yuan, Chen and Guo, CSWin Transformer: A General Vision "
-    "Transformer Backbone with Cross-Shaped Windows, 2022"
-)
-_EFFVM = (
-    "Pei, Huang and Xu, EfficientVMamba: Atrous Selective Scan for Light Weight Visual Mamba, 2024"
-)
-_MSVM = (
-    "Shi, Dong and Xu, Multi-Scale VMamba: Hierarchy in Hierarchy Visual State Space Model, 2024"
-)
-_RAFT = (
-    "Tatsunami and Taki, RaftMLP: How Much Can Be Done Without Attention and with Less Spatial "
-    "Locality?, 2022"
-)
-_TRANSNEXT = "Shi, TransNeXt: Robust Foveal Visual Perception for Vision Transformers, 2024"
-_LSNET = "Wang, Chen, Lin, Han and Ding, LSNet: See Large, Focus Small, 2025"
-_INCEPTION = "Si, Yu, Zhou, Zhou, Wang and Yan, Inception Transformer, 2022"
-_SVIT = "Huang, Zhou, Cao, He and Tan, Vision Transformer with Super Token Sampling, 2023"
-_GLMIX = (
-    "Zhu, Wang and Lau, Revisiting the Integration of Convolution and Attention for Vision "
-    "Backbone, 2024"
-)
-_DUALTOKEN = (
-    "Chu et al., DualToken-ViT: Position-aware Efficient Vision Transformer with Dual Token "
-    "Fusion, 2023"
-)
-_TERMINATOR = (
-    "Zhang, HyperZZW Operator Connects Slow-Fast Networks for Full Context Interaction, 2024"
-)
+Named = tuple[str, str]
+"""A name, and its class."""
+
+
+def _of_paper(
+    source: str, module: str, *first: Named, sizes: tuple[Named, ...] = ()
+) -> tuple[Part, ...]:
+    """The rows of one paper, whose classes are in one module of `glocal.learn.backbones`.
+
+    Args:
+        source: the paper.
+        module: the module.
+        first: what contract tests cover.
+        sizes: the same in other sizes.
+    """
+    target = f"glocal.learn.backbones.{module}"
+    return tuple(
+        Part(
+            "backbone",
+            name,
+            source,
+            f"{target}:{made}",
+            requires="glocal[learn]",
+            traits=("size",) if (name, made) in sizes else (),
+        )
+        for name, made in (*first, *sizes)
+    )
+
 
 ROWS = (
-    Part(
-        "backbone",
-        "efficientnet-lite0",
-        _LITE,
-        "glocal.learn.backbones.efficientnet_lite:EfficientNetLite0",
-        requires=_LEARN,
+    *_of_paper(
+        "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural "
+        "Networks, 2019; Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020",
+        "efficientnet_lite",
+        ("efficientnet-lite0", "EfficientNetLite0"),
+        ("efficientnet-lite1", "EfficientNetLite1"),
+        ("efficientnet-lite2", "EfficientNetLite2"),
     ),
-    Part(
-        "backbone",
-        "efficientnet-lite1",
-        _LITE,
-        "glocal.learn.backbones.efficientnet_lite:EfficientNetLite1",
-        requires=_LEARN,
+    *_of_paper(
+        "Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, 2017",
+        "densenet",
+        ("densenet121", "DenseNet121"),
+        ("densenet-tiny", "DenseNetTiny"),
+        sizes=(
+            ("densenet169", "DenseNet169"),
+            ("densenet201", "DenseNet201"),
+        ),
     ),
-    Part(
-        "backbone",
-        "efficientnet-lite2",
-        _LITE,
-        "glocal.learn.backbones.efficientnet_lite:EfficientNetLite2",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "densenet121",
-        _DENSE,
-        "glocal.learn.backbones.densenet:DenseNet121",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "densenet169",
-        _DENSE,
-        "glocal.learn.backbones.densenet:DenseNet169",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "densenet201",
-        _DENSE,
-        "glocal.learn.backbones.densenet:DenseNet201",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "densenet-tiny",
-        _DENSE,
-        "glocal.learn.backbones.densenet:DenseNetTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "nin",
+    *_of_paper(
         "Lin, Chen and Yan, Network In Network, 2014",
-        "glocal.learn.backbones.nin:Nin",
-        requires=_LEARN,
+        "nin",
+        ("nin", "Nin"),
     ),
-    Part(
-        "backbone",
-        "dhvt-t",
-        _DHVT,
-        "glocal.learn.backbones.dhvt:DhvtT",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Lu, Xie, Liu and Zhang, Bridging the Gap Between Vision Transformers and "
+        "Convolutional Neural Networks on Small Datasets, 2022",
+        "dhvt",
+        ("dhvt-tiny", "DhvtTiny"),
+        sizes=(
+            ("dhvt-t", "DhvtT"),
+            ("dhvt-s", "DhvtS"),
+        ),
     ),
-    Part(
-        "backbone",
-        "dhvt-s",
-        _DHVT,
-        "glocal.learn.backbones.dhvt:DhvtS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "dhvt-tiny",
-        _DHVT,
-        "glocal.learn.backbones.dhvt:DhvtTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "resnest",
+    *_of_paper(
         "Zhang et al., ResNeSt: Split-Attention Networks, 2022",
-        "glocal.learn.backbones.timm_families:ResNeSt",
-        requires=_LEARN,
+        "timm_families",
+        ("resnest", "ResNeSt"),
     ),
-    Part(
-        "backbone",
-        "dla",
+    *_of_paper(
         "Yu, Wang, Shelhamer and Darrell, Deep Layer Aggregation, 2018",
-        "glocal.learn.backbones.timm_families:Dla",
-        requires=_LEARN,
+        "timm_families",
+        ("dla", "Dla"),
     ),
-    Part(
-        "backbone",
-        "dpn",
+    *_of_paper(
         "Chen, Li, Xiao, Jin, Yan and Feng, Dual Path Networks, 2017",
-        "glocal.learn.backbones.timm_families:DualPathNetwork",
-        requires=_LEARN,
+        "timm_families",
+        ("dpn", "DualPathNetwork"),
     ),
-    Part(
-        "backbone",
-        "hrnet",
+    *_of_paper(
         "Wang et al., Deep High-Resolution Representation Learning for Visual Recognition, 2020",
-        "glocal.learn.backbones.timm_families:HrNet",
-        requires=_LEARN,
+        "timm_families",
+        ("hrnet", "HrNet"),
     ),
-    Part(
-        "backbone",
-        "rexnet",
+    *_of_paper(
         "Han, Yun, Heo and Yoo, Rethinking Channel Dimensions for Efficient Model Design, 2021",
-        "glocal.learn.backbones.timm_families:ReXNet",
-        requires=_LEARN,
+        "timm_families",
+        ("rexnet", "ReXNet"),
     ),
-    Part(
-        "backbone",
-        "inceptionnext",
+    *_of_paper(
         "Yu, Zhou, Yan and Wang, InceptionNeXt: When Inception Meets ConvNeXt, 2024",
-        "glocal.learn.backbones.timm_families:InceptionNeXt",
-        requires=_LEARN,
+        "timm_families",
+        ("inceptionnext", "InceptionNeXt"),
     ),
-    Part(
-        "backbone",
-        "gc-vit",
+    *_of_paper(
         "Hatamizadeh, Yin, Heinrich, Kautz and Molchanov, Global Context Vision Transformers, 2023",
-        "glocal.learn.backbones.timm_families:GcVit",
-        requires=_LEARN,
+        "timm_families",
+        ("gc-vit", "GcVit"),
     ),
-    Part(
-        "backbone",
-        "maxvit",
+    *_of_paper(
         "Tu et al., MaxViT: Multi-Axis Vision Transformer, 2022",
-        "glocal.learn.backbones.timm_families:MaxVit",
-        requires=_LEARN,
+        "timm_families",
+        ("maxvit", "MaxVit"),
     ),
-    Part(
-        "backbone",
-        "convit",
+    *_of_paper(
         "d'Ascoli et al., ConViT: Improving Vision Transformers with Soft Convolutional "
         "Inductive Biases, 2021",
-        "glocal.learn.backbones.timm_families:ConVit",
-        requires=_LEARN,
+        "timm_families",
+        ("convit", "ConVit"),
     ),
-    Part(
-        "backbone",
-        "efficientvim",
+    *_of_paper(
         "Lee, Choi and Kim, EfficientViM: Efficient Vision Mamba with Hidden State Mixer "
         "based State Space Duality, 2025",
-        "glocal.learn.backbones.timm_families:EfficientViM",
-        requires=_LEARN,
+        "timm_families",
+        ("efficientvim", "EfficientViM"),
     ),
-    Part(
-        "backbone",
-        "iformer-mobile",
+    *_of_paper(
         "Zheng, iFormer: Integrating ConvNet and Transformer for Mobile Application, 2025",
-        "glocal.learn.backbones.timm_families:IFormer",
-        requires=_LEARN,
+        "timm_families",
+        ("iformer-mobile", "IFormer"),
     ),
-    Part(
-        "backbone",
-        "cbnetv2",
+    *_of_paper(
         "Liang et al., CBNet: A Composite Backbone Network Architecture for Object Detection, 2022",
-        "glocal.learn.backbones.composite:CompositeBackbone",
-        requires=_LEARN,
+        "composite",
+        ("cbnetv2", "CompositeBackbone"),
     ),
-    Part(
-        "backbone",
-        "duoformer",
+    *_of_paper(
         "Tang et al., DuoFormer: Leveraging Hierarchical Representations by Local and Global "
         "Attention Vision Transformer, 2024",
-        "glocal.learn.backbones.duoformer:DuoFormer",
-        requires=_LEARN,
+        "duoformer",
+        ("duoformer", "DuoFormer"),
     ),
-    Part(
-        "backbone",
-        "cas-vit-tiny",
-        _CAS,
-        "glocal.learn.backbones.cas_vit:CasVitTiny",
-        requires=_LEARN,
+    *_of_paper(
+        "Zhang, Li, Zhou, Liu, Qian and Ji, CAS-ViT: Convolutional Additive Self-attention "
+        "Vision Transformers for Efficient Mobile Applications, 2024",
+        "cas_vit",
+        ("cas-vit-tiny", "CasVitTiny"),
+        sizes=(
+            ("cas-vit-xs", "CasVitXs"),
+            ("cas-vit-s", "CasVitS"),
+            ("cas-vit-m", "CasVitM"),
+            ("cas-vit-t", "CasVitT"),
+        ),
     ),
-    Part(
-        "backbone",
-        "cas-vit-xs",
-        _CAS,
-        "glocal.learn.backbones.cas_vit:CasVitXs",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Ding, Zhang, Ge, Zhao, Song, Yue and Shan, UniRepLKNet: A Universal Perception "
+        "Large-Kernel ConvNet for Audio, Video, Point Cloud, Time-Series and Image "
+        "Recognition, 2024",
+        "unireplknet",
+        ("unireplknet-tiny", "UniRepLkNetTiny"),
+        sizes=(
+            ("unireplknet-a", "UniRepLkNetA"),
+            ("unireplknet-f", "UniRepLkNetF"),
+            ("unireplknet-p", "UniRepLkNetP"),
+            ("unireplknet-n", "UniRepLkNetN"),
+            ("unireplknet-t", "UniRepLkNetT"),
+            ("unireplknet-s", "UniRepLkNetS"),
+        ),
     ),
-    Part(
-        "backbone",
-        "cas-vit-s",
-        _CAS,
-        "glocal.learn.backbones.cas_vit:CasVitS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "cas-vit-m",
-        _CAS,
-        "glocal.learn.backbones.cas_vit:CasVitM",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "cas-vit-t",
-        _CAS,
-        "glocal.learn.backbones.cas_vit:CasVitT",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "unireplknet-tiny",
-        _UNIREP,
-        "glocal.learn.backbones.unireplknet:UniRepLkNetTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "unireplknet-a",
-        _UNIREP,
-        "glocal.learn.backbones.unireplknet:UniRepLkNetA",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "unireplknet-f",
-        _UNIREP,
-        "glocal.learn.backbones.unireplknet:UniRepLkNetF",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "unireplknet-p",
-        _UNIREP,
-        "glocal.learn.backbones.unireplknet:UniRepLkNetP",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "unireplknet-n",
-        _UNIREP,
-        "glocal.learn.backbones.unireplknet:UniRepLkNetN",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "unireplknet-t",
-        _UNIREP,
-        "glocal.learn.backbones.unireplknet:UniRepLkNetT",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "unireplknet-s",
-        _UNIREP,
-        "glocal.learn.backbones.unireplknet:UniRepLkNetS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "spartan-tiny",
-        _SPARTAN,
-        "glocal.learn.backbones.spartan:SpartanTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
+    *_of_paper(
+        "Pay, Baskaran, Loo, Wong and See, SpaRTAN: Spatial Reinforcement Token-based "
+        "Aggregation Network for Visual Recognition, 2025",
         "spartan",
-        _SPARTAN,
-        "glocal.learn.backbones.spartan:Spartan",
-        requires=_LEARN,
-        traits=("size",),
+        ("spartan-tiny", "SpartanTiny"),
+        sizes=(("spartan", "Spartan"),),
     ),
-    Part(
-        "backbone",
-        "ms-mlp-tiny",
-        _MSMLP,
-        "glocal.learn.backbones.ms_mlp:MsMlpTiny",
-        requires=_LEARN,
+    *_of_paper(
+        "Zheng, He, Chen and Zhou, Mixing and Shifting: Exploiting Global and Local "
+        "Dependencies in Vision MLPs, 2022",
+        "ms_mlp",
+        ("ms-mlp-tiny", "MsMlpTiny"),
+        sizes=(
+            ("ms-mlp-t", "MsMlpT"),
+            ("ms-mlp-s", "MsMlpS"),
+            ("ms-mlp-b", "MsMlpB"),
+        ),
     ),
-    Part(
-        "backbone",
-        "ms-mlp-t",
-        _MSMLP,
-        "glocal.learn.backbones.ms_mlp:MsMlpT",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Li, Wang, Zhang, Gao, Song, Liu, Li and Qiao, UniFormer: Unifying Convolution and "
+        "Self-attention for Visual Recognition, 2022",
+        "uniformer",
+        ("uniformer-tiny", "UniFormerTiny"),
+        sizes=(
+            ("uniformer-s", "UniFormerS"),
+            ("uniformer-b", "UniFormerB"),
+        ),
     ),
-    Part(
-        "backbone",
-        "ms-mlp-s",
-        _MSMLP,
-        "glocal.learn.backbones.ms_mlp:MsMlpS",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Hassani and Shi, Dilated Neighborhood Attention Transformer, 2022",
+        "dinat",
+        ("dinat-tiny", "DiNatTiny"),
+        sizes=(
+            ("dinat-mini", "DiNatMini"),
+            ("dinat-t", "DiNatT"),
+            ("dinat-s", "DiNatS"),
+            ("dinat-b", "DiNatB"),
+        ),
     ),
-    Part(
-        "backbone",
-        "ms-mlp-b",
-        _MSMLP,
-        "glocal.learn.backbones.ms_mlp:MsMlpB",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Wu, Xiao, Codella, Liu, Dai, Yuan and Zhang, CvT: Introducing Convolutions to Vision "
+        "Transformers, 2021",
+        "cvt",
+        ("cvt-tiny", "CvtTiny"),
+        sizes=(
+            ("cvt-13", "Cvt13"),
+            ("cvt-21", "Cvt21"),
+        ),
     ),
-    Part(
-        "backbone",
-        "uniformer-tiny",
-        _UNIFORMER,
-        "glocal.learn.backbones.uniformer:UniFormerTiny",
-        requires=_LEARN,
+    *_of_paper(
+        "Dong, Bao, Chen, Zhang, Yu, Yuan, Chen and Guo, CSWin Transformer: A General Vision "
+        "Transformer Backbone with Cross-Shaped Windows, 2022",
+        "cswin",
+        ("cswin-tiny", "CsWinTiny"),
+        sizes=(
+            ("cswin-t", "CsWinT"),
+            ("cswin-s", "CsWinS"),
+            ("cswin-b", "CsWinB"),
+            ("cswin-l", "CsWinL"),
+        ),
     ),
-    Part(
-        "backbone",
-        "uniformer-s",
-        _UNIFORMER,
-        "glocal.learn.backbones.uniformer:UniFormerS",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Pei, Huang and Xu, EfficientVMamba: Atrous Selective Scan for Light Weight Visual "
+        "Mamba, 2024",
+        "efficientvmamba",
+        ("efficientvmamba-tiny", "EfficientVMambaTiny"),
+        sizes=(
+            ("efficientvmamba-t", "EfficientVMambaT"),
+            ("efficientvmamba-s", "EfficientVMambaS"),
+            ("efficientvmamba-b", "EfficientVMambaB"),
+        ),
     ),
-    Part(
-        "backbone",
-        "uniformer-b",
-        _UNIFORMER,
-        "glocal.learn.backbones.uniformer:UniFormerB",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Shi, Dong and Xu, Multi-Scale VMamba: Hierarchy in Hierarchy Visual State Space "
+        "Model, 2024",
+        "msvmamba",
+        ("msvmamba-tiny", "MsVMambaTiny"),
+        sizes=(
+            ("msvmamba-nano", "MsVMambaNano"),
+            ("msvmamba-micro", "MsVMambaMicro"),
+            ("msvmamba-t", "MsVMambaT"),
+        ),
     ),
-    Part(
-        "backbone",
-        "dinat-tiny",
-        _DINAT,
-        "glocal.learn.backbones.dinat:DiNatTiny",
-        requires=_LEARN,
+    *_of_paper(
+        "Tatsunami and Taki, RaftMLP: How Much Can Be Done Without Attention and with Less "
+        "Spatial Locality?, 2022",
+        "raft_mlp",
+        ("raftmlp-tiny", "RaftMlpTiny"),
+        sizes=(
+            ("raftmlp-s", "RaftMlpS"),
+            ("raftmlp-m", "RaftMlpM"),
+            ("raftmlp-l", "RaftMlpL"),
+        ),
     ),
-    Part(
-        "backbone",
-        "dinat-mini",
-        _DINAT,
-        "glocal.learn.backbones.dinat:DiNatMini",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Shi, TransNeXt: Robust Foveal Visual Perception for Vision Transformers, 2024",
+        "transnext",
+        ("transnext-tiny", "TransNextTiny"),
+        sizes=(
+            ("transnext-micro", "TransNextMicro"),
+            ("transnext-t", "TransNextT"),
+            ("transnext-s", "TransNextS"),
+            ("transnext-b", "TransNextB"),
+        ),
     ),
-    Part(
-        "backbone",
-        "dinat-t",
-        _DINAT,
-        "glocal.learn.backbones.dinat:DiNatT",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Wang, Chen, Lin, Han and Ding, LSNet: See Large, Focus Small, 2025",
+        "lsnet",
+        ("lsnet-tiny", "LsNetTiny"),
+        sizes=(
+            ("lsnet-t", "LsNetT"),
+            ("lsnet-s", "LsNetS"),
+            ("lsnet-b", "LsNetB"),
+        ),
     ),
-    Part(
-        "backbone",
-        "dinat-s",
-        _DINAT,
-        "glocal.learn.backbones.dinat:DiNatS",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Si, Yu, Zhou, Zhou, Wang and Yan, Inception Transformer, 2022",
+        "inception_transformer",
+        ("inception-transformer-tiny", "InceptionTransformerTiny"),
+        sizes=(
+            ("inception-transformer-s", "InceptionTransformerS"),
+            ("inception-transformer-b", "InceptionTransformerB"),
+            ("inception-transformer-l", "InceptionTransformerL"),
+        ),
     ),
-    Part(
-        "backbone",
-        "dinat-b",
-        _DINAT,
-        "glocal.learn.backbones.dinat:DiNatB",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Huang, Zhou, Cao, He and Tan, Vision Transformer with Super Token Sampling, 2023",
+        "svit",
+        ("svit-tiny", "SViTTiny"),
+        sizes=(
+            ("svit-s", "SViTS"),
+            ("svit-b", "SViTB"),
+        ),
     ),
-    Part(
-        "backbone",
-        "cvt-tiny",
-        _CVT,
-        "glocal.learn.backbones.cvt:CvtTiny",
-        requires=_LEARN,
+    *_of_paper(
+        "Zhu, Wang and Lau, Revisiting the Integration of Convolution and Attention for "
+        "Vision Backbone, 2024",
+        "glmix",
+        ("glnet-tiny", "GlNetTiny"),
+        sizes=(
+            ("glnet-stl", "GlNetStl"),
+            ("glnet-4g", "GlNet4G"),
+            ("glnet-9g", "GlNet9G"),
+        ),
     ),
-    Part(
-        "backbone",
-        "cvt-13",
-        _CVT,
-        "glocal.learn.backbones.cvt:Cvt13",
-        requires=_LEARN,
-        traits=("size",),
+    *_of_paper(
+        "Chu et al., DualToken-ViT: Position-aware Efficient Vision Transformer with Dual "
+        "Token Fusion, 2023",
+        "dualtoken_vit",
+        ("dualtoken-vit-tiny", "DualTokenViTTiny"),
     ),
-    Part(
-        "backbone",
-        "cvt-21",
-        _CVT,
-        "glocal.learn.backbones.cvt:Cvt21",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "cswin-tiny",
-        _CSWIN,
-        "glocal.learn.backbones.cswin:CsWinTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "cswin-t",
-        _CSWIN,
-        "glocal.learn.backbones.cswin:CsWinT",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "cswin-s",
-        _CSWIN,
-        "glocal.learn.backbones.cswin:CsWinS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "cswin-b",
-        _CSWIN,
-        "glocal.learn.backbones.cswin:CsWinB",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "cswin-l",
-        _CSWIN,
-        "glocal.learn.backbones.cswin:CsWinL",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "efficientvmamba-tiny",
-        _EFFVM,
-        "glocal.learn.backbones.efficientvmamba:EfficientVMambaTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "efficientvmamba-t",
-        _EFFVM,
-        "glocal.learn.backbones.efficientvmamba:EfficientVMambaT",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "efficientvmamba-s",
-        _EFFVM,
-        "glocal.learn.backbones.efficientvmamba:EfficientVMambaS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "efficientvmamba-b",
-        _EFFVM,
-        "glocal.learn.backbones.efficientvmamba:EfficientVMambaB",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "msvmamba-tiny",
-        _MSVM,
-        "glocal.learn.backbones.msvmamba:MsVMambaTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "msvmamba-nano",
-        _MSVM,
-        "glocal.learn.backbones.msvmamba:MsVMambaNano",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "msvmamba-micro",
-        _MSVM,
-        "glocal.learn.backbones.msvmamba:MsVMambaMicro",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "msvmamba-t",
-        _MSVM,
-        "glocal.learn.backbones.msvmamba:MsVMambaT",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "raftmlp-tiny",
-        _RAFT,
-        "glocal.learn.backbones.raft_mlp:RaftMlpTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "raftmlp-s",
-        _RAFT,
-        "glocal.learn.backbones.raft_mlp:RaftMlpS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "raftmlp-m",
-        _RAFT,
-        "glocal.learn.backbones.raft_mlp:RaftMlpM",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "raftmlp-l",
-        _RAFT,
-        "glocal.learn.backbones.raft_mlp:RaftMlpL",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "transnext-tiny",
-        _TRANSNEXT,
-        "glocal.learn.backbones.transnext:TransNextTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "transnext-micro",
-        _TRANSNEXT,
-        "glocal.learn.backbones.transnext:TransNextMicro",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "transnext-t",
-        _TRANSNEXT,
-        "glocal.learn.backbones.transnext:TransNextT",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "transnext-s",
-        _TRANSNEXT,
-        "glocal.learn.backbones.transnext:TransNextS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "transnext-b",
-        _TRANSNEXT,
-        "glocal.learn.backbones.transnext:TransNextB",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "lsnet-t",
-        _LSNET,
-        "glocal.learn.backbones.lsnet:LsNetT",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "lsnet-s",
-        _LSNET,
-        "glocal.learn.backbones.lsnet:LsNetS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "lsnet-b",
-        _LSNET,
-        "glocal.learn.backbones.lsnet:LsNetB",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "lsnet-tiny",
-        _LSNET,
-        "glocal.learn.backbones.lsnet:LsNetTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "inception-transformer-s",
-        _INCEPTION,
-        "glocal.learn.backbones.inception_transformer:InceptionTransformerS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "inception-transformer-b",
-        _INCEPTION,
-        "glocal.learn.backbones.inception_transformer:InceptionTransformerB",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "inception-transformer-l",
-        _INCEPTION,
-        "glocal.learn.backbones.inception_transformer:InceptionTransformerL",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "inception-transformer-tiny",
-        _INCEPTION,
-        "glocal.learn.backbones.inception_transformer:InceptionTransformerTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "svit-s",
-        _SVIT,
-        "glocal.learn.backbones.svit:SViTS",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "svit-b",
-        _SVIT,
-        "glocal.learn.backbones.svit:SViTB",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "svit-tiny",
-        _SVIT,
-        "glocal.learn.backbones.svit:SViTTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "glnet-stl",
-        _GLMIX,
-        "glocal.learn.backbones.glmix:GlNetStl",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "glnet-4g",
-        _GLMIX,
-        "glocal.learn.backbones.glmix:GlNet4G",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "glnet-9g",
-        _GLMIX,
-        "glocal.learn.backbones.glmix:GlNet9G",
-        requires=_LEARN,
-        traits=("size",),
-    ),
-    Part(
-        "backbone",
-        "glnet-tiny",
-        _GLMIX,
-        "glocal.learn.backbones.glmix:GlNetTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "dualtoken-vit-tiny",
-        _DUALTOKEN,
-        "glocal.learn.backbones.dualtoken_vit:DualTokenViTTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
+    *_of_paper(
+        "Zhang, HyperZZW Operator Connects Slow-Fast Networks for Full Context Interaction, 2024",
         "terminator",
-        _TERMINATOR,
-        "glocal.learn.backbones.terminator:Terminator",
-        requires=_LEARN,
-        traits=("size",),
+        ("terminator-tiny", "TerminatorTiny"),
+        sizes=(("terminator", "Terminator"),),
     ),
-    Part(
-        "backbone",
-        "terminator-tiny",
-        _TERMINATOR,
-        "glocal.learn.backbones.terminator:TerminatorTiny",
-        requires=_LEARN,
-    ),
-    Part(
-        "backbone",
-        "timm",
-        "Wightman, PyTorch Image Models, 2019",
-        "glocal.learn.backbones.timm_model:TimmBackbone",
-        requires=_LEARN,
-    ),
+    *_of_paper("Wightman, PyTorch Image Models, 2019", "timm_model", ("timm", "TimmBackbone")),
 )
