@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glocal.learn.blocks.selective_scan import states
+
 _CHUNK, _LEVELS = 8, 3
 
 
@@ -30,34 +32,25 @@ def chunked_scan(x: Tensor, step: Tensor, decay: Tensor, into: Tensor, out: Tens
     """
     fading = step[:, :, None] * decay[None, :, :, None]  # (b, c, n, l)
     driven = (step * x)[:, :, None] * into[:, None]
-    return (_states(fading, driven, _LEVELS) * out[:, None]).sum(dim=2)
+    return (_in_chunks(fading, driven, _LEVELS) * out[:, None]).sum(dim=2)
 
 
-def _states(fading: Tensor, driven: Tensor, levels: int) -> Tensor:
-    """``h_t = exp(fading_t) h_(t-1) + driven_t`` along the last dimension."""
+def _in_chunks(fading: Tensor, driven: Tensor, levels: int) -> Tensor:
+    """As `states`, level by level."""
     length = fading.shape[-1]
     # A traced graph has all levels, since it has to fit any length.
     if not levels or (not torch.compiler.is_compiling() and length <= _CHUNK):
-        return _closed(fading, driven)
+        return states(fading, driven)
     beyond = -length % _CHUNK
     fading, driven = (
         functional.pad(t, (0, beyond)).reshape(*t.shape[:-1], (length + beyond) // _CHUNK, _CHUNK)
         for t in (fading, driven)
     )
-    inside = _closed(fading, driven)
-    ends = _states(fading.sum(dim=-1), inside[..., -1], levels - 1)
+    inside = states(fading, driven)
+    ends = _in_chunks(fading.sum(dim=-1), inside[..., -1], levels - 1)
     before = functional.pad(ends, (1, 0))[..., :-1]  # what each chunk begins with
-    states = inside + fading.cumsum(dim=-1).exp() * before[..., None]
-    return states.flatten(-2)[..., :length]
-
-
-def _closed(fading: Tensor, driven: Tensor) -> Tensor:
-    sums = fading.cumsum(dim=-1)
-    apart = sums[..., :, None] - sums[..., None, :]  # of t and s
-    places = torch.arange(sums.shape[-1], device=sums.device)
-    later = places[:, None] < places[None, :]
-    passed = apart.masked_fill(later, -torch.inf).exp()
-    return (passed @ driven[..., None])[..., 0]
+    found = inside + fading.cumsum(dim=-1).exp() * before[..., None]
+    return found.flatten(-2)[..., :length]
 
 
 class RouteScan(nn.Module):

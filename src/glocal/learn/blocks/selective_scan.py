@@ -27,14 +27,19 @@ def selective_scan(x: Tensor, step: Tensor, decay: Tensor, into: Tensor, out: Te
     Returns:
         ``(b, c, l)``.
     """
-    sums = (step[:, :, None] * decay[None, :, :, None]).cumsum(dim=-1)  # (b, c, n, l)
+    fading = step[:, :, None] * decay[None, :, :, None]  # (b, c, n, l)
+    driven = (step * x)[:, :, None] * into[:, None]
+    return (states(fading, driven) * out[:, None]).sum(dim=2)
+
+
+def states(fading: Tensor, driven: Tensor) -> Tensor:
+    """``h_t = exp(fading_t) h_(t-1) + driven_t`` along the last dimension, in closed form."""
+    sums = fading.cumsum(dim=-1)
     apart = sums[..., :, None] - sums[..., None, :]  # of t and s
-    length = x.shape[-1]
-    places = torch.arange(length, device=x.device)
+    places = torch.arange(sums.shape[-1], device=sums.device)
     later = places[:, None] < places[None, :]
     passed = apart.masked_fill(later, -torch.inf).exp()
-    driven = (step * x)[:, :, None] * into[:, None]  # (b, c, n, l)
-    return (torch.einsum("bcnts,bcns->bcnt", passed, driven) * out[:, None]).sum(dim=2)
+    return (passed @ driven[..., None])[..., 0]
 
 
 def along(x: Tensor, route: str) -> Tensor:
