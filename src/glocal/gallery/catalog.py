@@ -455,6 +455,13 @@ class Catalog(Database):
         """Every content of the gallery."""
         return {UUID(bytes=i) for (i,) in self.rows("SELECT id FROM contents")}
 
+    def long_ids(self, ratio: float) -> list[UUID]:
+        """Contents whose longer side has at least so many times the length of the shorter one."""
+        rows = self.rows(
+            "SELECT id FROM contents WHERE max(width, height) >= ? * min(width, height)", (ratio,)
+        )
+        return [UUID(bytes=i) for (i,) in rows]
+
     def copied_ids(self) -> list[UUID]:
         """Contents that several files hold."""
         rows = self.rows(

@@ -14,7 +14,7 @@ from glocal.encoders import (
     RegionSettings,
     region_settings,
 )
-from glocal.encoders.long_images import part_boxes
+from glocal.encoders.long_images import LONG
 from glocal.errors import ModelError, ModelMismatchError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout
@@ -80,12 +80,10 @@ class RegionIndex:
         store = self.store
         if store is None:
             return []
-        every = self._catalog.content_ids()
-        shapes = {i: (c.width, c.height) for i, c in self._catalog.contents(every).items()}
-        long = [i for i, shape in shapes.items() if len(part_boxes(*shape, store.count))]
-        known = store.regions(long)
+        known = store.regions(self._catalog.long_ids(LONG))
         without_parts = {i for i in known if known[i].boxes[:, 2:].max() < 1}
-        return sorted(every - {i for i, _ in store.scan()} | without_parts)
+        without_any = self._catalog.content_ids() - {i for i, _ in store.scan()}
+        return sorted(without_any | without_parts)
 
     def settle(self, wanted: str | None, encoder: OnnxEncoder) -> None:
         """Decide which regions a gallery has that has not decided yet.
