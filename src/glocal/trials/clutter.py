@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from glocal.learn.contracts import Head
 from glocal.learn.heads.gem import Gem
 from glocal.learn.objectives.arcface import ArcFace
 from glocal.trials.data import Labelled
 from glocal.trials.lab import Lab
-from glocal.trials.retrieval import train
+from glocal.trials.retrieval import train, vectors_of
 from glocal.trials.zoo import SmallResidual
 
 SIDE, DIM = 24, 32
@@ -50,6 +51,15 @@ def fixed_trunk(lab: Lab) -> SmallResidual:
     trunk.freeze(len(trunk.stages))
     torch.manual_seed(lab.seed)
     return trunk
+
+
+def trained_ap(lab: Lab, trunk: SmallResidual, head: Head) -> float:
+    """mAP on test images of a head that was trained on such images, the trunk being fixed."""
+    data, random = lab.digits(8), lab.random()
+    objective = ArcFace(dim=DIM, classes=data.classes)
+    seen = Labelled(scattered(data.train.images, random), data.train.labels)
+    train(trunk, head, objective, seen, steps=lab.steps(200), seed=lab.seed, batch=32)
+    return data.test.mean_ap(vectors_of(trunk, head, scattered(data.test.images, random)))
 
 
 @cache

@@ -69,8 +69,9 @@ class FixedReweighting(Projected):
     is multiplied by ``decay^i``, with ``i`` from 0. The encoder may then keep all features at even
     weight, although the objective wants few.
 
-    Deviations: in the paper features are those of the encoder; here they are a linear layer's, so
-        that the vector can have any length.
+    Deviations: the weights of the paper were not at hand; that they fall geometrically is a choice.
+    In the paper features are those of the encoder; here they are a linear layer's, so that the
+    vector can have any length.
 
     Args:
         levels: levels of the backbone's feature maps; the last is pooled.

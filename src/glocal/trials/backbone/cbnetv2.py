@@ -1,6 +1,8 @@
 """CBNetV2: two identical pretrained backbones beat one on retrieval, with the same training.
 
-ImageNet's weights stay as they are; the head learns, and the compositions where there are two.
+ImageNet's weights stay as they are; the head learns, and the compositions where there are two, so
+that more weights learn there. That was chosen on validation images of seed 0, where the composite
+gained nothing when all weights learned.
 """
 
 from __future__ import annotations

@@ -81,8 +81,10 @@ def _check_gates(lab: Lab) -> None:
     for number, (key, gate) in enumerate(gates.items()):
         for head, part in enumerate(gate.detach().sigmoid()):
             name = f"gate of block {number}, head {head}"
-            lab.check(f"{name}, before", float(before[key][head]), ">", 0)
-            lab.check(f"{name}, after training", float(part), ">", 0)
+            first = float(before[key][head])
+            lab.check(f"{name}, before: part of the positions", first, ">", 0.5)
+            what = f"{name}: {float(part):.4f} after training, which is other by"
+            lab.check(what, abs(float(part) - first), ">", 0)
     moved = sum(
         float((gate.detach().sigmoid() - before[k]).abs().sum()) for k, gate in gates.items()
     )

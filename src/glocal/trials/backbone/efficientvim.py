@@ -31,8 +31,10 @@ def method(lab: Lab) -> Tensor:
     if lab.seed == 0:
         costs = [_cost_of_gates(mixer, cells) for cells in (16, 64)]
         lab.check("cost of the gates' projections, 64 cells by 16", costs[1] / costs[0], "=", 1)
-        rate = _images_a_second(EfficientViM.tiny().eval(), 1 if lab.smoke else 20)
-        lab.check("images a second of one processor core, tiny preset at 256x256", rate, ">", 0)
+        tiny, batches = EfficientViM.tiny().eval(), 1 if lab.smoke else 20
+        rates = [_images_a_second(tiny, side, batches) for side in (256, 512)]
+        what = f"{rates[0]:.0f} images of 256x256 a second of one core; time of 512x512 in parts"
+        lab.check(what, rates[0] / rates[1], "<", 8)  # 4 if linear in the cells, 16 if quadratic
         for stage, change in enumerate(_changes_of_classes()):
             lab.check(f"change of the classes' scores when stage {stage}'s states are zero",
                       change, ">", 1e-3)  # fmt: skip
@@ -86,8 +88,8 @@ def _cost_of_gates(mixer: Any, cells: int) -> float:
 
 
 @torch.no_grad()
-def _images_a_second(trunk: EfficientViM, batches: int) -> float:
-    images = torch.rand(4, 3, 256, 256)
+def _images_a_second(trunk: EfficientViM, side: int, batches: int) -> float:
+    images = torch.rand(4, 3, side, side)
     trunk(images)
     started = time.process_time()
     for _ in range(batches):
