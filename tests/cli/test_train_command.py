@@ -102,12 +102,15 @@ def tiny(monkeypatch):
 
 
 def test_a_trained_model_indexes_and_searches(tiny, tmp_path):
-    photos = tiny.make_labelled(tmp_path / "photos", labels=3)
+    photos, plain = tiny.make_labelled(tmp_path / "photos", labels=3), tmp_path / "plain"
+    tiny.make_plain(plain)
     (photos / "label0" / "broken.jpg").write_bytes(b"nothing")
     output = tmp_path / "mine.onnx"
     options = (
         photos, "-o", output, "--backbone", "tiny", "--epochs", 1, "--batch", 6, "--side", 32,
-        "--input-side", 64, "--dim", 8, "--workers", 1, "--licence", "MIT",
+        "--input-side", 64, "--dim", 8, "--workers", 1, "--licence", "MIT", "--also", plain,
+        "--views", 4, "--cutmix", 0.5, "--set", "head.power=4", "--set", "objective.margin=0.3",
+        "--precision", "bfloat16",
     )  # fmt: skip
     result = run(*options)
     assert result.exit_code == 0, result.output
@@ -117,6 +120,11 @@ def test_a_trained_model_indexes_and_searches(tiny, tmp_path):
     assert f"{output}: " in result.output
     assert "mine-half.onnx" in result.output
     assert (tmp_path / "mine.run" / "curves.svg").exists()
+    from glocal.encoders import OnnxEncoder
+
+    recorded = OnnxEncoder(output).card.everything["trained"]
+    assert recorded["options"] == {"head.power": 4.0, "objective.margin": 0.3}
+    assert recorded["cutmix"] == 0.5
 
     gallery = tmp_path / "gallery"
     invoke = CliRunner().invoke
@@ -176,24 +184,6 @@ def test_impossible_settings_are_named_before_images_are_read(
     )  # fmt: skip
     assert isinstance(result.exception, LearnError), result.exception
     assert text in str(result.exception)
-
-
-def test_options_are_recorded_in_the_card(tiny, tmp_path):
-    photos, plain = tiny.make_labelled(tmp_path / "photos", labels=3), tmp_path / "plain"
-    tiny.make_plain(plain)
-    output = tmp_path / "mine.onnx"
-    result = run(
-        photos, "-o", output, "--backbone", "tiny", "--epochs", 1, "--batch", 6, "--side", 32,
-        "--input-side", 64, "--dim", 8, "--workers", 1, "--also", plain, "--views", 4,
-        "--cutmix", 0.5, "--set", "head.power=4", "--set", "objective.margin=0.3",
-        "--precision", "bfloat16",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    from glocal.encoders import OnnxEncoder
-
-    trained = OnnxEncoder(output).card.everything["trained"]
-    assert trained["options"] == {"head.power": 4.0, "objective.margin": 0.3}
-    assert trained["cutmix"] == 0.5
 
 
 def test_photos_without_labels_suggest_the_instance_objective(tiny, tmp_path):

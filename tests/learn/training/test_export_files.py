@@ -27,7 +27,7 @@ from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models  # noqa: 
 from glocal.errors import DiskFullError, LearnError, ModelError  # noqa: E402
 from glocal.learn.collection import Sample  # noqa: E402
 from glocal.learn.delivery import deliver, half_path, name_space  # noqa: E402
-from glocal.learn.export import compare, export, fold_norms, halve, write_model  # noqa: E402
+from glocal.learn.export import compare, export, fold_norms, halve, trace, write_model  # noqa: E402
 from glocal.learn.finishing import choose_fitting, fit_final  # noqa: E402
 from glocal.learn.model import EncoderGraph, build_model  # noqa: E402
 from glocal.learn.training import train  # noqa: E402
@@ -72,7 +72,12 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     model = lively_model()
     whole, half = folder / "sample.onnx", folder / "sample-half.onnx"
-    return model, whole, half, export(model, CARD, whole), export(model, CARD, half, half=True)
+    traced = trace(model)
+    differences = (
+        export(model, CARD, whole, traced=traced),
+        export(model, CARD, half, half=True, traced=traced),
+    )
+    return model, whole, half, *differences
 
 
 def test_the_file_agrees_with_the_model_at_any_shape(files):
@@ -214,14 +219,15 @@ def test_a_file_that_differs_from_its_model_is_detected(files):
     assert compare(other, data) > 1e-4
 
 
-def test_export_errors_write_no_file(tmp_path, monkeypatch):
+def test_export_errors_write_no_file(files, tmp_path, monkeypatch):
     with pytest.raises(LearnError, match="one size only"):
         export(lively_model("rmac"), CARD, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="the card of model"):
         export(lively_model(), {"name": "x"}, tmp_path / "m.onnx")
+    traced = onnx.load(files[1])  # a file does for what is traced
     monkeypatch.setattr("glocal.learn.export.compare", lambda *_: float("nan"))
     with pytest.raises(LearnError, match="was not written"):
-        export(lively_model(), CARD, tmp_path / "m.onnx")
+        export(files[0], CARD, tmp_path / "m.onnx", traced=traced)
     assert list(tmp_path.iterdir()) == []
 
 
