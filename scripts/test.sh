@@ -18,6 +18,28 @@ step() {
     "$@" || fail "$name failed"
 }
 
+# Long steps that need one core run beside pytest, which waits for processes half of its time.
+started=()
+output=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$output"' EXIT
+
+# beside NAME COMMAND...: starts it; finish_beside waits for all, and stops when one has failed.
+beside() {
+    say "$1, beside the next steps"
+    "${@:2}" >"$output/${#started[@]}" 2>&1 &
+    started+=("$! $1")
+}
+
+finish_beside() {
+    local number
+    for number in "${!started[@]}"; do
+        if ! wait "${started[number]%% *}"; then
+            cat "$output/$number"
+            fail "${started[number]#* } failed"
+        fi
+    done
+}
+
 make_environment
 install_for_tests
 
@@ -31,7 +53,8 @@ fi
 cd -- "$repository"
 step "ruff check" "$venv/bin/ruff" check
 step "ruff format" "$venv/bin/ruff" format --check
-step "mypy" "$venv/bin/mypy"
 step "import contracts" "$venv/bin/lint-imports"
-step "documentation" env NO_MKDOCS_2_WARNING=1 "$venv/bin/mkdocs" build --strict --quiet
+beside "mypy" "$venv/bin/mypy"
+beside "documentation" env NO_MKDOCS_2_WARNING=1 "$venv/bin/mkdocs" build --strict --quiet
 step "pytest" "$venv/bin/python" -m pytest --numprocesses auto "$@"
+finish_beside
