@@ -109,6 +109,7 @@ def test_a_trained_model_indexes_and_searches(tiny, tmp_path):
     options = (
         photos, "-o", output, "--backbone", "tiny", "--epochs", 1, "--batch", 6, "--side", 32,
         "--input-side", 64, "--dim", 8, "--workers", 1, "--licence", "MIT", "--also", plain,
+        "--block", "triplet-attention",
         "--views", 4, "--cutmix", 0.5, "--set", "head.power=4", "--set", "objective.margin=0.3",
         "--precision", "bfloat16",
     )  # fmt: skip
@@ -118,7 +119,8 @@ def test_a_trained_model_indexes_and_searches(tiny, tmp_path):
     assert f"{photos / 'label0' / 'broken.jpg'}: " in result.output
     counts = r"(\d+) photos to train on, ([5-9]) to evaluate on, 3 labels"
     counted = re.search(counts, result.output)
-    assert counted and sum(map(int, counted.groups())) == 24 + 12, result.output
+    assert counted
+    assert sum(map(int, counted.groups())) == 24 + 12, result.output
     assert f"{output}: " in result.output
     assert "mine-half.onnx" in result.output
     assert (tmp_path / "mine.run" / "curves.svg").exists()
@@ -127,6 +129,7 @@ def test_a_trained_model_indexes_and_searches(tiny, tmp_path):
     recorded = OnnxEncoder(output).card.everything["trained"]
     assert recorded["options"] == {"head.power": 4.0, "objective.margin": 0.3}
     assert recorded["cutmix"] == 0.5
+    assert recorded["block"] == "triplet-attention"
 
     gallery = tmp_path / "gallery"
     invoke = CliRunner().invoke

@@ -21,10 +21,10 @@ def test_the_catalogue_has_all_methods_once() -> None:
     methods = catalogue()
     numbers = [method.n for method in methods]
     assert numbers == sorted(set(numbers))
-    assert len(methods) == 390
-    assert len({method.name for method in methods}) == 390
+    assert len({method.name for method in methods}) == len(methods) >= 390
     assert {method.tier for method in methods} == set(TIERS)
-    assert all(method.sentence.endswith(".") for method in methods)
+    unended = [method.name for method in methods if not method.sentence.endswith(".")]
+    assert not unended, "the sentence of a row ends with a full stop"
 
 
 def test_a_method_is_found_by_name_and_by_number() -> None:
@@ -63,7 +63,8 @@ def test_how_a_part_works_is_read_from_its_docstring() -> None:
 def test_the_page_has_every_method_and_both_numbers() -> None:
     statuses = [status_of(method) for method in catalogue()]
     text = page(statuses)
-    assert text.count("\n| ") == 390 + 2 * len({method.stage for method in catalogue()})
+    stages = {method.stage for method in catalogue()}
+    assert text.count("\n| ") == len(catalogue()) + 2 * len(stages)  # each has a head of two lines
     assert "measured | baseline" in text
 
 

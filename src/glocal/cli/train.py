@@ -60,6 +60,13 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 "Initial weights of the backbone: imagenet, none, a file, or hub:OWNER/NAME/FILE.",
             ),
             click.option(
+                "--block",
+                cls=PartOption,
+                kind="block",
+                describe=lambda: f"Graft a block into the backbone: {listed('block')}.",
+                metavar="NAME",
+            ),
+            click.option(
                 "--start", metavar="FILE", help="Start from the model in this checkpoint."
             ),
             _part_option("--head", "head", "."),

@@ -29,18 +29,19 @@ _PROBE_SIDE = 320
 Read = Callable[[Sample], NDArray[np.uint8]]
 
 
-def check_head(settings: Settings) -> None:
-    """Check that the head can be exported, and whitened if the settings say so.
+def check_parts(settings: Settings) -> None:
+    """Check that the head and the block can be exported, and the head whitened if it has to be.
 
     Raises:
         LearnError: it cannot.
     """
     made = part("head", settings.head).load()
-    if made.fixed_size:
-        raise LearnError(
-            f"the graph of the head {settings.head} fits images of one size only, and glocal's "
-            "images come in all shapes; choose another head"
-        )
+    for kind, name in settings.parts().items():
+        if kind in ("head", "block") and part(kind, name).load().fixed_size:
+            raise LearnError(
+                f"the graph of the {kind} {name} fits images of one size only, and glocal's "
+                f"images come in all shapes; choose another {kind}"
+            )
     if settings.final == "whitening" and not issubclass(made, Pooled):
         raise LearnError(
             f"--final whitening is fitted to pooled features, which the head {settings.head} does "

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from glocal.errors import LearnError
 from glocal.learn.part_options import Value, read_options
-from glocal.registry import part
+from glocal.registry import Kind, part
 
 INSTANCE = "instance"
 Final = Literal["projection", "whitening"]
@@ -28,6 +28,8 @@ class Settings:
     Attributes:
         backbone: registered name.
         weights: weights of the backbone; see `glocal.learn.model.build_model`.
+        block: registered name of a block that is grafted into the backbone; see
+            `glocal.learn.graft.graft`.
         start: checkpoint of another training whose weights this one starts from.
         head: registered name.
         objective: registered name; ``instance`` learns without labels.
@@ -63,6 +65,7 @@ class Settings:
 
     backbone: str = "efficientnet-lite0"
     weights: str = "imagenet"
+    block: str | None = None
     start: str | None = None
     head: str = "gem"
     objective: str = "arcface"
@@ -97,16 +100,22 @@ class Settings:
         """Whether the training uses labels."""
         return self.objective != INSTANCE
 
+    def parts(self) -> dict[Kind, str]:
+        """Registered names of all parts, by kind."""
+        found: dict[Kind, str] = {
+            "backbone": self.backbone.partition(":")[0], "head": self.head,
+            "objective": self.objective, "recipe": self.recipe,
+        }  # fmt: skip
+        return found | ({} if self.block is None else {"block": self.block})
+
     def check_sense(self) -> None:
         """Check the values before anything is read.
 
         Raises:
             LearnError: a value is impossible; the text says which.
         """
-        part("backbone", self.backbone.partition(":")[0])
-        part("head", self.head)
-        part("objective", self.objective)
-        part("recipe", self.recipe)
+        for kind, part_name in self.parts().items():
+            part(kind, part_name)
         if (self.epochs is None) == (self.minutes is None):
             raise LearnError("set how long to train: use either --epochs or --minutes")
         least = {
@@ -123,6 +132,15 @@ class Settings:
         for name, value in not_below.items():
             if not 0 <= value < math.inf:
                 raise LearnError(f"--{name} has to be at least 0, not {value}")
+        self._check_sizes()
+        if not 0 <= self.average < 1:
+            raise LearnError(f"--average has to be at least 0 and less than 1, not {self.average}")
+        if not 0 <= self.strength <= 2:
+            raise LearnError(f"--strength of augmentation has to be in [0, 2], not {self.strength}")
+        if not 0 <= self.cutmix <= 1:
+            raise LearnError(f"--cutmix is a share and has to be in [0, 1], not {self.cutmix}")
+
+    def _check_sizes(self) -> None:
         if self.batch < 4:
             raise LearnError(f"--batch {self.batch} leaves nothing to compare; use 4 or more")
         if self.views < 2:
@@ -130,12 +148,6 @@ class Settings:
         for name, side in (("side", self.side), ("input-side", self.input_side)):
             if side < 32 or side % 32:
                 raise LearnError(f"--{name} has to be a multiple of 32 pixels, not {side}")
-        if not 0 <= self.average < 1:
-            raise LearnError(f"--average has to be at least 0 and less than 1, not {self.average}")
-        if not 0 <= self.strength <= 2:
-            raise LearnError(f"--strength of augmentation has to be in [0, 2], not {self.strength}")
-        if not 0 <= self.cutmix <= 1:
-            raise LearnError(f"--cutmix is a share and has to be in [0, 1], not {self.cutmix}")
 
     def with_options_read(self) -> Settings:
         """The same settings, with `options` checked and read into plain values.

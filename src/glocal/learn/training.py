@@ -27,7 +27,8 @@ from glocal.learn.collection import (
 )
 from glocal.learn.device import choose_device, choose_precision
 from glocal.learn.evaluator import Evaluation, Evaluator
-from glocal.learn.finishing import check_head, check_whitening, choose_fitting
+from glocal.learn.finishing import check_parts, check_whitening, choose_fitting
+from glocal.learn.graft import graft
 from glocal.learn.learning import Learning, MakeOptimizer
 from glocal.learn.loop import BEST, Loop
 from glocal.learn.model import Model, build_model, build_objective
@@ -135,7 +136,7 @@ def train(
         MissingExtraError: a part needs a package that is not installed.
     """
     settings.check_sense()
-    check_head(settings)
+    check_parts(settings)
     settings = settings.with_options_read()
     if also and not settings.self_weight:
         raise LearnError(
@@ -209,6 +210,9 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
         weights=settings.weights,
         head_options=options_of(settings.options, "head"),
     )
+    if settings.block is not None:
+        block = part("block", settings.block).load()
+        model.backbone = graft(model.backbone, block.role, block)
     if settings.start is not None:
         checkpoint.load_model(model, checkpoint.load(Path(settings.start)), settings.start)
     model.backbone.freeze(settings.freeze)

@@ -294,6 +294,8 @@ def test_broken_files_are_skipped_and_reported(tmp_path):
         ({"objective": "arcfase"}, "did you mean 'arcface'"),
         ({"backbone": "tinny"}, "no backbone named 'tinny'"),
         ({"head": "rmac"}, "one size only"),
+        ({"block": "ella"}, "did you mean 'ela'"),
+        ({"block": "laurel"}, "have nothing that a block"),
         ({"head": "dolg", "final": "whitening"}, "fitted to pooled features"),
         ({"dim": 9, "final": "whitening", "batch": 30}, "fewer than one --batch"),
         ({"dim": 17, "final": "whitening"}, "more than the 16 features"),

@@ -26,8 +26,9 @@ class Varifocal(TwoPassHead):
     Deviations: one backbone encodes both scales, where the paper has G-Net and L-Net. The centre is
         the mean position under a softmax of cell scores, where the paper regresses it by a fully
         connected layer, which fits images of one size only; only the side is regressed. The
-        paper's first phase, in which the box is taught by given regions, has no counterpart:
-        there are labels only. Its multi-task losses and dispatch of chromosomes are left out.
+        paper's first phase, in which the box is taught by given regions, is up to the caller:
+        `boxes` passes gradients, and the method's trial does it. Multi-task losses and the
+        dispatch of chromosomes are left out.
 
     Args:
         levels: levels of the backbone's feature maps; the last is used.

@@ -2,7 +2,8 @@
 
 ImageNet's weights stay as they are; the head learns, and the compositions where there are two, so
 that more weights learn there. That was chosen on validation images of seed 0, where the composite
-gained nothing when all weights learned.
+gained nothing when all weights learned. Five seeds gave 28.8 against 27.9, with a spread of 1.6
+points of the difference, too wide to tell; twelve decide.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CLAIM = Claim(
     unit="points",
     comparison=">",
     margin=0,
-    seeds=5,
+    seeds=12,
 )
 _DIM, _SIDE, _STEPS = 64, 64, 40
 
