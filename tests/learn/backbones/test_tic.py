@@ -87,8 +87,6 @@ def test_pooling_fills_the_gaps_and_shifts_reach_farther():
 
 def span(layer):
     x = torch.randn(1, 8, 31, 31, dtype=torch.float64, requires_grad=True)
-    (gradient,) = torch.autograd.grad(
-        layer.double()(x)[0, :, 15, 15].square().sum(), x
-    )
+    (gradient,) = torch.autograd.grad(layer.double()(x)[0, :, 15, 15].square().sum(), x)
     rows = gradient[0].abs().sum(dim=(0, 2)).nonzero()[:, 0]
     return int(rows.max() - rows.min()) + 1
