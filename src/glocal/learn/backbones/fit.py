@@ -15,7 +15,7 @@ from glocal.learn.weights import load_if_given
 _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SIDE, _LONGEST = 1000.0, 10000.0
 Grouped = tuple[Tensor, Tensor]
-"""Data tokens ``(b, R, C, n, d_x)`` of ``R x C`` groups, and their latents ``(b, R, C, m, d_z)``."""
+"""Data tokens ``(b, rows, columns, n, d)`` of groups, and their latents, likewise with ``m``."""
 
 
 class Exchange(nn.Module):

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from glocal.learn.backbones.pyramid import CellLinear, ChannelNorm, Pyramid, Reduce
-from glocal.learn.blocks.neighbourhoods import zero_padded
 from glocal.learn.graft import Residual
 
-_DIRECTIONS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+_DIRECTIONS = ((3, -1), (3, 1), (4, -1), (4, 1))
+"""Dimension of ``(b, 2, c, h, w)`` that a quarter of the heads is shifted along, and the way."""
 
 
 class MsaConv(nn.Module):
@@ -53,40 +53,39 @@ class MsaConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend within windows of ``(b, width, h, w)``."""
-        query, key, value = self.project(x).chunk(3, dim=1)
-        query = self._split(query)
-        keys, values = (self.windows(self._far(tensor)) for tensor in (key, value))
-        scores = torch.stack([(query * self._split(one)).sum(dim=2) for one in keys], dim=2)
-        weights = (scores * query.shape[2] ** -0.5).softmax(dim=2)
-        found = torch.zeros_like(query)
-        for number, one in enumerate(values):
-            found = found + weights[:, :, number, None] * self._split(one)
+        query, both = self.project(x).tensor_split([x.shape[1]], dim=1)
+        query = query.unflatten(1, (self.heads, -1))
+        both = self.windows(self._far(both)).unflatten(1, (2, self.heads, -1))
+        scores = (query[:, :, :, None] * both[:, 0]).sum(dim=2, keepdim=True)
+        weights = (scores * query.shape[2] ** -0.5).softmax(dim=3)
+        found = (weights * both[:, 1]).sum(dim=3)
         joined: Tensor = self.join(found.flatten(1, 2))
         return joined
 
-    def windows(self, x: Tensor) -> list[Tensor]:
-        """For each offset of the window, row by row, the cell there of every cell; 0 outside."""
-        side = self.dilation * (self.kernel - 1) + 1
-        return [
-            cell
-            for number, cell in enumerate(zero_padded(x, side))
-            if number // side % self.dilation == 0 and number % side % self.dilation == 0
-        ]
+    def windows(self, x: Tensor) -> Tensor:
+        """The cells of every cell's window, row by row, 0 outside: ``(b, c, kernel^2, h, w)``."""
+        edge = self.dilation * (self.kernel // 2)
+        offsets = torch.arange(self.kernel, device=x.device) * self.dilation
+        found = functional.pad(x, (edge, edge, edge, edge))
+        # Cells are picked by number: slices of sides that are not known make export very slow.
+        for dim, side in ((2, x.shape[2]), (4, x.shape[3])):
+            places = torch.arange(side, device=x.device)[:, None] + offsets
+            found = found.index_select(dim, places.flatten()).unflatten(dim, places.shape)
+        return found.permute(0, 1, 3, 5, 2, 4).flatten(2, 3)
 
-    def _far(self, x: Tensor) -> Tensor:
+    def _far(self, both: Tensor) -> Tensor:
+        """Keys and values ``(b, 2 c, h, w)``, pooled, and shifted by quarters of the heads."""
         if self.pooled:
-            x = functional.avg_pool2d(x, self.dilation, 1, self.dilation // 2)
+            both = functional.avg_pool2d(both, self.dilation, 1, self.dilation // 2)
         if not self.shift:
-            return x
-        moved = [
-            part.roll((-down * self.shift, -across * self.shift), (2, 3))
-            for part, (down, across) in zip(x.chunk(4, dim=1), _DIRECTIONS, strict=True)
-        ]
-        return torch.cat(moved, dim=1)
-
-    def _split(self, x: Tensor) -> Tensor:
-        """``(b, heads, d, h, w)``."""
-        return x.unflatten(1, (self.heads, -1))
+            return both
+        moved = []
+        quarters = both.unflatten(1, (2, 4, -1)).unbind(dim=2)
+        for part, (dim, way) in zip(quarters, _DIRECTIONS, strict=True):
+            side = part.shape[dim]
+            places = torch.arange(side, device=both.device) + way * self.shift
+            moved.append(part.index_select(dim, places % side))
+        return torch.stack(moved, dim=2).flatten(1, 3)
 
 
 class Tic(Pyramid):

@@ -70,7 +70,8 @@ class _Plain(nn.Module):
         self.trunk = FitLargeImages()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        start, *turns, end = self.trunk.stages
+        layers: list[Any] = list(self.trunk.stages)
+        start, *turns, end = layers
         x = start.patches(self.trunk.normalise(image)).flatten(2).transpose(1, 2)
         x = start.norm(x)
         for turn in turns:
@@ -96,7 +97,7 @@ def _needed(trunk: nn.Module, side: int) -> int:
     """Bytes of the tensors that are alive at once in a step, besides weights."""
     image = torch.rand(1, 3, side, side)
     with _Alive() as alive:
-        sum(found.square().mean() for found in trunk(image)).backward()
+        torch.stack([found.square().mean() for found in trunk(image)]).sum().backward()
     trunk.zero_grad(set_to_none=True)
     return alive.most + image.nbytes
 

@@ -70,7 +70,8 @@ def _part(image: Tensor) -> Tensor:
 def _middle(trunk: TicTiny, image: Tensor, beyond: int) -> Tensor:
     """Cells of the first map that are at least so many and the reach away from its border."""
     edge = _REACH + beyond
-    return trunk(image)[0][:, :, edge:-edge, edge:-edge]
+    found: Tensor = trunk(image)[0][:, :, edge:-edge, edge:-edge]
+    return found
 
 
 class _Positions(nn.Module):
@@ -81,7 +82,7 @@ class _Positions(nn.Module):
         self.learned = torch.randn(1, width, 8, 8, dtype=torch.float64)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + functional.interpolate(self.learned, x.shape[2:], mode="bicubic")
+        return x + functional.interpolate(self.learned, list(x.shape[2:]), mode="bicubic")
 
 
 def _add_positions(trunk: TicTiny) -> None:
@@ -111,4 +112,5 @@ def _looped(layer: MsaConv, x: Tensor) -> Tensor:
                             window[part, number] = square.mean(dim=(1, 2))
                 weights = (window[0] @ one / len(one) ** 0.5).softmax(dim=0)
                 found[head, :, row, column] = weights @ window[1]
-    return layer.join(found.flatten(0, 1)[None])
+    joined: Tensor = layer.join(found.flatten(0, 1)[None])
+    return joined
