@@ -320,5 +320,16 @@ ROWS = (
         ("terminator-tiny", "TerminatorTiny"),
         sizes=(("terminator", "Terminator"),),
     ),
+    *_of_paper(
+        "Chen and Li, FIT: Far-reaching Interleaved Transformers, 2023",
+        "fit",
+        ("fit-tiny", "FitTiny"),
+        sizes=(("fit-large-images", "FitLargeImages"),),
+    ),
+    *_of_paper(
+        "Zhang, Wang, Bian and Xiong, TiC: Exploring Vision Transformer in Convolution, 2023",
+        "tic",
+        ("tic-tiny", "TicTiny"),
+    ),
     *_of_paper("Wightman, PyTorch Image Models, 2019", "timm_model", ("timm", "TimmBackbone")),
 )
