@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders import Encoder, EncoderDetector, LocalFeatures
 from glocal.gallery.query import Query
+from glocal.gallery.read_regions import ReadRegion, ReadRegions
 from glocal.gallery.region_search import Box
 from glocal.gallery.small_images import shrink
 from glocal.gallery.verifier import VERIFIED, Ranked, Verified, Verifier
@@ -51,10 +53,12 @@ class RegionVerifier:
     Args:
         verifier: of the gallery.
         encoder: the gallery's model.
+        known: regions that were read for earlier searches.
     """
 
     verifier: Verifier
     encoder: Encoder
+    known: ReadRegions
 
     def verify(
         self,
@@ -72,12 +76,11 @@ class RegionVerifier:
         Returns:
             The matches in their order, and where in those like the query in a region it is.
         """
-        if query.pixels is None or ranked.local is None:
+        if ranked.small is None or ranked.local is None:
             return ranked, {}
-        small = shrink(query.pixels)
         proven, boxes = dict[UUID, Verified](), dict[UUID, Box]()
         for content, box in self._promising(ranked, region):
-            found = self._read(query, small, ranked.local, content, box)
+            found = self._read(query, ranked.small, ranked.local, content, box)
             if found is not None and found.evidence.verdict.is_match:
                 proven[content] = found
                 boxes[content] = _frame(found.verification) or box
@@ -142,29 +145,40 @@ class RegionVerifier:
         content: UUID,
         box: Box,
     ) -> Verified | None:
-        detector, calibration = self.verifier.detector, self.verifier.calibration
-        least = max(self.encoder.card.area, detector.area)
-        pixels = self.verifier.file_pixels(content, least, box)
-        if pixels is None or query.size is None:
+        calibration = self.verifier.calibration
+        key = self.verifier.detector.name, content, box
+        region = self.known.get(key, partial(self._features, content, box))
+        if region is None or query.size is None:
             return None
-        (features,) = self.encoder.encode([pixels])
-        own = isinstance(detector, EncoderDetector)
-        parts = features.local if own else detector.detect(pixels)
-        size = pixels.shape[1], pixels.shape[0]
-        scored = parts.scored_above(calibration.min_score)
-        found = verify(local, scored, query.size, size, calibration.settings)
-        evidence = calibration.evaluate(found, float(features.vector @ query.vector))
+        score = float(region.vector @ query.vector)
+        hopeless = partial(calibration.hopeless, score=score)
+        found = verify(local, region.local, query.size, region.size, calibration.settings, hopeless)
+        evidence = calibration.evaluate(found, score)
         agrees = None
         if found.homography is not None and calibration.excess(found) >= LEAST_EXCESS:
             agrees = agreement(
                 small,
-                shrink(pixels),
+                region.small,
                 found.homography,
                 found.query_points.astype(np.float64),
                 found.candidate_points.astype(np.float64),
             )
         evidence = calibration.weigh_agreement(confirm(evidence, None), found, agrees)
         return _in_whole_image(evidence, found, box)
+
+    def _features(self, content: UUID, box: Box) -> ReadRegion | None:
+        """Read and encode a region; `None` where no file can be read."""
+        detector = self.verifier.detector
+        least = max(self.encoder.card.area, detector.area)
+        pixels = self.verifier.file_pixels(content, least, box)
+        if pixels is None:
+            return None
+        (features,) = self.encoder.encode([pixels])
+        own = isinstance(detector, EncoderDetector)
+        local = features.local if own else detector.detect(pixels)
+        scored = local.scored_above(self.verifier.calibration.min_score)
+        size = pixels.shape[1], pixels.shape[0]
+        return ReadRegion(features.vector, scored, shrink(pixels), size)
 
 
 def _matches(verified: Mapping[UUID, Verified], content: UUID) -> bool:
