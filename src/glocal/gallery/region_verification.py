@@ -43,6 +43,9 @@ _EVIDENCE = 0.2
 
 _LEAST_SIDE = 0.01
 
+_COARSE = 0.7
+"""The scale at which a region is encoded that has no more pixels than that takes."""
+
 _SAME_FRAME = 0.85
 """Intersection over union from which the frame of the points shows no more than what was read."""
 
@@ -185,11 +188,12 @@ class RegionVerifier:
         pixels = self.verifier.file_pixels(content, least, box)
         if pixels is None:
             return None
-        (features,) = self.encoder.encode([pixels])
-        own = isinstance(detector, EncoderDetector)
-        local = features.local if own else detector.detect(pixels)
-        scored = local.scored_above(self.verifier.calibration.min_score)
         size = pixels.shape[1], pixels.shape[0]
+        scale = _COARSE if size[0] * size[1] < least * _COARSE**2 else 1.0
+        (features,) = self.encoder.encode([pixels], scale=scale)
+        own = isinstance(detector, EncoderDetector)
+        local = features.local if own else detector.detect(pixels, scale=scale)
+        scored = local.scored_above(self.verifier.calibration.min_score)
         return ReadRegion(features.vector, scored, shrink(pixels), size)
 
 
