@@ -3,11 +3,14 @@
 Two rounds of a minute each, against a real server in a process of its own on loopback. In the
 first round all clients behave. In the second, half of them send garbage, bodies of a gigabyte,
 truncated images and forms, or a byte per second; what counts is how the others are served. Every
-client keeps one connection and sends the next search as soon as it has the response to the last;
-each sends another photograph than its neighbours. The images are photographs of groceries, or
-noise where there are none.
+client keeps one connection and sends the next search as soon as it has the response to the last.
+Each query is another piece of a photograph, so that what the server has kept of earlier searches
+helps no more than it would help people. The images are photographs of groceries, or noise where
+there are none.
 
-The machine's cores are shared by clients, server, decoders and index run.
+The machine's cores are shared by clients, server, decoders and index run. What the server makes of
+them is a share: of the cores' time, the part that as many searches take of the processor when they
+come one after the other with nothing beside them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import json
 import os
 import random
@@ -32,6 +36,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from glocal.client import Client, ServerError
 from measure import (
     arguments,
@@ -48,7 +54,10 @@ TARGETS = [
     ("failed searches", "<=", 0),
     ("failed searches beside hostile clients", "<=", 0),
     ("peak memory of the server, MB", "<=", 1500),
+    ("p99 of searches, ms", "<=", 3000),
+    ("searches/s of cores / processor time of one", ">=", 0.8),
 ]
+_ALONE = 60  # searches one after the other
 _MARK = b"glocal-load"
 _HEAD = (
     b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary="
@@ -105,6 +114,32 @@ def _resident(pid: int) -> int:
         found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
         return int(found[1]) * 1024 if found else 0
     return 0
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process and those it has started have taken so far."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return own + sum(processor_seconds(int(child)) for child in children)
+    return 0.0
+
+
+def pieces(photos: Sequence[bytes], count: int) -> list[bytes]:
+    """So many different pieces of photographs, each with most of one, as JPEG."""
+    chosen, made = random.Random(1), list[bytes]()
+    for number in range(count):
+        opened = Image.open(io.BytesIO(photos[number % len(photos)])).convert("RGB")
+        width, height = (round(side * chosen.uniform(0.8, 1)) for side in opened.size)
+        left, top = (
+            chosen.randint(0, whole - part)
+            for whole, part in zip(opened.size, (width, height), strict=True)
+        )
+        file = io.BytesIO()
+        opened.crop((left, top, left + width, top + height)).save(file, "JPEG", quality=92)
+        made.append(file.getvalue())
+    return made
 
 
 def request(photo: bytes) -> bytes:
@@ -228,6 +263,22 @@ def start(place: Path) -> tuple[subprocess.Popen[str], int]:
     raise SystemExit("the server did not start")
 
 
+def alone(port: int, server: int, photos: Sequence[bytes]) -> float:
+    """Seconds of the processor that one search takes, with nothing beside it."""
+
+    async def one_after_the_other() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for photo in photos:
+            writer.write(request(photo))
+            if (status := await answer_of(reader)) != 200:
+                raise SystemExit(f"a search was answered with {status}")
+        writer.close()
+
+    began = processor_seconds(server)
+    asyncio.run(one_after_the_other())
+    return (processor_seconds(server) - began) / len(photos)
+
+
 def figures(tally: Tally, seconds: float) -> dict[str, Any]:
     times = tally.milliseconds or [0.0]
     return {
@@ -250,13 +301,16 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         (place / name).mkdir()
         for number in range(count):
             shutil.copyfile(chosen.pop(), place / name / f"{number}.jpg")
-    queries = [path.read_bytes() for path in chosen]
+    photos = [path.read_bytes() for path in chosen]
+    queries = pieces(photos, given.clients * 24)
     run_process([*glocal_command(), "index", place / "old", "-g", place / "gallery"])
     server, port = start(place)
     client = Client(f"http://127.0.0.1:{port}")
     watch = Watch(server.pid)
     rounds: dict[str, Any] = {}
     try:
+        alone(port, server.pid, pieces(photos, 10))  # whatever is loaded at first
+        each = alone(port, server.pid, queries[:_ALONE])
         for title, folder, bad in (
             ("searches", "new", 0),
             ("beside hostile clients", "newer", given.clients // 2),
@@ -267,7 +321,9 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
             tally = asyncio.run(work)
             progress = client.index_run(run.id)
             done = progress.progress.done if progress.progress else 0
+            searches = len(tally.milliseconds)
             rounds[title] = figures(tally, given.seconds) | {
+                "share": searches * each / given.seconds / len(os.sched_getaffinity(0)),
                 "images indexed meanwhile": done,
                 "index run": progress.state,
             }
@@ -281,24 +337,28 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
         watch.close()
         server.send_signal(signal.SIGTERM)
         status = server.wait(timeout=60)
-    columns = ["p50, ms", "p99, ms", "slowest, ms", "searches/s", "failed",
+    columns = ["p50, ms", "p99, ms", "slowest, ms", "searches/s", "share", "failed",
                "images indexed meanwhile"]  # fmt: skip
     print_table(
         f"{given.clients} clients for {given.seconds:g} s",
         ["", *columns],
         [[title, *(one[column] for column in columns)] for title, one in rounds.items()],
     )
+    print(f"one search alone takes {1000 * each:.0f} ms of the processor")
     print(json.dumps({title: one["statuses"] for title, one in rounds.items()}))
     print(json.dumps({title: one["hostile requests"] for title, one in rounds.items()}))
     named = {
         "failed searches": rounds["searches"]["failed"],
         "failed searches beside hostile clients": rounds["beside hostile clients"]["failed"],
         "peak memory of the server, MB": watch.server / 1e6,
+        "p99 of searches, ms": rounds["searches"]["p99, ms"],
+        "searches/s of cores / processor time of one": rounds["searches"]["share"],
     }
     return {
         "clients": given.clients,
         "seconds": given.seconds,
         "images before, added in each round, in the end": [given.count, given.added, held],
+        "processor ms of one search alone": 1000 * each,
         "rounds": rounds,
         "peak memory, MB": {"server": watch.server / 1e6, "decoders": watch.decoders / 1e6},
         "decoders killed": killed,

@@ -22,6 +22,7 @@ from glocal.ranking import Rerank
 from glocal.ranking.alignment import LEAST_EXCESS
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import confirm
 from glocal.ranking.verification import Verification, verify
 from verification_sets import Images, LabelledSet, Source
@@ -117,6 +118,7 @@ def verify_set(
         score.append(likeness[order[:TOP]])
         started = time.perf_counter()
         seen = {}
+        layers = Layers(shrink(image).astype(np.float32))
         excess = np.array([calibration.excess(one) for one in found[-1]])
         evidence = [
             calibration.evaluate(one, float(likeness))
@@ -129,6 +131,7 @@ def verify_set(
                 seen[place] = confirmed(
                     first,
                     image,
+                    layers,
                     parts,
                     partial(_pixels, images.sources[number]),
                     known.packed[number],

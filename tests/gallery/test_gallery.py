@@ -32,8 +32,9 @@ from glocal.errors import (
     ModelMismatchError,
     QueryError,
 )
-from glocal.gallery import Gallery, layout
+from glocal.gallery import Gallery, layout, models
 from glocal.gallery.batches import BatchWriter, ReadFile
+from glocal.gallery.catalog import Catalog
 from glocal.gallery.records import Attributes, Record
 from glocal.gallery.walk import FoundFolder
 from glocal.images import load
@@ -141,6 +142,41 @@ def test_examples_draw_and_push_away(open_gallery: Opener, photos: Path) -> None
 def test_limits_are_bounded(open_gallery: Opener, photos: Path, limit: int) -> None:
     with pytest.raises(QueryError, match="limit"):
         open_gallery().search(photos / "p0001.jpg", limit=limit)
+
+
+def test_hits_are_as_many_as_asked_for_though_some_images_go_in_this_moment(
+    open_gallery: Opener, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = open_gallery()
+    gallery.add(photos)
+    before = gallery.search(photos / "p0001.jpg", limit=6, verify=False)
+    gone = {before.hits[0].id, before.hits[2].id}
+    read = Catalog.contents
+    monkeypatch.setattr(
+        Catalog,
+        "contents",
+        lambda self, ids: {i: c for i, c in read(self, ids).items() if i.hex not in gone},
+    )
+    after = gallery.search(photos / "p0001.jpg", limit=4, verify=False)
+    assert [hit.id for hit in after] == [hit.id for hit in before if hit.id not in gone]
+    assert [hit.rank for hit in after] == [1, 2, 3, 4]
+
+
+def test_searches_of_many_threads_have_one_core_each(
+    open_gallery: Opener, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "worker_count", lambda: 3)
+    opened = []
+    real = models.OnnxEncoder
+
+    def recorded(path: Path, *, threads: int, sessions: int) -> Any:
+        opened.append((threads, sessions))
+        return real(path, threads=threads, sessions=sessions)
+
+    monkeypatch.setattr(models, "OnnxEncoder", recorded)
+    open_gallery().query(photos / "p0001.jpg")
+    open_gallery(side_by_side=True).query(photos / "p0001.jpg")
+    assert opened == [(3, 1), (1, 3)]
 
 
 def test_an_empty_gallery_answers(open_gallery: Opener, photos: Path) -> None:

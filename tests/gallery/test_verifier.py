@@ -105,7 +105,9 @@ def test_what_is_too_small_in_an_image_is_verified_in_its_file(
     assert best.evidence.verdict.is_match
     assert best.box == pytest.approx((900 / 1600, 700 / 1200, 0.25, 0.25), abs=0.03)
     path.unlink()
-    assert not gallery.search(busy(31), limit=1).hits[0].evidence.verdict.is_match
+    assert gallery.search(busy(31), limit=1).hits[0].evidence.verdict.is_match  # read before
+    with Gallery(gallery.folder) as again:
+        assert not again.search(busy(31), limit=1).hits[0].evidence.verdict.is_match
 
 
 def test_without_verification_only_the_own_file_is_told(gallery: Gallery, photos: Path) -> None:

@@ -157,7 +157,9 @@ def serve(
 
     with (
         bound,
-        Gallery(gallery, model=model, sha256=model_sha256, timeout=wait) as opened,
+        Gallery(
+            gallery, model=model, sha256=model_sha256, timeout=wait, side_by_side=True
+        ) as opened,
     ):
         run(opened, settings, bound, ready)
 

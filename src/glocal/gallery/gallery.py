@@ -41,6 +41,7 @@ from glocal.gallery.outcomes import Outcomes, rules
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, QueryMaker, Region
+from glocal.gallery.read_regions import ReadRegions
 from glocal.gallery.region_index import RegionIndex
 from glocal.gallery.results import (
     DuplicateGroup,
@@ -100,6 +101,8 @@ class Gallery:
             model's own, or XFeat where these were never calibrated.
         regions: which regions of its images get vectors: ``none``, ``coarse`` or ``fine``. `None`:
             whichever the gallery has; for a new one coarse, if the model gives any.
+        side_by_side: whether many threads search at a time, as a server's do: each image is then
+            encoded by one core, and as many at a time as there are cores.
 
     Raises:
         GalleryMissingError: there is no gallery, and `create` is false.
@@ -123,6 +126,7 @@ class Gallery:
         timeout: float = 30.0,
         detector: str | None = None,
         regions: str | None = None,
+        side_by_side: bool = False,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
         self._layout = open_layout(
@@ -134,7 +138,8 @@ class Gallery:
         store = FlatStore(self._layout.vectors, self.model.dim, self._rows)
         self._regions = RegionIndex(self._layout, self._catalog)
         self._context = Context(self._layout, self._catalog, store, self._regions, self._limits)
-        self._models = Models(self._layout, self._catalog)
+        self._models = Models(self._layout, self._catalog, side_by_side=side_by_side)
+        self._read_regions = ReadRegions()
         self._changes = Changes(self._context, self._models)
         self._detector = detector
         self._wanted_regions = regions
@@ -173,7 +178,7 @@ class Gallery:
 
     @property
     def encoder(self) -> OnnxEncoder:
-        """The model itself, for one image at a time; any thread may use it."""
+        """The model itself; any thread may use it."""
         return self._models.encoder()
 
     # Adding and removing
@@ -430,6 +435,7 @@ class Gallery:
             self._regions.store,
             (self._regions.settings or COARSE).margin,
             self.encoder if verify else None,
+            self._read_regions,
         )
         options = SearchOptions(limit, where, exact, rerank, small_objects, regions)
         return searcher.search(query, options, clock)

@@ -21,11 +21,13 @@ class Models:
     Args:
         layout: of the gallery.
         catalog: the gallery's, which notes the detector that its local features are of.
+        side_by_side: whether images are always encoded side by side, see `encoder`.
     """
 
-    def __init__(self, layout: Layout, catalog: Catalog) -> None:
+    def __init__(self, layout: Layout, catalog: Catalog, *, side_by_side: bool = False) -> None:
         self._layout = layout
         self._catalog = catalog
+        self._side_by_side = side_by_side
         self._opening = threading.Lock()
         self._encoders: dict[bool, OnnxEncoder] = {}
         self._detectors: dict[tuple[str, bool], Detector] = {}
@@ -40,6 +42,7 @@ class Models:
         Raises:
             ModelError: the gallery's copy is damaged.
         """
+        side_by_side |= self._side_by_side
         with self._opening:
             if side_by_side not in self._encoders:
                 workers = worker_count()
@@ -57,6 +60,7 @@ class Models:
 
     def detector(self, *, side_by_side: bool = False) -> Detector:
         """The gallery's detector of local features; see `encoder`."""
+        side_by_side |= self._side_by_side
         name, encoder = self.detector_name, self.encoder(side_by_side=side_by_side)
         with self._opening:
             key = name, side_by_side

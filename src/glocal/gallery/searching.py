@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
 from uuid import UUID
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from glocal.encoders import COARSE, QUERY_SCALES, Encoder
 from glocal.errors import ModelMismatchError, QueryError
 from glocal.gallery import region_search
-from glocal.gallery.catalog import Catalog
+from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
 from glocal.gallery.layout import ModelId
 from glocal.gallery.query import Query
+from glocal.gallery.read_regions import ReadRegions
 from glocal.gallery.records import Match
 from glocal.gallery.region_verification import RegionVerifier
 from glocal.gallery.results import Hit, SearchResult, image_fields
@@ -60,12 +62,12 @@ class _Found:
     Attributes:
         matches: with the cosine similarity of their vectors.
         scores: what orders them, falling.
-        files: the files of each that meet the condition.
+        files: paths of the files of each that meet the condition.
     """
 
     matches: list[Match]
     scores: list[float]
-    files: dict[UUID, list[Path]]
+    files: dict[UUID, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Searcher:
         regions: the vectors of the images' regions, if the gallery has any.
         margin: of these, see `RegionSettings`.
         encoder: the gallery's model, to verify regions in their files; `None` to leave that out.
+        read_regions: those that were read for earlier searches.
     """
 
     catalog: Catalog
@@ -91,6 +94,7 @@ class Searcher:
     regions: RegionStore | None = None
     margin: float = COARSE.margin
     encoder: Encoder | None = None
+    read_regions: ReadRegions = field(default_factory=ReadRegions)
 
     def search(self, query: Query, options: SearchOptions, clock: Clock) -> SearchResult:
         """Answer one query; for errors see `Gallery.search`."""
@@ -136,12 +140,12 @@ class Searcher:
                 ranked = self.verifier.verify(query, matches, found.scores, scales=scales)
             if by_regions.compared is not None and self.encoder is not None:
                 with clock.measure("verify_regions"):
-                    in_files = RegionVerifier(self.verifier, self.encoder)
+                    in_files = RegionVerifier(self.verifier, self.encoder, self.read_regions)
                     ranked, boxes = in_files.verify(query, ranked, by_regions.best)
                 by_regions = replace(by_regions, proven=boxes)
         combined = {i: ranked.combined[i] for i in ranked.verified}
         stages = {"rerank": reranked, "blend": by_regions.scores, "combined": combined}
-        every = self._hits(ranked, stages, by_regions, found.files, query)
+        every = self._hits(ranked, stages, by_regions, found.files, query, page=options.limit)
         hits = tuple(islice(every, options.limit))
         matching = self._matching(ranked, query)
         verdict = True if matching else (False if ranked.complete else None)
@@ -197,7 +201,7 @@ class Searcher:
         relaxed = None if where is None else for_some_copy(where)
         while True:
             matches = self.store.search(vector, ask, where=relaxed, exact=exact)
-            inside = self._inside(where, self.catalog.files_of(match.id for match in matches))
+            inside = self._inside(where, self.catalog.file_names_of(match.id for match in matches))
             kept = [match for match in matches if inside.get(match.id)]
             if len(matches) < ask or len(kept) >= wanted or ask > 32 * wanted:
                 return _Found(kept, [match.score for match in kept], inside)
@@ -232,7 +236,8 @@ class Searcher:
             verified=self.verifier is not None,
         )
         first = ordered.matches[: max(options.limit, VERIFIED)]
-        fresh = self.catalog.files_of(match.id for match in first if match.id not in found.files)
+        unknown = (match.id for match in first if match.id not in found.files)
+        fresh = self.catalog.file_names_of(unknown)
         files = found.files | self._inside(where, fresh)
         kept = [match for match in ordered.matches if files.get(match.id)]
         scores = sorted((match.score for match in kept), reverse=True)
@@ -253,7 +258,7 @@ class Searcher:
         assert self.verifier is not None  # noqa: S101 - see `_reranking`
         assert query.pixels is not None  # noqa: S101 - likewise
         best = self.verifier.find_small_objects(query.pixels, wanted, allowed)
-        inside = self._inside(where, self.catalog.files_of(match.id for match in best))
+        inside = self._inside(where, self.catalog.file_names_of(match.id for match in best))
         vectors = self.store.vectors([match.id for match in best])
         best = [match for match in best if inside.get(match.id) and match.id in vectors]
         matches = [Match(match.id, float(vectors[match.id] @ query.vector)) for match in best]
@@ -278,22 +283,22 @@ class Searcher:
         return [*best, *(match for match in matches if match.id not in scored)], scored
 
     def _inside(
-        self, where: Condition | None, files: dict[UUID, list[tuple[int, Path]]]
-    ) -> dict[UUID, list[Path]]:
+        self, where: Condition | None, files: dict[UUID, list[tuple[int, bytes]]]
+    ) -> dict[UUID, list[bytes]]:
         """Of the files of each content those that meet the condition where they lie.
 
         An image with copies in two folders passes a condition on either: of its copies only those
         in the right folder are answers.
         """
-        copied = [i for i, copies in files.items() if len(copies) > 1]
-        contents = {} if where is None else self.catalog.contents(copied)
-        inside: dict[UUID, list[Path]] = {}
+        if where is None:
+            return {i: [path for _, path in copies] for i, copies in files.items()}
+        contents = self.catalog.contents(i for i, copies in files.items() if len(copies) > 1)
+        inside: dict[UUID, list[bytes]] = {}
         for i, copies in files.items():
             inside[i] = [
                 path
                 for folder, path in copies
-                if where is None
-                or i not in contents
+                if i not in contents
                 or matches(where, contents[i].attributes(self.catalog.lineage(folder)))
             ]
         return inside
@@ -303,12 +308,17 @@ class Searcher:
         ranked: Ranked,
         stages: dict[str, dict[UUID, float]],
         regions: region_search.ByRegions,
-        files: dict[UUID, list[Path]],
+        files: dict[UUID, list[bytes]],
         query: Query,
+        *,
+        page: int,
     ) -> Iterator[Hit]:
-        contents = self.catalog.contents(match.id for match in ranked.matches)
-        ranks = count(1)
-        for match in ranked.matches:
+        """The hits; so many are read from the catalogue at once."""
+        ranks, contents = count(1), dict[UUID, Content]()
+        for place, match in enumerate(ranked.matches):
+            if place % page == 0:
+                some = ranked.matches[place : place + page]
+                contents = self.catalog.contents(each.id for each in some)
             i = match.id
             if i not in contents:  # removed in this very moment
                 continue
@@ -319,7 +329,7 @@ class Searcher:
                 scores["region"] = region[0]
             scores |= {stage: known[i] for stage, known in stages.items() if i in known}
             yield Hit(
-                **image_fields(contents[i], files[i]),
+                **image_fields(contents[i], [Path(os.fsdecode(path)) for path in files[i]]),
                 rank=next(ranks),
                 score=scores["vector"],
                 scores=scores,

@@ -26,6 +26,7 @@ from glocal.ranking.alignment import LEAST_EXCESS, SIDE, align
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
+from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import compare_pixels, confirm
 from glocal.ranking.verification import Verification, verify
 
@@ -69,6 +70,7 @@ class Ranked:
         complete: whether each of the best `VERIFIED` was compared with the query, so that the
             absence of a match means something.
         local: the query's local features that they were compared with, if there are any.
+        small: the query, small and grey, if it has pixels; see `glocal.gallery.small_images`.
     """
 
     matches: list[Match]
@@ -76,11 +78,13 @@ class Ranked:
     verified: dict[UUID, Verified]
     complete: bool
     local: LocalFeatures | None = None
+    small: NDArray[np.uint8] | None = None
 
 
 def confirmed(
     verified: Verified,
     query_image: NDArray[np.uint8],
+    query_layers: Layers,
     query: LocalFeatures,
     read: Callable[[], NDArray[np.uint8] | None],
     packed: bytes,
@@ -91,6 +95,7 @@ def confirmed(
     Args:
         verified: the result from local features alone.
         query_image: ``(h, w, 3)`` uint8 RGB.
+        query_layers: of the same, small and grey.
         query: the query's local features.
         read: gives ``(h, w, 3)`` uint8 RGB of the match's file, or `None` if it cannot be read;
             called where it can still be a copy.
@@ -102,11 +107,11 @@ def confirmed(
         small = shrink(match).astype(np.float32)
     comparison, chance = None, 0.0
     if found.homography is not None and small is not None:
-        grey = shrink(query_image).astype(np.float32)
         if either_way(found, query.keypoints, size) is found:
-            aligned = align(grey, small, found.homography)
+            aligned = align(query_layers, small, found.homography)
         else:
-            aligned = align(small, grey, np.asarray(np.linalg.inv(found.homography))).turned()
+            back = np.asarray(np.linalg.inv(found.homography))
+            aligned = align(small, query_layers, back).turned()
         chance = aligned.copy_probability
         if aligned.homography is not None and aligned.may_be_copy and (match := read()) is not None:
             comparison = compare_pixels(query_image, match, aligned.homography)
@@ -197,19 +202,21 @@ class Verifier:
                     query.size,
                     (content.width, content.height),
                     self.calibration.settings,
+                    partial(self.calibration.hopeless, score=match.score),
                 )
                 evidence = self.calibration.evaluate(
                     found, match.score, identical=match.id == query.identity
                 )
                 verified[match.id] = Verified(evidence, found)
         ordered, combined = self._ordered(best, scores, verified)
-        if local is not None and query.pixels is not None:
-            self._confirm_first(query.pixels, local, ordered, stored, facts, verified)
+        small = None if query.pixels is None else shrink(query.pixels)
+        if local is not None and query.pixels is not None and small is not None:
+            layers = Layers(small.astype(np.float32))
+            self._confirm_first(query.pixels, layers, local, ordered, stored, facts, verified)
         else:
             for i, each in verified.items():
                 if each.evidence.verdict is Verdict.COPY:
                     verified[i] = Verified(confirm(each.evidence, None), each.verification)
-        small = None if query.pixels is None else shrink(query.pixels)
         for i in self._doubtful(ordered, verified):
             verified[i] = overlap_checked(verified[i], small, stored[i], self.calibration)
         ordered.sort(key=lambda match: not _matches(verified, match.id))
@@ -218,11 +225,12 @@ class Verifier:
             and len(local) >= _LEAST_FEATURES
             and all(match.id in verified for match in best)
         )
-        return Ranked([*ordered, *rest], combined, verified, complete, local)
+        return Ranked([*ordered, *rest], combined, verified, complete, local, small)
 
     def _confirm_first(
         self,
         pixels: NDArray[np.uint8],
+        layers: Layers,
         query: LocalFeatures,
         ordered: Sequence[Match],
         stored: Mapping[UUID, bytes],
@@ -244,7 +252,7 @@ class Verifier:
             size = facts[i].width, facts[i].height
             least = _enough(pixels, verified[i].verification)
             read = partial(self.file_pixels, i, least)
-            verified[i] = confirmed(verified[i], pixels, query, read, stored[i], size)
+            verified[i] = confirmed(verified[i], pixels, layers, query, read, stored[i], size)
         for i, each in verified.items():
             if i not in agreeing[:ALIGNED] and each.evidence.verdict is Verdict.COPY:
                 verified[i] = Verified(confirm(each.evidence, None), each.verification)

@@ -42,6 +42,7 @@ def augment_database(
     for start in range(0, len(rows), step):
         similar = rows[start : start + step] @ rows.T
         near = nearest(similar, k + 1) & (similar > 0)
-        weights = np.where(near, np.maximum(similar, 0) ** power, 0)
+        weights = np.zeros_like(similar)
+        weights[near] = similar[near] ** power
         augmented[start : start + step] = weights @ rows
     return unit_rows(augmented)

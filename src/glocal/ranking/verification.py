@@ -32,6 +32,8 @@ MAX_MATCHES = 400  # the most similar; more take time and add no certainty
 _ITERATIONS = 1000
 _SIMPLER = 0.9  # share of the homography's inliers from which a simpler transformation is kept
 _UNIT = 320.0  # square root of an image's area in pixels, inside PoseLib
+_LARGER = np.diag([_UNIT, _UNIT, 1.0])
+_SMALLER = np.diag([1 / _UNIT, 1 / _UNIT, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +185,7 @@ def _homography(points: Points, matched: Points, tolerance: float) -> Points:
     homography, _ = poselib.estimate_homography(
         points * _UNIT, matched * _UNIT, options, {"max_iterations": 10}
     )
-    scale = np.diag([_UNIT, _UNIT, 1.0])
-    return np.asarray(np.linalg.inv(scale) @ homography @ scale)
+    return np.asarray(_SMALLER @ homography @ _LARGER)
 
 
 def _inside(homography: Points, keypoints: NDArray[np.float32]) -> int:
