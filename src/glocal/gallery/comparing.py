@@ -39,7 +39,7 @@ from glocal.gallery.same_files import Disk
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
-from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align
+from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align_all
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way, turned
 from glocal.ranking.evidence import Evidence
@@ -63,7 +63,8 @@ LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
 
 _PAGE = 500
-_LAYERED = 256  # images whose layers stay in memory: 0.3 MB each
+_LAYERED = 512  # images whose layers stay in memory: 0.12 MB each
+_ALIGNED = 256  # pairs that are aligned at once: their layers and a few arrays of each
 
 PixelsOf: TypeAlias = Callable[[UUID], NDArray[np.uint8] | None]
 """Gives the pixels of an image; see `glocal.gallery.originals.Originals.pixels`."""
@@ -85,6 +86,47 @@ class PairComparison:
 
 class _UnreadError(Exception):
     """An image's file is gone, changed or unreadable just now."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """What the local features of two images tell.
+
+    Attributes:
+        evidence: of them alone.
+        homography: from the first to the second; `None` where the pixels need not be asked.
+        turned: whether the second image shows less, so that the first agrees with all of it.
+    """
+
+    evidence: Evidence
+    homography: Points | None
+    turned: bool
+
+
+def _points(
+    one: tuple[Content, LocalFeatures],
+    other: tuple[Content, LocalFeatures],
+    score: float,
+    calibration: Calibration,
+) -> _Points:
+    """Verify two images, of which the catalogue's rows and local features are given."""
+    (content, local), (other_content, other_local) = one, other
+    size = other_content.width, other_content.height
+    found = verify(
+        local,
+        other_local,
+        (content.width, content.height),
+        size,
+        calibration.settings,
+        partial(calibration.hopeless, score=score),
+    )
+    better = either_way(found, local.keypoints, size)
+    supported = calibration.excess(found) >= LEAST_EXCESS
+    return _Points(
+        calibration.evaluate(better, score),
+        found.homography if supported else None,
+        turned=better is not found,
+    )
 
 
 @dataclass(slots=True)
@@ -158,7 +200,7 @@ class Comparing:
         if len(loaded) < 2 or len(vectors) < 2:
             return PairComparison(None, None)
         score = float(vectors[first] @ vectors[second])
-        outcome, _ = self._evaluate(first, second, score, loaded)
+        outcome, _ = self._evaluate({(first, second): score}, loaded)[first, second]
         evidence, comparison = outcome.evidence, outcome.comparison
         if comparison is None and evidence is not None and evidence.homography is not None:
             one, two = self.pixels(first), self.pixels(second)
@@ -173,15 +215,13 @@ class Comparing:
         loaded = self._load({i for pair in new for i in pair})
         found: dict[Pair, Outcome] = {}
         unread: set[Pair] = set()
-        for first, second in new:
-            if first in loaded and second in loaded:
-                self.compared += 1
-                score = pairs[first, second]
-                outcome, read = self._evaluate(first, second, score, loaded)
-                tied = outcome.evidence and Level.OBJECT.allows(outcome.evidence.verdict)
-                found[first, second] = outcome if tied else Outcome()
-                if not read:
-                    unread.add((first, second))
+        there = {pair: pairs[pair] for pair in new if pair[0] in loaded and pair[1] in loaded}
+        self.compared += len(there)
+        for pair, (outcome, read) in self._evaluate(there, loaded).items():
+            tied = outcome.evidence and Level.OBJECT.allows(outcome.evidence.verdict)
+            found[pair] = outcome if tied else Outcome()
+            if not read:
+                unread.add(pair)
         if self.outcomes:
             stale = known.keys() - pairs.keys() if everywhere else set()
             self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
@@ -275,58 +315,88 @@ class Comparing:
 
     def _evaluate(
         self,
-        first: UUID,
-        second: UUID,
-        score: float,
-        loaded: dict[UUID, tuple[Content, LocalFeatures]],
-    ) -> tuple[Outcome, bool]:
-        """Verify a pair; also whether all files that this took could be read."""
-        (content, local), (other, other_local) = loaded[first], loaded[second]
-        found = verify(
-            local,
-            other_local,
-            (content.width, content.height),
-            (other.width, other.height),
-            self.calibration.settings,
-            partial(self.calibration.hopeless, score=score),
-        )
-        better = either_way(found, local.keypoints, (other.width, other.height))
-        evidence = self.calibration.evaluate(better, score)
-        comparison = None
-        aligned = None
-        read = True
-        try:
-            if found.homography is not None and self.calibration.excess(found) >= LEAST_EXCESS:
-                # The one that shows less, so that the other agrees with all of it, lies on top.
-                less = first if better is found else second
-                aligned = self._laid_over(first, second, found.homography, less)
-            if (aligned is None or not aligned.may_be_copy) and score >= LEAST_WHOLE_SCORE:
-                aligned = self._whole_on_whole(first, second) or aligned
-            if aligned is not None:
-                evidence = replace(evidence, copy_probability=aligned.copy_probability)
-                if aligned.may_be_copy:
-                    comparison = self._compared(first, second, aligned)
-        except _UnreadError:
-            read = False
-        return Outcome(confirm(evidence, comparison), comparison), read
+        pairs: Mapping[Pair, float],
+        loaded: Mapping[UUID, tuple[Content, LocalFeatures]],
+    ) -> dict[Pair, tuple[Outcome, bool]]:
+        """Verify pairs; also whether all files that each took could be read.
 
-    def _laid_over(self, first: UUID, second: UUID, homography: Points, less: UUID) -> Alignment:
-        """How the small images lie on one another.
-
-        The alignment's homography goes from the first to the second.
+        Args:
+            pairs: with the similarity of their vectors.
+            loaded: their images.
         """
-        small, other = self._small(first), self._small(second)
-        if less == first:
-            return align(small, other, homography)
-        return align(other, small, np.asarray(np.linalg.inv(homography))).turned()
+        points = {
+            (first, second): _points(loaded[first], loaded[second], score, self.calibration)
+            for (first, second), score in pairs.items()
+        }
+        aligned, unread = self._aligned(pairs, points)
+        outcomes = {}
+        for pair, found in points.items():
+            evidence, comparison = found.evidence, None
+            if pair in aligned:
+                chance = aligned[pair].copy_probability
+                evidence = replace(evidence, copy_probability=chance)
+                if aligned[pair].may_be_copy:
+                    try:
+                        comparison = self._compared(*pair, aligned[pair])
+                    except _UnreadError:
+                        unread.add(pair)
+            outcomes[pair] = Outcome(confirm(evidence, comparison), comparison), pair not in unread
+        return outcomes
 
-    def _whole_on_whole(self, first: UUID, second: UUID) -> Alignment | None:
-        """The alignment of images that show one thing whole, turned, mirrored or in a border."""
-        for homography in whole_on_whole(self._outline(first), self._outline(second)):
-            aligned = align(self._small(first), self._small(second), homography)
-            if aligned.may_be_copy:
-                return aligned
-        return None
+    def _aligned(
+        self, pairs: Mapping[Pair, float], points: Mapping[Pair, _Points]
+    ) -> tuple[dict[Pair, Alignment], set[Pair]]:
+        """How the small images of those pairs lie on one another of which they may tell something.
+
+        Returns:
+            The alignments, and pairs of which a small image could not be read.
+        """
+        unread: set[Pair] = set()
+        laid = [(pair, found.homography, found.turned) for pair, found in points.items()]
+        tries = [(pair, to, turned) for pair, to, turned in laid if to is not None]
+        aligned = dict(self._laid(tries, unread))
+        # Images that show one thing whole: turned, mirrored or in a border.
+        ways: dict[Pair, list[Points]] = {}
+        for pair, score in pairs.items():
+            likely = pair in aligned and aligned[pair].may_be_copy
+            if score >= LEAST_WHOLE_SCORE and not likely and pair not in unread:
+                try:
+                    ways[pair] = whole_on_whole(self._outline(pair[0]), self._outline(pair[1]))
+                except _UnreadError:
+                    unread.add(pair)
+        while ways := {pair: found for pair, found in ways.items() if found}:
+            tries = [(pair, found.pop(0), False) for pair, found in ways.items()]
+            for pair, found in self._laid(tries, unread):
+                if found.may_be_copy:
+                    aligned[pair] = found
+                    del ways[pair]
+        return aligned, unread
+
+    def _laid(
+        self, tries: Sequence[tuple[Pair, Points, bool]], unread: set[Pair]
+    ) -> Iterator[tuple[Pair, Alignment]]:
+        """Align small images by the homographies from the first to the second of each pair.
+
+        Args:
+            tries: pairs, and whether the second image lies on top.
+            unread: told the pairs of which a small image could not be read.
+
+        The alignments' homographies go from the first to the second, too.
+        """
+        for start in range(0, len(tries), _ALIGNED):
+            layers = []
+            some = []
+            for pair, homography, turned in tries[start : start + _ALIGNED]:
+                try:
+                    small, other = self._small(pair[0]), self._small(pair[1])
+                except _UnreadError:
+                    unread.add(pair)
+                    continue
+                some.append((pair, turned))
+                back = (other, small, np.asarray(np.linalg.inv(homography))) if turned else None
+                layers.append(back or (small, other, homography))
+            for (pair, turned), found in zip(some, align_all(layers), strict=True):
+                yield pair, found.turned() if turned else found
 
     def _small(self, content: UUID) -> Layers:
         if content not in self._layers:
