@@ -20,7 +20,8 @@ from glocal.cli import demo_photos
 from glocal.cli.demo_reshoot import CHANGES
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
-from glocal.gallery.comparing import LEAST_SCORE, LEAST_WHOLE_SCORE, NEIGHBOURS, Comparing
+from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS
+from glocal.gallery.comparing import LEAST_WHOLE_SCORE, Comparing
 from glocal.gallery.duplicates import (
     Level,
     clusters,

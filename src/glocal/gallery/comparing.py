@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures
+from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS, Neighbours
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level, clusters, components
 from glocal.gallery.grouping import Grouper
@@ -48,16 +49,6 @@ from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
 from glocal.ranking.verification import ITERATIONS, verify
-
-NEIGHBOURS = 20
-"""Candidates of each image; a copy is nearly always among the first few."""
-
-MOST_MULTIPLIED = 20_000
-"""Images up to which all vectors are multiplied with one another (80 MB); of more, each is
-searched."""
-
-LEAST_SCORE = 0.3
-"""Cosine similarity below which no pair of vectors is looked at."""
 
 LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
@@ -100,12 +91,12 @@ class _Points:
     Attributes:
         evidence: of them alone.
         homography: from the first to the second; `None` where the pixels need not be asked.
-        turned: whether the second image shows less, so that the first agrees with all of it.
+        on_top: whether the second image shows less, so that the first agrees with all of it.
     """
 
     evidence: Evidence
     homography: Points | None
-    turned: bool
+    on_top: bool
 
 
 def _points(
@@ -132,7 +123,7 @@ def _points(
     return _Points(
         calibration.evaluate(better, score),
         found.homography if supported else None,
-        turned=better is not found,
+        on_top=better is not found,
     )
 
 
@@ -187,7 +178,8 @@ class Comparing:
         ids = sorted(wanted)
         if self.outcomes and among is None:
             self.outcomes.keep_only(ids)
-        pairs, scores = self._candidates(ids, among)
+        neighbours = Neighbours(self.store, self.listen, self.neighbours, self.least_score)
+        pairs, scores = neighbours.pairs(ids, among)
         start = 0
         while start < len(pairs):
             self.listen(Progress("verify", start, len(pairs)))
@@ -247,70 +239,6 @@ class Comparing:
             self.comparisons[first, second] = comparison
             self.comparisons[second, first] = comparison.turned()
 
-    def _candidates(
-        self, ids: list[UUID], among: Sequence[Sequence[UUID]] | None
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Neighbours by number, ``(m, 2)``, each pair once, sorted; and their similarities."""
-        if among is not None:
-            nearest = self._within(ids, among)
-        else:
-            nearest = (self._multiplied if len(ids) <= MOST_MULTIPLIED else self._searched)(ids)
-        found = np.fromiter(nearest, [("a", np.int32), ("b", np.int32), ("s", np.float32)])
-        low, high = np.minimum(found["a"], found["b"]), np.maximum(found["a"], found["b"])
-        _, once = np.unique(low.astype(np.int64) * len(ids) + high, return_index=True)
-        return np.column_stack([low, high])[once], found["s"][once]
-
-    def _multiplied(self, ids: list[UUID]) -> Iterator[tuple[int, int, float]]:
-        """The neighbours of each image, of all vectors at once: a tenth of the time of searches."""
-        vectors: NDArray[np.float32] | None = None
-        for start in range(0, len(ids), _PAGE):
-            page = ids[start : start + _PAGE]
-            known = self.store.vectors(page)
-            for number, i in enumerate(page, start):
-                if i in known:  # of others zeros stand, which are like nothing
-                    if vectors is None:
-                        vectors = np.zeros((len(ids), len(known[i])), np.float32)
-                    vectors[number] = known[i]
-        if vectors is None:
-            return
-        count = min(self.neighbours + 1, len(ids))
-        for start in range(0, len(ids), _PAGE):
-            self.listen(Progress("neighbours", start, len(ids)))
-            scores = vectors[start : start + _PAGE] @ vectors.T
-            best = np.argpartition(scores, -count, axis=1)[:, -count:]
-            values = np.take_along_axis(scores, best, axis=1)
-            for row, place in np.argwhere(values >= self.least_score).tolist():
-                if (other := int(best[row, place])) != start + row:
-                    yield start + row, other, float(values[row, place])
-        self.listen(Progress("neighbours", len(ids), len(ids)))
-
-    def _searched(self, ids: list[UUID]) -> Iterator[tuple[int, int, float]]:
-        """The neighbours of each image by a search, which has a graph where there are many."""
-        numbers = {i: number for number, i in enumerate(ids)}
-        for start in range(0, len(ids), _PAGE):
-            self.listen(Progress("neighbours", start, len(ids)))
-            for i, vector in self.store.vectors(ids[start : start + _PAGE]).items():
-                for match in self.store.search(vector, self.neighbours + 1):
-                    if match.id != i and match.id in numbers and match.score >= self.least_score:
-                        yield numbers[i], numbers[match.id], match.score
-        self.listen(Progress("neighbours", len(ids), len(ids)))
-
-    def _within(
-        self, ids: list[UUID], among: Sequence[Sequence[UUID]]
-    ) -> Iterator[tuple[int, int, float]]:
-        """Neighbours within groups: at least those that a search of the whole gallery finds."""
-        numbers = {i: number for number, i in enumerate(ids)}
-        for done, group in enumerate(among):
-            self.listen(Progress("neighbours", done, len(among)))
-            known = self.store.vectors(group)
-            if len(known) < 2:
-                continue
-            there, vectors = list(known), np.stack(list(known.values())).astype(np.float32)
-            for row, scores in enumerate(vectors @ vectors.T):
-                for column in np.argsort(-scores)[: self.neighbours + 1].tolist():
-                    if column != row and scores[column] >= self.least_score:
-                        yield numbers[there[row]], numbers[there[column]], float(scores[column])
-
     def _load(self, ids: set[UUID]) -> dict[UUID, tuple[Content, LocalFeatures]]:
         """Those of the images that have local features."""
         packed = self.catalog.local_features(ids)
@@ -359,8 +287,8 @@ class Comparing:
             The alignments, and pairs of which a small image could not be read.
         """
         unread: set[Pair] = set()
-        laid = [(pair, found.homography, found.turned) for pair, found in points.items()]
-        tries = [(pair, to, turned) for pair, to, turned in laid if to is not None]
+        laid = [(pair, found.homography, found.on_top) for pair, found in points.items()]
+        tries = [(pair, to, on_top) for pair, to, on_top in laid if to is not None]
         aligned = dict(self._laid(tries, unread))
         # Images that show one thing whole: turned, mirrored or in a border.
         ways: dict[Pair, list[Points]] = {}
@@ -393,17 +321,17 @@ class Comparing:
         for start in range(0, len(tries), _ALIGNED):
             layers = []
             some = []
-            for pair, homography, turned in tries[start : start + _ALIGNED]:
+            for pair, homography, on_top in tries[start : start + _ALIGNED]:
                 try:
                     small, other = self._small(pair[0]), self._small(pair[1])
                 except _UnreadError:
                     unread.add(pair)
                     continue
-                some.append((pair, turned))
-                back = (other, small, np.asarray(np.linalg.inv(homography))) if turned else None
+                some.append((pair, on_top))
+                back = (other, small, np.asarray(np.linalg.inv(homography))) if on_top else None
                 layers.append(back or (small, other, homography))
-            for (pair, turned), found in zip(some, align_all(layers), strict=True):
-                yield pair, found.turned() if turned else found
+            for (pair, on_top), found in zip(some, align_all(layers), strict=True):
+                yield pair, found.turned() if on_top else found
 
     def _small(self, content: UUID) -> Layers:
         if content not in self._layers:

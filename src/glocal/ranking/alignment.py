@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from math import exp
+from operator import attrgetter
 from typing import TypeVar
 
 import numpy as np
@@ -25,14 +25,13 @@ from glocal.ranking.layers import (
     Grey,
     Layers,
     Mask,
-    Ragged,
     Stack,
     box,
     flattened,
     moments,
     slopes,
-    smooth,
 )
+from glocal.ranking.lucas_kanade import LEAST_PIXELS, refined, warped, whole
 
 T = TypeVar("T")
 
@@ -40,18 +39,19 @@ SIDE = 128
 """Square root of the area of the images that are compared: the size of a thumbnail."""
 
 _WIDE = 17
-_HOPELESS = 0.5, 0.6
-"""Correlations at half the size, after the first and the second step, below which no more is tried;
-of 219 pairs of copies in 25 kinds of edits the least were .71 and .75."""
+_HOPELESS = 0.5
+"""Correlation at half the size, after the first steps, below which no more is tried; of 767 pairs
+of copies in 25 kinds of edits the least was .57."""
+
+_ADRIFT = 0.55
+"""The same after the last steps at that size, less half of the drift in its pixels; of those pairs
+the least was .65."""
 
 _UNLIKE = 0.2, 0.45
 """Correlations of all pixels at half the size, smoothed, before and after the first round, below
 which no more is tried; docs/decisions.md has those of copies."""
 
 _AT_ONCE = 24, 8  # pairs, at half the size and at the whole: what they need fits into a cache
-_LEAST = 50  # pixels
-_PIXELS = 2000  # with the steepest slopes, in which a homography is refined
-_STEPS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,163 +174,52 @@ class _Batch:
         return Stack(np.stack([layer(i) for i in self.firsts])), [layer(i) for i in self.seconds]
 
 
+_coarsest, _coarse, _half = attrgetter("coarsest"), attrgetter("coarse"), attrgetter("half")
+
+
 def _coarsely(batch: _Batch) -> _Batch:
-    """Those pairs that may be copies as far as half the size tells, laid on one another by it."""
+    """Those pairs that may be copies as far as half the size tells, laid on one another there."""
     for least in _UNLIKE:
-        firsts, seconds = batch.layers(lambda image: image.coarsest)
-        laid, agreeing = _refined(firsts, seconds, batch.laid, least)
+        firsts, seconds = batch.layers(_coarsest)
+        laid, agreeing = refined(firsts, seconds, batch.laid, least)
         batch = replace(batch, laid=laid).only(agreeing)
         if not len(batch.numbers):
             return batch
-    batch = batch.only(_agreement(batch) >= _HOPELESS[0])
-    for _ in range(2):
+    batch = batch.only(_agreement(batch) >= _HOPELESS)
+    for layer in (_coarse, _coarse, _half, _half):
         if not len(batch.numbers):
             return batch
-        laid, _ = _refined(*batch.layers(lambda image: image.coarse), batch.laid)
+        laid, _ = refined(*batch.layers(layer), batch.laid)
         batch = replace(batch, laid=laid)
-    return batch.only(_agreement(batch) >= _HOPELESS[1])
+    firsts, seconds = batch.layers(_half)
+    found = _compared(firsts, seconds, batch.laid)
+    side = np.sqrt(firsts.shape[0] * firsts.shape[1])
+    hopeful = [each.correlation - 0.5 * min(each.drift * side, 1.0) for each in found]
+    return batch.only(np.array(hopeful) >= _ADRIFT)
 
 
 def _finely(firsts: Stack, seconds: list[Grey], laid: Points) -> list[Alignment]:
     """The alignments of pairs that lie on one another nearly."""
-    smoothed = Stack(smooth(firsts.images, 3))
-    laid, _ = _refined(smoothed, [smooth(image, 3) for image in seconds], laid)
     for _ in range(2):
-        laid, _ = _refined(firsts, seconds, laid)
+        laid, _ = refined(firsts, seconds, laid)
     found = _compared(firsts, seconds, laid)
     return [replace(each, homography=to) for each, to in zip(found, laid, strict=True)]
 
 
-def _refined(
-    firsts: Stack, seconds: list[Grey], laid: Points, least: float = -1.0
-) -> tuple[Points, Mask]:
-    """Gauss-Newton steps by which each second image comes to lie on its first one.
-
-    The second image is brought into the frame of the first one and freed from local
-    contrast; then the homography within the frame is refined on the pixels that say most, in the
-    inverse compositional way (Baker and Matthews, IJCV 2004), whose slopes stay the same.
-
-    Args:
-        firsts: those that stay.
-        seconds: those that move.
-        laid: ``(n, 3, 3)`` from the first to the second, in fractions.
-        least: correlation of the pixels, before, below which no step is made.
-
-    Returns:
-        The homographies, and which pairs have enough in common and correlate.
-    """
-    moved, inside = _warped(seconds, laid, firsts.shape)
-    inside = _whole(inside)
-    both = np.count_nonzero(inside, axis=(1, 2))
-    going = both >= _LEAST
-    flat = flattened(moved, *moments(moved))
-    if least > -1:
-        going &= _cosine(firsts.flattened, flat, inside) >= least
-    laid = laid.copy()
-    if going.any():
-        steps = _steps(firsts, flat, inside, going)
-        laid[going] = laid[going] @ _UNCENTRED @ steps @ _CENTRED
-    return laid, going
-
-
-def _cosine(first: Grey, second: Grey, inside: Mask) -> Grey:
-    """The cosines of the angles between the pixels of images where a mask says so."""
-    one, two = first * inside, second * inside
-
-    def dot(a: Grey, b: Grey) -> Grey:
-        return np.asarray(np.einsum("nhw,nhw->n", a, b))
-
-    return np.asarray(dot(one, two) / np.sqrt(np.maximum(dot(one, one) * dot(two, two), 1e-12)))
-
-
-def _steps(firsts: Stack, moved: Grey, inside: Mask, going: Mask) -> Points:
-    """The homographies, in centred fractions, that bring pixels to where they agree best.
-
-    Args:
-        firsts: those that stay.
-        moved: ``(n, h, w)``, the others in their frames, flattened.
-        inside: ``(n, h, w)``, where they are.
-        going: ``(n,)``, which ones are wanted.
-    """
-    height, width = firsts.shape
-    down, across, wanted, moved, inside = (
-        (values if going.all() else values[going]).reshape(-1, height * width)
-        for values in (*firsts.slopes, firsts.flattened, moved, inside)
-    )
-    count = min(_PIXELS, height * width // 4)
-    power = (down * down + across * across) * inside
-    chosen = np.argpartition(power, -count, axis=1)[:, -count:]
-    down, across, wanted, counted = (
-        np.take_along_axis(values, chosen, axis=1) for values in (down, across, wanted, inside)
-    )
-    pixels = Ragged(moved.reshape(-1, height, width))
-    y, x = np.divmod(chosen, width)
-    at = np.ones((len(chosen), 3, count), np.float32)
-    u = np.subtract(x * (1 / (width - 1)), 0.5, out=at[:, 0], casting="same_kind")
-    v = np.subtract(y * (1 / (height - 1)), 0.5, out=at[:, 1], casting="same_kind")
-    gu, gv = across * np.float32(width - 1), down * np.float32(height - 1)
-    lean = gu * u + gv * v
-    columns = np.stack(
-        [gu * u, gu * v, gu, gv * u, gv * v, gv, -lean * u, -lean * v], axis=1, dtype=np.float32
-    )
-    turned = columns.transpose(0, 2, 1)
-    to_pixels = np.array(
-        [[width - 1.0, 0, (width - 1) / 2], [0, height - 1.0, (height - 1) / 2], [0, 0, 1]]
-    )
-    within = np.tile(np.eye(3), (len(chosen), 1, 1))
-    moving = np.ones(len(chosen), np.bool_)
-    diagonal = np.arange(8)
-    for _ in range(_STEPS):
-        seen, there = _projected(pixels, (to_pixels @ within).astype(np.float32) @ at)
-        residual = seen - wanted
-        # Huber's weights.
-        weights = np.float32(0.5) / np.maximum(np.abs(residual), np.float32(0.5))
-        weights *= there & counted
-        weighted = columns * weights[:, None]
-        curve = (weighted @ turned).astype(np.float64)
-        trace = np.trace(curve, axis1=1, axis2=2)[:, None]
-        curve[:, diagonal, diagonal] += 1e-3 / 8 * trace + 1e-6
-        aside = (weighted @ residual[..., None]).astype(np.float64)
-        step = np.clip(np.linalg.solve(curve, aside)[..., 0], -0.1, 0.1)
-        step[~moving] = 0
-        within = within @ _undone(step)
-        moving &= np.abs(step).max(axis=1) >= 2e-4
-        if not moving.any():
-            break
-    return within
-
-
-def _undone(step: NDArray[np.float64]) -> Points:
-    """The inverses of small steps ``(n, 8)``, as homographies, up to a factor near 1."""
-    a, b, c, d, e, f, g, h = step.T
-    a, e = a + 1, e + 1
-    rows = [e - f * h, c * h - b, b * f - c * e]
-    rows += [f * g - d, a - c * g, c * d - a * f]
-    rows += [d * h - e * g, b * g - a * h, a * e - b * d]
-    return np.stack(rows, axis=1).reshape(-1, 3, 3)
-
-
-def _projected(images: Ragged, at: Grey) -> tuple[Grey, Mask]:
-    """Bilinear values of images at homogeneous pixels ``(n, 3, m)``, and whether they are there."""
-    depth = at[:, 2]
-    depth = np.where(np.abs(depth) < 1e-6, np.float32(1e-6), depth)
-    return images.sampled(at[:, 0] / depth, at[:, 1] / depth)
-
-
 def _agreement(batch: _Batch) -> NDArray[np.float64]:
     """Mean correlation of the windows that have texture and lie in both; 0 where too few do."""
-    firsts, seconds = batch.layers(lambda image: image.half)
-    moved, inside = _warped(seconds, batch.laid, firsts.shape)
+    firsts, seconds = batch.layers(_half)
+    moved, inside = warped(seconds, batch.laid, firsts.shape)
     correlation, shared = _correlation(firsts, moved)
-    shared &= _whole(inside)
+    shared &= whole(inside)
     count = np.count_nonzero(shared, axis=(1, 2))
     sums = np.sum(correlation, axis=(1, 2), where=shared, dtype=np.float64)
-    return np.where(count >= _LEAST, sums / np.maximum(count, 1), 0.0)
+    return np.where(count >= LEAST_PIXELS, sums / np.maximum(count, 1), 0.0)
 
 
 def _compared(firsts: Stack, seconds: list[Grey], laid: Points) -> list[Alignment]:
-    moved, inside = _warped(seconds, laid, firsts.shape)
-    inside = _whole(inside)
+    moved, inside = warped(seconds, laid, firsts.shape)
+    inside = whole(inside)
     correlation, textured = _correlation(firsts, moved)
     shared = textured & inside
     # One more step of Lucas and Kanade for each window by itself.
@@ -348,51 +237,15 @@ def _compared(firsts: Stack, seconds: list[Grey], laid: Points) -> list[Alignmen
     side = float(np.sqrt(firsts.shape[0] * firsts.shape[1]))
     found = []
     for number, both in enumerate(shared):
-        if both.sum() < _LEAST:
+        if both.sum() < LEAST_PIXELS:
             found.append(_NOTHING)
             continue
         mean, covered = float(correlation[number][both].mean()), float(both.mean())
         drift = float("inf")
-        if agree[number].sum() >= _LEAST:
+        if agree[number].sum() >= LEAST_PIXELS:
             drift = float(np.quantile(aside[number][agree[number]], 0.8)) / side
         found.append(Alignment(mean, drift, covered))
     return found
-
-
-def _warped(images: list[Grey], laid: Points, shape: tuple[int, int]) -> tuple[Grey, Mask]:
-    """Images warped by homographies, bilinearly, and where they have pixels at all.
-
-    Returns:
-        ``(n, h, w)`` each.
-    """
-    height, width = shape
-    pixels = Ragged(images)
-    ends = np.ones((len(images), 3, 1))
-    ends[:, :2, 0] = pixels.sizes - 1
-    starts = np.array([1 / (width - 1), 1 / (height - 1), 1.0])
-    warp = (ends * laid * starts).astype(np.float32)[..., None, None]
-    y, x = _axes(height, width)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        depth = warp[:, 2, 0] * x + (warp[:, 2, 1] * y + warp[:, 2, 2])
-        px = (warp[:, 0, 0] * x + (warp[:, 0, 1] * y + warp[:, 0, 2])) / depth
-        py = (warp[:, 1, 0] * x + (warp[:, 1, 1] * y + warp[:, 1, 2])) / depth
-    px, py, depth = (values.reshape(len(images), -1) for values in (px, py, depth))
-    values, inside = pixels.sampled(px, py, depth > 0)
-    return values.reshape(-1, height, width), inside.reshape(-1, height, width)
-
-
-@lru_cache(maxsize=256)
-def _axes(height: int, width: int) -> tuple[Grey, Grey]:
-    """``(height, 1)`` and ``(1, width)``: the numbers of rows and of columns."""
-    y, x = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
-    return y[:, None], x[None]
-
-
-def _whole(inside: Mask) -> Mask:
-    """Where a whole window lies inside."""
-    if inside.all():
-        return inside
-    return np.asarray(box(inside.astype(np.float32), WINDOW) > 0.999)
 
 
 def _correlation(firsts: Stack, seconds: Grey) -> tuple[Grey, Mask]:
@@ -401,7 +254,3 @@ def _correlation(firsts: Stack, seconds: Grey) -> tuple[Grey, Mask]:
     both = box(firsts.images * seconds, WINDOW) - mean * other
     textured = np.maximum(one, two) > FLAT**2
     return np.asarray(both / np.sqrt((one + 1) * (two + 1)), np.float32), textured
-
-
-_CENTRED = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-_UNCENTRED = np.linalg.inv(_CENTRED)
