@@ -1,14 +1,14 @@
 """Compare the images of a gallery with one another, without comparing all pairs.
 
-Each image's nearest neighbours by vector are its candidates; each pair of candidates is verified
-once by the local features that the catalogue has (a third of a millisecond). Of pairs whose
-features agree the small grey images that the catalogue keeps are laid on one another
-(`glocal.ranking.alignment`), which rules out most; and what is left is read from its files and
-compared in colour, everywhere (`glocal.ranking.pixels`). That alone makes a copy.
+Each image's nearest neighbours by vector are its candidates (`glocal.gallery.candidates`); each
+pair of candidates is verified once by the local features that the catalogue has (half a
+millisecond). Of pairs whose features agree the small grey images that the catalogue keeps are laid
+on one another, many pairs at once (`glocal.ranking.alignment`), which rules out most; and what is
+left is read from its files and compared in colour, everywhere (`glocal.ranking.pixels`). That alone
+makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n`` (up to `MOST_MULTIPLIED` images all vectors are compared, which grows with its square and
-takes seconds). What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
+with ``n``. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
 verifies only what is new. Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
 image, the ties found, and a bounded number of local features, small images and decoded files.
 """
@@ -53,10 +53,9 @@ from glocal.ranking.verification import ITERATIONS, verify
 LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
 
-_FEWER_ITERATIONS = 400
+FEWER_ITERATIONS = 500
 """Samples for RANSAC where the vectors are so unlike that points alone prove nothing and a copy is
-all there may be. Of such copies at least two fifths of the matches agree, which this many miss once
-in 30,000 times."""
+all there may be; docs/decisions.md has how many of the matches of such copies agree."""
 
 _PAGE = 500
 _LAYERED = 512  # images whose layers stay in memory: 0.12 MB each
@@ -116,7 +115,7 @@ def _points(
         size,
         calibration.settings,
         partial(calibration.hopeless, score=score),
-        ITERATIONS if calibration.may_match(most, score) else _FEWER_ITERATIONS,
+        ITERATIONS if calibration.may_match(most, score) else FEWER_ITERATIONS,
     )
     better = either_way(found, local.keypoints, size)
     supported = calibration.excess(found) >= LEAST_EXCESS
