@@ -20,7 +20,8 @@ from glocal.cli import demo_photos
 from glocal.cli.demo_reshoot import CHANGES
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
-from glocal.gallery.comparing import LEAST_SCORE, LEAST_WHOLE_SCORE, NEIGHBOURS, Comparing
+from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS
+from glocal.gallery.comparing import FEWER_ITERATIONS, LEAST_WHOLE_SCORE, Comparing
 from glocal.gallery.duplicates import (
     Level,
     clusters,
@@ -37,7 +38,7 @@ from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import compare_pixels, confirm
 from glocal.ranking.symmetries import outline, whole_on_whole
-from glocal.ranking.verification import verify
+from glocal.ranking.verification import ITERATIONS, verify
 
 Opener = Callable[..., Gallery]
 Pairs = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=24)
@@ -147,7 +148,9 @@ def all_pairs(gallery: Gallery) -> Pairs:
         parts = [unpack(packed[i]).scored_above(calibration.min_score) for i in (a, b)]
         sizes = [(contents[i].width, contents[i].height) for i in (a, b)]
         score = float(vectors[a] @ vectors[b])
-        found = verify(*parts, *sizes, calibration.settings)
+        most = min(len(part.keypoints) for part in parts)
+        samples = ITERATIONS if calibration.may_match(most, score) else FEWER_ITERATIONS
+        found = verify(*parts, *sizes, calibration.settings, iterations=samples)
         better = either_way(found, parts[0].keypoints, sizes[1])
         evidence, compared, laid = calibration.evaluate(better, score), None, None
         if found.homography is not None and calibration.excess(found) >= LEAST_EXCESS:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from glocal.ranking.alignment import COPY_FROM, SIDE, Alignment, align
-from glocal.ranking.layers import box
+from glocal.ranking.alignment import COPY_FROM, SIDE, Alignment, align, align_all
+from glocal.ranking.layers import Layers, Ragged, box
 
 
 def texture(seed: int, side: int = 512) -> Image.Image:
@@ -45,6 +45,44 @@ def test_a_box_is_the_mean_of_its_window(height: int, width: int, window: int, s
         [padded[y : y + window, x : x + window].mean() for x in range(width)] for y in range(height)
     ]
     assert box(image, window) == pytest.approx(np.array(slow), abs=1e-3)
+
+
+@given(st.lists(st.tuples(st.integers(2, 9), st.integers(2, 9)), min_size=1, max_size=4))
+def test_images_of_any_shapes_are_sampled_at_once(shapes: list[tuple[int, int]]) -> None:
+    rng = np.random.default_rng(len(shapes))
+    images = [rng.uniform(0, 255, shape).astype(np.float32) for shape in shapes]
+    x, y = rng.uniform(-1, 9, (2, len(images), 20)).astype(np.float32)
+    x[:, 0], y[:, 0] = [shape[1] - 1 for shape in shapes], [shape[0] - 1 for shape in shapes]
+    values, inside = Ragged(images).sampled(x, y)
+    for image, *row in zip(images, x, y, values, inside, strict=True):
+        height, width = image.shape
+        for px, py, value, there in zip(*row, strict=True):
+            assert there == (0 <= px <= width - 1 and 0 <= py <= height - 1)
+            across = np.maximum(1 - np.abs(np.arange(width) - px), 0)
+            down = np.maximum(1 - np.abs(np.arange(height) - py), 0)
+            assert not there or value == pytest.approx(down @ image @ across, abs=0.01)
+
+
+def test_many_pairs_are_aligned_as_each_is_alone() -> None:
+    whole = texture(0)
+    upright = whole.crop((100, 30, 400, 480))
+    to_upright = np.array([[300 / 512, 0, 100 / 512], [0, 450 / 512, 30 / 512], [0, 0, 1]])
+    pairs = [
+        (upright, whole, to_upright @ shift(0.01)),
+        (whole, texture(1), np.eye(3)),
+        (whole, whole.resize((300, 200)), shift(0.02)),
+        (upright, whole, to_upright),
+        (whole.crop((0, 0, 512, 20)), whole, np.eye(3)),
+        (whole, whole, shift(3.0)),
+    ]
+    layers = [(Layers(grey(one)), Layers(grey(two)), to) for one, two, to in pairs]
+    together = align_all(layers)
+    assert [each.may_be_copy for each in together] == [True, False, True, True, False, False]
+    for found, pair in zip(together, layers, strict=True):
+        alone = align(*pair)
+        assert found.copy_probability == pytest.approx(alone.copy_probability, abs=1e-4)
+        assert (found.homography is None) == (alone.homography is None)
+    assert align_all([]) == []
 
 
 @pytest.mark.parametrize("seed", range(4))

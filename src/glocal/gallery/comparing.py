@@ -1,14 +1,14 @@
 """Compare the images of a gallery with one another, without comparing all pairs.
 
-Each image's nearest neighbours by vector are its candidates; each pair of candidates is verified
-once by the local features that the catalogue has (a third of a millisecond). Of pairs whose
-features agree the small grey images that the catalogue keeps are laid on one another
-(`glocal.ranking.alignment`), which rules out most; and what is left is read from its files and
-compared in colour, everywhere (`glocal.ranking.pixels`). That alone makes a copy.
+Each image's nearest neighbours by vector are its candidates (`glocal.gallery.candidates`); each
+pair of candidates is verified once by the local features that the catalogue has (half a
+millisecond). Of pairs whose features agree the small grey images that the catalogue keeps are laid
+on one another, many pairs at once (`glocal.ranking.alignment`), which rules out most; and what is
+left is read from its files and compared in colour, everywhere (`glocal.ranking.pixels`). That alone
+makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n`` (up to `MOST_MULTIPLIED` images all vectors are compared, which grows with its square and
-takes seconds). What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
+with ``n``. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
 verifies only what is new. Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
 image, the ties found, and a bounded number of local features, small images and decoded files.
 """
@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures
+from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS, Neighbours
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level, clusters, components
 from glocal.gallery.grouping import Grouper
@@ -39,7 +40,7 @@ from glocal.gallery.same_files import Disk
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
-from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align
+from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align_all
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way, turned
 from glocal.ranking.evidence import Evidence
@@ -47,23 +48,18 @@ from glocal.ranking.geometry import Points
 from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
-from glocal.ranking.verification import verify
-
-NEIGHBOURS = 20
-"""Candidates of each image; a copy is nearly always among the first few."""
-
-MOST_MULTIPLIED = 20_000
-"""Images up to which all vectors are multiplied with one another (80 MB); of more, each is
-searched."""
-
-LEAST_SCORE = 0.3
-"""Cosine similarity below which no pair of vectors is looked at."""
+from glocal.ranking.verification import ITERATIONS, verify
 
 LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
 
+FEWER_ITERATIONS = 500
+"""Samples for RANSAC where the vectors are so unlike that points alone prove nothing and a copy is
+all there may be; docs/decisions.md has how many of the matches of such copies agree."""
+
 _PAGE = 500
-_LAYERED = 256  # images whose layers stay in memory: 0.3 MB each
+_LAYERED = 512  # images whose layers stay in memory: 0.12 MB each
+_ALIGNED = 256  # pairs that are aligned at once: their layers and a few arrays of each
 
 PixelsOf: TypeAlias = Callable[[UUID], NDArray[np.uint8] | None]
 """Gives the pixels of an image; see `glocal.gallery.originals.Originals.pixels`."""
@@ -85,6 +81,49 @@ class PairComparison:
 
 class _UnreadError(Exception):
     """An image's file is gone, changed or unreadable just now."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """What the local features of two images tell.
+
+    Attributes:
+        evidence: of them alone.
+        homography: from the first to the second; `None` where the pixels need not be asked.
+        on_top: whether the second image shows less, so that the first agrees with all of it.
+    """
+
+    evidence: Evidence
+    homography: Points | None
+    on_top: bool
+
+
+def _points(
+    one: tuple[Content, LocalFeatures],
+    other: tuple[Content, LocalFeatures],
+    score: float,
+    calibration: Calibration,
+) -> _Points:
+    """Verify two images, of which the catalogue's rows and local features are given."""
+    (content, local), (other_content, other_local) = one, other
+    size = other_content.width, other_content.height
+    most = min(len(local.keypoints), len(other_local.keypoints))  # of support: no match has more
+    found = verify(
+        local,
+        other_local,
+        (content.width, content.height),
+        size,
+        calibration.settings,
+        partial(calibration.hopeless, score=score),
+        ITERATIONS if calibration.may_match(most, score) else FEWER_ITERATIONS,
+    )
+    better = either_way(found, local.keypoints, size)
+    supported = calibration.excess(found) >= LEAST_EXCESS
+    return _Points(
+        calibration.evaluate(better, score),
+        found.homography if supported else None,
+        on_top=better is not found,
+    )
 
 
 @dataclass(slots=True)
@@ -138,7 +177,8 @@ class Comparing:
         ids = sorted(wanted)
         if self.outcomes and among is None:
             self.outcomes.keep_only(ids)
-        pairs, scores = self._candidates(ids, among)
+        neighbours = Neighbours(self.store, self.listen, self.neighbours, self.least_score)
+        pairs, scores = neighbours.pairs(ids, among)
         start = 0
         while start < len(pairs):
             self.listen(Progress("verify", start, len(pairs)))
@@ -158,7 +198,7 @@ class Comparing:
         if len(loaded) < 2 or len(vectors) < 2:
             return PairComparison(None, None)
         score = float(vectors[first] @ vectors[second])
-        outcome, _ = self._evaluate(first, second, score, loaded)
+        outcome, _ = self._evaluate({(first, second): score}, loaded)[first, second]
         evidence, comparison = outcome.evidence, outcome.comparison
         if comparison is None and evidence is not None and evidence.homography is not None:
             one, two = self.pixels(first), self.pixels(second)
@@ -173,15 +213,13 @@ class Comparing:
         loaded = self._load({i for pair in new for i in pair})
         found: dict[Pair, Outcome] = {}
         unread: set[Pair] = set()
-        for first, second in new:
-            if first in loaded and second in loaded:
-                self.compared += 1
-                score = pairs[first, second]
-                outcome, read = self._evaluate(first, second, score, loaded)
-                tied = outcome.evidence and Level.OBJECT.allows(outcome.evidence.verdict)
-                found[first, second] = outcome if tied else Outcome()
-                if not read:
-                    unread.add((first, second))
+        there = {pair: pairs[pair] for pair in new if pair[0] in loaded and pair[1] in loaded}
+        self.compared += len(there)
+        for pair, (outcome, read) in self._evaluate(there, loaded).items():
+            tied = outcome.evidence and Level.OBJECT.allows(outcome.evidence.verdict)
+            found[pair] = outcome if tied else Outcome()
+            if not read:
+                unread.add(pair)
         if self.outcomes:
             stale = known.keys() - pairs.keys() if everywhere else set()
             self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
@@ -200,70 +238,6 @@ class Comparing:
             self.comparisons[first, second] = comparison
             self.comparisons[second, first] = comparison.turned()
 
-    def _candidates(
-        self, ids: list[UUID], among: Sequence[Sequence[UUID]] | None
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Neighbours by number, ``(m, 2)``, each pair once, sorted; and their similarities."""
-        if among is not None:
-            nearest = self._within(ids, among)
-        else:
-            nearest = (self._multiplied if len(ids) <= MOST_MULTIPLIED else self._searched)(ids)
-        found = np.fromiter(nearest, [("a", np.int32), ("b", np.int32), ("s", np.float32)])
-        low, high = np.minimum(found["a"], found["b"]), np.maximum(found["a"], found["b"])
-        _, once = np.unique(low.astype(np.int64) * len(ids) + high, return_index=True)
-        return np.column_stack([low, high])[once], found["s"][once]
-
-    def _multiplied(self, ids: list[UUID]) -> Iterator[tuple[int, int, float]]:
-        """The neighbours of each image, of all vectors at once: a tenth of the time of searches."""
-        vectors: NDArray[np.float32] | None = None
-        for start in range(0, len(ids), _PAGE):
-            page = ids[start : start + _PAGE]
-            known = self.store.vectors(page)
-            for number, i in enumerate(page, start):
-                if i in known:  # of others zeros stand, which are like nothing
-                    if vectors is None:
-                        vectors = np.zeros((len(ids), len(known[i])), np.float32)
-                    vectors[number] = known[i]
-        if vectors is None:
-            return
-        count = min(self.neighbours + 1, len(ids))
-        for start in range(0, len(ids), _PAGE):
-            self.listen(Progress("neighbours", start, len(ids)))
-            scores = vectors[start : start + _PAGE] @ vectors.T
-            best = np.argpartition(scores, -count, axis=1)[:, -count:]
-            values = np.take_along_axis(scores, best, axis=1)
-            for row, place in np.argwhere(values >= self.least_score).tolist():
-                if (other := int(best[row, place])) != start + row:
-                    yield start + row, other, float(values[row, place])
-        self.listen(Progress("neighbours", len(ids), len(ids)))
-
-    def _searched(self, ids: list[UUID]) -> Iterator[tuple[int, int, float]]:
-        """The neighbours of each image by a search, which has a graph where there are many."""
-        numbers = {i: number for number, i in enumerate(ids)}
-        for start in range(0, len(ids), _PAGE):
-            self.listen(Progress("neighbours", start, len(ids)))
-            for i, vector in self.store.vectors(ids[start : start + _PAGE]).items():
-                for match in self.store.search(vector, self.neighbours + 1):
-                    if match.id != i and match.id in numbers and match.score >= self.least_score:
-                        yield numbers[i], numbers[match.id], match.score
-        self.listen(Progress("neighbours", len(ids), len(ids)))
-
-    def _within(
-        self, ids: list[UUID], among: Sequence[Sequence[UUID]]
-    ) -> Iterator[tuple[int, int, float]]:
-        """Neighbours within groups: at least those that a search of the whole gallery finds."""
-        numbers = {i: number for number, i in enumerate(ids)}
-        for done, group in enumerate(among):
-            self.listen(Progress("neighbours", done, len(among)))
-            known = self.store.vectors(group)
-            if len(known) < 2:
-                continue
-            there, vectors = list(known), np.stack(list(known.values())).astype(np.float32)
-            for row, scores in enumerate(vectors @ vectors.T):
-                for column in np.argsort(-scores)[: self.neighbours + 1].tolist():
-                    if column != row and scores[column] >= self.least_score:
-                        yield numbers[there[row]], numbers[there[column]], float(scores[column])
-
     def _load(self, ids: set[UUID]) -> dict[UUID, tuple[Content, LocalFeatures]]:
         """Those of the images that have local features."""
         packed = self.catalog.local_features(ids)
@@ -275,58 +249,88 @@ class Comparing:
 
     def _evaluate(
         self,
-        first: UUID,
-        second: UUID,
-        score: float,
-        loaded: dict[UUID, tuple[Content, LocalFeatures]],
-    ) -> tuple[Outcome, bool]:
-        """Verify a pair; also whether all files that this took could be read."""
-        (content, local), (other, other_local) = loaded[first], loaded[second]
-        found = verify(
-            local,
-            other_local,
-            (content.width, content.height),
-            (other.width, other.height),
-            self.calibration.settings,
-            partial(self.calibration.hopeless, score=score),
-        )
-        better = either_way(found, local.keypoints, (other.width, other.height))
-        evidence = self.calibration.evaluate(better, score)
-        comparison = None
-        aligned = None
-        read = True
-        try:
-            if found.homography is not None and self.calibration.excess(found) >= LEAST_EXCESS:
-                # The one that shows less, so that the other agrees with all of it, lies on top.
-                less = first if better is found else second
-                aligned = self._laid_over(first, second, found.homography, less)
-            if (aligned is None or not aligned.may_be_copy) and score >= LEAST_WHOLE_SCORE:
-                aligned = self._whole_on_whole(first, second) or aligned
-            if aligned is not None:
-                evidence = replace(evidence, copy_probability=aligned.copy_probability)
-                if aligned.may_be_copy:
-                    comparison = self._compared(first, second, aligned)
-        except _UnreadError:
-            read = False
-        return Outcome(confirm(evidence, comparison), comparison), read
+        pairs: Mapping[Pair, float],
+        loaded: Mapping[UUID, tuple[Content, LocalFeatures]],
+    ) -> dict[Pair, tuple[Outcome, bool]]:
+        """Verify pairs; also whether all files that each took could be read.
 
-    def _laid_over(self, first: UUID, second: UUID, homography: Points, less: UUID) -> Alignment:
-        """How the small images lie on one another.
-
-        The alignment's homography goes from the first to the second.
+        Args:
+            pairs: with the similarity of their vectors.
+            loaded: their images.
         """
-        small, other = self._small(first), self._small(second)
-        if less == first:
-            return align(small, other, homography)
-        return align(other, small, np.asarray(np.linalg.inv(homography))).turned()
+        points = {
+            (first, second): _points(loaded[first], loaded[second], score, self.calibration)
+            for (first, second), score in pairs.items()
+        }
+        aligned, unread = self._aligned(pairs, points)
+        outcomes = {}
+        for pair, found in points.items():
+            evidence, comparison = found.evidence, None
+            if pair in aligned:
+                chance = aligned[pair].copy_probability
+                evidence = replace(evidence, copy_probability=chance)
+                if aligned[pair].may_be_copy:
+                    try:
+                        comparison = self._compared(*pair, aligned[pair])
+                    except _UnreadError:
+                        unread.add(pair)
+            outcomes[pair] = Outcome(confirm(evidence, comparison), comparison), pair not in unread
+        return outcomes
 
-    def _whole_on_whole(self, first: UUID, second: UUID) -> Alignment | None:
-        """The alignment of images that show one thing whole, turned, mirrored or in a border."""
-        for homography in whole_on_whole(self._outline(first), self._outline(second)):
-            aligned = align(self._small(first), self._small(second), homography)
-            if aligned.may_be_copy:
-                return aligned
-        return None
+    def _aligned(
+        self, pairs: Mapping[Pair, float], points: Mapping[Pair, _Points]
+    ) -> tuple[dict[Pair, Alignment], set[Pair]]:
+        """How the small images of those pairs lie on one another of which they may tell something.
+
+        Returns:
+            The alignments, and pairs of which a small image could not be read.
+        """
+        unread: set[Pair] = set()
+        laid = [(pair, found.homography, found.on_top) for pair, found in points.items()]
+        tries = [(pair, to, on_top) for pair, to, on_top in laid if to is not None]
+        aligned = dict(self._laid(tries, unread))
+        # Images that show one thing whole: turned, mirrored or in a border.
+        ways: dict[Pair, list[Points]] = {}
+        for pair, score in pairs.items():
+            likely = pair in aligned and aligned[pair].may_be_copy
+            if score >= LEAST_WHOLE_SCORE and not likely and pair not in unread:
+                try:
+                    ways[pair] = whole_on_whole(self._outline(pair[0]), self._outline(pair[1]))
+                except _UnreadError:
+                    unread.add(pair)
+        while ways := {pair: found for pair, found in ways.items() if found}:
+            tries = [(pair, found.pop(0), False) for pair, found in ways.items()]
+            for pair, found in self._laid(tries, unread):
+                if found.may_be_copy:
+                    aligned[pair] = found
+                    del ways[pair]
+        return aligned, unread
+
+    def _laid(
+        self, tries: Sequence[tuple[Pair, Points, bool]], unread: set[Pair]
+    ) -> Iterator[tuple[Pair, Alignment]]:
+        """Align small images by the homographies from the first to the second of each pair.
+
+        Args:
+            tries: pairs, and whether the second image lies on top.
+            unread: told the pairs of which a small image could not be read.
+
+        The alignments' homographies go from the first to the second, too.
+        """
+        for start in range(0, len(tries), _ALIGNED):
+            layers = []
+            some = []
+            for pair, homography, on_top in tries[start : start + _ALIGNED]:
+                try:
+                    small, other = self._small(pair[0]), self._small(pair[1])
+                except _UnreadError:
+                    unread.add(pair)
+                    continue
+                some.append((pair, on_top))
+                back = (other, small, np.asarray(np.linalg.inv(homography))) if on_top else None
+                layers.append(back or (small, other, homography))
+            for (pair, on_top), found in zip(some, align_all(layers), strict=True):
+                yield pair, found.turned() if on_top else found
 
     def _small(self, content: UUID) -> Layers:
         if content not in self._layers:

@@ -9,9 +9,11 @@ would agree better at some distance, as anything with depth does when the camera
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from math import exp
+from operator import attrgetter
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,31 +23,35 @@ from glocal.ranking.layers import (
     FLAT,
     WINDOW,
     Grey,
-    Layer,
     Layers,
     Mask,
+    Stack,
     box,
     flattened,
     moments,
     slopes,
-    smooth,
 )
+from glocal.ranking.lucas_kanade import LEAST_PIXELS, refined, warped, whole
+
+T = TypeVar("T")
 
 SIDE = 128
 """Square root of the area of the images that are compared: the size of a thumbnail."""
 
 _WIDE = 17
-_HOPELESS = 0.5, 0.6
-"""Correlations at half the size, after the first and the second step, below which no more is tried;
-of 219 pairs of copies in 25 kinds of edits the least were .71 and .75."""
+_HOPELESS = 0.5
+"""Correlation at half the size, after the first steps, below which no more is tried; of 767 pairs
+of copies in 25 kinds of edits the least was .57."""
+
+_ADRIFT = 0.55
+"""The same after the last steps at that size, less half of the drift in its pixels; of those pairs
+the least was .65."""
 
 _UNLIKE = 0.2, 0.45
 """Correlations of all pixels at half the size, smoothed, before and after the first round, below
 which no more is tried; docs/decisions.md has those of copies."""
 
-_LEAST = 50  # pixels
-_PIXELS = 2000  # with the steepest slopes, in which a homography is refined
-_STEPS = 6
+_AT_ONCE = 24, 8  # pairs, at half the size and at the whole: what they need fits into a cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,161 +116,114 @@ def align(first: Grey | Layers, second: Grey | Layers, homography: Points) -> Al
     """
     one = first if isinstance(first, Layers) else Layers(first)
     two = second if isinstance(second, Layers) else Layers(second)
-    if min(*one.full.shape, *two.full.shape) < 2 * _WIDE:
-        return _NOTHING
-    laid = homography
-    for least in _UNLIKE:
-        laid, agreeing = _refined(one.coarsest, two.coarsest, laid, 1, least)
-        if not agreeing:
-            return _NOTHING
-    if _agreement(one.half, two.half, laid) < _HOPELESS[0]:
-        return _NOTHING
-    laid, _ = _refined(one.coarse, two.coarse, laid, 2)
-    if _agreement(one.half, two.half, laid) < _HOPELESS[1]:
-        return _NOTHING
-    full, other = one.full, two.full
-    smoothed = Layer(smooth(full.image, 3)), Layer(smooth(other.image, 3))
-    laid, _ = _refined(*smoothed, laid, 1)
-    laid, _ = _refined(full, other, laid, 2)
-    return replace(_compared(full, other, laid), homography=laid)
+    return align_all([(one, two, homography)])[0]
 
 
-def _refined(
-    first: Layer, second: Layer, homography: Points, rounds: int, least: float = -1.0
-) -> tuple[Points, bool]:
-    """Gauss-Newton steps by which the second image comes to lie on the first one.
+def align_all(pairs: Sequence[tuple[Layers, Layers, Points]]) -> list[Alignment]:
+    """Align many pairs, as `align` does each, in a third of the time.
 
-    In each round the second image is brought into the frame of the first one and freed from local
-    contrast; then the homography within the frame is refined on the pixels that say most, in the
-    inverse compositional way (Baker and Matthews, IJCV 2004), whose slopes stay the same.
-
-    Args:
-        first: the one that stays.
-        second: the one that moves.
-        homography: from the first to the second, in fractions.
-        rounds: how often.
-        least: correlation of the pixels, before a round, below which it is not made.
-
-    Returns:
-        The homography, and whether all rounds were made.
+    Pairs whose first images have one shape are aligned together.
     """
-    for _ in range(rounds):
-        moved, inside = _warped(second.image, homography, first.shape)
-        inside = _whole(inside)
-        both = int(np.count_nonzero(inside))
-        if both < _LEAST:
-            return homography, False
-        flat = flattened(moved, *moments(moved))
-        if least > -1 and _cosine(first.flattened, flat, inside) < least:
-            return homography, False
-        power = first.power if both == inside.size else first.power * inside.ravel()
-        count = min(_PIXELS, inside.size // 4, both)
-        chosen = np.argpartition(power, -count)[-count:]
-        homography = homography @ _UNCENTRED @ _steps(first, flat, chosen) @ _CENTRED
-    return homography, True
+    found = [_NOTHING] * len(pairs)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, (one, two, _) in enumerate(pairs):
+        if min(*one.shape, *two.shape) >= 2 * _WIDE:
+            alike.setdefault(one.shape, []).append(number)
+    for numbers in alike.values():
+        hopeful = []
+        for some in _portions(numbers, _AT_ONCE[0]):
+            batch = _Batch(
+                np.array(some),
+                [pairs[i][0] for i in some],
+                [pairs[i][1] for i in some],
+                np.stack([pairs[i][2] for i in some]),
+            )
+            left = _coarsely(batch)
+            hopeful += list(zip(left.numbers.tolist(), left.laid, strict=True))
+        for few in _portions(hopeful, _AT_ONCE[1]):
+            firsts = Stack(np.stack([pairs[i][0].image for i, _ in few]))
+            seconds = [pairs[i][1].image for i, _ in few]
+            aligned = _finely(firsts, seconds, np.stack([laid for _, laid in few]))
+            for (number, _), one_found in zip(few, aligned, strict=True):
+                found[number] = one_found
+    return found
 
 
-def _cosine(first: Grey, second: Grey, inside: Mask) -> float:
-    """The cosine of the angle between the pixels of two images where a mask says so."""
-    one, two = first[inside], second[inside]
-    return float(one @ two / np.sqrt(max(float(one @ one) * float(two @ two), 1e-12)))
+def _portions(items: list[T], size: int) -> Iterator[list[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _steps(first: Layer, moved: Grey, chosen: NDArray[np.intp]) -> Points:
-    """The homography, in centred fractions, that brings some pixels to where they agree best."""
-    height, width = moved.shape
-    down, across = first.slopes
-    y, x = np.divmod(chosen, width)
-    at = np.ones((3, len(chosen)), np.float32)
-    at[0], at[1] = x * (1 / (width - 1)) - 0.5, y * (1 / (height - 1)) - 0.5
-    u, v = at[0], at[1]
-    gu = across.ravel()[chosen] * np.float32(width - 1)
-    gv = down.ravel()[chosen] * np.float32(height - 1)
-    columns = np.empty((8, len(chosen)), np.float32)
-    columns[0], columns[1], columns[2] = gu * u, gu * v, gu
-    columns[3], columns[4], columns[5] = gv * u, gv * v, gv
-    lean = columns[0] + columns[4]
-    columns[6], columns[7] = -lean * u, -lean * v
-    wanted = first.flattened.ravel()[chosen]
-    to_pixels = np.array(
-        [[width - 1.0, 0, (width - 1) / 2], [0, height - 1.0, (height - 1) / 2], [0, 0, 1]]
-    )
-    within = np.eye(3)
-    for _ in range(_STEPS):
-        seen, there = _sampled(moved, (to_pixels @ within).astype(np.float32) @ at)
-        residual = seen - wanted
-        # Huber's weights.
-        weights = np.float32(0.5) / np.maximum(np.abs(residual), np.float32(0.5))
-        weights *= there
-        weighted = columns * weights
-        curve = (weighted @ columns.T).astype(np.float64)
-        diagonal = curve.reshape(-1)[::9]
-        diagonal += 1e-3 / 8 * diagonal.sum() + 1e-6
-        aside = (weighted @ residual).astype(np.float64)
-        step = np.clip(np.linalg.solve(curve, aside), -0.1, 0.1)
-        within = within @ _undone(step)
-        if np.abs(step).max() < 2e-4:
-            break
-    return within
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Pairs of images whose first ones have one shape, and how they are laid on one another."""
+
+    numbers: NDArray[np.intp]
+    firsts: list[Layers]
+    seconds: list[Layers]
+    laid: Points
+
+    def only(self, those: Mask) -> _Batch:
+        if those.all():
+            return self
+        kept = np.flatnonzero(those)
+        firsts, seconds = [self.firsts[i] for i in kept], [self.seconds[i] for i in kept]
+        return _Batch(self.numbers[kept], firsts, seconds, self.laid[kept])
+
+    def layers(self, layer: Callable[[Layers], Grey]) -> tuple[Stack, list[Grey]]:
+        """One layer of the first images and of the second ones."""
+        return Stack(np.stack([layer(i) for i in self.firsts])), [layer(i) for i in self.seconds]
 
 
-def _undone(step: NDArray[np.float64]) -> Points:
-    """The inverse of a small step, as a homography, up to a factor near 1."""
-    a, b, c, d, e, f, g, h = step.tolist()
-    a, e = a + 1, e + 1
-    rows = [e - f * h, c * h - b, b * f - c * e]
-    rows += [f * g - d, a - c * g, c * d - a * f]
-    rows += [d * h - e * g, b * g - a * h, a * e - b * d]
-    return np.array(rows).reshape(3, 3)
+_coarsest, _coarse, _half = attrgetter("coarsest"), attrgetter("coarse"), attrgetter("half")
 
 
-def _sampled(image: Grey, at: Grey) -> tuple[Grey, Mask]:
-    """Bilinear values of an image at homogeneous pixels ``(3, n)``, and whether they are in it."""
-    depth = at[2]
-    depth = np.where(np.abs(depth) < 1e-6, np.float32(1e-6), depth)
-    return _bilinear(image, at[0] / depth, at[1] / depth)
+def _coarsely(batch: _Batch) -> _Batch:
+    """Those pairs that may be copies as far as half the size tells, laid on one another there."""
+    for least in _UNLIKE:
+        firsts, seconds = batch.layers(_coarsest)
+        laid, agreeing = refined(firsts, seconds, batch.laid, least)
+        batch = replace(batch, laid=laid).only(agreeing)
+        if not len(batch.numbers):
+            return batch
+    batch = batch.only(_agreement(batch) >= _HOPELESS)
+    for layer in (_coarse, _coarse, _half, _half):
+        if not len(batch.numbers):
+            return batch
+        laid, _ = refined(*batch.layers(layer), batch.laid)
+        batch = replace(batch, laid=laid)
+    firsts, seconds = batch.layers(_half)
+    found = _compared(firsts, seconds, batch.laid)
+    side = np.sqrt(firsts.shape[0] * firsts.shape[1])
+    hopeful = [each.correlation - 0.5 * min(each.drift * side, 1.0) for each in found]
+    return batch.only(np.array(hopeful) >= _ADRIFT)
 
 
-def _bilinear(image: Grey, px: Grey, py: Grey, facing: Mask | None = None) -> tuple[Grey, Mask]:
-    """Values at pixels, 0 or near the border where they are not in the image, and which are."""
-    height, width = image.shape
-    inside = (px >= 0) & (px <= width - 1) & (py >= 0) & (py <= height - 1)
-    if facing is not None:
-        inside &= facing
-    if not inside.all():
-        px, py = np.where(inside, px, np.float32(0)), np.where(inside, py, np.float32(0))
-    left = np.minimum(np.floor(px), np.float32(width - 2))
-    top = np.minimum(np.floor(py), np.float32(height - 2))
-    fx, fy = px - left, py - top
-    at = (top * np.float32(width) + left).astype(np.intp)
-    flat = image.ravel()
-    upper, lower = flat.take(at), flat.take(at + width)
-    upper += fx * (flat.take(at + 1) - upper)
-    lower += fx * (flat.take(at + (width + 1)) - lower)
-    upper += fy * (lower - upper)
-    return upper, inside
+def _finely(firsts: Stack, seconds: list[Grey], laid: Points) -> list[Alignment]:
+    """The alignments of pairs that lie on one another nearly."""
+    for _ in range(2):
+        laid, _ = refined(firsts, seconds, laid)
+    found = _compared(firsts, seconds, laid)
+    return [replace(each, homography=to) for each, to in zip(found, laid, strict=True)]
 
 
-def _agreement(first: Layer, second: Layer, homography: Points) -> float:
+def _agreement(batch: _Batch) -> NDArray[np.float64]:
     """Mean correlation of the windows that have texture and lie in both; 0 where too few do."""
-    moved, inside = _warped(second.image, homography, first.shape)
-    correlation, shared = _correlation(first, moved)
-    shared &= _whole(inside)
-    count = int(np.count_nonzero(shared))
-    return float(correlation[shared].sum(dtype=np.float64) / count) if count >= _LEAST else 0.0
+    firsts, seconds = batch.layers(_half)
+    moved, inside = warped(seconds, batch.laid, firsts.shape)
+    correlation, shared = _correlation(firsts, moved)
+    shared &= whole(inside)
+    count = np.count_nonzero(shared, axis=(1, 2))
+    sums = np.sum(correlation, axis=(1, 2), where=shared, dtype=np.float64)
+    return np.where(count >= LEAST_PIXELS, sums / np.maximum(count, 1), 0.0)
 
 
-def _compared(first: Layer, second: Layer, homography: Points) -> Alignment:
-    moved, inside = _warped(second.image, homography, first.shape)
-    inside = _whole(inside)
-    correlation, textured = _correlation(first, moved)
+def _compared(firsts: Stack, seconds: list[Grey], laid: Points) -> list[Alignment]:
+    moved, inside = warped(seconds, laid, firsts.shape)
+    inside = whole(inside)
+    correlation, textured = _correlation(firsts, moved)
     shared = textured & inside
-    if shared.sum() < _LEAST:
-        return _NOTHING
-    mean = float(correlation[shared].mean())
-    covered = float(shared.mean())
     # One more step of Lucas and Kanade for each window by itself.
-    flat, other = first.flattened, flattened(moved, *moments(moved))
+    flat, other = firsts.flattened, flattened(moved, *moments(moved))
     down, across = slopes(np.asarray((flat + other) / 2, np.float32))
     apart = flat - other
     xx, yy, xy, xr, yr = (
@@ -274,48 +233,24 @@ def _compared(first: Layer, second: Layer, homography: Points) -> Alignment:
     trace, determinant = xx + yy, np.maximum(xx * yy - xy * xy, 1e-9)
     least = trace / 2 - np.sqrt(np.maximum(trace * trace / 4 - determinant, 0))
     agree = shared & (least > 0.02) & (correlation > 0.5)  # 0.02: an edge can slide along itself
-    if agree.sum() < _LEAST:
-        return Alignment(mean, float("inf"), covered)
-    aside = np.hypot(yy * xr - xy * yr, xx * yr - xy * xr)[agree] / determinant[agree]
-    side = float(np.sqrt(flat.size))
-    return Alignment(mean, float(np.quantile(aside, 0.8)) / side, covered)
+    aside = np.hypot(yy * xr - xy * yr, xx * yr - xy * xr) / determinant
+    side = float(np.sqrt(firsts.shape[0] * firsts.shape[1]))
+    found = []
+    for number, both in enumerate(shared):
+        if both.sum() < LEAST_PIXELS:
+            found.append(_NOTHING)
+            continue
+        mean, covered = float(correlation[number][both].mean()), float(both.mean())
+        drift = float("inf")
+        if agree[number].sum() >= LEAST_PIXELS:
+            drift = float(np.quantile(aside[number][agree[number]], 0.8)) / side
+        found.append(Alignment(mean, drift, covered))
+    return found
 
 
-def _warped(image: Grey, homography: Points, shape: tuple[int, int]) -> tuple[Grey, Mask]:
-    """The image warped by a homography, bilinearly, and where it has pixels at all."""
-    height, width = shape
-    ends = np.array([image.shape[1] - 1.0, image.shape[0] - 1.0, 1.0])
-    starts = np.array([1 / (width - 1), 1 / (height - 1), 1.0])
-    warp = (ends[:, None] * homography * starts).astype(np.float32)
-    y, x = _axes(height, width)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        depth = warp[2, 0] * x + (warp[2, 1] * y + warp[2, 2])
-        px = (warp[0, 0] * x + (warp[0, 1] * y + warp[0, 2])) / depth
-        py = (warp[1, 0] * x + (warp[1, 1] * y + warp[1, 2])) / depth
-    return _bilinear(image, px, py, depth > 0)
-
-
-@lru_cache(maxsize=256)
-def _axes(height: int, width: int) -> tuple[Grey, Grey]:
-    """``(height, 1)`` and ``(1, width)``: the numbers of rows and of columns."""
-    y, x = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
-    return y[:, None], x[None]
-
-
-def _whole(inside: Mask) -> Mask:
-    """Where a whole window lies inside."""
-    if inside.all():
-        return inside
-    return np.asarray(box(inside.astype(np.float32), WINDOW) > 0.999)
-
-
-def _correlation(first: Layer, second: Grey) -> tuple[Grey, Mask]:
+def _correlation(firsts: Stack, seconds: Grey) -> tuple[Grey, Mask]:
     """Correlation of each window of both, and whether it has any texture."""
-    (mean, one), (other, two) = first.moments, moments(second)
-    both = box(first.image * second, WINDOW) - mean * other
+    (mean, one), (other, two) = firsts.moments, moments(seconds)
+    both = box(firsts.images * seconds, WINDOW) - mean * other
     textured = np.maximum(one, two) > FLAT**2
     return np.asarray(both / np.sqrt((one + 1) * (two + 1)), np.float32), textured
-
-
-_CENTRED = np.array([[1.0, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-_UNCENTRED = np.linalg.inv(_CENTRED)

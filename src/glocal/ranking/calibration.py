@@ -43,7 +43,9 @@ class Logistic:
 
     def __call__(self, signs: tuple[float, ...]) -> float:
         """The probability, in (0, 1), for `Calibration.signs`."""
-        total = self.bias + sum(w * x for w, x in zip(self.weights, signs, strict=True))
+        total = self.bias
+        for weight, sign in zip(self.weights, signs, strict=True):
+            total += weight * sign
         return 1 / (1 + exp(-min(max(total, -30.0), 30.0)))
 
 
@@ -90,8 +92,17 @@ class Calibration:
         """
         if support > self.floor + self.per_match * matches:
             return False
-        signs = log1p(_MORE), 1.0, 1.0, 1.0, score
-        return self.same(signs) < self.same_from and self.copy(signs) < self.copy_from
+        return not self.may_match(_MORE, score)
+
+    def may_match(self, excess: float, score: float) -> bool:
+        """Whether two images can be called the same or a copy by their points.
+
+        Args:
+            excess: What `excess` gives at most.
+            score: Cosine similarity of the vectors.
+        """
+        signs = log1p(excess), 1.0, 1.0, 1.0, score
+        return self.same(signs) >= self.same_from or self.copy(signs) >= self.copy_from
 
     def signs(self, found: Verification, score: float) -> tuple[float, ...]:
         """The inputs of the logistic models.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,16 +54,15 @@ def is_plausible(homography: Points, points: Points, matched: Points, tolerance:
     if min(spread(points), spread(matched)) < tolerance**2:
         return False
     depth = points @ homography[2, :2] + homography[2, 2]
-    if not (np.all(depth > 0) or np.all(depth < 0)):
+    ends = float(depth.min()), float(depth.max())
+    if ends[0] * ends[1] <= 0:
         return False
     # The determinant of the homography's derivative: how much it magnifies areas, negative
     # where it mirrors.
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        area = np.linalg.det(homography) / depth**3
-    if not np.isfinite(area).all() or np.any(area <= 0):
+    area = sorted(float(np.linalg.det(homography)) / each**3 for each in ends if each**3)
+    if len(area) < 2 or not isfinite(area[1]) or area[0] <= 0:
         return False
-    scale = np.sqrt(area)
-    low, high = float(scale.min()), float(scale.max())
+    low, high = sqrt(area[0]), sqrt(area[1])
     return low >= _SCALES[0] and high <= _SCALES[1] and high <= _STRETCH * low
 
 

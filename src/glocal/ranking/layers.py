@@ -1,11 +1,13 @@
-"""A small grey image as it is aligned with others: in two sizes, smoothed, freed from contrast.
+"""Small grey images as they are aligned with others: in two sizes, smoothed, freed from contrast.
 
-All of it depends on one image alone, and an image is aligned with many: made once, when it is asked
-for, it is shared.
+What one image has in several alignments is made once, when it is asked for (`Layers`). What a step
+of many alignments needs is made for all of them at once (`Stack`, `Ragged`): on images of some
+thousand pixels a call of numpy takes longer than its arithmetic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -21,8 +23,8 @@ Grey = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-class Layer:
-    """An image of one size and smoothness, and what follows from it.
+class Layers:
+    """An image in all layers in which it is aligned.
 
     Args:
         image: ``(h, w)`` float32 grey.
@@ -38,80 +40,135 @@ class Layer:
         return height, width
 
     @cached_property
-    def flattened(self) -> Grey:
-        """The image normalised for local brightness and contrast."""
-        mean, variance = self.moments
-        return flattened(self.image, mean, variance)
+    def half(self) -> Grey:
+        """The image at half the size."""
+        return halved(self.image)
 
     @cached_property
-    def slopes(self) -> tuple[Grey, Grey]:
-        """Derivatives of the flattened image, downwards and to the right."""
-        return slopes(self.flattened)
+    def coarsest(self) -> Grey:
+        """The same, very smooth."""
+        return smooth(self.half, 5)
 
     @cached_property
-    def power(self) -> Grey:
-        """``(h * w,)``: the squared slope of each pixel, which says how much it can tell."""
-        down, across = self.slopes
-        return np.asarray(down * down + across * across).ravel()
+    def coarse(self) -> Grey:
+        """The same, less smooth."""
+        return smooth(self.half, 3)
+
+
+class Stack:
+    """Images of one shape, and what follows from them.
+
+    Args:
+        images: ``(n, h, w)`` float32 grey.
+    """
+
+    def __init__(self, images: Grey) -> None:
+        self.images = images
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        _, height, width = self.images.shape
+        return height, width
+
+    def only(self, those: Mask) -> Stack:
+        """Some of the images."""
+        return self if those.all() else Stack(self.images[those])
 
     @cached_property
     def moments(self) -> tuple[Grey, Grey]:
         """Mean and variance of each window."""
-        return moments(self.image)
+        return moments(self.images)
+
+    @cached_property
+    def flattened(self) -> Grey:
+        """The images normalised for local brightness and contrast."""
+        return flattened(self.images, *self.moments)
+
+    @cached_property
+    def slopes(self) -> tuple[Grey, Grey]:
+        """Derivatives of the flattened images, downwards and to the right."""
+        return slopes(self.flattened)
 
 
-class Layers:
-    """An image in all layers in which it is aligned.
+class Ragged:
+    """Images of any shapes, end to end, so that all of them are sampled at once.
 
     Args:
-        image: ``(h, w)`` float32 grey.
+        images: ``(h, w)`` float32 grey each.
     """
 
-    def __init__(self, image: Grey) -> None:
-        self.image = image
+    def __init__(self, images: Sequence[Grey]) -> None:
+        self.pixels = np.concatenate([image.ravel() for image in images])
+        shapes = np.array([image.shape for image in images])
+        ends = np.cumsum(shapes.prod(axis=1))
+        self.starts = (ends - shapes.prod(axis=1))[:, None]
+        self.rows = shapes[:, 1:]
+        self.sizes = shapes[:, ::-1].astype(np.float32)
 
-    @property
-    def full(self) -> Layer:
-        """The image as it is; not kept, since few images get so far."""
-        return Layer(self.image)
+    def sampled(self, x: Grey, y: Grey, facing: Mask | None = None) -> tuple[Grey, Mask]:
+        """Bilinear values at pixels.
 
-    @cached_property
-    def half(self) -> Layer:
-        """The image at half the size."""
-        return Layer(halved(self.image))
+        Args:
+            x: ``(n, m)``, of each image.
+            y: ``(n, m)``.
+            facing: ``(n, m)``; where not, nothing is in the image.
 
-    @cached_property
-    def coarsest(self) -> Layer:
-        """The same, very smooth."""
-        return Layer(smooth(self.half.image, 5))
+        Returns:
+            ``(n, m)`` values, any where a pixel is not in the image; and whether it is.
+        """
+        right, bottom = self.sizes[:, :1] - 1, self.sizes[:, 1:] - 1
+        inside = (x >= 0) & (x <= right) & (y >= 0) & (y <= bottom)
+        if facing is not None:
+            inside &= facing
+        if not inside.all():
+            x, y = np.where(inside, x, np.float32(0)), np.where(inside, y, np.float32(0))
+        left, top = np.floor(x), np.floor(y)
+        np.minimum(left, right - 1, out=left)
+        np.minimum(top, bottom - 1, out=top)
+        fx, fy = x - left, y - top
+        top *= self.sizes[:, :1]
+        top += left
+        at = top.astype(np.intp)
+        at += self.starts
+        upper, beside = self.pixels.take(at), self.pixels.take(at + 1)
+        beside -= upper
+        beside *= fx
+        upper += beside
+        at += self.rows
+        lower, beside = self.pixels.take(at), self.pixels.take(at + 1)
+        beside -= lower
+        beside *= fx
+        lower += beside
+        lower -= upper
+        lower *= fy
+        upper += lower
+        return upper, inside
 
-    @cached_property
-    def coarse(self) -> Layer:
-        """The same, less smooth."""
-        return Layer(smooth(self.half.image, 3))
+
+def moments(images: Grey) -> tuple[Grey, Grey]:
+    """Mean and variance of each window of images ``(..., h, w)``."""
+    mean = box(images, WINDOW)
+    return mean, np.maximum(box(images * images, WINDOW) - mean * mean, 0)
 
 
-def moments(image: Grey) -> tuple[Grey, Grey]:
-    """Mean and variance of each window of an image."""
-    mean = box(image, WINDOW)
-    return mean, np.maximum(box(image * image, WINDOW) - mean * mean, 0)
+def flattened(images: Grey, mean: Grey, variance: Grey) -> Grey:
+    """Images normalised for the mean and the variance of their windows."""
+    return np.asarray((images - mean) / (np.sqrt(variance) + np.float32(FLAT)), np.float32)
 
 
-def flattened(image: Grey, mean: Grey, variance: Grey) -> Grey:
-    """An image normalised for the mean and the variance of its windows."""
-    return np.asarray((image - mean) / (np.sqrt(variance) + np.float32(FLAT)), np.float32)
-
-
-def slopes(image: Grey) -> tuple[Grey, Grey]:
-    """Derivatives downwards and to the right, in grey levels per pixel."""
-    across = np.empty_like(image)
-    np.subtract(image[:, 2:], image[:, :-2], out=across[:, 1:-1])
-    across[:, 1:-1] *= np.float32(0.5)
-    across[:, 0], across[:, -1] = image[:, 1] - image[:, 0], image[:, -1] - image[:, -2]
-    down = np.empty_like(image)
-    np.subtract(image[2:], image[:-2], out=down[1:-1])
-    down[1:-1] *= np.float32(0.5)
-    down[0], down[-1] = image[1] - image[0], image[-1] - image[-2]
+def slopes(images: Grey) -> tuple[Grey, Grey]:
+    """Derivatives downwards and to the right, in grey levels per pixel, of ``(..., h, w)``."""
+    across = np.empty_like(images)
+    np.subtract(images[..., 2:], images[..., :-2], out=across[..., 1:-1])
+    across[..., 1:-1] *= np.float32(0.5)
+    across[..., 0] = images[..., 1] - images[..., 0]
+    across[..., -1] = images[..., -1] - images[..., -2]
+    down = np.empty_like(images)
+    np.subtract(images[..., 2:, :], images[..., :-2, :], out=down[..., 1:-1, :])
+    down[..., 1:-1, :] *= np.float32(0.5)
+    down[..., 0, :] = images[..., 1, :] - images[..., 0, :]
+    down[..., -1, :] = images[..., -1, :] - images[..., -2, :]
     return down, across
 
 
@@ -127,10 +184,10 @@ def smooth(image: Grey, window: int) -> Grey:
     return box(box(image, window), window)
 
 
-def box(image: Grey, window: int) -> Grey:
-    """The mean of each window, at the borders with the nearest pixels."""
-    height, width = image.shape
-    return np.asarray(_averaging(height, window) @ image @ _averaging(width, window).T)
+def box(images: Grey, window: int) -> Grey:
+    """The mean of each window of ``(..., h, w)``, at the borders with the nearest pixels."""
+    height, width = images.shape[-2:]
+    return np.asarray(_averaging(height, window) @ images @ _averaging(width, window).T)
 
 
 @lru_cache(maxsize=256)

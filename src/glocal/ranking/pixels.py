@@ -54,8 +54,8 @@ class Comparison:
         homography: ``(3, 3)`` from the first image to the second, in fractions, refined.
         differing: rectangles around what differs: x, y, width, height, in fractions of the first.
         share: part of what both show that differs.
-        overlaid: ``first`` or ``second`` where what differs is text or a sticker laid over that
-            one; empty otherwise.
+        overlaid: ``first`` or ``second`` where all that differs is text or a sticker laid over
+            that one of two copies; empty otherwise.
         first_shown: part of the first image that the second one shows.
         second_shown: part of the second image that the first one shows.
         first_rest_flat: whether the rest of the first image is of one colour, as a border is.
@@ -124,9 +124,6 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     found = differences(laid.first, laid.second, laid.shown)
     differs = found.differs
     share = float(differs.sum() / max(laid.shown.sum(), 1))
-    overlaid = ""
-    if LEAST_OVERLAY <= share < 0.6 and found.tones is not None and not found.tones.one_grey:
-        overlaid = _overlaid(laid, laid.second.astype(np.float32), differs)
     drift = laid.drift(differs)
     tones = found.tones
     lies = found.exact or drift <= _most_drift(found, magnification(first, second, laid.homography))
@@ -136,6 +133,10 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     rest_flat, other_rest_flat = _is_flat(first, ~seen), _is_flat(second, ~other_seen)
     # Of two photos of one pile each shows what the other does not; a copy is shown whole.
     whole = max(shown, other_shown) >= LEAST_WHOLE or rest_flat or other_rest_flat
+    overlaid = ""
+    coloured = tones is not None and not tones.one_grey
+    if lies and whole and coloured and LEAST_OVERLAY <= share < 0.6:
+        overlaid = _overlaid(laid, laid.second.astype(np.float32), differs)
     return Comparison(
         copied=lies and whole and (share == 0 or bool(overlaid)),
         homography=laid.homography / laid.homography[2, 2],

@@ -29,6 +29,7 @@ agree best: this is no copy, whatever was laid over it. Copies in 18 kinds of ed
 and .10 at most."""
 
 Rgb = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
@@ -99,20 +100,21 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
     frame, to_first = cut
     forward = homography @ to_first
     votes, before = np.empty((0, 3)), forward
+    dark, other = _luma(frame), _luma(second)  # in which all is laid; colours come last
     for factor in (4, 2, 1):
         if min(frame.shape[:2]) // factor < _LEAST_SIDE:
             continue
-        small = _shrunk(frame, factor)
-        moved = warp(second, forward, small.shape[:2])
-        shown = _shown(forward, small.shape[:2], second.shape[:2])
+        small = _shrunk(dark, factor)
+        moved = warp(other, forward, small.shape)
+        shown = _shown(forward, small.shape, second.shape[:2])
         before = forward
         forward, votes = _voted(small, moved, shown, forward)
         if len(votes) >= 6 and np.median(votes[:, 2]) > _HOPELESS[factor]:
             return None
     if _moved(before, forward, second.shape) > _SETTLED:  # once more, at full size
-        moved = warp(second, forward, frame.shape[:2])
-        shown = _shown(forward, frame.shape[:2], second.shape[:2])
-        forward, votes = _voted(frame, moved, shown, forward)
+        moved = warp(other, forward, dark.shape)
+        shown = _shown(forward, dark.shape, second.shape[:2])
+        forward, votes = _voted(dark, moved, shown, forward)
     moved = warp(second, forward, frame.shape[:2], fine=True)
     shown = _shown(forward, frame.shape[:2], second.shape[:2])
     if shown.sum() < 16 or not np.isfinite(forward).all():
@@ -127,11 +129,13 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
     return Registered(frame, moved, shown, refined, to_first, votes)
 
 
-def warp(image: Rgb, homography: Points, shape: tuple[int, ...], *, fine: bool = False) -> Rgb:
+def warp(
+    image: Pixels, homography: Points, shape: tuple[int, ...], *, fine: bool = False
+) -> Pixels:
     """An image as seen in a frame.
 
     Args:
-        image: ``(h, w, 3)`` uint8.
+        image: ``(h, w, 3)`` or ``(h, w)`` uint8.
         homography: from the frame to the image, in fractions.
         shape: height and width of the frame.
         fine: interpolate by cubic splines, which takes three times as long.
@@ -169,9 +173,11 @@ def _moves_nothing(matrix: Points, width: int, height: int) -> bool:
     return bool(np.abs(project(matrix, corners) - corners).max() < 0.05)
 
 
-def luma(image: Rgb) -> NDArray[np.float32]:
-    """``(h, w)`` float32 of ``(h, w, 3)`` uint8, by the weights of ITU-R BT.601."""
-    return np.asarray(image @ np.array([0.299, 0.587, 0.114], np.float32))
+def _luma(image: Rgb) -> Pixels:
+    """``(h, w)`` uint8 of ``(h, w, 3)``, by the weights of ITU-R BT.601."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).convert("L"))
 
 
 def block_means(values: NDArray[np.float32], side: int = BLOCK) -> NDArray[np.float32]:
@@ -257,7 +263,7 @@ def _moved(before: Points, after: Points, shape: tuple[int, ...]) -> float:
     return float(np.abs(aside * (shape[1], shape[0])).max())
 
 
-def _shrunk(frame: Rgb, factor: int) -> Rgb:
+def _shrunk(frame: Pixels, factor: int) -> Pixels:
     from PIL import Image
 
     return frame if factor == 1 else np.asarray(Image.fromarray(frame).reduce(factor))
@@ -280,10 +286,10 @@ def _shown(homography: Points, shape: tuple[int, ...], other: tuple[int, ...]) -
     return np.asarray(grid[:-1, :-1] & grid[1:, :-1] & grid[:-1, 1:] & grid[1:, 1:])
 
 
-def _voted(frame: Rgb, moved: Rgb, shown: Mask, forward: Points) -> tuple[Points, Points]:
+def _voted(frame: Pixels, moved: Pixels, shown: Mask, forward: Points) -> tuple[Points, Points]:
     """One step: each textured block says where it fits, and a homography is fitted to them."""
     side = _VOTING if min(frame.shape[:2]) >= 6 * _VOTING else 2 * BLOCK
-    one, two = luma(frame), luma(moved)
+    one, two = frame.astype(np.float32), moved.astype(np.float32)
     height, width = one.shape[0] // side, one.shape[1] // side
     one, two = one[: height * side, : width * side], two[: height * side, : width * side]
 

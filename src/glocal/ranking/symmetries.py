@@ -112,9 +112,16 @@ def _frames(image: Grey) -> list[Points]:
 def _rim(image: Grey) -> int:
     """How many rows at the top are of one grey."""
     level = float(np.median(image[0]))
-    plain = np.mean(np.abs(image - level) > _PLAIN, axis=1) < 0.03
-    rows = int(np.argmin(plain)) if not plain.all() else len(plain)
-    return rows if rows > 1 else 0
+
+    def plain(rows: Grey) -> NDArray[np.bool_]:
+        return np.asarray(np.mean(np.abs(rows - level) > _PLAIN, axis=1) < 0.03)
+
+    if (
+        len(image) < 2 or not plain(image[:2]).all()
+    ):  # one row alone is no border, and most images have none
+        return 0
+    found = plain(image)
+    return int(np.argmin(found)) if not found.all() else len(found)
 
 
 def _tiny(image: Grey, at: Points) -> Grey:

@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 _GREY = 5.0  # chroma beyond what follows from the lightness alone, below which an image is grey
 _SLOPES = (0.15, 6.0)
-_SATURATIONS = (1.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.12, 1.25, 1.45, 1.7, 2.0, 2.5)
+_SATURATIONS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.35), (1.12, 1.25, 1.45, 1.7, 2.0, 2.5)
 _EXPLAINED = 1.0  # levels of 255 left on average, from which curves alone explain the change
 _FITTED = 1200  # blocks are enough for a few numbers
 _BLUE, _RED = 0.564, 0.713  # of ITU-R BT.601: chroma from blue and red less luma
@@ -97,29 +97,30 @@ def fit_tones(first: Floats, second: Floats) -> Tones | None:
         return Tones(*greys, tones.curves, 1.0, float(moved.mean()))
     step = max(1, len(first) // _FITTED)
     some, others = first[::step], second[::step]
-    best: tuple[float, Tones] | None = None
-    for saturation in _SATURATIONS:
-        fitted = _toned(some, others, saturation)
-        if fitted is not None:
-            apart = float(np.abs(fitted.apply(others) - some).mean())
-            if best is None or apart < best[0]:
-                best = apart, fitted
-            if saturation == 1.0 and apart < _EXPLAINED:
-                break
+    unchanged = best = _toned(some, others, 1.0)
+    if unchanged is None or unchanged[0] >= _EXPLAINED:
+        for saturations in _SATURATIONS:
+            for saturation in saturations:
+                found = _toned(some, others, saturation)
+                if found is not None and (best is None or found[0] < best[0]):
+                    best = found
+                elif unchanged is not None:  # what lies beyond is worse still
+                    break
     if best is None:
         return None
     moved = np.abs(best[1].apply(second) - second)
     return replace(best[1], change=float(moved.mean()))
 
 
-def _toned(first: Floats, second: Floats, saturation: float) -> Tones | None:
-    """The curves after the saturation was changed by so much."""
+def _toned(first: Floats, second: Floats, saturation: float) -> tuple[float, Tones] | None:
+    """The curves after the saturation was changed by so much, and how far they lead astray."""
     saturated = _saturated(second, saturation)
     curves = [_curve(first[:, c], saturated[:, c]) for c in range(3)]
     known = [curve for curve in curves if curve is not None]
     if len(known) < 3:
         return None
-    return Tones(False, False, np.array(known), saturation, 0.0)
+    tones = Tones(False, False, np.array(known), saturation, 0.0)
+    return float(np.abs(tones.apply(second) - first).mean()), tones
 
 
 def _saturated(colours: Floats, saturation: float) -> Floats:

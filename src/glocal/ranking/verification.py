@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from glocal.encoders import LocalFeatures
 
 MAX_MATCHES = 400  # the most similar; more take time and add no certainty
-_ITERATIONS = 1000
+ITERATIONS = 1000
+"""Samples of four matches that RANSAC takes at most."""
+
 _SIMPLER = 0.9  # share of the homography's inliers from which a simpler transformation is kept
 _UNIT = 320.0  # square root of an image's area in pixels, inside PoseLib
-_LARGER = np.diag([_UNIT, _UNIT, 1.0])
-_SMALLER = np.diag([1 / _UNIT, 1 / _UNIT, 1.0])
+_FROM_UNIT = np.array([[1, 1, 1 / _UNIT], [1, 1, 1 / _UNIT], [_UNIT, _UNIT, 1]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def verify(
     candidate_size: tuple[int, int],
     settings: Settings,
     hopeless: Callable[[float, int], bool] | None = None,
+    iterations: int = ITERATIONS,
 ) -> Verification:
     """Verify that two images show the same object.
 
@@ -95,6 +97,7 @@ def verify(
         settings: The settings of the detector that found the local features.
         hopeless: Told the support of a first homography and the number of matches: whether nothing
             can come of it, and no simpler transformation has to be tried.
+        iterations: Samples of four matches at most; where a good part of them agrees, fewer do.
 
     The same input gives the same result. Time is bounded by the number of local features.
 
@@ -112,7 +115,7 @@ def verify(
         support = float(matches.similarity[inliers].sum())
         return hopeless is None or not hopeless(support, len(matches))
 
-    found = _estimate(points, matched, settings.tolerance, worth)
+    found = _estimate(points, matched, settings.tolerance, worth, iterations)
     if found is None:
         none = np.empty((0, 2), np.float32)
         return Verification(len(matches), 0, 0.0, 0.0, 0.0, None, none, none)
@@ -150,11 +153,12 @@ def _estimate(
     matched: Points,
     tolerance: float,
     worth: Callable[[NDArray[np.bool_]], bool],
+    iterations: int,
 ) -> tuple[Points, NDArray[np.bool_]] | None:
     """The simplest plausible transformation of matched points, and its inliers."""
     if len(points) < 5:  # four pairs always agree with some homography
         return None
-    general = _homography(points, matched, tolerance)
+    general = _homography(points, matched, tolerance, iterations)
     inliers = explained(general, points, matched, tolerance)
     if not worth(inliers):
         return None
@@ -173,19 +177,19 @@ def _estimate(
     return best
 
 
-def _homography(points: Points, matched: Points, tolerance: float) -> Points:
+def _homography(points: Points, matched: Points, tolerance: float, iterations: int) -> Points:
     import poselib
 
     options = {
         "max_reproj_error": tolerance * _UNIT,
-        "max_iterations": _ITERATIONS,
+        "max_iterations": iterations,
         "min_iterations": 100,
         "seed": 0,
     }
     homography, _ = poselib.estimate_homography(
         points * _UNIT, matched * _UNIT, options, {"max_iterations": 10}
     )
-    return np.asarray(_SMALLER @ homography @ _LARGER)
+    return np.asarray(homography * _FROM_UNIT)
 
 
 def _inside(homography: Points, keypoints: NDArray[np.float32]) -> int:
