@@ -1,23 +1,33 @@
-"""Vectors pooled from every level of a pyramid find small digits better than the coarsest map."""
+"""Vectors pooled from every level of a pyramid find small digits better than the coarsest map.
+
+Digits as small as two cells of the coarsest map lie among noise (`glocal.trials.clutter`), on a
+fixed trunk that has learned them. What is learned is the same on both sides: lateral and smoothing
+convolutions, and a projection of the pooled values to as many numbers; only the baseline has them
+on the coarsest map alone. So depth and training are equal, and what differs is the top-down path
+and the finer levels.
+
+An earlier trial compared raw maxima of the maps, without a projection, after 150 steps from random
+weights: neither side had learned the digits (26 and 35 % mAP), and the common offset of linear maps
+ruled the cosines of the pyramid.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from glocal.learn.contracts import Backbone
+from glocal.learn.contracts import Head, Level, Output
+from glocal.learn.heads.gem import generalised_mean
 from glocal.learn.necks.fpn import FeaturePyramid
 from glocal.trials import Claim, Lab
-from glocal.trials.data import Labelled
-from glocal.trials.zoo import SmallResidual, fit, pixels
+from glocal.trials.clutter import DIM, SIDE, fixed_trunk, trained_ap
 
 CLAIM = Claim(
-    measured="mAP of small digits in cluttered canvases, pooled from every level of a pyramid",
-    baseline="mAP pooled from the coarsest map of the same trunk, trained likewise",
+    measured="mAP of small digits in noise, pooled from every level of a pyramid",
+    baseline="mAP pooled from the coarsest map with the same layers, trained likewise",
     unit="points",
     comparison=">",
     margin=1.0,
@@ -28,55 +38,31 @@ _WIDTH = 24
 
 def method(lab: Lab) -> float:
     """Train with the pyramid; all its maps have one width."""
-    trunk = SmallResidual((8, 16, _WIDTH))
-    neck = FeaturePyramid(trunk.levels, width=_WIDTH)
-    maps = neck(trunk(torch.rand(2, 3, 24, 24)))
+    trunk = fixed_trunk(lab)
+    head = _Pooled(trunk.levels)
+    with torch.no_grad():
+        maps = head.neck(trunk(torch.rand(2, 3, SIDE, SIDE)))
     lab.check("widths of the pyramid's maps", len({m.shape[1] for m in maps}), "=", 1)
     lab.check("maps of the pyramid", len(maps), "=", len(trunk.levels))
-    model = _Pooled(trunk, neck, len(maps) * _WIDTH)
-    return _mean_ap(lab, model)
+    return trained_ap(lab, trunk, head)
 
 
 def baseline(lab: Lab) -> float:
-    """Train the trunk with its coarsest map alone."""
-    return _mean_ap(lab, _Pooled(SmallResidual((8, 16, _WIDTH)), lambda maps: maps[-1:], _WIDTH))
+    """Train with the coarsest map alone."""
+    trunk = fixed_trunk(lab)
+    return trained_ap(lab, trunk, _Pooled(trunk.levels[-1:]))
 
 
-class _Pooled(nn.Module):
-    """The largest values of each map, joined, and a classifier of them."""
+class _Pooled(Head):
+    """The generalised mean of each map of a pyramid, joined and projected."""
 
-    def __init__(
-        self, trunk: Backbone, neck: Callable[[list[Tensor]], list[Tensor]], width: int
-    ) -> None:
+    def __init__(self, levels: Sequence[Level]) -> None:
         super().__init__()
-        self.trunk, self.neck, self.linear = trunk, neck, nn.Linear(width, 10)
+        self.dim, self.count = DIM, len(levels)
+        self.neck = FeaturePyramid(levels, width=_WIDTH)
+        self.project = nn.Linear(_WIDTH * len(levels), DIM)
 
-    def vectors(self, image: Tensor) -> Tensor:
-        maps = self.neck(self.trunk(image))
-        return torch.cat([m.amax(dim=(2, 3)) for m in maps], dim=1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.linear(self.vectors(image))
-
-
-def _mean_ap(lab: Lab, model: _Pooled) -> float:
-    data = lab.digits(8)
-    random = lab.random()
-    seen = Labelled(_scattered(data.train.images, random), data.train.labels)
-    fit(model, seen, steps=lab.steps(150), seed=lab.seed)
-    with torch.no_grad():
-        vectors = model.eval().vectors(pixels(_scattered(data.test.images, random)))
-    return data.test.mean_ap(vectors.numpy())
-
-
-def _scattered(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Digits of 8 pixels at random places of a canvas of 20, with bright blots as clutter."""
-    side = 20
-    found = np.zeros((len(images), side, side, 3), np.uint8)
-    for canvas, image in zip(found, images, strict=True):
-        for _ in range(4):
-            y, x = random.integers(0, side - 2, 2)
-            canvas[y : y + 2, x : x + 2] = random.integers(100, 256)
-        top, left = random.integers(0, side - 8 + 1, 2)
-        canvas[top : top + 8, left : left + 8] = image
-    return found
+    def forward(self, maps: Sequence[Tensor]) -> Output:
+        pyramid = self.neck(maps[-self.count :])
+        pooled = torch.cat([generalised_mean(each, 3.0) for each in pyramid], dim=1)
+        return Output(functional.normalize(self.project(pooled), dim=1))

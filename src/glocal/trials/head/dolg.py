@@ -1,7 +1,10 @@
 """DOLG: what is fused is orthogonal to the global vector; does fusion raise mAP?
 
 Not after 60 steps on digits: orthogonality holds, but the two branches have more to learn than
-GeM's one layer, and digits have little local detail that a global vector lacks.
+GeM's one layer, and digits have little local detail that a global vector lacks. Nor after 100 steps
+on photos of Grocery with a fixed trunk of ImageNet weights (vectors of 128 numbers, 224 pixels,
+validation images of another seed): with the best rate for each, DOLG has 63.9 points and GeM 64.8.
+At the rate that is best for DOLG it is ahead (63.9 and 61.8), which is not a fair comparison.
 """
 
 from __future__ import annotations
