@@ -79,12 +79,11 @@ class MsaConv(nn.Module):
             both = functional.avg_pool2d(both, self.dilation, 1, self.dilation // 2)
         if not self.shift:
             return both
-        moved = []
         quarters = both.unflatten(1, (2, 4, -1)).unbind(dim=2)
-        for part, (dim, way) in zip(quarters, _DIRECTIONS, strict=True):
-            side = part.shape[dim]
-            places = torch.arange(side, device=both.device) + way * self.shift
-            moved.append(part.index_select(dim, places % side))
+        moved = [
+            part.roll(-way * self.shift, dim)
+            for part, (dim, way) in zip(quarters, _DIRECTIONS, strict=True)
+        ]
         return torch.stack(moved, dim=2).flatten(1, 3)
 
 
