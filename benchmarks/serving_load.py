@@ -73,6 +73,7 @@ class Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     broken: int = 0
     hostile: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0  # until the last was answered
 
     def failed(self) -> int:
         return self.broken + sum(n for status, n in self.statuses.items() if status != 200)
@@ -224,13 +225,14 @@ async def round_of(
     port: int, photos: Sequence[bytes], *, seconds: float, good: int, bad: int
 ) -> Tally:
     """Let clients loose for a while."""
-    tally = Tally()
-    ends = time.monotonic() + seconds
+    tally, began = Tally(), time.monotonic()
+    ends = began + seconds
     bodies = [request(photo) for photo in photos]
     each = [bodies[n::good] or bodies for n in range(good)]
     clients = [search(port, own, ends, tally) for own in each]
     clients += [attack(port, photos[n % len(photos)], ends, tally, n) for n in range(bad)]
     await asyncio.gather(*clients)
+    tally.seconds = time.monotonic() - began
     return tally
 
 
@@ -279,11 +281,11 @@ def alone(port: int, server: int, photos: Sequence[bytes]) -> float:
     return (processor_seconds(server) - began) / len(photos)
 
 
-def figures(tally: Tally, seconds: float) -> dict[str, Any]:
+def figures(tally: Tally) -> dict[str, Any]:
     times = tally.milliseconds or [0.0]
     return {
         "searches": len(tally.milliseconds),
-        "searches/s": len(tally.milliseconds) / seconds,
+        "searches/s": len(tally.milliseconds) / tally.seconds,
         "p50, ms": percentile(times, 0.5),
         "p99, ms": percentile(times, 0.99),
         "slowest, ms": max(times),
@@ -321,9 +323,9 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
             tally = asyncio.run(work)
             progress = client.index_run(run.id)
             done = progress.progress.done if progress.progress else 0
-            searches = len(tally.milliseconds)
-            rounds[title] = figures(tally, given.seconds) | {
-                "share": searches * each / given.seconds / len(os.sched_getaffinity(0)),
+            found = figures(tally)
+            rounds[title] = found | {
+                "share": found["searches/s"] * each / len(os.sched_getaffinity(0)),
                 "images indexed meanwhile": done,
                 "index run": progress.state,
             }
