@@ -75,4 +75,4 @@ class LearnableSpacings(Block):
             self.width, self.width, self.side, padding=self.side // 2, groups=self.width, bias=False
         )
         made.weight = nn.Parameter(self.kernel().detach()[:, None])
-        return made
+        return made.train(self.training)

@@ -65,4 +65,4 @@ class WeightedConvolution(Block):
         side = self.convolution.weight.shape[-1]
         made = nn.Conv2d(self.width, self.out, side, self.stride, side // 2, bias=False)
         made.weight = nn.Parameter(self.convolution.weight.detach() * self.get_buffer("density"))
-        return made
+        return made.train(self.training)
