@@ -25,7 +25,7 @@ _MOST_FAILED = 1_000
 def main() -> None:
     """Index one path: ``GALLERY PATH MAX_BYTES MAX_PIXELS``."""
     folder, path, max_bytes, max_pixels = sys.argv[1:]
-    lower_priority(19)  # at 10 it takes more from searches without pause
+    lower_priority(10)
     own_this_process()
     end_when_interrupted()
     limits = Limits(max_bytes=int(max_bytes), max_pixels=int(max_pixels))
