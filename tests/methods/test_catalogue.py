@@ -10,7 +10,7 @@ import glocal
 from glocal.errors import MethodError
 from glocal.methods import catalogue, method_named, status_of
 from glocal.methods.catalogue import TIERS
-from glocal.methods.describe import mechanism, page
+from glocal.methods.describe import details, mechanism, page
 from glocal.registry import KINDS, part
 
 SOURCE = Path(glocal.__file__).parents[1]
@@ -58,6 +58,12 @@ def test_how_a_part_works_is_read_from_its_docstring() -> None:
     assert "Deviations:" in text
     assert "2022" in text
     assert mechanism(method_named("nitrofusion")) == ""
+
+
+def test_everything_of_a_method_includes_why_its_trial_fails() -> None:
+    text = "\n".join(details(status_of(method_named("snnk"))))
+    assert "Not here: fewer parameters need fewer features than inputs" in text
+    assert "Random features" in text
 
 
 def test_the_page_has_every_method_and_both_numbers() -> None:

@@ -68,12 +68,9 @@ def mechanism(method: Method) -> str:
     It is read without importing the part, and empty where there is none.
     """
     module, _, attribute = target_of(method).partition(":")
-    spec = find_spec(module) if module.startswith("glocal.") else None
-    if spec is None or spec.origin is None:
-        return ""
     named = {
         node.name: node
-        for node in ast.parse(Path(spec.origin).read_bytes()).body
+        for node in _source(module).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef)
     }
     found, node = [], named.get(attribute)
@@ -82,6 +79,24 @@ def mechanism(method: Method) -> str:
         bases = node.bases if isinstance(node, ast.ClassDef) else []
         node = next((named[b.id] for b in bases if isinstance(b, ast.Name) and b.id in named), None)
     return "\n\n".join(text for text in found if text)
+
+
+def experiment(method: Method) -> str:
+    """The docstring of the method's trial: how it is measured and, where it fails, why.
+
+    It is read without importing the trial, and empty where there is none.
+    """
+    if not method.trial:
+        return ""
+    return ast.get_docstring(_source(f"glocal.trials.{method.trial}")) or ""
+
+
+def _source(module: str) -> ast.Module:
+    """The tree of one of glocal's modules; an empty one for any other."""
+    spec = find_spec(module) if module.startswith("glocal.") else None
+    if spec is None or spec.origin is None:
+        return ast.Module([], [])
+    return ast.parse(Path(spec.origin).read_bytes())
 
 
 def claim_text(claim: Claim) -> str:
@@ -125,10 +140,10 @@ def details(status: Status) -> Iterator[str]:
             yield f"  error:     {result.error}"
         versions = ", ".join(f"{name} {which}" for name, which in result.versions.items())
         yield f"  run by:    {result.command} ({result.seconds:g} s of the processor; {versions})"
-    about = mechanism(method)
-    if about:
-        yield ""
-        yield from (f"  {line}".rstrip() for line in about.splitlines())
+    for about in (experiment(method), mechanism(method)):
+        if about:
+            yield ""
+            yield from (f"  {line}".rstrip() for line in about.splitlines())
 
 
 def check_text(check: Check) -> str:

@@ -116,9 +116,8 @@ def _rim(image: Grey) -> int:
     def plain(rows: Grey) -> NDArray[np.bool_]:
         return np.asarray(np.mean(np.abs(rows - level) > _PLAIN, axis=1) < 0.03)
 
-    if (
-        len(image) < 2 or not plain(image[:2]).all()
-    ):  # one row alone is no border, and most images have none
+    # One row alone is no border, and most images have none.
+    if len(image) < 2 or not plain(image[:2]).all():
         return 0
     found = plain(image)
     return int(np.argmin(found)) if not found.all() else len(found)

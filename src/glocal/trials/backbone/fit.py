@@ -132,8 +132,8 @@ def _reach() -> int:
     trunk = FitTiny().double().eval()
     image = torch.rand(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(trunk(image)[-1][0, :, 0, 0].square().sum(), image)
-    strengths = gradient[0].abs().sum(dim=0).unflatten(1, (4, 16)).unflatten(0, (4, 16))
-    return int((strengths.sum(dim=(1, 3)) > 0).sum())
+    pixels = gradient[0].abs().sum(dim=0).unflatten(1, (4, 16)).unflatten(0, (4, 16))
+    return int((pixels.sum(dim=(1, 3)) > 0).sum())
 
 
 @torch.no_grad()

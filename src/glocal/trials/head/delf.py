@@ -1,4 +1,9 @@
-"""DELF's local features, trained by labels of images, reject queries that lack a match."""
+"""DELF's local features, trained by labels of images, reject queries that lack a match.
+
+Attention picks keypoints, but verified inliers tell no better than cosines which pairs match: the
+differences of six seeds go both ways (-13 to 7). At most 64 local features of a view of 64 pixels
+may be too few for a homography, where the vectors tell the tiles of two photos apart as well.
+"""
 
 from __future__ import annotations
 
