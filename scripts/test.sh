@@ -21,7 +21,7 @@ step() {
 # Long steps that need one core run beside pytest, which waits for processes half of its time.
 started=()
 output=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$output"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$output"' EXIT
 
 # beside NAME COMMAND...: starts it; finish_beside waits for all, and stops when one has failed.
 beside() {
