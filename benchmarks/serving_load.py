@@ -54,7 +54,7 @@ from photos import DATA, image
 TARGETS = [
     ("failed searches", "<=", 0),
     ("failed searches beside hostile clients", "<=", 0),
-    ("peak memory of the server, MB", "<=", 1500),
+    ("peak memory of the server and its searching processes, MB", "<=", 1500),
     ("p99 of searches, ms", "<=", 3000),
     ("searches/s of cores / processor time of one", ">=", 0.8),
 ]
@@ -81,7 +81,10 @@ class Tally:
 
 
 class Watch:
-    """Samples the memory of the server and of the processes it has started."""
+    """Samples the memory of the server and of the processes it has started.
+
+    Pages that several processes share count for each of them.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -97,12 +100,13 @@ class Watch:
 
     def _run(self) -> None:
         while not self._over.wait(0.5):
-            self.server = max(self.server, _resident(self._pid))
             children = Path(f"/proc/{self._pid}/task/{self._pid}/children")
             with contextlib.suppress(OSError):
                 pids = [int(pid) for pid in children.read_text().split()]
                 decoding = [pid for pid in pids if b"decode_child" in _command(pid)]
+                searching = [pid for pid in pids if b"multiprocessing" in _command(pid)]
                 self.decoders = max(self.decoders, sum(map(_resident, decoding)))
+                self.server = max(self.server, sum(map(_resident, [self._pid, *searching])))
 
 
 def _command(pid: int) -> bytes:
@@ -362,7 +366,7 @@ def measure(place: Path, given: argparse.Namespace) -> dict[str, Any]:
     named = {
         "failed searches": rounds["searches"]["failed"],
         "failed searches beside hostile clients": rounds["beside hostile clients"]["failed"],
-        "peak memory of the server, MB": watch.server / 1e6,
+        "peak memory of the server and its searching processes, MB": watch.server / 1e6,
         "p99 of searches, ms": rounds["searches"]["p99, ms"],
         "searches/s of cores / processor time of one": rounds["searches"]["share"],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -81,16 +82,31 @@ def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> 
     assert again.client().info().images == 10
 
 
-def test_no_process_is_left_over(own_home: Path, start: Callable[..., Server]) -> None:
-    server = start(own_home)
+def test_processes_that_die_are_replaced_and_none_is_left_over(
+    own_home: Path, start: Callable[..., Server]
+) -> None:
+    server = start(own_home, "--processes", "2")
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-    pids = children.read_text().split()
-    assert len(pids) == 4
+
+    def those_that(do: bytes) -> list[Path]:
+        commands = [Path(f"/proc/{pid}/cmdline") for pid in children.read_text().split()]
+        return [command for command in commands if do in command.read_bytes()]
+
+    searching = those_that(b"spawn_main")
+    assert (len(searching), len(those_that(b"decode_child"))) == (2, 4)
+    os.kill(int(searching[0].parent.name), signal.SIGKILL)
+    assert server.ask("POST", "/v1/search", *form(("image", photo(3))))[0] == 200
+    assert not {*those_that(b"spawn_main")} & {*searching}
+    left = [*those_that(b"spawn_main"), *those_that(b"decode_child")]
     server.stop(signal.SIGKILL)
-    commands = [Path(f"/proc/{pid}/cmdline") for pid in pids]
-    wait_until(  # their standard input has ended
-        lambda: not any(c.exists() and b"decode_child" in c.read_bytes() for c in commands)
-    )
+    wait_until(lambda: not any(b"python" in _command(each) for each in left))
+
+
+def _command(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_health_readiness_metrics_and_info(server: Server) -> None:

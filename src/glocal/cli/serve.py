@@ -14,6 +14,7 @@ from glocal.cli.output import say
 from glocal.errors import GlocalError, MissingExtraError
 
 _LEAST_TOKEN = 16
+_MOST_PROCESSES = 8
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True)
 
 
@@ -79,6 +80,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
     is_flag=True,
     help="Show where photos were taken, and keep the positions in files that are sent.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="How many processes answer searches; each takes some 200 MB. [default: one for each core, "
+    "at most 8]",
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @model_options
 @wait_option
@@ -95,6 +103,7 @@ def serve(
     hosts: tuple[str, ...],
     cors_origins: tuple[str, ...],
     show_positions: bool,
+    processes: int | None,
     open_page: bool,
     model: str | None,
     model_sha256: str | None,
@@ -115,6 +124,7 @@ def serve(
             "run: pip install 'glocal[serve]'"
         ) from error
     from glocal.gallery import Gallery
+    from glocal.gallery.ahead import worker_count
 
     token = _token(token_file, "GLOCAL_TOKEN")
     read_token = _token(read_token_file, "GLOCAL_READ_TOKEN")
@@ -134,6 +144,7 @@ def serve(
             "--cors-origin '*' would let every site's pages read the gallery: set a token, or name "
             "the origin"
         )
+    processes = processes or min(worker_count(), _MOST_PROCESSES)
     settings = Settings(
         token=token,
         read_token=read_token,
@@ -145,6 +156,8 @@ def serve(
         upload_folder=upload_folder,
         urls=allow_urls,
         positions=show_positions,
+        search_processes=processes,
+        searches=max(4, 2 * processes),  # some are decoded while others are searched for
     )
     bound = bind(host, port)
     shown = f"[{host}]" if ":" in host else host

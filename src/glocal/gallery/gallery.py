@@ -177,6 +177,11 @@ class Gallery:
         return self.model.space
 
     @property
+    def substitute(self) -> Path | None:
+        """The file of the model of the same space that was named, if it is another."""
+        return self._layout.substitute
+
+    @property
     def encoder(self) -> OnnxEncoder:
         """The model itself; any thread may use it."""
         return self._models.encoder()

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -34,6 +33,7 @@ from glocal.web.pairs import PairCache
 from glocal.web.problems import ProblemError, printable_path
 from glocal.web.readiness import Readiness, search_anything
 from glocal.web.runs import Runs
+from glocal.web.searchers import Searchers
 from glocal.web.settings import Settings
 from glocal.web.thumbnails import ThumbnailCache
 from glocal.web.uploads import Uploads
@@ -81,8 +81,9 @@ class Service:
         cache = settings.thumbnails or platformdirs.user_cache_path("glocal", appauthor=False)
         self.thumbnails = ThumbnailCache(cache / "thumbnails", settings.thumbnail_bytes)
         self.uploads = Uploads(cache / "uploads", settings.keep_bytes)
+        self.searchers = Searchers(gallery, settings.search_processes, settings.searches)
         self.readiness = Readiness(
-            self.upload_decoders, lambda: self.thread(partial(search_anything, gallery))
+            self.upload_decoders, lambda: self.searchers.run(search_anything)
         )
         self.pairs = PairCache()
         self.ending = asyncio.Event()
@@ -94,6 +95,7 @@ class Service:
     async def start(self) -> None:
         """Open everything that searches need, so that the first is as fast as any other."""
         await self.thread(self.gallery.warm)
+        await self.searchers.start()
         await self.upload_decoders.start()
         await self.own_decoders.start()
         self.runs.start()
@@ -115,6 +117,7 @@ class Service:
         await self.own_decoders.stop()
         self.fetches.stop()
         self._changing.shutdown(wait=True, cancel_futures=True)
+        self.searchers.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def thread(self, work: Callable[[], T]) -> T:

@@ -43,6 +43,7 @@ class Settings:
         body_seconds: time that a request may take to arrive.
         decode_seconds: time that one image may take to decode.
         decoders: processes that decode uploads, and as many again for the gallery's images.
+        search_processes: processes that answer searches; 0 for threads of the server's own.
         searches: searches at the same time; as many as `waiting` more wait for their turn.
         waiting: requests that may wait for their turn to search, or for an image.
         requests: requests at the same time, of any kind.
@@ -74,6 +75,7 @@ class Settings:
     body_seconds: float = 30.0
     decode_seconds: float = 15.0
     decoders: int = 2
+    search_processes: int = 0
     searches: int = 4
     waiting: int = 64
     requests: int = 256

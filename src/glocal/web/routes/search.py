@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
 from glocal.errors import GlocalError
-from glocal.gallery import Query, SearchResult
 from glocal.gallery.conditions import Condition
 from glocal.gallery.describing import content_id
 from glocal.web.bounds import while_there
@@ -30,6 +29,7 @@ from glocal.web.schemas import (
     SearchPage,
     SearchRequest,
 )
+from glocal.web.searchers import SearchJob
 from glocal.web.service import Service, ServiceDep
 from glocal.web.uploads import is_upload
 
@@ -133,9 +133,7 @@ async def _search(
         began = time.perf_counter()
         images = await _decode_all(service, [query, *like, *unlike], request.region)
         clock["decode"] = time.perf_counter() - began
-        result = await service.thread(
-            lambda: _find(service, request, images, len(like), query, condition, clock)
-        )
+        result = await service.searchers.run(_job(request, images, len(like), query, condition))
     clock |= {stage: milliseconds / 1000 for stage, milliseconds in result.timings_ms.items()}
     for stage, seconds in clock.items():
         service.metrics.stages.labels(stage).observe(seconds)
@@ -231,44 +229,36 @@ async def _decode_all(
             task.cancel()
 
 
-def _find(
-    service: Service,
+def _job(
     request: SearchRequest,
     images: list[Decoded],
     positive: int,
     source: Source,
     condition: Condition | None,
-    clock: dict[str, float],
-) -> SearchResult:
-    """Search for the requested page and one image more, to know whether more follow.
+) -> SearchJob:
+    """The search for the requested page and one image more, to know whether more follow.
 
     Args:
-        service: the server's.
         request: the search.
         images: the query, then `positive` positive examples, then negative ones.
         positive: how many positive examples there are.
         source: the query.
         condition: the request's, parsed.
-        clock: is given the seconds of the stage ``encode``.
     """
-    began = time.perf_counter()
     query, *examples = [image.array for image in images]
-    made: Query = service.gallery.query(
+    return SearchJob(
         query,
-        like=examples[:positive],
-        unlike=examples[positive:],
-        regions=request.regions and request.rerank is None,
-    )
-    clock["encode"] = time.perf_counter() - began
-    # Only the server still knows the bytes that the pixels were decoded from.
-    identity = source.content if request.region is None else None
-    return service.gallery.search(
-        replace(made, identity=identity, name=source.id),
-        where=condition,
-        limit=min(request.offset + request.limit + 1, _MOST),
-        exact=request.exact,
-        rerank=request.rerank,
-        verify=request.verify,
-        small_objects=request.small_objects,
-        regions=request.regions,
+        examples[:positive],
+        examples[positive:],
+        identity=source.content if request.region is None else None,
+        name=source.id,
+        options={
+            "where": condition,
+            "limit": min(request.offset + request.limit + 1, _MOST),
+            "exact": request.exact,
+            "rerank": request.rerank,
+            "verify": request.verify,
+            "small_objects": request.small_objects,
+            "regions": request.regions,
+        },
     )
