@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -305,3 +306,24 @@ def test_what_belongs_to_an_image_shares_its_name(tmp_path: Path) -> None:
         "IMG_1.heic.xmp",
     }
     assert companions(tmp_path / "nowhere" / "a.jpg") == ()
+
+
+def test_a_folder_is_listed_once_for_all_its_files_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    scandir = os.scandir
+
+    def counted(folder: str) -> object:
+        listed.append(str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr("glocal.gallery.holdings.os.scandir", counted)
+    (tmp_path / "0.mov").touch()
+    os.utime(tmp_path, (1e9, 1e9))
+    assert [bool(companions(tmp_path / f"{n}.jpg")) for n in range(9)] == [True] + 8 * [False]
+    assert len(listed) == 1
+    (tmp_path / "8.xmp").touch()
+    assert companions(tmp_path / "8.jpg") == (tmp_path / "8.xmp",)  # it has changed just now
+    (tmp_path / "7.xmp").touch()
+    assert companions(tmp_path / "7.jpg") == (tmp_path / "7.xmp",)

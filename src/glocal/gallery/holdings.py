@@ -7,8 +7,10 @@ one image. It is never superfluous beside a file that shows that image alone.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from glocal.images.raw import is_raw_tiff
 
 _FILMS = frozenset((".mov", ".mp4", ".m4v", ".3gp"))
 _NOTES = frozenset((".xmp", ".aae", ".thm", ".wav"))
+_SETTLED = 5e9  # nanoseconds
 _TRAILING = 16 * 1024  # bytes behind a JPEG's end that are more than padding
 
 
@@ -91,19 +94,34 @@ def companions(path: Path) -> tuple[Path, ...]:
     They share its name but for the ending. A camera's raw data beside a JPEG is an image of its
     own, and no companion.
     """
-    stem = path.stem.casefold()
+    folder = path.parent
     try:
-        with os.scandir(path.parent) as entries:
-            found = [
-                Path(entry.path)
-                for entry in entries
-                if os.path.splitext(entry.name)[1].casefold() in _FILMS | _NOTES
-                # IMG_1.mov, and IMG_1.jpg.xmp as some programs write it
-                and os.path.splitext(entry.name)[0].casefold() in (stem, path.name.casefold())
-            ]
+        changed = folder.stat().st_mtime_ns
+        # Some file systems count in steps of two seconds: more may have changed within one.
+        settled = abs(time.time_ns() - changed) > _SETTLED
+        found = (_films_and_notes if settled else _films_and_notes.__wrapped__)(folder, changed)
     except OSError:
         return ()
-    return tuple(sorted(found))
+    # IMG_1.mov, and IMG_1.jpg.xmp as some programs write it
+    names = {path.stem.casefold(), path.name.casefold()}
+    return tuple(sorted(each for name in names for each in found.get(name, ())))
+
+
+@lru_cache(maxsize=256)
+def _films_and_notes(folder: Path, _: int) -> dict[str, tuple[Path, ...]]:
+    """The films and notes in a folder by their name but for the ending.
+
+    Listed once for each time at which the folder has changed: otherwise, the files of one folder
+    would take the square of their number.
+    """
+    found: dict[str, tuple[Path, ...]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            stem, ending = os.path.splitext(entry.name)
+            if ending.casefold() in _FILMS | _NOTES:
+                name = stem.casefold()
+                found[name] = (*found.get(name, ()), Path(entry.path))
+    return found
 
 
 def _frames(opened: Any, found: str, data: bytes) -> Held:
