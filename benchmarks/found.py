@@ -1,7 +1,7 @@
 """Does a search say found where the thing is there, and no match where it is not?
 
     python benchmarks/found.py --contents FOLDER... [--images FOLDER...] [--share SHARE]
-                               [--every N]
+                               [--every N] [--detector NAME]
 
 Every query is searched for twice: as it is, and with all that shows the same thing taken out. The
 second must not be found. Of the first, those are counted whose best hit shows the thing; how many
@@ -94,7 +94,13 @@ def _wrong(pairs: Pairs, evidence: list[list[Evidence]]) -> list[list[int]]:
 
 
 def report(
-    told: dict[str, dict[str, Any]], *, share: float, every: int, seconds: float, quick: bool
+    told: dict[str, dict[str, Any]],
+    *,
+    detector: str,
+    share: float,
+    every: int,
+    seconds: float,
+    quick: bool,
 ) -> None:
     """Print and write what was measured."""
     rows = []
@@ -113,7 +119,8 @@ def report(
     evaluated = print_targets(reached, [("absent_found", "<=", 0.01)])
     run = {"share_of_distractors": share, "every": every, "cpu_seconds": seconds}
     print(run)
-    write_results("found", run | {"sets": told, "targets": evaluated}, quick=quick)
+    name = "found" if detector == "own" else f"found_{detector}"
+    write_results(name, run | {"sets": told, "targets": evaluated}, quick=quick)
 
 
 def main() -> None:
@@ -122,14 +129,15 @@ def main() -> None:
     parser.add_argument("--images", type=Path, nargs="+", default=[], help="wallpapers")
     parser.add_argument("--share", type=float, default=1.0, help="of the distractors")
     parser.add_argument("--every", type=int, default=1, help="only each N-th query of each set")
+    parser.add_argument("--detector", choices=list(DETECTORS), default="own")
     options = parser.parse_args()
     contents, walls = all_images(options.contents), wallpapers(options.images)
     images, sets = every_set(contents, walls, options.share, options.every, quick=options.quick)
     encoder = load_encoder()
-    make, scales = DETECTORS["own"]
+    make, scales = DETECTORS[options.detector]
     detector = make(encoder)
     calibration = calibrations()[detector.name]
-    known = index(images, encoder)
+    known = index(images, encoder, None if options.detector == "own" else detector)
     rerank = load("reranker", DEFAULT_RERANKING)
     told = {}
     for made in sets:
@@ -138,6 +146,7 @@ def main() -> None:
         print(made.name, told[made.name], flush=True)
     report(
         told,
+        detector=options.detector,
         share=options.share,
         every=options.every,
         seconds=time.process_time(),
