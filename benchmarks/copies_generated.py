@@ -2,10 +2,11 @@
 
     python benchmarks/copies_generated.py [--quick] [--count COUNT] [--within] [--keep DIR]
 
-A hundred images (or COUNT) of each of six kinds, made here, in sets of four that share all but
+A hundred images (or COUNT) of each of eight kinds, made here, in sets of four that share all but
 what matters: forms that different people filled in, memes of one image with different texts,
 receipts of one shop, pages of one chat, a camera that stands still before different people, and one
-product in different colours. No image is a copy of another, so every spare file is wrong, and so is
+product in different colours, bottles of one shape with different labels, and different content in
+one frame. No image is a copy of another, so every spare file is wrong, and so is
 every verdict *copy*, but for one: a meme beside the bare image, which is not among them. ``--keep``
 writes each image that was called a copy beside the one that leads its group. All images of a kind
 are so alike that nearly every pair is compared in colour, a quarter of a second each; ``--within``
@@ -26,6 +27,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from copies_real import side_by_side
 from glocal.gallery import Gallery
 from measure import arguments, print_table, write_results
+from surroundings import bottle, framed
 
 SET = 4
 _NAMES = ("Anna", "Bert", "Clara", "David", "Elif", "Franz", "Greta", "Hamid", "Ida", "Jonas")
@@ -154,8 +156,31 @@ def products(shared: Rng, own: Rng) -> Image.Image:
     return page
 
 
+def content(rng: Rng) -> Image.Image:
+    """A drawing of a few flat colours, or something as detailed as a photo."""
+    if rng.integers(2):
+        return texture(rng, 480, 360)
+    page = Image.new("RGB", (480, 360), "white")
+    draw = ImageDraw.Draw(page)
+    for _ in range(int(rng.integers(3, 9))):
+        x, y = (int(v) for v in rng.integers(0, 300, 2))
+        colour = tuple(int(v) for v in rng.choice([0, 90, 170, 240], 3))
+        draw.ellipse((x, y, x + 40 + x // 2, y + 30 + y // 3), colour)
+    draw.text((240, 320), words(rng, 3), "black", font(30), "mm")
+    return page
+
+
+def labels(shared: Rng, own: Rng) -> Image.Image:
+    return bottle(content(own), shared, own)
+
+
+def frames(shared: Rng, own: Rng) -> Image.Image:
+    return framed(content(own), shared, own)
+
+
 KINDS: dict[str, Callable[[Rng, Rng], Image.Image]] = {
-    each.__name__: each for each in (forms, memes, receipts, chats, cameras, products)
+    each.__name__: each
+    for each in (forms, memes, receipts, chats, cameras, products, labels, frames)
 }
 
 

@@ -174,6 +174,30 @@ def test_a_caption_is_laid_over_and_two_captions_are_two_images() -> None:
     assert not compared(one, two).copied
 
 
+def labelled(label: Image.Image) -> Image.Image:
+    """One bottle before one wall; only its label is another one."""
+    image = scene(3)
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((220, 40, 420, 470), 40, (20, 90, 40))
+    image.paste(label.resize((190, 160)), (225, 220))
+    return image
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_the_label_of_another_bottle_is_no_sticker_on_a_copy(seed: int) -> None:
+    plain = Image.new("RGB", (190, 160), (250, 235, 120))
+    ImageDraw.Draw(plain).text((95, 80), "TAL", (90, 20, 60), ImageFont.load_default(60), "mm")
+    detailed = scene(seed)
+    assert not compared(labelled(plain), labelled(detailed)).copied
+    assert not compared(labelled(detailed), labelled(plain)).copied
+
+
+def test_a_sticker_on_a_copy_is_laid_over() -> None:
+    stuck = scene(7)
+    ImageDraw.Draw(stuck).ellipse((200, 150, 330, 280), (230, 0, 90))
+    assert compared(stuck, scene(7)).overlaid == "first"
+
+
 def with_person(image: Image.Image, seed: int, x: int) -> Image.Image:
     """Somebody of a tenth of the width, in clothes of some texture."""
     image = image.copy()

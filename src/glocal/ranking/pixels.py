@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glocal.ranking.differences import Differences, boxes, differences
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points, project
-from glocal.ranking.registration import BLOCK, Mask, Registered, Rgb, magnification, register
+from glocal.ranking.overlays import LEAST_OVERLAY, MOST_OVERLAY, overlay
+from glocal.ranking.registration import Mask, Rgb, magnification, register
 from glocal.ranking.tones import is_grey
 
 MOST_DRIFT = 0.35
@@ -37,9 +37,6 @@ CERTAIN, DOUBTFUL = 0.99, 0.1
 
 LEAST_WHOLE = 0.9
 """The least share of one of two copies that the other one shows too, unless its rest is plain."""
-
-LEAST_OVERLAY = 0.004
-"""Least share of the overlap that text or a sticker covers; a digit that differs is neither."""
 
 Box = tuple[float, float, float, float]
 
@@ -135,8 +132,8 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     whole = max(shown, other_shown) >= LEAST_WHOLE or rest_flat or other_rest_flat
     overlaid = ""
     coloured = tones is not None and not tones.one_grey
-    if lies and whole and coloured and LEAST_OVERLAY <= share < 0.6:
-        overlaid = _overlaid(laid, laid.second.astype(np.float32), differs)
+    if lies and whole and coloured and LEAST_OVERLAY <= share < MOST_OVERLAY:
+        overlaid = overlay(laid, differs)
     return Comparison(
         copied=lies and whole and (share == 0 or bool(overlaid)),
         homography=laid.homography / laid.homography[2, 2],
@@ -241,52 +238,3 @@ def _carried(box: Box, homography: Points) -> Box:
     low, high = seen.min(axis=0), seen.max(axis=0)
     a, b, c, d = (float(value) for value in (*low, *(high - low)))
     return a, b, c, d
-
-
-def _overlaid(laid: Registered, second: NDArray[np.float32], differs: Mask) -> str:
-    """Which of both has all that differs laid over it, in a few flat colours."""
-    wide = np.repeat(np.repeat(differs, BLOCK, axis=0), BLOCK, axis=1)
-    one, two = laid.first.astype(np.float32), second
-    apart = np.abs(one - two).max(axis=-1)
-    pixels = wide & (apart > 24)
-    if pixels.sum() < 16:
-        return ""
-    around = _grown(differs, 2) & ~_grown(differs, 0) & laid.shown
-    ring = np.repeat(np.repeat(around, BLOCK, axis=0), BLOCK, axis=1)
-    flat = (
-        _laid_over(one[pixels], two[pixels], one[ring]),
-        _laid_over(two[pixels], one[pixels], two[ring]),
-    )
-    return {(True, False): "first", (False, True): "second"}.get(flat, "")
-
-
-def _grown(differs: Mask, by: int) -> Mask:
-    padded = np.pad(differs, by)
-    rows, columns = differs.shape
-    out = np.zeros_like(differs)
-    for dy in range(2 * by + 1):
-        for dx in range(2 * by + 1):
-            out |= padded[dy : dy + rows, dx : dx + columns]
-    return out
-
-
-def _laid_over(
-    colours: NDArray[np.float32], beneath: NDArray[np.float32], ring: NDArray[np.float32]
-) -> bool:
-    """Whether colours ``(n, 3)`` are a few that the surroundings lack, or a veil of one colour."""
-    few = _histogram(colours)
-    if np.sort(few)[::-1][:4].sum() >= 0.8:
-        # A plain background that something stands before in the other image goes on around it.
-        return len(ring) > 0 and float(np.minimum(few, _histogram(ring)).sum()) < 0.3
-    # A veil: what is beneath shows through it, weaker, and all of it is paler or all is darker.
-    paler = float(np.mean(colours.sum(axis=1) > beneath.sum(axis=1)))
-    x, y = beneath - beneath.mean(axis=0), colours - colours.mean(axis=0)
-    power, other, both = float((x * x).sum()), float((y * y).sum()), float((x * y).sum())
-    slope = both / max(power, 1.0)
-    alike = both / max(np.sqrt(power * other), 1.0)
-    return 0.1 < slope < 0.85 and alike > 0.7 and not 0.1 < paler < 0.9
-
-
-def _histogram(colours: NDArray[np.float32]) -> NDArray[np.float64]:
-    coarse = (colours // 32).astype(int) @ (64, 8, 1)
-    return np.bincount(coarse, minlength=512) / max(len(colours), 1)
