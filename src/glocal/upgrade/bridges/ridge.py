@@ -1,0 +1,67 @@
+"""Ridge regression: the linear map with the least error, its length held in check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from glocal.errors import BridgeError
+from glocal.upgrade.linear import Doubles, LinearBridge
+
+PENALTIES = tuple(10.0**power for power in range(-6, 2))
+"""Penalties to choose from, in parts of the mean variance of a direction of the new space."""
+
+LEAST_FREE = 1e-6
+"""A pair that the map could only have learnt by heart says nothing about its error."""
+
+
+class Ridge(LinearBridge):
+    """``A`` that minimises ``‖X A - Y‖² + λ ‖A‖²`` for centred new X and old Y.
+
+    The penalty λ is the one with the best cosine between each old vector and its prediction by
+    the map fitted to all other pairs. With ``X = U S Vᵀ`` that needs no second fit: the residual of
+    pair i, left out, is its residual divided by ``1 - h_i``, with the leverage
+    ``h_i = 1/n + Σ_k U_ik² s_k²/(s_k² + λ)``.
+
+    Source: Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, 1970;
+    Golub, Heath and Wahba, Generalized Cross-Validation, 1979, for the leave-one-out residuals.
+
+    Deviations: the cosine chooses λ, not the squared error, because queries are compared so.
+
+    Args:
+        penalties: Values of λ to choose from, in parts of the mean of ``s_k²``.
+    """
+
+    name = "ridge"
+
+    def __init__(self, penalties: Sequence[float] = PENALTIES) -> None:
+        super().__init__()
+        if not penalties or not all(np.isfinite(p) and p > 0 for p in penalties):
+            raise BridgeError(f"penalties must be numbers above 0, not {penalties!r}")
+        self.penalties = tuple(penalties)
+        self.penalty = float("nan")
+
+    def _solve(self, new: Doubles, old: Doubles, old_mean: Doubles) -> Doubles:
+        squares, axes = np.linalg.eigh(new.T @ new)
+        there = squares > squares[-1] * 1e-12  # directions in which the pairs differ
+        squares, axes = squares[there], axes[:, there]
+        if not squares.size:  # all new vectors are the same
+            return np.zeros((new.shape[1], old.shape[1]))
+        basis = new @ (axes / np.sqrt(squares))
+        target = basis.T @ old
+        best = -np.inf
+        for penalty in self.penalties:
+            kept = squares / (squares + penalty * squares.sum() / new.shape[1])
+            leverage = 1 / len(new) + (basis**2) @ kept
+            free = np.maximum(1 - leverage, LEAST_FREE)[:, None]
+            residual = (old - basis @ (kept[:, None] * target)) / free
+            score = _mean_cosine(old + old_mean, old + old_mean - residual)
+            if score > best:
+                best, self.penalty, chosen = score, penalty, kept
+        return np.asarray(axes @ ((chosen / np.sqrt(squares))[:, None] * target), np.float64)
+
+
+def _mean_cosine(rows: Doubles, others: Doubles) -> float:
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(others, axis=1)
+    return float(np.mean(np.einsum("ij,ij->i", rows, others) / np.maximum(lengths, 1e-300)))
