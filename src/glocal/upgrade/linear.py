@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.upgrade.bridge import Arrays, Bridge, taken
+from glocal.upgrade.correlation import Doubles
 from glocal.upgrade.vectors import Floats
-
-Doubles = NDArray[np.float64]
 
 
 class LinearBridge(Bridge):

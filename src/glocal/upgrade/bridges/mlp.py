@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import BridgeError
+from glocal.upgrade.adam import Adam
 from glocal.upgrade.bridge import Arrays, Bridge, taken
 from glocal.upgrade.bridges.ridge import Ridge
 from glocal.upgrade.vectors import Floats, unit_rows
 
-BATCH, RATE, BETAS = 128, 1e-3, (0.9, 0.999)
+BATCH, RATE = 128, 1e-3
 _WEIGHTS = ("inner", "inner_shift", "outer", "outer_shift")
 
 
@@ -78,7 +79,7 @@ class ResidualMLP(Bridge):
             "outer_shift": np.zeros(self.old_dim, np.float32),
         }
         best, chosen = self._cosine(old[kept], new[kept]), _copied(self._net)
-        adam = _Adam(self._net)
+        adam = Adam(self._net)
         steps = self.epochs * -(-len(train) // BATCH)
         for epoch in range(self.epochs):
             random.shuffle(train)
@@ -115,26 +116,6 @@ class ResidualMLP(Bridge):
             "outer": hidden.T @ to_q,
             "outer_shift": to_q.sum(axis=0),
         }
-
-
-class _Adam:
-    """Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; weights change in place."""
-
-    def __init__(self, weights: Arrays) -> None:
-        self._weights = weights
-        self._first = {name: np.zeros_like(array) for name, array in weights.items()}
-        self._second = {name: np.zeros_like(array) for name, array in weights.items()}
-        self._steps = 0
-
-    def step(self, gradients: Arrays, rate: float) -> None:
-        self._steps += 1
-        slow, slower = BETAS
-        scale = rate * np.sqrt(1 - slower**self._steps) / (1 - slow**self._steps)
-        for name, gradient in gradients.items():
-            first, second = self._first[name], self._second[name]
-            first += (1 - slow) * (gradient - first)
-            second += (1 - slower) * (gradient**2 - second)
-            self._weights[name] -= np.float32(scale) * first / (np.sqrt(second) + 1e-8)
 
 
 def _copied(arrays: Arrays) -> Arrays:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from glocal.errors import BridgeError
-from glocal.upgrade.linear import Doubles, LinearBridge
+from glocal.upgrade.correlation import Doubles, thin_svd
+from glocal.upgrade.linear import LinearBridge
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 """Penalties to choose from, in parts of the mean variance of a direction of the new space."""
@@ -43,13 +44,9 @@ class Ridge(LinearBridge):
         self.penalty = float("nan")
 
     def _solve(self, new: Doubles, old: Doubles, old_mean: Doubles) -> Doubles:
-        squares, axes = np.linalg.eigh(new.T @ new)
-        there = squares > squares[-1] * 1e-12  # directions in which the pairs differ
-        squares, axes = squares[there], axes[:, there]
-        if not squares.size:  # all new vectors are the same
-            return np.zeros((new.shape[1], old.shape[1]))
-        basis = new @ (axes / np.sqrt(squares))
-        target = basis.T @ old
+        basis, lengths, axes = thin_svd(new)
+        squares, target = lengths**2, basis.T @ old
+        chosen = np.zeros_like(squares)
         best = -np.inf
         for penalty in self.penalties:
             kept = squares / (squares + penalty * squares.sum() / new.shape[1])
@@ -59,7 +56,7 @@ class Ridge(LinearBridge):
             score = _mean_cosine(old + old_mean, old + old_mean - residual)
             if score > best:
                 best, self.penalty, chosen = score, penalty, kept
-        return np.asarray(axes @ ((chosen / np.sqrt(squares))[:, None] * target), np.float64)
+        return np.asarray(axes @ ((chosen / lengths)[:, None] * target), np.float64)
 
 
 def _mean_cosine(rows: Doubles, others: Doubles) -> float:
