@@ -13,13 +13,18 @@ OLD_DIM, NEW_DIM = 24, 32
 
 
 def spaces(
-    count: int = 240, *, noise: float = 0.1, seed: int = 0, dims: tuple[int, int] = (OLD_DIM, NEW_DIM)
+    count: int = 240,
+    *,
+    noise: float = 0.1,
+    seed: int = 0,
+    dims: tuple[int, int] = (OLD_DIM, NEW_DIM),
 ) -> tuple[Floats, Floats]:
     """Vectors of images in an old and a new space: random views of 12 hidden numbers."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     shown = random.normal(size=(count, 12))
     old, new = (
-        np.tanh(shown @ random.normal(size=(12, dim)) / 3) + noise * random.normal(size=(count, dim))
+        np.tanh(shown @ random.normal(size=(12, dim)) / 3)
+        + noise * random.normal(size=(count, dim))
         for dim in dims
     )
     return unit_rows(old.astype(np.float32)), unit_rows(new.astype(np.float32))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bridge_spaces import first_hits, queries_of, spaces
 
+from bridge_spaces import first_hits, queries_of, spaces
 from glocal.errors import BridgeError
 from glocal.registry import names, part
 from glocal.upgrade import Bridge, load_bridge, make_bridge, save_bridge
@@ -87,9 +87,7 @@ def test_where_old_is_new_queries_rank_as_the_mapped_gallery_itself(name):
 def test_the_length_of_a_vector_does_not_matter(name, pairs, bridges):
     old, new = pairs
     asked = queries_of(name, old, new)[HELD]
-    assert np.allclose(
-        bridges[name].queries(3 * asked), bridges[name].queries(asked), atol=1e-5
-    )
+    assert np.allclose(bridges[name].queries(3 * asked), bridges[name].queries(asked), atol=1e-5)
 
 
 @each_bridge
@@ -152,5 +150,5 @@ def test_images_that_are_all_the_same_do_not_break_it(name):
 
 
 def test_an_unknown_setting_is_named():
-    with pytest.raises(BridgeError, match="cannot be made so: .*'speed'"):
+    with pytest.raises(BridgeError, match=r"cannot be made so: .*'speed'"):
         make_bridge("ridge", speed=2)

@@ -13,7 +13,7 @@ from glocal.upgrade.bridge import Arrays, Bridge, nested, taken
 from glocal.upgrade.bridges.ridge import Ridge
 from glocal.upgrade.vectors import Floats, unit_rows
 
-HIDDEN, BATCH, RATE, TEMPERATURE = 32, 128, 1e-3, 0.05
+HIDDEN, BATCH, RATE, TEMPERATURE = 32, 128, 1e-2, 0.05
 FOLDS = 5
 
 
@@ -34,7 +34,7 @@ class OmniBind(Bridge):
 
     Args:
         spaces: Lengths of the vectors of each model, in order; None for one model.
-        epochs: Passes of the router through the pairs.
+        steps: Training steps of the router, of 128 pairs each.
         seed: Seed of the router.
     """
 
@@ -42,15 +42,15 @@ class OmniBind(Bridge):
     least_pairs = 30
 
     def __init__(
-        self, spaces: Sequence[int] | None = None, epochs: int = 20, seed: int = 0
+        self, spaces: Sequence[int] | None = None, steps: int = 300, seed: int = 0
     ) -> None:
         super().__init__()
         if spaces is not None and (not spaces or min(spaces) < 1):
             raise BridgeError(f"spaces must be lengths of at least 1, not {spaces!r}")
-        if epochs < 0:
-            raise BridgeError(f"epochs must be at least 0, not {epochs!r}")
+        if steps < 0:
+            raise BridgeError(f"steps must be at least 0, not {steps!r}")
         self._spaces = None if spaces is None else tuple(spaces)
-        self._epochs, self._seed = epochs, seed
+        self._steps, self._seed = steps, seed
         self._maps: list[Ridge] = []
         self._router: Arrays = {}
 
@@ -117,13 +117,11 @@ class OmniBind(Bridge):
             self._learn(self._joined(parts), seen, old, random)
 
     def _learn(self, x: Floats, seen: Floats, old: Floats, random: np.random.Generator) -> None:
-        adam, order = Adam(self._router), np.arange(len(x))
-        for epoch in range(self._epochs):
-            random.shuffle(order)
-            for begin in range(0, len(order), BATCH):
-                rows = order[begin : begin + BATCH]
-                rate = RATE * (1 - (epoch + begin / len(order)) / self._epochs)
-                adam.step(self._gradients(x[rows], seen[rows], old[rows]), rate)
+        adam = Adam(self._router)
+        for step in range(self._steps):
+            rows = random.permutation(len(x))[:BATCH]
+            rate = RATE * (1 - step / self._steps)
+            adam.step(self._gradients(x[rows], seen[rows], old[rows]), rate)
 
     def _gradients(self, x: Floats, seen: Floats, old: Floats) -> Arrays:
         hidden, weights = self._weights(x)
