@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from default_model import DATA, Labels, grocery_icons, grocery_split, scene_photos
 from numpy.typing import NDArray
 
+from default_model import DATA, Labels, grocery_icons, grocery_split, scene_photos
 from glocal.encoders import load_encoder
 from glocal.images import load
 
@@ -79,7 +79,6 @@ class Photos:
     Attributes:
         files: Files of each set by name.
         labels: Labels of each set.
-        judged: Rows of ``test`` that are evaluated: every other photo.
     """
 
     files: dict[str, list[Path]]

@@ -36,6 +36,14 @@ ROWS = (
     ),
     Part(
         "bridge",
+        "cca-kept",
+        "Hotelling, Relations Between Two Sets of Variates, 1936",
+        f"{_BRIDGES}.cca:KeptCanonicalCorrelation",
+        summary="the same correlations, all of the map on the side of the query",
+        traits=("keeps-gallery",),
+    ),
+    Part(
+        "bridge",
         "mlp",
         "He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016",
         f"{_BRIDGES}.mlp:ResidualMLP",

@@ -19,7 +19,7 @@ from glocal.errors import BridgeError
 from glocal.registry import load
 from glocal.upgrade.vectors import Floats, checked_pairs, checked_rows, unit_rows
 
-DEFAULT_BRIDGE = "ridge"
+DEFAULT_BRIDGE = "cca-kept"
 """The bridge where none is named."""
 
 Arrays = dict[str, NDArray[np.float32]]

@@ -11,7 +11,8 @@ from glocal.errors import BridgeError
 from glocal.upgrade.adam import Adam
 from glocal.upgrade.bridge import Arrays, Bridge, taken
 from glocal.upgrade.bridges.ridge import Ridge
-from glocal.upgrade.vectors import Floats, unit_rows
+from glocal.upgrade.ranks import mean_reciprocal_rank
+from glocal.upgrade.vectors import Floats
 
 BATCH, RATE = 128, 1e-3
 _WEIGHTS = ("inner", "inner_shift", "outer", "outer_shift")
@@ -21,8 +22,8 @@ class ResidualMLP(Bridge):
     """``q = x A + b + relu(x W1 + c1) W2 + c2``, beginning as the ridge map, with ``W2 = 0``.
 
     The network minimises ``1 - cos(q, y)`` on nine tenths of the pairs, by Adam with a falling
-    rate; of all epochs, that with the best mean cosine on the other tenth is kept, the ridge map
-    itself included.
+    rate; of all epochs, that whose queries find their own images earliest in the other tenth is
+    kept, the ridge map itself included.
 
     Source: He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016, for the sum;
     Wang et al., Unified Representation Learning for Cross Model Compatibility, 2020, for such
@@ -78,7 +79,7 @@ class ResidualMLP(Bridge):
             "outer": np.zeros((self.width, self.old_dim), np.float32),
             "outer_shift": np.zeros(self.old_dim, np.float32),
         }
-        best, chosen = self._cosine(old[kept], new[kept]), _copied(self._net)
+        best, chosen = self._score(old[kept], new[kept]), _copied(self._net)
         adam = Adam(self._net)
         steps = self.epochs * -(-len(train) // BATCH)
         for epoch in range(self.epochs):
@@ -87,7 +88,7 @@ class ResidualMLP(Bridge):
                 rows = train[begin : begin + BATCH]
                 rate = RATE * (1 - (epoch * len(train) + begin) / BATCH / max(steps, 1))
                 adam.step(self._gradients(old[rows], new[rows]), max(rate, 0))
-            score = self._cosine(old[kept], new[kept])
+            score = self._score(old[kept], new[kept])
             if score > best:
                 best, chosen = score, _copied(self._net)
         self._net = chosen
@@ -98,8 +99,8 @@ class ResidualMLP(Bridge):
         corrected = hidden @ net["outer"] + net["outer_shift"]
         return np.asarray(new @ linear["map"] + linear["shift"] + corrected, np.float32)
 
-    def _cosine(self, old: Floats, new: Floats) -> float:
-        return float(np.einsum("ij,ij->i", unit_rows(self._queries(new)), old).mean())
+    def _score(self, old: Floats, new: Floats) -> float:
+        return mean_reciprocal_rank(self._queries(new), old)
 
     def _gradients(self, old: Floats, new: Floats) -> Arrays:
         linear, net = self._linear, self._net

@@ -8,6 +8,7 @@ import numpy as np
 
 from glocal.errors import BridgeError
 from glocal.upgrade.correlation import Doubles, correlated_axes
+from glocal.upgrade.ranks import mean_reciprocal_rank
 from glocal.upgrade.two_sided import TwoSidedBridge
 
 DIMS = (16, 32, 64, 128, 256, 512)
@@ -35,7 +36,7 @@ class SubspaceAlignment(TwoSidedBridge):
     name = "subspace"
     least_pairs = 20
 
-    def __init__(self, dims: Sequence[int] = DIMS, ridge: float = 0.1) -> None:
+    def __init__(self, dims: Sequence[int] = DIMS, ridge: float = 1.0) -> None:
         super().__init__()
         if not dims or min(dims) < 1:
             raise BridgeError(f"dims must be numbers of at least 1, not {dims!r}")
@@ -65,15 +66,3 @@ class SubspaceAlignment(TwoSidedBridge):
 def _affine(new: Doubles, old: Doubles) -> Doubles:
     """The least-squares map of centred rows, for which a shift has nothing to do."""
     return np.asarray(np.linalg.lstsq(new, old, rcond=None)[0], np.float64)
-
-
-def mean_reciprocal_rank(queries: Doubles, gallery: Doubles) -> float:
-    """Mean of 1 / rank at which each query finds the row of its own number, by cosine."""
-    scores = _unit(queries) @ _unit(gallery).T
-    ranks = (scores >= np.diag(scores)[:, None]).sum(axis=1)
-    return float((1 / ranks).mean())
-
-
-def _unit(rows: Doubles) -> Doubles:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float64)
