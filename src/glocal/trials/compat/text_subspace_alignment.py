@@ -17,7 +17,7 @@ CLAIM = Claim(
     unit="points",
     comparison=">",
     margin=1.0,
-    seeds=5,
+    seeds=8,
 )
 
 

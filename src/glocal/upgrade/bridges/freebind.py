@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import BridgeError
 from glocal.upgrade.bridge import Arrays, Bridge, nested, taken
-from glocal.upgrade.bridges.mlp import ResidualMLP
+from glocal.upgrade.bridges.cca import KeptCanonicalCorrelation
 from glocal.upgrade.vectors import Floats, unit_rows
 
 LEAST_AGREEMENT = 0.99
@@ -28,17 +28,16 @@ class Projectors:
         if count < 1:
             raise BridgeError(f"projectors must be at least 1, not {count!r}")
         self._count, self._seed = count, seed
-        self._each: list[ResidualMLP] = []
+        self._each: list[KeptCanonicalCorrelation] = []
 
     def fit(self, source: Floats, target: Floats) -> None:
         """Learn from unit rows, each projector from two thirds of them."""
         random = np.random.default_rng(self._seed)
-        least = min(len(source), ResidualMLP.least_pairs)
         self._each = []
-        for number in range(self._count):
-            chosen = random.permutation(len(source))[: max(least, len(source) * 2 // 3)]
-            projector = ResidualMLP(width=128, epochs=10, seed=self._seed + number)
-            self._each.append(projector.fit(target[chosen], source[chosen]))
+        for _ in range(self._count):
+            chosen = random.permutation(len(source))[: max(2, len(source) * 2 // 3)]
+            projector = KeptCanonicalCorrelation().fit(target[chosen], source[chosen])
+            self._each.append(projector)
 
     def project(self, source: Floats) -> Floats:
         """Unit rows ``(m, d_source)`` as unit rows ``(m, d_target)``."""
@@ -58,7 +57,7 @@ class Projectors:
         """Take over a state of `arrays`."""
         self._each = []
         for number in range(len({name.partition(".")[0] for name in arrays})):
-            projector = ResidualMLP()
+            projector = KeptCanonicalCorrelation()
             projector.old_dim, projector.new_dim = target_dim, source_dim
             projector.restore(nested(arrays, str(number)))
             self._each.append(projector)
@@ -73,7 +72,8 @@ class DisplacementBond(Bridge):
     2024.
 
     Deviations: the gallery's own images give true pairs, so none are made up from similarities;
-    projectors minimise the angle to their pair, without the contrastive loss between batches.
+    projectors are the maps of ``cca-kept``, in closed form, where the paper trains them by
+    contrast.
 
     Args:
         projectors: How many to average.
@@ -82,7 +82,7 @@ class DisplacementBond(Bridge):
 
     name = "displacement"
     keeps_gallery = False
-    least_pairs = 30
+    least_pairs = 4
 
     def __init__(self, projectors: int = 3, seed: int = 0) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class CombinationBond(Bridge):
     """
 
     name = "combination"
-    least_pairs = 30
+    least_pairs = 4
 
     def __init__(self, factor: float = 0.5, projectors: int = 3, seed: int = 0) -> None:
         super().__init__()

@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from glocal.errors import BridgeError
 from glocal.upgrade.adam import Adam
 from glocal.upgrade.bridge import Arrays, Bridge, taken
-from glocal.upgrade.bridges.ridge import Ridge
+from glocal.upgrade.bridges.cca import KeptCanonicalCorrelation
+from glocal.upgrade.contrast import contrast_gradient
 from glocal.upgrade.ranks import mean_reciprocal_rank
 from glocal.upgrade.vectors import Floats
 
-BATCH, RATE = 128, 1e-3
+BATCH, RATE, TEMPERATURE = 128, 1e-3, 0.05
 _WEIGHTS = ("inner", "inner_shift", "outer", "outer_shift")
 
 
 class ResidualMLP(Bridge):
-    """``q = x A + b + relu(x W1 + c1) W2 + c2``, beginning as the ridge map, with ``W2 = 0``.
+    """``q = x A + b + relu(x W1 + c1) W2 + c2``, beginning as the map of ``cca-kept``, with
+    ``W2 = 0``.
 
-    The network minimises ``1 - cos(q, y)`` on nine tenths of the pairs, by Adam with a falling
-    rate; of all epochs, that whose queries find their own images earliest in the other tenth is
-    kept, the ridge map itself included.
+    The network minimises the contrastive loss between queries and old vectors on nine tenths of the
+    pairs, by Adam with a falling rate. Of all epochs, that whose queries find their own images
+    earliest in the other tenth is kept, the linear map itself included.
 
     Source: He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016, for the sum;
     Wang et al., Unified Representation Learning for Cross Model Compatibility, 2020, for such
@@ -71,7 +73,7 @@ class ResidualMLP(Bridge):
         random = np.random.default_rng(self.seed)
         order = random.permutation(len(old))
         kept, train = order[: len(old) // 10], order[len(old) // 10 :]
-        self._linear = Ridge().fit(old[train], new[train]).arrays()
+        self._linear = KeptCanonicalCorrelation().fit(old[train], new[train]).arrays()
         # The features have the scale that He et al. want: unit rows have variance 1 / d.
         self._net = {
             "inner": random.normal(0, np.sqrt(2), (self.new_dim, self.width)).astype(np.float32),
@@ -108,8 +110,9 @@ class ResidualMLP(Bridge):
         q = new @ linear["map"] + linear["shift"] + hidden @ net["outer"] + net["outer_shift"]
         length = np.maximum(np.linalg.norm(q, axis=1, keepdims=True), 1e-12)
         direction = q / length
-        cosine = np.einsum("ij,ij->i", direction, old)[:, None]
-        to_q = (cosine * direction - old) / length / len(old)
+        to_direction = contrast_gradient(direction, old, TEMPERATURE)
+        inwards = np.einsum("ij,ij->i", to_direction, direction)[:, None]
+        to_q = (to_direction - inwards * direction) / length
         to_hidden = to_q @ net["outer"].T * (hidden > 0)
         return {
             "inner": new.T @ to_hidden,

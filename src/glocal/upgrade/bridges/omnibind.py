@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from glocal.errors import BridgeError
 from glocal.upgrade.adam import Adam
 from glocal.upgrade.bridge import Arrays, Bridge, nested, taken
-from glocal.upgrade.bridges.ridge import Ridge
+from glocal.upgrade.bridges.cca import KeptCanonicalCorrelation
+from glocal.upgrade.contrast import contrast_gradient, softmax
 from glocal.upgrade.vectors import Floats, unit_rows
 
 HIDDEN, BATCH, RATE, TEMPERATURE = 32, 128, 1e-2, 0.05
@@ -28,9 +29,9 @@ class OmniBind(Bridge):
     Source: Wang et al., OmniBind: Large-scale Omni Multimodal Representation via Binding Spaces,
     ICLR 2025.
 
-    Deviations: the maps ψ are ridge regressions on true pairs, and the router learns from
-    predictions by maps that did not see the pair; its second objective, which keeps languages
-    apart, has no meaning for images.
+    Deviations: the maps ψ are those of ``cca-kept``, in closed form, where the paper trains
+    projectors by contrast; the router learns from queries by maps that did not see the pair; its
+    second objective, which keeps languages apart, has no meaning for images.
 
     Args:
         spaces: Lengths of the vectors of each model, in order; None for one model.
@@ -39,7 +40,7 @@ class OmniBind(Bridge):
     """
 
     name = "omnibind"
-    least_pairs = 30
+    least_pairs = 10
 
     def __init__(
         self, spaces: Sequence[int] | None = None, steps: int = 300, seed: int = 0
@@ -51,7 +52,7 @@ class OmniBind(Bridge):
             raise BridgeError(f"steps must be at least 0, not {steps!r}")
         self._spaces = None if spaces is None else tuple(spaces)
         self._steps, self._seed = steps, seed
-        self._maps: list[Ridge] = []
+        self._maps: list[KeptCanonicalCorrelation] = []
         self._router: Arrays = {}
 
     @property
@@ -76,7 +77,7 @@ class OmniBind(Bridge):
             raise BridgeError(f"its spaces have the lengths {lengths}, not {self.new_dim} together")
         self._maps = []
         for number, length in enumerate(lengths):
-            each = Ridge()
+            each = KeptCanonicalCorrelation()
             each.old_dim, each.new_dim = self.old_dim, length
             each.restore(nested(arrays, f"space.{number}"))
             self._maps.append(each)
@@ -99,7 +100,7 @@ class OmniBind(Bridge):
                 f"spaces are {lengths}, together {sum(lengths)}, and new vectors have "
                 f"{self.new_dim} numbers; join the vectors of all models, in this order"
             )
-        self._maps = [Ridge() for _ in lengths]
+        self._maps = [KeptCanonicalCorrelation() for _ in lengths]
         for each, length in zip(self._maps, lengths, strict=True):
             each.old_dim, each.new_dim = self.old_dim, length
         parts = self._parted(new)
@@ -128,9 +129,7 @@ class OmniBind(Bridge):
         mixed = np.einsum("mk,mkd->md", weights, seen)
         length = np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12)
         queries = mixed / length
-        likely = _softmax(queries @ old.T / TEMPERATURE)
-        likely[np.arange(len(x)), np.arange(len(x))] -= 1
-        to_queries = likely @ old / TEMPERATURE / len(x)
+        to_queries = contrast_gradient(queries, old, TEMPERATURE)
         inwards = np.einsum("md,md->m", to_queries, queries)[:, None]
         to_mixed = (to_queries - inwards * queries) / length
         to_weights = np.einsum("md,mkd->mk", to_mixed, seen)
@@ -153,7 +152,7 @@ class OmniBind(Bridge):
 
     def _weights(self, x: Floats) -> tuple[Floats, Floats]:
         hidden = np.tanh(x @ self._router["inner"] + self._router["inner_shift"])
-        return hidden, _softmax(hidden @ self._router["outer"] + self._router["outer_shift"])
+        return hidden, softmax(hidden @ self._router["outer"] + self._router["outer_shift"])
 
     def _parted(self, new: Floats) -> list[Floats]:
         ends = np.cumsum([each.new_dim for each in self._maps])[:-1]
@@ -168,10 +167,5 @@ def _unseen(old: Floats, new: Floats) -> Floats:
     found, fold = np.empty_like(old), np.arange(len(old)) % FOLDS
     for number in range(FOLDS):
         held = fold == number
-        found[held] = Ridge().fit(old[~held], new[~held]).queries(new[held])
+        found[held] = KeptCanonicalCorrelation().fit(old[~held], new[~held]).queries(new[held])
     return found
-
-
-def _softmax(rows: Floats) -> Floats:
-    raised = np.exp(rows - rows.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True), np.float32)
