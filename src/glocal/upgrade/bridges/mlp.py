@@ -20,8 +20,7 @@ _WEIGHTS = ("inner", "inner_shift", "outer", "outer_shift")
 
 
 class ResidualMLP(Bridge):
-    """``q = x A + b + relu(x W1 + c1) W2 + c2``, beginning as the map of ``cca-kept``, with
-    ``W2 = 0``.
+    """``q = x A + b + relu(x W1 + c1) W2 + c2``; with ``W2 = 0`` it begins as ``cca-kept``.
 
     The network minimises the contrastive loss between queries and old vectors on nine tenths of the
     pairs, by Adam with a falling rate. Of all epochs, that whose queries find their own images
