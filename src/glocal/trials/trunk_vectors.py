@@ -24,7 +24,7 @@ from glocal.learn.heads.gem import generalised_mean
 from glocal.trials.data import mean_ap_of_scores
 from glocal.trials.lab import Lab
 from glocal.trials.vectors import Floats, unit
-from glocal.upgrade import Bridge, make_bridge
+from glocal.upgrade.bridge import Bridge, make_bridge
 
 SIDE = 128
 Trunk = Literal["lite0", "lite1", "lite2"]

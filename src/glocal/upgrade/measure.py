@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -30,6 +31,8 @@ class BridgeMeasurement:
         bridged_new: Share of the neighbours found through the bridge that the new model finds.
         bridged_old: Share of them that the old model finds.
         old_new: Share of the neighbours found by the old model that the new model finds.
+        agreed: Of the queries for which both models find the same nearest other image, the share
+            for which the bridge finds it too; nan if there is no such query.
     """
 
     images: int
@@ -38,10 +41,12 @@ class BridgeMeasurement:
     bridged_new: float
     bridged_old: float
     old_new: float
+    agreed: float
 
     def figures(self) -> dict[str, float]:
-        """The figures by name, for a card."""
-        return {name: float(value) for name, value in asdict(self).items()}
+        """The figures by name, for a card; those that are nan are left out."""
+        found = {name: float(value) for name, value in asdict(self).items()}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def measure_bridge(bridge: Bridge, old: ArrayLike, new: ArrayLike) -> BridgeMeasurement:
@@ -65,9 +70,10 @@ def measure_bridge(bridge: Bridge, old: ArrayLike, new: ArrayLike) -> BridgeMeas
     count = len(queries)
     crossed = queries @ gallery.T
     own = np.diag(crossed)
-    bridged, by_old, by_new = (
-        _neighbours(scores) for scores in (crossed, old_rows @ old_rows.T, new_rows @ new_rows.T)
-    )
+    alone = [_without_own(s) for s in (crossed, old_rows @ old_rows.T, new_rows @ new_rows.T)]
+    bridged, by_old, by_new = (_neighbours(scores) for scores in alone)
+    first, first_old, first_new = (scores.argmax(axis=1) for scores in alone)
+    same = first_old == first_new
     return BridgeMeasurement(
         images=count,
         own_image=float((own >= crossed.max(axis=1)).mean()),
@@ -75,13 +81,18 @@ def measure_bridge(bridge: Bridge, old: ArrayLike, new: ArrayLike) -> BridgeMeas
         bridged_new=_shared(bridged, by_new),
         bridged_old=_shared(bridged, by_old),
         old_new=_shared(by_old, by_new),
+        agreed=float((first == first_old)[same].mean()) if same.any() else math.nan,
     )
 
 
-def _neighbours(scores: Floats) -> NDArray[np.bool_]:
-    """Which images are among the nearest others of each, ``(n, n)``."""
+def _without_own(scores: Floats) -> Floats:
     others = scores.copy()
     np.fill_diagonal(others, -np.inf)
+    return others
+
+
+def _neighbours(others: Floats) -> NDArray[np.bool_]:
+    """Which images are among the nearest others of each, ``(n, n)``."""
     count = min(NEIGHBOURS, len(others) - 1)
     best = np.argpartition(-others, count - 1, axis=1)[:, :count]
     found = np.zeros(others.shape, bool)

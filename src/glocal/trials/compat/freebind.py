@@ -11,7 +11,7 @@ import numpy as np
 
 from glocal.trials import Claim, Lab
 from glocal.trials.trunk_vectors import spaces, tested_ap, validation_ap
-from glocal.upgrade import make_bridge
+from glocal.upgrade.bridge import make_bridge
 
 CLAIM = Claim(
     measured="mAP by lite0 and, bound to it by projectors, lite2, among photos encoded by lite0",

@@ -9,7 +9,7 @@ import numpy as np
 
 from glocal.trials import Claim, Lab
 from glocal.trials.trunk_vectors import Spaces, Trunk, spaces, tested_ap, validation_ap
-from glocal.upgrade import Bridge, make_bridge
+from glocal.upgrade.bridge import Bridge, make_bridge
 
 CLAIM = Claim(
     measured="mAP of queries by lite1 and lite2, bound and weighed, among photos encoded by lite0",

@@ -10,7 +10,7 @@ import numpy as np
 
 from glocal.trials import Claim, Lab
 from glocal.trials.trunk_vectors import spaces, tested_ap
-from glocal.upgrade import make_bridge
+from glocal.upgrade.bridge import make_bridge
 
 CLAIM = Claim(
     measured="mAP of queries by lite1 among photos encoded by lite0, by similarities to anchors",
