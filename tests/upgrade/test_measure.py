@@ -9,7 +9,7 @@ import pytest
 
 from bridge_spaces import spaces
 from glocal.errors import BridgeError
-from glocal.upgrade import fit_bridge, make_bridge, measure_bridge
+from glocal.upgrade import BridgeMeasurement, fit_bridge, make_bridge, measure_bridge
 from glocal.upgrade.measure import NEIGHBOURS
 
 
@@ -102,3 +102,9 @@ def test_too_few_images_say_how_many_are_needed():
         measure_bridge(bridge, old[:49], new[:49])
     with pytest.raises(BridgeError, match="use vectors of the models it was fitted to"):
         measure_bridge(bridge, new, old)
+
+
+@pytest.mark.parametrize(("found", "worse"), [(0.55, False), (0.54, True), (0.1, True)])
+def test_a_bridge_that_finds_hardly_more_than_the_old_model_is_worse_than_waiting(found, worse):
+    measured = BridgeMeasurement(100, 1.0, 1.0, found, 1.0, 0.5, 1.0)
+    assert measured.worse_than_waiting is worse
