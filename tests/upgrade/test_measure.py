@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -29,22 +27,16 @@ def test_the_figures_are_those_of_loops():
         name: [set(nearest(row, i, NEIGHBOURS)) for i, row in enumerate(scores)]
         for name, scores in by.items()
     }
-    firsts = {
-        name: [nearest(row, i, 1)[0] for i, row in enumerate(scores)] for name, scores in by.items()
-    }
 
     def shared(one: str, other: str) -> float:
         return np.mean([len(a & b) for a, b in zip(sets[one], sets[other], strict=True)]) / 10
 
-    same = [i for i in range(120) if firsts["old"][i] == firsts["new"][i]]
     assert found.images == 120
     assert found.own_image == np.mean([row.argmax() == i for i, row in enumerate(crossed)])
     assert found.cosine == pytest.approx(np.mean(np.diag(crossed)), abs=1e-6)
     assert found.bridged_new == pytest.approx(shared("bridged", "new"))
     assert found.bridged_old == pytest.approx(shared("bridged", "old"))
     assert found.old_new == pytest.approx(shared("old", "new"))
-    assert found.agreed == np.mean([firsts["bridged"][i] == firsts["old"][i] for i in same])
-    assert 0 < len(same) < 120
 
 
 def test_a_perfect_bridge_has_perfect_figures():
@@ -60,19 +52,8 @@ def test_a_perfect_bridge_has_perfect_figures():
             "bridged_new": 1,
             "bridged_old": 1,
             "old_new": 1,
-            "agreed": 1,
         }
     )
-
-
-def test_a_figure_that_is_not_there_is_left_out_of_the_card():
-    random = np.random.default_rng(0)
-    old = random.normal(size=(60, 60)).astype(np.float32)
-    new = np.roll(np.eye(60), 1, axis=1) + 0.01 * random.normal(size=(60, 60))
-    found = measure_bridge(make_bridge("ridge").fit(old, new), old, new)
-    if math.isnan(found.agreed):
-        assert "agreed" not in found.figures()
-    assert all(math.isfinite(value) for value in found.figures().values())
 
 
 def test_images_kept_aside_are_not_fitted_to():
@@ -106,5 +87,5 @@ def test_too_few_images_say_how_many_are_needed():
 
 @pytest.mark.parametrize(("found", "worse"), [(0.55, False), (0.54, True), (0.1, True)])
 def test_a_bridge_that_finds_hardly_more_than_the_old_model_is_worse_than_waiting(found, worse):
-    measured = BridgeMeasurement(100, 1.0, 1.0, found, 1.0, 0.5, 1.0)
+    measured = BridgeMeasurement(100, 1.0, 1.0, found, 1.0, 0.5)
     assert measured.worse_than_waiting is worse

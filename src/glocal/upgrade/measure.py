@@ -9,7 +9,6 @@ vectors are, and not what comes second.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -46,8 +45,6 @@ class BridgeMeasurement:
         bridged_new: Share of the neighbours found through the bridge that the new model finds.
         bridged_old: Share of them that the old model finds.
         old_new: Share of the neighbours found by the old model that the new model finds.
-        agreed: Of the queries for which both models find the same nearest other image, the share
-            for which the bridge finds it too; nan if there is no such query.
     """
 
     images: int
@@ -56,7 +53,6 @@ class BridgeMeasurement:
     bridged_new: float
     bridged_old: float
     old_new: float
-    agreed: float
 
     @property
     def worse_than_waiting(self) -> bool:
@@ -67,9 +63,8 @@ class BridgeMeasurement:
         return self.bridged_new < self.old_new + MARGIN
 
     def figures(self) -> dict[str, float]:
-        """The figures by name, for a card; those that are nan are left out."""
-        found = {name: float(value) for name, value in asdict(self).items()}
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        """The figures by name, for a card."""
+        return {name: float(value) for name, value in asdict(self).items()}
 
 
 def measure_bridge(bridge: Bridge, old: ArrayLike, new: ArrayLike) -> BridgeMeasurement:
@@ -93,10 +88,9 @@ def measure_bridge(bridge: Bridge, old: ArrayLike, new: ArrayLike) -> BridgeMeas
     count = len(queries)
     crossed = queries @ gallery.T
     own = np.diag(crossed)
-    alone = [_without_own(s) for s in (crossed, old_rows @ old_rows.T, new_rows @ new_rows.T)]
-    bridged, by_old, by_new = (_neighbours(scores) for scores in alone)
-    first, first_old, first_new = (scores.argmax(axis=1) for scores in alone)
-    same = first_old == first_new
+    bridged, by_old, by_new = (
+        _neighbours(scores) for scores in (crossed, old_rows @ old_rows.T, new_rows @ new_rows.T)
+    )
     return BridgeMeasurement(
         images=count,
         own_image=float((own >= crossed.max(axis=1)).mean()),
@@ -104,18 +98,13 @@ def measure_bridge(bridge: Bridge, old: ArrayLike, new: ArrayLike) -> BridgeMeas
         bridged_new=_shared(bridged, by_new),
         bridged_old=_shared(bridged, by_old),
         old_new=_shared(by_old, by_new),
-        agreed=float((first == first_old)[same].mean()) if same.any() else math.nan,
     )
 
 
-def _without_own(scores: Floats) -> Floats:
+def _neighbours(scores: Floats) -> NDArray[np.bool_]:
+    """Which images are among the nearest others of each, ``(n, n)``."""
     others = scores.copy()
     np.fill_diagonal(others, -np.inf)
-    return others
-
-
-def _neighbours(others: Floats) -> NDArray[np.bool_]:
-    """Which images are among the nearest others of each, ``(n, n)``."""
     count = min(NEIGHBOURS, len(others) - 1)
     best = np.argpartition(-others, count - 1, axis=1)[:, :count]
     found = np.zeros(others.shape, bool)
