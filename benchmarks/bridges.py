@@ -118,8 +118,11 @@ def rows_of(
     for (old_name, new_name), bridges in PAIRS.items():
         old, new = spaces[old_name], spaces[new_name]
         pair = {"old": old_name, "new": new_name}
-        yield pair | {"bridge": "old-old", "figures": figures(old, old, labels, None)}
-        yield pair | {"bridge": "new-new", "figures": figures(new, new, labels, None)}
+        for name, space in (("old-old", old), ("new-new", new)):
+            yield measured.get((old_name, new_name, name, None)) or pair | {
+                "bridge": name,
+                "figures": figures(space, space, labels, None),
+            }
         for name in bridges:
             joined = BOTH in part("bridge", name).traits
             queries = both(old, new) if joined else new
