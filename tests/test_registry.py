@@ -68,8 +68,8 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_there_are():
         registry.part("head", "gme")
     with pytest.raises(PartError, match=r"no objective named 'gem'; choose from: arcface"):
         registry.part("objective", "gem")
-    with pytest.raises(PartError, match=r"no bridge named 'any'; choose from: none"):
-        Registry().part("bridge", "any")
+    with pytest.raises(PartError, match=r"no merger named 'any'; choose from: none"):
+        Registry().part("merger", "any")
 
 
 def test_a_name_is_given_once():

@@ -81,3 +81,7 @@ class MethodError(GlocalError, ValueError):
 
 class AnalysisError(GlocalError, ValueError):
     """Vectors or settings of an analysis do not fit together."""
+
+
+class BridgeError(GlocalError, ValueError):
+    """Vectors do not fit a bridge, or a bridge's file is missing, damaged or of another kind."""

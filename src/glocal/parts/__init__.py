@@ -8,6 +8,7 @@ from glocal.parts import (
     analyses,
     backbones,
     blocks,
+    bridges,
     detectors,
     explainers,
     heads,
@@ -21,6 +22,7 @@ from glocal.parts import (
 ROWS = (
     *backbones.ROWS,
     *blocks.ROWS,
+    *bridges.ROWS,
     *necks.ROWS,
     *heads.ROWS,
     *objectives.ROWS,

@@ -1,0 +1,1 @@
+"""The bridges, one file each; `glocal.parts.bridges` has their rows."""
