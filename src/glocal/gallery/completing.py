@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from glocal.gallery.catalog import Catalog
 from glocal.gallery.describing import Describer, Description, content_id
 from glocal.gallery.progress import Progress
 from glocal.gallery.records import RegionRecord
+from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
 from glocal.images import read_bytes
 
@@ -30,7 +31,7 @@ def keep_local_features(catalog: Catalog) -> Keep:
     return keep
 
 
-def keep_regions(catalog: Catalog, store: RegionStore) -> Keep:
+def keep_regions(catalog: Catalog, store: RegionStore | MixedRegions) -> Keep:
     """What keeps regions."""
 
     def keep(found: dict[UUID, Description]) -> None:
@@ -71,17 +72,6 @@ def complete(
         How many images were completed.
     """
 
-    def describe(image: tuple[UUID, list[Path]]) -> tuple[UUID, Description | None]:
-        content, paths = image
-        for path in paths:
-            try:
-                data = read_bytes(path, describer.limits)
-                if content_id(data) == content:
-                    return content, describer.describe(data, path)
-            except ImageError:
-                continue
-        return content, None
-
     def write() -> int:
         with catalog.change():
             require()
@@ -92,7 +82,7 @@ def complete(
 
     found: dict[UUID, Description] = {}
     done = 0
-    results = as_finished(describe, _with_files(catalog, missing))
+    results = describe_again(catalog, missing, describer)
     try:
         for tried, (content, described) in enumerate(results, start=1):
             if described is not None:
@@ -106,6 +96,31 @@ def complete(
     return done
 
 
-def _with_files(catalog: Catalog, contents: Sequence[UUID]) -> Iterator[tuple[UUID, list[Path]]]:
+def describe_again(
+    catalog: Catalog, contents: Iterable[UUID], describer: Describer
+) -> Generator[tuple[UUID, Description | None], None, None]:
+    """Describe images of the gallery as they finish; `None` where no file is readable as it was.
+
+    Args:
+        catalog: the gallery's.
+        contents: the images.
+        describer: describes them.
+    """
+
+    def describe(image: tuple[UUID, list[Path]]) -> tuple[UUID, Description | None]:
+        content, paths = image
+        for path in paths:
+            try:
+                data = read_bytes(path, describer.limits)
+                if content_id(data) == content:
+                    return content, describer.describe(data, path)
+            except ImageError:
+                continue
+        return content, None
+
+    return as_finished(describe, _with_files(catalog, contents))
+
+
+def _with_files(catalog: Catalog, contents: Iterable[UUID]) -> Iterator[tuple[UUID, list[Path]]]:
     for content in contents:
         yield content, [path for _, path in catalog.files_of([content]).get(content, [])]

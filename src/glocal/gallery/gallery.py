@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from numpy.typing import ArrayLike
 
-from glocal.encoders import COARSE, NO_REGIONS, Features, OnnxEncoder
+from glocal.encoders import NO_REGIONS, Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, QueryError
 from glocal.gallery import health, packed_features
@@ -34,14 +35,22 @@ from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicates import Level
 from glocal.gallery.indexing import build_graphs
 from glocal.gallery.keep import keep_image
-from glocal.gallery.layout import FORMAT, ModelId, open_layout
+from glocal.gallery.layout import (
+    FORMAT,
+    UPGRADING,
+    Layout,
+    open_layout,
+    require_settled,
+    stamp_of,
+)
 from glocal.gallery.leaving_out import LeftOut, check_globs
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.models import Models
+from glocal.gallery.opened import Opened
 from glocal.gallery.outcomes import Outcomes, rules
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
-from glocal.gallery.query import Query, QueryMaker, Region
-from glocal.gallery.read_regions import ReadRegions
+from glocal.gallery.query import Query, Region
 from glocal.gallery.region_index import RegionIndex
 from glocal.gallery.results import (
     DuplicateGroup,
@@ -52,12 +61,11 @@ from glocal.gallery.results import (
     IndexReport,
     SearchResult,
 )
-from glocal.gallery.rows import RowTable
-from glocal.gallery.searching import Searcher, SearchOptions
+from glocal.gallery.searching import SearchOptions
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.files import disk_bytes
-from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.thumbnails import Thumbnails
+from glocal.gallery.upgrading import Upgrade, sweep_left
 from glocal.images import Limits
 
 if TYPE_CHECKING:
@@ -129,24 +137,60 @@ class Gallery:
         side_by_side: bool = False,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
-        self._layout = open_layout(
+        layout = open_layout(
             _absolute(where), model=model, sha256=sha256, create=create, timeout=timeout
         )
         self._limits = limits or Limits()
-        self._catalog = Catalog(self._layout.catalog, timeout=timeout)
-        self._rows = RowTable(self._catalog, self.model.space)
-        store = FlatStore(self._layout.vectors, self.model.dim, self._rows)
-        self._regions = RegionIndex(self._layout, self._catalog)
-        self._context = Context(self._layout, self._catalog, store, self._regions, self._limits)
-        self._models = Models(self._layout, self._catalog, side_by_side=side_by_side)
-        self._read_regions = ReadRegions()
-        self._changes = Changes(self._context, self._models)
+        self._catalog = Catalog(layout.catalog, timeout=timeout)
+        self._model, self._timeout, self._side_by_side = model, timeout, side_by_side
+        self._opened = self._open(layout)
+        self._following = threading.Lock()
         self._detector = detector
         self._wanted_regions = regions
         self._closed = False
-        if not (self._catalog.read_only or self._layout.migrated):
-            store.sweep()
-            self._regions.sweep()
+        if not (self._catalog.read_only or layout.migrated):
+            self._opened.sweep()
+            sweep_left(self._opened)
+
+    def _open(self, layout: Layout) -> Opened:
+        return Opened.of(layout, self._catalog, self._limits, side_by_side=self._side_by_side)
+
+    def _now(self) -> Opened:
+        """What is open, opened anew where an upgrade has begun or ended, in whatever process."""
+        if stamp_of(self.folder) != self._opened.stamp:
+            with self._following:
+                if stamp_of(self.folder) != self._opened.stamp:
+                    # What threads still search in the old one stays open until they have ended.
+                    self._opened = self._open(
+                        open_layout(
+                            self.folder,
+                            model=self._model,
+                            sha256=None,
+                            create=False,
+                            timeout=self._timeout,
+                        )
+                    )
+        return self._opened
+
+    @property
+    def _layout(self) -> Layout:
+        return self._opened.context.layout
+
+    @property
+    def _context(self) -> Context:
+        return self._opened.context
+
+    @property
+    def _regions(self) -> RegionIndex:
+        return self._opened.context.regions
+
+    @property
+    def _models(self) -> Models:
+        return self._opened.models
+
+    @property
+    def _changes(self) -> Changes:
+        return self._opened.changes
 
     def __enter__(self) -> Gallery:
         return self
@@ -157,8 +201,7 @@ class Gallery:
     def close(self) -> None:
         """Release the files; closing twice is fine."""
         self._closed = True
-        self._context.store.close()
-        self._regions.close()
+        self._opened.close()
         self._catalog.close()
 
     @property
@@ -235,6 +278,7 @@ class Gallery:
 
     def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Look again at everything that was ever added: see `add`."""
+        self._require_open()
         return self._changes.refresh(listen)
 
     def add_local_features(
@@ -253,6 +297,8 @@ class Gallery:
             PartError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
+        self._require_open()
+        require_settled(self._layout)
         if detector is not None:
             self._models.change_detector(detector)
         return complete(
@@ -282,6 +328,7 @@ class Gallery:
             PartError: there are no regions of that name.
         """
         self._require_open()
+        require_settled(self._layout)
         if choice is not None:
             self._regions.change(choice, self.encoder)
         self._regions.settle(None, self.encoder)
@@ -357,9 +404,9 @@ class Gallery:
         regions: bool = True,
     ) -> Query:
         """Make a query that can be searched with more than once; for the arguments see `search`."""
-        return self._query_maker(regions=regions).make(
-            image, region=region, like=like, unlike=unlike
-        )
+        self._require_open()
+        maker = self._opened.query_maker(regions=regions)
+        return maker.make(image, region=region, like=like, unlike=unlike)
 
     def search(
         self,
@@ -415,30 +462,29 @@ class Gallery:
             PartError: there is no reranker of that name.
             ModelMismatchError: the query was made with a model of another vector space.
         """
-        clock = Clock()
-        if isinstance(query, Query):
-            if region is not None or like or unlike:
-                raise QueryError(
-                    "a finished query takes no region and no examples; "
-                    "give them to Gallery.query, which makes it"
-                )
-        else:
-            query = self._query_maker(regions=regions and rerank is None).make(
-                query, region=region, like=like, unlike=unlike, clock=clock
+        if isinstance(query, Query) and (region is not None or like or unlike):
+            raise QueryError(
+                "a finished query takes no region and no examples; "
+                "give them to Gallery.query, which makes it"
             )
-        searcher = Searcher(
-            self._catalog,
-            self._store(),
-            self.model,
-            self.space,
-            self._models.verifier() if verify else None,
-            self._regions.store,
-            (self._regions.settings or COARSE).margin,
-            self.encoder if verify else None,
-            self._read_regions,
-        )
         options = SearchOptions(limit, where, exact, rerank, small_objects, regions)
-        return searcher.search(query, options, clock)
+        while True:
+            self._require_open()
+            opened, clock = self._opened, Clock()
+            try:
+                made = query
+                if not isinstance(made, Query):
+                    made = opened.query_maker(regions=regions and rerank is None).make(
+                        made, region=region, like=like, unlike=unlike, clock=clock
+                    )
+                result = opened.searcher(made, verify=verify).search(made, options, clock)
+            except GlocalError:
+                if self._now() is opened:
+                    raise
+            else:
+                if self._now() is opened:  # otherwise an upgrade has begun or ended meanwhile
+                    opened.note_found(result)
+                    return result
 
     def search_vector(
         self,
@@ -473,10 +519,6 @@ class Gallery:
         """
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
-
-    def _query_maker(self, *, regions: bool) -> QueryMaker:
-        some = regions and self._regions.store is not None
-        return QueryMaker(self.encoder, self.space, self._limits, some)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""
@@ -534,6 +576,7 @@ class Gallery:
         """
         if level not in tuple(Level):
             raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
+        self._require_one_detector()
         verifier = self._models.verifier()
         calibration = None if verifier is None else verifier.calibration
         apart, chosen = self.decided()
@@ -551,6 +594,11 @@ class Gallery:
                 chosen=chosen,
                 among=None if among is None else [[UUID(hex=i) for i in group] for group in among],
             )
+
+    def _require_one_detector(self) -> None:
+        self._require_open()
+        if self._models.detectors_differ:
+            require_settled(self._layout)
 
     def _outcomes(self) -> Outcomes:
         rule = f"{rules()} {self._models.detector_name} {self.space}"
@@ -575,6 +623,7 @@ class Gallery:
             second: the other one.
             pixels: gives an image's pixels; see `glocal.gallery.originals.Originals.pixels`.
         """
+        self._require_one_detector()
         verifier = self._models.verifier()
         small = Thumbnails(self._catalog, self._limits)
         if verifier is None:
@@ -615,11 +664,12 @@ class Gallery:
 
     def info(self) -> GalleryInfo:
         """Count what the gallery holds."""
+        self._require_open()
         counts = self._catalog.counts()
         store = self._regions.store
         return GalleryInfo(
             folder=self.folder,
-            format=FORMAT,
+            format=UPGRADING if self._layout.upgrade else FORMAT,
             model=self.model,
             images=counts["images"],
             detector=self._models.detector_name,
@@ -634,7 +684,13 @@ class Gallery:
             bytes_on_disk=disk_bytes(self.folder),
             local_feature_bytes=counts["local_feature_bytes"],
             bytes_free=self._layout.free_bytes(),
+            upgrade=self.upgrade().progress(),
         )
+
+    def upgrade(self) -> Upgrade:
+        """Change to another model while the gallery stays in use; see `Upgrade`."""
+        self._require_open()
+        return Upgrade(self._catalog, self._now)
 
     def without_regions(self) -> int:
         """How many images have no regions, unless the gallery is to have none."""
@@ -646,7 +702,7 @@ class Gallery:
 
     def browse(self) -> Browser:
         """A view of the gallery for people who look around; it ends with the gallery."""
-        return Browser(self._catalog, self._rows)
+        return Browser(self._catalog, lambda: self._now().rows)
 
     def let_in(self, *paths: str | os.PathLike[str]) -> None:
         """Let the next index run find again what was removed by hand; `add` does so by itself."""
@@ -715,8 +771,10 @@ class Gallery:
         return self._context.store
 
     def _require_open(self) -> None:
+        """Make sure that the gallery is open, and that what is open is of this moment."""
         if self._closed:
             raise GalleryError(f"gallery {self.folder} is closed")
+        self._now()
 
 
 def _absolute(path: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from glocal.gallery.duplicate_rows import Action
-from glocal.gallery.layout import ModelId
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.progress import Progress
 from glocal.gallery.results import DuplicateGroup, GalleryImage, IndexReport, SearchResult
 from glocal.ranking.evidence import Evidence
