@@ -184,10 +184,10 @@ def open_layout(
             folder,
             ModelId(**stored["model"]),
             migrated=migrated,
-            upgrade=UnderWay.read(stored["upgrade"]) if "upgrade" in stored else None,
+            upgrade=UnderWay.read(stored["upgrade"]) if stored["format"] == UPGRADING else None,
             stamp=stamp,
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(folder, error) from error
     if model is None:
         if sha256 is not None and sha256.lower() != layout.model.sha256:
