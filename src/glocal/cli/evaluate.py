@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from glocal.cli.compatibility import compatibility
 from glocal.cli.options import json_option, limit_options, model_options
 from glocal.cli.output import check_folder, print_json, say
 from glocal.cli.report_sheet import Evaluated, write_report_sheet
@@ -146,6 +147,9 @@ def places(data: Path, **how: Any) -> None:
     (path,latitude,longitude). Queries with no database photo within 25 m are not counted.
     """
     _evaluate("places", data, [read_places(data, has_image_suffix)], **how)
+
+
+evaluate.add_command(compatibility)
 
 
 def _evaluate(

@@ -6,6 +6,13 @@ counted; a mean over no query is nan. Ties never help: `labelled` and `copies` p
 of a tie first.
 """
 
+from glocal.evaluate.compatibility import (
+    CrossResult,
+    average_accuracy,
+    average_compatibility,
+    evaluate_cross,
+    update_gain,
+)
 from glocal.evaluate.copies import (
     CopyPredictions,
     CopyResult,
@@ -39,13 +46,17 @@ from glocal.evaluate.revisited import SetupResult, evaluate_revisited
 __all__ = [
     "CopyPredictions",
     "CopyResult",
+    "CrossResult",
     "GroundTruth",
     "LabelledResult",
     "LandmarkSolution",
     "PlacesResult",
     "SetupResult",
+    "average_accuracy",
+    "average_compatibility",
     "average_precision",
     "evaluate_copies",
+    "evaluate_cross",
     "evaluate_labelled",
     "evaluate_landmark_recognition",
     "evaluate_landmark_retrieval",
@@ -65,5 +76,6 @@ __all__ = [
     "read_retrieval_predictions",
     "read_retrieval_solution",
     "recall_at",
+    "update_gain",
     "write_ground_truth",
 ]

@@ -19,7 +19,7 @@ from glocal.errors import BridgeError
 from glocal.registry import load
 from glocal.upgrade.vectors import Floats, checked_pairs, checked_rows, unit_rows
 
-DEFAULT_BRIDGE = "ridge"
+DEFAULT_BRIDGE = "cca-kept"
 """The bridge where none is named."""
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -161,3 +161,13 @@ def taken(
     ):
         raise BridgeError(f"its array {name!r} has the shape {found.shape}, not {shape}")
     return found
+
+
+def nested(
+    arrays: Mapping[str, NDArray[np.float32]], prefix: str
+) -> dict[str, NDArray[np.float32]]:
+    """The arrays whose names begin with ``prefix.``, without it."""
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): rows for name, rows in arrays.items() if name.startswith(start)
+    }

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glocal.upgrade.bridge import Arrays, Bridge, taken
+from glocal.upgrade.correlation import Doubles
 from glocal.upgrade.vectors import Floats
-
-Doubles = NDArray[np.float64]
 
 
 class LinearBridge(Bridge):
-    """``q = x A + b``, compared with the old vectors as they are."""
+    """``q = x A + b``, compared with the old vectors as they are.
+
+    Attributes:
+        adds_mean: Whether the map predicts old vectors, so that their mean belongs to it.
+    """
+
+    adds_mean: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +47,7 @@ class LinearBridge(Bridge):
         x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
         found = self._solve(x - x_mean, y - y_mean, y_mean)
         self._map = found.astype(np.float32)
-        self._shift = (y_mean - x_mean @ found).astype(np.float32)
+        self._shift = (y_mean * self.adds_mean - x_mean @ found).astype(np.float32)
 
     def _queries(self, new: Floats) -> Floats:
         return new @ self._map + self._shift

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
-from numpy.typing import NDArray
 
 from glocal.errors import BridgeError
-from glocal.upgrade.bridge import Arrays, Bridge, taken
-from glocal.upgrade.linear import Doubles
-from glocal.upgrade.vectors import Floats
+from glocal.upgrade.correlation import Doubles, correlated_axes
+from glocal.upgrade.linear import LinearBridge
+from glocal.upgrade.two_sided import TwoSidedBridge
+
+RIDGE = 1.0
+"""Penalty, in parts of the mean variance of a direction: with few pairs, .1 loses a third."""
 
 
-class CanonicalCorrelation(Bridge):
-    """Maps ``A`` and ``B`` such that ``Y A`` and ``X B`` are white and correlated most.
+class CanonicalCorrelation(TwoSidedBridge):
+    """Both spaces along their most correlated directions, each weighed by its correlation ``ρ_k``.
 
-    With whitened centred ``X' = X Σ_X^-½`` and ``Y' = Y Σ_Y^-½``, ``X'ᵀ Y' / n = U diag(ρ) Vᵀ``;
-    new vectors are mapped by ``Σ_X^-½ U`` and old ones by ``Σ_Y^-½ V``, and direction k of both is
-    multiplied by its correlation ``ρ_k``, so that what the spaces do not share counts little.
+    The weight lets what the spaces do not share count little; see
+    `glocal.upgrade.correlation.correlated_axes` for the directions.
 
-    Source: Hotelling, Relations Between Two Sets of Variates, 1936; Vinod, Canonical Ridge and
-    Econometrics of Joint Production, 1976, for the penalty.
+    Source: Hotelling, Relations Between Two Sets of Variates, 1936.
 
-    Deviations: ``ridge`` of the mean variance is added to each direction's before whitening.
+    Deviations: ``ridge`` of the mean variance is added to each direction's before whitening, and
+    directions are weighed.
 
     Args:
         ridge: Penalty, in parts of the mean variance of a direction.
@@ -31,64 +30,48 @@ class CanonicalCorrelation(Bridge):
     """
 
     name = "cca"
-    keeps_gallery = False
 
-    def __init__(self, ridge: float = 0.1, dim: int | None = None) -> None:
+    def __init__(self, ridge: float = RIDGE, dim: int | None = None) -> None:
         super().__init__()
         if not (np.isfinite(ridge) and ridge > 0):
             raise BridgeError(f"ridge must be a number above 0, not {ridge!r}")
         if dim is not None and dim < 1:
             raise BridgeError(f"dim must be at least 1, not {dim!r}")
         self.ridge, self._most = ridge, dim
-        self._state: Arrays = {}
 
-    @property
-    def dim(self) -> int:
-        """At most the shorter of both lengths."""
-        return int(self._state["new_map"].shape[1])
-
-    def arrays(self) -> Arrays:
-        """Mean and map of each side."""
-        return dict(self._state)
-
-    def restore(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take over means and maps."""
-        new_map = taken(arrays, "new_map", self.new_dim, None)
-        self._state = {
-            "new_map": new_map,
-            "new_mean": taken(arrays, "new_mean", self.new_dim),
-            "old_map": taken(arrays, "old_map", self.old_dim, new_map.shape[1]),
-            "old_mean": taken(arrays, "old_mean", self.old_dim),
-        }
-
-    def _fit(self, old: Floats, new: Floats) -> None:
-        x, y = new.astype(np.float64), old.astype(np.float64)
-        x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
-        x_white, y_white = _whitening(x - x_mean, self.ridge), _whitening(y - y_mean, self.ridge)
-        between = ((x - x_mean) @ x_white).T @ ((y - y_mean) @ y_white) / len(x)
-        left, correlations, right = np.linalg.svd(between, full_matrices=False)
-        weights = correlations[: self._most]
-        maps = {
-            "new_map": x_white @ left[:, : self._most] * weights,
-            "new_mean": x_mean,
-            "old_map": y_white @ right[: self._most].T * weights,
-            "old_mean": y_mean,
-        }
-        self._state = {name: array.astype(np.float32) for name, array in maps.items()}
-
-    def _queries(self, new: Floats) -> Floats:
-        return _mapped(new, self._state["new_mean"], self._state["new_map"])
-
-    def _gallery(self, old: Floats) -> Floats:
-        return _mapped(old, self._state["old_mean"], self._state["old_map"])
+    def _solve(self, new: Doubles, old: Doubles) -> tuple[Doubles, Doubles]:
+        axes = correlated_axes(new, old, self.ridge)
+        kept = slice(self._most)
+        weights = axes.correlations[kept]
+        return axes.first[:, kept] * weights, axes.second[:, kept] * weights
 
 
-def _mapped(rows: Floats, mean: Floats, linear: Floats) -> Floats:
-    return np.asarray((rows - mean) @ linear, np.float32)
+class KeptCanonicalCorrelation(LinearBridge):
+    """The inner product of canonical correlation, ``x A diag(ρ) Bᵀ y``, with the gallery as it is.
 
+    All of the map is moved to the query: ``q = (x - μ_x) A diag(ρ) Bᵀ``. What is lost against
+    `CanonicalCorrelation` is the length of each old vector along the shared directions, which is
+    not divided by. The old mean is not added to the query: it would rank the gallery by likeness to
+    the mean image. The result is no longer a prediction of the old vector: where old is new, it is
+    the old vector with its strongest directions held back.
 
-def _whitening(rows: Doubles, ridge: float) -> Doubles:
-    """``Σ^-½`` of centred rows, ``(d, d)``."""
-    variances, axes = np.linalg.eigh(rows.T @ rows / len(rows))
-    raised = np.maximum(variances, 0) + max(ridge * float(variances.mean()), 1e-12)
-    return np.asarray(axes / np.sqrt(raised) @ axes.T, np.float64)
+    Source: Hotelling, Relations Between Two Sets of Variates, 1936.
+
+    Deviations: as `CanonicalCorrelation`, and the gallery is not mapped.
+
+    Args:
+        ridge: Penalty, in parts of the mean variance of a direction.
+    """
+
+    name = "cca-kept"
+    adds_mean = False
+
+    def __init__(self, ridge: float = RIDGE) -> None:
+        super().__init__()
+        if not (np.isfinite(ridge) and ridge > 0):
+            raise BridgeError(f"ridge must be a number above 0, not {ridge!r}")
+        self.ridge = ridge
+
+    def _solve(self, new: Doubles, old: Doubles, old_mean: Doubles) -> Doubles:
+        axes = correlated_axes(new, old, self.ridge)
+        return np.asarray((axes.first * axes.correlations) @ axes.second.T, np.float64)

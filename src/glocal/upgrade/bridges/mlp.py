@@ -8,20 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import BridgeError
+from glocal.upgrade.adam import Adam
 from glocal.upgrade.bridge import Arrays, Bridge, taken
-from glocal.upgrade.bridges.ridge import Ridge
-from glocal.upgrade.vectors import Floats, unit_rows
+from glocal.upgrade.bridges.cca import KeptCanonicalCorrelation
+from glocal.upgrade.contrast import contrast_gradient
+from glocal.upgrade.ranks import mean_reciprocal_rank
+from glocal.upgrade.vectors import Floats
 
-BATCH, RATE, BETAS = 128, 1e-3, (0.9, 0.999)
+BATCH, RATE, TEMPERATURE = 128, 1e-3, 0.05
 _WEIGHTS = ("inner", "inner_shift", "outer", "outer_shift")
 
 
 class ResidualMLP(Bridge):
-    """``q = x A + b + relu(x W1 + c1) W2 + c2``, beginning as the ridge map, with ``W2 = 0``.
+    """``q = x A + b + relu(x W1 + c1) W2 + c2``; with ``W2 = 0`` it begins as ``cca-kept``.
 
-    The network minimises ``1 - cos(q, y)`` on nine tenths of the pairs, by Adam with a falling
-    rate; of all epochs, that with the best mean cosine on the other tenth is kept, the ridge map
-    itself included.
+    The network minimises the contrastive loss between queries and old vectors on nine tenths of the
+    pairs, by Adam with a falling rate. Of all epochs, that whose queries find their own images
+    earliest in the other tenth is kept, the linear map itself included.
 
     Source: He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016, for the sum;
     Wang et al., Unified Representation Learning for Cross Model Compatibility, 2020, for such
@@ -69,7 +72,7 @@ class ResidualMLP(Bridge):
         random = np.random.default_rng(self.seed)
         order = random.permutation(len(old))
         kept, train = order[: len(old) // 10], order[len(old) // 10 :]
-        self._linear = Ridge().fit(old[train], new[train]).arrays()
+        self._linear = KeptCanonicalCorrelation().fit(old[train], new[train]).arrays()
         # The features have the scale that He et al. want: unit rows have variance 1 / d.
         self._net = {
             "inner": random.normal(0, np.sqrt(2), (self.new_dim, self.width)).astype(np.float32),
@@ -77,8 +80,8 @@ class ResidualMLP(Bridge):
             "outer": np.zeros((self.width, self.old_dim), np.float32),
             "outer_shift": np.zeros(self.old_dim, np.float32),
         }
-        best, chosen = self._cosine(old[kept], new[kept]), _copied(self._net)
-        adam = _Adam(self._net)
+        best, chosen = self._score(old[kept], new[kept]), _copied(self._net)
+        adam = Adam(self._net)
         steps = self.epochs * -(-len(train) // BATCH)
         for epoch in range(self.epochs):
             random.shuffle(train)
@@ -86,7 +89,7 @@ class ResidualMLP(Bridge):
                 rows = train[begin : begin + BATCH]
                 rate = RATE * (1 - (epoch * len(train) + begin) / BATCH / max(steps, 1))
                 adam.step(self._gradients(old[rows], new[rows]), max(rate, 0))
-            score = self._cosine(old[kept], new[kept])
+            score = self._score(old[kept], new[kept])
             if score > best:
                 best, chosen = score, _copied(self._net)
         self._net = chosen
@@ -97,8 +100,8 @@ class ResidualMLP(Bridge):
         corrected = hidden @ net["outer"] + net["outer_shift"]
         return np.asarray(new @ linear["map"] + linear["shift"] + corrected, np.float32)
 
-    def _cosine(self, old: Floats, new: Floats) -> float:
-        return float(np.einsum("ij,ij->i", unit_rows(self._queries(new)), old).mean())
+    def _score(self, old: Floats, new: Floats) -> float:
+        return mean_reciprocal_rank(self._queries(new), old)
 
     def _gradients(self, old: Floats, new: Floats) -> Arrays:
         linear, net = self._linear, self._net
@@ -106,8 +109,9 @@ class ResidualMLP(Bridge):
         q = new @ linear["map"] + linear["shift"] + hidden @ net["outer"] + net["outer_shift"]
         length = np.maximum(np.linalg.norm(q, axis=1, keepdims=True), 1e-12)
         direction = q / length
-        cosine = np.einsum("ij,ij->i", direction, old)[:, None]
-        to_q = (cosine * direction - old) / length / len(old)
+        to_direction = contrast_gradient(direction, old, TEMPERATURE)
+        inwards = np.einsum("ij,ij->i", to_direction, direction)[:, None]
+        to_q = (to_direction - inwards * direction) / length
         to_hidden = to_q @ net["outer"].T * (hidden > 0)
         return {
             "inner": new.T @ to_hidden,
@@ -115,26 +119,6 @@ class ResidualMLP(Bridge):
             "outer": hidden.T @ to_q,
             "outer_shift": to_q.sum(axis=0),
         }
-
-
-class _Adam:
-    """Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; weights change in place."""
-
-    def __init__(self, weights: Arrays) -> None:
-        self._weights = weights
-        self._first = {name: np.zeros_like(array) for name, array in weights.items()}
-        self._second = {name: np.zeros_like(array) for name, array in weights.items()}
-        self._steps = 0
-
-    def step(self, gradients: Arrays, rate: float) -> None:
-        self._steps += 1
-        slow, slower = BETAS
-        scale = rate * np.sqrt(1 - slower**self._steps) / (1 - slow**self._steps)
-        for name, gradient in gradients.items():
-            first, second = self._first[name], self._second[name]
-            first += (1 - slow) * (gradient - first)
-            second += (1 - slower) * (gradient**2 - second)
-            self._weights[name] -= np.float32(scale) * first / (np.sqrt(second) + 1e-8)
 
 
 def _copied(arrays: Arrays) -> Arrays:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from glocal.upgrade.linear import Doubles, LinearBridge
+from glocal.upgrade.correlation import Doubles
+from glocal.upgrade.linear import LinearBridge
 
 
 class Procrustes(LinearBridge):
