@@ -1,18 +1,24 @@
-"""From one vector space to another while an upgrade is under way, for queries and for scores."""
+"""From one vector space to another while an upgrade is under way, for queries and for scores.
+
+A query of the new model finds candidates among the old vectors as they are, by the bridge that
+brings it into their space. What is shown is their similarity in the new space, into which a second
+bridge brings the candidates alone: it is much the better measure of the two (docs/decisions.md).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import BridgeError, GalleryDamagedError
-from glocal.gallery.under_way import UnderWay
+from glocal.gallery.under_way import Knots, UnderWay
 from glocal.upgrade import Bridge, load_bridge
 
 Floats = NDArray[np.float32]
+SAME: Knots = (-1.0, 1.0), (-1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +29,17 @@ class Passage:
         queries_bridge: brings queries of the new model to the old vectors; `None` where the new
             model speaks the old space itself.
         vectors_bridge: brings old vectors into the new space, likewise.
-        scores: similarities in the old space, rising, and those in the new one that mean as much.
+        scores: see `UnderWay.scores`.
+        region_scores: see `UnderWay.region_scores`.
+        brings_vectors: whether old vectors can be brought into the new space.
         told: the queries of the old model that stand for those of the new one; see `asked`.
     """
 
     queries_bridge: Bridge | None
     vectors_bridge: Bridge | None
-    scores: tuple[Floats, Floats] = field(
-        default_factory=lambda: (np.array([-1, 1], np.float32), np.array([-1, 1], np.float32))
-    )
+    scores: Knots = SAME
+    region_scores: Knots = SAME
+    brings_vectors: bool = True
     told: Floats | None = None
 
     @classmethod
@@ -41,9 +49,9 @@ class Passage:
         Raises:
             GalleryDamagedError: one of them is missing or damaged.
         """
-        before, after = (np.array(values, np.float32) for values in upgrade.scores)
         bridges = [_bridge(folder, name) for name in (upgrade.queries, upgrade.vectors)]
-        return cls(bridges[0], bridges[1], (before, after))
+        brings = bridges[1] is not None or not upgrade.by_both
+        return cls(bridges[0], bridges[1], upgrade.scores, upgrade.region_scores, brings)
 
     def asked(self, queries: Floats) -> Passage:
         """The passage for one query that the old model has encoded too.
@@ -52,6 +60,11 @@ class Passage:
             queries: ``(m, d_old)``, in the order of those that the new model made of it.
         """
         return replace(self, told=queries)
+
+    @property
+    def reaches_old(self) -> bool:
+        """Whether old vectors can be searched at all; without a bridge a vector alone cannot."""
+        return self.told is not None or self.queries_bridge is not None or self.brings_vectors
 
     def queries(self, new: Floats) -> Floats:
         """Vectors ``(m, d_new)`` as queries of the old space, ``(m, d_old)``."""
@@ -63,9 +76,27 @@ class Passage:
         """Old vectors ``(m, d_old)`` as the new model would have made them, ``(m, d_new)``."""
         return old if self.vectors_bridge is None else self.vectors_bridge.queries(old)
 
-    def similarity(self, old: NDArray[np.floating]) -> Floats:
-        """Similarities in the old space as those in the new one that mean as much."""
-        return np.asarray(np.interp(old, *self.scores), np.float32)
+    def similarities(self, query: Floats, old: Floats) -> Floats:
+        """How similar a query of the new model is to old vectors, as if they were new ones.
+
+        Args:
+            query: ``(d_new,)``.
+            old: ``(m, d_old)``.
+
+        Returns:
+            ``(m,)``.
+        """
+        if self.told is not None:
+            return _as_new(old @ self.told[0], self.scores)
+        return _as_new(self.vectors(old) @ query, self.scores)
+
+    def region_similarities(self, found: Floats) -> Floats:
+        """Similarities of `queries` to old regions, as if these were new ones."""
+        return _as_new(found, self.region_scores)
+
+
+def _as_new(found: Floats, knots: Knots) -> Floats:
+    return np.asarray(np.interp(found, *knots), np.float32)
 
 
 def _bridge(folder: Path, name: str) -> Bridge | None:
@@ -75,6 +106,5 @@ def _bridge(folder: Path, name: str) -> Bridge | None:
         return load_bridge(folder / name)[0]
     except BridgeError as error:
         raise GalleryDamagedError(
-            f"the upgrade of gallery {folder} has lost its bridge ({error}); return to the old "
-            "model and begin again: glocal upgrade --back"
+            f"the upgrade of gallery {folder} has lost its bridge ({error}); put the file back"
         ) from error

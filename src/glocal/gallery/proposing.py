@@ -15,39 +15,28 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glocal.encoders import NO_REGIONS, OWN, EncoderDetector, OnnxEncoder, open_detector
 from glocal.encoders.model_files import find_model
 from glocal.encoders.regions import region_settings
-from glocal.errors import BridgeError, DiskFullError, ModelError, QueryError
+from glocal.errors import DiskFullError, QueryError
 from glocal.gallery.ahead import worker_count
+from glocal.gallery.bridge_trial import BridgeTrial, try_bridges
 from glocal.gallery.completing import describe_again
 from glocal.gallery.describing import Describer, Description
 from glocal.gallery.layout import RESERVE, require_settled
-from glocal.gallery.matching_scores import matching_scores
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.opened import Opened
 from glocal.gallery.progress import Progress
 from glocal.gallery.stores.upkeep import GRAPH_FROM
 from glocal.gallery.under_way import UnderWay
 from glocal.ranking.calibration import calibration_for
-from glocal.upgrade import (
-    Bridge,
-    BridgeMeasurement,
-    load_bridge,
-    make_bridge,
-    measure_bridge,
-)
-from glocal.upgrade.measure import LEAST_HELD_OUT
+from glocal.upgrade import Bridge, BridgeMeasurement
 
 ANCHORS = 2_000
 """Images that both models encode, to fit the bridge and to measure it."""
 
-_HELD_OUT = 0.25
 _ROW_BYTES = 120  # of the catalogue, for each row
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,9 +152,9 @@ def propose(
     new_rows = np.zeros((0, new.dim), np.float32)
     if pairs:
         new_rows = np.stack([described[i].features.vector for i in pairs]).astype(np.float32)
-    trial = _try(path, encoder, old, new, old_rows, new_rows, seed)
-    names = {f"{kind}-{new.sha256[:8]}.bridge": bridge for kind, bridge in trial.bridges.items()}
-    named = {name.partition("-")[0]: name for name in names}
+    trial = try_bridges(path, encoder.card, old, new, old_rows, new_rows)
+    bridges = {"queries": trial.queries, "vectors": trial.vectors}
+    named = {kind: f"{kind}-{new.sha256[:8]}.bridge" for kind, made in bridges.items() if made}
     regions = settings.name if settings else NO_REGIONS
     upgrade = UnderWay(
         old=old,
@@ -177,6 +166,7 @@ def propose(
         vectors=named.get("vectors", ""),
         by_both=trial.by_both,
         scores=trial.scores,
+        region_scores=trial.region_scores,
         own_image=trial.measured.own_image if trial.measured else 0.0,
     )
     row = 2 * new.dim + _ROW_BYTES
@@ -203,95 +193,10 @@ def propose(
         bytes_free=free,
         gains=_gains(upgrade, trial, old, new),
         against=against,
-        begins=Begins(path, upgrade, names, described),
+        begins=Begins(
+            path, upgrade, {named[k]: made for k, made in bridges.items() if made}, described
+        ),
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Trial:
-    """Bridges by what they carry, and what was measured of them."""
-
-    bridges: dict[str, Bridge]
-    measured: BridgeMeasurement | None
-    by_both: bool
-    scores: tuple[tuple[float, ...], tuple[float, ...]]
-    speaks: bool = False
-    why_none: str = ""
-
-
-def _try(
-    path: Path,
-    encoder: OnnxEncoder,
-    old: ModelId,
-    new: ModelId,
-    old_rows: Floats,
-    new_rows: Floats,
-    seed: int,
-) -> _Trial:
-    """Fit the bridge, or take the model's own, and measure it on pairs kept aside."""
-    speaks = old.space in encoder.card.everything.get("speaks", ()) and old.dim == new.dim
-    order = np.random.default_rng(seed).permutation(len(old_rows))
-    count = min(len(order), max(LEAST_HELD_OUT, round(_HELD_OUT * len(order))))
-    aside, rest = order[:count], order[count:]
-    by_old = old_rows[aside] @ old_rows[aside].T
-    by_new = new_rows[aside] @ new_rows[aside].T
-    given = _given(path, old, new)
-    try:
-        if speaks:
-            partial: Bridge = _Same().fit(old_rows, new_rows)
-        else:
-            partial = given or make_bridge().fit(old_rows[rest], new_rows[rest])
-        measured = measure_bridge(partial, old_rows[aside], new_rows[aside])
-    except BridgeError as error:
-        scores = matching_scores(by_old, by_new)
-        return _Trial({}, None, True, scores, why_none=str(error))
-    crossed = partial.queries(new_rows[aside]) @ old_rows[aside].T
-    by_both = not speaks and measured.bridged_new < measured.old_new
-    bridges: dict[str, Bridge] = {}
-    if not speaks:
-        bridges["queries"] = given or make_bridge().fit(old_rows, new_rows)
-        bridges["vectors"] = make_bridge().fit(new_rows, old_rows)
-    scores = matching_scores(by_old if by_both else crossed, by_new)
-    return _Trial(bridges, measured, by_both, scores, speaks)
-
-
-class _Same(Bridge):
-    """No bridge: the new model's queries are of the old space too."""
-
-    name = "same"
-
-    @property
-    def dim(self) -> int:
-        return self.old_dim
-
-    def arrays(self) -> dict[str, Floats]:
-        return {}
-
-    def restore(self, arrays: object) -> None:
-        pass
-
-    def _fit(self, old: Floats, new: Floats) -> None:
-        pass
-
-    def _queries(self, new: Floats) -> Floats:
-        return new
-
-
-def _given(path: Path, old: ModelId, new: ModelId) -> Bridge | None:
-    """The bridge that lies beside the model's file, if it is one between these spaces.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    beside = path.with_suffix(".bridge")
-    if not beside.is_file():
-        return None
-    try:
-        bridge, card = load_bridge(beside)
-    except BridgeError as error:
-        raise ModelError(f"{error}; mend or remove it") from error
-    fits = (card.old_space, card.new_space) == (old.space, new.space)
-    return bridge if fits and bridge.keeps_gallery else None
 
 
 def _detector(old: str, old_encoder: OnnxEncoder, encoder: OnnxEncoder) -> str:
@@ -308,7 +213,7 @@ def _detector(old: str, old_encoder: OnnxEncoder, encoder: OnnxEncoder) -> str:
     return "xfeat" if before and not after else OWN
 
 
-def _gains(upgrade: UnderWay, trial: _Trial, old: ModelId, new: ModelId) -> tuple[str, ...]:
+def _gains(upgrade: UnderWay, trial: BridgeTrial, old: ModelId, new: ModelId) -> tuple[str, ...]:
     said = []
     if trial.speaks:
         said.append(f"{new} was trained to search the vectors of {old} as they are")
@@ -332,7 +237,7 @@ def _against(
     opened: Opened,
     encoder: OnnxEncoder,
     upgrade: UnderWay,
-    trial: _Trial,
+    trial: BridgeTrial,
     unreadable: int,
     images: int,
 ) -> tuple[str, ...]:
@@ -345,7 +250,7 @@ def _against(
             "the end each query is encoded by both models, which takes longer"
         )
     elif trial.by_both:
-        said.append(f"no bridge can be fitted ({trial.why_none}); queries are encoded by both")
+        said.append("there are too few photos to fit a bridge; queries are encoded by both models")
     if upgrade.replaces_local_features:
         said.append(
             f"local features change from those of {upgrade.old_detector} to those of "

@@ -7,6 +7,9 @@ from typing import Any
 
 from glocal.gallery.model_id import ModelId
 
+Knots = tuple[tuple[float, ...], tuple[float, ...]]
+"""Similarities, rising, and others that mean as much; see `glocal.gallery.matching_scores`."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
@@ -23,7 +26,9 @@ class UnderWay:
             empty where both spaces are one to the new model, which was trained so.
         vectors: file of the bridge that brings old vectors into the new space, likewise.
         by_both: whether queries are encoded by the old model too, instead of through the bridge.
-        scores: similarities in the old space, rising, and those in the new one that mean as much.
+        scores: similarities of queries to old vectors that were brought into the new space, rising,
+            and those to new vectors that mean as much.
+        region_scores: likewise, of queries that were brought into the old space.
         own_image: of images kept aside, the share whose own old vector a query found first.
     """
 
@@ -35,7 +40,8 @@ class UnderWay:
     queries: str
     vectors: str
     by_both: bool
-    scores: tuple[tuple[float, ...], tuple[float, ...]]
+    scores: Knots
+    region_scores: Knots
     own_image: float
 
     @classmethod
@@ -47,10 +53,15 @@ class UnderWay:
             TypeError: there is more than is known.
         """
         old = ModelId(**stored["old"])
-        before, after = (tuple(map(float, values)) for values in stored["scores"])
-        return cls(**{**stored, "old": old, "scores": (before, after)})
+        knots = {name: _knots(stored[name]) for name in ("scores", "region_scores")}
+        return cls(**{**stored, "old": old, **knots})
 
     @property
     def replaces_local_features(self) -> bool:
         """Whether images get other local features: a model's own change with it, others do not."""
         return self.old_detector == "own" or self.detector != self.old_detector
+
+
+def _knots(stored: list[list[float]]) -> Knots:
+    before, after = (tuple(map(float, values)) for values in stored)
+    return before, after

@@ -1,8 +1,4 @@
-"""Two spaces searched as one while an upgrade is under way.
-
-Old vectors are searched by a query that was brought into their space, and what they find is ranked
-among the rest by similarities of the new space that mean as much (`Passage`).
-"""
+"""Two spaces searched as one while an upgrade is under way; see `Passage`."""
 
 from __future__ import annotations
 
@@ -31,6 +27,10 @@ from glocal.gallery.stores.waiting import WaitingRegions, WaitingStore
 
 Floats = NDArray[np.float32]
 
+
+_DEEPER = 50
+"""Candidates of the old space beyond half as many again as are wanted: in the new space others of
+them are the best."""
 
 New = TypeVar("New", FlatStore, RegionStore)
 Old = TypeVar("Old", WaitingStore, WaitingRegions)
@@ -128,22 +128,26 @@ class MixedStore(_Both[FlatStore, WaitingStore]):
         exact: bool = False,
     ) -> list[Match]:
         """See `Store.search`."""
+        if not self.passage.reaches_old:
+            return self.new.search(vector, limit, where=where, exact=exact)
         old_vector = self.passage.queries(vector[None])[0]
         # The old space first: an image that changes its space meanwhile is found in both.
-        old = self.old.search(old_vector, limit, where=where, exact=exact)
-        new = self.new.search(vector, limit, where=where, exact=exact)
-        there = {match.id for match in new}
-        means = self.passage.similarity(np.array([match.score for match in old], np.float32))
-        moved = [
-            Match(match.id, float(score))
-            for match, score in zip(old, means, strict=True)
-            if match.id not in there
-        ]
-        return sorted([*new, *moved], key=lambda match: -match.score)[:limit]
+        deep = limit + limit // 2 + _DEEPER
+        candidates = self.old.search(old_vector, deep, where=where, exact=exact)
+        old = self.old.vectors([match.id for match in candidates])
+        found = self.new.search(vector, limit, where=where, exact=exact)
+        there = {match.id for match in found}
+        if old:
+            scores = self.passage.similarities(vector, np.stack([*old.values()]))
+            scored = zip(old, scores.tolist(), strict=True)
+            found += [Match(i, score) for i, score in scored if i not in there]
+        return sorted(found, key=lambda match: -match.score)[:limit]
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, Floats]:
-        """See `Store.vectors`; old ones are brought into the new space."""
+        """See `Store.vectors`; old ones are brought into the new space, where a bridge does."""
         found = self.new.vectors(ids)
+        if not self.passage.brings_vectors:
+            return found
         old = self.old.vectors([i for i in ids if i not in found])
         if old:
             found |= zip(old, self.passage.vectors(np.stack([*old.values()])), strict=True)
@@ -171,6 +175,8 @@ class MixedRegions(_Both[RegionStore, WaitingRegions]):
         exact: bool = False,
     ) -> list[UUID]:
         """See `RegionStore.search`; so many of either space."""
+        if not self.passage.reaches_old:
+            return self.new.search(queries, limit, where=where, exact=exact)
         old = self.old.search(self.passage.queries(queries), limit, where=where, exact=exact)
         new = self.new.search(queries, limit, where=where, exact=exact)
         return list(dict.fromkeys([*old, *new]))
@@ -179,16 +185,20 @@ class MixedRegions(_Both[RegionStore, WaitingRegions]):
         """See `RegionStore.compare`."""
         new = self.new.compare(queries, ids)
         rest = [i for i in ids if i not in new.rows]
+        if not self.passage.reaches_old:
+            return new
         old = self.old.compare(self.passage.queries(queries), rest)
         return RegionSimilarities(
             new.rows | {i: len(new.rows) + row for i, row in old.rows.items()},
-            np.concatenate([new.values, self.passage.similarity(old.values)]),
+            np.concatenate([new.values, self.passage.region_similarities(old.values)]),
             np.concatenate([new.boxes, old.boxes]),
         )
 
     def regions(self, ids: Sequence[UUID]) -> dict[UUID, Regions]:
         """See `RegionStore.regions`; old ones are brought into the new space."""
         found = self.new.regions(ids)
+        if not self.passage.brings_vectors:
+            return found
         for i, old in self.old.regions([i for i in ids if i not in found]).items():
             found[i] = Regions(self.passage.vectors(old.vectors), old.boxes)
         return found
