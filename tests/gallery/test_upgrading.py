@@ -35,7 +35,7 @@ COUNT = 130
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("models")
     old = write_model(folder / "old.onnx", space="old")
-    return old, write_model(folder / "new.onnx", seed=1, space="new")
+    return old, write_model(folder / "new.onnx", seed=1, near=0.8, space="new")
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,8 @@ def test_every_photo_is_found_at_every_stage_and_the_end_is_a_gallery_of_the_new
     assert "upgrade" not in stored
     names = sorted(p.name for p in gallery.folder.iterdir())
     assert not [n for n in names if n.endswith(".bridge") or n == "found"]
-    assert [n for n in names if n.startswith("model-")] == [
-        f"model-{gallery.model.sha256[:16]}.onnx"
-    ]
-    assert not [p.name for p in (gallery.folder / "vectors").iterdir() if p.name.startswith("old")]
+    assert len([n for n in names if n.startswith("model-")]) == 1
+    assert not list((gallery.folder / "vectors").glob("old*"))
 
 
 def test_a_proposal_changes_nothing(gallery: Gallery, models: tuple[Path, Path]) -> None:
@@ -166,7 +164,7 @@ def test_two_galleries_open_in_two_places_follow_each_step(
         assert other.model.space == "new"
         assert browser.count() == COUNT
         assert len(browser.page(limit=500, order="name").images) == COUNT
-        with pytest.raises(ModelMismatchError, match="another space|belongs to the space"):
+        with pytest.raises(ModelMismatchError, match="belongs to the space"):
             other.search(query)
         upgrade.carry_on()
         assert first(other, 4) == "p0004"
@@ -299,7 +297,7 @@ def test_a_full_disk_leaves_the_gallery_as_it_was(
     upgrade = gallery.upgrade()
     proposal = upgrade.propose(str(models[1]), anchors=100)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise DiskFullError("no space left")
 
     with monkeypatch.context() as patched:

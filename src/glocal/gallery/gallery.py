@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from glocal.encoders import NO_REGIONS, Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
-from glocal.errors import GalleryError, GlocalError, QueryError
+from glocal.errors import GalleryError, GlocalError, ModelMismatchError, QueryError
 from glocal.gallery import health, packed_features
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
@@ -161,16 +162,17 @@ class Gallery:
             with self._following:
                 if stamp_of(self.folder) != self._opened.stamp:
                     # What threads still search in the old one stays open until they have ended.
-                    self._opened = self._open(
-                        open_layout(
-                            self.folder,
-                            model=self._model,
-                            sha256=None,
-                            create=False,
-                            timeout=self._timeout,
-                        )
-                    )
+                    self._opened = self._open(self._changed_layout())
         return self._opened
+
+    def _changed_layout(self) -> Layout:
+        opening = partial(
+            open_layout, self.folder, sha256=None, create=False, timeout=self._timeout
+        )
+        try:
+            return opening(model=self._model)
+        except ModelMismatchError:  # it was named for the space that the gallery has left
+            return opening(model=None)
 
     @property
     def _layout(self) -> Layout:
