@@ -11,7 +11,7 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, model_options, wait_option
 from glocal.cli.output import Bar, counted, print_json, readable_bytes, say
-from glocal.encoders import DEFAULT_MODEL
+from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, find_model
 from glocal.gallery import Gallery
 from glocal.gallery.proposing import ANCHORS, Proposal
 from glocal.gallery.upgrading import Upgrade, UpgradeReport
@@ -85,6 +85,13 @@ def upgrade(
                 _back(opened, upgrade, bar, as_json)
                 return
             under_way = upgrade.progress()
+            if under_way is None and model is None and _is_newest(opened):
+                say(
+                    f"the gallery is of {opened.model} already, which comes with glocal; to "
+                    "change to another, name it: glocal upgrade --model MODEL",
+                    err=True,
+                )
+                return
             if under_way is None:
                 proposal = upgrade.propose(
                     model or DEFAULT_MODEL, sha256=model_sha256, anchors=anchors, listen=bar
@@ -104,7 +111,7 @@ def upgrade(
                     "the new model answers now; to encode the photos, run: glocal upgrade", err=True
                 )
                 return
-            if hasattr(os, "nice"):
+            if hasattr(os, "nice") and ctx.parent is not None:  # a process of its own
                 os.nice(10)  # searches come first
             report = upgrade.carry_on(bar, share=load / 100, keep_old=keep_old)
         finally:
@@ -112,6 +119,11 @@ def upgrade(
     _report(report, as_json, keep_old=keep_old)
     if report.left:
         ctx.exit(1)
+
+
+def _is_newest(gallery: Gallery) -> bool:
+    encoder = OnnxEncoder(find_model(DEFAULT_MODEL))
+    return encoder.space == gallery.space
 
 
 def _agreed() -> bool:

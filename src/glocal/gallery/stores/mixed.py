@@ -23,6 +23,7 @@ from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.regions import RegionStore
+from glocal.gallery.stores.row_file import RowFile
 from glocal.gallery.stores.waiting import WaitingRegions, WaitingStore
 
 Floats = NDArray[np.float32]
@@ -134,11 +135,12 @@ class MixedStore(_Both[FlatStore, WaitingStore]):
         # The old space first: an image that changes its space meanwhile is found in both.
         deep = limit + limit // 2 + _DEEPER
         candidates = self.old.search(old_vector, deep, where=where, exact=exact)
-        old = self.old.vectors([match.id for match in candidates])
+        # None of them is done, so that there is nothing to look up again.
+        old, rows = RowFile.read(self.old, [match.id for match in candidates])
         found = self.new.search(vector, limit, where=where, exact=exact)
         there = {match.id for match in found}
         if old:
-            scores = self.passage.similarities(vector, np.stack([*old.values()]))
+            scores = self.passage.similarities(vector, rows.astype(np.float32))
             scored = zip(old, scores.tolist(), strict=True)
             found += [Match(i, score) for i, score in scored if i not in there]
         return sorted(found, key=lambda match: -match.score)[:limit]
