@@ -14,6 +14,7 @@ import pytest
 from image_folders import image, write_images
 from tiny_model import write_model
 
+from glocal.encoders import OnnxEncoder
 from glocal.errors import (
     DiskFullError,
     GalleryDamagedError,
@@ -26,6 +27,8 @@ from glocal.gallery import Gallery, batches
 from glocal.gallery.locks import locked
 from glocal.gallery.stores.mixed import MixedStore
 from glocal.gallery.upgrading import Upgrade
+from glocal.images import load
+from glocal.upgrade import make_bridge, save_bridge
 
 Opener = Callable[..., Gallery]
 COUNT = 130
@@ -325,6 +328,25 @@ def test_a_lost_bridge_is_named(gallery: Gallery, models: tuple[Path, Path]) -> 
     gone.write_bytes(data)
     with Gallery(gallery.folder, create=False) as opened:
         assert first(opened, 3) == "p0003"
+
+
+def test_a_vector_of_another_space_searches_through_a_bridge(
+    gallery: Gallery, models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    encoder = OnnxEncoder(models[1])
+    files = gallery._catalog.files_of(gallery._catalog.content_ids())
+    ids = sorted(files)
+    old = gallery._context.store.vectors(ids)
+    new = [encoder.encode([load(files[i][0][1]).array])[0].vector for i in ids]
+    made = make_bridge().fit(np.stack([old[i] for i in ids]), np.stack(new))
+    path = tmp_path / "service.bridge"
+    save_bridge(
+        path, made, old_space="old", new_space="service", anchors=len(ids), glocal_version="1"
+    )
+    hits = gallery.search_vector(new[5], bridge=path, limit=3).hits
+    assert ids[5].hex in [hit.id for hit in hits]
+    with pytest.raises(ModelMismatchError, match="leads from 'service'"):
+        gallery.search_vector(new[5], bridge=path, space="elsewhere")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

@@ -49,6 +49,7 @@ from glocal.gallery.model_id import ModelId
 from glocal.gallery.models import Models
 from glocal.gallery.opened import Opened
 from glocal.gallery.outcomes import Outcomes, rules
+from glocal.gallery.passage import crossed
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, Region
@@ -493,6 +494,7 @@ class Gallery:
         vector: ArrayLike,
         *,
         space: str | None = None,
+        bridge: str | os.PathLike[str] | None = None,
         limit: int = 10,
         where: str | Condition | None = None,
         exact: bool = False,
@@ -510,15 +512,23 @@ class Gallery:
         Args:
             vector: ``(d,)`` numbers of any length but 0, such as `Features.vector` of the
                 gallery's own model.
-            space: the vector space that it belongs to; `None`: the gallery's.
+            space: the vector space that it belongs to; `None`: the gallery's, or the one that the
+                bridge comes from.
+            bridge: file of a bridge that brings it into the gallery's space, such as a service's
+                vectors; see `glocal.upgrade`.
             limit: as in `search`.
             where: as in `search`.
             exact: as in `search`.
 
         Raises:
             QueryError: the vector has another shape, is zero, or is not finite.
-            ModelMismatchError: it belongs to another space.
+            ModelMismatchError: it belongs to another space, or the bridge leads to another.
+            BridgeError: the bridge cannot be read, or the vector does not fit it.
         """
+        self._require_open()
+        if bridge is not None:
+            vector = crossed(vector, bridge, space, self.model)
+            space = self.space
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
 

@@ -7,15 +7,17 @@ bridge brings the candidates alone: it is much the better measure of the two (do
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from glocal.errors import BridgeError, GalleryDamagedError
+from glocal.errors import BridgeError, GalleryDamagedError, ModelMismatchError
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.under_way import Knots, UnderWay
-from glocal.upgrade import Bridge, load_bridge
+from glocal.upgrade import DEFAULT_BRIDGE, Bridge, load_bridge
 
 Floats = NDArray[np.float32]
 SAME: Knots = (-1.0, 1.0), (-1.0, 1.0)
@@ -93,6 +95,39 @@ class Passage:
     def region_similarities(self, found: Floats) -> Floats:
         """Similarities of `queries` to old regions, as if these were new ones."""
         return _as_new(found, self.region_scores)
+
+
+def crossed(
+    vector: ArrayLike, bridge: str | os.PathLike[str], space: str | None, model: ModelId
+) -> Floats:
+    """A vector of another space as a query of a gallery.
+
+    Args:
+        vector: ``(d,)`` numbers.
+        bridge: the file of a bridge from its space to the gallery's, which keeps the gallery.
+        space: that it belongs to; `None`: the one that the bridge comes from.
+        model: the gallery's.
+
+    Returns:
+        ``(d_gallery,)`` float32.
+
+    Raises:
+        BridgeError: the bridge cannot be read, or the vector does not fit it.
+        ModelMismatchError: the bridge leads to another space, or comes from another.
+    """
+    made, card = load_bridge(bridge)
+    if (card.old_space, card.new_space) != (model.space, space or card.new_space):
+        raise ModelMismatchError(
+            f"the bridge {bridge} leads from {card.new_space!r} to {card.old_space!r}, the vector "
+            f"is of {space or card.new_space!r} and the gallery of {model.space!r}; fit a bridge "
+            "between these"
+        )
+    if not made.keeps_gallery:
+        raise BridgeError(
+            f"the bridge {bridge} maps the gallery's vectors too, so they cannot be searched as "
+            f"they are; fit one that keeps them, such as {DEFAULT_BRIDGE}"
+        )
+    return np.asarray(made.queries(np.asarray(vector, np.float32)[None])[0], np.float32)
 
 
 def _as_new(found: Floats, knots: Knots) -> Floats:
