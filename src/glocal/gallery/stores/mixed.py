@@ -23,15 +23,14 @@ from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.regions import RegionStore
-from glocal.gallery.stores.row_file import RowFile
 from glocal.gallery.stores.waiting import WaitingRegions, WaitingStore
 
 Floats = NDArray[np.float32]
 
 
 _DEEPER = 50
-"""Candidates of the old space beyond half as many again as are wanted: in the new space others of
-them are the best."""
+"""Candidates of the old space beyond those that are wanted: in the new space others of them are the
+best."""
 
 New = TypeVar("New", FlatStore, RegionStore)
 Old = TypeVar("Old", WaitingStore, WaitingRegions)
@@ -133,16 +132,13 @@ class MixedStore(_Both[FlatStore, WaitingStore]):
             return self.new.search(vector, limit, where=where, exact=exact)
         old_vector = self.passage.queries(vector[None])[0]
         # The old space first: an image that changes its space meanwhile is found in both.
-        deep = limit + limit // 2 + _DEEPER
-        candidates = self.old.search(old_vector, deep, where=where, exact=exact)
-        # None of them is done, so that there is nothing to look up again.
-        old, rows = RowFile.read(self.old, [match.id for match in candidates])
+        old, rows = self.old.search_rows(old_vector, limit + _DEEPER, where=where, exact=exact)
         found = self.new.search(vector, limit, where=where, exact=exact)
         there = {match.id for match in found}
         if old:
-            scores = self.passage.similarities(vector, rows.astype(np.float32))
-            scored = zip(old, scores.tolist(), strict=True)
-            found += [Match(i, score) for i, score in scored if i not in there]
+            scores = self.passage.similarities(vector, rows).tolist()
+            scored = zip(old, scores, strict=True)
+            found += [Match(match.id, score) for match, score in scored if match.id not in there]
         return sorted(found, key=lambda match: -match.score)[:limit]
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, Floats]:
