@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -16,6 +17,8 @@ from glocal.gallery.records import RegionRecord
 from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
 from glocal.images import read_bytes
+
+_BATCH_SECONDS = 2.0
 
 Keep = Callable[[dict[UUID, Description]], None]
 """Writes something of the descriptions of images that are in the gallery; inside a change."""
@@ -81,14 +84,15 @@ def complete(
         return len(there)
 
     found: dict[UUID, Description] = {}
-    done = 0
+    done, written = 0, time.monotonic()
     results = describe_again(catalog, missing, describer)
     try:
         for tried, (content, described) in enumerate(results, start=1):
             if described is not None:
                 found[content] = described
-            if len(found) >= batches.BATCH:
+            if len(found) >= batches.BATCH or time.monotonic() - written > _BATCH_SECONDS:
                 done += write()
+                written = time.monotonic()
             listen(Progress("encode", tried, len(missing)))
     finally:
         results.close()
