@@ -82,7 +82,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
 
 @pytest.fixture(scope="module")
 def browser(catalog: Catalog) -> Browser:
-    return Browser(catalog, RowTable(catalog, "space"))
+    rows = RowTable(catalog, "space")
+    return Browser(catalog, lambda: rows)
 
 
 def conditions() -> st.SearchStrategy[Condition]:
@@ -203,7 +204,7 @@ def test_names_are_compared_whatever_their_case_and_accents(tmp_path: Path) -> N
             rows = RowTable(catalog, "space")
             store = FlatStore(tmp_path / "vectors", 4, rows)
             store.upsert([Record(content.id, np.ones(4, np.float32), content.attributes((1,)))])
-        browser = Browser(catalog, RowTable(catalog, "space"))
+        browser = Browser(catalog, lambda: rows)
         for text, there in (("café", 1), ("CAFÉ", 1), ("0%", 1), ("1%0", 0), ("fe", 0), ("\\", 0)):
             assert browser.count(named=text) == there, text
 

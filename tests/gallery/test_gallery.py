@@ -496,7 +496,8 @@ def test_formats_are_told_apart(open_gallery: Opener, photos: Path) -> None:
     note = gallery.folder / "gallery.json"
     sound = note.read_text()
     for text, error, said in (
-        (sound.replace('"format": 2', '"format": 3'), GalleryFormatError, "upgrade"),
+        (sound.replace('"format": 2', '"format": 4'), GalleryFormatError, "upgrade"),
+        (sound.replace('"format": 2', '"format": 3'), GalleryDamagedError, "cannot be read"),
         (sound.replace('"version": 1\n', '"version": 2\n'), GalleryFormatError, "upgrade"),
         (sound.replace('"flat"', '"steep"'), GalleryFormatError, "upgrade"),
         (sound.replace('"format": 2', '"format": 0'), GalleryFormatError, "index the images"),

@@ -14,7 +14,7 @@ from glocal.encoders import find_model
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import ModelMismatchError
 from glocal.gallery import Gallery
-from glocal.gallery.layout import ModelId
+from glocal.gallery.model_id import ModelId
 
 Opener = Callable[..., Gallery]
 

@@ -18,14 +18,20 @@ PARTS = 4
 _FLOAT, _UINT8, _INT64 = 1, 2, 7
 
 
-def write_model(path: Path, seed: int = 0, *, regions: bool = True, **card: Any) -> Path:
+def write_model(
+    path: Path, seed: int = 0, *, regions: bool = True, near: float = 0.0, **card: Any
+) -> Path:
     """Write the model of a seed; `card` replaces fields of its card.
 
-    With regions it says what each pixel contributes to the vector.
+    With regions it says what each pixel contributes to the vector. `near`, from 0 to 1, says how
+    much it sees of what the model of seed 0 sees.
     """
     rng = np.random.default_rng(seed)
     flat = SIDE * SIDE * 3
-    matrix = np.linalg.qr(rng.normal(size=(flat, DIM)))[0].astype(np.float32)
+    seen = rng.normal(size=(flat, DIM))
+    if near:
+        seen = (1 - near) * seen + near * np.random.default_rng(0).normal(size=(flat, DIM))
+    matrix = np.linalg.qr(seen)[0].astype(np.float32)
     nodes = [
         _node("Cast", ["image"], ["floats"], _attribute("to", _FLOAT)),
         _node("Reshape", ["floats", "shape"], ["flat"]),

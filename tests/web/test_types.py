@@ -82,7 +82,7 @@ def test_every_python_result_on_the_wire_is_in_the_list() -> None:
 def test_the_facts_of_info_are_those_of_python() -> None:
     found, expected = get_type_hints(server.ServerInfo), get_type_hints(python.GalleryInfo)
     shared = set(found) & set(expected)
-    assert shared == {"images", "files", "failed", "in_graph", "model", "roots"}
+    assert shared == {"images", "files", "failed", "in_graph", "model", "roots", "upgrade"}
     assert {name: found[name] for name in shared if name != "failed"} == {
         name: expected[name] for name in shared if name != "failed"
     }

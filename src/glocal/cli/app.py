@@ -25,6 +25,7 @@ _COMMANDS = {
     "serve": ("serve", "Serve the gallery as a web page and an HTTP API."),
     "duplicates": ("duplicates", "Group copies of the same photo; nothing is removed."),
     "info": ("info", "Show what a gallery contains."),
+    "upgrade": ("upgrade", "Change a gallery to another model while it stays in use."),
     "check": ("check", "Check a gallery for damage, and repair it with --repair."),
     "remove": ("remove", "Remove files from the gallery; they stay on disk."),
     "models": ("models", "List the available models."),

@@ -11,6 +11,7 @@ from glocal.cli.output import counted, print_json, readable_bytes, say
 from glocal.encoders import OWN
 from glocal.gallery import Gallery, GalleryInfo
 from glocal.gallery.leaving_out import USUALLY
+from glocal.gallery.results import UpgradeProgress
 
 
 @click.command()
@@ -33,6 +34,7 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
     lines = [
         ("gallery", str(known.folder)),
         ("model", f"{known.model}, {known.model.dim} dimensions"),
+        *_upgrade(known.upgrade),
         ("photos", f"{known.images} in {counted(known.files, 'file')}; "
                    f"{counted(known.failed, 'file')} skipped"),
         ("graph index", _graph(known)),
@@ -54,6 +56,22 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         say(f"{name:12} {text}")
     for failure in failures:
         say(f"skipped      {failure.path}: {failure.reason}")
+
+
+def _upgrade(known: UpgradeProgress | None) -> list[tuple[str, str]]:
+    if known is None:
+        return []
+    way = "by both models" if known.by_both else "through a bridge"
+    lines = [
+        (
+            "upgrade",
+            f"from {known.old}: {known.encoded} of {counted(known.images, 'photo')} encoded; the "
+            f"others are searched {way}; to continue, run: glocal upgrade",
+        )
+    ]
+    if not known.verified:
+        lines.append(("", "the others are not verified, since the old model's file is gone"))
+    return lines
 
 
 def _graph(known: GalleryInfo) -> str:

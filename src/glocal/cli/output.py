@@ -93,6 +93,7 @@ class Bar:
         self._stage = progress.stage
         titles = {
             "scan": "scanning",
+            "measure": "encoding a sample",
             "encode": "indexing",
             "graph": "building the search graph",
             "neighbours": "finding neighbours",
@@ -100,6 +101,7 @@ class Bar:
         }
         styles: dict[str, Any] = {
             "scan": {"unit": " files"},
+            "measure": {"unit": " photos", "total": progress.total},
             "encode": {"unit": " photos", "total": progress.total, "smoothing": 0.1},
             "graph": {"bar_format": "{desc}: {elapsed}"},
             "neighbours": {"unit": " photos", "total": progress.total},

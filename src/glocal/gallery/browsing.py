@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from glocal.errors import QueryError
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.conditions import Columns, Condition, InFolder, for_some_copy, meets
+from glocal.gallery.joined_rows import JoinedRows
 from glocal.gallery.records import SEVERAL
 from glocal.gallery.rows import RowTable, View
 from glocal.gallery.where import parse
@@ -84,10 +85,10 @@ class Browser:
 
     Args:
         catalog: the gallery's.
-        rows: the attributes of all images, by which conditions are answered.
+        rows: gives the attributes of all images, by which conditions are answered.
     """
 
-    def __init__(self, catalog: Catalog, rows: RowTable) -> None:
+    def __init__(self, catalog: Catalog, rows: Callable[[], RowTable | JoinedRows]) -> None:
         self._catalog = catalog
         self._rows = rows
         self.rows = catalog.rows
@@ -259,13 +260,14 @@ class Browser:
         beyond, way = ("<", " DESC") if listing.reverse else (">", "")
         ordered = ", ".join(column + way for column in columns.split(", "))
         begin = "" if last is None else f"WHERE ({columns}) {beyond} (?, ?) "
+        row, there, values, spaces = self._rows().numbered()
         with self._catalog.snapshot() as db:
             sql = (
-                f"SELECT r.row, {columns} FROM folders p CROSS JOIN files f ON f.folder = p.id "  # noqa: S608
-                "CROSS JOIN rows r ON r.space = ? AND r.content = f.content "
+                f"SELECT {row}, {columns} FROM folders p CROSS JOIN files f ON f.folder = p.id "  # noqa: S608
+                f"CROSS JOIN rows r ON {there} AND r.content = f.content "
                 f"{begin}ORDER BY {ordered}"
             )
-            found = db.execute(sql, (self._rows.space, *(last or ())))
+            found = db.execute(sql, (*values, *spaces, *(last or ())))
             while page := found.fetchmany(_FEW):
                 here = [(view.id(r), (a, b)) for r, a, b in page if r < len(met) and met[r]]
                 files = self._files([i for i, _ in here], listing.where, listing.named)
@@ -304,7 +306,7 @@ class Browser:
 
     def _meeting(self, where: Condition | None) -> tuple[View, Columns, NDArray[np.bool_]]:
         """The images, and which of them have a file that meets a condition."""
-        view, columns = self._rows.described()
+        view, columns = self._rows().described()
         if where is None:
             return view, columns, view.live
         met = view.live & meets(for_some_copy(where), columns)

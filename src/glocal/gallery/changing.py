@@ -80,6 +80,7 @@ class Changes:
         detector, choice = self._models.detector_name, regions.choice
 
         def check() -> None:
+            self._context.layout.require_current()
             self._models.require(detector)
             regions.require(choice)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -13,8 +14,11 @@ from glocal.gallery.catalog import Catalog
 from glocal.gallery.describing import Describer, Description, content_id
 from glocal.gallery.progress import Progress
 from glocal.gallery.records import RegionRecord
+from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
 from glocal.images import read_bytes
+
+_BATCH_SECONDS = 2.0
 
 Keep = Callable[[dict[UUID, Description]], None]
 """Writes something of the descriptions of images that are in the gallery; inside a change."""
@@ -30,7 +34,7 @@ def keep_local_features(catalog: Catalog) -> Keep:
     return keep
 
 
-def keep_regions(catalog: Catalog, store: RegionStore) -> Keep:
+def keep_regions(catalog: Catalog, store: RegionStore | MixedRegions) -> Keep:
     """What keeps regions."""
 
     def keep(found: dict[UUID, Description]) -> None:
@@ -71,6 +75,42 @@ def complete(
         How many images were completed.
     """
 
+    def write() -> int:
+        with catalog.change():
+            require()
+            there = catalog.contents(found)  # others were removed meanwhile
+            keep({i: described for i, described in found.items() if i in there})
+        found.clear()
+        return len(there)
+
+    found: dict[UUID, Description] = {}
+    done, written = 0, time.monotonic()
+    results = describe_again(catalog, missing, describer)
+    try:
+        for tried, (content, described) in enumerate(results, start=1):
+            if described is not None:
+                found[content] = described
+            if len(found) >= batches.BATCH or time.monotonic() - written > _BATCH_SECONDS:
+                done += write()
+                written = time.monotonic()
+            listen(Progress("encode", tried, len(missing)))
+    finally:
+        results.close()
+        done += write()
+    return done
+
+
+def describe_again(
+    catalog: Catalog, contents: Iterable[UUID], describer: Describer
+) -> Generator[tuple[UUID, Description | None], None, None]:
+    """Describe images of the gallery as they finish; `None` where no file is readable as it was.
+
+    Args:
+        catalog: the gallery's.
+        contents: the images.
+        describer: describes them.
+    """
+
     def describe(image: tuple[UUID, list[Path]]) -> tuple[UUID, Description | None]:
         content, paths = image
         for path in paths:
@@ -82,30 +122,9 @@ def complete(
                 continue
         return content, None
 
-    def write() -> int:
-        with catalog.change():
-            require()
-            there = catalog.contents(found)  # others were removed meanwhile
-            keep({i: described for i, described in found.items() if i in there})
-        found.clear()
-        return len(there)
-
-    found: dict[UUID, Description] = {}
-    done = 0
-    results = as_finished(describe, _with_files(catalog, missing))
-    try:
-        for tried, (content, described) in enumerate(results, start=1):
-            if described is not None:
-                found[content] = described
-            if len(found) >= batches.BATCH:
-                done += write()
-            listen(Progress("encode", tried, len(missing)))
-    finally:
-        results.close()
-        done += write()
-    return done
+    return as_finished(describe, _with_files(catalog, contents))
 
 
-def _with_files(catalog: Catalog, contents: Sequence[UUID]) -> Iterator[tuple[UUID, list[Path]]]:
+def _with_files(catalog: Catalog, contents: Iterable[UUID]) -> Iterator[tuple[UUID, list[Path]]]:
     for content in contents:
         yield content, [path for _, path in catalog.files_of([content]).get(content, [])]

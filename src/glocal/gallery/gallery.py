@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from numpy.typing import ArrayLike
 
-from glocal.encoders import COARSE, NO_REGIONS, Features, OnnxEncoder
+from glocal.encoders import NO_REGIONS, Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
-from glocal.errors import GalleryError, GlocalError, QueryError
+from glocal.errors import GalleryError, GlocalError, ModelMismatchError, QueryError
 from glocal.gallery import health, packed_features
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
@@ -34,14 +36,23 @@ from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicates import Level
 from glocal.gallery.indexing import build_graphs
 from glocal.gallery.keep import keep_image
-from glocal.gallery.layout import FORMAT, ModelId, open_layout
+from glocal.gallery.layout import (
+    FORMAT,
+    UPGRADING,
+    Layout,
+    open_layout,
+    require_settled,
+    stamp_of,
+)
 from glocal.gallery.leaving_out import LeftOut, check_globs
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.models import Models
+from glocal.gallery.opened import Opened
 from glocal.gallery.outcomes import Outcomes, rules
+from glocal.gallery.passage import crossed
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
-from glocal.gallery.query import Query, QueryMaker, Region
-from glocal.gallery.read_regions import ReadRegions
+from glocal.gallery.query import Query, Region
 from glocal.gallery.region_index import RegionIndex
 from glocal.gallery.results import (
     DuplicateGroup,
@@ -52,12 +63,11 @@ from glocal.gallery.results import (
     IndexReport,
     SearchResult,
 )
-from glocal.gallery.rows import RowTable
-from glocal.gallery.searching import Searcher, SearchOptions
+from glocal.gallery.searching import SearchOptions
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.files import disk_bytes
-from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.thumbnails import Thumbnails
+from glocal.gallery.upgrading import Upgrade, sweep_left
 from glocal.images import Limits
 
 if TYPE_CHECKING:
@@ -129,24 +139,61 @@ class Gallery:
         side_by_side: bool = False,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
-        self._layout = open_layout(
+        layout = open_layout(
             _absolute(where), model=model, sha256=sha256, create=create, timeout=timeout
         )
         self._limits = limits or Limits()
-        self._catalog = Catalog(self._layout.catalog, timeout=timeout)
-        self._rows = RowTable(self._catalog, self.model.space)
-        store = FlatStore(self._layout.vectors, self.model.dim, self._rows)
-        self._regions = RegionIndex(self._layout, self._catalog)
-        self._context = Context(self._layout, self._catalog, store, self._regions, self._limits)
-        self._models = Models(self._layout, self._catalog, side_by_side=side_by_side)
-        self._read_regions = ReadRegions()
-        self._changes = Changes(self._context, self._models)
+        self._catalog = Catalog(layout.catalog, timeout=timeout)
+        self._model, self._timeout, self._side_by_side = model, timeout, side_by_side
+        self._opened = self._open(layout)
+        self._following = threading.Lock()
         self._detector = detector
         self._wanted_regions = regions
         self._closed = False
-        if not (self._catalog.read_only or self._layout.migrated):
-            store.sweep()
-            self._regions.sweep()
+        if not (self._catalog.read_only or layout.migrated):
+            self._opened.sweep()
+            sweep_left(self._opened)
+
+    def _open(self, layout: Layout) -> Opened:
+        return Opened.of(layout, self._catalog, self._limits, side_by_side=self._side_by_side)
+
+    def _now(self) -> Opened:
+        """What is open, opened anew where an upgrade has begun or ended, in whatever process."""
+        if stamp_of(self.folder) != self._opened.stamp:
+            with self._following:
+                if stamp_of(self.folder) != self._opened.stamp:
+                    # What threads still search in the old one stays open until they have ended.
+                    self._opened = self._open(self._changed_layout())
+        return self._opened
+
+    def _changed_layout(self) -> Layout:
+        opening = partial(
+            open_layout, self.folder, sha256=None, create=False, timeout=self._timeout
+        )
+        try:
+            return opening(model=self._model)
+        except ModelMismatchError:  # it was named for the space that the gallery has left
+            return opening(model=None)
+
+    @property
+    def _layout(self) -> Layout:
+        return self._opened.context.layout
+
+    @property
+    def _context(self) -> Context:
+        return self._opened.context
+
+    @property
+    def _regions(self) -> RegionIndex:
+        return self._opened.context.regions
+
+    @property
+    def _models(self) -> Models:
+        return self._opened.models
+
+    @property
+    def _changes(self) -> Changes:
+        return self._opened.changes
 
     def __enter__(self) -> Gallery:
         return self
@@ -157,8 +204,7 @@ class Gallery:
     def close(self) -> None:
         """Release the files; closing twice is fine."""
         self._closed = True
-        self._context.store.close()
-        self._regions.close()
+        self._opened.close()
         self._catalog.close()
 
     @property
@@ -240,6 +286,7 @@ class Gallery:
 
     def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Look again at everything that was ever added: see `add`."""
+        self._require_open()
         return self._changes.refresh(listen)
 
     def add_local_features(
@@ -258,6 +305,8 @@ class Gallery:
             PartError: there is no detector of that name.
             MissingExtraError: it needs a package that is not installed.
         """
+        self._require_open()
+        require_settled(self._layout)
         if detector is not None:
             self._models.change_detector(detector)
         return complete(
@@ -287,6 +336,7 @@ class Gallery:
             PartError: there are no regions of that name.
         """
         self._require_open()
+        require_settled(self._layout)
         if choice is not None:
             self._regions.change(choice, self.encoder)
         self._regions.settle(None, self.encoder)
@@ -362,9 +412,9 @@ class Gallery:
         regions: bool = True,
     ) -> Query:
         """Make a query that can be searched with more than once; for the arguments see `search`."""
-        return self._query_maker(regions=regions).make(
-            image, region=region, like=like, unlike=unlike
-        )
+        self._require_open()
+        maker = self._opened.query_maker(regions=regions)
+        return maker.make(image, region=region, like=like, unlike=unlike)
 
     def search(
         self,
@@ -420,36 +470,36 @@ class Gallery:
             PartError: there is no reranker of that name.
             ModelMismatchError: the query was made with a model of another vector space.
         """
-        clock = Clock()
-        if isinstance(query, Query):
-            if region is not None or like or unlike:
-                raise QueryError(
-                    "a finished query takes no region and no examples; "
-                    "give them to Gallery.query, which makes it"
-                )
-        else:
-            query = self._query_maker(regions=regions and rerank is None).make(
-                query, region=region, like=like, unlike=unlike, clock=clock
+        if isinstance(query, Query) and (region is not None or like or unlike):
+            raise QueryError(
+                "a finished query takes no region and no examples; "
+                "give them to Gallery.query, which makes it"
             )
-        searcher = Searcher(
-            self._catalog,
-            self._store(),
-            self.model,
-            self.space,
-            self._models.verifier() if verify else None,
-            self._regions.store,
-            (self._regions.settings or COARSE).margin,
-            self.encoder if verify else None,
-            self._read_regions,
-        )
         options = SearchOptions(limit, where, exact, rerank, small_objects, regions)
-        return searcher.search(query, options, clock)
+        while True:
+            self._require_open()
+            opened, clock = self._opened, Clock()
+            try:
+                made = query
+                if not isinstance(made, Query):
+                    made = opened.query_maker(regions=regions and rerank is None).make(
+                        made, region=region, like=like, unlike=unlike, clock=clock
+                    )
+                result = opened.searcher(made, verify=verify).search(made, options, clock)
+            except GlocalError:
+                if self._now() is opened:
+                    raise
+            else:
+                if self._now() is opened:  # otherwise an upgrade has begun or ended meanwhile
+                    opened.note_found(result)
+                    return result
 
     def search_vector(
         self,
         vector: ArrayLike,
         *,
         space: str | None = None,
+        bridge: str | os.PathLike[str] | None = None,
         limit: int = 10,
         where: str | Condition | None = None,
         exact: bool = False,
@@ -467,21 +517,25 @@ class Gallery:
         Args:
             vector: ``(d,)`` numbers of any length but 0, such as `Features.vector` of the
                 gallery's own model.
-            space: the vector space that it belongs to; `None`: the gallery's.
+            space: the vector space that it belongs to; `None`: the gallery's, or the one that the
+                bridge comes from.
+            bridge: file of a bridge that brings it into the gallery's space, such as a service's
+                vectors; see `glocal.upgrade`.
             limit: as in `search`.
             where: as in `search`.
             exact: as in `search`.
 
         Raises:
             QueryError: the vector has another shape, is zero, or is not finite.
-            ModelMismatchError: it belongs to another space.
+            ModelMismatchError: it belongs to another space, or the bridge leads to another.
+            BridgeError: the bridge cannot be read, or the vector does not fit it.
         """
+        self._require_open()
+        if bridge is not None:
+            vector = crossed(vector, bridge, space, self.model)
+            space = self.space
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
-
-    def _query_maker(self, *, regions: bool) -> QueryMaker:
-        some = regions and self._regions.store is not None
-        return QueryMaker(self.encoder, self.space, self._limits, some)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""
@@ -539,6 +593,7 @@ class Gallery:
         """
         if level not in tuple(Level):
             raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
+        self._require_one_detector()
         verifier = self._models.verifier()
         calibration = None if verifier is None else verifier.calibration
         apart, chosen = self.decided()
@@ -556,6 +611,11 @@ class Gallery:
                 chosen=chosen,
                 among=None if among is None else [[UUID(hex=i) for i in group] for group in among],
             )
+
+    def _require_one_detector(self) -> None:
+        self._require_open()
+        if self._models.detectors_differ:
+            require_settled(self._layout)
 
     def _outcomes(self) -> Outcomes:
         rule = f"{rules()} {self._models.detector_name} {self.space}"
@@ -580,6 +640,7 @@ class Gallery:
             second: the other one.
             pixels: gives an image's pixels; see `glocal.gallery.originals.Originals.pixels`.
         """
+        self._require_one_detector()
         verifier = self._models.verifier()
         small = Thumbnails(self._catalog, self._limits)
         if verifier is None:
@@ -620,11 +681,12 @@ class Gallery:
 
     def info(self) -> GalleryInfo:
         """Count what the gallery holds."""
+        self._require_open()
         counts = self._catalog.counts()
         store = self._regions.store
         return GalleryInfo(
             folder=self.folder,
-            format=FORMAT,
+            format=UPGRADING if self._layout.upgrade else FORMAT,
             model=self.model,
             images=counts["images"],
             detector=self._models.detector_name,
@@ -639,7 +701,13 @@ class Gallery:
             bytes_on_disk=disk_bytes(self.folder),
             local_feature_bytes=counts["local_feature_bytes"],
             bytes_free=self._layout.free_bytes(),
+            upgrade=self.upgrade().progress(),
         )
+
+    def upgrade(self) -> Upgrade:
+        """Change to another model while the gallery stays in use; see `Upgrade`."""
+        self._require_open()
+        return Upgrade(self._catalog, self._now)
 
     def without_regions(self) -> int:
         """How many images have no regions, unless the gallery is to have none."""
@@ -651,7 +719,7 @@ class Gallery:
 
     def browse(self) -> Browser:
         """A view of the gallery for people who look around; it ends with the gallery."""
-        return Browser(self._catalog, self._rows)
+        return Browser(self._catalog, lambda: self._now().rows)
 
     def let_in(self, *paths: str | os.PathLike[str]) -> None:
         """Let the next index run find again what was removed by hand; `add` does so by itself."""
@@ -720,8 +788,10 @@ class Gallery:
         return self._context.store
 
     def _require_open(self) -> None:
+        """Make sure that the gallery is open, and that what is open is of this moment."""
         if self._closed:
             raise GalleryError(f"gallery {self.folder} is closed")
+        self._now()
 
 
 def _absolute(path: Path) -> Path:

@@ -2,10 +2,12 @@
 
 ::
 
-    gallery.json       format, kind of store and model, written last when a gallery is made
+    gallery.json       format, kind of store and model, written last when a gallery is made;
+                       and of an upgrade that is under way all that is to be known of it
     catalog.sqlite     which files hold which images (`Catalog`), and which row each vector has
     vectors/           their vectors (`FlatStore`)
     model-HASH.onnx    the model, so that a gallery can be searched wherever and whenever it is
+    bridge-HASH.bridge maps between two spaces, and `found`: while an upgrade is under way
     kept/              images that were added without a file of their own
     decisions.sqlite   what people decided about duplicates (`Decisions`)
     compared.sqlite    what comparing two images gave, a cache (`Outcomes`)
@@ -23,9 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from glocal import __version__
-from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, find_model
+from glocal.encoders import DEFAULT_MODEL, find_model
 from glocal.encoders.model_files import file_sha256
-from glocal.encoders.spaces import space_of
 from glocal.errors import (
     DiskFullError,
     GalleryDamagedError,
@@ -35,9 +36,15 @@ from glocal.errors import (
     ModelMismatchError,
 )
 from glocal.gallery.locks import locked
-from glocal.gallery.stores.files import replace_file, sync, sync_folder
+from glocal.gallery.model_id import ModelId
+from glocal.gallery.stores.files import explained, replace_file, sync, sync_folder
+from glocal.gallery.under_way import UnderWay
 
 FORMAT = 2
+
+UPGRADING = 3
+"""The format of a gallery whose images are of two models, which earlier versions do not read. It
+has `FORMAT` again when it is of one."""
 
 STORE: dict[str, Any] = {"kind": "flat", "version": 1}
 """What keeps the vectors, and the version of its files."""
@@ -46,36 +53,7 @@ RESERVE = 256 * 2**20
 """Bytes left free on the disk, checked before each batch, for what else is written there."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelId:
-    """Which model a gallery's vectors are of.
-
-    Attributes:
-        name: and `version`, from its card.
-        version: counts up when the vectors change.
-        sha256: of its file, in hexadecimal.
-        dim: length of its vectors.
-        space: that its vectors are in; they can be compared within it alone.
-    """
-
-    name: str
-    version: int
-    sha256: str
-    dim: int
-    space: str
-
-    @classmethod
-    def of(cls, path: Path) -> ModelId:
-        """The model in a file.
-
-        Raises:
-            ModelError: it cannot be run.
-        """
-        card, sha256 = OnnxEncoder(path).card, file_sha256(path)
-        return cls(card.name, card.version, sha256, card.dim, space_of(card, sha256))
-
-    def __str__(self) -> str:
-        return f"{self.name} v{self.version}"
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +62,19 @@ class Layout:
 
     Attributes:
         folder: of the gallery.
-        model: that made its vectors.
+        model: that encodes queries and new images.
         substitute: the file of another model of the same space, which is to be used instead.
         migrated: whether this opening has migrated it from an older format.
+        upgrade: the upgrade to `model` that is under way.
+        stamp: of the description that was read; see `stamp_of`.
     """
 
     folder: Path
     model: ModelId
     substitute: Path | None = None
     migrated: bool = False
+    upgrade: UnderWay | None = None
+    stamp: Stamp = (0, 0, 0)
 
     @property
     def catalog(self) -> Path:
@@ -122,7 +104,28 @@ class Layout:
     @property
     def model_file(self) -> Path:
         """The gallery's own copy of its model."""
-        return self.folder / f"model-{self.model.sha256[:16]}.onnx"
+        return self.copy_of(self.model)
+
+    def copy_of(self, model: ModelId) -> Path:
+        """Where a gallery keeps its copy of a model."""
+        return self.folder / f"model-{model.sha256[:16]}.onnx"
+
+    @property
+    def found(self) -> Path:
+        """The file of what searches have found and the model has yet to encode."""
+        return self.folder / "found"
+
+    def require_current(self) -> None:
+        """Make sure that the gallery's description is still the one that was read.
+
+        Raises:
+            ModelMismatchError: an upgrade has begun, ended or been taken back meanwhile.
+        """
+        if stamp_of(self.folder) != self.stamp:
+            raise ModelMismatchError(
+                f"the model of gallery {self.folder} was changed by another process meanwhile; "
+                "run the same command again"
+            )
 
     def free_bytes(self) -> int:
         """Space left on the gallery's disk."""
@@ -169,16 +172,22 @@ def open_layout(
                 f"there is no gallery at {folder}; make one: glocal index FOLDER"
             )
         _create(folder, model, sha256, timeout)
-    stored = read_description(folder)
+    stamp, stored = stamp_of(folder), read_description(folder)
     migrated = stored["format"] == 1
     if migrated:
         from glocal.gallery.migration import migrate  # for old galleries only
 
         migrate(folder, timeout)
-        stored = read_description(folder)
+        stamp, stored = stamp_of(folder), read_description(folder)
     try:
-        layout = Layout(folder, ModelId(**stored["model"]), migrated=migrated)
-    except (KeyError, TypeError) as error:
+        layout = Layout(
+            folder,
+            ModelId(**stored["model"]),
+            migrated=migrated,
+            upgrade=UnderWay.read(stored["upgrade"]) if stored["format"] == UPGRADING else None,
+            stamp=stamp,
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(folder, error) from error
     if model is None:
         if sha256 is not None and sha256.lower() != layout.model.sha256:
@@ -191,6 +200,25 @@ def open_layout(
     if (other.space, other.dim) != (layout.model.space, layout.model.dim):
         raise _mismatch(layout, model, other.sha256)
     return replace(layout, substitute=path)
+
+
+def require_settled(layout: Layout) -> None:
+    """Make sure that no upgrade is under way.
+
+    Raises:
+        GalleryError: one is.
+    """
+    if layout.upgrade is not None:
+        raise GalleryError(
+            f"gallery {layout.folder} is being upgraded from {layout.upgrade.old} to "
+            f"{layout.model}; finish that first: glocal upgrade, or return: glocal upgrade --back"
+        )
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """Numbers that are others as soon as another ``gallery.json`` is there."""
+    found = (folder / "gallery.json").stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _mismatch(layout: Layout, name: str, sha256: str) -> ModelMismatchError:
@@ -212,14 +240,14 @@ def read_description(folder: Path) -> dict[str, Any]:
     try:
         stored = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
         version = int(stored["format"])
-        newer = version > FORMAT or (
-            version == FORMAT and int(stored["store"]["version"]) > STORE["version"]
+        newer = version > UPGRADING or (
+            version >= FORMAT and int(stored["store"]["version"]) > STORE["version"]
         )
-        if newer or (version == FORMAT and stored["store"]["kind"] != STORE["kind"]):
+        if newer or (version >= FORMAT and stored["store"]["kind"] != STORE["kind"]):
             raise GalleryFormatError(
                 f"gallery {folder} has format {version}, written by "
                 f"{stored.get('written_by', 'a newer glocal')}, and this glocal reads up to "
-                f"{FORMAT}; upgrade it: pip install --upgrade glocal"
+                f"{UPGRADING}; upgrade it: pip install --upgrade glocal"
             )
         if version < 1:
             raise GalleryFormatError(
@@ -240,14 +268,16 @@ def _unreadable(folder: Path, error: Exception) -> GalleryDamagedError:
     )
 
 
-def write_description(folder: Path, model: ModelId) -> None:
+def write_description(folder: Path, model: ModelId, upgrade: UnderWay | None = None) -> None:
     """Write ``gallery.json``: from then on the folder is a gallery of this format."""
     described = {
-        "format": FORMAT,
+        "format": UPGRADING if upgrade else FORMAT,
         "store": STORE,
         "written_by": f"glocal {__version__}",
         "model": asdict(model),
     }
+    if upgrade:
+        described["upgrade"] = asdict(upgrade)
     replace_file(folder / "gallery.json", (json.dumps(described, indent=2) + "\n").encode())
 
 
@@ -277,10 +307,19 @@ def _create(folder: Path, model: str | None, sha256: str | None, timeout: float)
             return  # another process was quicker
         layout = Layout(folder, made)
         layout.require_space()
-        fresh = folder / f".model.{os.getpid()}"
-        shutil.copyfile(source, fresh)
-        with fresh.open("r+b") as file:
-            sync(file.fileno())
-        fresh.replace(layout.model_file)
-        sync_folder(folder)
+        copy_model(source, layout.model_file)
         write_description(folder, made)
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copy a model's file into a gallery's folder, whole or not at all."""
+    fresh = target.parent / f".model.{os.getpid()}"
+    with explained(target):
+        try:
+            shutil.copyfile(source, fresh)
+            with fresh.open("r+b") as file:
+                sync(file.fileno())
+            fresh.replace(target)
+        finally:
+            fresh.unlink(missing_ok=True)
+    sync_folder(target.parent)

@@ -22,8 +22,9 @@ from glocal.encoders import OnnxEncoder
 from glocal.encoders.spaces import space_of
 from glocal.errors import GalleryDamagedError, MissingExtraError, ModelError
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.layout import Layout, ModelId, read_description, write_description
+from glocal.gallery.layout import Layout, read_description, write_description
 from glocal.gallery.locks import locked
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.records import Record
 from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.flat import FlatStore

@@ -49,6 +49,8 @@ class Query:
         regions: ``(m, d)`` float32 of unit length, to be compared with the images' regions: the
             query at several sizes, `vector` first; `None` to search by the vector alone.
         scaled: local features that were found in making `regions`, by the scale of the query.
+        old: ``(m, d_old)`` float32 of unit length: what the model that an upgrade is leaving makes
+            of it, at the sizes of `regions`, where no bridge brings it into that model's space.
     """
 
     vector: NDArray[np.float32]
@@ -60,6 +62,7 @@ class Query:
     name: str = "<vector>"
     regions: NDArray[np.float32] | None = None
     scaled: Mapping[float, LocalFeatures] = field(default_factory=dict)
+    old: NDArray[np.float32] | None = None
 
     @classmethod
     def of_vector(cls, vector: ArrayLike, *, space: str, dim: int) -> Query:
@@ -95,12 +98,14 @@ class QueryMaker:
         space: its vector space.
         limits: how large images may be.
         regions: whether its images have regions to be compared with.
+        old: the model that an upgrade is leaving, where it encodes queries too.
     """
 
     encoder: Encoder
     space: str
     limits: Limits
     regions: bool = False
+    old: Encoder | None = None
 
     def make(
         self,
@@ -140,6 +145,7 @@ class QueryMaker:
             scaled = dict[float, LocalFeatures]()
             if self.regions:
                 regions, scaled = self._at_scales(vector, arrays, 1 + len(like))
+            old = None if self.old is None else self._by_old(self.old, arrays, 1 + len(like))
         return Query(
             vector,
             self.space,
@@ -150,6 +156,18 @@ class QueryMaker:
             name_of(image),
             regions,
             scaled,
+            old,
+        )
+
+    def _by_old(
+        self, encoder: Encoder, arrays: Sequence[NDArray[np.uint8]], positive: int
+    ) -> NDArray[np.float32]:
+        """What the old model makes of the query, and of the query at smaller scales."""
+        return np.stack(
+            [
+                combine(np.stack([e.vector for e in encoder.encode(arrays, scale=scale)]), positive)
+                for scale in ((1.0, *REGION_SCALES) if self.regions else (1.0,))
+            ]
         )
 
     def _at_scales(

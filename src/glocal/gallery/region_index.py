@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 from glocal.encoders import (
@@ -17,9 +18,13 @@ from glocal.encoders import (
 from glocal.encoders.long_images import LONG
 from glocal.errors import ModelError, ModelMismatchError
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.layout import Layout
+from glocal.gallery.layout import Layout, require_settled
+from glocal.gallery.model_id import ModelId
+from glocal.gallery.passage import Passage
 from glocal.gallery.rows import RowTable
+from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
+from glocal.gallery.stores.waiting import Done, WaitingRegions
 
 _STATE = "regions"
 _SETTINGS = (COARSE, FINE)
@@ -31,13 +36,15 @@ class RegionIndex:
     Args:
         layout: of the gallery.
         catalog: the gallery's, which notes the choice.
+        passage: between the spaces of an upgrade that is under way.
     """
 
-    def __init__(self, layout: Layout, catalog: Catalog) -> None:
+    def __init__(self, layout: Layout, catalog: Catalog, passage: Passage | None = None) -> None:
         self._layout = layout
         self._catalog = catalog
+        self._passage = passage
         self._opening = threading.Lock()
-        self._stores: dict[str, RegionStore] = {}
+        self._stores: dict[str, RegionStore | MixedRegions] = {}
 
     def close(self) -> None:
         """Release the files."""
@@ -49,7 +56,8 @@ class RegionIndex:
         """The name of the regions that the gallery has; `None` of one made before there were any,
         or without images.
         """
-        return self._catalog.get_state(_STATE)
+        upgrade = self._layout.upgrade
+        return upgrade.regions if upgrade else self._catalog.get_state(_STATE)
 
     @property
     def settings(self) -> RegionSettings | None:
@@ -57,19 +65,25 @@ class RegionIndex:
         return region_settings(self.choice or NO_REGIONS)
 
     @property
-    def store(self) -> RegionStore | None:
+    def store(self) -> RegionStore | MixedRegions | None:
         """The vectors of the regions; `None` where the gallery has none."""
         settings = self.settings
         return None if settings is None else self._store(settings)
 
-    def _store(self, settings: RegionSettings) -> RegionStore:
+    def _store(self, settings: RegionSettings) -> RegionStore | MixedRegions:
         with self._opening:
             if settings.name not in self._stores:
-                model = self._layout.model
-                rows = RowTable(self._catalog, f"{model.space}/{settings.name}-{settings.count}")
-                self._stores[settings.name] = RegionStore(
-                    self._layout.vectors, model.dim, settings.count, rows
-                )
+                layout, upgrade = self._layout, self._layout.upgrade
+                new = region_store(layout.vectors, layout.model, settings, self._catalog)
+                self._stores[settings.name] = new
+                if self._passage is not None and upgrade is not None:
+                    # Whose regions count is told by whole vectors: some images have no regions.
+                    done = Done(RowTable(self._catalog, layout.model.space))
+                    rows = RowTable(self._catalog, regions_space(upgrade.old, settings))
+                    old = WaitingRegions(
+                        layout.vectors, upgrade.old.dim, settings.count, rows, done
+                    )
+                    self._stores[settings.name] = MixedRegions(new, old, self._passage)
             return self._stores[settings.name]
 
     def missing(self) -> list[UUID]:
@@ -115,7 +129,9 @@ class RegionIndex:
         Raises:
             ModelError: the model has no regions.
             PartError: there are no regions of that name.
+            GalleryError: an upgrade is under way.
         """
+        require_settled(self._layout)
         _require(name, encoder)
         with self._catalog.change():
             known, store = self.choice, self.store
@@ -143,9 +159,33 @@ class RegionIndex:
         for store in self._every():
             store.sweep()
 
-    def _every(self) -> Iterator[RegionStore]:
+    def note(self, name: str) -> None:
+        """Note which regions a gallery has when an upgrade has ended, one way or the other."""
+        self._catalog.set_state(_STATE, name)
+
+    def _every(self) -> Iterator[RegionStore | MixedRegions]:
         for settings in _SETTINGS:
             yield self._store(settings)
+
+
+def regions_space(model: ModelId, settings: RegionSettings) -> str:
+    """The space of a model's regions in the catalogue."""
+    return f"{model.space}/{settings.name}-{settings.count}"
+
+
+def region_store(
+    folder: Path, model: ModelId, settings: RegionSettings, catalog: Catalog
+) -> RegionStore:
+    """The store of a model's regions.
+
+    Args:
+        folder: of the gallery's vectors.
+        model: that makes them.
+        settings: which regions.
+        catalog: the gallery's.
+    """
+    rows = RowTable(catalog, regions_space(model, settings))
+    return RegionStore(folder, model.dim, settings.count, rows)
 
 
 def _require(name: str, encoder: OnnxEncoder) -> None:

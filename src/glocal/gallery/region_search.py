@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import Match, RegionSimilarities
+from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
 from glocal.ranking.regions import blend, blend_without_regions
 
@@ -69,14 +70,18 @@ class ByRegions:
 
 
 def candidates(
-    store: RegionStore, query: NDArray[np.float32], where: Condition | None, *, exact: bool
+    store: RegionStore | MixedRegions,
+    query: NDArray[np.float32],
+    where: Condition | None,
+    *,
+    exact: bool,
 ) -> list[UUID]:
     """Images with a region that is like the query at one of its sizes."""
     return store.search(query, CANDIDATES, where=where, exact=exact)
 
 
 def ordered(
-    store: RegionStore,
+    store: RegionStore | MixedRegions,
     query: NDArray[np.float32],
     matches: Sequence[Match],
     added: Sequence[Match],

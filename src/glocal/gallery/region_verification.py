@@ -20,6 +20,7 @@ from glocal.gallery.query import Query
 from glocal.gallery.read_regions import ReadRegion, ReadRegions
 from glocal.gallery.region_search import Box
 from glocal.gallery.small_images import shrink
+from glocal.gallery.two_verifiers import TwoVerifiers
 from glocal.gallery.verifier import VERIFIED, Ranked, Verified, Verifier
 from glocal.ranking.agreement import agreement
 from glocal.ranking.alignment import LEAST_EXCESS
@@ -66,7 +67,7 @@ class RegionVerifier:
         known: regions that were read for earlier searches.
     """
 
-    verifier: Verifier
+    verifier: Verifier | TwoVerifiers
     encoder: Encoder
     known: ReadRegions
 

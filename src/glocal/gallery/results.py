@@ -11,7 +11,7 @@ from typing import Any
 
 from glocal.gallery.catalog import Content
 from glocal.gallery.edits import Edit
-from glocal.gallery.layout import ModelId
+from glocal.gallery.model_id import ModelId
 from glocal.ranking.evidence import Evidence, Verdict
 
 _EPOCH = datetime(1970, 1, 1)
@@ -254,6 +254,28 @@ class Duplicates(tuple[DuplicateGroup, ...]):
 
 
 @dataclass(frozen=True, slots=True)
+class UpgradeProgress:
+    """How far an upgrade is.
+
+    Attributes:
+        old: the model that the gallery is leaving.
+        new: the model that it is going to, which encodes queries and new images already.
+        encoded: images that the new model has encoded.
+        images: all images.
+        by_both: whether queries are encoded by both models, since no bridge was good enough.
+        verified: whether the images that wait can be verified by the geometry of their local
+            features: those of a model can only be compared with its own.
+    """
+
+    old: ModelId
+    new: ModelId
+    encoded: int
+    images: int
+    by_both: bool
+    verified: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class GalleryInfo:
     """What a gallery holds.
 
@@ -274,6 +296,7 @@ class GalleryInfo:
         region_bytes: the part of `bytes_on_disk` that these vectors and their graph take.
         local_feature_bytes: the part of `bytes_on_disk` that local features take.
         bytes_free: space left on the gallery's disk.
+        upgrade: how far an upgrade is that is under way.
     """
 
     folder: Path
@@ -292,6 +315,7 @@ class GalleryInfo:
     region_bytes: int
     local_feature_bytes: int
     bytes_free: int
+    upgrade: UpgradeProgress | None = None
 
 
 def image_fields(

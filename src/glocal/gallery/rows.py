@@ -248,6 +248,14 @@ class RowTable:
                 found |= {keys[content]: row for content, row in rows}
             return self._extent(db), found
 
+    def numbered(self) -> tuple[str, str, tuple[str | int, ...], tuple[str, ...]]:
+        """SQL that gives the row in a view for a row ``r`` of the table ``rows``.
+
+        Returns:
+            the row, the condition under which ``r`` is one of this table, and the values of both.
+        """
+        return "r.row", "r.space = ?", (), (self.space,)
+
     def checksums(self) -> list[tuple[int, int]]:
         """Number and checksum of the vectors of every block."""
         return [

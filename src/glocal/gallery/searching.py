@@ -18,7 +18,7 @@ from glocal.gallery import region_search
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
-from glocal.gallery.layout import ModelId
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.query import Query
 from glocal.gallery.read_regions import ReadRegions
 from glocal.gallery.records import Match
@@ -26,7 +26,9 @@ from glocal.gallery.region_verification import RegionVerifier
 from glocal.gallery.results import Hit, SearchResult, image_fields
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
+from glocal.gallery.two_verifiers import TwoVerifiers
 from glocal.gallery.verifier import VERIFIED, Ranked, Verifier
 from glocal.gallery.where import parse
 from glocal.ranking import (
@@ -90,8 +92,8 @@ class Searcher:
     store: Store
     model: ModelId
     space: str
-    verifier: Verifier | None
-    regions: RegionStore | None = None
+    verifier: Verifier | TwoVerifiers | None
+    regions: RegionStore | MixedRegions | None = None
     margin: float = COARSE.margin
     encoder: Encoder | None = None
     read_regions: ReadRegions = field(default_factory=ReadRegions)
@@ -209,7 +211,7 @@ class Searcher:
 
     def _by_regions(
         self,
-        regions: RegionStore,
+        regions: RegionStore | MixedRegions,
         query: Query,
         matches: list[Match],
         found: _Found,

@@ -189,7 +189,7 @@ class Verifier:
         best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
         stored = self.catalog.local_features(match.id for match in best)
         facts = self.catalog.contents(stored)
-        local = self._features(query, scales) if stored else None
+        local = self.features(query, scales) if stored else None
         verified: dict[UUID, Verified] = {}
         if local is not None and query.size is not None:
             for match in best:
@@ -284,7 +284,7 @@ class Verifier:
         self, compare: Compare, query: Query, matches: Sequence[Match]
     ) -> dict[UUID, float]:
         """Score those of the matches that have local features by a reranker of local features."""
-        local = self._features(query, (1.0,))
+        local = self.features(query, (1.0,))
         if local is None:
             return {}
         stored = self.catalog.local_features(match.id for match in matches)
@@ -303,7 +303,7 @@ class Verifier:
         least = self.calibration.min_score
         return find_small_objects(self.catalog, queries, count, least, allowed)
 
-    def _features(self, query: Query, scales: Sequence[float]) -> LocalFeatures | None:
+    def features(self, query: Query, scales: Sequence[float]) -> LocalFeatures | None:
         """The query's local features: at several sizes where there are pixels."""
         if query.pixels is not None:
             passed = dict(query.scaled)

@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from glocal.gallery.duplicate_rows import Action
-from glocal.gallery.layout import ModelId
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.progress import Progress
-from glocal.gallery.results import DuplicateGroup, GalleryImage, IndexReport, SearchResult
+from glocal.gallery.results import (
+    DuplicateGroup,
+    GalleryImage,
+    IndexReport,
+    SearchResult,
+    UpgradeProgress,
+)
 from glocal.ranking.evidence import Evidence
 
 RunState = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -252,6 +258,7 @@ class ServerInfo:
         allowed_folders: the folders in which index runs can be started.
         features: what the server allows.
         limits: the limits of one request.
+        upgrade: how far an upgrade is that is under way.
     """
 
     version: str
@@ -264,6 +271,7 @@ class ServerInfo:
     allowed_folders: tuple[Path, ...]
     features: Features
     limits: ServerLimits
+    upgrade: UpgradeProgress | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,15 +57,27 @@ class FlatStore(KeptUp):
         exact: bool = False,
     ) -> list[Match]:
         """See `Store.search`; the graph is walked where that costs less than comparing."""
+        return self.search_rows(vector, limit, where=where, exact=exact)[0]
+
+    def search_rows(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        where: Condition | None = None,
+        exact: bool = False,
+    ) -> tuple[list[Match], NDArray[np.float32]]:
+        """As `search`, with the vectors of what is found, ``(m, d)``."""
         view, vectors, allowed = self.meeting(where)
         rows = None if exact else self._walk(vector, limit, view.extent, vectors, allowed)
         if rows is None:
             rows, _ = scan.best(vector, vectors, np.flatnonzero(allowed), limit)
         rows, scores = scan.ranked(vector, vectors, rows, limit)
-        return [
+        matches = [
             Match(view.id(row), score)
             for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
         ]
+        return matches, np.take(vectors, rows, axis=0).astype(np.float32)
 
     def _walk(
         self,

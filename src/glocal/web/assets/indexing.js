@@ -53,10 +53,14 @@ export class IndexView {
       const known = await info();
       const fact = (words, value) => el("div", {}, el("dt", {}, words), el("dd", {}, value));
       const model = known.model.name;
+      const upgrade = known.upgrade;
       this.facts.replaceChildren(
         fact("Images", number(known.images)),
         known.files ? fact("Files", number(known.files)) : "",
         fact("Model", model),
+        upgrade
+          ? fact("Upgrade", `${number(upgrade.encoded)} of ${number(upgrade.images)} images`)
+          : "",
       );
       const allowed = known.features.index_runs ? known.allowed_folders : [];
       this.folders.replaceChildren(...allowed.map((folder) => this.allowed(folder)));

@@ -88,6 +88,7 @@ async def get_info(request: Request, service: ServiceDep) -> ServerInfo:
             batch=settings.most_images,
             thumbnail_sizes=tuple(int(size) for size in ThumbnailSize),
         ),
+        upgrade=await service.thread(gallery.upgrade().progress),
     )
 
 
