@@ -18,7 +18,13 @@ from glocal.learn.recipes.labels_and_views import LabelsAndViews
 from glocal.trials import Claim, Lab
 from glocal.trials.compat.cores import CLASSES
 from glocal.trials.compatible import (
-    Frozen, average_accuracy, average_compatibility, compatibility, learn, model_of, photos,
+    Frozen,
+    average_accuracy,
+    average_compatibility,
+    compatibility,
+    learn,
+    model_of,
+    photos,
     vectors_of,
 )  # fmt: skip
 from glocal.trials.data import Labelled

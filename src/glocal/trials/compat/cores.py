@@ -18,7 +18,13 @@ from glocal.learn.objectives.softmax import NormalisedSoftmax
 from glocal.learn.recipes.labels_and_views import LabelsAndViews
 from glocal.trials import Claim, Lab
 from glocal.trials.compatible import (
-    average_compatibility, compatibility, first_of_each, learn, model_of, photos, vectors_of,
+    average_compatibility,
+    compatibility,
+    first_of_each,
+    learn,
+    model_of,
+    photos,
+    vectors_of,
 )  # fmt: skip
 
 CLAIM = Claim(

@@ -11,7 +11,15 @@ from glocal.learn.recipes.labels_and_views import LabelsAndViews
 from glocal.learn.recipes.oca import OrthogonalAlignment
 from glocal.trials import Claim, Lab
 from glocal.trials.compatible import (
-    Features, Frozen, Labels, first_of_each, learn, mean_ap, model_of, photos, vectors_of,
+    Features,
+    Frozen,
+    Labels,
+    first_of_each,
+    learn,
+    mean_ap,
+    model_of,
+    photos,
+    vectors_of,
 )  # fmt: skip
 
 _TOLERATED = 2.0
