@@ -12,13 +12,15 @@ pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
 pytest.importorskip("pytorch_metric_learning", reason="softmax needs pytorch-metric-learning")
 
 from tiny_training import Quiet, make_labelled, register_tiny, tiny_settings  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 from glocal.encoders.onnx import OnnxEncoder  # noqa: E402
 from glocal.encoders.spaces import speaks  # noqa: E402
 from glocal.errors import LearnError  # noqa: E402
 from glocal.learn import checkpoint  # noqa: E402
 from glocal.learn.delivery import deliver  # noqa: E402
-from glocal.learn.export import compare, trace  # noqa: E402
+from glocal.learn.recipes.oca import Turned  # noqa: E402
+from glocal.learn.recipes.stationary import contrast  # noqa: E402
 from glocal.learn.settings import COMPATIBLE  # noqa: E402
 from glocal.learn.training import train  # noqa: E402
 from glocal.registry import names, part  # noqa: E402
@@ -75,8 +77,31 @@ def test_a_training_stopped_after_a_step_resumes_bit_for_bit(name, old, data, tm
     # What the old model knows keeps its number; the rest follows.
     assert whole.classes == ("label1", "label3", "label0", "label2")
     assert whole.speaks == (OnnxEncoder(old).space,)
-    traced = trace(whole.model.eval())
-    assert compare(whole.model, traced.SerializeToString()) < 1e-4
+
+
+def test_the_orthogonal_layer_keeps_distances_and_is_merged_into_the_projection():
+    turned = Turned(torch.nn.Linear(7, 5))
+    torch.nn.init.normal_(turned.turn.parametrizations.weight.original)
+    turn = turned.turn.weight
+    assert torch.allclose(turn.T @ turn, torch.eye(5), atol=1e-5)
+    x = torch.randn(3, 7)
+    assert torch.allclose(
+        torch.cdist(turned(x), turned(x)),
+        torch.cdist(turned.linear(x), turned.linear(x)),
+        atol=1e-4,
+    )
+    assert torch.allclose(turned.merged()(x), turned(x), atol=1e-5)
+
+
+def test_the_contrastive_tie_equals_a_loop():
+    new, old = (functional.normalize(torch.randn(6, 4), dim=1) for _ in range(2))
+    labels = torch.tensor([0, 1, 0, 2, 1, 0])
+    losses = []
+    for i in range(6):
+        right = torch.exp(3 * new[i] @ old[i])
+        wrong = sum(torch.exp(3 * new[i] @ old[k]) for k in range(6) if labels[k] != labels[i])
+        losses.append(-torch.log(right / (right + wrong)))
+    assert torch.allclose(contrast(new, old, labels, 3.0), torch.stack(losses).mean(), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -91,7 +116,7 @@ def test_vectors_come_nearer_to_the_old_ones_of_the_same_images(name, old, data,
             new = model.eval()(pixels).vector[:, :OLD_DIM].numpy()
         return float((new * target).sum(axis=1).mean() / np.linalg.norm(new, axis=1).mean())
 
-    settings = settings_for(name, old, epochs=12, average=0.0, lr=3e-3)
+    settings = settings_for(name, old, epochs=8, average=0.0, lr=3e-3)
     free = tiny_settings(
         objective=settings.objective, dim=settings.dim, check=100, epochs=1, average=0.0, seed=9
     )
