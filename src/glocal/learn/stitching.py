@@ -45,14 +45,13 @@ class Stitched(nn.Module):
         strides = [[level.stride for level in each.backbone.levels] for each in (small, large)]
         if strides[0] != strides[1] or small.dim != large.dim:
             raise LearnError(
-                f"encoders of strides {strides[0]} and {strides[1]} with vectors of {small.dim} and "
-                f"{large.dim} cannot be stitched; both have to have the same of either"
+                f"encoders of strides {strides[0]} and {strides[1]} with vectors of {small.dim} "
+                f"and {large.dim} cannot be stitched; both have to have the same of either"
             )
-        if len(small.backbone.stages) != len(strides[0]) or len(large.backbone.stages) != len(
-            strides[0]
-        ):
+        if any(len(each.backbone.stages) != len(strides[0]) for each in (small, large)):
             raise LearnError(
-                "only backbones whose stages give one feature map each can be stitched"
+                "a backbone whose stages do not give one feature map each cannot be stitched; "
+                "use another"
             )
         self.small, self.large = small, large
         pairs = zip(small.backbone.levels[:-1], large.backbone.levels[:-1], strict=True)
@@ -88,10 +87,10 @@ class Stitched(nn.Module):
 
     @torch.no_grad()
     def fit(self, image: Tensor) -> None:
-        """Set the stitches to the least-squares solution for the maps of images ``(b, 3, h, w)``."""
+        """Set the stitches to the least-squares solution for images ``(b, 3, h, w)``."""
         self.eval()
-        pairs = zip(self.small.backbone(image), self.large.backbone(image), self.stitches)  # noqa: B905
-        for own, to, stitch in pairs:
+        maps = zip(self.small.backbone(image), self.large.backbone(image), strict=True)
+        for stitch, (own, to) in zip(self.stitches, maps, strict=False):
             a = own.permute(0, 2, 3, 1).flatten(0, 2).double()
             b = to.permute(0, 2, 3, 1).flatten(0, 2).double()
             shift_a, shift_b = a.mean(dim=0), b.mean(dim=0)

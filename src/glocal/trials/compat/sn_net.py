@@ -6,6 +6,8 @@ searched by each route in the index of the large encoder, so that all have to sp
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -38,7 +40,7 @@ def method(lab: Lab) -> float:
     data = lab.digits(8).validation
     images = pixels(data.images)
     costs = [count_flops(_Route(joined, route), images[:1]) for route in range(joined.routes)]
-    least = min(after / before for before, after in zip(costs, costs[1:], strict=False))
+    least = min(after / before for before, after in pairwise(costs))
     lab.check("cost of a route in parts of the one before, least", least, ">", 1)
     picked = [choose_route(costs, budget) for budget in (costs[0], costs[2] - 1, costs[-1])]
     for found, right in zip(picked, (0, 1, joined.routes - 1), strict=True):
