@@ -63,7 +63,7 @@ def test_a_fitted_stitch_is_the_least_squares_solution(joined):
 def test_a_budget_takes_the_most_exact_route_that_fits(joined):
     assert choose_route([1.0, 2.0, 4.0], 4.0) == 2
     assert choose_route([1.0, 2.0, 4.0], 3.9) == 1
-    with pytest.raises(LearnError, match="the fastest takes 1.00 ms"):
+    with pytest.raises(LearnError, match="the fastest takes"):
         choose_route([1.0, 2.0], 0.5)
     assert len(joined.milliseconds(torch.rand(1, 3, 8, 8), repeats=1)) == joined.routes
 

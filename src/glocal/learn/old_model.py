@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx import OnnxEncoder
-from glocal.encoders.spaces import speaks
+from glocal.encoders.speaks import speaks
 from glocal.errors import LearnError
 
 
