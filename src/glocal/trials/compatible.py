@@ -3,6 +3,10 @@
 The trunk's feature maps are pooled once for each photo. In a training, one pixel stands for a
 photo: its colour is the photo's number, and `Stored` is the backbone that looks its features up. So
 recipes and heads are those of `glocal train`, and a step costs a millisecond.
+
+Measured are the photos for validation, since those for the test score the vectors of one model only.
+Scale, length and steps were chosen on them too, in other divisions of the same photos; both sides of
+a trial have the same length and steps.
 """
 
 from __future__ import annotations
@@ -82,7 +86,7 @@ class Photos:
         fine: ``(n, 112)`` of the fine map, of all photos.
         coarse: ``(n, 1280)`` of the coarse map.
         train: pixels that stand for the photos to train on, and labels.
-        test: likewise to measure on; nothing is chosen on them.
+        test: likewise to measure on.
     """
 
     fine: Features
