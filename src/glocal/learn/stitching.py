@@ -95,8 +95,8 @@ class Stitched(nn.Module):
             b = to.permute(0, 2, 3, 1).flatten(0, 2).double()
             shift_a, shift_b = a.mean(dim=0), b.mean(dim=0)
             solved = torch.linalg.pinv(a - shift_a) @ (b - shift_b)
-            stitch.weight.copy_(solved.T[:, :, None, None])
-            stitch.bias.copy_(shift_b - shift_a @ solved)
+            stitch.weight.copy_(solved.T[:, :, None, None])  # type: ignore[operator]
+            stitch.bias.copy_(shift_b - shift_a @ solved)  # type: ignore[operator]
 
     def loss(self, image: Tensor, route: int, target: Tensor) -> Tensor:
         """How far a route's vectors are from those of the large encoder before the training.

@@ -4,9 +4,9 @@ The trunk's feature maps are pooled once for each photo. In a training, one pixe
 photo: its colour is the photo's number, and `Stored` is the backbone that looks its features up. So
 recipes and heads are those of `glocal train`, and a step costs a millisecond.
 
-Measured are the photos for validation, since those for the test score the vectors of one model only.
-Scale, length and steps were chosen on them too, in other divisions of the same photos; both sides of
-a trial have the same length and steps.
+Measured are the photos for validation, since those for the test score the vectors of one model
+only. Scale, length and steps were chosen on them too, in other divisions of the same photos; both
+sides of a trial have the same length and steps.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def method(lab: Lab) -> float:
         lab.check("route chosen for a budget", found, "=", right)
     with torch.no_grad():
         vectors = [joined(images, route).numpy() for route in range(joined.routes)]
-    found = [mean_ap_of_scores(own @ vectors[-1].T, data.labels) for own in vectors]
+    found = [mean_ap_of_scores(own @ vectors[-1].T, data.labels) for own in vectors]  # type: ignore[assignment]
     across = mean_ap_of_scores(vectors[1] @ vectors[2].T, data.labels)
     lab.check("large encoder less the mean of the stitched routes, points of mAP",
               found[-1] - float(np.mean(found[1:-1])), ">", 0)  # fmt: skip
@@ -103,6 +103,6 @@ def _stitched(lab: Lab) -> Stitched:
         chosen = torch.from_numpy(random.choice(len(images), 64, False))
         route = int(random.integers(joined.routes))
         optimizer.zero_grad(set_to_none=True)
-        joined.loss(images[chosen], route, target[chosen]).backward()  # type: ignore[no-untyped-call]
+        joined.loss(images[chosen], route, target[chosen]).backward()
         optimizer.step()
     return joined.eval()
