@@ -69,6 +69,13 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--start", metavar="FILE", help="Start from the model in this checkpoint."
             ),
+            click.option(
+                "--compatible-with",
+                metavar="OLD.onnx",
+                help="Keep vectors comparable with those of this model, by a recipe such as cl2r, "
+                "d-simplex, oca or fcpl, or the objective cores; galleries that it indexed can "
+                "then be searched at once.",
+            ),
             _part_option("--head", "head", "."),
             _part_option("--objective", "objective", f"; {INSTANCE} learns without labels."),
             _part_option("--recipe", "recipe", "."),

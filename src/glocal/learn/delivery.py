@@ -21,8 +21,9 @@ from glocal.learn.export import export, trace, write_model
 from glocal.learn.finishing import choose_fitting, fit_final, place_keypoints
 from glocal.learn.heads.attentive import Attentive
 from glocal.learn.model import Model
-from glocal.learn.settings import Settings
+from glocal.learn.settings import STATIONARY, Settings
 from glocal.learn.training import Trained
+from glocal.registry import part
 
 _VERSION = 1  # of every model that `glocal train` writes
 
@@ -94,6 +95,10 @@ def deliver(
             licence=licence,
             training_data=training_data,
         )
+        if trained.speaks:
+            card["speaks"] = list(trained.speaks)
+        if STATIONARY in part("objective", settings.objective).traits:
+            card["classes"] = list(trained.classes)
         card["trained"] |= {"step": trained.step, "finished": trained.finished}
         card["trained"]["images"] = dict(Counter(sample.split for sample in trained.samples))
         difference = export(model, card, path, half=half, traced=traced)
@@ -137,7 +142,7 @@ def make_card(
     trained = {
         key: value
         for key, value in settings.as_dict().items()
-        if key not in {"workers", "device", "start"}
+        if key not in {"workers", "device", "start", "compatible_with"}
     }
     return {
         "name": name,

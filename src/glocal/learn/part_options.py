@@ -16,11 +16,11 @@ from typing import Any
 from glocal.errors import LearnError
 from glocal.registry import Kind, part
 
-Value = bool | int | float | list[int]
+Value = bool | int | float | str | list[int]
 
 _KINDS: tuple[Kind, ...] = ("head", "objective", "recipe")
 _GIVEN = frozenset(  # the trainer says these
-    {"self", "levels", "dim", "classes", "model", "objective", "instance", "self_weight"}
+    {"self", "levels", "dim", "classes", "model", "objective", "instance", "self_weight", "old"}
 )
 _ELSEWHERE = {
     "head.dim": "--dim",
@@ -28,7 +28,7 @@ _ELSEWHERE = {
     "instance": "--temperature and --entropy",
 }
 _MAY_BE_ZERO = frozenset({"margin", "weight", "coarse"})
-_BELOW_ONE = frozenset({"median_probability", "least", "most", "decay"})
+_BELOW_ONE = frozenset({"median_probability", "least", "most", "decay", "share"})
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -128,6 +128,10 @@ def _value(name: str, given: str | Value, wanted: Any, where: str) -> Value:
         return [int(_number(name, piece, int, f"{where}={given}")) for piece in pieces]
     if isinstance(wanted, types.UnionType):
         wanted = next(one for one in typing.get_args(wanted) if one is not type(None))
+    if typing.get_origin(wanted) is typing.Literal:
+        if given not in typing.get_args(wanted):
+            raise LearnError(f"{where}: give one of {', '.join(typing.get_args(wanted))}")
+        return str(given)
     if wanted is bool:
         known = {"true": True, "false": False, "yes": True, "no": False}
         found = known.get(str(given).strip().lower())

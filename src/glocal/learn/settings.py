@@ -9,9 +9,13 @@ from typing import Any, Literal
 
 from glocal.errors import LearnError
 from glocal.learn.part_options import Value, read_options
-from glocal.registry import Kind, part
+from glocal.registry import Kind, names, part
 
 INSTANCE = "instance"
+COMPATIBLE = "compatible"
+"""Trait of recipes that tie a model to an old one."""
+STATIONARY = "stationary"
+"""Trait of objectives with class weights that are the same in every training."""
 Final = Literal["projection", "whitening"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -31,6 +35,7 @@ class Settings:
         block: registered name of a block that is grafted into the backbone; see
             `glocal.learn.graft.graft`.
         start: checkpoint of another training whose weights this one starts from.
+        compatible_with: model file that the new model's vectors stay comparable with.
         head: registered name.
         objective: registered name; ``instance`` learns without labels.
         recipe: registered name.
@@ -67,6 +72,7 @@ class Settings:
     weights: str = "imagenet"
     block: str | None = None
     start: str | None = None
+    compatible_with: str | None = None
     head: str = "gem"
     objective: str = "arcface"
     recipe: str = "labels-and-views"
@@ -116,6 +122,7 @@ class Settings:
         """
         for kind, part_name in self.parts().items():
             part(kind, part_name)
+        self._check_compatibility()
         if (self.epochs is None) == (self.minutes is None):
             raise LearnError("set how long to train: use either --epochs or --minutes")
         least = {
@@ -148,6 +155,26 @@ class Settings:
         for name, side in (("side", self.side), ("input-side", self.input_side)):
             if side < 32 or side % 32:
                 raise LearnError(f"--{name} has to be a multiple of 32 pixels, not {side}")
+
+    def _check_compatibility(self) -> None:
+        tied = COMPATIBLE in part("recipe", self.recipe).traits
+        stationary = STATIONARY in part("objective", self.objective).traits
+        if self.compatible_with is None and tied:
+            raise LearnError(
+                f"the recipe {self.recipe} ties a model to an old one; name its file by "
+                "--compatible-with"
+            )
+        if self.compatible_with is not None and not (tied or stationary):
+            raise LearnError(
+                f"--compatible-with needs a recipe or an objective that keeps vectors comparable; "
+                f"use one of the recipes {_having('recipe', COMPATIBLE)}, or of the objectives "
+                f"{_having('objective', STATIONARY)}"
+            )
+        if self.final == "whitening" and (tied or stationary):
+            raise LearnError(
+                "--final whitening fits a new projection after the training, and its vectors would "
+                "no longer be comparable; use --final projection"
+            )
 
     def with_options_read(self) -> Settings:
         """The same settings, with `options` checked and read into plain values.
@@ -183,6 +210,10 @@ class Settings:
                     was, is_now = before.get(name, "not set"), now.get(name, "not set")
                     found.append(f"{name} was {was}, is {is_now}")
         return found
+
+
+def _having(kind: Kind, trait: str) -> str:
+    return ", ".join(name for name in names(kind) if trait in part(kind, name).traits)
 
 
 def _default(known: Field[Any]) -> Any:

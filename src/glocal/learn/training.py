@@ -32,9 +32,10 @@ from glocal.learn.graft import graft
 from glocal.learn.learning import Learning, MakeOptimizer
 from glocal.learn.loop import BEST, Loop
 from glocal.learn.model import Model, build_model, build_objective
+from glocal.learn.old_model import OldModel
 from glocal.learn.part_options import options_of
 from glocal.learn.recipes.recipe import Recipe
-from glocal.learn.settings import INSTANCE, Settings
+from glocal.learn.settings import COMPATIBLE, INSTANCE, Settings
 from glocal.registry import part
 
 _CHECKPOINT_BYTES = 400_000_000  # three checkpoints of the largest model, and one in writing
@@ -69,6 +70,8 @@ class Trained:
         evaluate: measures retrieval on the held-out images, or what `train` was given.
         samples: all images, with the split that each belongs to.
         cache: small copies of the images.
+        classes: names of the labels in the order of their numbers.
+        speaks: spaces that the model's vectors stay comparable with.
     """
 
     model: Model
@@ -77,6 +80,8 @@ class Trained:
     evaluate: Evaluation
     samples: Sequence[Sample]
     cache: ImageCache
+    classes: tuple[str, ...] = ()
+    speaks: tuple[str, ...] = ()
 
 
 def collect(data: Path, also: Iterable[Path], settings: Settings) -> list[Sample]:
@@ -152,8 +157,9 @@ def train(
     samples = collect(data, also, settings)
     laid_over = [s.path for folder in overlays for s in read_unlabelled(folder, 0)]
     _check_enough(samples, settings)
-    names = sorted({sample.label for sample in samples if sample.label is not None})
-    learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device)
+    old = OldModel(Path(settings.compatible_with)) if settings.compatible_with else None
+    names = _in_order({sample.label for sample in samples if sample.label is not None}, old)
+    learning = _build(settings, len(names) if settings.labelled else 0, bool(also), device, old)
     run.mkdir(parents=True, exist_ok=True)
     require_space(run, _CHECKPOINT_BYTES)
     copies = ImageCache(cache or run / "images", side=_copy_side(settings))
@@ -188,7 +194,23 @@ def train(
         best = checkpoint.load(run / BEST)
         checkpoint.load_model(model, best, str(run / BEST))
         step = best["step"]
-    return Trained(model.cpu(), step, finished, loop.evaluate, samples, copies)
+    learning.recipe.finish(model)
+    return Trained(
+        model.cpu(),
+        step,
+        finished,
+        loop.evaluate,
+        samples,
+        copies,
+        classes=tuple(names),
+        speaks=old.spaces if old else (),
+    )
+
+
+def _in_order(labels: set[str], old: OldModel | None) -> list[str]:
+    """Names of the labels by their numbers: those that the old model knows keep theirs."""
+    known = old.classes if old else ()
+    return [*known, *sorted(labels.difference(known))]
 
 
 def _check_enough(samples: Sequence[Sample], settings: Settings) -> None:
@@ -200,7 +222,9 @@ def _check_enough(samples: Sequence[Sample], settings: Settings) -> None:
         )
 
 
-def _build(settings: Settings, classes: int, also: bool, device: torch.device) -> Learning:
+def _build(
+    settings: Settings, classes: int, also: bool, device: torch.device, old: OldModel | None
+) -> Learning:
     torch.manual_seed(settings.seed)
     model = build_model(
         backbone=settings.backbone,
@@ -219,6 +243,12 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
     # Local features do not learn by gradient: `finishing` fits them.
     model.cells.requires_grad_(False)
     made: type[Recipe] = part("recipe", settings.recipe).load()
+    tied = COMPATIBLE in part("recipe", settings.recipe).traits
+    if old is not None and not tied and old.dim != model.dim:
+        raise LearnError(
+            f"the old model's vectors have {old.dim} numbers, the new one's {model.dim}; use "
+            f"--dim {old.dim}"
+        )
     objective = instance = None
     if settings.labelled:
         objective = build_objective(
@@ -241,6 +271,7 @@ def _build(settings: Settings, classes: int, also: bool, device: torch.device) -
         objective=objective,
         instance=instance,
         self_weight=settings.self_weight,
+        **({"old": old} if tied else {}),
         **options_of(settings.options, "recipe"),
     )
     precision = choose_precision(settings.precision, device)

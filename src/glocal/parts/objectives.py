@@ -83,4 +83,14 @@ ROWS = (
         requires=_LEARN,
         traits=("subspaces",),
     ),
+    Part(
+        "objective",
+        "cores",
+        "Biondi, Pernici, Bruni and Del Bimbo, CoReS: Compatible Representations via Stationarity, "
+        "2023",
+        "glocal.learn.objectives.fixed_polytope:FixedPolytope",
+        requires=_LEARN,
+        summary="classes at fixed vertices of a polytope, the same in every training",
+        traits=("stationary",),
+    ),
 )

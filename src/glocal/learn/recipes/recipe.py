@@ -64,3 +64,11 @@ class Recipe(nn.Module, ABC):
         Returns:
             Figures for the curves; ``loss`` has to be among them.
         """
+
+    def finish(self, model: Model) -> None:
+        """Make a trained model ready to be exported, in place; most need nothing.
+
+        Args:
+            model: the moving average at its best, with what the recipe added to the model.
+        """
+        del model
