@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,12 @@ def test_no_process_leaves_folders_of_multiprocessing_behind() -> None:
     """Its `pymp-*` stay in the temporary folder when a process is killed."""
     for path in Path(glocal.__file__).parent.rglob("*.py"):
         assert "multiprocessing" not in path.read_text(encoding="utf-8"), path
+
+
+def test_what_runs_the_models_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    """When it does, ONNX Runtime (from 1.32 on) keeps a number of its session in a file `.ses`."""
+    code = "import glocal, onnxruntime; onnxruntime.get_available_providers()"
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"TMPDIR": str(tmp_path), "HTTPS_PROXY": "http://127.0.0.1:9"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert list(tmp_path.iterdir()) == []

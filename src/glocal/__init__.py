@@ -19,10 +19,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's builds report their use to Microsoft from 1.32 on, Linux too, if nothing says no
+# before they are imported. Nothing of glocal's leaves the machine; who wants it sets this to "0".
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from glocal.errors import GlocalError

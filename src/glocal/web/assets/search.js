@@ -27,14 +27,13 @@ function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
   if (kind === "similar") {
     const score = el("span", { class: "mark-score" }, hit.score.toFixed(2));
-    return el("span", { class: "mark similar" }, el("span", {}, words), " ", score);
+    return el("span", { class: "mark similar" }, el("span", { class: "mark-words" }, words), score);
   }
   const likely = likelyOf(probability);
   return el(
     "span",
     { class: "mark matching", "aria-label": `${words}, ${likely} likely`, role: "img" },
-    icon("check", 14),
-    el("span", {}, words),
+    el("span", { class: "mark-words" }, icon("check", 14), words),
     el("span", { class: "mark-score" }, likely),
   );
 }
