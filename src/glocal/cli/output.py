@@ -94,6 +94,7 @@ class Bar:
         titles = {
             "scan": "scanning",
             "encode": "indexing",
+            "read": "reading words",
             "graph": "building the search graph",
             "neighbours": "finding neighbours",
             "verify": "comparing",
@@ -101,6 +102,7 @@ class Bar:
         styles: dict[str, Any] = {
             "scan": {"unit": " files"},
             "encode": {"unit": " photos", "total": progress.total, "smoothing": 0.1},
+            "read": {"unit": " photos", "total": progress.total},
             "graph": {"bar_format": "{desc}: {elapsed}"},
             "neighbours": {"unit": " photos", "total": progress.total},
             "verify": {"unit": " pairs", "total": progress.total},
