@@ -6,8 +6,9 @@ Where it cannot be written, in an archive, a private one is made in a temporary 
 
 Every word of a query is looked for as it is, as the beginning of a word and, from three letters on,
 inside of words (`mandel` in `biomandelmilch`). Images that have all words come first, then those
-with a word inside of another, then those with typing errors, then those that have only some of the
-words. Within each step the order is that of BM25 (Robertson and Zaragoza, 2009) with `WEIGHTS`.
+with a word inside of another. Where no image has all words, typing errors are allowed; where there
+is none even so, images that have some of the words are found. Within each step the order is that of
+BM25 (Robertson and Zaragoza, 2009) with `WEIGHTS`.
 """
 
 from __future__ import annotations
@@ -287,19 +288,10 @@ class Words:
         found: dict[int, float] = {}
         with self._current().snapshot() as db:
             groups: list[list[str]] = [[] for _ in query]
-            for widen, join in (
-                (_whole, " AND "),
-                (_inside, " AND "),
-                (_near, " AND "),
-                (None, " OR "),
-            ):
-                if widen is not None:
-                    groups = [
-                        [*group, *widen(db, word)]
-                        for group, word in zip(groups, query, strict=True)
-                    ]
-                if len(found) >= limit:
+            for widen, join in _STEPS:
+                if len(found) >= limit or (found and widen is not _inside):
                     break
+                groups = [[*g, *widen(db, word)] for g, word in zip(groups, query, strict=True)]
                 expression = join.join(f"({' OR '.join(group)})" for group in groups)
                 rows = db.execute(
                     f"SELECT rowid, {_RANK} AS score FROM words "  # noqa: S608 - numbers alone
@@ -342,6 +334,19 @@ def _inside(db: sqlite3.Connection, word: Word) -> list[str]:
 def _near(db: sqlite3.Connection, word: Word) -> list[str]:
     """Words of the gallery that it may mean."""
     return list(map(_quote, _near_words(db, word)))
+
+
+def _nothing_more(_: sqlite3.Connection, __: Word) -> list[str]:
+    return []
+
+
+_STEPS = (
+    (_whole, " AND "),
+    (_inside, " AND "),
+    (_near, " AND "),
+    (_nothing_more, " OR "),
+)
+"""How a query is widened: the first two always, each of the others only while nothing is found."""
 
 
 def _is_fixed(word: Word) -> bool:

@@ -36,10 +36,7 @@ def test_words_find_names_and_narrow_an_image_search(tab: Tab) -> None:
     field.press("Enter")
     tab.images()
     tab.page.wait_for_selector(".search .mark.said")
-    assert sorted(name.split(",")[0] for name in tab.names())[:2] == [
-        "scene-010.jpg",
-        "scene-011.jpg",
-    ]
+    assert {name.split(",")[0] for name in tab.names()} == {f"scene-01{n}.jpg" for n in range(10)}
     assert tab.page.locator(".mark.said").first.inner_text().startswith("Name scene-01")
     tab.shot("words")
     tab.page.set_viewport_size({"width": 390, "height": 800})
