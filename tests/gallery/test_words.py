@@ -88,7 +88,7 @@ def test_nothing_in_a_query_is_syntax(shop: Gallery) -> None:
         "a^2 NEAR(b, 3)",
         "alpro AND NOT",
         "x';--",
-        "(((",
+        "(((x",
         "ﷺ \ud800x",
     ):
         shop.search(text=text)
