@@ -99,6 +99,7 @@ class Client:
         *,
         query: str | None = None,
         url: str | None = None,
+        text: str | None = None,
         region: Region | None = None,
         like: Sequence[Image | GalleryImage] = (),
         unlike: Sequence[Image | GalleryImage] = (),
@@ -118,6 +119,7 @@ class Client:
             image: the query: an image to send, or one of the gallery.
             query: instead of an image its id, or the `SearchPage.query` of an earlier search.
             url: instead of an image its address, if the server's owner allows that.
+            text: words, with an image or instead of one.
             region: X, Y, W, H of the query, in pixels or as fractions.
             like: more positive examples.
             unlike: negative examples.
@@ -135,6 +137,7 @@ class Client:
         options = {
             "query": query,
             "url": url,
+            "text": text,
             "region": None if region is None else ",".join(map(str, region)),
             "offset": offset,
         } | _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)

@@ -56,6 +56,24 @@ def test_found_is_what_the_gallery_says(client: Client, home: Path) -> None:
     assert not expected.found
 
 
+def test_words_find_what_the_gallery_finds_alone_and_with_an_image(
+    client: Client, home: Path
+) -> None:
+    answer = client.search(text="trip 5", limit=3)
+    with Gallery(home / "gallery", create=False) as gallery:
+        alone = gallery.search(text="trip 5", limit=3)
+        both = gallery.search(photo(3), text="trip", limit=3)
+    assert [(h.path, h.words) for h in answer] == [(h.path, h.words) for h in alone]
+    assert (answer.query, answer.text, answer.found) == ("trip 5", "trip 5", None)
+    answer = client.search(photo(3), text="trip", limit=3)
+    assert [hit.path for hit in answer] == [hit.path for hit in both]
+    assert answer.query.startswith("u-")
+    for more in ({"region": (0, 0, 1, 1)}, {"like": [photo(1)]}, {"small_objects": True}):
+        with pytest.raises(ServerError, match="words alone takes no") as caught:
+            client.search(text="trip", **more)
+        assert caught.value.status == 422
+
+
 def test_copies_are_one_hit_with_several_paths(client: Client, home: Path) -> None:
     answer = client.search(home / "images" / "5.jpg", limit=1000)
     assert len(answer.hits[0].paths) == 2

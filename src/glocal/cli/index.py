@@ -34,8 +34,8 @@ from glocal.images import Limits
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Also find local features and regions for photos that have none; with another --detector "
-    "or other --regions, for all.",
+    help="Also find local features and regions for photos that have none, and captions that were "
+    "never read; with another --detector or other --regions, for all.",
 )
 @click.option(
     "--detector",
@@ -61,6 +61,12 @@ from glocal.images import Limits
     help="Regions of each photo to find things by that are small in it: coarse takes 5 kB a photo, "
     "fine 13 kB and 4 to 5 times as long. [default: the gallery's; of a new one coarse]",
 )
+@click.option(
+    "--ocr/--no-ocr",
+    default=None,
+    help="Read the words in photos too, now and in later runs, so that search --text finds them; "
+    "--no-ocr drops them. Needs the extra ocr. [default: the gallery's; of a new one --no-ocr]",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
 @limit_options
@@ -76,6 +82,7 @@ def index(
     detector: str | None,
     exclude: tuple[str, ...],
     regions: str | None,
+    ocr: bool | None,
     strict: bool,
     model: str | None,
     model_sha256: str | None,
@@ -115,6 +122,8 @@ def index(
                 if paths
                 else opened.refresh(bar)
             )
+            if refresh or ocr is not None:
+                opened.read_texts(ocr=ocr, listen=bar)
         finally:
             bar.close()
         _print_report(report, opened, as_json)

@@ -52,8 +52,14 @@ def _rerankings() -> str:
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("images", nargs=-1, metavar="[PHOTO]...")
 @gallery_option
+@click.option(
+    "--text",
+    metavar="WORDS",
+    help="Find photos by words in names of files and folders, in captions and, after "
+    "index --ocr, in the photos; with a PHOTO, by both. Quotes keep words together.",
+)
 @click.option(
     "-n",
     "--limit",
@@ -118,6 +124,7 @@ def _rerankings() -> str:
 def search(
     ctx: click.Context,
     images: tuple[str, ...],
+    text: str | None,
     gallery: Path | None,
     limit: int,
     region: tuple[float, float, float, float] | None,
@@ -139,11 +146,12 @@ def search(
 ) -> None:
     """Find the photos that show the same thing as each query PHOTO (- is standard input).
 
+    --text finds photos by words, with a PHOTO or without. Photos that have all words come first.
+
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.
     """
-    if html is not None:
-        check_folder(html)
+    _check_usage(images, text, html)
     results = []
     failed = False
     with Gallery(
@@ -154,12 +162,13 @@ def search(
         limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
         timeout=wait,
     ) as opened:
-        for image in images:
+        for image in images or (None,):
             if html is None and not output_is_read():
                 break
             try:
                 result = opened.search(
                     sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
+                    text=text,
                     limit=limit,
                     region=region,
                     like=like,
@@ -174,7 +183,7 @@ def search(
             except (ImageError, QueryError) as error:
                 failed = True
                 if as_json:
-                    print_json({"query": image, "error": str(error)})
+                    print_json({"query": image or text, "error": str(error)})
                 say(f"glocal: {error}", err=True)
                 continue
             results.append(result)
@@ -182,6 +191,7 @@ def search(
                 print_json(
                     {
                         "query": result.query,
+                        "text": result.text,
                         "model": str(result.model),
                         "found": result.found,
                         "matches": result.matches,
@@ -191,7 +201,9 @@ def search(
                 )
             else:
                 _show(result, titled=len(images) > 1)
-        if regions and not as_json and not all(map(_is_found, results)):
+        if text is not None and not as_json:
+            _say_what_was_not_read(opened)
+        if images and regions and not as_json and not all(map(_is_found, results)):
             _say_what_is_missing(opened)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
@@ -199,6 +211,15 @@ def search(
             say(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
+
+
+def _check_usage(images: tuple[str, ...], text: str | None, html: Path | None) -> None:
+    if not images and text is None:
+        raise click.UsageError("there is nothing to search for; name a photo, or give --text WORDS")
+    if html is not None:
+        check_folder(html)
+        if not images:
+            raise click.UsageError("--html shows queries and hits; name a query photo too")
 
 
 def _is_found(result: SearchResult) -> bool:
@@ -213,6 +234,16 @@ def _say_what_is_missing(gallery: Gallery) -> None:
         say(
             f"small things are not found in {counted(missing, 'photo')} without regions; "
             "to add them run: glocal index --refresh",
+            err=True,
+        )
+
+
+def _say_what_was_not_read(gallery: Gallery) -> None:
+    missing = gallery.without_captions()
+    if missing:
+        say(
+            f"the captions of {counted(missing, 'photo')} were never read; "
+            "to read them run: glocal index --refresh",
             err=True,
         )
 
@@ -232,7 +263,10 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         inliers = f"{hit.evidence.inliers} inliers" if hit.evidence and hit.evidence.inliers else ""
         more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
         path = short_path(hit.path)
+        said = "; ".join(f"{place}: {words}" for place, words in hit.words.items())
         say(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
+        if said:
+            say(f"{'':14}{said}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)

@@ -21,6 +21,7 @@ from glocal.gallery.context import Context
 from glocal.gallery.describing import Description
 from glocal.gallery.records import Record
 from glocal.gallery.results import Failure
+from glocal.gallery.texts import Texts
 from glocal.gallery.walk import FoundFile
 
 BATCH = 64
@@ -131,6 +132,7 @@ class BatchWriter:
                 [d.content for d in new.values()],
                 [(i, packed_features.pack(d.features.local, d.small)) for i, d in new.items()],
             )
+            Texts(catalog).put("caption", [(i, d.caption) for i, d in new.items()])
             catalog.put_truncated((i, d.share) for i, d in new.items() if d.share < 1)
             catalog.put_files([*self._states(batch)])
             _log.debug("wrote a batch of %d files, %d of them new images", len(batch), len(new))

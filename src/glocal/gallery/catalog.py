@@ -20,6 +20,7 @@ from glocal.gallery.database import Database
 from glocal.gallery.leaving_out import LeftOut, from_text, to_text
 from glocal.gallery.records import SEVERAL, Attributes
 from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
+from glocal.gallery.texts import SCHEMA as TEXTS_SCHEMA
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -103,7 +104,7 @@ class Catalog(Database):
     """The catalogue in one SQLite file; see `Database` for threads, processes and errors."""
 
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
-        super().__init__(path, _SCHEMA + ROWS_SCHEMA, timeout=timeout)
+        super().__init__(path, _SCHEMA + ROWS_SCHEMA + TEXTS_SCHEMA, timeout=timeout)
         lacking = self._lacking = self._add_columns()
         changed = "NULL" if ("files", "changed") in lacking else "changed"
         self._states = f"SELECT name, size, modified, content, reason, reader, {changed} FROM files"  # noqa: S608
@@ -492,6 +493,7 @@ class Catalog(Database):
             ("files", "content"),
             ("local_features", "content"),
             ("truncated", "content"),
+            ("texts", "content"),
             ("contents", "id"),
         ):
             self.writer.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608

@@ -13,6 +13,7 @@ from glocal.gallery.indexing import IndexRun
 from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan, Planner
 from glocal.gallery.progress import Progress
+from glocal.gallery.reading import read_missing
 from glocal.gallery.results import IndexReport
 
 
@@ -34,7 +35,9 @@ class Changes:
         """Plan a change and carry it out."""
         started = time.monotonic()
         plan = make_plan(self.planner(listen))
-        return self.carry_out(plan, listen, started)
+        report = self.carry_out(plan, listen, started)
+        read_missing(self._context.catalog, self._context.limits, listen)
+        return report
 
     def refresh(self, listen: Callable[[Progress], None]) -> IndexReport:
         """Look again at everything that was ever added."""

@@ -16,6 +16,7 @@ from glocal.errors import ImageError
 from glocal.gallery.catalog import Content
 from glocal.gallery.small_images import shrink, to_jpeg
 from glocal.images import Facts, Limits, LoadedImage, load, read_bytes
+from glocal.images.captions import read_caption
 from glocal.images.xmp import read_xmp
 
 _SIDECAR = Limits(max_bytes=2**20)
@@ -36,12 +37,14 @@ class Description:
         features: its vector and local features.
         small: the image, small and grey, as JPEG.
         share: of the image's rows, the share that its file still has; 1 unless it was cut off.
+        caption: what its file and a sidecar say of it in words.
     """
 
     content: Content
     features: Features
     small: bytes
     share: float = 1.0
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Describer:
         if self.regions is not None:
             features = self._with_parts(features, data, image, name, self.regions)
         content = _content(content_id(data), _with_sidecar(image.facts, name))
-        return Description(content, features, to_jpeg(shrink(image.array)), image.share)
+        small, caption = to_jpeg(shrink(image.array)), read_caption(data, name)
+        return Description(content, features, small, image.share, caption)
 
     def _with_parts(
         self,

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from glocal.encoders import NO_REGIONS, Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, ModelMismatchError, QueryError
-from glocal.gallery import health, packed_features
+from glocal.gallery import health, packed_features, reading
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
@@ -66,8 +66,11 @@ from glocal.gallery.results import (
 from glocal.gallery.searching import SearchOptions
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.files import disk_bytes
+from glocal.gallery.texts import Texts
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.gallery.upgrading import Upgrade, sweep_left
+from glocal.gallery.word_search import WordSearcher, fusion_depth, require_words_alone
+from glocal.gallery.words import Words
 from glocal.images import Limits
 
 if TYPE_CHECKING:
@@ -147,6 +150,7 @@ class Gallery:
         self._model, self._timeout, self._side_by_side = model, timeout, side_by_side
         self._opened = self._open(layout)
         self._following = threading.Lock()
+        self._words = Words(self._catalog)
         self._detector = detector
         self._wanted_regions = regions
         self._closed = False
@@ -205,6 +209,7 @@ class Gallery:
         """Release the files; closing twice is fine."""
         self._closed = True
         self._opened.close()
+        self._words.close()
         self._catalog.close()
 
     @property
@@ -344,6 +349,32 @@ class Gallery:
         build_graphs(self._context, listen)
         return done
 
+    def read_texts(
+        self, *, ocr: bool | None = None, listen: Callable[[Progress], None] = quiet
+    ) -> int:
+        """Read captions that were never read and, where the gallery wants them, words in images.
+
+        Args:
+            ocr: from now on read the words in images, also in later runs, or drop them. `None`:
+                as was decided before; otherwise they are not read.
+            listen: told the progress.
+
+        Returns:
+            How many texts were read.
+
+        Raises:
+            MissingExtraError: words in images are wanted, and the extra ``ocr`` is not installed.
+        """
+        self._require_open()
+        if ocr is not None:
+            reading.choose(self._catalog, wanted=ocr)
+        done = reading.read_captions(self._catalog, self._limits, listen)
+        return done + reading.read_missing(self._catalog, self._limits, listen)
+
+    def without_captions(self) -> int:
+        """How many images there are whose captions were never read; see `read_texts`."""
+        return len(Texts(self._catalog).missing("caption"))
+
     def _complete_regions(self, missing: Sequence[UUID], listen: Callable[[Progress], None]) -> int:
         describer, store = self._changes.describer(), self._regions.store
         if store is None or describer.regions is None:
@@ -418,8 +449,9 @@ class Gallery:
 
     def search(
         self,
-        query: Query | GalleryImage | ImageSource,
+        query: Query | GalleryImage | ImageSource | None = None,
         *,
+        text: str | None = None,
         limit: int = 10,
         region: Region | None = None,
         like: Sequence[ImageSource | GalleryImage] = (),
@@ -443,7 +475,10 @@ class Gallery:
 
         Args:
             query: an image (a path, bytes, a file object, a PIL image or an array), a hit or an
-                image of this gallery, or a `Query` made before.
+                image of this gallery, or a `Query` made before. `None`: search by `text` alone.
+            text: words in names of files and folders, in captions and, where they were read
+                (`read_texts`), in the images; see `glocal.gallery.words`. With a query both
+                rankings are fused; see `glocal.gallery.word_search`.
             limit: how many images at most, from 1 to 10,000; one that several files hold is one.
             region: X, Y, W, H of the part of the upright query image to search for, in pixels, or
                 as fractions when all are at most 1.
@@ -466,7 +501,8 @@ class Gallery:
         Raises:
             ImageError: the query cannot be used as an image.
             QueryError: the region, the limit or the condition makes no sense; a `Query` is
-                combined with a region or examples; or `small_objects` is set without `verify`.
+                combined with a region or examples; `small_objects` is set without `verify`; there
+                is neither query nor text; or an option needs a query image and there is none.
             PartError: there is no reranker of that name.
             ModelMismatchError: the query was made with a model of another vector space.
         """
@@ -475,17 +511,27 @@ class Gallery:
                 "a finished query takes no region and no examples; "
                 "give them to Gallery.query, which makes it"
             )
-        options = SearchOptions(limit, where, exact, rerank, small_objects, regions)
+        if query is None:
+            require_words_alone(text, region, like, unlike, rerank, small_objects=small_objects)
+        depth = limit if text is None or query is None else fusion_depth(text, limit)
+        options = SearchOptions(depth, where, exact, rerank, small_objects, regions)
         while True:
             self._require_open()
             opened, clock = self._opened, Clock()
+            by_words = WordSearcher(
+                self._catalog, self._words, opened.context.store, opened.context.layout.model
+            )
             try:
+                if query is None:
+                    return by_words.search(text or "", limit, where, clock)
                 made = query
                 if not isinstance(made, Query):
                     made = opened.query_maker(regions=regions and rerank is None).make(
                         made, region=region, like=like, unlike=unlike, clock=clock
                     )
                 result = opened.searcher(made, verify=verify).search(made, options, clock)
+                if text is not None:
+                    result = by_words.fuse(text, made, result, limit, where, clock)
             except GlocalError:
                 if self._now() is opened:
                     raise

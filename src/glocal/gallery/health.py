@@ -17,6 +17,7 @@ from glocal.gallery.stores.base import Maintained, Store
 from glocal.gallery.stores.mixed import MixedRegions, parts
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.walk import changed_ns, modified_ns
+from glocal.gallery.words import Words
 from glocal.images import Limits, read_bytes
 
 _PAGE = 1_000
@@ -35,6 +36,7 @@ class Health:
         damaged: images whose vector is not what was written.
         wrong_regions: images whose regions are damaged, filed under wrong folders, or there though
             the image is not.
+        wrong_words: images whose words in the index are not those of the catalogue.
         not_found: images, of those tried, whose own vector does not find them.
         tried: how many were tried.
         recall: share of the exact ten nearest that the graph index finds, over a sample;
@@ -53,6 +55,7 @@ class Health:
     misplaced: tuple[UUID, ...]
     damaged: tuple[UUID, ...]
     wrong_regions: tuple[UUID, ...]
+    wrong_words: tuple[UUID, ...]
     not_found: tuple[UUID, ...]
     tried: int
     recall: float | None
@@ -76,6 +79,7 @@ class Health:
             (self.misplaced, "images are filed under wrong folders"),
             (self.damaged, "images have vectors that were damaged on the disk"),
             (self.wrong_regions, "images have regions that are damaged or misplaced"),
+            (self.wrong_words, "images are not found by their words"),
             (self.not_found, "images are not found by their own vector"),
         ]
         faults = [f"{len(which)} {what}" for which, what in said if which]
@@ -143,6 +147,9 @@ def reconcile(context: Context) -> list[UUID]:
         store.set_folders(misplaced)
     if damaged and isinstance(store, Maintained):
         store.rewrite()
+    with Words(catalog) as words:
+        if words.there:
+            words.rebuild()
     return _reconcile_regions(catalog, context.regions.store)
 
 
@@ -164,6 +171,11 @@ def _wrong_regions(catalog: Catalog, regions: RegionStore | MixedRegions | None)
         return []
     _, stray, misplaced = differences(catalog, regions)
     return sorted({*regions.damaged(), *stray, *misplaced})
+
+
+def _wrong_words(catalog: Catalog) -> list[UUID]:
+    with Words(catalog) as words:
+        return words.differences() if words.there else []
 
 
 def examine(
@@ -200,6 +212,7 @@ def examine(
         misplaced=tuple(misplaced),
         damaged=tuple(damaged),
         wrong_regions=tuple(_wrong_regions(catalog, context.regions.store)),
+        wrong_words=tuple(_wrong_words(catalog)),
         not_found=tuple(not_found),
         tried=len(tried),
         recall=recall,

@@ -20,6 +20,7 @@ from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.results import IndexReport
 from glocal.gallery.stores.base import Maintained
 from glocal.gallery.walk import FoundFile
+from glocal.gallery.words import follow_words
 from glocal.images import read_bytes
 
 _BATCH_SECONDS = 2.0
@@ -96,6 +97,7 @@ class IndexRun:
         writer.remove(plan.gone)
         writer.learn(plan.learned)
         writer.settle()
+        follow_words(self.context.catalog, total + len(plan.gone))
         if total or plan.gone:
             build_graphs(self.context, self.listen)
         return IndexReport(

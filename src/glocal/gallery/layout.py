@@ -10,6 +10,7 @@
     bridge-HASH.bridge maps between two spaces, and `found`: while an upgrade is under way
     kept/              images that were added without a file of their own
     decisions.sqlite   what people decided about duplicates (`Decisions`)
+    words.sqlite       which image has which words, a cache (`Words`)
     compared.sqlite    what comparing two images gave, a cache (`Outcomes`)
     trash.jsonl        what was moved to the system's trash (`Trash`)
     write.lock         held while a gallery is made, migrated or rescued

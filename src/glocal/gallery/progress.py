@@ -10,8 +10,8 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        stage: ``scan`` (looking through folders), ``encode`` or ``graph`` (building the index);
-            of `Gallery.duplicates`: ``neighbours`` and ``verify``.
+        stage: ``scan`` (looking through folders), ``encode``, ``read`` (texts) or ``graph``
+            (building the index); of `Gallery.duplicates`: ``neighbours`` and ``verify``.
         done: files seen or read, images or pairs compared.
         total: how many there are, when it is known.
         unchanged: files that needed nothing.

@@ -95,17 +95,22 @@ class Hit(GalleryImage):
 
     Attributes:
         rank: position in the result, from 1.
-        score: cosine similarity of the two images' vectors, in [-1, 1].
+        score: cosine similarity of the two images' vectors, in [-1, 1]. Of a search by words alone
+            the share of the words that the image has; one inside of another word counts .8,
+            one that was spelled otherwise .5.
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
-            similar region), ``blend`` (whole vectors and regions together) and ``combined`` (vector
+            similar region), ``blend`` (whole vectors and regions together), ``combined`` (vector
             and geometric evidence together, which order the verified hits, matches before all
-            others).
+            others), ``words`` (BM25) and ``fused`` (reciprocal ranks of image and words together).
         evidence: what geometric verification found; `None` where it was not done.
-        space: the vector space in which query and image were compared.
+        space: the vector space in which query and image were compared; empty where words alone
+            were searched for.
         box: where in the image the query is, X, Y, W, H in fractions of it: the region that is most
             like the query, where it is more like it than the whole image is, and exactly what
             verification has found there; otherwise `None`.
+        words: where words of the query stand (``name``, ``folder``, ``caption``, ``image``) and
+            the text there, shortened.
     """
 
     rank: int
@@ -114,6 +119,7 @@ class Hit(GalleryImage):
     evidence: Evidence | None
     space: str
     box: tuple[float, float, float, float] | None = None
+    words: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ class SearchResult:
     """The answer to one search; iterating gives its hits.
 
     Attributes:
-        query: the path of the query image, or what it was.
+        query: the path of the query image, or what it was; the words where there was no image.
         model: the model that compared the images.
         hits: best first; an image that several files hold is one hit with several paths.
         timings_ms: milliseconds spent to ``decode``, ``encode`` and ``search``, and to ``rerank``
@@ -131,6 +137,7 @@ class SearchResult:
             is unknown, since the images could not be verified or were not meant to be.
         matches: how many images show the same thing, among the best 50 that are verified. They
             are the first in the ranking, and all after them are merely similar.
+        text: the words that were searched for.
     """
 
     query: str
@@ -139,6 +146,7 @@ class SearchResult:
     timings_ms: dict[str, float]
     found: bool | None = None
     matches: int = 0
+    text: str | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

@@ -34,7 +34,7 @@ class SearchPage(SearchResult):
 
     Attributes:
         query: the id of the query image; searches again without sending the image again, and asks
-            for explanations.
+            for explanations. The words where there was no image.
         uploads: the id of each image that was sent, in order: the query, `like`, `unlike`.
         more: whether further hits follow; with `min_score`, whether that is likely.
     """

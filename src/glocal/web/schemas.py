@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from glocal.gallery import results as python
+from glocal.gallery.word_forms import MOST_CHARACTERS
 from glocal.web import results as server
 from glocal.web.settings import ThumbnailSize
 
@@ -91,7 +92,15 @@ class SearchOptions(BaseModel):
 
 
 class SearchRequest(SearchOptions):
-    """A search. Exactly one of the query image, `query` and `url` is needed."""
+    """A search. Exactly one of the query image, `query` and `url` is needed, or `text`, or both."""
+
+    text: str | None = Field(
+        None,
+        max_length=MOST_CHARACTERS,
+        description="Words in names of files and folders, in captions and, where they were read, "
+        "in the images. With a query image both rankings are fused; without one, `region`, `like`, "
+        "`unlike`, `rerank` and `small_objects` are refused.",
+    )
 
     query: SourceId | None = Field(
         None, description="The id of the query: an image of the gallery or an earlier upload."

@@ -37,7 +37,7 @@ class SearchJob:
     """One search, with all that another process needs to answer it.
 
     Attributes:
-        query: ``(h, w, 3)`` uint8 RGB upright.
+        query: ``(h, w, 3)`` uint8 RGB upright; `None` to search by words alone.
         like: positive examples, likewise.
         unlike: negative examples, likewise.
         identity: the id that the gallery would give to the query's file.
@@ -45,7 +45,7 @@ class SearchJob:
         options: further arguments of `Gallery.search`.
     """
 
-    query: NDArray[np.uint8]
+    query: NDArray[np.uint8] | None
     like: Sequence[NDArray[np.uint8]]
     unlike: Sequence[NDArray[np.uint8]]
     identity: UUID | None
@@ -54,6 +54,8 @@ class SearchJob:
 
     def __call__(self, gallery: Gallery) -> SearchResult:
         """Answer it; the time to encode is among the result's timings."""
+        if self.query is None:
+            return gallery.search(like=self.like, unlike=self.unlike, **self.options)
         began = time.perf_counter()
         made = gallery.query(
             self.query,

@@ -29,6 +29,32 @@ def test_a_file_of_the_gallery_is_called_identical(tab: Tab, gallery: Gallery) -
     assert "Identical" in tab.page.locator("li.tile").first.inner_text()
 
 
+def test_words_find_names_and_narrow_an_image_search(tab: Tab) -> None:
+    tab.open()
+    field = tab.page.get_by_role("searchbox", name="Search words")
+    field.fill("town scene-01")
+    field.press("Enter")
+    tab.images()
+    tab.page.wait_for_selector(".search .mark.said")
+    assert {name.split(",")[0] for name in tab.names()} == {f"scene-01{n}.jpg" for n in range(10)}
+    assert tab.page.locator(".mark.said").first.inner_text().startswith("Name scene-01")
+    tab.shot("words")
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    tab.shot("words-narrow")
+    field.fill("nothing-like-it")
+    tab.page.wait_for_selector("text=No image has these words")
+    tab.page.go_back()
+    tab.search(17)
+    field.fill("scene-012")
+    field.press("Enter")
+    tab.page.wait_for_selector(".search .mark.said")
+    assert "text=scene-012" in tab.page.url
+    first, second = tab.names()[:2]
+    assert first.startswith("scene-017.jpg")  # a match stays before what words have found
+    assert second.startswith("scene-012.jpg")
+    tab.shot("words-and-image")
+
+
 def test_a_pasted_image_is_searched_for(tab: Tab) -> None:
     tab.open()
     tab.images()

@@ -5,6 +5,7 @@ import { FoldersView, MapView, TimelineView } from "./browse.js";
 import { Detail } from "./detail.js";
 import { DuplicatesView } from "./duplicates.js";
 import { button, el, icon, notice, openDialog } from "./elements.js";
+import { findBox } from "./find.js";
 import { changed, image, info } from "./gallery.js";
 import { IndexView } from "./indexing.js";
 import { Review } from "./review.js";
@@ -30,6 +31,9 @@ const KEPT = 4;
 const main = document.getElementById("main");
 const kept = new Map();
 let current = null;
+
+const find = findBox();
+document.getElementById("tools").before(find.element);
 
 const detail = new Detail(() => {
   const ids = current?.view.grid?.images?.map((one) => one.id) ?? [];
@@ -71,6 +75,7 @@ function render(state, { back = false } = {}) {
   }
   document.title = name === "search" ? "Results – glocal" : `${VIEWS[name].title} – glocal`;
   document.body.dataset.view = name;
+  find.show(state);
   if (name === "duplicates" && state.show && state.beside) {
     detail.leave();
     review.show(state);
@@ -248,6 +253,7 @@ async function copyPath() {
 }
 
 function defineKeys() {
+  shortcut("/", "search words", () => find.focus());
   shortcut("o", "choose an image to search with", () => choose());
   shortcut("c", "use the camera", () => takeImage());
   shortcut("s", "search with the selected image", () => withFocused("query"), { inDialog: true });

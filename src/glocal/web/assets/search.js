@@ -25,6 +25,7 @@ export function tileActions(one) {
 /** The verdict over a hit. */
 function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
+  if (kind === "similar" && Object.keys(hit.words ?? {}).length) return wordsMark(hit);
   if (kind === "similar") {
     const score = el("span", { class: "mark-score" }, hit.score.toFixed(2));
     return el("span", { class: "mark similar" }, el("span", { class: "mark-words" }, words), score);
@@ -36,6 +37,16 @@ function mark(hit) {
     el("span", { class: "mark-words" }, icon("check", 14), words),
     el("span", { class: "mark-score" }, likely),
   );
+}
+
+const PLACES = { name: "Name", folder: "Folder", caption: "Caption", image: "In the image" };
+
+/** The words over a hit: where they stand, the most telling place first. */
+function wordsMark({ words }) {
+  const [place] = Object.keys(PLACES).filter((one) => words[one]);
+  const label = el("span", { class: "mark-score" }, PLACES[place]);
+  const said = Object.entries(words).map(([one, text]) => `${PLACES[one]}: ${text}`);
+  return el("span", { class: "mark said", title: said.join("\n") }, label, " ", words[place]);
 }
 
 /** Where in a hit the query is, if it is a region of it. Its shape fits the tile as the image does. */
@@ -107,10 +118,12 @@ export class SearchView {
     const before = this.state;
     this.state = state;
     const same = ["like", "unlike"].every((role) => before[role].join() === state[role].join());
-    if (!same) this.drawSide();
-    this.box?.show(state.region);
-    this.whole.hidden = !state.region;
-    this.hint.hidden = Boolean(state.region);
+    if (!same || before.text !== state.text) this.drawSide();
+    else if (this.box) {
+      this.box.show(state.region);
+      this.whole.hidden = !state.region;
+      this.hint.hidden = Boolean(state.region);
+    }
     this.drawFilters();
     this.hits = [];
     this.element.classList.add("renewing");
@@ -135,18 +148,19 @@ export class SearchView {
     const condition = conditionOf(state);
     const least = scoreOf(state);
     const whole = state.like.length === 1 && !state.unlike.length && !state.region;
-    const plain = offset === 0 && whole && least === null && !state.small;
+    const plain = offset === 0 && whole && least === null && !state.small && !state.text;
     let answer = plain ? firstPage(state.like[0], condition) : null;
     if (!answer) {
       const form = new FormData();
       const [query, ...like] = state.like;
-      form.append("query", query);
+      if (query) form.append("query", query);
+      if (state.text) form.append("text", state.text);
       for (const id of like) form.append("like", id);
       for (const id of state.unlike) form.append("unlike", id);
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
       if (condition) form.append("where", condition);
       if (least !== null) form.append("min_score", String(least));
-      if (state.small) form.append("small_objects", "true");
+      if (state.small && query) form.append("small_objects", "true");
       form.append("limit", String(PAGE));
       form.append("offset", String(offset));
       answer = await request("search", { method: "POST", form, signal });
@@ -168,17 +182,39 @@ export class SearchView {
     this.count.textContent = shown ? parts.join(" · ") : "No images found";
     if (!shown)
       this.grid.foot.replaceChildren(
-        el("p", { class: "empty" }, "No images match. Remove a filter to see more."),
+        el("p", { class: "empty" }, this.nothing()),
       );
     announce(this.count.textContent);
   }
 
+  /** What to do where nothing was found. */
+  nothing() {
+    const filtered = conditionOf(this.state) || this.state.score;
+    if (!this.state.text || filtered) return "No images match. Remove a filter to see more.";
+    return "No image has these words in its name, folder or caption. Try fewer or shorter words.";
+  }
+
   drawFilters() {
-    this.filters.replaceChildren(filterBar(this.state, { searching: true }));
+    this.filters.replaceChildren(filterBar(this.state, { searching: this.state.like.length > 0 }));
   }
 
   drawSide() {
     const [first, ...more] = this.state.like;
+    const text = this.state.text && el("p", { class: "query-words" }, this.state.text);
+    const end = el(
+      "a",
+      { class: "button soft small", href: "./" },
+      icon("close", 16),
+      el("span", {}, "End search"),
+    );
+    if (!first) {
+      this.box = null;
+      this.side.replaceChildren(
+        el("div", { class: "query-main" }, text),
+        el("div", { class: "query-tools" }, el("div", { class: "row" }, end)),
+      );
+      return;
+    }
     const frame = el("div", { class: "query-frame" });
     const img = el("img", {
       alt: "Your image",
@@ -215,7 +251,7 @@ export class SearchView {
       () => this.box.begin(),
     );
     this.side.replaceChildren(
-      el("div", { class: "query-main" }, frame),
+      el("div", { class: "query-main" }, frame, text || null),
       el(
         "div",
         { class: "query-tools" },
@@ -225,12 +261,7 @@ export class SearchView {
           { class: "row" },
           draw,
           this.whole,
-          el(
-            "a",
-            { class: "button soft small", href: "./" },
-            icon("close", 16),
-            el("span", {}, "End search"),
-          ),
+          end,
         ),
       ),
       this.examples("More like this", "like", more),
@@ -274,6 +305,6 @@ export class SearchView {
 
   /** Begin to draw a box from the keyboard. */
   drawBox() {
-    this.box.begin();
+    this.box?.begin();
   }
 }

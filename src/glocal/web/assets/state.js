@@ -2,6 +2,7 @@
 
 const LISTS = ["like", "unlike"];
 const TEXTS = [
+  "text",
   "view",
   "level",
   "prefer",
@@ -57,6 +58,7 @@ export function linkTo(changes, state = readState()) {
 export const afresh = {
   like: [],
   unlike: [],
+  text: null,
   region: null,
   view: null,
   level: null,
@@ -78,8 +80,9 @@ export function viewKey(state) {
   return linkTo(Object.fromEntries(DIALOG.map((name) => [name, null])), state);
 }
 
-/** Which view it is: "search" as soon as there is a query image, the first of `like`. */
-export const viewOf = (state) => (state.like.length ? "search" : (state.view ?? "timeline"));
+/** Which view it is: "search" as soon as there is a query image, the first of `like`, or words. */
+export const viewOf = (state) =>
+  state.like.length || state.text ? "search" : (state.view ?? "timeline");
 
 let follow = () => {};
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from glocal.errors import GlocalError
+from glocal.errors import GlocalError, QueryError
 from glocal.gallery.conditions import Condition
 from glocal.gallery.describing import content_id
 from glocal.web.bounds import while_there
@@ -64,7 +64,8 @@ class Source:
 async def search(request: Request, service: ServiceDep) -> SearchPage:
     """Find the images that show the same thing.
 
-    The query is an image (in a form), an id (`query`) or an address (`url`): exactly one of them.
+    The query is an image (in a form), an id (`query`) or an address (`url`): exactly one of them,
+    or words (`text`), or an image and words.
     `like` and `unlike` refine it with further examples: ids or, in a form, images too. A form
     has the same fields as JSON; its ids may be repeated or joined by commas.
     """
@@ -126,12 +127,15 @@ async def _search(
     condition = await service.thread(lambda: service.condition(request.where))
     sent = {name: [await _keep(service, data) for data in found] for name, found in files.items()}
     query = await _query_source(service, request, sent.get("image", []))
+    if query is None and request.region is not None:
+        raise QueryError("a search by words alone takes no region; give a query image too")
     like = sent.get("like", []) + [await find_source(service, name) for name in request.like]
     unlike = sent.get("unlike", []) + [await find_source(service, name) for name in request.unlike]
     clock = {}
     async with service.search_turns.turn() as clock["queue"]:
         began = time.perf_counter()
-        images = await _decode_all(service, [query, *like, *unlike], request.region)
+        first = [] if query is None else [query]
+        images = await _decode_all(service, [*first, *like, *unlike], request.region)
         clock["decode"] = time.perf_counter() - began
         result = await service.searchers.run(_job(request, images, len(like), query, condition))
     clock |= {stage: milliseconds / 1000 for stage, milliseconds in result.timings_ms.items()}
@@ -144,24 +148,33 @@ async def _search(
         if request.min_score is None or hit.score >= request.min_score or hit.rank <= result.matches
     ]
     return SearchPage(
-        query=query.id,
+        query=result.query,
         model=result.model,
         hits=tuple(Hit(**service.served(hit)) for hit in hits),
         timings_ms={stage: round(seconds * 1000, 3) for stage, seconds in clock.items()},
         found=result.found,
         matches=result.matches,
+        text=result.text,
         uploads=tuple(source.id for sources in sent.values() for source in sources),
         # Of the hits that follow hardly one is better than all of these.
         more=len(result.hits) > end and (request.min_score is None or bool(hits)),
     )
 
 
-async def _query_source(service: Service, request: SearchRequest, uploads: list[Source]) -> Source:
-    """The query image: an upload, an image that is known, or one that is fetched."""
-    if len(uploads) + (request.query is not None) + (request.url is not None) != 1:
+async def _query_source(
+    service: Service, request: SearchRequest, uploads: list[Source]
+) -> Source | None:
+    """The query image: an upload, an image that is known, or one that is fetched.
+
+    A search by words needs none.
+    """
+    given = len(uploads) + (request.query is not None) + (request.url is not None)
+    if request.text is not None and not given:
+        return None
+    if given != 1:
         raise ProblemError(
             422,
-            "a search needs exactly one query: send an image, or give query (an id) or url",
+            "a search needs exactly one query: send an image, or give query (an id), url or text",
             kind="urn:glocal:no-query",
         )
     if request.query is not None:
@@ -233,7 +246,7 @@ def _job(
     request: SearchRequest,
     images: list[Decoded],
     positive: int,
-    source: Source,
+    source: Source | None,
     condition: Condition | None,
 ) -> SearchJob:
     """The search for the requested page and one image more, to know whether more follow.
@@ -242,17 +255,19 @@ def _job(
         request: the search.
         images: the query, then `positive` positive examples, then negative ones.
         positive: how many positive examples there are.
-        source: the query.
+        source: the query; `None` for a search by words.
         condition: the request's, parsed.
     """
-    query, *examples = [image.array for image in images]
+    arrays = [image.array for image in images]
+    query, examples = (None, arrays) if source is None else (arrays[0], arrays[1:])
     return SearchJob(
         query,
         examples[:positive],
         examples[positive:],
-        identity=source.content if request.region is None else None,
-        name=source.id,
+        identity=source.content if source is not None and request.region is None else None,
+        name="" if source is None else source.id,
         options={
+            "text": request.text,
             "where": condition,
             "limit": min(request.offset + request.limit + 1, _MOST),
             "exact": request.exact,
