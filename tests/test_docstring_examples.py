@@ -60,7 +60,7 @@ def address(folder: Path) -> Iterator[str]:
     program = [sys.executable, "-m", "glocal"]
     gallery = ["--gallery", str(folder / "served")]
     subprocess.run([*program, "index", str(folder / "Pictures"), *gallery], check=True)
-    command = [*program, "serve", "--port", "0", *gallery]
+    command = [*program, "serve", "--port", "0", "--processes", "0", *gallery]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         line = next(line for line in server.stderr if "http://" in line)

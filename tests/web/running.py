@@ -86,7 +86,8 @@ class Server:
     def __init__(self, home: Path, *options: str | Path, **more: Any) -> None:
         tight: dict[str, Any] | None = more.pop("tight", None)
         code = None if tight is None else TIGHT
-        arguments = ["serve", "--port", "0", *map(str, options)]
+        # Processes that search take a second to start; `test_life` has a server with some.
+        arguments = ["serve", "--port", "0", "--processes", "0", *map(str, options)]
         if tight is not None:
             arguments = [json.dumps(tight), str(home / "gallery")]
         env = environment(home) | more.pop("env", {})

@@ -82,10 +82,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
 )
 @click.option(
     "--processes",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(0, 64),
     metavar="N",
-    help="How many processes answer searches; each takes some 200 MB. [default: one for each core, "
-    "at most 8]",
+    help="How many processes answer searches, each of which takes some 200 MB; 0: the server "
+    "does. [default: one for each core, at most 8; 0 where there is one core]",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @model_options
@@ -144,7 +144,8 @@ def serve(
             "--cors-origin '*' would let every site's pages read the gallery: set a token, or name "
             "the origin"
         )
-    processes = processes or min(worker_count(), _MOST_PROCESSES)
+    if processes is None:
+        processes = min(worker_count(), _MOST_PROCESSES) if worker_count() > 1 else 0
     settings = Settings(
         token=token,
         read_token=read_token,

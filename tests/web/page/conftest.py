@@ -37,7 +37,7 @@ FLAGS = [
 
 def _serve(home: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[str]:
     """Run `glocal serve` on a free port until the test is done with it."""
-    command = [sys.executable, "-m", "glocal", "serve", "--port", "0", *options]
+    command = [sys.executable, "-m", "glocal", "serve", "--port", "0", "--processes", "0", *options]
     surroundings = {**os.environ, "GLOCAL_GALLERY": str(home / "gallery"), **(env or {})}
     surroundings["XDG_CACHE_HOME"] = str(home / "cache")
     with subprocess.Popen(command, env=surroundings, stderr=subprocess.PIPE, text=True) as server:

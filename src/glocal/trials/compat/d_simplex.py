@@ -4,7 +4,9 @@ The first model learns 40 classes. It is fine-tuned on 60 classes and more photo
 by a larger model, of both maps of the trunk, that was trained elsewhere with the same simplex on
 all classes. Distances are ``1 - cos``; inequalities are those of the means over all pairs of photos
 of the 40 classes that all models know. Where a class is at its vertex in both models, both hold
-with equality; photos that no model has seen scatter, and may miss it by `_TOLERATED`.
+with equality; photos that no model has seen scatter about it, some cases by a few thousandths on
+the wrong side. A first design of this trial, with other features, another replacement and another
+scale, missed the first inequality by .09 and more.
 """
 
 from __future__ import annotations
@@ -41,7 +43,6 @@ CLAIM = Claim(
 )
 _DIM = 128
 _KNOWN = 40
-_TOLERATED = 0.02
 
 
 def method(lab: Lab) -> float:
@@ -56,9 +57,7 @@ def method(lab: Lab) -> float:
     }
     for what, slacks in found.items():
         for kind, slack in zip(("one class", "two classes"), slacks, strict=True):
-            lab.check(
-                f"{what}: slack of the inequality for photos of {kind}", slack, ">", -_TOLERATED
-            )
+            lab.check(f"{what}: slack of the inequality for photos of {kind}", slack, ">", 0)
     gain = mean_ap(replaced, tuned, labels) - mean_ap(tuned, tuned, labels)
     lab.check("replacement: new-old less old-old, points of mAP", gain, ">", 0)
     return min(slack for slacks in found.values() for slack in slacks)
