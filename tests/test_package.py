@@ -41,9 +41,14 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_no_process_leaves_folders_of_multiprocessing_behind() -> None:
-    """Its `pymp-*` stay in the temporary folder when a process is killed."""
+    """Its `pymp-*` stay in the temporary folder when a process is killed.
+
+    The server's processes for searches are spawned, with pipes alone, which makes no such folder:
+    `test_life` looks for one.
+    """
     for path in Path(glocal.__file__).parent.rglob("*.py"):
-        assert "multiprocessing" not in path.read_text(encoding="utf-8"), path
+        if path.name != "searchers.py":
+            assert "multiprocessing" not in path.read_text(encoding="utf-8"), path
 
 
 def test_what_runs_the_models_reports_nothing_to_its_maker(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def test_search_prints_one_json_object_for_each_query(glocal: Run, photos: Path)
     lines = glocal("search", *queries, "--json", "--limit", "2").stdout.splitlines()
     for query, line in zip(queries, lines, strict=True):
         answer = json.loads(line)
-        assert set(answer) == {"query", "model", "found", "matches", "hits", "timings_ms"}
+        fields_of = {"query", "text", "model", "found", "matches", "hits", "timings_ms"}
+        assert set(answer) == fields_of
         assert (answer["found"], answer["matches"]) == (True, 1)
         assert answer["query"] == str(query)
         assert answer["model"] == "glocal-lite0 v2"

@@ -83,9 +83,10 @@ def test_sigkill_loses_nothing(own_home: Path, start: Callable[..., Server]) -> 
 
 
 def test_processes_that_die_are_replaced_and_none_is_left_over(
-    own_home: Path, start: Callable[..., Server]
+    own_home: Path, start: Callable[..., Server], tmp_path: Path
 ) -> None:
-    server = start(own_home, "--processes", "2")
+    (tmp_path / "temporary").mkdir()
+    server = start(own_home, "--processes", "2", env={"TMPDIR": str(tmp_path / "temporary")})
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
 
     def those_that(do: bytes) -> list[Path]:
@@ -100,6 +101,7 @@ def test_processes_that_die_are_replaced_and_none_is_left_over(
     left = [*those_that(b"spawn_main"), *those_that(b"decode_child")]
     server.stop(signal.SIGKILL)
     wait_until(lambda: not any(b"python" in _command(each) for each in left))
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def _command(path: Path) -> bytes:

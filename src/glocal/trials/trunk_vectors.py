@@ -59,7 +59,7 @@ class Spaces:
 
 def spaces(lab: Lab, *trunks: Trunk) -> Spaces:
     """Vectors of Grocery's photos, 12 of each class, by these trunks."""
-    data = lab.grocery(SIDE)
+    data = lab.grocery(_side(lab))
     images = (data.train.images, data.validation.images, data.test.images)
     train, validation, test = (
         {trunk: vectors_of(trunk, each) for trunk in trunks} for each in images
@@ -82,7 +82,7 @@ def vectors_of(trunk: Trunk, images: NDArray[np.uint8]) -> Floats:
 
 def tested_ap(lab: Lab, queries: Floats, gallery: Floats) -> float:
     """Mean average precision of the test images across both, in per cent; scored once a side."""
-    return lab.grocery(SIDE).test.mean_ap_of_scores(scores(queries, gallery))
+    return lab.grocery(_side(lab)).test.mean_ap_of_scores(scores(queries, gallery))
 
 
 def validation_ap(at: Spaces, queries: Floats, gallery: Floats) -> float:
@@ -93,6 +93,10 @@ def validation_ap(at: Spaces, queries: Floats, gallery: Floats) -> float:
 def scores(queries: Floats, gallery: Floats) -> Floats:
     """Similarities ``(n, n)`` of each query with each image."""
     return unit(queries) @ unit(gallery).T
+
+
+def _side(lab: Lab) -> int:
+    return 32 if lab.smoke else SIDE
 
 
 @cache

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal, get_args, get_origin
 
 import pytest
 
@@ -122,7 +123,8 @@ def test_every_head_is_built_with_each_of_its_options(name):
 @pytest.mark.parametrize("name", [name for name in names("objective") if name != "instance"])
 def test_every_objective_is_built_with_each_of_its_options(name):
     for option, wanted in option_types("objective", name).items():
-        text = "3" if wanted is int else "0.5"
+        choices = get_args(wanted) if get_origin(wanted) is Literal else ()
+        text = choices[0] if choices else "3" if wanted is int else "0.5"
         options = options_of(read(f"objective.{option}={text}", objective=name), "objective")
         assert build_objective(name, dim=4, classes=3, **options)
 
@@ -130,7 +132,7 @@ def test_every_objective_is_built_with_each_of_its_options(name):
 def test_options_reach_head_and_objective():
     chosen = {"head.power": "2.5", "head.learn_power": "false", "objective.scale": "17"}
     settings = tiny_settings(options=chosen).with_options_read()
-    learning = _build(settings, 3, False, torch.device("cpu"))
+    learning = _build(settings, 3, False, torch.device("cpu"), None)
     assert float(learning.model.head.power) == 2.5
     assert not learning.model.head.power.requires_grad
     assert learning.recipe.objective.loss.scale == 17

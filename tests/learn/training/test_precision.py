@@ -91,7 +91,7 @@ def batch_of(labelled=6, viewed=4):
 
 def learning_in(precision, **changes):
     settings = tiny_settings(precision=precision, **changes)
-    learning = _build(settings, 3, True, CPU)
+    learning = _build(settings, 3, True, CPU, None)
     learning.make_optimizer(1e-3)
     return learning
 
