@@ -1,7 +1,7 @@
 """Searches in processes of their own: threads of one would wait for each other's Python lock.
 
-Two threads of one process answer 1.2 times as many searches as one on two cores, two processes
-twice as many.
+On two cores four threads of one process answer 1.2 times as many searches as one thread, two
+processes twice as many.
 """
 
 from __future__ import annotations
