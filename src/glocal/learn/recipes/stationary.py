@@ -29,9 +29,10 @@ class Stationary(Compatible):
         L_C = mean_i -log( exp(mu h_i . h_i^old)
                            / (exp(mu h_i . h_i^old) + sum_{k: y_k != y_i} exp(mu h_i . h_k^old)) )
 
-    Deviations: the authors' program has in the sum a term ``exp(0)`` for each image of the same
-        class instead of the positive pair; views without labels have the contrastive loss only
-        beside their own, with all other images as negatives.
+    Deviations: ``lambda`` is .5 unless it is set, the authors' program has .1; that program has in
+        the sum a term ``exp(0)`` for each image of the same class instead of the positive pair;
+        views without labels have the contrastive loss only beside their own, with all other images
+        as negatives.
 
     Args:
         share: ``lambda``, share of cross-entropy, less than 1.
