@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forked
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have other trashes")
@@ -27,15 +29,7 @@ def glocal(tmp_path: Path) -> Run:
     }
 
     def run(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "glocal", *map(str, arguments)],
-            env=os.environ | more,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = forked.run([*map(str, arguments)], env=os.environ | more, cwd=tmp_path)
         assert done.returncode == status, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done

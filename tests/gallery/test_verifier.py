@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,10 +46,19 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def gallery(photos: Path, tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery(tmp_path / "gallery") as opened:
+@pytest.fixture(scope="module")
+def indexed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("indexed") / "gallery"
+    with Gallery(folder) as opened:
         opened.add(photos)
+    return folder
+
+
+@pytest.fixture
+def gallery(indexed: Path, tmp_path: Path) -> Iterator[Gallery]:
+    """A gallery of the photos for each test; encoded once."""
+    shutil.copytree(indexed, tmp_path / "gallery")
+    with Gallery(tmp_path / "gallery") as opened:
         yield opened
 
 

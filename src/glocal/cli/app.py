@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -13,6 +12,7 @@ from typing import NoReturn
 import click
 
 from glocal import __version__
+from glocal.cli.interrupts import interruptible
 from glocal.cli.streams import keep_writing, open_closed_streams, output_is_read
 from glocal.errors import GlocalError
 from glocal.visible_text import visible
@@ -95,11 +95,10 @@ def main() -> NoReturn:
     """Run the command line and exit with 0 (done), 1 (failed) or 2 (wrong use)."""
     open_closed_streams()
     keep_writing()
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        status = glocal.main(prog_name="glocal", standalone_mode=False) or 0
-        sys.stdout.flush()
+        with interruptible():
+            status = glocal.main(prog_name="glocal", standalone_mode=False) or 0
+            sys.stdout.flush()
         sys.exit(status if output_is_read() else 1)
     except click.ClickException as error:
         shown = io.StringIO()
