@@ -14,7 +14,7 @@ import pytest
 from image_folders import scene
 from PIL import Image
 
-from glocal.gallery import Gallery, Progress, comparing
+from glocal.gallery import Gallery, Progress, comparing, originals
 from glocal.gallery.database import Database
 from glocal.gallery.outcomes import Outcome, Outcomes, rules
 from glocal.ranking.evidence import Evidence, Verdict
@@ -59,6 +59,60 @@ def gallery(photos: Path) -> Iterator[Gallery]:
 def remembered(gallery: Gallery) -> int:
     with closing(Database(gallery.folder / "compared.sqlite", "")) as database:
         return int(database.value("SELECT COUNT(*) FROM compared"))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Says how many files were decoded to compare or to judge them since it was last asked."""
+    counted = [0]
+
+    def count() -> int:
+        was, counted[0] = counted[0], 0
+        return was
+
+    def counting(real: Callable[..., object]) -> Callable[..., object]:
+        def counted_call(*given: object, **more: object) -> object:
+            counted[0] += 1
+            return real(*given, **more)
+
+        return counted_call
+
+    for name in ("load", "made_from"):
+        monkeypatch.setattr(originals, name, counting(getattr(originals, name)))
+    return count
+
+
+def test_a_second_run_decodes_no_file(
+    gallery: Gallery, photos: Path, decoded: Callable[[], int]
+) -> None:
+    scene(0, 320, 240).resize((480, 360)).save(photos / "enlarged.png")
+    gallery.add(photos)
+    first = gallery.duplicates()
+    assert decoded() > 6
+    assert gallery.duplicates() == first
+    assert decoded() == 0
+    # What is remembered holds for the bytes, wherever they lie, and for nothing else.
+    (photos / "0.jpg").rename(photos / "renamed.jpg")
+    (photos / "1.jpg").rename(photos / "1.tiff")  # raw data is known by its name: looked at again
+    scene(2, 320, 240).save(photos / "2.jpg", quality=30)
+    gallery.add(photos)
+    again = gallery.duplicates()
+    fresh = decoded()
+    assert 0 < fresh < 12
+    (gallery.folder / "compared.sqlite").unlink()
+    assert gallery.duplicates() == again
+
+
+def test_a_file_that_changed_behind_its_facts_is_not_judged_by_them(
+    gallery: Gallery, photos: Path
+) -> None:
+    assert any(image.spare for group in gallery.duplicates() for image in group.images)
+    for seed in range(3):
+        kept = photos / f"{seed}.png"
+        before = kept.stat()
+        kept.write_bytes(os.urandom(before.st_size))
+        os.utime(kept, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not any(image.spare for group in gallery.duplicates() for image in group.images)
 
 
 def test_a_second_run_says_the_same_and_compares_only_new_pairs(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -31,7 +31,7 @@ from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS, Neighbours
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level, clusters, components
 from glocal.gallery.grouping import Grouper
-from glocal.gallery.originals import Originals
+from glocal.gallery.originals import Fact, Originals
 from glocal.gallery.outcomes import Outcome, Outcomes, Pair
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.progress import Progress
@@ -403,7 +403,8 @@ def find_duplicates(
             compared. `None`: all.
     """
     disk = Disk(catalog)
-    originals = Originals(catalog, disk, limits)
+    known: dict[Fact, Any] = {}
+    originals = Originals(catalog, disk, limits, known)
     ties: dict[UUID, dict[UUID, Evidence]] = {}
     comparisons: dict[Pair, Comparison] = {}
     if calibration is not None:
@@ -417,6 +418,7 @@ def find_duplicates(
     wanted = None if among is None else {i for group in among for i in group}
     copied = [i for i in catalog.copied_ids() if wanted is None or i in wanted]
     contents = catalog.contents([*ties, *copied])
+    known.update(outcomes.facts(ties))
     holders = disk.holders(contents)
     separate = _both_ways(apart)
     grouper = Grouper(
@@ -433,6 +435,7 @@ def find_duplicates(
     grouped += [[i] for i in copied if i in present - taken and len(holders[i].files) > 1]
     groups = [group for members in grouped if (group := grouper.group(members)) is not None]
     groups.sort(key=lambda group: (-group.bytes_to_free, group.kept))
+    outcomes.remember(originals.learned)
     changed = sorted({path for held in holders.values() for path in held.changed})
     links = sorted({path for held in holders.values() for path in held.links})
     return Duplicates(groups, tuple(changed), tuple(links))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.describing import content_id
-from glocal.gallery.holdings import Held, companions, held
+from glocal.gallery.holdings import Held, Holding, companions, held
 from glocal.gallery.same_files import Disk
 from glocal.images import Limits, load, read_bytes
 from glocal.images.color import to_srgb
@@ -63,6 +65,10 @@ UNREAD = Traits("", Held(), True, False, False, False, None, False)
 """Of a file that did not have to be read, since nothing about it is proposed."""
 
 
+Fact = tuple[UUID, str]
+"""An image, and what about it: it follows from the bytes, of this image or of one other too."""
+
+
 class Originals:
     """Reads files of a gallery, once each as far as possible.
 
@@ -70,15 +76,24 @@ class Originals:
         catalog: the gallery's.
         disk: told what was read.
         limits: of what is read.
+        known: facts of earlier runs, as `learned` has them.
+
+    Attributes:
+        read: how many files were decoded.
+        learned: facts that were not known before; JSON can hold their values.
     """
 
-    def __init__(self, catalog: Catalog, disk: Disk, limits: Limits) -> None:
+    def __init__(
+        self, catalog: Catalog, disk: Disk, limits: Limits, known: Mapping[Fact, Any] | None = None
+    ) -> None:
         self._catalog = catalog
         self._disk = disk
         self._limits = limits
         self._arrays: OrderedDict[UUID, NDArray[np.uint8] | None] = OrderedDict()
         self._traits: dict[UUID, Traits | None] = {}
+        self._known = {} if known is None else known
         self.read = 0
+        self.learned: dict[Fact, Any] = {}
 
     def pixels(self, content: UUID) -> NDArray[np.uint8] | None:
         """``(h, w, 3)`` uint8 RGB of about `PIXELS` at most; `None` if no file holds it now."""
@@ -86,7 +101,7 @@ class Originals:
             self._arrays.move_to_end(content)
             return self._arrays[content]
         array = None
-        for _, path in self._catalog.files_of([content]).get(content, []):
+        for path in self._paths(content):
             array = self._decoded(path, content)
             if array is not None:
                 break
@@ -98,8 +113,23 @@ class Originals:
     def traits(self, content: UUID) -> Traits | None:
         """What speaks for a file; `None` if no file holds the content any more."""
         if content not in self._traits:
-            self.pixels(content)
+            known = self._known_traits(content)
+            if known is None:
+                self.pixels(content)
+            else:
+                self._traits[content] = known
         return self._traits.get(content)
+
+    def _known_traits(self, content: UUID) -> Traits | None:
+        """Traits of an earlier run, if a file still holds what they were read from."""
+        paths = self._paths(content)
+        for path in paths:
+            said = self._known.get((content, _about_traits(path)))
+            if said is not None and self._disk.still_holds(path, content):
+                holds = Held(Holding(said["held"]["kind"]), said["held"]["count"])
+                films = any(companions(each) for each in paths)
+                return Traits(**said | {"held": holds, "films": films})
+        return None
 
     def shows_detail(self, content: Content, beyond: float) -> bool | None:
         """Whether an image has detail that it could not have if it had been enlarged.
@@ -111,13 +141,14 @@ class Originals:
         Returns:
             `None` where that cannot be told.
         """
-        for _, path in self._catalog.files_of([content.id]).get(content.id, []):
-            try:
-                array = load(path, limits=self._limits).array
-            except (ImageError, OSError):
-                continue
-            return has_detail(array, beyond)
-        return None
+
+        def detail() -> bool | None:
+            data = self._bytes(content.id)
+            if data is None:
+                raise _UnreadError
+            return has_detail(load(data, limits=self._limits).array, beyond)
+
+        return self._fact(content.id, f"detail beyond {beyond:.6f}", detail)
 
     def was_first(self, one: UUID, other: UUID) -> bool | None:
         """Whether the first of two copies of one size was there before the other.
@@ -129,9 +160,12 @@ class Originals:
         Returns:
             `None` where that cannot be seen.
         """
+        return self._fact(one, f"before {other.hex}", lambda: self._was_first(one, other))
+
+    def _was_first(self, one: UUID, other: UUID) -> bool | None:
         data, others = self._bytes(one), self._bytes(other)
         if data is None or others is None:
-            return None
+            raise _UnreadError
         lossy = detect(data) not in _LOSSLESS
         if lossy != (detect(others) not in _LOSSLESS) and _same_pixels(data, others):
             return lossy  # no loss could have brought out these very pixels
@@ -143,8 +177,23 @@ class Originals:
             return second < first
         return None
 
+    def _fact(self, image: UUID, about: str, find: Callable[[], bool | None]) -> bool | None:
+        """Something that follows from bytes alone; `None`, too, if they cannot be read now."""
+        for facts in (self._known, self.learned):
+            if (image, about) in facts:
+                said: bool | None = facts[image, about]
+                return said
+        try:
+            found = self.learned[image, about] = find()
+        except (ImageError, _UnreadError):
+            return None
+        return found
+
+    def _paths(self, content: UUID) -> list[Path]:
+        return [path for _, path in self._catalog.files_of([content]).get(content, [])]
+
     def _bytes(self, content: UUID) -> bytes | None:
-        for _, path in self._catalog.files_of([content]).get(content, []):
+        for path in self._paths(content):
             try:
                 data = read_bytes(path, self._limits)
             except (ImageError, OSError):
@@ -166,9 +215,17 @@ class Originals:
         self.read += 1
         array = no_larger(array)
         if content not in self._traits:
-            paths = [path for _, path in self._catalog.files_of([content]).get(content, [])]
-            self._traits[content] = _traits(data, path, array, paths)
+            traits = self._traits[content] = _traits(data, path, array, self._paths(content))
+            self.learned[content, _about_traits(path)] = asdict(traits)
         return array
+
+
+class _UnreadError(Exception):
+    """No file holds the bytes any more, or none can be read."""
+
+
+def _about_traits(path: Path) -> str:
+    return f"traits of a {path.suffix.casefold()} file"  # raw data is known by its name
 
 
 def _same_pixels(first: bytes, second: bytes) -> bool:

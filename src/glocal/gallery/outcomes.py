@@ -1,8 +1,11 @@
-"""What comparing two images gave, remembered, so that a second run compares only new pairs.
+"""What comparing and reading images gave, so that a second run looks only at what is new.
 
 An outcome follows from the bytes of both images, from the model and detector of the gallery and
 from the rules by which they are compared, and from nothing else: it holds however often files are
 moved. It says nothing about which files there are; that is looked up anew each time.
+
+Facts about one image, or about what two files were made from, are remembered alike; whoever uses
+one has seen that a file still has those bytes.
 
 They lie in a file of their own, since the catalogue's changes mean that the gallery has changed. It
 has at most one row for each pair of neighbours, of some 80 bytes; what is damaged or was made by
@@ -28,6 +31,7 @@ import numpy as np
 
 from glocal.errors import DiskFullError, GalleryDamagedError, GalleryError, GalleryLockedError
 from glocal.gallery.database import Database
+from glocal.gallery.originals import Fact
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import Comparison
 
@@ -37,10 +41,17 @@ CREATE TABLE IF NOT EXISTS compared (
     first BLOB NOT NULL, second BLOB NOT NULL, outcome TEXT, checksum INTEGER NOT NULL,
     PRIMARY KEY (first, second)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (
+    image BLOB NOT NULL, about TEXT NOT NULL, said TEXT NOT NULL, checksum INTEGER NOT NULL,
+    PRIMARY KEY (image, about)
+) WITHOUT ROWID;
 """
 _SOURCES = (
     ("glocal.ranking", ("",)),
-    ("glocal.gallery", ("comparing", "originals", "small_images", "thumbnails", "packed_features")),
+    (
+        "glocal.gallery",
+        ("comparing", "originals", "holdings", "small_images", "thumbnails", "packed_features"),
+    ),
 )
 Pair = tuple[UUID, UUID]
 _log = logging.getLogger(__name__)
@@ -112,15 +123,18 @@ class Outcomes:
             self._database.close()
 
     def keep_only(self, images: Collection[UUID]) -> None:
-        """Drop the outcomes of pairs that begin with other images."""
-        if self._database is None:
-            return
-        firsts = set[UUID]()
-        with self._begun_anew():
-            rows = self._database.rows("SELECT DISTINCT first FROM compared")
-            firsts = {UUID(bytes=i) for (i,) in rows}
-        gone = firsts.difference(images)
-        self._change("DELETE FROM compared WHERE first = ?", [(i.bytes,) for i in gone])
+        """Drop what is remembered of other images, and of pairs that begin with them."""
+        for table, column in (("compared", "first"), ("facts", "image")):
+            known = set[UUID]()
+            if self._database is not None:
+                with self._begun_anew():
+                    rows = self._database.rows(f"SELECT DISTINCT {column} FROM {table}")  # noqa: S608
+                    known = {UUID(bytes=i) for (i,) in rows}
+            gone = known.difference(images)
+            self._change(
+                f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608
+                [(i.bytes,) for i in gone],
+            )
 
     def of(self, firsts: Iterable[UUID]) -> dict[Pair, Outcome]:
         """Every outcome of pairs that begin with these images."""
@@ -149,6 +163,25 @@ class Outcomes:
             [_row(*pair, outcome) for pair, outcome in found.items()],
         )
 
+    def facts(self, images: Iterable[UUID]) -> dict[Fact, Any]:
+        """What is known about images; see `glocal.gallery.originals.Originals`."""
+        found: dict[Fact, Any] = {}
+        if self._database is not None:
+            with self._begun_anew():
+                if self._current(self._database):
+                    sql = "SELECT image, about, said, checksum FROM facts WHERE image IN (?*)"
+                    keys = (image.bytes for image in images)
+                    found = dict(self._database.rows_for(sql, keys, _read_fact))
+        return found
+
+    def remember(self, facts: Mapping[Fact, Any]) -> None:
+        """Remember facts about images, where the gallery can be written."""
+        rows = [(i.bytes, about, json.dumps(value)) for (i, about), value in facts.items()]
+        self._change(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)",
+            [(*row, _fact_checksum(*row)) for row in rows],
+        )
+
     def _change(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         database = self._database
         if database is None or database.read_only or not rows:
@@ -160,6 +193,7 @@ class Outcomes:
         ):
             if not self._current(database):
                 db.execute("DELETE FROM compared")
+                db.execute("DELETE FROM facts")
                 db.execute("DELETE FROM rules")
                 db.execute("INSERT INTO rules VALUES (?)", (self._rules,))
             db.executemany(sql, rows)
@@ -208,6 +242,17 @@ def _read(row: tuple[bytes, bytes, str | None, int]) -> tuple[Pair, Outcome]:
         comparison["differing"] = tuple(map(tuple, comparison["differing"]))
         comparison = Comparison(**comparison)
     return pair, Outcome(Evidence(**evidence), comparison)
+
+
+def _read_fact(row: tuple[bytes, str, str, int]) -> tuple[Fact, Any]:
+    image, about, said, checksum = row
+    if checksum != _fact_checksum(image, about, said):
+        raise _DamagedRowError
+    return (UUID(bytes=image), about), json.loads(said)
+
+
+def _fact_checksum(image: bytes, about: str, said: str) -> int:
+    return crc32(b"\0".join([image, about.encode(), said.encode()]))
 
 
 def _checksum(first: bytes, second: bytes, said: str | None) -> int:
