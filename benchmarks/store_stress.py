@@ -165,12 +165,14 @@ def build(folder: Path, which: int) -> None:
 TASKS = {"writer": write, "reader": read, "builder": build}
 
 
-def stress(folder: Path, seconds: float, kills: int, kinds: dict[str, int]) -> dict[str, object]:
+def stress(
+    folder: Path, seconds: float, kills: int, kinds: dict[str, int], seed: int
+) -> dict[str, object]:
     """Run all of them and end some, until the time is over and enough were ended."""
     forking = multiprocessing.get_context("fork")  # what is imported is not imported again
     wanted = [(kind, n) for kind, count in kinds.items() for n in range(count)]
     running: dict[tuple[str, int], Any] = {}
-    chance = random.Random(0)
+    chance = random.Random(seed)
     killed = failed = 0
     began = time.monotonic()
     while time.monotonic() < began + seconds or killed < kills:
@@ -218,10 +220,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--writers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0, help="of who is killed, and when")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         kinds = {"writer": given.writers, "reader": given.readers, "builder": 1}
-        found = stress(Path(temporary), given.seconds, given.kills, kinds)
+        found = stress(Path(temporary), given.seconds, given.kills, kinds, given.seed)
     print(json.dumps(found, indent=2))
     if found["faults"]:
         raise SystemExit(1)

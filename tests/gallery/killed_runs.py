@@ -76,12 +76,23 @@ def contents(folder: Path) -> dict[str, Any]:
         }
 
 
-def write_photos(folder: Path) -> None:
-    """320 images, 60 of which are copies in another folder, and some files that are none."""
-    write_images(folder, 240)
-    write_images(folder / "more", 80, first=180)
+def write_photos(folder: Path, count: int = 240) -> None:
+    """Images, a third as many more in another folder of which most are copies, and files that are
+    none."""
+    write_images(folder, count)
+    write_images(folder / "more", count // 3, first=count * 3 // 4)
     for number in range(5):
         (folder / f"bad{number}.jpg").write_bytes(b"no image")
+
+
+def still_there(folder: Path) -> set[str]:
+    """The files that a gallery has after a kill; it is sound, whatever the moment was."""
+    if not (folder / "gallery.json").exists():
+        return set()  # it was not even made
+    with glocal.open(folder, create=False) as gallery:
+        health = gallery.check(sample=None)
+        assert health.sound, health.faults()
+        return {str(path) for path, _ in gallery._catalog.all_files()}
 
 
 CHANGES = ([], ["--exclude", "more"])
@@ -89,7 +100,9 @@ CHANGES = ([], ["--exclude", "more"])
 
 
 def kill_runs(photos: Path, model: Path, work: Path, kills: int, seed: int) -> dict[str, int]:
-    """Kill so many index runs, start each again until it is through, and compare what is there.
+    """Kill so many index runs, and start each again until it is through.
+
+    After each kill the gallery is checked; a completed one is compared with what it is without.
 
     Returns:
         How many ``kills`` there were, how many ``galleries`` were completed and compared with one
@@ -126,7 +139,9 @@ def kill_runs(photos: Path, model: Path, work: Path, kills: int, seed: int) -> d
             status, seconds = run(work / "whole", 60, options)
             assert status == 0, said.read_text()[-1000:]
             whole.append((options, seconds, contents(work / "whole")))
-        assert [len(expected["files"]) for _, _, expected in whole] == [320, 240]
+        names = [set(expected["files"]) for _, _, expected in whole]
+        images = [path for path in photos.rglob("*.*") if not path.name.startswith("bad")]
+        assert names == [{*map(str, images)}, {str(p) for p in images if p.parent == photos}]
         for _, _, expected in whole:
             assert len(expected["vectors"]) == len(expected["regions"])
 
@@ -135,11 +150,16 @@ def kill_runs(photos: Path, model: Path, work: Path, kills: int, seed: int) -> d
         while killed < kills:
             galleries += 1
             gallery = work / f"killed-{galleries}"
+            there: set[str] = set()
             for options, seconds, expected in whole:
                 while (status := run(gallery, delays.uniform(0, seconds), options)[0]) != 0:
                     assert status == -signal.SIGKILL, said.read_text()[-1000:]
                     killed += 1
+                    left = still_there(gallery)
+                    assert left >= there & {*expected["files"]}, "the kill lost files"
+                    there = left
                 assert contents(gallery) == expected
+                there = {*expected["files"]}
     finally:
         runs.kill()
         runs.communicate()

@@ -150,14 +150,17 @@ def test_bodies_beyond_the_budget_are_refused_for_a_moment(announced: bool) -> N
 
 def refused(sessions: Sessions, address: str) -> int:
     with pytest.raises(ProblemError) as caught:
-        sessions.open("wrong", address)
+        sessions.role_of_token("wrong", address)
     return caught.value.status
 
 
 def test_wrong_tokens_lock_out_their_own_address_only_and_never_the_right_one() -> None:
     sessions = Sessions(TOKEN)
     assert [refused(sessions, "192.0.2.1") for _ in range(12)] == [401] * 10 + [429] * 2
+    with pytest.raises(ProblemError, match="too many"):  # to log in is to show a token too
+        sessions.open("wrong", "192.0.2.1")
     assert refused(sessions, "192.0.2.2") == 401
+    assert sessions.role_of_token(TOKEN, "192.0.2.1") is Role.CHANGE
     assert sessions.role_of_cookie(sessions.open(TOKEN, "192.0.2.1")) is Role.CHANGE
     # Somebody with IPv6 has 2 ** 64 addresses.
     assert [refused(sessions, f"2001:db8::{n:x}") for n in range(12)][-1] == 429

@@ -16,7 +16,10 @@ from typing import Any
 import pytest
 from running import TOKEN, Server, photo
 
-EXAMPLES = 6  # for each operation, besides what covers its description
+EXAMPLES = 6 * max(int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0")), 1)
+"""Of requests for each operation, besides those that cover its description."""
+
+SEED = os.environ.get("GLOCAL_EXPLORED_SEED", "1")
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -224,7 +227,7 @@ def test_schemathesis_finds_no_fault(
             "--max-examples", str(EXAMPLES),
             "--checks", ",".join(CHECKS),
             "--exclude-path-regex", "/events$",
-            "--seed", "1",
+            "--seed", SEED,
             "--generation-database", "none",
             "--no-color",
         ],
@@ -232,7 +235,8 @@ def test_schemathesis_finds_no_fault(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=300 + 10 * EXAMPLES,
         check=False,
     )  # fmt: skip
+    print(done.stdout[-2000:])  # how many requests there were, for benchmarks/faults.py
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

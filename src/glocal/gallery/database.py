@@ -200,6 +200,7 @@ def _prepare(db: sqlite3.Connection, schema: str, patience: float) -> None:
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA fullfsync=TRUE")  # macOS only: see `stores.files.sync`
             db.executescript(schema)
             return
         except sqlite3.OperationalError as error:

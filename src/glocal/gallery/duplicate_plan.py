@@ -35,6 +35,7 @@ from glocal.errors import GlocalError
 from glocal.gallery.duplicate_rows import Action, rows
 from glocal.gallery.results import DuplicateGroup
 from glocal.gallery.same_files import content_of, look
+from glocal.gallery.stores.files import sync
 
 _MARK = "# glocal duplicates, plan "
 _FIRST = f"{_MARK}3: nothing has been removed"
@@ -86,7 +87,7 @@ def write_plan(groups: Sequence[DuplicateGroup], path: Path) -> None:
             ) as file:
                 file.writelines(plan_lines(groups))
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file.fileno())
             os.replace(unfinished, target)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from glocal.errors import GalleryError, GlocalError, MissingExtraError
 from glocal.gallery.same_files import content_of
+from glocal.gallery.stores.files import sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Trash:
         with self._journal.open("a", encoding="ascii") as file:
             file.write(json.dumps(entry) + "\n")
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
 
     def _entries(self) -> list[Moved]:
         """What was moved and not taken back, oldest first."""

@@ -24,7 +24,7 @@ OWN_HEADER = "X-Glocal"
 
 _SESSION_SECONDS = 30 * 86_400
 _MOST_SESSIONS = 1_000
-_MOST_FAILURES = 10  # of logging in, in a minute, from one address
+_MOST_FAILURES = 10  # wrong tokens in a minute, from one address
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/login", "/v1/logout"})
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -55,16 +55,10 @@ class Sessions:
         self._sessions: OrderedDict[bytes, tuple[Role, float]] = OrderedDict()
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def role_of_token(self, token: str) -> Role | None:
-        """What a token lets do, `None` for a wrong one; takes as long for any."""
-        shown = _digest(token)
-        roles = [role for role, one in self._tokens.items() if hmac.compare_digest(shown, one)]
-        return max(roles, default=None)
+    def role_of_token(self, token: str, address: str) -> Role:
+        """What a token lets do; takes as long for any.
 
-    def open(self, token: str, address: str) -> str:
-        """Begin a session.
-
-        The right token always does: it is too long to be guessed, and whoever knows it must not be
+        A right token always does: it is too long to be guessed, and whoever knows it must not be
         locked out by others, who may share an address with them.
 
         Args:
@@ -72,15 +66,20 @@ class Sessions:
             address: of the client.
 
         Raises:
-            ProblemError: the token is wrong, or was wrong too often.
+            ProblemError: the token is wrong, or wrong tokens came too often from there.
         """
-        now = time.monotonic()
-        role = self.role_of_token(token)
-        if role is None:
-            self._note_failure(_network(address), now)
-            raise ProblemError(401, "the token is wrong")
+        shown = _digest(token)
+        roles = [role for role, one in self._tokens.items() if hmac.compare_digest(shown, one)]
+        if not roles:
+            self._note_failure(_network(address), time.monotonic())
+            raise _unknown("the token is wrong")
+        return max(roles)
+
+    def open(self, token: str, address: str) -> str:
+        """Begin a session; see `role_of_token`."""
+        role = self.role_of_token(token, address)
         value = secrets.token_urlsafe(32)
-        self._sessions[_digest(value)] = role, now + _SESSION_SECONDS
+        self._sessions[_digest(value)] = role, time.monotonic() + _SESSION_SECONDS
         while len(self._sessions) > _MOST_SESSIONS:
             self._sessions.popitem(last=False)
         return value
@@ -192,10 +191,8 @@ class Guard:
             return most, False
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            role = self._sessions.role_of_token(shown.strip())
-            if role is None:
-                raise _unknown("the token is wrong")
-            return min(role, most), True
+            client = request.client.host if request.client else ""
+            return min(self._sessions.role_of_token(shown.strip(), client), most), True
         role = self._sessions.role_of_cookie(request.cookies.get(COOKIE, ""))
         if role is not None:
             return min(role, most), False

@@ -153,6 +153,11 @@ def test_no_width_cuts_anything_off(new_tab: Callable[..., Tab], width: int) -> 
     tab.open()
     tab.search(17)
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = """[...document.querySelectorAll(".mark-score")].filter((score) => {
+      const [own, mark] = [score, score.parentElement].map((e) => e.getBoundingClientRect());
+      return own.top < mark.bottom - 1 && own.right > mark.right;
+    }).length"""
+    assert tab.page.evaluate(cut) == 0
     tab.page.locator("li.tile > a").first.click()
     tab.page.wait_for_selector(".match", state="attached")
     dialog = tab.page.locator("dialog").bounding_box()

@@ -109,6 +109,25 @@ def test_an_image_whose_file_is_gone_says_so(tab: Tab) -> None:
     tab.errors.clear()
 
 
+def test_an_image_that_cannot_be_loaded_is_drawn_as_missing_everywhere(tab: Tab) -> None:
+    tab.page.route("**/thumbnail?*", lambda route: route.fulfill(status=410))
+    for view in ("", "?view=duplicates", "?view=folders", "?like={id}", "?like={id}&show={id}"):
+        if "{id}" in view:
+            tab.open()
+            tab.page.wait_for_selector("li.tile")
+            name = tab.page.locator("li.tile").first.get_attribute("data-id")
+            view = view.format(id=name)
+        tab.open(view)
+        tab.page.wait_for_selector("img[data-missing]", state="attached")
+        broken = """[...document.images].filter(
+          (one) => one.complete && !one.naturalWidth && one.hasAttribute("src")).length === 0"""
+        tab.until(broken)
+    tab.page.wait_for_selector("dialog >> text=The file of this image is missing")
+    assert tab.page.locator(".notice").count() == 0
+    assert all("410" in error for error in tab.errors)
+    tab.errors.clear()
+
+
 def test_a_drop_while_in_a_folder_searches_everywhere(gallery: Gallery, tab: Tab) -> None:
     tab.open(f"?view=folders&folder={gallery.images / 'coast'}")
     tab.images()
@@ -135,6 +154,13 @@ def test_a_pasted_address_is_answered(new_tab: Callable[..., Tab]) -> None:
     tab.page.wait_for_selector(".notice.error")  # this server refuses; the page has asked it
     assert 'name="url"' in asked[0]
     assert "https://pictures.example/tower.jpg" in asked[0]
+    # An address in the field of words is one, too.
+    tab.page.click(".notice [aria-label='Close this message']")
+    tab.page.get_by_role("searchbox", name="Search words").fill("http://10.0.0.1/a.jpg")
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector(".notice.error")
+    assert "http://10.0.0.1/a.jpg" in asked[1]
+    assert "text=" not in tab.page.url
     tab.errors.clear()  # the browser's line for the refusal
 
 

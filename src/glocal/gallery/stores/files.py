@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,16 @@ def write_at(path: Path, offset: int, data: bytes) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Wait until the disk has what was written to an open file."""
+    """Wait until the disk has what was written to an open file.
+
+    On macOS `fsync` returns while the disk may still keep it in a cache that a power cut empties.
+    """
+    if sys.platform == "darwin":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # as on a network's file system: there fsync is all
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
     os.fsync(descriptor)
 
 

@@ -298,6 +298,17 @@ acceptDropsAndPastes(() => {
   const view = current?.view;
   return view instanceof IndexView && view.uploads ? (files) => view.send(files) : null;
 });
+// Wherever an image cannot be loaded, a drawing says so in its place.
+document.addEventListener(
+  "error",
+  ({ target }) => {
+    if (!(target instanceof HTMLImageElement) || target.dataset.missing) return;
+    target.dataset.missing = target.getAttribute("src");
+    target.title = "This image is missing, or cannot be reached";
+    target.src = "assets/missing.svg";
+  },
+  true,
+);
 addEventListener("gallery-changed", () => {
   for (const [key, one] of kept) if (one !== current) kept.delete(key);
   changed();

@@ -265,6 +265,7 @@ export class FoldersView extends GridView {
       ),
     );
     const total = here ? known.get(here)?.files : tops.reduce((sum, one) => sum + one.files, 0);
+    const tally = el("p", { class: "count" }, count(total ?? 0, "file"));
     this.element.replaceChildren(
       el(
         "div",
@@ -274,7 +275,7 @@ export class FoldersView extends GridView {
           {},
           crumbs,
           el("h1", { class: "view-title" }, here ? nameOf(here) : "Folders"),
-          el("p", { class: "count" }, count(total ?? 0, "file")),
+          tally,
         ),
         here ? el("div", { class: "filters" }, listTools(state, "path")) : null,
       ),
@@ -290,8 +291,9 @@ export class FoldersView extends GridView {
     this.grid = imageGrid(conditionOf({ ...state, folder: here }), {
       sort: sortOf(state, "path"),
       name: state.name,
-      loaded: ({ shown }) => {
+      loaded: ({ shown, page }) => {
         announce(`${count(shown, "image")} shown`);
+        if (state.name && page.total != null) tally.textContent = count(page.total, "image");
         if (!shown && state.name)
           this.grid.foot.replaceChildren(nothing("No file here has a name like that."));
       },

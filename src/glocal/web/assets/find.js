@@ -1,7 +1,8 @@
-// The field for words: in names, folders, captions and images.
+// The field for words, in names, folders, captions and images, and for the address of an image.
 
 import { el, icon } from "./elements.js";
 import { afresh, go, readState } from "./state.js";
+import { isAddress, useAddress } from "./uploads.js";
 
 const PAUSE = 300; // milliseconds without a key, after which a search by words is renewed
 
@@ -10,18 +11,24 @@ export function findBox() {
   const field = el("input", {
     type: "search",
     name: "text",
-    maxlength: "200",
+    maxlength: "2000",
     placeholder: "Search words",
+    title: "Words, or the address of an image",
     autocomplete: "off",
     enterkeyhint: "search",
     "aria-label": "Search words in names, folders, captions and images",
   });
   let waiting = null;
-  const search = (replace) => {
+  const search = async (replace) => {
     clearTimeout(waiting);
     const state = readState();
     const text = field.value.trim() || null;
     if (text === state.text) return;
+    if (text && isAddress(text)) {
+      // It is fetched when it is whole: a person says so by Enter.
+      if (!replace && (await useAddress(text))) field.value = readState().text ?? "";
+      return;
+    }
     // With an image in the search, words are added to it.
     if (state.like.length) go({ text, show: null }, { replace });
     else go({ ...afresh, view: text ? null : state.view, text }, { replace });

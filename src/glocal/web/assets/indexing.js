@@ -72,7 +72,9 @@ export class IndexView {
           el(
             "li",
             { class: "hint" },
-            "No folder can be indexed from this page. Run glocal index FOLDER, or start the server with --allow-folder.",
+            known.features.removing
+              ? "No folder can be indexed from this page. Run glocal index FOLDER, or start the server with --allow-folder."
+              : "This gallery can be searched here, but not changed. To change it, enter the server's full token; a server with --read-only lets nobody.",
           ),
         );
       }

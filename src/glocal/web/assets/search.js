@@ -1,6 +1,6 @@
 // A search: the query on the left, the results on the right.
 
-import { request, thumbnailOf } from "./api.js";
+import { isUpload, request, thumbnailOf } from "./api.js";
 import { announce, button, el, icon, notice, svg } from "./elements.js";
 import { filterBar, scoreOf } from "./filters.js";
 import { image, remember } from "./gallery.js";
@@ -225,9 +225,9 @@ export class SearchView {
       "error",
       () => {
         frame.classList.add("gone");
-        notice("The server no longer has your image. Drop it here again.", {
-          error: true,
-        });
+        // Of an image of the gallery the results say why there are none.
+        if (isUpload(first))
+          notice("The server no longer has your image. Drop it here again.", { error: true });
       },
       { once: true },
     );

@@ -71,28 +71,33 @@ async function searchBy(query) {
   go({ ...cleared, like: [answer.query] });
 }
 
-/** Search with the address of an image, where the server fetches addresses. */
-async function useAddress(url) {
+/** Search with the address of an image, where the server fetches addresses; returns whether it did. */
+export async function useAddress(url) {
   try {
     if (!(await info()).features.urls) {
       notice(
         "This server does not fetch addresses. Drop, paste or choose the image itself instead.",
         { error: true },
       );
-      return;
+      return false;
     }
     announce("Searching");
     await searchBy({ url });
+    return true;
   } catch (error) {
     notice(error.message, { error: true });
+    return false;
   }
 }
+
+/** Whether a text is an address, and nothing else. */
+export const isAddress = (text) => /^https?:\/\/\S+$/i.test(text);
 
 /** The address in what was dropped or pasted, if that is one. */
 function addressIn(data) {
   const text = data?.getData("text/uri-list") || data?.getData("text/plain") || "";
-  const line = text.split(/\r?\n/).find((one) => one && !one.startsWith("#")) ?? "";
-  return /^https?:\/\/\S+$/.test(line.trim()) ? line.trim() : null;
+  const line = (text.split(/\r?\n/).find((one) => one && !one.startsWith("#")) ?? "").trim();
+  return isAddress(line) ? line : null;
 }
 
 /** Search with an image that the server knows, or add it to the search. */
