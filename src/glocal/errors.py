@@ -85,3 +85,7 @@ class AnalysisError(GlocalError, ValueError):
 
 class BridgeError(GlocalError, ValueError):
     """Vectors do not fit a bridge, or a bridge's file is missing, damaged or of another kind."""
+
+
+class CompressError(GlocalError, ValueError):
+    """A vector or a network cannot be made smaller as asked; the text says why."""
