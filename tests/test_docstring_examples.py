@@ -23,6 +23,7 @@ EXAMPLES = [
     "glocal.evaluate.ranking_metrics.average_precision",
     "glocal.evaluate.ranking_metrics.recall_at",
     "glocal.explain.explanation.explain",
+    "glocal.gallery.galleries.Galleries",
     "glocal.gallery.gallery.Gallery",
     "glocal.gallery.gallery.Gallery.add",
     "glocal.gallery.gallery.Gallery.duplicates",

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from glocal.errors import GlocalError
     from glocal.gallery import (
         DuplicateGroup,
+        Galleries,
         Gallery,
+        GalleryHit,
         GalleryImage,
         Hit,
         IndexReport,
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
 _MODULES = {
     "DuplicateGroup": "glocal.gallery",
     "Evidence": "glocal.ranking.evidence",
+    "Galleries": "glocal.gallery",
     "Gallery": "glocal.gallery",
+    "GalleryHit": "glocal.gallery",
     "GalleryImage": "glocal.gallery",
     "GlocalError": "glocal.errors",
     "Hit": "glocal.gallery",
@@ -61,7 +65,9 @@ _MODULES = {
 __all__ = [
     "DuplicateGroup",
     "Evidence",
+    "Galleries",
     "Gallery",
+    "GalleryHit",
     "GalleryImage",
     "GlocalError",
     "Hit",

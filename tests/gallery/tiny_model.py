@@ -19,12 +19,18 @@ _FLOAT, _UINT8, _INT64 = 1, 2, 7
 
 
 def write_model(
-    path: Path, seed: int = 0, *, regions: bool = True, near: float = 0.0, **card: Any
+    path: Path,
+    seed: int = 0,
+    *,
+    regions: bool = True,
+    near: float = 0.0,
+    bias: float = 1e-3,
+    **card: Any,
 ) -> Path:
     """Write the model of a seed; `card` replaces fields of its card.
 
     With regions it says what each pixel contributes to the vector. `near`, from 0 to 1, says how
-    much it sees of what the model of seed 0 sees.
+    much it sees of what the model of seed 0 sees. A `bias` of 100 and more makes all images similar.
     """
     rng = np.random.default_rng(seed)
     flat = SIDE * SIDE * 3
@@ -59,13 +65,13 @@ def write_model(
         "rows": np.array([PARTS, flat // PARTS], np.int64),
         "grey": np.array([127.5], np.float32),
         "matrix": matrix,
-        "bias": np.full(DIM, 1e-3, np.float32),
+        "bias": np.full(DIM, bias, np.float32),
         "tilt": np.full((PARTS, flat // PARTS), 1e-3, np.float32),
         "points": np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]], np.float32),
         "forces": np.array([4, 3, 2, 1], np.float32),
         "pixels": np.array([SIDE * SIDE, 1, 3], np.int64),
         "matrices": matrix.reshape(SIDE * SIDE, 3, DIM),
-        "small_bias": np.full(DIM, 1e-3 / SIDE**2, np.float32),
+        "small_bias": np.full(DIM, bias / SIDE**2, np.float32),
         "cells": np.array([SIDE, SIDE, DIM], np.int64),
     }
     outputs = {

@@ -67,7 +67,7 @@ def _own_photos(gallery: Gallery, photos: Path, query: str, output: Path) -> Non
     result = gallery.search(query)
     for hit in result:
         say(f"{hit.rank:4}  {hit.score:6.3f}  {hit.path}")
-    results_sheet([result], output, gallery.encoder)
+    results_sheet([result], output, lambda _: gallery.encoder)
 
 
 def _bundled_photos(gallery: Gallery, folder: Path, output: Path) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from glocal.cli.options import (
     PartOption,
-    gallery_option,
     json_option,
     limit_options,
     listed,
     model_options,
     wait_option,
 )
-from glocal.cli.output import check_folder, counted, print_json, say, short_path
+from glocal.cli.output import Bar, check_folder, counted, print_json, say, short_path
 from glocal.cli.streams import output_is_read
+from glocal.cli.vector_searches import vector_searches
 from glocal.encoders import OnnxEncoder
-from glocal.errors import GlocalError, ImageError, QueryError
-from glocal.gallery import Gallery, SearchResult
+from glocal.errors import GlocalError, ImageError, ModelError, QueryError
+from glocal.gallery import Galleries, Gallery, GalleryHit, Hit, SearchResult
 from glocal.images import Limits
 from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
 from glocal.ranking.evidence import Verdict
@@ -53,7 +58,16 @@ def _rerankings() -> str:
 
 @click.command()
 @click.argument("images", nargs=-1, metavar="[PHOTO]...")
-@gallery_option
+@click.option(
+    "-g",
+    "--gallery",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the gallery; several are searched as one, whatever their models. "
+    "[default: GLOCAL_GALLERY, or one per user]",
+)
 @click.option(
     "--text",
     metavar="WORDS",
@@ -110,6 +124,23 @@ def _rerankings() -> str:
     show_default=True,
     help="Compare regions of photos too, where the gallery has them and no --rerank is given.",
 )
+@click.option(
+    "--vector",
+    "vectors",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Search for a vector, or for each row of several, in a .npy file instead of a PHOTO.",
+)
+@click.option(
+    "--bridge",
+    "bridges",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Bridge that brings each --vector into the gallery's space; of several galleries, one "
+    "that searches a gallery by the model of another, as where its own model is lost.",
+)
 @json_option
 @click.option(
     "--html",
@@ -125,7 +156,7 @@ def search(
     ctx: click.Context,
     images: tuple[str, ...],
     text: str | None,
-    gallery: Path | None,
+    folders: tuple[Path, ...],
     limit: int,
     region: tuple[float, float, float, float] | None,
     like: tuple[str, ...],
@@ -136,6 +167,8 @@ def search(
     verify: bool,
     small_objects: bool,
     regions: bool,
+    vectors: tuple[Path, ...],
+    bridges: tuple[Path, ...],
     as_json: bool,
     html: Path | None,
     model: str | None,
@@ -151,71 +184,132 @@ def search(
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.
     """
-    _check_usage(images, text, html)
-    results = []
+    _check_usage(images, text, html, folders, model, vectors, bridges)
+    limits, bar = Limits(max_bytes=max_bytes, max_pixels=max_pixels), Bar(show=not as_json)
+    results: list[SearchResult] = []
     failed = False
-    with Gallery(
-        gallery,
-        model=model,
-        sha256=model_sha256,
-        create=False,
-        limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
-        timeout=wait,
-    ) as opened:
-        for image in images or (None,):
+    with ExitStack() as opening:
+        opening.callback(bar.close)
+        opened = [
+            opening.enter_context(
+                Gallery(
+                    folder,
+                    model=model,
+                    sha256=model_sha256,
+                    create=False,
+                    limits=limits,
+                    timeout=wait,
+                )
+            )
+            for folder in folders or (None,)
+        ]
+        several = None
+        if len(opened) > 1:
+            several = opening.enter_context(Galleries(*opened, bridges=bridges, listen=bar))
+        searches: Iterable[tuple[str | None, Callable[[], SearchResult]]]
+        options: dict[str, Any]
+        if vectors:
+            options = {"limit": limit, "where": where, "exact": exact}
+            searches = vector_searches(opened[0], vectors, next(iter(bridges), None), options)
+        else:
+            options = {
+                "text": text,
+                "limit": limit,
+                "region": region,
+                "like": like,
+                "unlike": unlike,
+                "where": where,
+                "exact": exact,
+                "rerank": rerank,
+                "verify": verify,
+                "small_objects": small_objects,
+                "regions": regions,
+            }
+            search = partial((several or opened[0]).search, **options)
+            searches = [
+                (each, partial(_search, search, each, max_bytes)) for each in images or [None]
+            ]
+        titled = len(images) > 1 or bool(vectors)
+        for name, find in searches:
             if html is None and not output_is_read():
                 break
             try:
-                result = opened.search(
-                    sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
-                    text=text,
-                    limit=limit,
-                    region=region,
-                    like=like,
-                    unlike=unlike,
-                    where=where,
-                    exact=exact,
-                    rerank=rerank,
-                    verify=verify,
-                    small_objects=small_objects,
-                    regions=regions,
-                )
+                results.append(find())
             except (ImageError, QueryError) as error:
                 failed = True
-                if as_json:
-                    print_json({"query": image or text, "error": str(error)})
-                say(f"glocal: {error}", err=True)
+                _say_error(name or text, error, as_json=as_json)
                 continue
-            results.append(result)
-            if as_json:
-                print_json(
-                    {
-                        "query": result.query,
-                        "text": result.text,
-                        "model": str(result.model),
-                        "found": result.found,
-                        "matches": result.matches,
-                        "hits": result.hits,
-                        "timings_ms": result.timings_ms,
-                    }
+            bar.close()
+            _print(results[-1], as_json=as_json, titled=titled)
+        if not as_json:
+            unproven = bool(images) and regions and not all(map(_is_found, results))
+            for gallery in opened:
+                _say_what_is_missing(
+                    gallery, captions=text is not None, regions=unproven, named=len(opened) > 1
                 )
-            else:
-                _show(result, titled=len(images) > 1)
-        if text is not None and not as_json:
-            _say_what_was_not_read(opened)
-        if images and regions and not as_json and not all(map(_is_found, results)):
-            _say_what_is_missing(opened)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
-            _write_sheet(results, html, opened.encoder if region is None else None)
+            _write_sheet(results, html, opened if region is None else [])
             say(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
 
 
-def _check_usage(images: tuple[str, ...], text: str | None, html: Path | None) -> None:
-    if not images and text is None:
+def _say_error(query: str | None, error: GlocalError, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"query": query, "error": str(error)})
+    say(f"glocal: {error}", err=True)
+
+
+def _print(result: SearchResult, *, as_json: bool, titled: bool) -> None:
+    if not as_json:
+        _show(result, titled=titled)
+        return
+    print_json(
+        {
+            "query": result.query,
+            "text": result.text,
+            "model": str(result.model),
+            "found": result.found,
+            "matches": result.matches,
+            "hits": result.hits,
+            "timings_ms": result.timings_ms,
+        }
+    )
+
+
+def _search(search: Callable[..., SearchResult], image: str | None, most: int) -> SearchResult:
+    return search(sys.stdin.buffer.read(most + 1) if image == "-" else image)
+
+
+def _check_usage(
+    images: tuple[str, ...],
+    text: str | None,
+    html: Path | None,
+    folders: tuple[Path, ...],
+    model: str | None,
+    vectors: tuple[Path, ...],
+    bridges: tuple[Path, ...],
+) -> None:
+    several = len(folders) > 1
+    if not (images or vectors) and text is None:
         raise click.UsageError("there is nothing to search for; name a photo, or give --text WORDS")
+    if several and model is not None:
+        raise click.UsageError("--model names the model of one gallery; leave it out of several")
+    if several and images and text is not None:
+        raise click.UsageError(
+            "several galleries are searched by a photo or by --text, not by both: how words and "
+            "photo rank in one gallery says nothing beside another"
+        )
+    if vectors and (images or text is not None or several or html is not None):
+        raise click.UsageError(
+            "a --vector is searched for by itself, in one gallery; leave out photos, --text, "
+            "--html and further galleries"
+        )
+    if bridges and not (several or (vectors and len(bridges) == 1)):
+        raise click.UsageError(
+            "--bridge is for several galleries, or one bridge for each --vector; give one of these"
+        )
     if html is not None:
         check_folder(html)
         if not images:
@@ -228,24 +322,27 @@ def _is_found(result: SearchResult) -> bool:
     return evidence is not None and evidence.verdict is not Verdict.SIMILAR
 
 
-def _say_what_is_missing(gallery: Gallery) -> None:
-    missing = gallery.without_regions()
+def _say_what_is_missing(gallery: Gallery, *, captions: bool, regions: bool, named: bool) -> None:
+    """Say what a gallery lacks of that by which this search could have found more."""
+    unread = gallery.without_captions() if captions else 0
+    if unread:
+        say(
+            f"the captions of {counted(unread, 'photo')} were never read; "
+            f"to read them run: glocal index --refresh{_option(gallery, named=named)}",
+            err=True,
+        )
+    missing = gallery.without_regions() if regions else 0
     if missing:
         say(
             f"small things are not found in {counted(missing, 'photo')} without regions; "
-            "to add them run: glocal index --refresh",
+            f"to add them run: glocal index --refresh{_option(gallery, named=named)}",
             err=True,
         )
 
 
-def _say_what_was_not_read(gallery: Gallery) -> None:
-    missing = gallery.without_captions()
-    if missing:
-        say(
-            f"the captions of {counted(missing, 'photo')} were never read; "
-            "to read them run: glocal index --refresh",
-            err=True,
-        )
+def _option(gallery: Gallery, *, named: bool) -> str:
+    """What names a gallery in a command, where there are several."""
+    return f" --gallery {shlex.quote(short_path(gallery.folder))}" if named else ""
 
 
 def _show(result: SearchResult, *, titled: bool) -> None:
@@ -263,6 +360,8 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         inliers = f"{hit.evidence.inliers} inliers" if hit.evidence and hit.evidence.inliers else ""
         more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
         path = short_path(hit.path)
+        if isinstance(hit, GalleryHit):
+            more += f"  [{', '.join(map(short_path, hit.galleries))}]"
         said = "; ".join(f"{place}: {words}" for place, words in hit.words.items())
         say(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
         if said:
@@ -272,11 +371,20 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         click.secho(f"      {spent}", dim=True)
 
 
-def _write_sheet(results: list[SearchResult], target: Path, encoder: OnnxEncoder | None) -> None:
+def _write_sheet(results: list[SearchResult], target: Path, explaining: list[Gallery]) -> None:
     from glocal.cli.sheets import results_sheet  # only for --html
 
+    encoders = {gallery.folder: gallery for gallery in explaining}
+
+    def encoder_of(hit: Hit) -> OnnxEncoder | None:
+        folder = hit.galleries[0] if isinstance(hit, GalleryHit) else next(iter(encoders), None)
+        try:
+            return encoders[folder].encoder if folder in encoders else None
+        except ModelError:  # it was searched through a bridge
+            return None
+
     try:
-        results_sheet(results, target, encoder)
+        results_sheet(results, target, encoder_of)
     except OSError as error:
         raise GlocalError(
             f"the contact sheet {target} cannot be written: {error.strerror}"

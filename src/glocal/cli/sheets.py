@@ -15,7 +15,7 @@ from glocal.encoders import OnnxEncoder
 from glocal.errors import ImageError, ModelError
 from glocal.explain import explain
 from glocal.explain.sheet import SheetHit, SheetRow, thumbnail, write_sheet
-from glocal.gallery import Hit, SearchResult
+from glocal.gallery import GalleryHit, Hit, SearchResult
 from glocal.images import load
 from glocal.ranking.evidence import Evidence
 
@@ -67,6 +67,13 @@ def evidence_in_words(evidence: Evidence | None) -> str:
     return f"{evidence.verdict.label}, {evidence.inliers} inliers"
 
 
+def _caption(hit: Hit) -> str:
+    """Evidence and, of several galleries, the names of those that have the image."""
+    folders = hit.galleries if isinstance(hit, GalleryHit) else ()
+    said = [evidence_in_words(hit.evidence), *(folder.name for folder in folders)]
+    return "; ".join(filter(None, said))
+
+
 def sheet_row(
     result: SearchResult,
     *,
@@ -88,7 +95,7 @@ def sheet_row(
         SheetHit(
             path=str(hit.path if relative_to is None else hit.path.relative_to(relative_to)),
             score=hit.score,
-            caption=evidence_in_words(hit.evidence),
+            caption=_caption(hit),
             thumbnail=small(hit.path, _HIT_SIDE, hit.box),
             correct=None if expected is None else hit.path == expected,
             explanation=explain_hit(hit) if explain_hit and hit.rank <= _EXPLAINED else None,
@@ -115,10 +122,21 @@ def explained(query: str, hit: Hit, encoder: OnnxEncoder | None) -> bytes | None
         return thumbnail(np.asarray(page.convert("RGB")), _PAGE_SIDE)
 
 
+def _explained(
+    query: str, encoder_of: Callable[[Hit], OnnxEncoder | None], hit: Hit
+) -> bytes | None:
+    return explained(query, hit, encoder_of(hit))
+
+
 def results_sheet(
-    results: Iterable[SearchResult], target: Path, encoder: OnnxEncoder | None
+    results: Iterable[SearchResult], target: Path, encoder_of: Callable[[Hit], OnnxEncoder | None]
 ) -> None:
-    """Write one sheet for several searches; hits are explained if there is an encoder.
+    """Write one sheet for several searches.
+
+    Args:
+        results: of the searches.
+        target: path of the sheet.
+        encoder_of: gives the model that explains a hit; `None` where it is not to be explained.
 
     Raises:
         OSError: The file cannot be written.
@@ -127,7 +145,7 @@ def results_sheet(
         sheet_row(
             result,
             title=result.query,
-            explain_hit=partial(explained, result.query, encoder=encoder),
+            explain_hit=partial(_explained, result.query, encoder_of),
         )
         for result in results
     ]

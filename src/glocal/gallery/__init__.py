@@ -1,5 +1,6 @@
 """A durable collection of images that can be searched by an image."""
 
+from glocal.gallery.galleries import Galleries
 from glocal.gallery.gallery import Gallery, default_folder
 from glocal.gallery.health import Health
 from glocal.gallery.progress import Progress
@@ -9,6 +10,7 @@ from glocal.gallery.results import (
     DuplicateImage,
     Duplicates,
     Failure,
+    GalleryHit,
     GalleryImage,
     GalleryInfo,
     GroupKind,
@@ -22,7 +24,9 @@ __all__ = [
     "DuplicateImage",
     "Duplicates",
     "Failure",
+    "Galleries",
     "Gallery",
+    "GalleryHit",
     "GalleryImage",
     "GalleryInfo",
     "GroupKind",

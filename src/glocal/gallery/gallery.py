@@ -49,7 +49,7 @@ from glocal.gallery.model_id import ModelId
 from glocal.gallery.models import Models
 from glocal.gallery.opened import Opened
 from glocal.gallery.outcomes import Outcomes, rules
-from glocal.gallery.passage import crossed
+from glocal.gallery.passage import Crossing
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, Region
@@ -231,6 +231,11 @@ class Gallery:
     def substitute(self) -> Path | None:
         """The file of the model of the same space that was named, if it is another."""
         return self._layout.substitute
+
+    @property
+    def limits(self) -> Limits:
+        """How large images may be."""
+        return self._limits
 
     @property
     def encoder(self) -> OnnxEncoder:
@@ -578,8 +583,9 @@ class Gallery:
         """
         self._require_open()
         if bridge is not None:
-            vector = crossed(vector, bridge, space, self.model)
-            space = self.space
+            crossing = Crossing.open(bridge, self.model)
+            crossing.require_from(space)
+            vector, space = crossing.query(vector), self.space
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
 
@@ -754,6 +760,11 @@ class Gallery:
         """Change to another model while the gallery stays in use; see `Upgrade`."""
         self._require_open()
         return Upgrade(self._catalog, self._now)
+
+    def opened(self) -> Opened:
+        """What is open of it at this moment, for searches in several galleries."""
+        self._require_open()
+        return self._opened
 
     def without_regions(self) -> int:
         """How many images have no regions, unless the gallery is to have none."""

@@ -13,6 +13,7 @@
     words.sqlite       which image has which words, a cache (`Words`)
     compared.sqlite    what comparing two images gave, a cache (`Outcomes`)
     trash.jsonl        what was moved to the system's trash (`Trash`)
+    scores.json        which similarities mean as much as those of other models, a cache (`Scales`)
     write.lock         held while a gallery is made, migrated or rescued
 """
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from glocal.gallery.under_way import Knots
+
 Floats = NDArray[np.float32]
 _KNOTS = 64
 
 
-def matching_scores(old: Floats, new: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def matching_scores(old: Floats, new: Floats) -> Knots:
     """Similarities in the old space, rising, and those in the new one that are as rare.
 
     The same pairs of images are compared in both spaces, without labels: a similarity that one
@@ -36,3 +38,13 @@ def matching_scores(old: Floats, new: Floats) -> tuple[tuple[float, ...], tuple[
     rising = np.concatenate([[True], np.diff(before) > 1e-6])
     before, after = before[rising], np.maximum.accumulate(after[rising])
     return tuple(before.astype(float).tolist()), tuple(after.astype(float).tolist())
+
+
+def then(first: Knots, second: Knots) -> Knots:
+    """Similarities that mean as much, through those of a third space.
+
+    Args:
+        first: similarities of one space, and those of the third that mean as much.
+        second: similarities of the third space, and those of the last.
+    """
+    return first[0], tuple(np.interp(first[1], *second).astype(float).tolist())

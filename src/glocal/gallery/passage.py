@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glocal.encoders.model_files import file_sha256
 from glocal.errors import BridgeError, GalleryDamagedError, ModelMismatchError
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.under_way import Knots, UnderWay
@@ -97,37 +98,68 @@ class Passage:
         return _as_new(found, self.region_scores)
 
 
-def crossed(
-    vector: ArrayLike, bridge: str | os.PathLike[str], space: str | None, model: ModelId
-) -> Floats:
-    """A vector of another space as a query of a gallery.
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A bridge by which vectors of another space search a gallery whose vectors stay as they are.
 
-    Args:
-        vector: ``(d,)`` numbers.
-        bridge: the file of a bridge from its space to the gallery's, which keeps the gallery.
-        space: that it belongs to; `None`: the one that the bridge comes from.
-        model: the gallery's.
-
-    Returns:
-        ``(d_gallery,)`` float32.
-
-    Raises:
-        BridgeError: the bridge cannot be read, or the vector does not fit it.
-        ModelMismatchError: the bridge leads to another space, or comes from another.
+    Attributes:
+        space: that vectors come from.
+        path: the bridge's file.
+        bridge: the bridge.
+        sha256: of the file.
     """
-    made, card = load_bridge(bridge)
-    if (card.old_space, card.new_space) != (model.space, space or card.new_space):
-        raise ModelMismatchError(
-            f"the bridge {bridge} leads from {card.new_space!r} to {card.old_space!r}, the vector "
-            f"is of {space or card.new_space!r} and the gallery of {model.space!r}; fit a bridge "
-            "between these"
-        )
-    if not made.keeps_gallery:
-        raise BridgeError(
-            f"the bridge {bridge} maps the gallery's vectors too, so they cannot be searched as "
-            f"they are; fit one that keeps them, such as {DEFAULT_BRIDGE}"
-        )
-    return np.asarray(made.queries(np.asarray(vector, np.float32)[None])[0], np.float32)
+
+    space: str
+    path: str
+    bridge: Bridge
+    sha256: str
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], model: ModelId) -> Crossing:
+        """Read a bridge to a gallery's vectors.
+
+        Args:
+            path: the bridge's file.
+            model: the gallery's.
+
+        Raises:
+            BridgeError: it cannot be read, or maps the gallery's vectors too.
+            ModelMismatchError: it leads to another space.
+        """
+        made, card = load_bridge(path)
+        if (card.old_space, card.old_dim) != (model.space, model.dim):
+            raise ModelMismatchError(
+                f"the bridge {path} leads to vectors of {card.old_space!r} with {card.old_dim} "
+                f"numbers, and the gallery's are of {model.space!r} with {model.dim}; fit a bridge "
+                "to these"
+            )
+        if not made.keeps_gallery:
+            raise BridgeError(
+                f"the bridge {path} maps the gallery's vectors too, so they cannot be searched as "
+                f"they are; fit one that keeps them, such as {DEFAULT_BRIDGE}"
+            )
+        return cls(card.new_space, os.fspath(path), made, file_sha256(Path(path)))
+
+    def require_from(self, space: str | None) -> None:
+        """Make sure that it comes from a space; `None` is any.
+
+        Raises:
+            ModelMismatchError: it comes from another.
+        """
+        if space not in (None, self.space):
+            raise ModelMismatchError(
+                f"the bridge {self.path} leads from {self.space!r}, and the vector is of "
+                f"{space!r}; fit a bridge from that space"
+            )
+
+    def query(self, vector: ArrayLike) -> Floats:
+        """A vector ``(d,)`` as a query of the gallery, ``(d_gallery,)`` float32 of unit length.
+
+        Raises:
+            BridgeError: it has another length, or is not of finite numbers.
+        """
+        made: Floats = self.bridge.queries(np.asarray(vector, np.float32)[None])[0]
+        return made
 
 
 def _as_new(found: Floats, knots: Knots) -> Floats:

@@ -122,13 +122,28 @@ class Hit(GalleryImage):
     words: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryHit(Hit):
+    """One image that a search in several galleries found; see `glocal.gallery.Galleries`.
+
+    Its `score` and ``scores["vector"]`` are expressed as similarities of the result's model. Where
+    its gallery has another one, ``scores["own"]`` is the cosine similarity in its `space`.
+
+    Attributes:
+        galleries: folders of the galleries that have it, that of `path` first.
+    """
+
+    galleries: tuple[Path, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to one search; iterating gives its hits.
 
     Attributes:
         query: the path of the query image, or what it was; the words where there was no image.
-        model: the model that compared the images.
+        model: the model that compared the images; of several galleries the one whose similarities
+            all scores are expressed in.
         hits: best first; an image that several files hold is one hit with several paths.
         timings_ms: milliseconds spent to ``decode``, ``encode`` and ``search``, and to ``rerank``
             (``regions`` and ``verify`` likewise) where that was done.
