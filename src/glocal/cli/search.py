@@ -23,6 +23,7 @@ from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
 from glocal.images import Limits
 from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
+from glocal.query.relations import RELATIONS
 from glocal.ranking.evidence import Verdict
 from glocal.ranking.reranking import LOCAL
 
@@ -72,8 +73,15 @@ def _rerankings() -> str:
 @click.option(
     "--region",
     type=_Region(),
+    multiple=True,
     help="Search for this region of the upright query photo, in pixels, or in fractions if all "
-    "numbers are at most 1.",
+    "numbers are at most 1. Given twice: find photos in which both things stand to each other so.",
+)
+@click.option(
+    "--relation",
+    type=click.Choice(RELATIONS),
+    help="How the thing of the first --region has to stand to that of the second, instead of as "
+    "in the query photo.",
 )
 @click.option("--like", multiple=True, metavar="PHOTO", help="Find photos like this one too.")
 @click.option("--unlike", multiple=True, metavar="PHOTO", help="Find photos unlike this one.")
@@ -127,7 +135,8 @@ def search(
     text: str | None,
     gallery: Path | None,
     limit: int,
-    region: tuple[float, float, float, float] | None,
+    region: tuple[tuple[float, float, float, float], ...],
+    relation: str | None,
     like: tuple[str, ...],
     unlike: tuple[str, ...],
     where: str | None,
@@ -148,10 +157,13 @@ def search(
 
     --text finds photos by words, with a PHOTO or without. Photos that have all words come first.
 
+    With --region twice the numbers are how alike the relations are, from 0 to 1.
+
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.
     """
     _check_usage(images, text, html)
+    _check_relation(ctx, region, relation)
     results = []
     failed = False
     with Gallery(
@@ -166,11 +178,19 @@ def search(
             if html is None and not output_is_read():
                 break
             try:
+                query = sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image
+                if query is not None and len(region) == 2:
+                    result = opened.search_relation(
+                        query, *region, relation=relation, limit=limit, where=where, exact=exact
+                    )
+                    results.append(result)
+                    _print(result, as_json=as_json, titled=len(images) > 1)
+                    continue
                 result = opened.search(
-                    sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
+                    query,
                     text=text,
                     limit=limit,
-                    region=region,
+                    region=region[0] if region else None,
                     like=like,
                     unlike=unlike,
                     where=where,
@@ -187,27 +207,14 @@ def search(
                 say(f"glocal: {error}", err=True)
                 continue
             results.append(result)
-            if as_json:
-                print_json(
-                    {
-                        "query": result.query,
-                        "text": result.text,
-                        "model": str(result.model),
-                        "found": result.found,
-                        "matches": result.matches,
-                        "hits": result.hits,
-                        "timings_ms": result.timings_ms,
-                    }
-                )
-            else:
-                _show(result, titled=len(images) > 1)
+            _print(result, as_json=as_json, titled=len(images) > 1)
         if text is not None and not as_json:
             _say_what_was_not_read(opened)
         if images and regions and not as_json and not all(map(_is_found, results)):
             _say_what_is_missing(opened)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
-            _write_sheet(results, html, opened.encoder if region is None else None)
+            _write_sheet(results, html, opened.encoder if not region else None)
             say(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
@@ -220,6 +227,48 @@ def _check_usage(images: tuple[str, ...], text: str | None, html: Path | None) -
         check_folder(html)
         if not images:
             raise click.UsageError("--html shows queries and hits; name a query photo too")
+
+
+_NOT_WITH_TWO = ("text", "like", "unlike", "rerank", "verify", "small_objects", "regions", "html")
+
+
+def _check_relation(
+    ctx: click.Context,
+    regions: tuple[tuple[float, float, float, float], ...],
+    relation: str | None,
+) -> None:
+    """Refuse what two regions, or a relation, cannot be combined with."""
+    if len(regions) > 2:
+        raise click.UsageError("--region can be given twice at most, once for each of two things")
+    if len(regions) < 2:
+        if relation is not None:
+            raise click.UsageError(
+                "--relation says how two things stand; give --region twice, the first thing first"
+            )
+        return
+    default = click.core.ParameterSource.DEFAULT
+    for name in _NOT_WITH_TWO:
+        if ctx.get_parameter_source(name) is not default:
+            raise click.UsageError(
+                f"two regions cannot be combined with --{name.replace('_', '-')}; leave it out"
+            )
+
+
+def _print(result: SearchResult, *, as_json: bool, titled: bool) -> None:
+    if not as_json:
+        _show(result, titled=titled)
+        return
+    print_json(
+        {
+            "query": result.query,
+            "text": result.text,
+            "model": str(result.model),
+            "found": result.found,
+            "matches": result.matches,
+            "hits": result.hits,
+            "timings_ms": result.timings_ms,
+        }
+    )
 
 
 def _is_found(result: SearchResult) -> bool:
@@ -267,6 +316,9 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         say(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
         if said:
             say(f"{'':14}{said}")
+        if hit.box and hit.second_box:
+            at, beside = (",".join(f"{n:.2f}" for n in box) for box in (hit.box, hit.second_box))
+            say(f"{'':14}first at {at}; second at {beside}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)
