@@ -27,6 +27,7 @@ from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, ModelError, QueryError
 from glocal.gallery import Galleries, Gallery, GalleryHit, Hit, SearchResult
 from glocal.images import Limits
+from glocal.query.relations import RELATIONS
 from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
 from glocal.ranking.evidence import Verdict
 from glocal.ranking.reranking import LOCAL
@@ -86,8 +87,15 @@ def _rerankings() -> str:
 @click.option(
     "--region",
     type=_Region(),
+    multiple=True,
     help="Search for this region of the upright query photo, in pixels, or in fractions if all "
-    "numbers are at most 1.",
+    "numbers are at most 1. Given twice: find photos in which both things stand to each other so.",
+)
+@click.option(
+    "--relation",
+    type=click.Choice(RELATIONS),
+    help="How the thing of the first --region has to stand to that of the second, instead of as "
+    "in the query photo.",
 )
 @click.option("--like", multiple=True, metavar="PHOTO", help="Find photos like this one too.")
 @click.option("--unlike", multiple=True, metavar="PHOTO", help="Find photos unlike this one.")
@@ -158,7 +166,8 @@ def search(
     text: str | None,
     folders: tuple[Path, ...],
     limit: int,
-    region: tuple[float, float, float, float] | None,
+    region: tuple[tuple[float, float, float, float], ...],
+    relation: str | None,
     like: tuple[str, ...],
     unlike: tuple[str, ...],
     where: str | None,
@@ -181,10 +190,13 @@ def search(
 
     --text finds photos by words, with a PHOTO or without. Photos that have all words come first.
 
+    With --region twice the numbers are how alike the relations are, from 0 to 1.
+
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.
     """
     _check_usage(images, text, html, folders, model, vectors, bridges)
+    _check_relation(ctx, region, relation)
     limits, bar = Limits(max_bytes=max_bytes, max_pixels=max_pixels), Bar(show=not as_json)
     results: list[SearchResult] = []
     failed = False
@@ -212,20 +224,21 @@ def search(
             options = {"limit": limit, "where": where, "exact": exact}
             searches = vector_searches(opened[0], vectors, next(iter(bridges), None), options)
         else:
-            options = {
-                "text": text,
-                "limit": limit,
-                "region": region,
-                "like": like,
-                "unlike": unlike,
-                "where": where,
-                "exact": exact,
-                "rerank": rerank,
-                "verify": verify,
-                "small_objects": small_objects,
-                "regions": regions,
-            }
-            search = partial((several or opened[0]).search, **options)
+            options = {"limit": limit, "where": where, "exact": exact}
+            if len(region) == 2:
+                search = partial(_related, opened[0], region, relation=relation, **options)
+            else:
+                options |= {
+                    "text": text,
+                    "region": region[0] if region else None,
+                    "like": like,
+                    "unlike": unlike,
+                    "rerank": rerank,
+                    "verify": verify,
+                    "small_objects": small_objects,
+                    "regions": regions,
+                }
+                search = partial((several or opened[0]).search, **options)
             searches = [
                 (each, partial(_search, search, each, max_bytes)) for each in images or [None]
             ]
@@ -249,7 +262,7 @@ def search(
                 )
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
-            _write_sheet(results, html, opened if region is None else [])
+            _write_sheet(results, html, [] if region else opened)
             say(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
@@ -261,25 +274,18 @@ def _say_error(query: str | None, error: GlocalError, *, as_json: bool) -> None:
     say(f"glocal: {error}", err=True)
 
 
-def _print(result: SearchResult, *, as_json: bool, titled: bool) -> None:
-    if not as_json:
-        _show(result, titled=titled)
-        return
-    print_json(
-        {
-            "query": result.query,
-            "text": result.text,
-            "model": str(result.model),
-            "found": result.found,
-            "matches": result.matches,
-            "hits": result.hits,
-            "timings_ms": result.timings_ms,
-        }
-    )
-
-
 def _search(search: Callable[..., SearchResult], image: str | None, most: int) -> SearchResult:
     return search(sys.stdin.buffer.read(most + 1) if image == "-" else image)
+
+
+def _related(
+    gallery: Gallery,
+    regions: tuple[tuple[float, float, float, float], ...],
+    image: Any,
+    **options: Any,
+) -> SearchResult:
+    first, second = regions
+    return gallery.search_relation(image, first, second, **options)
 
 
 def _check_usage(
@@ -314,6 +320,50 @@ def _check_usage(
         check_folder(html)
         if not images:
             raise click.UsageError("--html shows queries and hits; name a query photo too")
+
+
+_NOT_WITH_TWO = ("text", "like", "unlike", "rerank", "verify", "small_objects", "regions", "html")
+
+
+def _check_relation(
+    ctx: click.Context,
+    regions: tuple[tuple[float, float, float, float], ...],
+    relation: str | None,
+) -> None:
+    """Refuse what two regions, or a relation, cannot be combined with."""
+    if len(regions) > 2:
+        raise click.UsageError("--region can be given twice at most, once for each of two things")
+    if len(regions) < 2:
+        if relation is not None:
+            raise click.UsageError(
+                "--relation says how two things stand; give --region twice, the first thing first"
+            )
+        return
+    if len(ctx.params["folders"]) > 1:
+        raise click.UsageError("two regions are searched for in one gallery; name one")
+    default = click.core.ParameterSource.DEFAULT
+    for name in _NOT_WITH_TWO:
+        if ctx.get_parameter_source(name) is not default:
+            raise click.UsageError(
+                f"two regions cannot be combined with --{name.replace('_', '-')}; leave it out"
+            )
+
+
+def _print(result: SearchResult, *, as_json: bool, titled: bool) -> None:
+    if not as_json:
+        _show(result, titled=titled)
+        return
+    print_json(
+        {
+            "query": result.query,
+            "text": result.text,
+            "model": str(result.model),
+            "found": result.found,
+            "matches": result.matches,
+            "hits": result.hits,
+            "timings_ms": result.timings_ms,
+        }
+    )
 
 
 def _is_found(result: SearchResult) -> bool:
@@ -366,6 +416,9 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         say(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
         if said:
             say(f"{'':14}{said}")
+        if hit.box and hit.second_box:
+            at, beside = (",".join(f"{n:.2f}" for n in box) for box in (hit.box, hit.second_box))
+            say(f"{'':14}first at {at}; second at {beside}")
     if sys.stdout.isatty():
         spent = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.timings_ms.items())
         click.secho(f"      {spent}", dim=True)

@@ -54,6 +54,7 @@ from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, Region
 from glocal.gallery.region_index import RegionIndex
+from glocal.gallery.relation_search import Thing, fractions, search_relation
 from glocal.gallery.results import (
     DuplicateGroup,
     Duplicates,
@@ -71,7 +72,8 @@ from glocal.gallery.thumbnails import Thumbnails
 from glocal.gallery.upgrading import Upgrade, sweep_left
 from glocal.gallery.word_search import WordSearcher, fusion_depth, require_words_alone
 from glocal.gallery.words import Words
-from glocal.images import Limits
+from glocal.images import Limits, load
+from glocal.query.relations import Relation
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -537,6 +539,91 @@ class Gallery:
                 result = opened.searcher(made, verify=verify).search(made, options, clock)
                 if text is not None:
                     result = by_words.fuse(text, made, result, limit, where, clock)
+            except GlocalError:
+                if self._now() is opened:
+                    raise
+            else:
+                if self._now() is opened:  # otherwise an upgrade has begun or ended meanwhile
+                    opened.note_found(result)
+                    return result
+
+    def search_relation(
+        self,
+        image: ImageSource | GalleryImage,
+        first: Region,
+        second: Region,
+        *,
+        relation: str | None = None,
+        limit: int = 10,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the images in which two things stand to each other as in an image.
+
+        >>> import glocal
+        >>> with glocal.open("related") as gallery:
+        ...     report = gallery.add("Pictures")
+        ...     left, right = (0, 0, 0.5, 1), (0.5, 0, 0.5, 1)
+        ...     hits = gallery.search_relation("query.jpg", left, right, limit=1).hits
+        ...     turned = gallery.search_relation("query.jpg", left, right, relation="right-of")
+        >>> hits[0].path.name, hits[0].score > 0.9, turned.hits[0].score < 0.5
+        ('0.jpg', True, True)
+
+        Args:
+            image: the query image, which has both things.
+            first: X, Y, W, H of the one thing, in pixels, or as fractions when all are at most 1.
+            second: of the other thing.
+            relation: how the first has to stand to the second, one of
+                `glocal.query.relations.RELATIONS`; `None`: as in the query image.
+            limit: as in `search`.
+            where: as in `search`.
+            exact: as in `search`.
+
+        Returns:
+            Hits whose ``score`` is how alike the relations are, ``box`` and ``second_box`` where
+            the things are. `found` and `matches` count the images in which geometry proves both
+            things, in such a relation.
+
+        Raises:
+            ImageError: the query cannot be used as an image.
+            QueryError: a region lies outside the image, both are the same, or there is no such
+                relation.
+        """
+        self._require_open()
+        maker = self._opened.query_maker(regions=True)
+        size = load(image.path if isinstance(image, GalleryImage) else image, min_pixels=1).facts
+        boxes = [fractions(each, (size.width, size.height)) for each in (first, second)]
+        wanted = Relation.of(relation, *boxes, (size.width, size.height))
+        one, other = (maker.make(image, region=box) for box in boxes)
+        return self.search_related(one, other, wanted, limit=limit, where=where, exact=exact)
+
+    def search_related(
+        self,
+        first: Query,
+        second: Query,
+        relation: Relation,
+        *,
+        limit: int = 10,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """As `search_relation`, with two queries that were made before."""
+        while True:
+            self._require_open()
+            opened = self._opened
+            try:
+                things = [
+                    Thing(each, opened.searcher(each, verify=True)) for each in (first, second)
+                ]
+                result = search_relation(
+                    *things,
+                    relation,
+                    name=first.name,
+                    limit=limit,
+                    where=where,
+                    exact=exact,
+                    clock=Clock(),
+                )
             except GlocalError:
                 if self._now() is opened:
                     raise

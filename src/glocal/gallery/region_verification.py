@@ -22,6 +22,7 @@ from glocal.gallery.region_search import Box
 from glocal.gallery.small_images import shrink
 from glocal.gallery.two_verifiers import TwoVerifiers
 from glocal.gallery.verifier import VERIFIED, Ranked, Verified, Verifier
+from glocal.query.areas import overlap
 from glocal.ranking.agreement import agreement
 from glocal.ranking.alignment import LEAST_EXCESS
 from glocal.ranking.evidence import Evidence
@@ -148,7 +149,7 @@ class RegionVerifier:
             or self.verifier.calibration.excess(found.verification) < LEAST_EXCESS
             or found.verification.agreement < _LEAST_AGREEMENT
             or (frame := _frame(found.verification)) is None
-            or _overlap(frame, box) >= _SAME_FRAME
+            or overlap(frame, box) >= _SAME_FRAME
         ):
             return found
         return self._read_once(query, small, local, content, frame) or found
@@ -213,23 +214,23 @@ def _grown(box: Box) -> Box:
 
 
 def _frame(found: Verification) -> Box | None:
-    """The box in an image that holds all of the query; `None` where there is none worth reading."""
-    if found.homography is None:
+    return framed(found.homography)
+
+
+def framed(homography: NDArray[np.float64] | None) -> Box | None:
+    """The box in an image that holds all of the query; `None` where there is none worth reading.
+
+    Args:
+        homography: ``(3, 3)`` from query to image, both in fractions of width and height.
+    """
+    if homography is None:
         return None
-    corners = project(found.homography, _CORNERS)
+    corners = project(homography, _CORNERS)
     if not np.isfinite(corners).all():
         return None
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     box = _clipped(float(left), float(top), float(right), float(bottom))
     return box if min(box[2:]) >= _LEAST_SIDE else None
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    low = np.maximum(one[:2], other[:2])
-    high = np.minimum(np.add(one[:2], one[2:]), np.add(other[:2], other[2:]))
-    both = float(np.prod(np.maximum(high - low, 0)))
-    return both / (one[2] * one[3] + other[2] * other[3] - both)
 
 
 def _clipped(left: float, top: float, right: float, bottom: float) -> Box:

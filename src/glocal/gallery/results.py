@@ -97,12 +97,15 @@ class Hit(GalleryImage):
         rank: position in the result, from 1.
         score: cosine similarity of the two images' vectors, in [-1, 1]. Of a search by words alone
             the share of the words that the image has; one inside of another word counts .8,
-            one that was spelled otherwise .5.
+            one that was spelled otherwise .5. Of a search by a relation how alike the relations
+            are, in [0, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
             similar region), ``blend`` (whole vectors and regions together), ``combined`` (vector
             and geometric evidence together, which order the verified hits, matches before all
-            others), ``words`` (BM25) and ``fused`` (reciprocal ranks of image and words together).
+            others), ``first`` and ``second`` (cosine similarity of each thing of a relation to the
+            image's most similar region), ``words`` (BM25) and ``fused`` (reciprocal ranks of image
+            and words together).
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared; empty where words alone
             were searched for.
@@ -111,6 +114,8 @@ class Hit(GalleryImage):
             verification has found there; otherwise `None`.
         words: where words of the query stand (``name``, ``folder``, ``caption``, ``image``) and
             the text there, shortened.
+        second_box: of a search by a relation, where the second thing is, as `box` says of the
+            first.
     """
 
     rank: int
@@ -120,6 +125,7 @@ class Hit(GalleryImage):
     space: str
     box: tuple[float, float, float, float] | None = None
     words: dict[str, str] = field(default_factory=dict)
+    second_box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
