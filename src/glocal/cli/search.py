@@ -21,6 +21,8 @@ from glocal.cli.streams import output_is_read
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
+from glocal.gallery.conditions import AllOf, Condition, places_in
+from glocal.gallery.where import DEFAULT_KM, parse_place
 from glocal.images import Limits
 from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
 from glocal.ranking.evidence import Verdict
@@ -83,6 +85,18 @@ def _rerankings() -> str:
     help="Find only photos that meet a condition on folder, camera, taken, width, height, bytes or "
     'position, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
 )
+@click.option(
+    "--near",
+    metavar="PLACE",
+    help="Find only photos taken near a place: a town, such as Lund or 'Paris, Texas', with the "
+    "extra places, or LATITUDE,LONGITUDE.",
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(0, min_open=True, max=20_000),
+    metavar="KM",
+    help=f"Distance from the place of --near.  [default: {DEFAULT_KM:g}]",
+)
 @click.option("--exact", is_flag=True, help="Compare with every photo, without the graph index.")
 @click.option(
     "--rerank",
@@ -131,6 +145,8 @@ def search(
     like: tuple[str, ...],
     unlike: tuple[str, ...],
     where: str | None,
+    near: str | None,
+    within: float | None,
     exact: bool,
     rerank: str | None,
     verify: bool,
@@ -152,6 +168,8 @@ def search(
     --json, each query prints one line.
     """
     _check_usage(images, text, html)
+    if within is not None and near is None:
+        raise click.UsageError("--within is the distance from a place; give --near too")
     results = []
     failed = False
     with Gallery(
@@ -162,6 +180,7 @@ def search(
         limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
         timeout=wait,
     ) as opened:
+        condition = _condition(opened, where, near, DEFAULT_KM if within is None else within)
         for image in images or (None,):
             if html is None and not output_is_read():
                 break
@@ -173,7 +192,7 @@ def search(
                     region=region,
                     like=like,
                     unlike=unlike,
-                    where=where,
+                    where=condition,
                     exact=exact,
                     rerank=rerank,
                     verify=verify,
@@ -220,6 +239,20 @@ def _check_usage(images: tuple[str, ...], text: str | None, html: Path | None) -
         check_folder(html)
         if not images:
             raise click.UsageError("--html shows queries and hits; name a query photo too")
+
+
+def _condition(
+    gallery: Gallery, where: str | None, near: str | None, km: float
+) -> Condition | None:
+    """What the photos have to meet; says which town is meant, where one is named."""
+    condition = gallery.browse().condition(where)
+    if near is not None:
+        place = parse_place(near, km)
+        condition = place if condition is None else AllOf((condition, place))
+    for each in places_in(condition):
+        if each.place:
+            say(f"near {each.place}, within {each.km:g} km", err=True)
+    return condition
 
 
 def _is_found(result: SearchResult) -> bool:
