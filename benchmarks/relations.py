@@ -117,9 +117,13 @@ def main() -> None:
     print(f"{count} queries, {count * len(RELATIONS)} photos of pairs, {options.others} others")
     print(f"right photo first: {np.mean(np.array(ranks) == 1):.2f}")
     print(f"right photo in the first 3: {np.mean(np.array(ranks) <= 3):.2f}")
-    print(f"right relation first among the pair's own: {np.mean(np.array(among) == 1):.2f} (chance .14)")
+    print(
+        f"right relation first among the pair's own: {np.mean(np.array(among) == 1):.2f} (chance .14)"
+    )
     print(f"photos of pairs in which both things were proven: {len(found) / (7 * count):.2f}")
-    print(f"relation of the right ones at least {min(same, default=0):.2f}, of others at most {max(other, default=0):.2f}")
+    print(
+        f"relation of the right ones at least {min(same, default=0):.2f}, of others at most {max(other, default=0):.2f}"
+    )
     print(f"seconds of the processor a search: {spent:.2f}")
 
 

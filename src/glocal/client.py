@@ -27,6 +27,7 @@ from glocal.web.results import (
     DuplicatesPage,
     ImagePage,
     IndexRun,
+    LocatedPage,
     PairResult,
     SearchPage,
     ServerInfo,
@@ -182,6 +183,20 @@ class Client:
             else:
                 found[at] = _problem(item["problem"], item["problem"]["status"])
         return tuple(found[at] for at in range(len(images)))
+
+    def locate(
+        self, image: Image | GalleryImage, *, where: str | None = None, limit: int = 5
+    ) -> LocatedPage:
+        """Where a photo was probably taken; see `glocal.Gallery.locate`.
+
+        Args:
+            image: an image to send, or one of the gallery.
+            where: a condition on the photos that it is compared with.
+            limit: how many places at most.
+        """
+        field = "query" if isinstance(image, GalleryImage) else "image"
+        form = _form({"where": where, "limit": limit}, [(field, image)])
+        return from_json(LocatedPage, self._json("POST", "/v1/locate", *form))
 
     # The gallery
 

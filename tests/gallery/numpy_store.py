@@ -10,7 +10,6 @@ from uuid import UUID
 import numpy as np
 
 from glocal.gallery.conditions import (
-    EARTH_RADIUS_KM,
     AllOf,
     AnyOf,
     Between,
@@ -21,6 +20,7 @@ from glocal.gallery.conditions import (
     NotThis,
 )
 from glocal.gallery.records import Attributes, Match, Record, StoreStatus
+from glocal.geography.sphere import EARTH_RADIUS_KM
 
 
 def matches(condition: Condition, image: Attributes) -> bool:  # noqa: PLR0911

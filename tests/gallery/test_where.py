@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ from glocal.gallery.conditions import (
     Near,
     NotThis,
     for_some_copy,
+    places_in,
 )
 from glocal.gallery.records import SEVERAL, Attributes
 from glocal.gallery.where import parse
+from glocal.geography.gazetteer import Town
 
 DAY = 86_400
 YEAR_2019 = 17_897 * DAY  # days from 1970-01-01 to 2019-01-01
@@ -40,6 +43,26 @@ class KnownNames:
 
     def cameras_like(self, text: str) -> tuple[str, ...]:
         return tuple(c for c in ("Canon EOS 5D", "NIKON D90") if text.lower() in c.lower())
+
+
+WIDE = Between("width", 2, None)
+PARIS = Town("Paris", "France", "", 48.85, 2.35, 2_000_000)
+TEXAS = Town("Paris", "United States", "Texas", 33.66, -95.56, 25_000)
+
+
+def only_paris(name: str) -> tuple[Town, list[Town]]:
+    if name.lower() == "paris":
+        return PARIS, [TEXAS]
+    if name.lower() == "paris, texas":
+        return TEXAS, []
+    raise QueryError(f"no town is named {name!r}")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def towns() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glocal.gallery.where.town_named", only_paris)
+        yield
 
 
 def read(text: str) -> Condition:
@@ -74,6 +97,11 @@ def read(text: str) -> Condition:
         ("near 48.85,2.35 within 5 km", Near(48.85, 2.35, 5)),
         ("near -48.85, -2.35 within 5km", Near(-48.85, -2.35, 5)),
         ("near 0,0 within 0.5", Near(0, 0, 0.5)),
+        ("near 0,0", Near(0, 0, 25)),
+        ("near paris within 5 km", Near(48.85, 2.35, 5)),
+        ("near 'Paris, Texas'", Near(33.66, -95.56, 25)),
+        ("near Paris, Texas and width>1", AllOf((Near(33.66, -95.56, 25), WIDE))),
+        ("(near Paris or width>1)", AnyOf((Near(48.85, 2.35, 25), WIDE))),
         (
             "width>1 and height>1 or bytes>1",
             AnyOf(
@@ -118,6 +146,9 @@ def test_what_a_condition_means(text: str, meant: Condition) -> None:
         ("folder > /photos", "= and != only"),
         ("near 91,0 within 5 km", "latitude lies between"),
         ("near 9,181 within 5 km", "longitude lies between"),
+        ("near within 5 km", "'within' at character 6"),
+        ("near", "ends where latitude,longitude in degrees or the name of a town"),
+        ("near Lund", "no town is named 'Lund'"),
         ("near nan,0 within 5 km", "latitude lies between"),
         ("near 9,18 within -5 km", "above 0"),
         ("near 9,18 inside 5 km", "'within'"),
@@ -135,6 +166,13 @@ def test_what_a_condition_means(text: str, meant: Condition) -> None:
 def test_what_is_wrong_is_pointed_at(text: str, said: str) -> None:
     with pytest.raises(QueryError, match=said):
         read(text)
+
+
+def test_a_named_place_says_which_it_is() -> None:
+    (near,) = places_in(read("not near Paris"))
+    assert near.place == (
+        "Paris, France (2,000,000 people); there is also Paris, Texas, United States (25,000)"
+    )
 
 
 @given(st.text())

@@ -26,6 +26,8 @@ from glocal.cli.vector_searches import vector_searches
 from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, ModelError, QueryError
 from glocal.gallery import Galleries, Gallery, GalleryHit, Hit, SearchResult
+from glocal.gallery.conditions import places_in
+from glocal.gallery.where import DEFAULT_KM
 from glocal.images import Limits
 from glocal.query.relations import RELATIONS
 from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
@@ -105,6 +107,18 @@ def _rerankings() -> str:
     help="Find only photos that meet a condition on folder, camera, taken, width, height, bytes or "
     'position, e.g. "taken >= 2019 and near 48.85,2.35 within 5 km".',
 )
+@click.option(
+    "--near",
+    metavar="PLACE",
+    help="Find only photos taken near a place: a town, such as Lund or 'Paris, Texas', with the "
+    "extra places, or LATITUDE,LONGITUDE.",
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(0, min_open=True, max=20_000),
+    metavar="KM",
+    help=f"Distance from the place of --near.  [default: {DEFAULT_KM:g}]",
+)
 @click.option("--exact", is_flag=True, help="Compare with every photo, without the graph index.")
 @click.option(
     "--rerank",
@@ -171,6 +185,8 @@ def search(
     like: tuple[str, ...],
     unlike: tuple[str, ...],
     where: str | None,
+    near: str | None,
+    within: float | None,
     exact: bool,
     rerank: str | None,
     verify: bool,
@@ -197,6 +213,8 @@ def search(
     """
     _check_usage(images, text, html, folders, model, vectors, bridges)
     _check_relation(ctx, region, relation)
+    if within is not None and near is None:
+        raise click.UsageError("--within is the distance from a place; give --near too")
     limits, bar = Limits(max_bytes=max_bytes, max_pixels=max_pixels), Bar(show=not as_json)
     results: list[SearchResult] = []
     failed = False
@@ -215,6 +233,7 @@ def search(
             )
             for folder in folders or (None,)
         ]
+        where = _with_place(opened[0], where, near, DEFAULT_KM if within is None else within)
         several = None
         if len(opened) > 1:
             several = opening.enter_context(Galleries(*opened, bridges=bridges, listen=bar))
@@ -266,6 +285,18 @@ def search(
             say(f"wrote {html}", err=True)
     if failed:
         ctx.exit(1)
+
+
+def _with_place(gallery: Gallery, where: str | None, near: str | None, km: float) -> str | None:
+    """The condition with that of --near; says which towns are meant, where some are named."""
+    if near is not None:
+        quote = "'" if '"' in near else '"'
+        place = f"near {quote}{near}{quote} within {km:g} km"
+        where = f"({where}) and {place}" if where and where.strip() else place
+    for each in places_in(gallery.browse().condition(where)):
+        if each.place:
+            say(f"near {each.place}, within {each.km:g} km", err=True)
+    return where
 
 
 def _say_error(query: str | None, error: GlocalError, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ image would take a second.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Literal
 
@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.gallery.records import SEVERAL, Attributes
-
-EARTH_RADIUS_KM = 6371.0088
+from glocal.geography.sphere import EARTH_RADIUS_KM
 
 Field = Literal["taken", "width", "height", "bytes"]
 
@@ -94,11 +93,23 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Taken within ``km`` kilometres of a point, along the great circle."""
+    """Taken within ``km`` kilometres of a point, along the great circle.
+
+    Attributes:
+        latitude: of the point, in degrees.
+        longitude: likewise.
+        km: the distance.
+        place: which place the point is, where it was given by a name.
+    """
 
     latitude: float
     longitude: float
     km: float
+    place: str = field(default="", compare=False)
+
+
+ANYWHERE = Near(0.0, 0.0, 20_100.0)
+"""The image says where it was taken: no two places on Earth lie so far apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +191,17 @@ def matches(condition: Condition, image: Attributes) -> bool:
     return bool(meets(condition, Columns.of([image]))[0])
 
 
-def mentions_place(condition: Condition) -> bool:
-    """Whether a condition asks where an image was taken."""
+def places_in(condition: Condition | None) -> tuple[Near, ...]:
+    """What a condition says of where an image was taken."""
     match condition:
         case Near():
-            return True
+            return (condition,)
         case NotThis(part):
-            return mentions_place(part)
+            return places_in(part)
         case AllOf(parts) | AnyOf(parts):
-            return any(map(mentions_place, parts))
+            return tuple(near for part in parts for near in places_in(part))
         case _:
-            return False
+            return ()
 
 
 def for_some_copy(condition: Condition, *, negated: bool = False) -> Condition:

@@ -45,6 +45,7 @@ from glocal.gallery.layout import (
     stamp_of,
 )
 from glocal.gallery.leaving_out import LeftOut, check_globs
+from glocal.gallery.locating import Located, at_hand, locate, stated_position
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.models import Models
 from glocal.gallery.opened import Opened
@@ -675,6 +676,40 @@ class Gallery:
             vector, space = crossing.query(vector), self.space
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
+
+    def locate(
+        self,
+        photo: Query | GalleryImage | ImageSource,
+        *,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> Located:
+        """Say where a photo was probably taken, by the photos that say where they were.
+
+        Args:
+            photo: as the query of `search`.
+            where: only photos that meet a condition are looked at.
+            exact: as in `search`.
+
+        Raises:
+            ImageError: the photo cannot be used as an image.
+            QueryError: the condition makes no sense.
+            ModelMismatchError: a `Query` was made with a model of another vector space.
+        """
+        position, query = None, photo
+        if not isinstance(query, Query):
+            photo = at_hand(query, self._limits)
+            query = self.query(photo)
+            position = stated_position(photo, self._limits)
+        browser = self.browse()
+        return locate(
+            query,
+            position,
+            browser.condition(where) if isinstance(where, str) else where,
+            lambda query, known, limit: self.search(query, where=known, limit=limit, exact=exact),
+            browser,
+            self._store().vectors,
+        )
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""

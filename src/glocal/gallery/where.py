@@ -8,6 +8,7 @@
     width >= 2000     height < 500    pixels of the upright image
     bytes > 2MB                       size of the file, with kB, MB or GB
     near 48.8583,2.2945 within 5 km   latitude,longitude in degrees
+    near "Paris, Texas" within 20 km  a town, with the extra places; 25 km if no distance is given
 
 joined by ``and``, ``or``, ``not`` and parentheses; ``and`` binds tighter than ``or``. A value with
 spaces or parentheses stands in quotes. ``=  !=  <  <=  >  >=`` compare; an image that does not say
@@ -22,6 +23,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -39,6 +41,7 @@ from glocal.gallery.conditions import (
     Near,
     NotThis,
 )
+from glocal.geography.gazetteer import town_named
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<mark><=|>=|!=|[=<>(),])|(?P<word>[^\s=<>!(),"']+))"""
@@ -48,6 +51,10 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|px)?", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "px": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _COMPARISONS = {"=", "!=", "<", "<=", ">", ">="}
 _NUMBERS: dict[str, Field] = {"width": "width", "height": "height", "bytes": "bytes"}
+_NUMBER = re.compile(r"[+-]?(?:[\d.].*|nan|inf)")
+DEFAULT_KM = 25.0
+"""How far from a place, where no distance is given: a large town and what lies around it."""
+_AFTER = {"and", "or", ")"}  # what may follow a condition
 _MAX_LENGTH = 10_000
 _MAX_DEPTH = 50
 
@@ -82,6 +89,27 @@ def parse(text: str, names: Names) -> Condition:
     if len(text) > _MAX_LENGTH:
         raise QueryError(f"the condition is longer than {_MAX_LENGTH} characters")
     return _Parser(text, names).parse()
+
+
+def parse_place(text: str, km: float) -> Near:
+    """Read a place: ``48.8583,2.2945`` in degrees, or the name of a town.
+
+    Args:
+        text: as after ``near``.
+        km: the distance from it.
+
+    Raises:
+        QueryError: it is neither, or several towns could be meant.
+        MissingExtraError: it is a name, and the extra ``places`` is not installed.
+    """
+    first, _, second = text.partition(",")
+    if _NUMBER.fullmatch(first.strip()):
+        degrees = _in_degrees("latitude", 90, first), _in_degrees("longitude", 180, second)
+        return Near(*degrees, km)
+    town, others = town_named(text)
+    also = f"; there is also {others[0].label} ({others[0].population:,})" if others else ""
+    place = f"{town.label} ({town.population:,} people){also}"
+    return Near(town.latitude, town.longitude, km, place)
 
 
 class _Parser:
@@ -199,9 +227,20 @@ class _Parser:
         return number
 
     def _near(self) -> Condition:
-        latitude = self._degrees("latitude", 90)
-        self._expect(",")
-        longitude = self._degrees("longitude", 180)
+        words: list[str] = []
+        while self._at < len(self._tokens) and not self._ends_place():
+            words.append(self._next("a place"))
+        if not words:
+            raise self._wrong("latitude,longitude in degrees or the name of a town")
+        place = parse_place(" ".join(words).replace(" ,", ","), DEFAULT_KM)
+        return replace(place, km=self._distance())
+
+    def _ends_place(self) -> bool:
+        return self._tokens[self._at][0].lower() in {"within", *_AFTER}
+
+    def _distance(self) -> float:
+        if self._at == len(self._tokens) or self._tokens[self._at][0].lower() in _AFTER:
+            return DEFAULT_KM
         self._expect("within")
         value = self._next("a distance such as 5 km")
         if value.lower().endswith("km"):
@@ -214,17 +253,7 @@ class _Parser:
             km = -1.0
         if not 0 < km < 20_100:  # half way round the earth
             raise QueryError(f"a distance is a number of kilometres above 0, not {value!r}")
-        return Near(latitude, longitude, km)
-
-    def _degrees(self, what: str, most: float) -> float:
-        value = self._next(f"a {what} in degrees")
-        try:
-            degrees = float(value)
-        except ValueError:
-            degrees = float("nan")
-        if not -most <= degrees <= most:
-            raise QueryError(f"a {what} lies between -{most:g} and {most:g}, not at {value!r}")
-        return degrees
+        return km
 
     def _next(self, expected: str) -> str:
         if self._at >= len(self._tokens):
@@ -250,6 +279,18 @@ class _Parser:
             f"expected {expected} instead of {token!r} at character {position + 1} "
             f"of the condition {self._text!r}"
         )
+
+
+def _in_degrees(what: str, most: float, value: str) -> float:
+    try:
+        degrees = float(value)
+    except ValueError:
+        degrees = float("nan")
+    if not -most <= degrees <= most:
+        raise QueryError(
+            f"a {what} lies between -{most:g} and {most:g} degrees, not at {value.strip()!r}"
+        )
+    return degrees
 
 
 def _composed(text: str) -> str:

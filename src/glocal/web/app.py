@@ -25,6 +25,7 @@ from glocal.web.routes import (
     duplicates,
     explanation,
     images,
+    locate,
     runs,
     search,
     serving,
@@ -65,7 +66,17 @@ def create_app(
         generate_unique_id_function=lambda route: operation_id(route.name),
     )
     app.state.service = service
-    for module in (search, explanation, uploads, images, downloads, duplicates, runs, serving):
+    for module in (
+        search,
+        locate,
+        explanation,
+        uploads,
+        images,
+        downloads,
+        duplicates,
+        runs,
+        serving,
+    ):
         app.include_router(module.router, dependencies=[KNOWN_PARAMETERS])
     description = cache(lambda: describe(app, token=settings.token is not None))
     app.openapi = description  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from glocal.web.problems import ProblemError, invalid_request
-from glocal.web.schemas import BatchRequest, SearchRequest, SelectionRequest
+from glocal.web.schemas import BatchRequest, LocateRequest, SearchRequest, SelectionRequest
 from glocal.web.settings import Settings
 
 _JSON_BYTES = 100_000
@@ -54,6 +54,11 @@ async def read_search(request: Request, settings: Settings) -> Received[SearchRe
 async def read_batch(request: Request, settings: Settings) -> Received[BatchRequest]:
     """Read a batch of searches; for errors see `read_search`."""
     return await _read(request, settings, BatchRequest, files=("image",), ids=("query",))
+
+
+async def read_locate(request: Request, settings: Settings) -> Received[LocateRequest]:
+    """Read whose place is wanted; for errors see `read_search`."""
+    return await _read(request, settings, LocateRequest, files=("image",), ids=())
 
 
 async def read_selection(request: Request, settings: Settings) -> list[str]:
@@ -215,6 +220,8 @@ BODIES: dict[str, dict[str, Any]] = {
         unlike=_images("Negative examples: images or ids.", items=_EXAMPLES),
     ),
     "BatchRequest": BatchRequest.model_json_schema(),
+    "LocateRequest": LocateRequest.model_json_schema(),
+    "LocateForm": _form(LocateRequest, image=_FILE | {"description": "The photo."}),
     "SelectionRequest": SelectionRequest.model_json_schema(),
     "SelectionForm": _form(SelectionRequest),
     "BatchForm": _form(BatchRequest, image=_images("The query images.")),

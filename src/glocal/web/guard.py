@@ -29,7 +29,13 @@ _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/login", "/v1/logout"})
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READS = frozenset(  # POST for what is sent; nothing changes
-    {"/v1/search", "/v1/search/batch", "/v1/downloads/zip", "/v1/downloads/csv"}
+    {
+        "/v1/search",
+        "/v1/search/batch",
+        "/v1/locate",
+        "/v1/downloads/zip",
+        "/v1/downloads/csv",
+    }
 )
 _WORK = frozenset({"/v1/duplicates/comparisons"})  # changes nothing, and takes up to an hour
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from glocal.gallery.duplicate_rows import Action
+from glocal.gallery.locating import Located
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.progress import Progress
 from glocal.gallery.results import (
@@ -41,6 +42,16 @@ class SearchPage(SearchResult):
 
     uploads: tuple[str, ...] = ()
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocatedPage(Located):
+    """Where a photo was probably taken.
+
+    Attributes:
+        query: the id of the photo, by which it can be searched with.
+        position: what the gallery knows of this very file; of others the server does not read it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

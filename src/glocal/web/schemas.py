@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
+from glocal.gallery import locating
 from glocal.gallery import results as python
 from glocal.gallery.word_forms import MOST_CHARACTERS
 from glocal.web import results as server
@@ -135,6 +136,20 @@ class BatchRequest(SearchOptions):
         max_length=MOST_EXAMPLES,
         description="The ids of queries: images of the gallery or earlier uploads.",
     )
+
+
+class LocateRequest(BaseModel):
+    """A photo whose place is wanted: exactly one of the image and `query` is needed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: SourceId | None = Field(
+        None, description="The id of the photo: an image of the gallery or an earlier upload."
+    )
+    where: str | None = Field(
+        None, max_length=10_000, description="A condition on the photos that it is compared with."
+    )
+    limit: int = Field(5, ge=1, le=50, description="How many places to return at most.")
 
 
 def read_region(text: str | None) -> Region | None:
@@ -295,6 +310,20 @@ class SearchPage(server.SearchPage):
     """A part of the answer to a search, best first."""
 
     hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbablePlace(locating.ProbablePlace):
+    """A place at which a photo may have been taken."""
+
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located(server.LocatedPage):
+    """Where a photo was probably taken."""
+
+    places: tuple[ProbablePlace, ...]
 
 
 @dataclass(frozen=True, slots=True)

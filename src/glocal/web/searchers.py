@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import GalleryError
 from glocal.gallery import Gallery, SearchResult
+from glocal.gallery.locating import Located
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -68,6 +69,28 @@ class SearchJob:
         made = replace(made, identity=self.identity, name=self.name)
         found = gallery.search(made, **self.options)
         return replace(found, timings_ms=encode | found.timings_ms)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocateJob:
+    """A photo whose place is wanted.
+
+    Attributes:
+        query: ``(h, w, 3)`` uint8 RGB upright.
+        identity: the id that the gallery would give to its file.
+        name: what it is called.
+        options: further arguments of `Gallery.locate`.
+    """
+
+    query: NDArray[np.uint8]
+    identity: UUID
+    name: str
+    options: dict[str, Any]
+
+    def __call__(self, gallery: Gallery) -> Located:
+        """Say where it was taken."""
+        made = replace(gallery.query(self.query), identity=self.identity, name=self.name)
+        return gallery.locate(made, **self.options)
 
 
 class Searchers:

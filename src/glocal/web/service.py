@@ -14,9 +14,10 @@ from uuid import UUID
 import platformdirs
 from fastapi import Depends, Request
 
+from glocal.errors import MissingExtraError
 from glocal.gallery import Gallery
 from glocal.gallery.browsing import Shown
-from glocal.gallery.conditions import Condition, mentions_place
+from glocal.gallery.conditions import Condition, places_in
 from glocal.gallery.facets import Facets, read_facets
 from glocal.gallery.results import GalleryImage, image_fields
 from glocal.images import Limits
@@ -140,8 +141,16 @@ class Service:
             QueryError: the text is not a condition.
             ProblemError: it is about places, which this server does not show.
         """
-        condition = self.browser.condition(text)
-        if condition is not None and not self.settings.positions and mentions_place(condition):
+        try:
+            condition = self.browser.condition(text)
+        except MissingExtraError as error:
+            raise ProblemError(
+                422,
+                "this server knows no towns by name; give latitude,longitude in degrees, or ask "
+                'its owner to run: pip install "glocal[places]"',
+                kind="urn:glocal:query",
+            ) from error
+        if not self.settings.positions and places_in(condition):
             raise ProblemError(
                 403,
                 "this server does not say where images were taken, so they cannot be filtered by "
