@@ -58,7 +58,14 @@ def _rerankings() -> str:
     "--text",
     metavar="WORDS",
     help="Find photos by words in names of files and folders, in captions and, after "
-    "index --ocr, in the photos; with a PHOTO, by both. Quotes keep words together.",
+    "index --ocr, in the photos; with a PHOTO, by both. Quotes keep words together. With an "
+    "image-text model (glocal text) photos are found by what the words mean too.",
+)
+@click.option(
+    "--change",
+    metavar="WORDS",
+    help="Find what the PHOTO would show with a change, such as 'in blue'; needs an image-text "
+    "model (glocal text).",
 )
 @click.option(
     "-n",
@@ -125,6 +132,7 @@ def search(
     ctx: click.Context,
     images: tuple[str, ...],
     text: str | None,
+    change: str | None,
     gallery: Path | None,
     limit: int,
     region: tuple[float, float, float, float] | None,
@@ -151,7 +159,7 @@ def search(
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.
     """
-    _check_usage(images, text, html)
+    _check_usage(images, text, change, html)
     results = []
     failed = False
     with Gallery(
@@ -169,6 +177,7 @@ def search(
                 result = opened.search(
                     sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
                     text=text,
+                    change=change,
                     limit=limit,
                     region=region,
                     like=like,
@@ -192,6 +201,7 @@ def search(
                     {
                         "query": result.query,
                         "text": result.text,
+                        "change": result.change,
                         "model": str(result.model),
                         "found": result.found,
                         "matches": result.matches,
@@ -203,7 +213,16 @@ def search(
                 _show(result, titled=len(images) > 1)
         if text is not None and not as_json:
             _say_what_was_not_read(opened)
-        if images and regions and not as_json and not all(map(_is_found, results)):
+            _say_how_words_are_found(opened)
+        if change is not None and results and not as_json:
+            _say_how_it_was_changed(opened)
+        if (
+            images
+            and change is None
+            and regions
+            and not as_json
+            and not all(map(_is_found, results))
+        ):
             _say_what_is_missing(opened)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
@@ -213,7 +232,11 @@ def search(
         ctx.exit(1)
 
 
-def _check_usage(images: tuple[str, ...], text: str | None, html: Path | None) -> None:
+def _check_usage(
+    images: tuple[str, ...], text: str | None, change: str | None, html: Path | None
+) -> None:
+    if change is not None and (not images or text is not None):
+        raise click.UsageError("--change says how a PHOTO is to differ; name one, without --text")
     if not images and text is None:
         raise click.UsageError("there is nothing to search for; name a photo, or give --text WORDS")
     if html is not None:
@@ -248,6 +271,23 @@ def _say_what_was_not_read(gallery: Gallery) -> None:
         )
 
 
+def _say_how_words_are_found(gallery: Gallery) -> None:
+    known = gallery.text_model()
+    if known is None or known.gallery_space != gallery.space:
+        say(
+            "words were found as they are written, not as they are meant; to add that, see: "
+            "glocal text",
+            err=True,
+        )
+
+
+def _say_how_it_was_changed(gallery: Gallery) -> None:
+    known = gallery.text_model()
+    if known is not None:
+        way = "its trained combiner" if known.combines else "the sum of both vectors"
+        say(f"photo and words were combined by {known.name}, {way}", err=True)
+
+
 def _show(result: SearchResult, *, titled: bool) -> None:
     """Print a table with the paths last, since they are long."""
     if titled:
@@ -264,6 +304,8 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         more = f" (and {len(hit.paths) - 1} identical)" if len(hit.paths) > 1 else ""
         path = short_path(hit.path)
         said = "; ".join(f"{place}: {words}" for place, words in hit.words.items())
+        if "meaning" in hit.scores:
+            said += f"{'; ' if said else ''}meaning: {hit.scores['meaning']:.3f}"
         say(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
         if said:
             say(f"{'':14}{said}")
