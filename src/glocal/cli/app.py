@@ -28,6 +28,7 @@ _COMMANDS = {
     "info": ("info", "Show what a gallery contains."),
     "upgrade": ("upgrade", "Change a gallery to another model while it stays in use."),
     "check": ("check", "Check a gallery for damage, and repair it with --repair."),
+    "text": ("text", "Let words find what they mean, by an image-text model such as CLIP."),
     "remove": ("remove", "Remove files from the gallery; they stay on disk."),
     "models": ("models", "List the available models."),
     "evaluate": ("evaluate", "Evaluate a model by published protocols."),

@@ -40,6 +40,7 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         ("graph index", _graph(known)),
         ("verification", _verification(known)),
         ("regions", _regions(known)),
+        ("words", _words(known)),
         ("on disk", f"{readable_bytes(known.bytes_on_disk)}, of which "
                     f"{readable_bytes(known.local_feature_bytes)} local features and "
                     f"{readable_bytes(known.region_bytes)} regions; "
@@ -98,3 +99,15 @@ def _regions(known: GalleryInfo) -> str:
         f"{known.regions}; {counted(known.without_regions, 'photo')} without any, in which small "
         "things are not found; to add them run: glocal index --refresh"
     )
+
+
+def _words(known: GalleryInfo) -> str:
+    text = known.text_model
+    if text is None:
+        return "as they are written; to find what they mean, see: glocal text"
+    if text.gallery_space != known.model.space:
+        return (
+            f"as they are written; {text.name} was fitted to vectors of another model, to fit it "
+            "again run: glocal text --model MODEL"
+        )
+    return f"as they are written and, by {text.name}, as they are meant"

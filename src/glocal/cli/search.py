@@ -75,7 +75,14 @@ def _rerankings() -> str:
     "--text",
     metavar="WORDS",
     help="Find photos by words in names of files and folders, in captions and, after "
-    "index --ocr, in the photos; with a PHOTO, by both. Quotes keep words together.",
+    "index --ocr, in the photos; with a PHOTO, by both. Quotes keep words together. With an "
+    "image-text model (glocal text) photos are found by what the words mean too.",
+)
+@click.option(
+    "--change",
+    metavar="WORDS",
+    help="Find what the PHOTO would show with a change, such as 'in blue'; needs an image-text "
+    "model (glocal text).",
 )
 @click.option(
     "-n",
@@ -178,6 +185,7 @@ def search(
     ctx: click.Context,
     images: tuple[str, ...],
     text: str | None,
+    change: str | None,
     folders: tuple[Path, ...],
     limit: int,
     region: tuple[tuple[float, float, float, float], ...],
@@ -211,7 +219,7 @@ def search(
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.
     """
-    _check_usage(images, text, html, folders, model, vectors, bridges)
+    _check_usage(images, text, change, html, folders, model, vectors, bridges)
     _check_relation(ctx, region, relation)
     if within is not None and near is None:
         raise click.UsageError("--within is the distance from a place; give --near too")
@@ -249,6 +257,7 @@ def search(
             else:
                 options |= {
                     "text": text,
+                    "change": change,
                     "region": region[0] if region else None,
                     "like": like,
                     "unlike": unlike,
@@ -257,6 +266,8 @@ def search(
                     "small_objects": small_objects,
                     "regions": regions,
                 }
+                if several is not None:
+                    del options["change"]
                 search = partial((several or opened[0]).search, **options)
             searches = [
                 (each, partial(_search, search, each, max_bytes)) for each in images or [None]
@@ -274,11 +285,18 @@ def search(
             bar.close()
             _print(results[-1], as_json=as_json, titled=titled)
         if not as_json:
-            unproven = bool(images) and regions and not all(map(_is_found, results))
+            unproven = regions and change is None and not all(map(_is_found, results))
             for gallery in opened:
                 _say_what_is_missing(
-                    gallery, captions=text is not None, regions=unproven, named=len(opened) > 1
+                    gallery,
+                    captions=text is not None,
+                    regions=bool(images) and unproven,
+                    named=len(opened) > 1,
                 )
+            if text is not None:
+                _say_how_words_are_found(opened[0])
+            if change is not None and results:
+                _say_how_it_was_changed(opened[0])
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
             _write_sheet(results, html, [] if region else opened)
@@ -322,6 +340,7 @@ def _related(
 def _check_usage(
     images: tuple[str, ...],
     text: str | None,
+    change: str | None,
     html: Path | None,
     folders: tuple[Path, ...],
     model: str | None,
@@ -329,6 +348,10 @@ def _check_usage(
     bridges: tuple[Path, ...],
 ) -> None:
     several = len(folders) > 1
+    if change is not None and (not images or text is not None):
+        raise click.UsageError("--change says how a PHOTO is to differ; name one, without --text")
+    if several and change is not None:
+        raise click.UsageError("--change is searched for in one gallery; name one")
     if not (images or vectors) and text is None:
         raise click.UsageError("there is nothing to search for; name a photo, or give --text WORDS")
     if several and model is not None:
@@ -353,7 +376,17 @@ def _check_usage(
             raise click.UsageError("--html shows queries and hits; name a query photo too")
 
 
-_NOT_WITH_TWO = ("text", "like", "unlike", "rerank", "verify", "small_objects", "regions", "html")
+_NOT_WITH_TWO = (
+    "text",
+    "change",
+    "like",
+    "unlike",
+    "rerank",
+    "verify",
+    "small_objects",
+    "regions",
+    "html",
+)
 
 
 def _check_relation(
@@ -388,6 +421,7 @@ def _print(result: SearchResult, *, as_json: bool, titled: bool) -> None:
         {
             "query": result.query,
             "text": result.text,
+            "change": result.change,
             "model": str(result.model),
             "found": result.found,
             "matches": result.matches,
@@ -426,6 +460,23 @@ def _option(gallery: Gallery, *, named: bool) -> str:
     return f" --gallery {shlex.quote(short_path(gallery.folder))}" if named else ""
 
 
+def _say_how_words_are_found(gallery: Gallery) -> None:
+    known = gallery.text_model()
+    if known is None or known.gallery_space != gallery.space:
+        say(
+            "words were found as they are written, not as they are meant; to add that, see: "
+            "glocal text",
+            err=True,
+        )
+
+
+def _say_how_it_was_changed(gallery: Gallery) -> None:
+    known = gallery.text_model()
+    if known is not None:
+        way = "its trained combiner" if known.combines else "the sum of both vectors"
+        say(f"photo and words were combined by {known.name}, {way}", err=True)
+
+
 def _show(result: SearchResult, *, titled: bool) -> None:
     """Print a table with the paths last, since they are long."""
     if titled:
@@ -444,6 +495,8 @@ def _show(result: SearchResult, *, titled: bool) -> None:
         if isinstance(hit, GalleryHit):
             more += f"  [{', '.join(map(short_path, hit.galleries))}]"
         said = "; ".join(f"{place}: {words}" for place, words in hit.words.items())
+        if "meaning" in hit.scores:
+            said += f"{'; ' if said else ''}meaning: {hit.scores['meaning']:.3f}"
         say(f"{hit.rank:4}  {hit.score:6.3f}  {verdict:20}{inliers:>12}  {path}{more}")
         if said:
             say(f"{'':14}{said}")

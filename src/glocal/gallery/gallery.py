@@ -46,6 +46,7 @@ from glocal.gallery.layout import (
 )
 from glocal.gallery.leaving_out import LeftOut, check_globs
 from glocal.gallery.locating import Located, at_hand, locate, stated_position
+from glocal.gallery.meaning import Meanings
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.models import Models
 from glocal.gallery.opened import Opened
@@ -64,14 +65,26 @@ from glocal.gallery.results import (
     GalleryInfo,
     IndexReport,
     SearchResult,
+    TextModelInfo,
 )
 from glocal.gallery.searching import SearchOptions
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.files import disk_bytes
+from glocal.gallery.text_model import (
+    ANCHORS,
+    add_text_model,
+    read_text_model,
+    remove_text_model,
+)
 from glocal.gallery.texts import Texts
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.gallery.upgrading import Upgrade, sweep_left
-from glocal.gallery.word_search import WordSearcher, fusion_depth, require_words_alone
+from glocal.gallery.word_search import (
+    WordSearcher,
+    fusion_depth,
+    require_change_alone,
+    require_words_alone,
+)
 from glocal.gallery.words import Words
 from glocal.images import Limits, load
 from glocal.query.relations import Relation
@@ -154,6 +167,7 @@ class Gallery:
         self._opened = self._open(layout)
         self._following = threading.Lock()
         self._words = Words(self._catalog)
+        self._meanings = Meanings()
         self._detector = detector
         self._wanted_regions = regions
         self._closed = False
@@ -383,6 +397,49 @@ class Gallery:
         """How many images there are whose captions were never read; see `read_texts`."""
         return len(Texts(self._catalog).missing("caption"))
 
+    def add_text_model(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        anchors: int = ANCHORS,
+        listen: Callable[[Progress], None] = quiet,
+    ) -> TextModelInfo:
+        """Let words find what they mean, by an image-text model such as CLIP.
+
+        Some images are encoded by its image side, to fit a linear map from the gallery's vectors to
+        its space; no image is indexed again. The map and the text side are kept in the gallery's
+        folder. A model that was added before is replaced.
+
+        Args:
+            model: a folder that has both sides as ONNX files, or one of these files, or a hub name;
+                see `glocal.encoders.image_text_files`.
+            anchors: how many images are encoded.
+            listen: told the progress.
+
+        Raises:
+            ModelError: the model cannot be found or run.
+            MissingExtraError: the extra ``text`` is not installed.
+            GalleryError: too few images can be read, or an upgrade is under way.
+            DiskFullError: there is too little space.
+        """
+        self._require_open()
+        return add_text_model(
+            self._now().context,
+            os.fspath(model),
+            listen,
+            anchors=anchors,
+            timeout=self._timeout,
+        )
+
+    def remove_text_model(self) -> bool:
+        """Remove what `add_text_model` has added; whether there was anything."""
+        self._require_open()
+        return remove_text_model(self._layout, timeout=self._timeout)
+
+    def text_model(self) -> TextModelInfo | None:
+        """The image-text model by which words find what they mean, if the gallery has one."""
+        return read_text_model(self._layout)
+
     def _complete_regions(self, missing: Sequence[UUID], listen: Callable[[Progress], None]) -> int:
         describer, store = self._changes.describer(), self._regions.store
         if store is None or describer.regions is None:
@@ -460,6 +517,7 @@ class Gallery:
         query: Query | GalleryImage | ImageSource | None = None,
         *,
         text: str | None = None,
+        change: str | None = None,
         limit: int = 10,
         region: Region | None = None,
         like: Sequence[ImageSource | GalleryImage] = (),
@@ -485,8 +543,11 @@ class Gallery:
             query: an image (a path, bytes, a file object, a PIL image or an array), a hit or an
                 image of this gallery, or a `Query` made before. `None`: search by `text` alone.
             text: words in names of files and folders, in captions and, where they were read
-                (`read_texts`), in the images; see `glocal.gallery.words`. With a query both
-                rankings are fused; see `glocal.gallery.word_search`.
+                (`read_texts`), in the images; see `glocal.gallery.words`. Where the gallery has a
+                text model (`add_text_model`), also what they mean, unless all are in quotes.
+                With a query all rankings are fused; see `glocal.gallery.word_search`.
+            change: in words, how what is to be found differs from the query image, such as ``in
+                blue``; needs a text model. Its hits are not verified.
             limit: how many images at most, from 1 to 10,000; one that several files hold is one.
             region: X, Y, W, H of the part of the upright query image to search for, in pixels, or
                 as fractions when all are at most 1.
@@ -510,7 +571,8 @@ class Gallery:
             ImageError: the query cannot be used as an image.
             QueryError: the region, the limit or the condition makes no sense; a `Query` is
                 combined with a region or examples; `small_objects` is set without `verify`; there
-                is neither query nor text; or an option needs a query image and there is none.
+                is neither query nor text; an option needs a query image and there is none; or a
+                change is combined with what it excludes, or there is no text model for it.
             PartError: there is no reranker of that name.
             ModelMismatchError: the query was made with a model of another vector space.
         """
@@ -519,6 +581,8 @@ class Gallery:
                 "a finished query takes no region and no examples; "
                 "give them to Gallery.query, which makes it"
             )
+        if change is not None:
+            require_change_alone(query, text, rerank, small_objects=small_objects)
         if query is None:
             require_words_alone(text, region, like, unlike, rerank, small_objects=small_objects)
         depth = limit if text is None or query is None else fusion_depth(text, limit)
@@ -526,17 +590,26 @@ class Gallery:
         while True:
             self._require_open()
             opened, clock = self._opened, Clock()
-            by_words = WordSearcher(
-                self._catalog, self._words, opened.context.store, opened.context.layout.model
-            )
             try:
+                layout = opened.context.layout
+                by_words = WordSearcher(
+                    self._catalog,
+                    self._words,
+                    opened.context.store,
+                    layout.model,
+                    None if text is None else self._meanings.of(layout),
+                )
                 if query is None:
                     return by_words.search(text or "", limit, where, clock)
                 made = query
                 if not isinstance(made, Query):
-                    made = opened.query_maker(regions=regions and rerank is None).make(
+                    by_regions = regions and rerank is None and change is None
+                    made = opened.query_maker(regions=by_regions).make(
                         made, region=region, like=like, unlike=unlike, clock=clock
                     )
+                if change is not None:
+                    meaning = self._meanings.required(layout)
+                    return by_words.changed(meaning, made, change, limit, where, clock)
                 result = opened.searcher(made, verify=verify).search(made, options, clock)
                 if text is not None:
                     result = by_words.fuse(text, made, result, limit, where, clock)
@@ -876,6 +949,7 @@ class Gallery:
             local_feature_bytes=counts["local_feature_bytes"],
             bytes_free=self._layout.free_bytes(),
             upgrade=self.upgrade().progress(),
+            text_model=self.text_model(),
         )
 
     def upgrade(self) -> Upgrade:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from glocal.encoders.image_text import TokenSettings
 from glocal.gallery.catalog import Content
 from glocal.gallery.edits import Edit
 from glocal.gallery.model_id import ModelId
@@ -97,18 +98,20 @@ class Hit(GalleryImage):
         rank: position in the result, from 1.
         score: cosine similarity of the two images' vectors, in [-1, 1]. Of a search by words alone
             the share of the words that the image has; one inside of another word counts .8,
-            one that was spelled otherwise .5. Of a search by a relation how alike the relations
-            are, in [0, 1].
+            one that was spelled otherwise .5. Of an image that only the words' meaning has found, and
+            of a change, the cosine in the text model's space. Of a search by a relation how alike
+            the relations are, in [0, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
             similar region), ``blend`` (whole vectors and regions together), ``combined`` (vector
             and geometric evidence together, which order the verified hits, matches before all
             others), ``first`` and ``second`` (cosine similarity of each thing of a relation to the
-            image's most similar region), ``words`` (BM25) and ``fused`` (reciprocal ranks of image
-            and words together).
+            image's most similar region), ``words`` (BM25), ``meaning`` and ``change`` (cosine in the
+            text model's space to what words mean, or to the query with a change) and ``fused``
+            (reciprocal ranks of image, words and meaning together).
         evidence: what geometric verification found; `None` where it was not done.
-        space: the vector space in which query and image were compared; empty where words alone
-            were searched for.
+        space: the vector space in which query and image were compared; empty where only written
+            words have found it.
         box: where in the image the query is, X, Y, W, H in fractions of it: the region that is most
             like the query, where it is more like it than the whole image is, and exactly what
             verification has found there; otherwise `None`.
@@ -159,6 +162,7 @@ class SearchResult:
         matches: how many images show the same thing, among the best 50 that are verified. They
             are the first in the ranking, and all after them are merely similar.
         text: the words that were searched for.
+        change: how the query image was to be changed, in words.
     """
 
     query: str
@@ -168,6 +172,7 @@ class SearchResult:
     found: bool | None = None
     matches: int = 0
     text: str | None = None
+    change: str | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -305,6 +310,34 @@ class UpgradeProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class TextModelInfo:
+    """The text model that a gallery has.
+
+    Attributes:
+        name: of the image-text model.
+        licence: of its weights, as its files state it; empty where they state none.
+        space: of its vectors.
+        gallery_space: of the vectors that the map was fitted to. Where the gallery has another
+            space by now, the text model has to be fitted again.
+        anchors: how many images it was fitted to.
+        found: of images kept aside, the share that the map finds first among them.
+        combines: whether it has a trained combiner of images and texts.
+        folder: name of the folder in the gallery's own.
+        tokens: how texts become tokens.
+    """
+
+    name: str
+    licence: str
+    space: str
+    gallery_space: str
+    anchors: int
+    found: float
+    combines: bool
+    folder: str
+    tokens: TokenSettings = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class GalleryInfo:
     """What a gallery holds.
 
@@ -326,6 +359,7 @@ class GalleryInfo:
         local_feature_bytes: the part of `bytes_on_disk` that local features take.
         bytes_free: space left on the gallery's disk.
         upgrade: how far an upgrade is that is under way.
+        text_model: by which words find what they mean.
     """
 
     folder: Path
@@ -345,6 +379,7 @@ class GalleryInfo:
     local_feature_bytes: int
     bytes_free: int
     upgrade: UpgradeProgress | None = None
+    text_model: TextModelInfo | None = None
 
 
 def image_fields(

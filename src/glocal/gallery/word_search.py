@@ -1,9 +1,9 @@
-"""Searching by words, and by words and an image together."""
+"""Searching by words, as they are written and as they are meant, with an image or without."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +15,7 @@ from glocal.errors import QueryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
+from glocal.gallery.meaning import Meaning
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.query import Query, Region
 from glocal.gallery.results import Hit, SearchResult, image_fields
@@ -27,10 +28,10 @@ from glocal.gallery.words import Words
 
 MOST_HITS = 10_000
 FUSED = 200
-"""How many of the best by each, image and words, are fused at least."""
+"""How many of the best by each, image, words and meaning, are fused at least."""
 
 FUSION_CONSTANT = 60
-"""Of reciprocal rank fusion: the score is the sum of 1 / (60 + rank) over both rankings (Cormack,
+"""Of reciprocal rank fusion: the score is the sum of 1 / (60 + rank) over the rankings (Cormack,
 Clarke and Büttcher, 2009)."""
 
 
@@ -76,6 +77,25 @@ def require_words_alone(
         )
 
 
+def require_change_alone(
+    query: object, text: str | None, rerank: str | None, *, small_objects: bool
+) -> None:
+    """Make sure that a search with a change has a query image, and asks for no more.
+
+    Raises:
+        QueryError: it has none, or the order of hits is to be decided by something else too.
+    """
+    if query is None:
+        raise QueryError("a change needs an image to be changed; give a query image too")
+    needs = {"text": text is not None, "rerank": rerank is not None, "small_objects": small_objects}
+    named = [name for name, given in needs.items() if given]
+    if named:
+        raise QueryError(
+            f"a search with a change takes no {' and no '.join(named)}; say in the change all that "
+            "is to be different"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     """An image that has words of the query.
@@ -94,6 +114,21 @@ class _Named:
 
 
 @dataclass(frozen=True, slots=True)
+class _Meant:
+    """An image that shows what a query means.
+
+    Attributes:
+        id: of the image.
+        score: cosine in the space of the text model.
+        files: as of `_Named`.
+    """
+
+    id: UUID
+    score: float
+    files: list[Path]
+
+
+@dataclass(frozen=True, slots=True)
 class WordSearcher:
     """Answers queries of words.
 
@@ -102,37 +137,43 @@ class WordSearcher:
         words: the index of its words.
         store: its vectors.
         model: its model.
+        meaning: its text model, if it has one.
     """
 
     catalog: Catalog
     words: Words
     store: Store
     model: ModelId
+    meaning: Meaning | None = None
 
     def search(
         self, text: str, limit: int, where: str | Condition | None, clock: Clock
     ) -> SearchResult:
-        """The images that have words; nothing is said about what they show.
+        """The images that have words and, with a text model, those that show what words mean.
 
         Raises:
             QueryError: the text has no words, or the limit or the condition makes no sense.
             GalleryError: this Python's SQLite cannot search words.
         """
+        depth = limit if self.meaning is None else fusion_depth(text, limit)
         with clock.measure("words"):
-            named = self._named(text, limit, where)
-            contents = self.catalog.contents(each.id for each in named)
-            hits = tuple(
-                Hit(
-                    **image_fields(contents[each.id], each.files),
-                    rank=rank,
-                    score=each.evidence.share,
-                    scores={"words": each.score},
-                    evidence=None,
-                    space="",
-                    words=each.evidence.shown,
-                )
-                for rank, each in enumerate((n for n in named if n.id in contents), start=1)
+            named = {each.id: each for each in self._named(text, depth, where)}
+        meant = self._meant(text, depth, where, clock)
+        fused = _fused({}, named, meant)
+        ordered = sorted(fused, key=lambda i: -fused[i]) if meant else list(named)
+        contents = self.catalog.contents(ordered)
+        hits = tuple(
+            Hit(
+                **image_fields(contents[i], (named[i] if i in named else meant[i]).files),
+                rank=rank,
+                score=named[i].evidence.share if i in named else meant[i].score,
+                scores=_scores(i, named, meant, fused),
+                evidence=None,
+                space=self.meaning.info.space if i in meant and self.meaning else "",
+                words=named[i].evidence.shown if i in named else {},
             )
+            for rank, i in enumerate([i for i in ordered if i in contents][:limit], start=1)
+        )
         return SearchResult(text, self.model, hits, clock.milliseconds, text=text)
 
     def fuse(
@@ -144,7 +185,7 @@ class WordSearcher:
         where: str | Condition | None,
         clock: Clock,
     ) -> SearchResult:
-        """Fuse the ranking by words with that by an image (reciprocal rank fusion).
+        """Fuse the rankings by words with that by an image (reciprocal rank fusion).
 
         What geometric verification has found to show the same thing stays before all others, and
         `found` and `matches` say the same as without words.
@@ -157,36 +198,103 @@ class WordSearcher:
             where: the condition that all of them meet.
             clock: goes on to measure.
         """
+        depth = fusion_depth(text, limit)
         with clock.measure("words"):
-            named = {e.id: e for e in self._named(text, fusion_depth(text, limit), where)}
-            hits = {UUID(hex=hit.id): hit for hit in result.hits}
-            by_image = {i: hit.rank for i, hit in hits.items()}
-            by_words = {i: rank for rank, i in enumerate(named, start=1)}
-            others = [each for i, each in named.items() if i not in hits]
-            hits |= self._beyond(others, query.vector)
-            fused = {
-                i: sum(
-                    1 / (FUSION_CONSTANT + ranks[i]) for ranks in (by_image, by_words) if i in ranks
-                )
-                for i in hits
-            }
-            first = {i for i, rank in by_image.items() if rank <= result.matches}
-            order = sorted(hits, key=lambda i: (i not in first, -fused[i]))
-            kept = tuple(
-                replace(
-                    hits[i],
-                    rank=rank,
-                    scores=hits[i].scores
-                    | ({"words": named[i].score} if i in named else {})
-                    | {"fused": fused[i]},
-                    words=named[i].evidence.shown if i in named else {},
-                )
-                for rank, i in enumerate(order[:limit], start=1)
+            named = {each.id: each for each in self._named(text, depth, where)}
+        meant = self._meant(text, depth, where, clock)
+        hits = {UUID(hex=hit.id): hit for hit in result.hits}
+        by_image = {i: hit.rank for i, hit in hits.items()}
+        others = [each for i, each in (meant | named).items() if i not in hits]
+        hits |= self._beyond(others, query.vector)
+        fused = _fused(by_image, named, meant)
+        first = {i for i, rank in by_image.items() if rank <= result.matches}
+        order = sorted(hits, key=lambda i: (i not in first, -fused[i]))
+        kept = tuple(
+            replace(
+                hits[i],
+                rank=rank,
+                scores=hits[i].scores | _scores(i, named, meant, {}) | {"fused": fused[i]},
+                words=named[i].evidence.shown if i in named else {},
             )
+            for rank, i in enumerate(order[:limit], start=1)
+        )
         return replace(result, hits=kept, timings_ms=clock.milliseconds, text=text)
 
-    def _beyond(self, named: Sequence[_Named], vector: NDArray[np.float32]) -> dict[UUID, Hit]:
-        """Hits that only words have found, without a rank yet."""
+    def _meant(
+        self, text: str, limit: int, where: str | Condition | None, clock: Clock
+    ) -> dict[UUID, _Meant]:
+        """The images that show what a text means, best first.
+
+        None without a text model, and where all words are in quotes: these are to be found as they
+        are written.
+        """
+        if self.meaning is None or all(word.exact for word in read_words(text)):
+            return {}
+        with clock.measure("meaning"):
+            return self._nearest(self.meaning, self.meaning.text.encode(text), limit, where)
+
+    def _nearest(
+        self,
+        meaning: Meaning,
+        concept: NDArray[np.float32],
+        limit: int,
+        where: str | Condition | None,
+    ) -> dict[UUID, _Meant]:
+        """The images nearest to a vector of the text model's space that meet a condition."""
+        condition = parse(where, self.catalog) if isinstance(where, str) else where
+        ranked = meaning.rank(concept, self.store, limit, condition)
+        files = self._files([match.id for match in ranked], condition)
+        return {
+            match.id: _Meant(match.id, match.score, files[match.id])
+            for match in ranked
+            if match.id in files
+        }
+
+    def changed(
+        self,
+        meaning: Meaning,
+        query: Query,
+        change: str,
+        limit: int,
+        where: str | Condition | None,
+        clock: Clock,
+    ) -> SearchResult:
+        """The images that show what the query would be with a change, the query itself left out.
+
+        Args:
+            meaning: the gallery's text model.
+            query: the image.
+            change: in words.
+            limit: how many hits are wanted.
+            where: the condition that all of them meet.
+            clock: goes on to measure.
+
+        Raises:
+            QueryError: the change has no words, or the limit or the condition makes no sense.
+        """
+        fusion_depth(change, limit)
+        with clock.measure("meaning"):
+            concept = meaning.of_change(query.vector, change)
+            found = self._nearest(meaning, concept, limit + 1, where)
+            if query.identity is not None:
+                found.pop(query.identity, None)
+            hits = self._beyond(list(found.values())[:limit], query.vector)
+            kept = tuple(
+                replace(
+                    hit,
+                    rank=rank,
+                    score=found[i].score,
+                    scores=hit.scores | {"change": found[i].score},
+                    space=meaning.info.space,
+                )
+                for rank, (i, hit) in enumerate(hits.items(), start=1)
+            )
+        return SearchResult(query.name, self.model, kept, clock.milliseconds, change=change)
+
+    def _beyond(
+        self, named: Sequence[_Named | _Meant], vector: NDArray[np.float32]
+    ) -> dict[UUID, Hit]:
+        """Hits that only words or their meaning have found, without a rank yet."""
         vectors = self.store.vectors([each.id for each in named])
         contents = self.catalog.contents(vectors)
         return {
@@ -246,3 +354,35 @@ class WordSearcher:
             if kept:
                 found[i] = kept
         return found
+
+
+def _fused(
+    by_image: Mapping[UUID, int], named: Mapping[UUID, _Named], meant: Mapping[UUID, _Meant]
+) -> dict[UUID, float]:
+    """The reciprocal ranks of each image, added up.
+
+    Where meaning ranks too, words count by the share of them that an image has: "a" in "a red
+    bottle" stands in many names, and says little.
+    """
+    fused: dict[UUID, float] = {i: 1 / (FUSION_CONSTANT + rank) for i, rank in by_image.items()}
+    for rank, (i, each) in enumerate(named.items(), start=1):
+        weight = each.evidence.share if meant else 1.0
+        fused[i] = fused.get(i, 0.0) + weight / (FUSION_CONSTANT + rank)
+    for rank, i in enumerate(meant, start=1):
+        fused[i] = fused.get(i, 0.0) + 1 / (FUSION_CONSTANT + rank)
+    return fused
+
+
+def _scores(
+    i: UUID,
+    named: Mapping[UUID, _Named],
+    meant: Mapping[UUID, _Meant],
+    fused: Mapping[UUID, float],
+) -> dict[str, float]:
+    """What words found an image by, and how well."""
+    scores = {"words": named[i].score} if i in named else {}
+    if i in meant:
+        scores["meaning"] = meant[i].score
+    if meant and i in fused:
+        scores["fused"] = fused[i]
+    return scores

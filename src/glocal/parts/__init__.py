@@ -31,6 +31,7 @@ ROWS = (
     *objectives.ROWS,
     *queries.ROWS,
     *recipes.ROWS,
+    *queries.ROWS,
     *rerankers.ROWS,
     *transforms.ROWS,
     *detectors.ROWS,
