@@ -5,19 +5,15 @@ It returns the same types as `glocal.Gallery`; paths are those of the server.
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from glocal.errors import GlocalError
+from glocal.connection import Connection, Image, ServerError, encode_form, problem_error
 from glocal.gallery.progress import Progress
 from glocal.gallery.query import Region
 from glocal.gallery.results import DuplicateGroup, GalleryImage
@@ -35,25 +31,8 @@ from glocal.web.results import (
 
 __all__ = ["Client", "IndexRun", "SearchPage", "ServerError", "ServerInfo"]
 
-Image = str | os.PathLike[str] | bytes
-"""An image to send: the path of a file, or the content of one."""
-
 Order = Literal["taken", "path", "name", "bytes", "added"]
 _POLL_SECONDS = 0.5
-
-
-class ServerError(GlocalError, RuntimeError):
-    """The server refused a request, or cannot be reached.
-
-    Attributes:
-        status: the HTTP status; 0 if there was no response.
-        kind: the type of the problem, a code for programs.
-    """
-
-    def __init__(self, text: str, status: int = 0, kind: str = "about:blank") -> None:
-        super().__init__(text)
-        self.status = status
-        self.kind = kind
 
 
 class Client:
@@ -80,17 +59,7 @@ class Client:
     """
 
     def __init__(self, address: str, *, token: str | None = None, timeout: float = 60.0) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ServerError(
-                f"{address!r} is not the address of a server; give one such as "
-                "http://127.0.0.1:8470"
-            )
-        self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
-        self._base = parts.path.rstrip("/")
-        self._token = token
-        self._timeout = timeout
+        self._server = Connection(address, token, timeout)
 
     # Searching
 
@@ -145,7 +114,9 @@ class Client:
         images = [("like", each) for each in like] + [("unlike", each) for each in unlike]
         if image is not None:
             images.insert(0, ("query" if isinstance(image, GalleryImage) else "image", image))
-        return from_json(SearchPage, self._json("POST", "/v1/search", *_form(options, images)))
+        return from_json(
+            SearchPage, self._server.json("POST", "/v1/search", *encode_form(options, images))
+        )
 
     def search_batch(
         self,
@@ -175,13 +146,13 @@ class Client:
             ("query" if isinstance(images[at], GalleryImage) else "image", images[at])
             for at in order
         ]
-        answer = self._json("POST", "/v1/search/batch", *_form(options, parts))
+        answer = self._server.json("POST", "/v1/search/batch", *encode_form(options, parts))
         found: dict[int, SearchPage | ServerError] = {}
         for at, item in zip(order, answer["results"], strict=True):
             if item["problem"] is None:
                 found[at] = from_json(SearchPage, item["result"])
             else:
-                found[at] = _problem(item["problem"], item["problem"]["status"])
+                found[at] = problem_error(item["problem"], item["problem"]["status"])
         return tuple(found[at] for at in range(len(images)))
 
     def locate(
@@ -202,7 +173,7 @@ class Client:
 
     def info(self) -> ServerInfo:
         """What the gallery holds and what the server allows."""
-        return from_json(ServerInfo, self._json("GET", "/v1/info"))
+        return from_json(ServerInfo, self._server.json("GET", "/v1/info"))
 
     def images(
         self,
@@ -233,7 +204,9 @@ class Client:
                 "limit": page,
                 "cursor": cursor,
             }
-            answer = from_json(ImagePage, self._json("GET", "/v1/images", parameters=parameters))
+            answer = from_json(
+                ImagePage, self._server.json("GET", "/v1/images", parameters=parameters)
+            )
             yield from answer.images
             cursor = answer.next
             if cursor is None:
@@ -241,15 +214,17 @@ class Client:
 
     def image(self, name: str) -> GalleryImage:
         """An image by its id."""
-        return from_json(GalleryImage, self._json("GET", f"/v1/images/{quote(name, safe='')}"))
+        return from_json(
+            GalleryImage, self._server.json("GET", f"/v1/images/{quote(name, safe='')}")
+        )
 
     def file(self, name: str) -> bytes:
         """The file of an image, in a format that browsers can show."""
-        return self._bytes(f"/v1/images/{quote(name, safe='')}/file")
+        return self._server.read(f"/v1/images/{quote(name, safe='')}/file")
 
     def thumbnail(self, name: str, size: int = 320) -> bytes:
         """A JPEG of an image, its longer side at most 160, 320, 640 or 1280 pixels."""
-        return self._bytes(f"/v1/images/{quote(name, safe='')}/thumbnail?size={size}")
+        return self._server.read(f"/v1/images/{quote(name, safe='')}/thumbnail?size={size}")
 
     def archive(self, images: Iterable[GalleryImage], file: BinaryIO) -> None:
         """Write the files of images to a file, as a ZIP archive.
@@ -261,19 +236,19 @@ class Client:
         """
         body = json.dumps({"images": [image.id for image in images]}).encode()
         path = "/v1/downloads/zip"
-        with self._answer("POST", path, body, "application/json") as response:
+        with self._server.answer("POST", path, body, "application/json") as response:
             shutil.copyfileobj(response, file)
 
     def table(self, images: Iterable[GalleryImage]) -> bytes:
         """What is known of images, as CSV."""
         body = json.dumps({"images": [image.id for image in images]}).encode()
         path = "/v1/downloads/csv"
-        with self._answer("POST", path, body, "application/json") as response:
+        with self._server.answer("POST", path, body, "application/json") as response:
             return response.read()
 
     def remove(self, name: str) -> int:
         """Remove an image from the index; returns how many files held it."""
-        return int(self._json("DELETE", f"/v1/images/{quote(name, safe='')}")["removed"])
+        return int(self._server.json("DELETE", f"/v1/images/{quote(name, safe='')}")["removed"])
 
     def duplicates(
         self,
@@ -303,7 +278,7 @@ class Client:
                 "prefer": None if prefer is None else os.fspath(prefer),
             }
             answer = from_json(
-                DuplicatesPage, self._json("GET", "/v1/duplicates", parameters=parameters)
+                DuplicatesPage, self._server.json("GET", "/v1/duplicates", parameters=parameters)
             )
             if answer.state == "not_compared":
                 self._compare_all(level, parameters["prefer"])
@@ -328,7 +303,7 @@ class Client:
             prefer: as in `duplicates`.
         """
         parameters = {"level": level} | ({} if prefer is None else {"prefer": os.fspath(prefer)})
-        return self._bytes(f"/v1/duplicates/plan?{urlencode(parameters)}")
+        return self._server.read(f"/v1/duplicates/plan?{urlencode(parameters)}")
 
     def not_duplicates(self, *images: GalleryImage, undo: bool = False) -> int:
         """Decide that of these images none is a duplicate of another, or undo that.
@@ -350,100 +325,46 @@ class Client:
         """How two images of the gallery lie on one another, and where they differ."""
         parameters = {"first": first.id, "second": second.id}
         return from_json(
-            PairResult, self._json("GET", "/v1/duplicates/pair", parameters=parameters)
+            PairResult, self._server.json("GET", "/v1/duplicates/pair", parameters=parameters)
         )
 
     def _compare_all(self, level: str, prefer: Any) -> None:
         body = {"level": level, "prefer": prefer}
         path = "/v1/duplicates/comparisons"
-        self._json("POST", path, json.dumps(body).encode(), "application/json")
+        self._server.json("POST", path, json.dumps(body).encode(), "application/json")
 
     def _decide(self, kind: str, images: Sequence[GalleryImage], undo: bool) -> int:
         body = {"kind": kind, "images": [image.id for image in images], "undo": undo}
         path = "/v1/duplicates/decisions"
-        answer = self._json("POST", path, json.dumps(body).encode(), "application/json")
+        answer = self._server.json("POST", path, json.dumps(body).encode(), "application/json")
         return int(answer["changed"])
 
     # Adding
 
     def add(self, *images: Image) -> IndexRun:
         """Add images, if the server's owner allows that; the run makes them searchable."""
-        form = _form({}, [("image", image) for image in images])
-        return from_json(AddedImages, self._json("POST", "/v1/images", *form)).run
+        form = encode_form({}, [("image", image) for image in images])
+        return from_json(AddedImages, self._server.json("POST", "/v1/images", *form)).run
 
     def index(self, folder: str | os.PathLike[str]) -> IndexRun:
         """Start an index run over a folder of the server that its owner has allowed."""
         body = json.dumps({"folder": os.fspath(folder)}).encode()
-        return _run(self._json("POST", "/v1/index-runs", body, "application/json"))
+        return _run(self._server.json("POST", "/v1/index-runs", body, "application/json"))
 
     def index_run(self, run: str) -> IndexRun:
         """The state of an index run."""
-        return _run(self._json("GET", f"/v1/index-runs/{quote(run, safe='')}"))
+        return _run(self._server.json("GET", f"/v1/index-runs/{quote(run, safe='')}"))
 
     def follow(self, run: str) -> Iterator[IndexRun]:
         """An index run now and after each change, until it ends."""
-        with self._answer("GET", f"/v1/index-runs/{quote(run, safe='')}/events") as response:
+        with self._server.answer("GET", f"/v1/index-runs/{quote(run, safe='')}/events") as response:
             for line in response:
                 if line.startswith(b"data: "):
                     yield _run(json.loads(line[6:]))
 
     def cancel(self, run: str) -> IndexRun:
         """Cancel an index run; what it has done so far is kept."""
-        return _run(self._json("DELETE", f"/v1/index-runs/{quote(run, safe='')}"))
-
-    def _json(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        kind: str = "",
-        *,
-        parameters: Mapping[str, object] | None = None,
-    ) -> Any:
-        given = {name: value for name, value in (parameters or {}).items() if value is not None}
-        with self._answer(method, path + (f"?{urlencode(given)}" if given else ""), body, kind) as (
-            response
-        ):
-            return json.load(response)
-
-    def _bytes(self, path: str) -> bytes:
-        with self._answer("GET", path) as response:
-            return response.read()
-
-    @contextmanager
-    def _answer(
-        self, method: str, path: str, body: bytes | None = None, kind: str = ""
-    ) -> Iterator[http.client.HTTPResponse]:
-        make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = make(self._host, self._port, timeout=self._timeout)
-        headers = {"X-Glocal": "1"} | ({"Content-Type": kind} if kind else {})
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
-        try:
-            connection.request(method, self._base + path, body, headers)
-            response = connection.getresponse()
-            if response.status >= 400:
-                raise _error(response.status, response.read())
-            yield response
-        except (OSError, http.client.HTTPException) as error:
-            raise ServerError(
-                f"cannot reach the server at {self._host}: {error}; check that glocal serve runs "
-                "there"
-            ) from error
-        finally:
-            connection.close()
-
-
-def _error(status: int, body: bytes) -> ServerError:
-    try:
-        return _problem(json.loads(body), status)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ServerError(f"the server responded with status {status}", status)
-
-
-def _problem(problem: dict[str, Any], status: int) -> ServerError:
-    text = problem.get("detail") or problem["title"]
-    return ServerError(f"{text} (status {status})", status, problem["type"])
+        return _run(self._server.json("DELETE", f"/v1/index-runs/{quote(run, safe='')}"))
 
 
 def _run(value: dict[str, Any]) -> IndexRun:
@@ -470,28 +391,3 @@ def _options(
         "regions": regions,
         "min_score": min_score,
     }
-
-
-def _form(
-    options: dict[str, object], images: Sequence[tuple[str, Image | GalleryImage]]
-) -> tuple[bytes, str]:
-    """The body of a form and its content type (RFC 7578)."""
-    mark = secrets.token_hex(16)
-    parts: list[bytes] = []
-    for name, value in options.items():
-        if value is not None:
-            text = str(value).encode("utf-8", "surrogateescape")
-            parts.append(_part(mark, f'name="{name}"', text))
-    for name, image in images:
-        if isinstance(image, GalleryImage):
-            parts.append(_part(mark, f'name="{name}"', image.id.encode()))
-        else:
-            data = image if isinstance(image, bytes) else Path(image).expanduser().read_bytes()
-            parts.append(_part(mark, f'name="{name}"; filename="image"', data))
-    body = b"".join([*parts, f"--{mark}--\r\n".encode()])
-    return body, f"multipart/form-data; boundary={mark}"
-
-
-def _part(mark: str, disposition: str, body: bytes) -> bytes:
-    head = f"--{mark}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
-    return head.encode() + body + b"\r\n"

@@ -35,7 +35,8 @@ def test_nearby_addresses(address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["93.184.216.34", "8.8.8.8", "192.0.1.1", "198.17.255.255", "198.20.0.1",
-     "2606:4700:4700::1111", "2001:200::1", "2620:4f:7fff::1", "::ffff:8.8.8.8", "64:ff9b::808:808"],
+     "2606:4700:4700::1111", "2001:200::1", "2620:4f:7fff::1", "::ffff:8.8.8.8",
+     "64:ff9b::808:808"],
 )  # fmt: skip
 def test_public_addresses(address: str) -> None:
     assert is_public(address)

@@ -74,7 +74,7 @@ export class IndexView {
             { class: "hint" },
             known.features.removing
               ? "No folder can be indexed from this page. Run glocal index FOLDER, or start the server with --allow-folder."
-              : "This gallery can be searched here, but not changed. To change it, enter the server's full token; a server with --read-only lets nobody.",
+              : "You can search this gallery here, but not change it: changes need the server's full token, and a server without --read-only.",
           ),
         );
       }
