@@ -128,7 +128,7 @@ def test_a_proposal_changes_nothing(gallery: Gallery, models: tuple[Path, Path])
     assert content() == before
     assert (proposal.images, proposal.anchors) == (COUNT, 110)
     assert proposal.measured is not None
-    assert proposal.by_both == (proposal.measured.bridged_new < proposal.measured.old_new)
+    assert proposal.by_both == proposal.measured.worse_than_waiting
 
 
 def test_the_way_back_leads_to_the_same_vectors(
