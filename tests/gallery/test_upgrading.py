@@ -16,6 +16,7 @@ from tiny_model import write_model
 
 from glocal.encoders import OnnxEncoder
 from glocal.errors import (
+    BridgeError,
     DiskFullError,
     GalleryDamagedError,
     GalleryError,
@@ -28,7 +29,7 @@ from glocal.gallery.locks import locked
 from glocal.gallery.stores.mixed import MixedStore
 from glocal.gallery.upgrading import Upgrade
 from glocal.images import load
-from glocal.upgrade import make_bridge, save_bridge
+from glocal.upgrade import read_bridge_card
 
 Opener = Callable[..., Gallery]
 COUNT = 130
@@ -128,7 +129,7 @@ def test_a_proposal_changes_nothing(gallery: Gallery, models: tuple[Path, Path])
     assert content() == before
     assert (proposal.images, proposal.anchors) == (COUNT, 110)
     assert proposal.measured is not None
-    assert proposal.by_both == (proposal.measured.bridged_new < proposal.measured.old_new)
+    assert proposal.by_both == proposal.measured.worse_than_waiting
 
 
 def test_the_way_back_leads_to_the_same_vectors(
@@ -334,19 +335,35 @@ def test_a_vector_of_another_space_searches_through_a_bridge(
     gallery: Gallery, models: tuple[Path, Path], tmp_path: Path
 ) -> None:
     encoder = OnnxEncoder(models[1])
-    files = gallery._catalog.files_of(gallery._catalog.content_ids())
-    ids = sorted(files)
-    old = gallery._context.store.vectors(ids)
-    new = [encoder.encode([load(files[i][0][1]).array])[0].vector for i in ids]
-    made = make_bridge().fit(np.stack([old[i] for i in ids]), np.stack(new))
+    files = [
+        paths[0][1] for paths in gallery._catalog.files_of(gallery._catalog.content_ids()).values()
+    ]
+    theirs = {path: 3 * encoder.encode([load(path).array])[0].vector for path in files}
     path = tmp_path / "service.bridge"
-    save_bridge(
-        path, made, old_space="old", new_space="service", anchors=len(ids), glocal_version="1"
-    )
-    hits = gallery.search_vector(new[5], bridge=path, limit=3).hits
-    assert ids[5].hex in [hit.id for hit in hits]
+    measured = gallery.fit_bridge(theirs, path, space="service")
+    assert (measured.images, measured.own_image > 0.8) == (50, True)
+    card = read_bridge_card(path)
+    assert (card.old_space, card.new_space, card.anchors) == ("old", "service", COUNT)
+    assert card.measured == measured.figures()
+    found = [gallery.search_vector(theirs[each], bridge=path, limit=3) for each in files[:20]]
+    right = [each in [hit.path for hit in hits] for each, hits in zip(files, found, strict=False)]
+    assert np.mean(right) > 0.8
     with pytest.raises(ModelMismatchError, match="leads from 'service'"):
-        gallery.search_vector(new[5], bridge=path, space="elsewhere")
+        gallery.search_vector(theirs[files[0]], bridge=path, space="elsewhere")
+
+
+def test_a_bridge_is_fitted_only_to_images_of_the_gallery_and_from_another_space(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    path, vector = tmp_path / "service.bridge", np.ones(4)
+    with pytest.raises(QueryError, match="has no image of elsewhere"):
+        gallery.fit_bridge({"elsewhere.jpg": vector}, path, space="service")
+    with pytest.raises(QueryError, match="own space"):
+        gallery.fit_bridge({}, path, space="old")
+    ((_, known),) = gallery._catalog.files_of([min(gallery._catalog.content_ids())]).popitem()[1]
+    with pytest.raises(BridgeError, match="at least 100"):
+        gallery.fit_bridge({known: vector}, path, space="service")
+    assert not path.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

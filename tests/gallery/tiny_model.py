@@ -30,7 +30,7 @@ def write_model(
     """Write the model of a seed; `card` replaces fields of its card.
 
     With regions it says what each pixel contributes to the vector. `near`, from 0 to 1, says how
-    much it sees of what the model of seed 0 sees. A `bias` of 100 and more makes all images similar.
+    much it sees of what the model of seed 0 sees. A `bias` of 100 makes all images similar.
     """
     rng = np.random.default_rng(seed)
     flat = SIDE * SIDE * 3

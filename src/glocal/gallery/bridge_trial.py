@@ -55,8 +55,8 @@ def try_bridges(
 ) -> BridgeTrial:
     """Fit bridges to three quarters of some images, measure them on the rest, and fit them to all.
 
-    They are refused where the old model finds more of what the new one finds than they do: then it
-    is better to let the old model answer for its vectors until they are replaced.
+    They are refused where they are worse than waiting (`BridgeMeasurement.worse_than_waiting`):
+    then it is better to let the old model answer for its vectors until they are replaced.
 
     Args:
         path: of the new model, beside which its own bridge may lie.
@@ -93,7 +93,7 @@ def try_bridges(
         scores = matching_scores(by_old, by_new) if len(aside) > _FEW else SAME
         return BridgeTrial(None, None, None, True, False, scores, scores)
     lifted = new_rows[aside] @ partial.gallery(old_rows[aside]).T
-    by_both = not speaks and measured.bridged_new < measured.old_new
+    by_both = not speaks and measured.worse_than_waiting
     return BridgeTrial(
         queries,
         vectors,

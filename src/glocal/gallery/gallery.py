@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from glocal.encoders import NO_REGIONS, Features, OnnxEncoder
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import GalleryError, GlocalError, ModelMismatchError, QueryError
 from glocal.gallery import health, packed_features, reading
+from glocal.gallery.bridge_to import bridge_to
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
@@ -88,6 +89,7 @@ from glocal.gallery.word_search import (
 from glocal.gallery.words import Words
 from glocal.images import Limits, load
 from glocal.query.relations import Relation
+from glocal.upgrade import BridgeMeasurement
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -732,7 +734,7 @@ class Gallery:
             space: the vector space that it belongs to; `None`: the gallery's, or the one that the
                 bridge comes from.
             bridge: file of a bridge that brings it into the gallery's space, such as a service's
-                vectors; see `glocal.upgrade`.
+                vector; see `fit_bridge`.
             limit: as in `search`.
             where: as in `search`.
             exact: as in `search`.
@@ -783,6 +785,16 @@ class Gallery:
             browser,
             self._store().vectors,
         )
+    def fit_bridge(
+        self,
+        vectors: Mapping[str | os.PathLike[str], ArrayLike],
+        target: str | os.PathLike[str],
+        *,
+        space: str,
+    ) -> BridgeMeasurement:
+        """Fit a bridge by which another model's vectors search this gallery: see `bridge_to`."""
+        self._require_open()
+        return bridge_to(self, vectors, target, space=space)
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""

@@ -32,6 +32,7 @@ from glocal.gallery.stores.upkeep import GRAPH_FROM
 from glocal.gallery.under_way import UnderWay
 from glocal.ranking.calibration import calibration_for
 from glocal.upgrade import Bridge, BridgeMeasurement
+from glocal.upgrade.measure import MARGIN
 
 ANCHORS = 2_000
 """Images that both models encode, to fit the bridge and to measure it."""
@@ -246,8 +247,9 @@ def _against(
     if trial.by_both and measured is not None:
         said.append(
             f"the bridge is refused: of the ten neighbours that {encoder.card.name} finds, it "
-            f"finds {measured.bridged_new:.0%}, and the old model {measured.old_new:.0%}; until "
-            "the end each query is encoded by both models, which takes longer"
+            f"finds {measured.bridged_new:.0%}, and the old model {measured.old_new:.0%}, of which "
+            f"it has to be {MARGIN:.0%} ahead; until the end each query is encoded by both models, "
+            "which takes longer"
         )
     elif trial.by_both:
         said.append("there are too few photos to fit a bridge; queries are encoded by both models")

@@ -1,0 +1,100 @@
+"""A gallery of the model that comes with glocal is upgraded, with everything that it really has:
+regions, calibrated local features of its own, geometric verification.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_folders import scene
+from tiny_model import write_model
+
+from glocal.encoders import DEFAULT_MODEL
+from glocal.gallery import Galleries, Gallery
+from glocal.gallery.upgrading import Upgrade
+from glocal.ranking.evidence import Verdict
+
+COUNT = 6
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of photos, a model and a gallery of the bundled model."""
+    root = tmp_path_factory.mktemp("bundled")
+    (root / "photos").mkdir()
+    for seed in range(COUNT):
+        scene(seed, 320, 240).save(root / "photos" / f"{seed}.jpg", quality=92)
+    write_model(root / "next.onnx", seed=1, space="next")
+    with Gallery(root / "gallery", model=DEFAULT_MODEL) as gallery:
+        gallery.add(root / "photos")
+        assert (gallery.model.version, gallery.info().detector) == (2, "own")
+    return root
+
+
+@pytest.fixture
+def gallery(indexed: Path, tmp_path: Path) -> Iterator[Gallery]:
+    shutil.copytree(indexed / "gallery", tmp_path / "gallery")
+    with Gallery(tmp_path / "gallery") as opened:
+        yield opened
+
+
+def begin(gallery: Gallery, indexed: Path, anchors: int) -> Upgrade:
+    upgrade = gallery.upgrade()
+    proposal = upgrade.propose(str(indexed / "next.onnx"), anchors=anchors)
+    assert proposal.begins.upgrade.detector == "xfeat"  # nothing of the new model is calibrated
+    upgrade.begin(proposal)
+    return upgrade
+
+
+def require_answers(gallery: Gallery, photos: Path) -> None:
+    """Crops of a photo that the new model has encoded and of one that waits are proven."""
+    ids = {gallery.content_of(photos / f"{seed}.jpg"): seed for seed in range(COUNT)}
+    _, encoded = gallery._context.store.rows.find(i for i in ids if i is not None)
+    waiting = [seed for i, seed in ids.items() if i not in encoded]
+    for seed in (ids[next(iter(encoded))], waiting[0]):
+        crop = scene(seed, 320, 240).crop((20, 15, 300, 225))
+        found = gallery.search(np.asarray(crop), limit=1)
+        assert (found.hits[0].path.name, found.found) == (f"{seed}.jpg", True)
+        assert found.hits[0].evidence is not None
+        assert found.hits[0].evidence.verdict in (Verdict.COPY, Verdict.SAME_OBJECT)
+
+
+def contents(gallery: Gallery) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Vector and local features of every image."""
+    ids = sorted(gallery._catalog.content_ids())
+    vectors = gallery._context.store.vectors(ids)
+    local = gallery._catalog.local_features(ids)
+    return {i.hex: v.tobytes() for i, v in vectors.items()}, {i.hex: b for i, b in local.items()}
+
+
+def test_it_answers_at_once_finishes_and_is_searched_beside_one_of_before(
+    gallery: Gallery, indexed: Path
+) -> None:
+    upgrade = begin(gallery, indexed, anchors=COUNT // 2)
+    progress = upgrade.progress()
+    assert progress is not None
+    assert (progress.old.version, progress.encoded, progress.verified) == (2, COUNT // 2, True)
+    require_answers(gallery, indexed / "photos")
+    assert upgrade.carry_on().finished
+    assert gallery.check(sample=None).sound
+    assert (gallery.space, gallery.info().detector, gallery.info().format) == ("next", "xfeat", 2)
+    with Galleries(indexed / "gallery", gallery) as both:  # the same files, by two models
+        found = both.search(indexed / "photos" / "1.jpg")
+        assert [len(hit.galleries) for hit in found] == [2] * COUNT
+        assert found.hits[0].path.name == "1.jpg"
+        assert found.found is True
+
+
+def test_it_returns_to_what_it_was(gallery: Gallery, indexed: Path) -> None:
+    before = contents(gallery)
+    upgrade = begin(gallery, indexed, anchors=COUNT // 2)
+    assert upgrade.back() == COUNT // 2
+    assert gallery.add_local_features() == COUNT // 2
+    assert contents(gallery) == before
+    assert (gallery.model.version, gallery.info().upgrade) == (2, None)
+    found = gallery.search(indexed / "photos" / "2.jpg", limit=1)
+    assert (found.hits[0].path.name, found.found) == ("2.jpg", True)
