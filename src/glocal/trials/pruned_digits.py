@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from glocal.learn.compress.compressor import Evidence
@@ -51,7 +51,7 @@ def tested_ap(lab: Lab, model: nn.Module) -> float:
 
 def magnitude_of_each_layer(model: nn.Module, keep: float) -> WeightPlan:
     """Each layer keeps the same share of its weights, those with the largest magnitude."""
-    masks = {}
+    masks: dict[str, Tensor] = {}
     for name, weight in prunable(model).items():
         masks.update(highest({name: weight.detach().abs()}, keep).masks)
     return WeightPlan(masks)

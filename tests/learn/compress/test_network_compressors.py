@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from glocal.errors import CompressError
 from glocal.learn.compress import Compressor, Evidence, make_compressor
-from glocal.learn.compress.channels import ChannelGroups
+from glocal.learn.compress.channels import ChannelGroups, ChannelPlan
 from glocal.learn.compress.dimap import importances, modules_of
 from glocal.learn.compress.ecoflap import CoarseToFine, input_norms, shared_out
 from glocal.learn.compress.global_magnitude import GlobalMagnitude
@@ -149,7 +149,7 @@ def test_what_cannot_be_planned_is_refused(name, model, evidence):
             made.plan(model, KEEP)
         with pytest.raises(CompressError, match="measures losses"):
             made.plan(model, KEEP, Evidence(evidence.images))
-    with pytest.raises(CompressError, match=r"cannot be made so: .*'speed'"):
+    with pytest.raises(CompressError, match="cannot be made so: "):
         make_compressor(name, speed=2)
 
 
@@ -217,4 +217,8 @@ def test_counted_operations_are_those_of_the_network_without_the_channels(model,
     groups = ChannelGroups(model, evidence.images)
     assert "head" not in groups.sizes  # its outputs are those of the network
     assert groups.sizes["unit.layer.0"] == 24
-    assert groups.flops == count_flops(model, evidence.images[:1])
+    image = evidence.images[:1]
+    assert groups.flops == count_flops(model, image)
+    for chosen in ({"unit.layer.0": [0, 5, 7]}, {"unit.layer.0": [1, 2], "stem.0": [3]}):
+        small = ChannelPlan(chosen, image, 0).apply(model)
+        assert groups.remaining_flops(chosen) == count_flops(small, image)

@@ -54,11 +54,12 @@ class ChannelGroups:
         self._image = images[:1]
         self._model, self._graph = _probe(model, self._image)
         self._names = {module: name for name, module in self._model.named_modules()}
-        roots = {
-            self._names[group[0].dep.target.module]: len(group[0].idxs)
-            for group in self._graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear])
-            if not _depthwise(group[0].dep.target.module)
-        }
+        roots = {}
+        for group in self._graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear]):
+            # Tracing may begin with a convolution of each channel by itself, which makes none.
+            makers = [item for item in group if self._makes(item.dep)]
+            if makers and len(makers[0].idxs) == len(group[0].idxs):
+                roots[self._names[makers[0].dep.target.module]] = len(group[0].idxs)
         self.sizes = _removable(model, images[:1], roots)
         if not self.sizes:
             raise CompressError(
@@ -67,6 +68,12 @@ class ChannelGroups:
             )
         self._costs = _layer_flops(self._model, self._image)
         self.flops = sum(self._costs.values())
+
+    def _makes(self, dependency: Any) -> bool:
+        """Whether a dependency removes channels that a layer makes anew."""
+        module = dependency.target.module
+        layer = isinstance(module, nn.Conv2d | nn.Linear) and not _depthwise(module)
+        return layer and bool(self._graph.is_out_channel_pruning_fn(dependency.handler))
 
     def touched(self, root: str, channels: Sequence[int]) -> list[_Touched]:
         """All layers that lose channels with these of a group."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
@@ -48,7 +48,10 @@ class Plan(ABC):
         """A copy of the same shapes that computes what the smaller one does, by zeros."""
 
 
-class Compressor(ABC):
+PlanT = TypeVar("PlanT", bound=Plan)
+
+
+class Compressor(ABC, Generic[PlanT]):
     """Plans how a network is made smaller; a subclass writes only the method.
 
     Its keyword arguments, if any, say how to plan.
@@ -65,7 +68,7 @@ class Compressor(ABC):
     saves: ClassVar[Saves]
     data_free: ClassVar[bool] = False
 
-    def plan(self, model: nn.Module, keep: float, evidence: Evidence | None = None) -> Plan:
+    def plan(self, model: nn.Module, keep: float, evidence: Evidence | None = None) -> PlanT:
         """Decide what is kept.
 
         Args:
@@ -90,7 +93,7 @@ class Compressor(ABC):
             model.train(training)
 
     @abstractmethod
-    def _plan(self, model: nn.Module, keep: float, evidence: Evidence | None) -> Plan:
+    def _plan(self, model: nn.Module, keep: float, evidence: Evidence | None) -> PlanT:
         """Decide for a network in evaluation mode; it has to be as it was afterwards."""
 
 
@@ -105,7 +108,7 @@ def measured(evidence: Evidence | None, name: str) -> tuple[Tensor, Losses]:
     return evidence.images, evidence.losses
 
 
-def make_compressor(name: str, **settings: Any) -> Compressor:
+def make_compressor(name: str, **settings: Any) -> Compressor[Any]:
     """A compressor of networks by its name in the registry.
 
     Args:

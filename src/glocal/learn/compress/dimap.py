@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -15,7 +16,7 @@ _ATTENTION = re.compile(r"(?P<block>.*)\.attn\.(?P<layer>qkv|proj)\.weight")
 _MLP = re.compile(r"(?P<block>.*)\.mlp\.\w+\.weight")
 
 
-class DataIndependentModuleAware(Compressor):
+class DataIndependentModuleAware(Compressor[WeightPlan]):
     """Weights are ranked by the distortion that removing them adds to their module.
 
     Removing the ``p`` smallest weights of a module after all smaller ones distorts what it passes
@@ -59,7 +60,7 @@ def modules_of(names: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def importances(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+def importances(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Importance of each weight in its module, in (0, 1], in the shapes of the weights."""
     found: dict[str, Tensor] = {}
     for members in modules_of(list(weights)).values():

@@ -12,7 +12,7 @@ from glocal.learn.compress.compressor import Compressor, Evidence, Losses, Saves
 from glocal.learn.compress.weight_masks import WeightPlan, prunable
 
 
-class CoarseToFine(Compressor):
+class CoarseToFine(Compressor[WeightPlan]):
     """Layer sparsities from zeroth-order scores of the loss, then Wanda within each layer.
 
     Coarse: the gradient of a layer's weights is sized up by forward passes alone, along random

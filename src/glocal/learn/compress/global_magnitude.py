@@ -11,7 +11,7 @@ from glocal.learn.compress.compressor import Compressor, Evidence, Saves
 from glocal.learn.compress.weight_masks import WeightPlan, highest, prunable
 
 
-class GlobalMagnitude(Compressor):
+class GlobalMagnitude(Compressor[WeightPlan]):
     """Weights are ranked by ``|w|`` over the whole network, and the lowest are set to zero.
 
     So that no layer loses all its weights at high sparsity, which would cut the network in two, a

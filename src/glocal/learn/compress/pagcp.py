@@ -12,7 +12,7 @@ from glocal.learn.compress.channels import ChannelGroups, ChannelPlan
 from glocal.learn.compress.compressor import Compressor, Evidence, Losses, Saves, measured
 
 
-class PerformanceAwareChannels(Compressor):
+class PerformanceAwareChannels(Compressor[ChannelPlan]):
     """Sequential greedy pruning under a tolerance of each task's loss.
 
     Groups of channels are ordered by how many operations hang on them, most first. Each in turn is
@@ -55,12 +55,12 @@ class PerformanceAwareChannels(Compressor):
         groups = ChannelGroups(model, images)
         search = _Search(model, groups, losses, goal=keep * groups.flops)
         tolerance = self.tolerance
-        while not search.done:
+        while search.flops > search.goal:
             for root in search.order:
-                search.prune(root, tolerance, self.step, self.most)
-                if search.done:
-                    break
-            if all(search.is_full(root, self.most) for root in search.order) and not search.done:
+                if search.flops > search.goal:
+                    search.prune(root, tolerance, self.step, self.most)
+            full = all(search.is_full(root, self.most) for root in search.order)
+            if full and search.flops > search.goal:
                 raise CompressError(
                     f"with {self.most:.0%} of each group removed, {search.flops / groups.flops:.1%}"
                     f" of the operations are left, not {keep:.1%}; keep more"
@@ -88,11 +88,6 @@ class _Search:
             for root, ranked in self._ranked.items()
         }
         self.order = sorted(left, key=lambda root: left[root])
-
-    @property
-    def done(self) -> bool:
-        """Whether no more operations are left than wanted."""
-        return self.flops <= self.goal
 
     def is_full(self, root: str, most: float) -> bool:
         """Whether nothing more may be removed of a group."""

@@ -17,10 +17,8 @@ from torch import Tensor, nn
 from glocal.errors import CompressError
 from glocal.learn.compress.compressor import Plan
 
-Layers = nn.Conv2d | nn.Linear
 
-
-def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
+def prunable(model: nn.Module) -> dict[str, Tensor]:
     """The weights that are counted and may become zero, by name.
 
     They are those of convolutions and linear layers, without biases.
@@ -28,7 +26,7 @@ def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
     Raises:
         CompressError: there are none.
     """
-    found = {
+    found: dict[str, Tensor] = {
         f"{name}.weight" if name else "weight": module.weight
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
