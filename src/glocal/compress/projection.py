@@ -55,13 +55,12 @@ class Projection:
                 "use vectors of the model that it was made for"
             )
         if self.chosen is not None:
-            short = rows[:, self.chosen]
+            short: Floats = rows[:, self.chosen]
         else:
             assert self.axes is not None and self.mean is not None  # noqa: PT018, S101
-            short = (rows - self.mean) @ self.axes
+            short = np.asarray((rows - self.mean) @ self.axes, np.float32)
         lengths = np.linalg.norm(short, axis=1, keepdims=True)
-        found: Floats = short / np.maximum(lengths, np.float32(1e-12))
-        return found
+        return np.asarray(short / np.maximum(lengths, np.float32(1e-12)), np.float32)
 
 
 def checked_vectors(vectors: ArrayLike, *, least: int = 0) -> Floats:

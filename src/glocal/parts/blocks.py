@@ -86,6 +86,16 @@ ROWS = (
     ),
     Part(
         "block",
+        "one-way",
+        "Boukraichi, Akkari, Casenave and Ryckelynck, A priori compression of convolutional neural "
+        "networks for wave simulators, 2023",
+        "glocal.learn.blocks.one_way:OneWay",
+        requires=_LEARN,
+        summary="kernels are products of one-way filters",
+        traits=("conv",),
+    ),
+    Part(
+        "block",
         "e2gc",
         "Jha, Saini, Nag and Mittal, E2GC: Energy-efficient Group Convolution in Deep "
         "Neural Networks, 2020",

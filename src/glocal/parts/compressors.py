@@ -8,6 +8,8 @@ the network becomes smaller and faster. One with ``data-free`` looks at weights 
 
 from glocal.registry import Part
 
+_NETWORKS = "glocal.learn.compress"
+
 ROWS = (
     Part(
         "compressor",
@@ -33,5 +35,45 @@ ROWS = (
         "glocal.compress.spread:PrincipalComponents",
         summary="the directions with the largest variance",
         traits=("vectors",),
+    ),
+    Part(
+        "compressor",
+        "global-mp",
+        "Gupta, Camci, Keneta, Vaidyanathan, Kanodia, Foo, Wu and Lin, Is Complexity Required for "
+        "Neural Network Pruning? A Case Study on Global Magnitude Pruning, 2022",
+        f"{_NETWORKS}.global_magnitude:GlobalMagnitude",
+        requires="glocal[learn]",
+        summary="the smallest weights become zero, some of each layer stay",
+        traits=("weights", "data-free"),
+    ),
+    Part(
+        "compressor",
+        "ecoflap",
+        "Sung, Yoon and Bansal, ECoFLaP: Efficient Coarse-to-Fine Layer-Wise Pruning for "
+        "Vision-Language Models, 2024",
+        f"{_NETWORKS}.ecoflap:CoarseToFine",
+        requires="glocal[learn]",
+        summary="layers on which the loss hangs stay denser",
+        traits=("weights",),
+    ),
+    Part(
+        "compressor",
+        "dimap",
+        "He and Zhou, Data-independent Module-aware Pruning for Hierarchical Vision Transformers, "
+        "2024",
+        f"{_NETWORKS}.dimap:DataIndependentModuleAware",
+        requires="glocal[learn]",
+        summary="weights are compared within the modules of a transformer",
+        traits=("weights", "data-free"),
+    ),
+    Part(
+        "compressor",
+        "pagcp",
+        "Ye, Zhang, Chen, Fan and Wang, Performance-aware Approximation of Global Channel Pruning "
+        "for Multitask CNNs, 2023",
+        f"{_NETWORKS}.pagcp:PerformanceAwareChannels",
+        requires="glocal[learn]",
+        summary="channels go layer by layer, as far as no task loses much",
+        traits=("channels",),
     ),
 )
