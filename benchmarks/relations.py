@@ -21,7 +21,7 @@ from PIL import Image
 import glocal
 from glocal.query.relations import Relation, overlap
 
-SIZE = (640, 480)
+SIZE = (640, 640)
 RELATIONS = ("above", "below", "left-of", "right-of", "inside", "around", "overlapping")
 
 
@@ -38,9 +38,9 @@ def boxes(relation: str, random: np.random.Generator) -> list[tuple[float, float
     """Two boxes in a photo, in pixels, the first in the relation to the second."""
     width, height = SIZE
     while True:
-        sides = random.uniform(130, 230, 2)
+        sides = random.uniform(230, 310, 2)
         if relation in ("inside", "around"):
-            sides = np.array([random.uniform(120, 160), random.uniform(330, 460)])
+            sides = np.array([random.uniform(190, 240), random.uniform(560, 630)])
             sides = sides if relation == "inside" else sides[::-1]
         places = [
             (float(random.uniform(0, width - s)), float(random.uniform(0, height - s)), s, s)
@@ -54,15 +54,19 @@ def boxes(relation: str, random: np.random.Generator) -> list[tuple[float, float
             return places
 
 
-def composed(back: Path, things: list[Image.Image], places, *, large_first: bool) -> Image.Image:
+def composed(back: Path, things: list[Image.Image], places):
+    """A photo with both things in it, the larger one behind, and the boxes that they fill."""
     canvas = Image.open(back).convert("RGB").resize(SIZE)
-    order = sorted(range(2), key=lambda at: -places[at][2]) if large_first else [1, 0]
+    tight = list(places)
+    order = sorted(range(2), key=lambda at: -places[at][2])
     for at in order:
         x, y, side, _ = (round(v) for v in places[at])
         thing = things[at].copy()
         thing = thing.resize([max(round(v * side / max(thing.size)), 1) for v in thing.size])
-        canvas.paste(thing, (x + (side - thing.width) // 2, y + (side - thing.height) // 2), thing)
-    return canvas
+        left, top = x + (side - thing.width) // 2, y + (side - thing.height) // 2
+        canvas.paste(thing, (left, top), thing)
+        tight[at] = (left, top, *thing.size)
+    return canvas, tight
 
 
 def main() -> None:
@@ -71,6 +75,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--others", type=int, default=300)
     parser.add_argument("--keep", type=Path, help="folder to keep the made photos in")
+    parser.add_argument("--detector", help="of local features; otherwise the default")
     options = parser.parse_args()
     random = np.random.default_rng(0)
     icons = sorted((options.grocery / "iconic-images-and-descriptions").rglob("*_Iconic.jpg"))
@@ -87,7 +92,7 @@ def main() -> None:
             wanted = RELATIONS[pair % len(RELATIONS)]
             for relation in (*RELATIONS, None):
                 places = boxes(relation or wanted, random)
-                image = composed(photos.pop(), things, places, large_first=True)
+                image, places = composed(photos.pop(), things, places)
                 if relation is None:
                     image.save(folder / f"query-{pair}.jpg", quality=92)
                     queries.append((folder / f"query-{pair}.jpg", pair, wanted, places))
@@ -95,7 +100,7 @@ def main() -> None:
                     image.save(folder / "photos" / f"{pair}-{relation}.jpg", quality=92)
         for photo in photos[: options.others]:
             Image.open(photo).convert("RGB").resize(SIZE).save(folder / "photos" / photo.name)
-        with glocal.open(Path(temporary) / "gallery") as gallery:
+        with glocal.open(Path(temporary) / "gallery", detector=options.detector) as gallery:
             gallery.add(folder / "photos")
             ranks, among, found, same, other = [], [], [], [], []
             spent = time.process_time()
@@ -108,7 +113,7 @@ def main() -> None:
                 there = [name for name in names if name in siblings]
                 among.append(there.index(right) + 1 if right in there else len(siblings))
                 for hit in result:
-                    if hit.path.stem in siblings and hit.evidence is not None:
+                    if hit.path.stem in siblings and hit.evidence and hit.evidence.verdict.is_match:
                         found.append(hit.path.stem)
                         (same if hit.path.stem == right else other).append(hit.score)
                 print(path.name, wanted, names[:3], [f"{hit.score:.2f}" for hit in result.hits[:3]])

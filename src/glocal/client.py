@@ -71,6 +71,8 @@ class Client:
         url: str | None = None,
         text: str | None = None,
         region: Region | None = None,
+        second_region: Region | None = None,
+        relation: str | None = None,
         like: Sequence[Image | GalleryImage] = (),
         unlike: Sequence[Image | GalleryImage] = (),
         where: str | None = None,
@@ -91,6 +93,8 @@ class Client:
             url: instead of an image its address, if the server's owner allows that.
             text: words, with an image or instead of one.
             region: X, Y, W, H of the query, in pixels or as fractions.
+            second_region: of a second thing; see `glocal.Gallery.search_relation`.
+            relation: likewise.
             like: more positive examples.
             unlike: negative examples.
             where: a condition, such as ``taken >= 2019``.
@@ -109,6 +113,10 @@ class Client:
             "url": url,
             "text": text,
             "region": None if region is None else ",".join(map(str, region)),
+            "second_region": None
+            if second_region is None
+            else ",".join(map(str, second_region)),
+            "relation": relation,
             "offset": offset,
         } | _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)
         images = [("like", each) for each in like] + [("unlike", each) for each in unlike]

@@ -331,3 +331,22 @@ def test_watch_follows_the_folder(photos: Path, tmp_path: Path) -> None:
         _, said = watching.communicate(timeout=30)
     assert watching.returncode == 0
     assert "Traceback" not in said
+
+
+def test_two_regions_search_for_a_relation_and_refuse_what_does_not_go_with_it(
+    glocal: Run, photos: Path
+) -> None:
+    glocal("index", photos)
+    pair = ("--region", "0,0,.5,1", "--region", ".5,0,.5,1")
+    told = json.loads(glocal("search", photos / "1.jpg", *pair, "-n", "1", "--json").stdout)
+    (hit,) = told["hits"]
+    assert hit["score"] == hit["scores"]["relation"]
+    assert len(hit["box"]) == len(hit["second_box"]) == 4
+    assert "first at" in glocal("search", photos / "1.jpg", *pair).stdout
+    for wrong, said in (
+        ((*pair, "--region", "0,0,1,1"), "twice at most"),
+        (("--region", "0,0,.5,1", "--relation", "above"), "give --region twice"),
+        ((*pair, "--no-verify"), "combined with --verify"),
+        ((*pair, "--text", "x"), "combined with --text"),
+    ):
+        assert said in glocal("search", photos / "1.jpg", *wrong, status=2).stderr

@@ -74,6 +74,33 @@ def test_words_find_what_the_gallery_finds_alone_and_with_an_image(
         assert caught.value.status == 422
 
 
+def test_two_regions_find_what_the_gallery_finds_and_take_nothing_else(
+    client: Client, home: Path
+) -> None:
+    left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 0.5, 1.0)
+    both = {"region": left, "second_region": right}
+    answer = client.search(photo(3), **both, limit=3)
+    with Gallery(home / "gallery", create=False) as gallery:
+        files = gallery.search_relation(photo(3), left, right, limit=3)
+    assert [hit.path for hit in answer] == [hit.path for hit in files]
+    assert [hit.second_box for hit in answer] == [hit.second_box for hit in files]
+    turned = client.search(photo(3), **both, relation="right-of", limit=3)
+    assert turned.hits[0].score < answer.hits[0].score
+    refused = (
+        (both | {"text": "trip"}, "combined with text"),
+        (both | {"like": [photo(1)]}, "combined with like and unlike"),
+        (both | {"verify": False}, "combined with verify=false"),
+        (both | {"relation": "on"}, "relation"),
+        ({"second_region": right}, "give region, the first"),
+        ({"region": left, "relation": "above"}, "give region and second_region"),
+        ({"region": left, "second_region": left}, "the same"),
+    )
+    for wrong, said in refused:
+        with pytest.raises(ServerError, match=said) as caught:
+            client.search(photo(3), **wrong)
+        assert caught.value.status == 422
+
+
 def test_copies_are_one_hit_with_several_paths(client: Client, home: Path) -> None:
     answer = client.search(home / "images" / "5.jpg", limit=1000)
     assert len(answer.hits[0].paths) == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from uuid import UUID
 
 import numpy as np
@@ -35,6 +36,13 @@ LEAST_RELATION = 0.6
 ``benchmarks/relations.py``."""
 
 
+_INLIERS = 12
+"""Local features that agree, from which they say where a thing is though they do not prove it."""
+
+_AGREED = 0.5
+"""How certain such a place is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a thing is in an image.
@@ -42,7 +50,7 @@ class Place:
     Attributes:
         box: in fractions of the image.
         similarity: of the thing to it, a cosine.
-        evidence: where geometry has proven that it is there; otherwise `None`.
+        evidence: where local features say that it is there; otherwise `None`.
     """
 
     box: Box
@@ -50,9 +58,16 @@ class Place:
     evidence: Evidence | None = None
 
     @property
+    def proven(self) -> bool:
+        """Whether geometric verification has proven that the thing is there."""
+        return self.evidence is not None and self.evidence.verdict.is_match
+
+    @property
     def certainty(self) -> float:
         """1 where it is proven; less, the less alike they are."""
-        return 1.0 if self.evidence else max(self.similarity, 0.0) ** 2
+        if self.proven:
+            return 1.0
+        return max(max(self.similarity, 0.0) ** 2, _AGREED if self.evidence else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +97,14 @@ class Thing:
             hits: what `hits` has found; of other images the local features are compared here.
             ids: the images.
         """
-        proven = {i: hit.evidence for i, hit in hits.items() if hit.evidence is not None}
-        proven |= self._verified([i for i in ids if i not in hits])
+        verified = {i: hit.evidence for i, hit in hits.items() if hit.evidence is not None}
+        verified |= self._verified([i for i in ids if i not in hits])
         likely = self._likely(ids)
         found = dict[UUID, Place]()
         for i in ids:
-            evidence, place = proven.get(i), likely.get(i)
-            if evidence is not None and evidence.verdict.is_match:
-                box = (0.0, 0.0, 1.0, 1.0)
-                if evidence.homography is not None:
-                    box = framed(np.array(evidence.homography)) or box
+            evidence, place = verified.get(i), likely.get(i)
+            box = None if evidence is None else _agreed(evidence)
+            if box is not None:
                 similarity = place.similarity if place else hits[i].score if i in hits else 0.0
                 found[i] = Place(box, similarity, evidence)
             elif place is not None:
@@ -187,21 +200,23 @@ class _Rated:
         return cls(image, first, second, similar)
 
     @property
-    def proven(self) -> int:
-        return (self.first.evidence is not None) + (self.second.evidence is not None)
+    def proven(self) -> bool:
+        return self.first.proven and self.second.proven
 
     @property
     def value(self) -> float:
-        return self.similarity * self.first.certainty * self.second.certainty
+        return self.similarity * sqrt(self.first.certainty * self.second.certainty)
 
     @property
     def holds(self) -> bool:
         """Whether both things are proven to be there, and stand as they are meant to."""
-        return self.proven == 2 and self.similarity >= LEAST_RELATION
+        return self.proven and self.similarity >= LEAST_RELATION
 
     def hit(self, rank: int) -> Hit:
-        sides = [each.evidence for each in (self.first, self.second) if each.evidence is not None]
-        weaker = min(sides, key=lambda each: each.probability) if len(sides) == 2 else None
+        weaker = None
+        if self.first.evidence is not None and self.second.evidence is not None:
+            both = (self.first.evidence, self.second.evidence)
+            weaker = min(both, key=lambda each: (each.verdict.is_match, each.probability))
         scores = {
             "relation": self.similarity,
             "first": self.first.similarity,
@@ -216,6 +231,14 @@ class _Rated:
             box=self.first.box,
             second_box=self.second.box,
         )
+
+
+def _agreed(evidence: Evidence) -> Box | None:
+    """Where local features say that a thing is; `None` where they say too little."""
+    if evidence.homography is not None:
+        enough = evidence.verdict.is_match or evidence.inliers >= _INLIERS
+        return framed(np.array(evidence.homography)) if enough else None
+    return (0.0, 0.0, 1.0, 1.0) if evidence.verdict.is_match else None
 
 
 def fractions(region: Region, size: tuple[int, int]) -> Box:

@@ -216,6 +216,7 @@ BODIES: dict[str, dict[str, Any]] = {
         SearchRequest,
         image=_FILE | {"description": "The query image."},
         region=_REGION,
+        second_region=_REGION | {"description": "As `region`, of a second thing."},
         like=_images("Positive examples, besides the query: images or ids.", items=_EXAMPLES),
         unlike=_images("Negative examples: images or ids.", items=_EXAMPLES),
     ),

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from glocal.gallery import locating
 from glocal.gallery import results as python
 from glocal.gallery.word_forms import MOST_CHARACTERS
+from glocal.query.relations import RELATIONS
 from glocal.web import results as server
 from glocal.web.settings import ThumbnailSize
 
@@ -34,6 +35,7 @@ MOST_EXAMPLES = 16
 MOST_SELECTED = 1_000
 
 Region = tuple[float, float, float, float]
+RelationName = Annotated[str, Field(pattern=f"^({'|'.join(RELATIONS)})$")]
 _CAMERA_TIME = {
     "anyOf": [{"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$"}, {"type": "null"}]
 }
@@ -116,13 +118,23 @@ class SearchRequest(SearchOptions):
         description="The part of the query image to search for: x, y, width and height in pixels "
         "of the upright image, or as fractions if all are at most 1.",
     )
+    second_region: Region | None = Field(
+        None,
+        description="Of the same image a second region: find images in which both things stand to "
+        "each other as there. `text`, `like`, `unlike`, `rerank` and `small_objects` are refused.",
+    )
+    relation: RelationName | None = Field(
+        None,
+        description="How the thing of `region` has to stand to that of `second_region`, instead of "
+        "as in the query image.",
+    )
     like: list[SourceId] = Field(
         [], max_length=MOST_EXAMPLES, description="Positive examples, besides the query."
     )
     unlike: list[SourceId] = Field([], max_length=MOST_EXAMPLES, description="Negative examples.")
     offset: int = Field(0, ge=0, le=10_000, description="How many of the best hits to leave out.")
 
-    @field_validator("region", mode="before")
+    @field_validator("region", "second_region", mode="before")
     @classmethod
     def _split_region(cls, value: Any) -> Any:
         return read_region(value) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ import { filterBar, scoreOf } from "./filters.js";
 import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
+import { addPair, pairMark, PairTools, secondLines } from "./relation.js";
 import { conditionOf, go, linkTo, readState } from "./state.js";
 import { choose, firstPage, PAGE, useId } from "./uploads.js";
 import { alternativeOf, count, likelyOf, verdictOf } from "./words.js";
@@ -24,6 +25,7 @@ export function tileActions(one) {
 
 /** The verdict over a hit. */
 function mark(hit) {
+  if (hit.second_box) return pairMark(hit);
   const { kind, words, probability } = verdictOf(hit);
   if (kind === "similar" && Object.keys(hit.words ?? {}).length) return wordsMark(hit);
   if (kind === "similar") {
@@ -50,7 +52,8 @@ function wordsMark({ words }) {
 }
 
 /** Where in a hit the query is, if it is a region of it. Its shape fits the tile as the image does. */
-function regionOf({ box, width, height }) {
+function regionOf(hit) {
+  const { box, width, height } = hit;
   if (!box || !width || !height) return null;
   const [left, top, wide, high] = box;
   const rect = { x: left * width, y: top * height, width: wide * width, height: high * height };
@@ -59,6 +62,7 @@ function regionOf({ box, width, height }) {
     { class: "region", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
     svg("rect", { ...rect, class: "region-under" }),
     svg("rect", { ...rect, class: "region-line" }),
+    ...secondLines(hit),
   );
 }
 
@@ -121,6 +125,7 @@ export class SearchView {
     if (!same || before.text !== state.text) this.drawSide();
     else if (this.box) {
       this.box.show(state.region);
+      this.pair.show(state);
       this.whole.hidden = !state.region;
       this.hint.hidden = Boolean(state.region);
     }
@@ -158,6 +163,7 @@ export class SearchView {
       for (const id of like) form.append("like", id);
       for (const id of state.unlike) form.append("unlike", id);
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
+      addPair(form, state);
       if (condition) form.append("where", condition);
       if (least !== null) form.append("min_score", String(least));
       if (state.small && query) form.append("small_objects", "true");
@@ -250,6 +256,7 @@ export class SearchView {
       { class: "soft small", draw: "box", title: "Draw a box with the keyboard (B)" },
       () => this.box.begin(),
     );
+    this.pair = new PairTools(frame, this.state);
     this.side.replaceChildren(
       el("div", { class: "query-main" }, frame, text || null),
       el(
@@ -263,6 +270,7 @@ export class SearchView {
           this.whole,
           end,
         ),
+        this.pair.element,
       ),
       this.examples("More like this", "like", more),
       this.examples("Less like this", "unlike", this.state.unlike),

@@ -3,6 +3,7 @@
 const LISTS = ["like", "unlike"];
 const TEXTS = [
   "text",
+  "relation",
   "view",
   "level",
   "prefer",
@@ -26,7 +27,8 @@ const FILTERS = ["folder", "from", "to", "camera", "near", "where", "name"];
 /** The state that an address describes; what is missing is null, or an empty list. */
 export function readState(search = location.search) {
   const query = new URLSearchParams(search);
-  const state = { region: readRegion(query.get("region")) };
+  const region = readRegion(query.get("region"));
+  const state = { region, second: region && readRegion(query.get("second")) };
   for (const name of LISTS) state[name] = query.getAll(name);
   for (const name of TEXTS) state[name] = query.get(name) || null;
   return state;
@@ -50,6 +52,7 @@ export function linkTo(changes, state = readState()) {
     parts.push(`${name}=${encodeURIComponent(value).replace(/%2C/g, ",").replace(/%2F/g, "/")}`);
   for (const name of LISTS) for (const id of next[name]) put(name, id);
   if (next.region) put("region", next.region.map((n) => n.toFixed(3)).join(","));
+  if (next.region && next.second) put("second", next.second.map((n) => n.toFixed(3)).join(","));
   for (const name of TEXTS) if (next[name]) put(name, next[name]);
   return parts.length ? `./?${parts.join("&")}` : "./";
 }
@@ -60,6 +63,8 @@ export const afresh = {
   unlike: [],
   text: null,
   region: null,
+  second: null,
+  relation: null,
   view: null,
   level: null,
   prefer: null,

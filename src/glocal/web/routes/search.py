@@ -19,6 +19,7 @@ from glocal.web.decoding import Decoded, file_name
 from glocal.web.forms import body_of, read_batch, read_search
 from glocal.web.parameters import OWN_HEADER
 from glocal.web.problems import ProblemError, as_problem, documented
+from glocal.web.relations import RelationJob, check_relation
 from glocal.web.schemas import (
     BatchItem,
     BatchPage,
@@ -129,15 +130,21 @@ async def _search(
     query = await _query_source(service, request, sent.get("image", []))
     if query is None and request.region is not None:
         raise QueryError("a search by words alone takes no region; give a query image too")
+    check_relation(request, examples=bool(request.like or request.unlike or files.get("like") or files.get("unlike")))
     like = sent.get("like", []) + [await find_source(service, name) for name in request.like]
     unlike = sent.get("unlike", []) + [await find_source(service, name) for name in request.unlike]
     clock = {}
     async with service.search_turns.turn() as clock["queue"]:
         began = time.perf_counter()
-        first = [] if query is None else [query]
-        images = await _decode_all(service, [*first, *like, *unlike], request.region)
+        job: SearchJob | RelationJob
+        if query is not None and request.second_region is not None:
+            job = await _relation_job(service, request, query, condition)
+        else:
+            first = [] if query is None else [query]
+            images = await _decode_all(service, [*first, *like, *unlike], request.region)
+            job = _job(request, images, len(like), query, condition)
         clock["decode"] = time.perf_counter() - began
-        result = await service.searchers.run(_job(request, images, len(like), query, condition))
+        result = await service.searchers.run(job)
     clock |= {stage: milliseconds / 1000 for stage, milliseconds in result.timings_ms.items()}
     for stage, seconds in clock.items():
         service.metrics.stages.labels(stage).observe(seconds)
@@ -222,6 +229,18 @@ async def _fetch(service: Service, url: str) -> Source:
             kind="urn:glocal:url",
         )
     return await _keep(service, await service.fetches.get(url))
+
+
+async def _relation_job(
+    service: Service, request: SearchRequest, query: Source, condition: Condition | None
+) -> RelationJob:
+    first, second = [
+        (await _decode_all(service, [query], region))[0]
+        for region in (request.region, request.second_region)
+    ]
+    limit = min(request.offset + request.limit + 1, _MOST)
+    options = {"where": condition, "exact": request.exact, "limit": limit}
+    return RelationJob.of(request, (first, second), query.id, **options)
 
 
 async def _decode_all(
