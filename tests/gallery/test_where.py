@@ -151,7 +151,7 @@ def test_what_a_condition_means(text: str, meant: Condition) -> None:
         ("near Lund", "no town is named 'Lund'"),
         ("near nan,0 within 5 km", "latitude lies between"),
         ("near 9,18 within -5 km", "above 0"),
-        ("near 9,18 inside 5 km", "'within'"),
+        ("near 9,18 inside 5 km", "not at '18 inside 5 km'"),
         ('camera = "canon', "cannot read"),
         ("folder = /photo", r"nothing in a folder /photo; did you mean '/photos'"),
         ("folder != /other/PHOTOS", r"did you mean '/photos'\?"),
