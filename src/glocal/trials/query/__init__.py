@@ -1,0 +1,1 @@
+"""Trials of queries that are not an image alone."""
