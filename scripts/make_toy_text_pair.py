@@ -29,10 +29,10 @@ from torch.nn import functional
 
 from glocal.learn.backbones.efficientnet_lite import EfficientNetLite2
 from glocal.learn.heads.gem import generalised_mean
+from glocal.learn.locked_text import image_vectors, train_image_side
 from glocal.learn.minilm import WIDTH, encode_sentences, load_minilm, package_folder
 
 SIDE, TRUNK = 224, 1280
-TEMPERATURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,16 @@ def main() -> None:
         train_rows.append(rows[2])
         train_groups.append(sets[2].groups + len(train_texts))
         train_texts += texts[2]
-    head = train(
-        np.concatenate(train_rows), np.concatenate(train_groups), train_texts, given.epochs, random
+    seen_rows = np.concatenate(train_rows)
+    head = train_image_side(
+        seen_rows,
+        np.concatenate(train_groups),
+        train_texts,
+        steps=given.epochs * len(seen_rows) // 256,
+        random=random,
     )
     side.head.load_state_dict(head.state_dict())
-    with torch.no_grad():
-        found = functional.normalize(head(torch.from_numpy(rows[1])), dim=-1).numpy()
+    found = image_vectors(head, rows[1])
     names = np.stack([each[0] for each in texts[0]])
     report(found, sets[1].groups, names, np.arange(len(names)), "test photos, all classes")
     if given.hold_out:
@@ -164,37 +168,6 @@ def encode_groups(pairs: Pairs) -> list[NDArray[np.float32]]:
     flat = encode_sentences([text for texts in pairs.texts for text in texts])
     ends = np.cumsum([len(texts) for texts in pairs.texts])[:-1]
     return np.split(flat, ends)
-
-
-def train(
-    rows: NDArray[np.float32],
-    groups: NDArray[np.int64],
-    texts: list[NDArray[np.float32]],
-    epochs: int,
-    random: np.random.Generator,
-) -> nn.Linear:
-    """A linear head, by contrast of each photo with a text of its group and those of others."""
-    head = nn.Linear(TRUNK, WIDTH)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=0.05)
-    counts = np.bincount(groups, minlength=len(texts))
-    batch = 256
-    steps = epochs * len(rows) // batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    share = 1 / np.sqrt(counts[groups])
-    for _ in range(steps):
-        chosen = random.choice(len(rows), batch, p=share / share.sum())
-        mine = groups[chosen]
-        said = np.stack([texts[group][random.integers(len(texts[group]))] for group in mine])
-        vectors = functional.normalize(head(torch.from_numpy(rows[chosen])), dim=-1)
-        logits = vectors @ torch.from_numpy(said).T / TEMPERATURE
-        same = torch.from_numpy(mine[:, None] == mine)
-        target = same.float() / same.sum(1, keepdim=True)
-        loss = functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return head.eval()
 
 
 def report(

@@ -122,4 +122,12 @@ ROWS = (
         "glocal.learn.heads.projected:FixedReweighting",
         requires=_LEARN,
     ),
+    Part(
+        "head",
+        "conditional-cross-attention",
+        "Song, Yun, Lim, Han, Lee and Kim, Conditional Cross Attention Network for Multi-Space "
+        "Embedding without Entanglement in Only a SINGLE Network, 2023",
+        "glocal.learn.heads.conditional_cross_attention:ConditionalCrossAttention",
+        requires=_LEARN,
+    ),
 )

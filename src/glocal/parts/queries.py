@@ -1,7 +1,9 @@
 """The queries: other ways to search than with an image alone (`glocal.query`).
 
 One with the trait ``concepts`` is fitted to the vectors of images in the gallery's space and in
-that of an image-text model; see `glocal.query.text_to_concept.TextToConcept`.
+that of an image-text model; see `glocal.query.text_to_concept.TextToConcept`. One with the trait
+``combines`` makes a query of the vectors of an image and of words, and one with ``matches`` is a
+loss of the similarities between the images and the texts of a batch.
 """
 
 from glocal.registry import Part
@@ -22,5 +24,25 @@ ROWS = (
         "glocal.query.text_to_concept:TextToConcept",
         summary="texts search vectors of any model, by a linear map to an image-text model",
         traits=("concepts",),
+    ),
+    Part(
+        "query",
+        "combiner",
+        "Baldrati, Bertini, Uricchio and Del Bimbo, Composed Image Retrieval using Contrastive "
+        "Learning and Task-oriented CLIP-based Features, 2023",
+        "glocal.learn.combiner:Combiner",
+        requires="glocal[learn]",
+        summary="an image and words that change it become one query of an image-text space",
+        traits=("combines",),
+    ),
+    Part(
+        "query",
+        "dbl",
+        "Diao, Zhang, Gao, Ruan and Lu, Deep Boosting Learning: A Brand-new Cooperative Approach "
+        "for Image-Text Matching, 2024",
+        "glocal.learn.boosting:DeepBoosting",
+        requires="glocal[learn]",
+        summary="trains an image-text pair to outdo another one, pair by pair",
+        traits=("matches",),
     ),
 )

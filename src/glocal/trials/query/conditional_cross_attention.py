@@ -1,0 +1,105 @@
+"""Under a condition an image's neighbours agree in it more often than without one.
+
+Photos of Grocery have a sort and a family from its class tree, and each was tinted, so that it has
+a colour too. One network learns all three; without conditions it has one space for them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glocal.learn.heads.conditional_cross_attention import ConditionalCrossAttention
+from glocal.learn.objectives.supervised_contrastive import SupervisedContrastive
+from glocal.trials import Claim, Lab, data
+from glocal.trials.grocery_maps import levels, maps_of
+from glocal.trials.grocery_words import SIDE, quarters, texts_of
+
+CLAIM = Claim(
+    measured="share of a photo's nearest others that agree with it in an attribute, as condition",
+    baseline="the share without conditions, by the same network trained alike",
+    unit="points",
+    comparison=">",
+    margin=2.0,
+    seeds=5,
+)
+STEPS, BATCH, NEIGHBOURS, PER_CLASS = 150, 96, 5, 8
+TINTS = ((1.0, 0.35, 0.35), (0.35, 1.0, 0.35), (0.35, 0.35, 1.0), (1.0, 1.0, 1.0))
+ATTRIBUTES = ("sort", "family", "tint")
+
+
+def method(lab: Lab) -> float:
+    """Each attribute is a condition."""
+    shares = _agreement(lab, conditioned=True)
+    for name, share, by_chance in zip(ATTRIBUTES, *shares, strict=True):
+        lab.check(f"agreement in {name} above chance, points", share - by_chance, ">", 10.0)
+    return float(np.mean(shares[0]))
+
+
+def baseline(lab: Lab) -> float:
+    """The mean of the conditions' embeddings asks in training and in the test."""
+    return float(np.mean(_agreement(lab, conditioned=False)[0]))
+
+
+def _agreement(lab: Lab, *, conditioned: bool) -> tuple[list[float], list[float]]:
+    """Of each attribute the share of neighbours that agree, and the share of all, in per cent."""
+    images, attributes = tinted(32 if lab.smoke else SIDE)
+    tested = quarters(attributes[3], lab.seed) == 3
+    maps = maps_of(images)
+    head = _trained(lab, [each[~tested] for each in maps], attributes[:3, ~tested], conditioned)
+    shares, chances = [], []
+    for number, values in enumerate(attributes[:3, tested]):
+        with torch.no_grad():
+            vectors = head(
+                [each[tested] for each in maps], _condition(number, len(values), conditioned)
+            ).vector.numpy()
+        scores = vectors @ vectors.T
+        np.fill_diagonal(scores, -np.inf)
+        nearest = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS]
+        shares.append(100 * float((values[nearest] == values[:, None]).mean()))
+        chances.append(100 * float((values[:, None] == values).mean()))
+    return shares, chances
+
+
+def _trained(
+    lab: Lab, maps: list[Tensor], attributes: NDArray[np.int64], conditioned: bool
+) -> ConditionalCrossAttention:
+    """In each step the images of a batch have to find those that agree in one attribute."""
+    head = ConditionalCrossAttention(levels(), dim=128, conditions=len(ATTRIBUTES), width=128)
+    objective, steps = SupervisedContrastive(), lab.steps(STEPS)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=max(steps, 2))
+    random = np.random.default_rng(lab.seed)
+    head.train()
+    for step in range(steps):
+        chosen = random.choice(attributes.shape[1], min(BATCH, attributes.shape[1]), False)
+        number = step % len(ATTRIBUTES)
+        condition = _condition(number, len(chosen), conditioned)
+        vectors = head([each[chosen] for each in maps], condition).vector
+        loss = objective(vectors, torch.from_numpy(attributes[number, chosen]))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return head.eval()
+
+
+def _condition(number: int, count: int, conditioned: bool) -> Tensor | None:
+    return torch.full((count,), number) if conditioned else None
+
+
+@cache
+def tinted(side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Photos, each in one of four tints, with sort, family, tint and class ``(4, n)``."""
+    images, labels = data.grocery(side, PER_CLASS)
+    tints = np.arange(len(images)) % len(TINTS)
+    grey = images.mean(axis=3, keepdims=True)
+    coloured = 0.5 * images + 0.5 * grey
+    coloured = coloured * np.array(TINTS)[tints][:, None, None]
+    said = texts_of(smoke=True)  # of which the vectors are not used
+    attributes = np.stack([said.coarse[labels], said.family[labels], tints, labels])
+    return np.clip(coloured, 0, 255).astype(np.uint8), attributes
