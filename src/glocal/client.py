@@ -174,8 +174,8 @@ class Client:
             limit: how many places at most.
         """
         field = "query" if isinstance(image, GalleryImage) else "image"
-        form = _form({"where": where, "limit": limit}, [(field, image)])
-        return from_json(LocatedPage, self._json("POST", "/v1/locate", *form))
+        form = encode_form({"where": where, "limit": limit}, [(field, image)])
+        return from_json(LocatedPage, self._server.json("POST", "/v1/locate", *form))
 
     # The gallery
 

@@ -668,9 +668,10 @@ class Gallery:
         self._require_open()
         maker = self._opened.query_maker(regions=True)
         size = load(image.path if isinstance(image, GalleryImage) else image, min_pixels=1).facts
-        boxes = [fractions(each, (size.width, size.height)) for each in (first, second)]
-        wanted = Relation.of(relation, *boxes, (size.width, size.height))
-        one, other = (maker.make(image, region=box) for box in boxes)
+        here = size.width, size.height
+        first, second = fractions(first, here), fractions(second, here)
+        wanted = Relation.of(relation, first, second, here)
+        one, other = (maker.make(image, region=box) for box in (first, second))
         return self.search_related(one, other, wanted, limit=limit, where=where, exact=exact)
 
     def search_related(
@@ -688,11 +689,9 @@ class Gallery:
             self._require_open()
             opened = self._opened
             try:
-                things = [
-                    Thing(each, opened.searcher(each, verify=True)) for each in (first, second)
-                ]
                 result = search_relation(
-                    *things,
+                    Thing(first, opened.searcher(first, verify=True)),
+                    Thing(second, opened.searcher(second, verify=True)),
                     relation,
                     name=first.name,
                     limit=limit,
