@@ -25,10 +25,10 @@ EXAMPLES = [
     "glocal.explain.explanation.explain",
     "glocal.gallery.galleries.Galleries",
     "glocal.gallery.gallery.Gallery",
-    "glocal.gallery.gallery.Gallery.add",
-    "glocal.gallery.gallery.Gallery.duplicates",
-    "glocal.gallery.gallery.Gallery.search",
-    "glocal.gallery.gallery.Gallery.search_vector",
+    "glocal.gallery.filling.Filling.add",
+    "glocal.gallery.pairing.Pairing.duplicates",
+    "glocal.gallery.finding.Finding.search",
+    "glocal.gallery.finding.Finding.search_vector",
     "glocal.images.decode.load",
 ]
 """The functions, classes and methods most used; each has a runnable example in its docstring."""

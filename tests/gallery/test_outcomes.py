@@ -203,7 +203,7 @@ def test_other_rules_make_all_pairs_new(
 ) -> None:
     gallery.duplicates()
     pairs = verified()
-    monkeypatch.setattr("glocal.gallery.gallery.rules", lambda: "of tomorrow")
+    monkeypatch.setattr("glocal.gallery.pairing.rules", lambda: "of tomorrow")
     gallery.duplicates()
     assert verified() == pairs == remembered(gallery)
     assert rules() == rules() != "of tomorrow"

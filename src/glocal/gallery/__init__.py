@@ -1,7 +1,8 @@
 """A durable collection of images that can be searched by an image."""
 
+from glocal.gallery.base import default_folder
 from glocal.gallery.galleries import Galleries
-from glocal.gallery.gallery import Gallery, default_folder
+from glocal.gallery.gallery import Gallery
 from glocal.gallery.health import Health
 from glocal.gallery.progress import Progress
 from glocal.gallery.query import Query

@@ -14,11 +14,11 @@ from glocal.errors import QueryError
 from glocal.upgrade import BridgeMeasurement, fit_bridge, save_bridge
 
 if TYPE_CHECKING:
-    from glocal.gallery.gallery import Gallery
+    from glocal.gallery.base import GalleryBase
 
 
 def bridge_to(
-    gallery: Gallery,
+    gallery: GalleryBase,
     vectors: Mapping[str | os.PathLike[str], ArrayLike],
     target: str | os.PathLike[str],
     *,

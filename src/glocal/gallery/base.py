@@ -1,0 +1,183 @@
+"""A gallery that is open: its files, its model, and following an upgrade of another process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from glocal.encoders import OnnxEncoder
+from glocal.errors import GalleryError, ModelMismatchError
+from glocal.gallery.browsing import Browser
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.changing import Changes
+from glocal.gallery.context import Context
+from glocal.gallery.layout import Layout, open_layout, stamp_of
+from glocal.gallery.meaning import Meanings
+from glocal.gallery.model_id import ModelId
+from glocal.gallery.models import Models
+from glocal.gallery.opened import Opened
+from glocal.gallery.region_index import RegionIndex
+from glocal.gallery.stores.base import Store
+from glocal.gallery.upgrading import sweep_left
+from glocal.gallery.words import Words
+from glocal.images import Limits
+
+
+class GalleryBase:
+    """What every part of a `Gallery` works on; see there for the arguments."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        model: str | None = None,
+        sha256: str | None = None,
+        create: bool = True,
+        limits: Limits | None = None,
+        timeout: float = 30.0,
+        detector: str | None = None,
+        regions: str | None = None,
+        side_by_side: bool = False,
+    ) -> None:
+        where = default_folder() if folder is None else Path(folder).expanduser()
+        layout = open_layout(
+            absolute(where), model=model, sha256=sha256, create=create, timeout=timeout
+        )
+        self._limits = limits or Limits()
+        self._catalog = Catalog(layout.catalog, timeout=timeout)
+        self._model, self._timeout, self._side_by_side = model, timeout, side_by_side
+        self._opened = self._open(layout)
+        self._following = threading.Lock()
+        self._words = Words(self._catalog)
+        self._meanings = Meanings()
+        self._detector = detector
+        self._wanted_regions = regions
+        self._closed = False
+        if not (self._catalog.read_only or layout.migrated):
+            self._opened.sweep()
+            sweep_left(self._opened)
+
+    def _open(self, layout: Layout) -> Opened:
+        return Opened.of(layout, self._catalog, self._limits, side_by_side=self._side_by_side)
+
+    def _now(self) -> Opened:
+        """What is open, opened anew where an upgrade has begun or ended, in whatever process."""
+        if stamp_of(self.folder) != self._opened.stamp:
+            with self._following:
+                if stamp_of(self.folder) != self._opened.stamp:
+                    # What threads still search in the old one stays open until they have ended.
+                    self._opened = self._open(self._changed_layout())
+        return self._opened
+
+    def _changed_layout(self) -> Layout:
+        opening = partial(
+            open_layout, self.folder, sha256=None, create=False, timeout=self._timeout
+        )
+        try:
+            return opening(model=self._model)
+        except ModelMismatchError:  # it was named for the space that the gallery has left
+            return opening(model=None)
+
+    @property
+    def _layout(self) -> Layout:
+        return self._opened.context.layout
+
+    @property
+    def _context(self) -> Context:
+        return self._opened.context
+
+    @property
+    def _regions(self) -> RegionIndex:
+        return self._opened.context.regions
+
+    @property
+    def _models(self) -> Models:
+        return self._opened.models
+
+    @property
+    def _changes(self) -> Changes:
+        return self._opened.changes
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the files; closing twice is fine."""
+        self._closed = True
+        self._opened.close()
+        self._words.close()
+        self._catalog.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where the gallery lies."""
+        return self._layout.folder
+
+    @property
+    def model(self) -> ModelId:
+        """Which model made its vectors."""
+        return self._layout.model
+
+    @property
+    def space(self) -> str:
+        """The vector space of its vectors; only vectors of one space are compared."""
+        return self.model.space
+
+    @property
+    def substitute(self) -> Path | None:
+        """The file of the model of the same space that was named, if it is another."""
+        return self._layout.substitute
+
+    @property
+    def limits(self) -> Limits:
+        """How large images may be."""
+        return self._limits
+
+    @property
+    def encoder(self) -> OnnxEncoder:
+        """The model itself; any thread may use it."""
+        return self._models.encoder()
+
+    def browse(self) -> Browser:
+        """A view of the gallery for people who look around; it ends with the gallery."""
+        return Browser(self._catalog, lambda: self._now().rows)
+
+    def opened(self) -> Opened:
+        """What is open of it at this moment, for searches in several galleries."""
+        self._require_open()
+        return self._opened
+
+    def _store(self) -> Store:
+        self._require_open()
+        return self._context.store
+
+    def _require_open(self) -> None:
+        """Make sure that the gallery is open, and that what is open is of this moment."""
+        if self._closed:
+            raise GalleryError(f"gallery {self.folder} is closed")
+        self._now()
+
+    def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
+        """The content of a file as the gallery knows it, or `None` when it has none."""
+        return self._catalog.content_of(absolute(Path(path)))
+
+
+def default_folder() -> Path:
+    """The gallery of this user: ``GLOCAL_GALLERY``, or a folder where the platform keeps data."""
+    named = os.environ.get("GLOCAL_GALLERY")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs  # only without the variable
+
+    return platformdirs.user_data_path("glocal", appauthor=False) / "gallery"
+
+
+def absolute(path: Path) -> Path:
+    """An absolute path without `..`; links in it are kept, since people know files by them."""
+    with contextlib.suppress(RuntimeError):  # "~nobody": no such user, but perhaps such a file
+        path = path.expanduser()
+    return Path(os.path.abspath(path))
