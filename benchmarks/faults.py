@@ -165,7 +165,7 @@ PARTS = {
     "files": Part(files, 2_000, 100, 110_000),
     "runs": Part(runs, 50, 4, 600),
     "store": Part(store, 50, 8, 500),
-    "requests": Part(requests, 4, 1, 10_000),
+    "requests": Part(requests, 2, 1, 10_000),
     "conditions": Part(conditions, 2, 1, 10_000),
 }
 

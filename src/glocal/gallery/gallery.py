@@ -218,6 +218,11 @@ class Gallery:
         return self._layout.folder
 
     @property
+    def read_only(self) -> bool:
+        """Whether it cannot be changed, as in a mounted archive."""
+        return self._catalog.read_only
+
+    @property
     def model(self) -> ModelId:
         """Which model made its vectors."""
         return self._layout.model
