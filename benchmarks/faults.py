@@ -13,7 +13,8 @@ file to begin anew. The number of a slice is its seed: no two have the same inju
   started again until they are through. After each kill the gallery is sound and has lost nothing,
   and in the end it is what it is without any kill.
 - ``store``: ``store_stress.py``, readers, writers and builders that are killed.
-- ``requests``: schemathesis asks a server for what its description allows and what it does not.
+- ``requests``: schemathesis asks a server for what its description allows and what it does not: the
+  same systematic requests in each slice, and as many random ones.
 - ``conditions``: any text as ``--where``, any tree of conditions, and stores beside a slow one.
 
 Each slice runs in processes of its own, whose peak memory is that of the largest one. Any fault
@@ -162,10 +163,10 @@ class Part:
 
 
 PARTS = {
-    "files": Part(files, 2_000, 100, 110_000),
+    "files": Part(files, 5_000, 100, 110_000),
     "runs": Part(runs, 50, 4, 600),
     "store": Part(store, 50, 8, 500),
-    "requests": Part(requests, 4, 1, 10_000),
+    "requests": Part(requests, 6, 1, 10_000),
     "conditions": Part(conditions, 2, 1, 10_000),
 }
 

@@ -64,3 +64,16 @@ def test_an_archive_of_before_is_read_without_what_it_lacks(archive: Path) -> No
         assert gallery.check(read_files=True).sound
         assert not gallery.left_out().removed
         assert len(gallery.search(image(4))) == 10
+
+
+def test_a_server_of_it_lets_nobody_change_it(archive: Path) -> None:
+    """Clients are told so, and not that they should try again."""
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from glocal.web.app import create_app
+    from glocal.web.settings import Settings
+
+    with glocal.open(archive, create=False) as gallery:
+        assert gallery.read_only
+        assert create_app(gallery, Settings()).state.service.settings.read_only
+    with glocal.open(archive.parent / "gallery", create=False) as gallery:
+        assert not gallery.read_only

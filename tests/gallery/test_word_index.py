@@ -21,6 +21,7 @@ from PIL import Image
 from glocal.errors import GalleryError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery import words as words_module
+from glocal.gallery.private_folder import PrivateFolder
 from glocal.gallery.word_forms import is_near, read_words, words_of
 from glocal.gallery.words import Words
 
@@ -235,8 +236,29 @@ def test_an_index_that_cannot_be_written_is_made_privately(
         assert len(words.find(read_words("alpro"), 10)) == 2
         private = words._private
         assert private is not None
-    assert not private.exists()
+        assert private.path.exists()
+    assert not private.path.exists()
     assert not (shop.folder / "words.sqlite").exists()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "mine-left").mkdir()
+    (tmp_path / "mine-left" / "words.sqlite").touch()
+    (tmp_path / "mine-link").symlink_to(tmp_path)
+    (tmp_path / "other").mkdir()
+    used, fresh = PrivateFolder("mine-"), tmp_path / "mine-fresh"
+    for path in tmp_path.iterdir():  # all of them are old, but for one
+        os.utime(path, (0, 0), follow_symlinks=False)
+    fresh.mkdir()
+    another = PrivateFolder("mine-")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"mine-link", "other", "mine-fresh", used.path.name, another.path.name}
+    used.close()
+    another.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"mine-link", "other", "mine-fresh"}
 
 
 def test_a_python_without_fts5_is_told_so(shop: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,11 @@ class GalleryBase:
         return self._layout.folder
 
     @property
+    def read_only(self) -> bool:
+        """Whether it cannot be changed, as in a mounted archive."""
+        return self._catalog.read_only
+
+    @property
     def model(self) -> ModelId:
         """Which model made its vectors."""
         return self._layout.model

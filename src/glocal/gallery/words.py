@@ -14,9 +14,7 @@ BM25 (Robertson and Zaragoza, 2009) with `WEIGHTS`.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +27,7 @@ from zlib import crc32
 from glocal.errors import DiskFullError, GalleryDamagedError, GalleryError, GalleryLockedError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.database import Database
+from glocal.gallery.private_folder import PrivateFolder
 from glocal.gallery.texts import Moment, Texts
 from glocal.gallery.word_forms import Word, is_near, near_distance, words_of
 
@@ -102,7 +101,7 @@ class Words:
         self._path = catalog.path.with_name("words.sqlite")
         self._lock = threading.RLock()
         self._database: Database | None = None
-        self._private: Path | None = None
+        self._private: PrivateFolder | None = None
 
     def __enter__(self) -> Words:
         return self
@@ -117,7 +116,7 @@ class Words:
                 self._database.close()
                 self._database = None
             if self._private is not None:
-                shutil.rmtree(self._private, ignore_errors=True)
+                self._private.close()
                 self._private = None
 
     @property
@@ -187,8 +186,8 @@ class Words:
             return self._made_privately()
 
     def _made_privately(self) -> Database:
-        self._private = Path(tempfile.mkdtemp(prefix="glocal-words-"))
-        return Database(self._private / "words.sqlite", _SCHEMA)
+        self._private = PrivateFolder("glocal-words-")
+        return Database(self._private.path / "words.sqlite", _SCHEMA)
 
     @staticmethod
     def _reached(database: Database) -> tuple[str | None, int]:

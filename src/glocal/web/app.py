@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 
 from fastapi import FastAPI
@@ -45,6 +46,8 @@ def create_app(
         settings: the owner's decisions.
         explainers: the kinds of explanations of a match, by name.
     """
+    if gallery.read_only:
+        settings = replace(settings, read_only=True)
     service = Service(gallery, settings, explainers or {})
 
     @asynccontextmanager

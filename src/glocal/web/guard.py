@@ -150,7 +150,8 @@ class Guard:
         if role < Role.CHANGE and path not in _READS | _WORK | _OPEN:
             raise ProblemError(
                 403,
-                "clients can change nothing on this server; it was started with --read-only"
+                "clients can change nothing on this server; it was started with --read-only, or "
+                "its gallery can only be read"
                 if self._settings.read_only
                 else "this token lets read only; changing something needs the server's full token",
             )

@@ -163,6 +163,12 @@ def test_a_pasted_address_is_answered(new_tab: Callable[..., Tab]) -> None:
     tab.errors.clear()  # the browser's line for the refusal
 
 
+def test_whoever_may_only_read_is_told_so(tab: Tab) -> None:
+    _features(tab, removing=False, deciding=False, index_runs=False, uploads=False)
+    tab.open("?view=index")
+    tab.page.wait_for_selector("text=You can search this gallery here, but not change it")
+
+
 def test_a_map_without_positions_counts_nothing(tab: Tab) -> None:
     _features(tab, positions=False)
     _answer(tab, "**/v1/facets", lambda facets: facets | {"places": []})
