@@ -104,6 +104,8 @@ def test_words_are_merged_by_how_many_an_image_has(made: Path) -> None:
         assert scores == sorted(scores, reverse=True)
         with pytest.raises(QueryError, match="search several galleries by one of them"):
             both.search(query(3), text="p0004")
+        with pytest.raises(QueryError, match="takes no region and no like"):
+            both.search(text="p0004", region=(0, 0, 1, 1), like=[query(3)])
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +207,24 @@ def test_a_gallery_without_its_model_is_searched_through_a_bridge(
         firsts = [both.search(query(seed), **plain) for seed in range(MINE, MINE + 20)]
     right = [f"p{seed:04d}" in {h.path.stem for h in f} for seed, f in enumerate(firsts, MINE)]
     assert np.mean(right) > 0.8
+
+
+def test_a_gallery_that_another_process_upgrades_is_followed(
+    copied: Callable[[str], Path], made: Path, bridge: Path
+) -> None:
+    folder, lost = copied("yours-one"), copied("yours-two")
+    with (
+        Galleries(made / "mine-one", folder) as both,
+        Galleries(made / "mine-one", lost, bridges=[bridge]) as bridged,
+    ):
+        for opened, model in ((folder, "two.onnx"), (lost, "one.onnx")):
+            with Gallery(opened) as other:
+                upgrade = other.upgrade()
+                upgrade.begin(upgrade.propose(str(made / model), anchors=10))
+        for seed in (3, 50):
+            assert both.search(query(seed), limit=1).hits[0].path.stem == f"p{seed:04d}"
+        with pytest.raises(ModelMismatchError, match="belongs to the space 'two'"):
+            bridged.search(query(3))
 
 
 def test_a_bridge_that_leads_elsewhere_is_refused(made: Path, bridge: Path, tmp_path: Path) -> None:
