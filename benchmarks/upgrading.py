@@ -34,6 +34,7 @@ from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.mixed import MixedStore
 from glocal.gallery.stores.waiting import Done, WaitingStore
+from measure import machine
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 QUERIES, ANCHORS, DEEP = 800, 1_000, 100
@@ -179,10 +180,11 @@ def main() -> None:
     arguments = parser.parse_args()
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if arguments.many:
-        kept[f"{arguments.many} made vectors"] = cost(arguments.many)
+        kept[f"{arguments.many} made vectors"] = {"machine": machine(), **cost(arguments.many)}
     else:
         title = f"{arguments.old} to {arguments.new}"
-        kept[title] = quality(arguments.old, arguments.new, arguments.folder)
+        found = quality(arguments.old, arguments.new, arguments.folder)
+        kept[title] = {"machine": machine(), **found}
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     print(json.dumps(kept, indent=1))
 

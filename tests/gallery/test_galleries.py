@@ -104,6 +104,8 @@ def test_words_are_merged_by_how_many_an_image_has(made: Path) -> None:
         assert scores == sorted(scores, reverse=True)
         with pytest.raises(QueryError, match="search several galleries by one of them"):
             both.search(query(3), text="p0004")
+        with pytest.raises(QueryError, match="takes no region and no like"):
+            both.search(text="p0004", region=(0, 0, 1, 1), like=[query(3)])
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,7 @@ def test_matched_scores_are_nearer_to_those_of_one_model_than_scores_as_they_are
     """The model of the second gallery sees other things in the same images."""
     raw, matched = [], []
     with Gallery(made / "all-one") as one:
-        for seed in range(0, 70, 7):
+        for seed in range(0, 70, 14):
             options = {"verify": False, "limit": 70, "rerank": "none", "regions": False}
             true = {hit.id: hit.score for hit in one.search(query(seed), **options)}
             for hit in different.search(query(seed), **options):
@@ -201,9 +203,28 @@ def test_a_gallery_without_its_model_is_searched_through_a_bridge(
         assert found.model.space == "one"
         assert found.hits[0].path.stem == "p0003"
         assert len(found) == MINE + YOURS
-        firsts = [both.search(query(seed), limit=3) for seed in range(MINE, MINE + 20)]
+        plain = {"limit": 3, "regions": False, "rerank": "none", "verify": False}
+        firsts = [both.search(query(seed), **plain) for seed in range(MINE, MINE + 20)]
     right = [f"p{seed:04d}" in {h.path.stem for h in f} for seed, f in enumerate(firsts, MINE)]
     assert np.mean(right) > 0.8
+
+
+def test_a_gallery_that_another_process_upgrades_is_followed(
+    copied: Callable[[str], Path], made: Path, bridge: Path
+) -> None:
+    folder, lost = copied("yours-one"), copied("yours-two")
+    with (
+        Galleries(made / "mine-one", folder) as both,
+        Galleries(made / "mine-one", lost, bridges=[bridge]) as bridged,
+    ):
+        for opened, model in ((folder, "two.onnx"), (lost, "one.onnx")):
+            with Gallery(opened) as other:
+                upgrade = other.upgrade()
+                upgrade.begin(upgrade.propose(str(made / model), anchors=10))
+        for seed in (3, 50):
+            assert both.search(query(seed), limit=1).hits[0].path.stem == f"p{seed:04d}"
+        with pytest.raises(ModelMismatchError, match="belongs to the space 'two'"):
+            bridged.search(query(3))
 
 
 def test_a_bridge_that_leads_elsewhere_is_refused(made: Path, bridge: Path, tmp_path: Path) -> None:

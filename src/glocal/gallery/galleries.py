@@ -22,6 +22,7 @@ from glocal.gallery.scales import Scales
 from glocal.gallery.searching import MOST_HITS
 from glocal.gallery.under_way import Knots
 from glocal.gallery.verifier import VERIFIED
+from glocal.gallery.word_search import require_words_alone
 from glocal.images.sources import read_stream
 from glocal.upgrade import read_bridge_card
 
@@ -130,6 +131,8 @@ class Galleries:
                 "words and a query image are fused by their ranks in one gallery, which say "
                 "nothing beside those in another; search several galleries by one of them"
             )
+        if query is None:
+            require_words_alone(text, region, like, unlike, rerank, small_objects=small_objects)
         if small_objects:
             self._require_one_detector()
         asked = _Asked(
@@ -169,7 +172,7 @@ class Galleries:
             try:
                 query = asked.of(source) if asked.image is not None else None
                 if query is not None and crossing is not None:
-                    query = _crossed(query, crossing, gallery)
+                    query = _crossed(query, crossing)
                 return gallery.search(query, verify=verify and crossing is None, **options)
             except ModelMismatchError:
                 if (gallery.opened(), source.opened()) == before:
@@ -286,10 +289,10 @@ class _Asked:
         return self.made[key]
 
 
-def _crossed(query: Query, crossing: Crossing, gallery: Gallery) -> Query:
-    """The query of another model, as one of a gallery that a bridge leads to."""
+def _crossed(query: Query, crossing: Crossing) -> Query:
+    """The query of another model, as one of the space that a bridge leads to."""
     vector = crossing.query(query.vector)
-    return Query(vector, gallery.space, identity=query.identity, name=query.name)
+    return Query(vector, crossing.target, identity=query.identity, name=query.name)
 
 
 def _readable(source: ImageSource | GalleryImage | None, gallery: Gallery) -> Any:

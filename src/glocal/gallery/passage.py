@@ -104,12 +104,14 @@ class Crossing:
 
     Attributes:
         space: that vectors come from.
+        target: that they are brought to.
         path: the bridge's file.
         bridge: the bridge.
         sha256: of the file.
     """
 
     space: str
+    target: str
     path: str
     bridge: Bridge
     sha256: str
@@ -138,7 +140,7 @@ class Crossing:
                 f"the bridge {path} maps the gallery's vectors too, so they cannot be searched as "
                 f"they are; fit one that keeps them, such as {DEFAULT_BRIDGE}"
             )
-        return cls(card.new_space, os.fspath(path), made, file_sha256(Path(path)))
+        return cls(card.new_space, card.old_space, os.fspath(path), made, file_sha256(Path(path)))
 
     def require_from(self, space: str | None) -> None:
         """Make sure that it comes from a space; `None` is any.
