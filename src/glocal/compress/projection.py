@@ -55,12 +55,13 @@ class Projection:
                 "use vectors of the model that it was made for"
             )
         if self.chosen is not None:
-            short: Floats = rows[:, self.chosen]
+            short = rows[:, self.chosen]
         else:
             assert self.axes is not None and self.mean is not None  # noqa: PT018, S101
-            short = np.asarray((rows - self.mean) @ self.axes, np.float32)
+            short = (rows - self.mean) @ self.axes  # type: ignore[assignment]
         lengths = np.linalg.norm(short, axis=1, keepdims=True)
-        return np.asarray(short / np.maximum(lengths, np.float32(1e-12)), np.float32)
+        found: Floats = short / np.maximum(lengths, np.float32(1e-12))
+        return found
 
 
 def checked_vectors(vectors: ArrayLike, *, least: int = 0) -> Floats:

@@ -3,7 +3,8 @@
 One with the trait ``vectors`` is a `glocal.compress.VectorCompressor`. The others are for networks,
 `glocal.learn.compress.Compressor`: with the trait ``weights`` they set single weights to zero,
 which saves bytes where zeros are packed and no time; with ``channels`` they remove channels, and
-the network becomes smaller and faster. One with ``data-free`` looks at weights alone.
+the network becomes smaller and faster; with ``by-image`` filters are left out for one image at a
+time, in torch only. One with ``data-free`` looks at weights alone.
 """
 
 from glocal.registry import Part
@@ -75,5 +76,15 @@ ROWS = (
         requires="glocal[learn]",
         summary="channels go layer by layer, as far as no task loses much",
         traits=("channels",),
+    ),
+    Part(
+        "compressor",
+        "ftwt",
+        "Elkerdawy, Elhoushi, Zhang and Ray, Fire Together Wire Together: A Dynamic Pruning "
+        "Approach with Self-Supervised Mask Prediction, 2022",
+        f"{_NETWORKS}.ftwt:FireTogether",
+        requires="glocal[learn]",
+        summary="each image runs the filters that are predicted to fire",
+        traits=("by-image",),
     ),
 )

@@ -26,7 +26,7 @@ class PerformanceAwareChannels(Compressor[ChannelPlan]):
     for Multitask CNNs, 2023.
 
     Deviations: rounds follow each other without training between them, and end as soon as the goal
-    is met, within the last group at the nearest channel; the paper sets the tolerances and takes
+    is met; what is then spared beyond it is given back. The paper sets the tolerances and takes
     the operations that come of them. ``θ`` is the same for all groups of a round (the paper's
     ``λ = 1``), and no group is given back after a round.
 
@@ -66,6 +66,7 @@ class PerformanceAwareChannels(Compressor[ChannelPlan]):
                     f" of the operations are left, not {keep:.1%}; keep more"
                 )
             tolerance *= 1 + self.growth
+        search.give_back()
         return ChannelPlan(search.removed, images[:1], search.flops / groups.flops)
 
 
@@ -112,6 +113,21 @@ class _Search:
         self.removed[root] = sorted(self._ranked[root][:count])
         self.flops = self._flops_with(root, count)
         self._losses = [max(new, old) for new, old in zip(losses, self._losses, strict=True)]
+
+    def give_back(self) -> None:
+        """Keep removed channels again where the goal leaves room, the largest filters first.
+
+        A channel of a residual sum takes several per cent of a small network with it, so that the
+        last one removed can spare more than was asked for.
+        """
+        for root in reversed(self.order):
+            while self.removed[root]:
+                fewer = len(self.removed[root]) - 1
+                flops = self._flops_with(root, fewer)
+                if flops > self.goal:
+                    break
+                self.removed[root] = sorted(self._ranked[root][:fewer])
+                self.flops = flops
 
     def _fewest(self, root: str, count: int) -> int:
         """The fewest channels of a group that reach the goal."""

@@ -63,5 +63,9 @@ def _check_paths(lab: Lab, at: Spaces) -> None:
     for _ in range(400):
         walks = graph @ walks
         total += walks
-    apart = float(np.abs(selection.scores(part) - total).max() / total.max())
-    lab.check("closed form less 400 lengths of paths, in parts of the largest", apart, "<", 1e-9)
+    lab.check(
+        "closed form less 400 lengths of paths, in parts of the largest",
+        float(np.abs(selection.scores(part) - total).max() / total.max()),
+        "<",
+        1e-9,
+    )

@@ -1,8 +1,12 @@
-"""Channels that no task misses go first: half of the operations, and two tasks still work.
+"""Channels that no task misses go first: a quarter of the operations, and two tasks still work.
 
-One trunk tells which digit an image shows and where the weight of its ink lies. Half of the
+One trunk tells which digit an image shows and where the weight of its ink lies. A quarter of the
 operations of a pass are removed, without training afterwards, and by the smallest filters of each
-layer for comparison. Both are counted on the networks that are left.
+layer for comparison. Operations are counted on the networks that are left.
+
+A first form of this trial removed half, as the paper does, which trains back after each round:
+without that, both sides were left with a mAP of 23 to 25 %. A quarter was chosen on the validation
+images of two divisions.
 """
 
 from __future__ import annotations
@@ -19,18 +23,19 @@ from glocal.learn.compress.compressor import Evidence
 from glocal.learn.compress.pagcp import PerformanceAwareChannels
 from glocal.learn.cost import count_flops, count_parameters
 from glocal.trials import Claim, Lab
+from glocal.trials.data import mean_ap
 from glocal.trials.pruned_digits import SIDE, tested_ap
 from glocal.trials.zoo import SmallResidual, pixels
 
 CLAIM = Claim(
-    measured="mAP after removing half of the operations under a tolerance for each of two tasks",
-    baseline="mAP after removing as many by the same share of every layer's smallest filters",
+    measured="mAP without a quarter of the operations, under a tolerance for each of two tasks",
+    baseline="mAP without as many, the same share of every layer's smallest filters",
     unit="points",
     comparison=">",
-    margin=3.0,
+    margin=10.0,
     seeds=5,
 )
-KEEP = 0.5
+KEEP = 0.75
 _KEPT: dict[tuple[int, bool], nn.Module] = {}
 
 
@@ -86,7 +91,11 @@ def _check(
     lab.check("outputs of the small network less those of the masked one", max(apart), "<", 1e-4)
     if lab.seed == 0:
         lab.check("parameters of the small network, in parts",
-                  count_parameters(small) / count_parameters(model), "<", 0.8)  # fmt: skip
+                  count_parameters(small) / count_parameters(model), "<", 0.9)  # fmt: skip
+    before = _validation_ap(lab, model)
+    taught = _taught(lab, copy.deepcopy(small), lab.steps(40))
+    lost = before - _validation_ap(lab, taught)
+    lab.check("validation mAP lost after 40 steps of training, points", lost, "<", 3)
 
 
 def _trained(lab: Lab) -> nn.Module:
@@ -94,23 +103,34 @@ def _trained(lab: Lab) -> nn.Module:
     key = lab.seed, lab.smoke
     if key not in _KEPT:
         torch.manual_seed(lab.seed)
-        data, model, random = lab.digits(SIDE).train, _TwoTasks(), lab.random()
-        images, labels = pixels(data.images), torch.from_numpy(data.labels)
-        places = _centres(images)
-        steps = lab.steps(100)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-        for _ in range(steps):
-            chosen = torch.from_numpy(random.choice(len(labels), 64, False))
-            digits, centres = model(images[chosen])
-            loss = functional.cross_entropy(digits, labels[chosen])
-            loss = loss + 10 * functional.mse_loss(centres, places[chosen])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        _KEPT[key] = model.eval()
+        _KEPT[key] = _taught(lab, _TwoTasks(), lab.steps(100))
     return copy.deepcopy(_KEPT[key])
+
+
+def _taught(lab: Lab, model: nn.Module, steps: int) -> nn.Module:
+    """The network after so many steps, trained in place."""
+    data, random = lab.digits(SIDE).train, lab.random()
+    images, labels = pixels(data.images), torch.from_numpy(data.labels)
+    places = _centres(images)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    model.train()
+    for _ in range(steps):
+        chosen = torch.from_numpy(random.choice(len(labels), 64, False))
+        digits, centres = model(images[chosen])
+        loss = functional.cross_entropy(digits, labels[chosen])
+        loss = loss + 10 * functional.mse_loss(centres, places[chosen])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def _validation_ap(lab: Lab, model: nn.Module) -> float:
+    data = lab.digits(SIDE).validation
+    return mean_ap(model.vectors(pixels(data.images)).numpy(), data.labels)
 
 
 def _evidence(lab: Lab) -> Evidence:
