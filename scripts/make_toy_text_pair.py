@@ -202,8 +202,9 @@ def export(side: ImageSide, folder: Path) -> None:
     ids = torch.ones(1, 8, dtype=torch.int64)
     length = {1: torch.export.Dim("tokens", min=2, max=128)}
     _export(
-        load_minilm(), (ids, ids), folder / "text_model.onnx", ["input_ids", "attention_mask"],
-        "text_embeds", {"input_ids": length, "attention_mask": length},
+        load_minilm(), (ids, torch.ones_like(ids)), folder / "text_model.onnx",
+        ["input_ids", "attention_mask"], "text_embeds",
+        {"input_ids": length, "attention_mask": length},
     )  # fmt: skip
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
     settings = {
