@@ -100,6 +100,7 @@ class Client:
         query: str | None = None,
         url: str | None = None,
         text: str | None = None,
+        change: str | None = None,
         region: Region | None = None,
         like: Sequence[Image | GalleryImage] = (),
         unlike: Sequence[Image | GalleryImage] = (),
@@ -120,6 +121,7 @@ class Client:
             query: instead of an image its id, or the `SearchPage.query` of an earlier search.
             url: instead of an image its address, if the server's owner allows that.
             text: words, with an image or instead of one.
+            change: in words, how what is to be found differs from the image.
             region: X, Y, W, H of the query, in pixels or as fractions.
             like: more positive examples.
             unlike: negative examples.
@@ -138,6 +140,7 @@ class Client:
             "query": query,
             "url": url,
             "text": text,
+            "change": change,
             "region": None if region is None else ",".join(map(str, region)),
             "offset": offset,
         } | _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)
