@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, help="a folder of PNG files with .txt beside them")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--hold-out", type=int, default=0, help="classes that are not trained on")
+    parser.add_argument("--every", type=int, default=1, help="of the test photos, every n-th")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -78,7 +79,10 @@ def main() -> None:
     torch.set_num_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
     side = ImageSide().eval().requires_grad_(False)
-    grocery = {split: read_grocery(given.grocery, split) for split in ("train", "test")}
+    grocery = {
+        split: read_grocery(given.grocery, split, every)
+        for split, every in (("train", 1), ("test", given.every))
+    }
     sets = [*grocery.values(), *([read_stamps(given.stamps)] if given.stamps else [])]
     rows = [pooled(side, each, given.out / "cache") for each in sets]
     texts = [encode_groups(each) for each in sets]
@@ -110,8 +114,8 @@ def main() -> None:
         export(side, given.out)
 
 
-def read_grocery(folder: Path, split: str) -> Pairs:
-    """The photos of a split; of each class its name, what it is, and its description."""
+def read_grocery(folder: Path, split: str, every: int) -> Pairs:
+    """Every n-th photo of a split; of each class its name, what it is, and its description."""
     with (folder / "classes.csv").open(encoding="utf-8") as file:
         classes = list(csv.DictReader(file))
     texts = []
@@ -124,7 +128,7 @@ def read_grocery(folder: Path, split: str) -> Pairs:
         sentences = [each.strip() for each in said.replace("\n", " ").split(".") if each.strip()]
         texts.append([name, coarse, f"a photo of {name}", *sentences])
     paths, groups = [], []
-    for line in (folder / f"{split}.txt").read_text(encoding="utf-8").splitlines():
+    for line in (folder / f"{split}.txt").read_text(encoding="utf-8").splitlines()[::every]:
         path, fine, _ = (field.strip() for field in line.split(","))
         paths.append(folder / path)
         groups.append(int(fine))
@@ -202,8 +206,9 @@ def export(side: ImageSide, folder: Path) -> None:
     ids = torch.ones(1, 8, dtype=torch.int64)
     length = {1: torch.export.Dim("tokens", min=2, max=128)}
     _export(
-        load_minilm(), (ids, ids), folder / "text_model.onnx", ["input_ids", "attention_mask"],
-        "text_embeds", {"input_ids": length, "attention_mask": length},
+        load_minilm(), (ids, torch.ones_like(ids)), folder / "text_model.onnx",
+        ["input_ids", "attention_mask"], "text_embeds",
+        {"input_ids": length, "attention_mask": length},
     )  # fmt: skip
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
     settings = {

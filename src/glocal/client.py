@@ -70,6 +70,7 @@ class Client:
         query: str | None = None,
         url: str | None = None,
         text: str | None = None,
+        change: str | None = None,
         region: Region | None = None,
         second_region: Region | None = None,
         relation: str | None = None,
@@ -92,6 +93,7 @@ class Client:
             query: instead of an image its id, or the `SearchPage.query` of an earlier search.
             url: instead of an image its address, if the server's owner allows that.
             text: words, with an image or instead of one.
+            change: in words, how what is to be found differs from the image.
             region: X, Y, W, H of the query, in pixels or as fractions.
             second_region: of a second thing; see `glocal.Gallery.search_relation`.
             relation: likewise.
@@ -112,6 +114,7 @@ class Client:
             "query": query,
             "url": url,
             "text": text,
+            "change": change,
             "region": None if region is None else ",".join(map(str, region)),
             "second_region": None
             if second_region is None

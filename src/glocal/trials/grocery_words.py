@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -24,7 +25,7 @@ from glocal.trials import data
 from glocal.trials.lab import Lab
 from glocal.trials.trunk_vectors import vectors_of
 
-SIDE, PER_CLASS, STEPS = 96, 12, 200
+SIDE, PER_CLASS, STEPS = 96, 16, 200
 Floats = NDArray[np.float32]
 Combine = Callable[[Floats, Floats], Floats]
 _PAIRS: dict[tuple[int, bool], nn.Linear] = {}
@@ -140,14 +141,17 @@ def toy_pair(lab: Lab, task: WordTask) -> nn.Linear:
     """
     key = lab.seed, lab.smoke
     if key not in _PAIRS:
-        _PAIRS[key] = train_image_side(
-            vectors_of("lite2", task.first.images),
-            task.first.labels,
-            task.texts.all,
-            steps=lab.steps(STEPS),
-            batch=128,
-            random=np.random.default_rng(lab.seed),
-        )
+        rows = vectors_of("lite2", task.first.images)
+        with torch.random.fork_rng():  # what comes after draws the same, found here or not
+            torch.manual_seed(lab.seed)
+            _PAIRS[key] = train_image_side(
+                rows,
+                task.first.labels,
+                task.texts.all,
+                steps=lab.steps(STEPS),
+                batch=128,
+                random=np.random.default_rng(lab.seed),
+            )
     return _PAIRS[key]
 
 

@@ -101,8 +101,16 @@ class SearchRequest(SearchOptions):
         None,
         max_length=MOST_CHARACTERS,
         description="Words in names of files and folders, in captions and, where they were read, "
-        "in the images. With a query image both rankings are fused; without one, `region`, `like`, "
+        "in the images. Where the gallery has a text model, also what they mean, unless all are in "
+        "quotes. With a query image all rankings are fused; without one, `region`, `like`, "
         "`unlike`, `rerank` and `small_objects` are refused.",
+    )
+    change: str | None = Field(
+        None,
+        max_length=MOST_CHARACTERS,
+        description="In words, how what is to be found differs from the query image, such as `in "
+        "blue`. It needs a query image and a gallery with a text model, and takes no `text`, "
+        "`rerank` or `small_objects`; its hits are not verified.",
     )
 
     query: SourceId | None = Field(

@@ -29,8 +29,10 @@ function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
   if (kind === "similar" && Object.keys(hit.words ?? {}).length) return wordsMark(hit);
   if (kind === "similar") {
-    const score = el("span", { class: "mark-score" }, hit.score.toFixed(2));
-    return el("span", { class: "mark similar" }, el("span", { class: "mark-words" }, words), score);
+    const meaning = hit.scores?.meaning;
+    const score = el("span", { class: "mark-score" }, (meaning ?? hit.score).toFixed(2));
+    const label = meaning === undefined ? words : "By meaning";
+    return el("span", { class: "mark similar" }, el("span", { class: "mark-words" }, label), score);
   }
   const likely = likelyOf(probability);
   return el(

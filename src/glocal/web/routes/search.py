@@ -162,6 +162,7 @@ async def _search(
         found=result.found,
         matches=result.matches,
         text=result.text,
+        change=result.change,
         uploads=tuple(source.id for sources in sent.values() for source in sources),
         # Of the hits that follow hardly one is better than all of these.
         more=len(result.hits) > end and (request.min_score is None or bool(hits)),
@@ -287,6 +288,7 @@ def _job(
         name="" if source is None else source.id,
         options={
             "text": request.text,
+            "change": request.change,
             "where": condition,
             "limit": min(request.offset + request.limit + 1, _MOST),
             "exact": request.exact,
