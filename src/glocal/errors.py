@@ -85,3 +85,7 @@ class AnalysisError(GlocalError, ValueError):
 
 class BridgeError(GlocalError, ValueError):
     """Vectors do not fit a bridge, or a bridge's file is missing, damaged or of another kind."""
+
+
+class TableError(GlocalError, ValueError):
+    """A table of embeddings cannot be read or written, or does not fit what it is compared with."""

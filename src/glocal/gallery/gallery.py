@@ -34,6 +34,8 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.context import Context
 from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicates import Level
+from glocal.gallery.embedding_table import write_table
+from glocal.gallery.exporting import table_rows
 from glocal.gallery.indexing import build_graphs
 from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import (
@@ -617,6 +619,29 @@ class Gallery:
             browser,
             self._store().vectors,
         )
+
+    def export(self, path: str | os.PathLike[str], *, where: str | Condition | None = None) -> int:
+        """Write vectors and what is known of their images to a Parquet file.
+
+        Args:
+            path: of the file; see `glocal.gallery.embedding_table` for its columns.
+            where: only images that meet a condition.
+
+        Returns:
+            How many images were written.
+
+        Raises:
+            QueryError: the condition makes no sense.
+            TableError: the file cannot be written.
+            MissingExtraError: the extra ``tables`` is not installed.
+        """
+        self._require_open()
+        require_settled(self._layout)  # during an upgrade there are vectors of two spaces
+        browser = self.browse()
+        condition = browser.condition(where) if isinstance(where, str) else where
+        rows = table_rows(browser, self._store().vectors, condition)
+        model = self.model
+        return write_table(path, rows, dim=model.dim, space=model.space, model=str(model))
 
     def features(self, path: str | os.PathLike[str]) -> Features | None:
         """The stored features of a file of the gallery, or `None` when it has none."""
