@@ -160,6 +160,13 @@ def write_table(
 class EmbeddingTable:
     """A table that is read as it is searched, some rows at a time.
 
+    Czerkawski, Kluczek and Bojanowski, Global and Dense Embeddings of Earth: Major TOM Floating in
+    the Latent Space, 2024: an archive of tiles on a grid becomes rows of an embedding with where
+    its tile lies, e_i = f(x_i), and what is like an example q is argmax_i e_i f(q) / |e_i| |f(q)|.
+
+    Deviations: positions of photos take the place of tiles where a gallery is exported; the columns
+    ``utm_footprint`` and ``utm_crs`` are left out.
+
     Args:
         path: of a Parquet file with the columns ``unique_id`` and ``embedding`` at least.
 
