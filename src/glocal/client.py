@@ -116,9 +116,7 @@ class Client:
             "text": text,
             "change": change,
             "region": None if region is None else ",".join(map(str, region)),
-            "second_region": None
-            if second_region is None
-            else ",".join(map(str, second_region)),
+            "second_region": None if second_region is None else ",".join(map(str, second_region)),
             "relation": relation,
             "offset": offset,
         } | _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)

@@ -89,3 +89,7 @@ class BridgeError(GlocalError, ValueError):
 
 class CompressError(GlocalError, ValueError):
     """A vector or a network cannot be made smaller as asked; the text says why."""
+
+
+class TableError(GlocalError, ValueError):
+    """A table of embeddings cannot be read or written, or does not fit what it is compared with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Self
 
@@ -9,9 +10,12 @@ from glocal.encoders import NO_REGIONS
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import GlocalError
 from glocal.gallery import health
+from glocal.gallery.conditions import Condition
+from glocal.gallery.embedding_table import write_table
+from glocal.gallery.exporting import table_rows
 from glocal.gallery.filling import Filling
 from glocal.gallery.finding import Finding
-from glocal.gallery.layout import FORMAT, UPGRADING
+from glocal.gallery.layout import FORMAT, UPGRADING, require_settled
 from glocal.gallery.pairing import Pairing
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.results import GalleryInfo, IndexReport
@@ -93,6 +97,29 @@ class Gallery(Filling, Finding, Pairing):
         """Change to another model while the gallery stays in use; see `Upgrade`."""
         self._require_open()
         return Upgrade(self._catalog, self._now)
+
+    def export(self, path: str | os.PathLike[str], *, where: str | Condition | None = None) -> int:
+        """Write vectors and what is known of their images to a Parquet file.
+
+        Args:
+            path: of the file; see `glocal.gallery.embedding_table` for its columns.
+            where: only images that meet a condition.
+
+        Returns:
+            How many images were written.
+
+        Raises:
+            QueryError: the condition makes no sense.
+            TableError: the file cannot be written.
+            MissingExtraError: the extra ``tables`` is not installed.
+        """
+        self._require_open()
+        require_settled(self._layout)  # during an upgrade there are vectors of two spaces
+        browser = self.browse()
+        condition = browser.condition(where) if isinstance(where, str) else where
+        rows = table_rows(browser, self._store().vectors, condition)
+        model = self.model
+        return write_table(path, rows, dim=model.dim, space=model.space, model=str(model))
 
     def check(self, *, sample: int | None = 1000, read_files: bool = False) -> health.Health:
         """Examine the gallery; nothing is changed but that a damaged graph is given up.

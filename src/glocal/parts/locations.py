@@ -48,4 +48,22 @@ ROWS = (
         requires="glocal[learn]",
         summary="an image retrieves positions of an encoded gallery",
     ),
+    Part(
+        "query",
+        "g3",
+        "Jia, Liu, Fu, Yang, Gao, Guo and Zhao, G3: An Effective and Adaptive Framework for "
+        "Worldwide Geolocalization Using Large Multi-Modality Models, 2024",
+        f"{_LOCATIONS}.g3:G3",
+        requires="glocal[learn]",
+        summary="retrieved and supplied positions are verified",
+    ),
+    Part(
+        "query",
+        "embedding-table",
+        "Czerkawski, Kluczek and Bojanowski, Global and Dense Embeddings of Earth: Major TOM "
+        "Floating in the Latent Space, 2024",
+        "glocal.gallery.embedding_table:EmbeddingTable",
+        requires="glocal[tables]",
+        summary="tiles with footprints in a Parquet file, searched by an example",
+    ),
 )

@@ -9,6 +9,7 @@ import torch
 
 from glocal.errors import LearnError
 from glocal.learn.locations.geoclip import GeoClip, train_geoclip
+from glocal.learn.locations.harmonics import HarmonicEncoder
 
 
 @torch.no_grad()
@@ -40,8 +41,8 @@ def test_it_learns_where_colours_are() -> None:
     torch.manual_seed(0)
     places = torch.rand(300, 2) * torch.tensor([120.0, 300.0]) - torch.tensor([60.0, 150.0])
     vectors = torch.cat([places / 60, (places / 60).square()], 1)
-    model = GeoClip(4, width=16, hidden=32, queue=64)
-    train_geoclip(model, vectors, places, steps=120, batch=64)
+    model = GeoClip(4, width=16, hidden=32, queue=32, locations=HarmonicEncoder(16, degrees=4))
+    train_geoclip(model, vectors, places, steps=80, batch=32, rate=5e-3)
     with torch.no_grad():
         best = (model.encode_images(vectors) @ model.encode_locations(places).T).argmax(1)
     assert (places[best] - places).abs().sum(1).median() < 30  # by chance about 130

@@ -21,7 +21,7 @@ def equal_earth(positions: Tensor) -> Tensor:
     Returns:
         ``(n, 2)``: x and y, both in about [-1, 1].
     """
-    latitude, longitude = torch.deg2rad(positions).unbind(-1)
+    latitude, longitude = (positions * (math.pi / 180)).unbind(-1)
     theta = torch.asin((math.sqrt(3) / 2 * torch.sin(latitude)).clamp(-1, 1))
     square = theta * theta
     sixth = square**3

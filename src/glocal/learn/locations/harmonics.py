@@ -15,7 +15,7 @@ MOST_DEGREES = 100
 
 def directions(positions: Tensor) -> Tensor:
     """Points of the unit sphere, ``(n, 3)``, of ``(n, 2)`` latitudes and longitudes in degrees."""
-    latitude, longitude = torch.deg2rad(positions).unbind(-1)
+    latitude, longitude = (positions * (math.pi / 180)).unbind(-1)
     ring = torch.cos(latitude)
     return torch.stack(
         [ring * torch.cos(longitude), ring * torch.sin(longitude), torch.sin(latitude)], -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -45,7 +46,7 @@ class SineCosineEncoder(nn.Module):
 
     def features(self, positions: Tensor) -> Tensor:
         """Take ``(n, 2)`` degrees to ``(n, 4 * scales)`` sines and cosines."""
-        angles = torch.deg2rad(positions)[:, :, None] * self.inverse
+        angles = (positions * (math.pi / 180))[:, :, None] * self.inverse
         return torch.cat([torch.cos(angles), torch.sin(angles)], -1).flatten(1)
 
     def forward(self, positions: Tensor) -> Tensor:

@@ -130,7 +130,10 @@ async def _search(
     query = await _query_source(service, request, sent.get("image", []))
     if query is None and request.region is not None:
         raise QueryError("a search by words alone takes no region; give a query image too")
-    check_relation(request, examples=bool(request.like or request.unlike or files.get("like") or files.get("unlike")))
+    check_relation(
+        request,
+        examples=bool(request.like or request.unlike or files.get("like") or files.get("unlike")),
+    )
     like = sent.get("like", []) + [await find_source(service, name) for name in request.like]
     unlike = sent.get("unlike", []) + [await find_source(service, name) for name in request.unlike]
     clock = {}
