@@ -21,6 +21,7 @@ from glocal.visible_text import visible
 _COMMANDS = {
     "index": ("index", "Add the photos in folders to the gallery, or bring it up to date."),
     "search": ("search", "Find the photos that show the same thing as a query photo."),
+    "sketches": ("sketches", "Learn from your photos to search by drawings."),
     "explain": ("explain", "Draw why photos match."),
     "serve": ("serve", "Serve the gallery as a web page and an HTTP API."),
     "duplicates": ("duplicates", "Group copies of the same photo; nothing is removed."),

@@ -61,6 +61,12 @@ def _rerankings() -> str:
     help="Find photos by words in names of files and folders, in captions and, after "
     "index --ocr, in the photos; with a PHOTO, by both. Quotes keep words together.",
 )
+@click.option("--sketch", is_flag=True, help="Each PHOTO is a drawing: find what it shows.")
+@click.option(
+    "--any-view",
+    is_flag=True,
+    help="Find what a sketch shows from any view, not only as it was drawn; see glocal sketches.",
+)
 @click.option(
     "-n",
     "--limit",
@@ -133,6 +139,8 @@ def search(
     ctx: click.Context,
     images: tuple[str, ...],
     text: str | None,
+    sketch: bool,
+    any_view: bool,
     gallery: Path | None,
     limit: int,
     region: tuple[tuple[float, float, float, float], ...],
@@ -164,6 +172,7 @@ def search(
     """
     _check_usage(images, text, html)
     _check_relation(ctx, region, relation)
+    _check_sketch(ctx, sketch=sketch, any_view=any_view)
     results = []
     failed = False
     with Gallery(
@@ -182,6 +191,13 @@ def search(
                 if query is not None and len(region) == 2:
                     result = opened.search_relation(
                         query, *region, relation=relation, limit=limit, where=where, exact=exact
+                    )
+                    results.append(result)
+                    _print(result, as_json=as_json, titled=len(images) > 1)
+                    continue
+                if query is not None and sketch:
+                    result = opened.search_sketch(
+                        query, any_view=any_view, limit=limit, where=where, exact=exact
                     )
                     results.append(result)
                     _print(result, as_json=as_json, titled=len(images) > 1)
@@ -210,7 +226,12 @@ def search(
             _print(result, as_json=as_json, titled=len(images) > 1)
         if text is not None and not as_json:
             _say_what_was_not_read(opened)
-        if images and regions and not as_json and not all(map(_is_found, results)):
+        if sketch and not as_json and not opened.knows_sketches():
+            say(
+                "the sketch was compared as it is; to learn from your photos run: glocal sketches",
+                err=True,
+            )
+        if images and regions and not sketch and not as_json and not all(map(_is_found, results)):
             _say_what_is_missing(opened)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
@@ -246,11 +267,22 @@ def _check_relation(
                 "--relation says how two things stand; give --region twice, the first thing first"
             )
         return
-    default = click.core.ParameterSource.DEFAULT
-    for name in _NOT_WITH_TWO:
-        if ctx.get_parameter_source(name) is not default:
+    _refuse(ctx, "two regions", _NOT_WITH_TWO)
+
+
+def _check_sketch(ctx: click.Context, *, sketch: bool, any_view: bool) -> None:
+    """Refuse what a drawing cannot be combined with."""
+    if any_view and not sketch:
+        raise click.UsageError("--any-view says how a drawing is searched with; give --sketch too")
+    if sketch:
+        _refuse(ctx, "a sketch", ("region", *_NOT_WITH_TWO))
+
+
+def _refuse(ctx: click.Context, what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(
-                f"two regions cannot be combined with --{name.replace('_', '-')}; leave it out"
+                f"{what} cannot be combined with --{name.replace('_', '-')}; leave it out"
             )
 
 

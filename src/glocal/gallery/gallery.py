@@ -65,6 +65,7 @@ from glocal.gallery.results import (
     SearchResult,
 )
 from glocal.gallery.searching import SearchOptions
+from glocal.gallery.sketching import Sketching
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.files import disk_bytes
 from glocal.gallery.texts import Texts
@@ -591,6 +592,58 @@ class Gallery:
         wanted = Relation.of(relation, *boxes, (size.width, size.height))
         one, other = (maker.make(image, region=box) for box in boxes)
         return self.search_related(one, other, wanted, limit=limit, where=where, exact=exact)
+
+    def search_sketch(
+        self,
+        image: ImageSource,
+        *,
+        any_view: bool = False,
+        limit: int = 10,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the photos that a drawing shows; geometry cannot verify them.
+
+        Args:
+            image: dark lines on light paper, or the other way round.
+            any_view: find what was drawn from any view; otherwise as it was drawn.
+            limit: as in `search`.
+            where: as in `search`.
+            exact: as in `search`.
+
+        Raises:
+            ImageError: it cannot be used as an image.
+            QueryError: nothing is drawn, or any view is wanted and `learn_sketches` was never run.
+        """
+        self._require_open()
+        drawing = load(image, limits=self._limits, min_pixels=4 * self.encoder.card.area).array
+        named = str(image) if isinstance(image, str | os.PathLike) else "<sketch>"
+        query = self._sketching().query(drawing, any_view=any_view, name=named)
+        return self.search(query, limit=limit, where=where, exact=exact, verify=False)
+
+    def learn_sketches(self, listen: Callable[[int, int], None] = lambda _done, _all: None) -> int:
+        """Learn from line drawings of the gallery's photos how drawings look; 200 at most.
+
+        Nothing is encoded anew; the same index answers.
+
+        Args:
+            listen: told how many photos are done, and of how many.
+
+        Returns:
+            How many photos were learnt from.
+
+        Raises:
+            GalleryError: fewer than 20 photos can be read.
+        """
+        self._require_open()
+        return self._sketching().learn(listen)
+
+    def knows_sketches(self) -> bool:
+        """Whether `learn_sketches` was run for the gallery's model."""
+        return self._sketching().learnt() is not None
+
+    def _sketching(self) -> Sketching:
+        return Sketching(self._context, self.encoder)
 
     def search_related(
         self,

@@ -10,4 +10,12 @@ ROWS = (
         "glocal.query.raid:Raid",
         summary="how two areas of an image stand to each other",
     ),
+    Part(
+        "query",
+        "freeview",
+        "Sain, Chowdhury, Koley, Bhunia and Song, Freeview Sketching: View-Aware Fine-Grained "
+        "Sketch-Based Image Retrieval, 2024",
+        "glocal.query.freeview:FreeviewSketch",
+        summary="sketches find their photo, or the thing from any view",
+    ),
 )
