@@ -147,9 +147,7 @@ class Client:
             "url": url,
             "text": text,
             "region": None if region is None else ",".join(map(str, region)),
-            "second_region": None
-            if second_region is None
-            else ",".join(map(str, second_region)),
+            "second_region": None if second_region is None else ",".join(map(str, second_region)),
             "relation": relation,
             "sketch": sketch or None,
             "any_view": any_view or None,

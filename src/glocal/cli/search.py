@@ -22,8 +22,8 @@ from glocal.encoders import OnnxEncoder
 from glocal.errors import GlocalError, ImageError, QueryError
 from glocal.gallery import Gallery, SearchResult
 from glocal.images import Limits
-from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
 from glocal.query.relations import RELATIONS
+from glocal.ranking import DEFAULT_RERANKING, DEFAULT_RERANKING_TOP, NO_RERANKING, TOP
 from glocal.ranking.evidence import Verdict
 from glocal.ranking.reranking import LOCAL
 

@@ -660,7 +660,9 @@ class Gallery:
             self._require_open()
             opened = self._opened
             try:
-                things = [Thing(each, opened.searcher(each, verify=True)) for each in (first, second)]
+                things = [
+                    Thing(each, opened.searcher(each, verify=True)) for each in (first, second)
+                ]
                 result = search_relation(
                     *things,
                     relation,

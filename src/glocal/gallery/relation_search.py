@@ -173,9 +173,7 @@ def search_relation(
         ones, others = (
             thing.places(found, every) for thing, found in zip((first, second), hits, strict=True)
         )
-        both = [
-            (hit, ones[i], others[i]) for i, hit in every.items() if i in ones and i in others
-        ]
+        both = [(hit, ones[i], others[i]) for i, hit in every.items() if i in ones and i in others]
         rated = [_Rated.of(*each, relation) for each in both]
         rated.sort(key=lambda each: (not each.holds, -each.value))
     shown = tuple(each.hit(rank) for rank, each in enumerate(rated[:limit], start=1))

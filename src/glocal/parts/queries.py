@@ -12,6 +12,14 @@ ROWS = (
     ),
     Part(
         "query",
+        "discofos",
+        "Zhang, Sui and Niu, Foreground Object Search by Distilling Composite Image Feature, 2023",
+        "glocal.learn.foregrounds:ForegroundSearch",
+        requires="glocal[learn]",
+        summary="foregrounds that fit into a box of a background",
+    ),
+    Part(
+        "query",
         "freeview",
         "Sain, Chowdhury, Koley, Bhunia and Song, Freeview Sketching: View-Aware Fine-Grained "
         "Sketch-Based Image Retrieval, 2024",

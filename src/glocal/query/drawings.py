@@ -22,8 +22,8 @@ def line_drawing(image: Pixels, *, detail: float = 1.0) -> Pixels:
     """The lines of a photo, black on white.
 
     Winnemöller, Kyprianidis and Olsen, XDoG: An eXtended Difference-of-Gaussians Compendium
-    Including Advanced Image Stylization, 2012: with G_σ the grey image blurred by σ, lines are where
-    (1 + p) G_σ - p G_{1.6 σ} falls below a threshold.
+    Including Advanced Image Stylization, 2012: with G_σ the grey image blurred by σ, lines are
+    where (1 + p) G_σ - p G_{1.6 σ} falls below a threshold.
 
     Args:
         image: ``(h, w, 3)`` uint8 RGB.
