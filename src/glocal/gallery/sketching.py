@@ -98,7 +98,7 @@ class Sketching:
             GalleryError: the file is damaged.
         """
         try:
-            with np.load(self.file, allow_pickle=False) as kept:
+            with self.file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
                 if str(kept["space"]) != self.space:  # of a model that the gallery has left
                     return None
                 return FreeviewSketch().restore({name: kept[name] for name in kept.files})
