@@ -74,6 +74,8 @@ class Client:
         region: Region | None = None,
         second_region: Region | None = None,
         relation: str | None = None,
+        sketch: bool = False,
+        any_view: bool = False,
         like: Sequence[Image | GalleryImage] = (),
         unlike: Sequence[Image | GalleryImage] = (),
         where: str | None = None,
@@ -97,6 +99,8 @@ class Client:
             region: X, Y, W, H of the query, in pixels or as fractions.
             second_region: of a second thing; see `glocal.Gallery.search_relation`.
             relation: likewise.
+            sketch: the image is a drawing; see `glocal.Gallery.search_sketch`.
+            any_view: likewise.
             like: more positive examples.
             unlike: negative examples.
             where: a condition, such as ``taken >= 2019``.
@@ -118,6 +122,8 @@ class Client:
             "region": None if region is None else ",".join(map(str, region)),
             "second_region": None if second_region is None else ",".join(map(str, second_region)),
             "relation": relation,
+            "sketch": sketch or None,
+            "any_view": any_view or None,
             "offset": offset,
         } | _options(where, limit, exact, rerank, verify, small_objects, regions, min_score)
         images = [("like", each) for each in like] + [("unlike", each) for each in unlike]

@@ -348,5 +348,7 @@ def test_two_regions_search_for_a_relation_and_refuse_what_does_not_go_with_it(
         (("--region", "0,0,.5,1", "--relation", "above"), "give --region twice"),
         ((*pair, "--no-verify"), "combined with --verify"),
         ((*pair, "--text", "x"), "combined with --text"),
+        (("--any-view",), "give --sketch"),
+        (("--sketch", "--region", "0,0,1,1"), "a sketch cannot be combined with --region"),
     ):
         assert said in glocal("search", photos / "1.jpg", *wrong, status=2).stderr

@@ -22,6 +22,7 @@ _COMMANDS = {
     "index": ("index", "Add the photos in folders to the gallery, or bring it up to date."),
     "search": ("search", "Find the photos that show the same thing as a query photo."),
     "locate": ("locate", "Say where a photo was probably taken."),
+    "sketches": ("sketches", "Learn from your photos to search by drawings."),
     "explain": ("explain", "Draw why photos match."),
     "serve": ("serve", "Serve the gallery as a web page and an HTTP API."),
     "duplicates": ("duplicates", "Group copies of the same photo; nothing is removed."),

@@ -22,11 +22,11 @@ from glocal.cli.search_output import (
     print_result,
     say_error,
     say_how_it_was_changed,
-    say_how_words_are_found,
+    say_that_sketches_are_new,
     say_what_is_missing,
     write_sheet,
 )
-from glocal.cli.search_ways import check_relation, check_usage, searches, with_place
+from glocal.cli.search_ways import check_relation, check_sketch, check_usage, searches, with_place
 from glocal.cli.streams import output_is_read
 from glocal.cli.vector_searches import vector_searches
 from glocal.errors import ImageError, QueryError
@@ -86,6 +86,12 @@ def _rerankings() -> str:
     metavar="WORDS",
     help="Find what the PHOTO would show with a change, such as 'in blue'; needs an image-text "
     "model (glocal text).",
+)
+@click.option("--sketch", is_flag=True, help="Each PHOTO is a drawing: find what it shows.")
+@click.option(
+    "--any-view",
+    is_flag=True,
+    help="Find what a sketch shows from any view, not only as it was drawn; see glocal sketches.",
 )
 @click.option(
     "-n",
@@ -189,6 +195,8 @@ def search(
     images: tuple[str, ...],
     text: str | None,
     change: str | None,
+    sketch: bool,
+    any_view: bool,
     folders: tuple[Path, ...],
     limit: int,
     region: tuple[tuple[float, float, float, float], ...],
@@ -224,6 +232,7 @@ def search(
     """
     check_usage(images, text, change, html, folders, model, vectors, bridges, near, within)
     check_relation(ctx, region, relation)
+    check_sketch(ctx, sketch=sketch, any_view=any_view)
     limits, bar = Limits(max_bytes=max_bytes, max_pixels=max_pixels), Bar(show=not as_json)
     results: list[SearchResult] = []
     failed = False
@@ -261,7 +270,8 @@ def search(
                 "small_objects": small_objects,
                 "regions": regions,
             }
-            given = several or opened[0], images, region, relation, max_bytes
+            drawn = any_view if sketch else None
+            given = several or opened[0], images, region, relation, drawn, max_bytes
             found = searches(*given, common, more)
         titled = len(images) > 1 or bool(vectors)
         for name, find in found:
@@ -276,18 +286,13 @@ def search(
             bar.close()
             print_result(results[-1], as_json=as_json, titled=titled)
         if not as_json:
-            unproven = regions and change is None and not all(map(is_found, results))
-            for gallery in opened:
-                say_what_is_missing(
-                    gallery,
-                    captions=text is not None,
-                    regions=bool(images) and unproven,
-                    named=len(opened) > 1,
-                )
-            if text is not None:
-                say_how_words_are_found(opened[0])
+            if sketch and not opened[0].knows_sketches():
+                say_that_sketches_are_new()
             if change is not None and results:
                 say_how_it_was_changed(opened[0])
+            looked = bool(images) and regions and not (sketch or change)
+            unproven = looked and not all(map(is_found, results))
+            say_what_is_missing(opened, captions=text is not None, regions=unproven)
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
             write_sheet(results, html, [] if region else opened)

@@ -47,38 +47,32 @@ def is_found(result: SearchResult) -> bool:
     return evidence is not None and evidence.verdict is not Verdict.SIMILAR
 
 
-def say_what_is_missing(gallery: Gallery, *, captions: bool, regions: bool, named: bool) -> None:
-    """Say what a gallery lacks of that by which this search could have found more."""
-    unread = gallery.without_captions() if captions else 0
-    if unread:
-        say(
-            f"the captions of {counted(unread, 'photo')} were never read; "
-            f"to read them run: glocal index --refresh{_option(gallery, named=named)}",
-            err=True,
-        )
-    missing = gallery.without_regions() if regions else 0
-    if missing:
-        say(
-            f"small things are not found in {counted(missing, 'photo')} without regions; "
-            f"to add them run: glocal index --refresh{_option(gallery, named=named)}",
-            err=True,
-        )
-
-
-def _option(gallery: Gallery, *, named: bool) -> str:
-    """What names a gallery in a command, where there are several."""
-    return f" --gallery {shlex.quote(short_path(gallery.folder))}" if named else ""
-
-
-def say_how_words_are_found(gallery: Gallery) -> None:
-    """Say that words were only found as they are written, where that is so."""
-    known = gallery.text_model()
-    if known is None or known.gallery_space != gallery.space:
-        say(
-            "words were found as they are written, not as they are meant; to add that, see: "
-            "glocal text",
-            err=True,
-        )
+def say_what_is_missing(galleries: list[Gallery], *, captions: bool, regions: bool) -> None:
+    """Say what galleries lack of that by which this search could have found more."""
+    named = len(galleries) > 1
+    for gallery in galleries:
+        option = f" --gallery {shlex.quote(short_path(gallery.folder))}" if named else ""
+        unread = gallery.without_captions() if captions else 0
+        if unread:
+            say(
+                f"the captions of {counted(unread, 'photo')} were never read; "
+                f"to read them run: glocal index --refresh{option}",
+                err=True,
+            )
+        missing = gallery.without_regions() if regions else 0
+        if missing:
+            say(
+                f"small things are not found in {counted(missing, 'photo')} without regions; "
+                f"to add them run: glocal index --refresh{option}",
+                err=True,
+            )
+        known = gallery.text_model() if captions else None
+        if captions and (known is None or known.gallery_space != gallery.space):
+            say(
+                "words were found as they are written, not as they are meant; to add that, see: "
+                f"glocal text{option}",
+                err=True,
+            )
 
 
 def say_how_it_was_changed(gallery: Gallery) -> None:
@@ -87,6 +81,14 @@ def say_how_it_was_changed(gallery: Gallery) -> None:
     if known is not None:
         way = "its trained combiner" if known.combines else "the sum of both vectors"
         say(f"photo and words were combined by {known.name}, {way}", err=True)
+
+
+def say_that_sketches_are_new() -> None:
+    """Say how drawings are understood better."""
+    say(
+        "the sketch was compared as it is; to learn from your photos run: glocal sketches",
+        err=True,
+    )
 
 
 def _show(result: SearchResult, *, titled: bool) -> None:

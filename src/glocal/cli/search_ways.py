@@ -116,12 +116,27 @@ def check_relation(
         return
     if len(ctx.params["folders"]) > 1:
         raise click.UsageError("two regions are searched for in one gallery; name one")
-    default = click.core.ParameterSource.DEFAULT
-    for name in _NOT_WITH_TWO:
-        if ctx.get_parameter_source(name) is not default:
-            raise click.UsageError(
-                f"two regions cannot be combined with --{name.replace('_', '-')}; leave it out"
-            )
+    _refuse(ctx, "two regions", _NOT_WITH_TWO)
+
+
+def check_sketch(ctx: click.Context, *, sketch: bool, any_view: bool) -> None:
+    """Refuse what a drawing cannot be combined with."""
+    if any_view and not sketch:
+        raise click.UsageError("--any-view says how a drawing is searched with; give --sketch too")
+    if not sketch:
+        return
+    if not ctx.params["images"]:
+        raise click.UsageError("--sketch needs a drawing; name its file")
+    if len(ctx.params["folders"]) > 1:
+        raise click.UsageError("a sketch is searched for in one gallery; name one")
+    _refuse(ctx, "a sketch", ("region", "vectors", *_NOT_WITH_TWO))
+
+
+def _refuse(ctx: click.Context, what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            option = name.removesuffix("s") if name == "vectors" else name.replace("_", "-")
+            raise click.UsageError(f"{what} cannot be combined with --{option}; leave it out")
 
 
 def searches(
@@ -129,6 +144,7 @@ def searches(
     images: Sequence[str],
     regions: Sequence[Box],
     relation: str | None,
+    any_view: bool | None,
     most: int,
     common: Mapping[str, Any],
     more: Mapping[str, Any],
@@ -140,11 +156,16 @@ def searches(
         images: names of files, or ``-`` for standard input.
         regions: of each image; two are searched for by how they stand to each other.
         relation: how they have to stand, if not as in the image.
+        any_view: whether each image is a drawing of a thing from any view; `None`: it is none.
         most: bytes that are read from standard input.
         common: options of every search.
         more: options of all searches but those for two regions.
     """
-    if isinstance(opened, Gallery) and len(regions) == 2:
+    if isinstance(opened, Gallery) and any_view is not None:
+        find: Callable[..., SearchResult] = partial(
+            opened.search_sketch, any_view=any_view, **common
+        )
+    elif isinstance(opened, Gallery) and len(regions) == 2:
         find = partial(_related, opened, regions, relation=relation, **common)
     else:
         # Several galleries know no changes, which `check_usage` has said.

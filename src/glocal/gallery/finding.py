@@ -15,10 +15,8 @@ from glocal.gallery import packed_features
 from glocal.gallery.bridge_to import bridge_to
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Condition
-from glocal.gallery.locating import Located, at_hand, locate, stated_position
 from glocal.gallery.passage import Crossing
 from glocal.gallery.query import Query, Region
-from glocal.gallery.relation_search import Thing, fractions, search_relation
 from glocal.gallery.results import GalleryImage, SearchResult
 from glocal.gallery.searching import SearchOptions
 from glocal.gallery.word_search import (
@@ -27,8 +25,6 @@ from glocal.gallery.word_search import (
     require_change_alone,
     require_words_alone,
 )
-from glocal.images import load
-from glocal.query.relations import Relation
 from glocal.upgrade import BridgeMeasurement
 
 if TYPE_CHECKING:
@@ -162,90 +158,6 @@ class Finding(GalleryBase):
                     opened.note_found(result)
                     return result
 
-    def search_relation(
-        self,
-        image: ImageSource | GalleryImage,
-        first: Region,
-        second: Region,
-        *,
-        relation: str | None = None,
-        limit: int = 10,
-        where: str | Condition | None = None,
-        exact: bool = False,
-    ) -> SearchResult:
-        """Find the images in which two things stand to each other as in an image.
-
-        >>> import glocal
-        >>> with glocal.open("related") as gallery:
-        ...     report = gallery.add("Pictures")
-        ...     left, right = (0, 0, 0.5, 1), (0.5, 0, 0.5, 1)
-        ...     hits = gallery.search_relation("query.jpg", left, right, limit=1).hits
-        ...     turned = gallery.search_relation("query.jpg", left, right, relation="right-of")
-        >>> hits[0].path.name, hits[0].score > 0.9, turned.hits[0].score < 0.5
-        ('0.jpg', True, True)
-
-        Args:
-            image: the query image, which has both things.
-            first: X, Y, W, H of the one thing, in pixels, or as fractions when all are at most 1.
-            second: of the other thing.
-            relation: how the first has to stand to the second, one of
-                `glocal.query.relations.RELATIONS`; `None`: as in the query image.
-            limit: as in `search`.
-            where: as in `search`.
-            exact: as in `search`.
-
-        Returns:
-            Hits whose ``score`` is how alike the relations are, ``box`` and ``second_box`` where
-            the things are. `found` and `matches` count the images in which geometry proves both
-            things, in such a relation.
-
-        Raises:
-            ImageError: the query cannot be used as an image.
-            QueryError: a region lies outside the image, both are the same, or there is no such
-                relation.
-        """
-        self._require_open()
-        maker = self._opened.query_maker(regions=True)
-        size = load(image.path if isinstance(image, GalleryImage) else image, min_pixels=1).facts
-        here = size.width, size.height
-        first, second = fractions(first, here), fractions(second, here)
-        wanted = Relation.of(relation, first, second, here)
-        one, other = (maker.make(image, region=box) for box in (first, second))
-        return self.search_related(one, other, wanted, limit=limit, where=where, exact=exact)
-
-    def search_related(
-        self,
-        first: Query,
-        second: Query,
-        relation: Relation,
-        *,
-        limit: int = 10,
-        where: str | Condition | None = None,
-        exact: bool = False,
-    ) -> SearchResult:
-        """As `search_relation`, with two queries that were made before."""
-        while True:
-            self._require_open()
-            opened = self._opened
-            try:
-                result = search_relation(
-                    Thing(first, opened.searcher(first, verify=True)),
-                    Thing(second, opened.searcher(second, verify=True)),
-                    relation,
-                    name=first.name,
-                    limit=limit,
-                    where=where,
-                    exact=exact,
-                    clock=Clock(),
-                )
-            except GlocalError:
-                if self._now() is opened:
-                    raise
-            else:
-                if self._now() is opened:  # otherwise an upgrade has begun or ended meanwhile
-                    opened.note_found(result)
-                    return result
-
     def search_vector(
         self,
         vector: ArrayLike,
@@ -289,40 +201,6 @@ class Finding(GalleryBase):
             vector, space = crossing.query(vector), self.space
         query = Query.of_vector(vector, space=space or self.space, dim=self.model.dim)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
-
-    def locate(
-        self,
-        photo: Query | GalleryImage | ImageSource,
-        *,
-        where: str | Condition | None = None,
-        exact: bool = False,
-    ) -> Located:
-        """Say where a photo was probably taken, by the photos that say where they were.
-
-        Args:
-            photo: as the query of `search`.
-            where: only photos that meet a condition are looked at.
-            exact: as in `search`.
-
-        Raises:
-            ImageError: the photo cannot be used as an image.
-            QueryError: the condition makes no sense.
-            ModelMismatchError: a `Query` was made with a model of another vector space.
-        """
-        position, query = None, photo
-        if not isinstance(query, Query):
-            photo = at_hand(query, self._limits)
-            query = self.query(photo)
-            position = stated_position(photo, self._limits)
-        browser = self.browse()
-        return locate(
-            query,
-            position,
-            browser.condition(where) if isinstance(where, str) else where,
-            lambda query, known, limit: self.search(query, where=known, limit=limit, exact=exact),
-            browser,
-            self._store().vectors,
-        )
 
     def fit_bridge(
         self,

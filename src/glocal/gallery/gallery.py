@@ -14,7 +14,7 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.embedding_table import write_table
 from glocal.gallery.exporting import table_rows
 from glocal.gallery.filling import Filling
-from glocal.gallery.finding import Finding
+from glocal.gallery.finding_otherwise import FindingOtherwise
 from glocal.gallery.layout import FORMAT, UPGRADING, require_settled
 from glocal.gallery.pairing import Pairing
 from glocal.gallery.progress import Progress, quiet
@@ -23,7 +23,7 @@ from glocal.gallery.stores.files import disk_bytes
 from glocal.gallery.upgrading import Upgrade
 
 
-class Gallery(Filling, Finding, Pairing):
+class Gallery(Filling, FindingOtherwise, Pairing):
     """A durable collection of images; use it as a context manager, or `close` it.
 
     Any number of threads and processes may search, add and remove at the same time; what changes

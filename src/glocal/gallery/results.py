@@ -98,17 +98,17 @@ class Hit(GalleryImage):
         rank: position in the result, from 1.
         score: cosine similarity of the two images' vectors, in [-1, 1]. Of a search by words alone
             the share of the words that the image has; one inside of another word counts .8,
-            one that was spelled otherwise .5. Of an image that only the words' meaning has found, and
-            of a change, the cosine in the text model's space. Of a search by a relation how alike
-            the relations are, in [0, 1].
+            one that was spelled otherwise .5. Of an image that only the meaning of words has
+            found, and of a change, the cosine in the text model's space. Of a search by a relation
+            how alike the relations are, in [0, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
             similar region), ``blend`` (whole vectors and regions together), ``combined`` (vector
             and geometric evidence together, which order the verified hits, matches before all
             others), ``first`` and ``second`` (cosine similarity of each thing of a relation to the
-            image's most similar region), ``words`` (BM25), ``meaning`` and ``change`` (cosine in the
-            text model's space to what words mean, or to the query with a change) and ``fused``
-            (reciprocal ranks of image, words and meaning together).
+            image's most similar region), ``words`` (BM25), ``meaning`` and ``change`` (cosine in
+            the text model's space to what words mean, or to the query with a change) and
+            ``fused`` (reciprocal ranks of image, words and meaning together).
         evidence: what geometric verification found; `None` where it was not done.
         space: the vector space in which query and image were compared; empty where only written
             words have found it.

@@ -45,4 +45,20 @@ ROWS = (
         summary="trains an image-text pair to outdo another one, pair by pair",
         traits=("matches",),
     ),
+    Part(
+        "query",
+        "discofos",
+        "Zhang, Sui and Niu, Foreground Object Search by Distilling Composite Image Feature, 2023",
+        "glocal.learn.foregrounds:ForegroundSearch",
+        requires="glocal[learn]",
+        summary="foregrounds that fit into a box of a background",
+    ),
+    Part(
+        "query",
+        "freeview",
+        "Sain, Chowdhury, Koley, Bhunia and Song, Freeview Sketching: View-Aware Fine-Grained "
+        "Sketch-Based Image Retrieval, 2024",
+        "glocal.query.freeview:FreeviewSketch",
+        summary="sketches find their photo, or the thing from any view",
+    ),
 )

@@ -29,8 +29,8 @@ class Raid:
     Descriptors are compared by their L1 distance.
 
     Deviations: the numbers and bounds of bins are glocal's own (chosen by the mAP of made scenes of
-    other seeds than the trial's), and so is the nearest ring that knows no direction. Areas are sampled at up to 100 points. Distances are in units of the source
-    alone.
+    other seeds than the trial's), and so is the nearest ring that knows no direction. Areas are
+    sampled at up to 100 points. Distances are in units of the source alone.
 
     Args:
         directions: number of directions in which a point sees the target.

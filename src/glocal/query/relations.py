@@ -28,7 +28,8 @@ _SIDEWAYS = (-0.5, 0.0, 0.5)
 """How far the second thing is moved along the edge of the first one, in sides of the latter."""
 
 _ACROSS = {"left-of": (1, 0), "right-of": (-1, 0), "above": (0, 1), "below": (0, -1)}
-"""Where the second thing is, seen from the first one: what is left of a thing has it to its right."""
+"""Where the second thing is, seen from the first one: what is left of it has it to its
+right."""
 
 RELATIONS = ("inside", "around", "above", "below", "left-of", "right-of", "beside", "overlapping")
 """How the first thing stands to the second one."""

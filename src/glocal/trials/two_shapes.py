@@ -26,7 +26,8 @@ RELATIONS = (
     "leaning against",
 )
 """How the first shape stands to the second one. Of some of them the boxes are alike: what is
-enclosed on three sides is inside the other's box, and a bridge lies above the boxes of its piers."""
+enclosed on three sides is inside the other's box, and a bridge lies above its
+piers."""
 
 PLACED = ("inside", "above", "below", "left", "right")
 """Those in which `pasted` places objects, whose boxes are all that is known."""

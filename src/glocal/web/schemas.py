@@ -126,6 +126,16 @@ class SearchRequest(SearchOptions):
         description="The part of the query image to search for: x, y, width and height in pixels "
         "of the upright image, or as fractions if all are at most 1.",
     )
+    sketch: bool = Field(
+        False,
+        description="The query image is a drawing: find what it shows. `text`, `region`, `like`, "
+        "`unlike`, `rerank` and `small_objects` are refused; nothing is verified.",
+    )
+    any_view: bool = Field(
+        False,
+        description="Find what a sketch shows from any view; the server's owner has to run glocal "
+        "sketches first.",
+    )
     second_region: Region | None = Field(
         None,
         description="Of the same image a second region: find images in which both things stand to "

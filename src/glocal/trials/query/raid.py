@@ -50,7 +50,7 @@ def method(lab: Lab) -> float:
 
 
 def baseline(lab: Lab) -> float:
-    """What two boxes say at once: where the one's middle is from the other's, and what they share."""
+    """What two boxes say at once: where the one is from the other, and what they share."""
     scenes, labels = _scenes(lab)
     measures: tuple[Callable[[Masks], NDArray[np.float64]], ...] = (_offset, _overlap)
     found = [np.stack([measure(pair) for pair in scenes]) for measure in measures]

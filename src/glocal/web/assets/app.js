@@ -11,6 +11,7 @@ import { IndexView } from "./indexing.js";
 import { Review } from "./review.js";
 import { SearchView } from "./search.js";
 import { copyPaths, listenForSelection, selectAll, selecting, toggle } from "./selection.js";
+import { openPad } from "./sketch.js";
 import { listenForKeys, shortcut, showShortcuts } from "./shortcuts.js";
 import { afresh, go, linkTo, onState, readState, unfiltered, viewKey, viewOf } from "./state.js";
 import { acceptDropsAndPastes, choose, takeImage, useId } from "./uploads.js";
@@ -122,6 +123,7 @@ function drawTools() {
       choose(),
     ),
     button("Use the camera", { draw: "camera", quiet: true, class: "plain" }, () => takeImage()),
+    button("Search with a drawing", { draw: "pencil", quiet: true, class: "plain" }, openPad),
     theme,
     button("Keyboard shortcuts", { draw: "help", quiet: true, class: "plain" }, showShortcuts),
     leave,
@@ -256,6 +258,7 @@ function defineKeys() {
   shortcut("/", "search words", () => find.focus());
   shortcut("o", "choose an image to search with", () => choose());
   shortcut("c", "use the camera", () => takeImage());
+  shortcut("d", "draw what to find", openPad);
   shortcut("s", "search with the selected image", () => withFocused("query"), { inDialog: true });
   shortcut("+", "more like the selected image", () => withFocused("like"), { inDialog: true });
   shortcut("-", "less like the selected image", () => withFocused("unlike"), { inDialog: true });

@@ -41,9 +41,12 @@ class SecondBox extends RegionBox {
     if (region && label) this.box.setAttribute("aria-label", `Second ${label.toLowerCase()}`);
   }
 
-  begin() {
+  /** A box beside the first one, to be moved or drawn anew. */
+  beginBeside([x, , w]) {
     this.waiting = true;
-    super.begin();
+    this.show([x + w / 2 < 0.5 ? 0.62 : 0.03, 0.33, 0.35, 0.35]);
+    this.later();
+    this.box.focus();
   }
 
   pressed(event) {
@@ -80,7 +83,7 @@ export class PairTools {
       "Second box",
       { class: "soft small", draw: "box", title: "Find two things that stand to each other so" },
       () => {
-        this.box.begin();
+        this.box.beginBeside(this.state.region);
         announce("Move the second box to the other thing, or draw it.");
       },
     );

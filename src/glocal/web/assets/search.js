@@ -7,13 +7,15 @@ import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { RegionBox } from "./region.js";
 import { addPair, pairMark, PairTools, secondLines } from "./relation.js";
+import { addSketch, sketchSide } from "./sketch.js";
 import { conditionOf, go, linkTo, readState } from "./state.js";
 import { choose, firstPage, PAGE, useId } from "./uploads.js";
 import { alternativeOf, count, likelyOf, verdictOf } from "./words.js";
 
 /** The buttons over an image. */
 export function tileActions(one) {
-  const searching = readState().like.length > 0;
+  const { like, sketch, second } = readState();
+  const searching = like.length > 0 && !sketch && !second; // those take no examples
   const act = (draw, words, role) =>
     button(words, { draw, quiet: true }, () => useId(one.id, role));
   return [
@@ -124,7 +126,7 @@ export class SearchView {
     const before = this.state;
     this.state = state;
     const same = ["like", "unlike"].every((role) => before[role].join() === state[role].join());
-    if (!same || before.text !== state.text) this.drawSide();
+    if (!same || before.text !== state.text || before.sketch !== state.sketch) this.drawSide();
     else if (this.box) {
       this.box.show(state.region);
       this.pair.show(state);
@@ -155,7 +157,7 @@ export class SearchView {
     const condition = conditionOf(state);
     const least = scoreOf(state);
     const whole = state.like.length === 1 && !state.unlike.length && !state.region;
-    const plain = offset === 0 && whole && least === null && !state.small && !state.text;
+    const plain = offset === 0 && whole && !state.sketch && least === null && !state.small && !state.text;
     let answer = plain ? firstPage(state.like[0], condition) : null;
     if (!answer) {
       const form = new FormData();
@@ -166,6 +168,7 @@ export class SearchView {
       for (const id of state.unlike) form.append("unlike", id);
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
       addPair(form, state);
+      addSketch(form, state);
       if (condition) form.append("where", condition);
       if (least !== null) form.append("min_score", String(least));
       if (state.small && query) form.append("small_objects", "true");
@@ -203,7 +206,8 @@ export class SearchView {
   }
 
   drawFilters() {
-    this.filters.replaceChildren(filterBar(this.state, { searching: this.state.like.length > 0 }));
+    const { like, sketch, second } = this.state;
+    this.filters.replaceChildren(filterBar(this.state, { searching: like.length > 0 && !sketch && !second }));
   }
 
   drawSide() {
@@ -221,6 +225,11 @@ export class SearchView {
         el("div", { class: "query-main" }, text),
         el("div", { class: "query-tools" }, el("div", { class: "row" }, end)),
       );
+      return;
+    }
+    if (this.state.sketch) {
+      this.box = null;
+      this.side.replaceChildren(...sketchSide(this.state, end));
       return;
     }
     const frame = el("div", { class: "query-frame" });

@@ -4,6 +4,7 @@ const LISTS = ["like", "unlike"];
 const TEXTS = [
   "text",
   "relation",
+  "sketch",
   "view",
   "level",
   "prefer",
@@ -65,6 +66,7 @@ export const afresh = {
   region: null,
   second: null,
   relation: null,
+  sketch: null,
   view: null,
   level: null,
   prefer: null,

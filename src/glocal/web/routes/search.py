@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -32,6 +33,7 @@ from glocal.web.schemas import (
 )
 from glocal.web.searchers import SearchJob
 from glocal.web.service import Service, ServiceDep
+from glocal.web.sketches import SketchJob, check_sketch
 from glocal.web.uploads import is_upload
 
 router = APIRouter(tags=["search"])
@@ -130,18 +132,21 @@ async def _search(
     query = await _query_source(service, request, sent.get("image", []))
     if query is None and request.region is not None:
         raise QueryError("a search by words alone takes no region; give a query image too")
-    check_relation(
-        request,
-        examples=bool(request.like or request.unlike or files.get("like") or files.get("unlike")),
-    )
+    names = ("like", "unlike")
+    examples = bool(request.like or request.unlike or any(files.get(name) for name in names))
+    check_relation(request, examples=examples)
+    check_sketch(request, query=query is not None, examples=examples)
     like = sent.get("like", []) + [await find_source(service, name) for name in request.like]
     unlike = sent.get("unlike", []) + [await find_source(service, name) for name in request.unlike]
     clock = {}
     async with service.search_turns.turn() as clock["queue"]:
         began = time.perf_counter()
-        job: SearchJob | RelationJob
+        job: SearchJob | RelationJob | SketchJob
         if query is not None and request.second_region is not None:
             job = await _relation_job(service, request, query, condition)
+        elif query is not None and request.sketch:
+            (drawing,) = await _decode_all(service, [query], None)
+            job = SketchJob(drawing.array, request.any_view, query.id, _options(request, condition))
         else:
             first = [] if query is None else [query]
             images = await _decode_all(service, [*first, *like, *unlike], request.region)
@@ -242,9 +247,13 @@ async def _relation_job(
         (await _decode_all(service, [query], region))[0]
         for region in (request.region, request.second_region)
     ]
+    return RelationJob.of(request, (first, second), query.id, **_options(request, condition))
+
+
+def _options(request: SearchRequest, condition: Condition | None) -> dict[str, Any]:
+    """Those that every search has."""
     limit = min(request.offset + request.limit + 1, _MOST)
-    options = {"where": condition, "exact": request.exact, "limit": limit}
-    return RelationJob.of(request, (first, second), query.id, **options)
+    return {"where": condition, "exact": request.exact, "limit": limit}
 
 
 async def _decode_all(

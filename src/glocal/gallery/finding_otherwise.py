@@ -1,0 +1,196 @@
+"""A gallery is searched by relations and by drawings, and for places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from glocal.errors import GlocalError
+from glocal.gallery.clock import Clock
+from glocal.gallery.conditions import Condition
+from glocal.gallery.locating import Located, at_hand, locate, stated_position
+from glocal.gallery.query import Query, Region
+from glocal.gallery.relation_search import Thing, fractions, search_relation
+from glocal.gallery.results import GalleryImage, SearchResult
+from glocal.images import load
+from glocal.query.relations import Relation
+
+if TYPE_CHECKING:
+    from glocal.images import ImageSource
+from glocal.gallery.finding import Finding
+from glocal.gallery.sketching import Sketching
+
+
+class FindingOtherwise(Finding):
+    """The part of a `Gallery` that searches by more than an image."""
+
+    def search_relation(
+        self,
+        image: ImageSource | GalleryImage,
+        first: Region,
+        second: Region,
+        *,
+        relation: str | None = None,
+        limit: int = 10,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the images in which two things stand to each other as in an image.
+
+        >>> import glocal
+        >>> with glocal.open("related") as gallery:
+        ...     report = gallery.add("Pictures")
+        ...     left, right = (0, 0, 0.5, 1), (0.5, 0, 0.5, 1)
+        ...     hits = gallery.search_relation("query.jpg", left, right, limit=1).hits
+        ...     turned = gallery.search_relation("query.jpg", left, right, relation="right-of")
+        >>> hits[0].path.name, hits[0].score > 0.9, turned.hits[0].score < 0.5
+        ('0.jpg', True, True)
+
+        Args:
+            image: the query image, which has both things.
+            first: X, Y, W, H of the one thing, in pixels, or as fractions when all are at most 1.
+            second: of the other thing.
+            relation: how the first has to stand to the second, one of
+                `glocal.query.relations.RELATIONS`; `None`: as in the query image.
+            limit: as in `search`.
+            where: as in `search`.
+            exact: as in `search`.
+
+        Returns:
+            Hits whose ``score`` is how alike the relations are, ``box`` and ``second_box`` where
+            the things are. `found` and `matches` count the images in which geometry proves both
+            things, in such a relation.
+
+        Raises:
+            ImageError: the query cannot be used as an image.
+            QueryError: a region lies outside the image, both are the same, or there is no such
+                relation.
+        """
+        self._require_open()
+        maker = self._opened.query_maker(regions=True)
+        size = load(image.path if isinstance(image, GalleryImage) else image, min_pixels=1).facts
+        here = size.width, size.height
+        first, second = fractions(first, here), fractions(second, here)
+        wanted = Relation.of(relation, first, second, here)
+        one, other = (maker.make(image, region=box) for box in (first, second))
+        return self.search_related(one, other, wanted, limit=limit, where=where, exact=exact)
+
+    def search_related(
+        self,
+        first: Query,
+        second: Query,
+        relation: Relation,
+        *,
+        limit: int = 10,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """As `search_relation`, with two queries that were made before."""
+        while True:
+            self._require_open()
+            opened = self._opened
+            try:
+                result = search_relation(
+                    Thing(first, opened.searcher(first, verify=True)),
+                    Thing(second, opened.searcher(second, verify=True)),
+                    relation,
+                    name=first.name,
+                    limit=limit,
+                    where=where,
+                    exact=exact,
+                    clock=Clock(),
+                )
+            except GlocalError:
+                if self._now() is opened:
+                    raise
+            else:
+                if self._now() is opened:  # otherwise an upgrade has begun or ended meanwhile
+                    opened.note_found(result)
+                    return result
+
+    def locate(
+        self,
+        photo: Query | GalleryImage | ImageSource,
+        *,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> Located:
+        """Say where a photo was probably taken, by the photos that say where they were.
+
+        Args:
+            photo: as the query of `search`.
+            where: only photos that meet a condition are looked at.
+            exact: as in `search`.
+
+        Raises:
+            ImageError: the photo cannot be used as an image.
+            QueryError: the condition makes no sense.
+            ModelMismatchError: a `Query` was made with a model of another vector space.
+        """
+        position, query = None, photo
+        if not isinstance(query, Query):
+            photo = at_hand(query, self._limits)
+            query = self.query(photo)
+            position = stated_position(photo, self._limits)
+        browser = self.browse()
+        return locate(
+            query,
+            position,
+            browser.condition(where) if isinstance(where, str) else where,
+            lambda query, known, limit: self.search(query, where=known, limit=limit, exact=exact),
+            browser,
+            self._store().vectors,
+        )
+
+    def search_sketch(
+        self,
+        image: ImageSource,
+        *,
+        any_view: bool = False,
+        limit: int = 10,
+        where: str | Condition | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the photos that a drawing shows; geometry cannot verify them.
+
+        Args:
+            image: dark lines on light paper, or the other way round.
+            any_view: find what was drawn from any view; otherwise as it was drawn.
+            limit: as in `search`.
+            where: as in `search`.
+            exact: as in `search`.
+
+        Raises:
+            ImageError: it cannot be used as an image.
+            QueryError: nothing is drawn, or any view is wanted and `learn_sketches` was never run.
+        """
+        self._require_open()
+        drawing = load(image, limits=self._limits, min_pixels=4 * self.encoder.card.area).array
+        named = str(image) if isinstance(image, str | os.PathLike) else "<sketch>"
+        query = self._sketching().query(drawing, any_view=any_view, name=named)
+        return self.search(query, limit=limit, where=where, exact=exact, verify=False)
+
+    def learn_sketches(self, listen: Callable[[int, int], None] = lambda _done, _all: None) -> int:
+        """Learn from line drawings of the gallery's photos how drawings look; 200 at most.
+
+        Nothing is encoded anew; the same index answers.
+
+        Args:
+            listen: told how many photos are done, and of how many.
+
+        Returns:
+            How many photos were learnt from.
+
+        Raises:
+            GalleryError: fewer than 20 photos can be read.
+        """
+        self._require_open()
+        return self._sketching().learn(listen)
+
+    def knows_sketches(self) -> bool:
+        """Whether `learn_sketches` was run for the gallery's model."""
+        return self._sketching().learnt() is not None
+
+    def _sketching(self) -> Sketching:
+        return Sketching(self._context, self.encoder)
