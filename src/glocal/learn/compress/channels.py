@@ -66,6 +66,8 @@ class ChannelGroups:
                 "no channels of this network can be removed without changing its outputs; use a "
                 "compressor with the trait weights"
             )
+        # Asking the graph takes longer than computing the network, so it is asked once a group.
+        self._members: dict[str, list[tuple[str, str, dict[int, list[int]]]]] = {}
         self._costs = _layer_flops(self._model, self._image)
         self.flops = sum(self._costs.values())
 
@@ -77,17 +79,29 @@ class ChannelGroups:
 
     def touched(self, root: str, channels: Sequence[int]) -> list[_Touched]:
         """All layers that lose channels with these of a group."""
+        if root not in self._members:
+            self._members[root] = self._group(root)
+        return [
+            _Touched(layer, side, tuple(i for each in channels for i in own.get(each, ())))
+            for layer, side, own in self._members[root]
+        ]
+
+    def _group(self, root: str) -> list[tuple[str, str, dict[int, list[int]]]]:
+        """Layers of a group, and of each of its channels the numbers that it has there."""
         layer = self._model.get_submodule(root)
-        prune = self._graph.get_pruner_of_module(layer).prune_out_channels
-        group = self._graph.get_pruning_group(layer, prune, list(channels))
+        pruner = self._graph.get_pruner_of_module(layer)
+        everything = list(range(pruner.get_out_channels(layer)))
         found = []
-        for item in group:
+        for item in self._graph.get_pruning_group(layer, pruner.prune_out_channels, everything):
             module = item.dep.target.module
             if not isinstance(module, nn.Module) or module not in self._names:
                 continue
+            own: dict[int, list[int]] = {}
+            for channel, number in zip(item.root_idxs, item.idxs, strict=True):
+                own.setdefault(channel, []).append(number)
             outward = self._graph.is_out_channel_pruning_fn(item.dep.handler)
             side = "both" if _depthwise(module) else "out" if outward else "in"
-            found.append(_Touched(self._names[module], side, tuple(item.idxs)))
+            found.append((self._names[module], side, own))
         return found
 
     def mask(self, model: nn.Module, chosen: Chosen) -> None:

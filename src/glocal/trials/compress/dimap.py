@@ -39,7 +39,7 @@ class _Swin(nn.Module):
         from timm.models.swin_transformer import SwinTransformer
 
         self.trunk = SwinTransformer(
-            img_size=8, patch_size=1, num_classes=10, embed_dim=24, depths=(2, 2),
+            img_size=8, patch_size=1, num_classes=10, embed_dim=16, depths=(2, 2),
             num_heads=(2, 4), window_size=4, drop_path_rate=0.0,
         )  # fmt: skip
 
@@ -69,6 +69,6 @@ def _trained(lab: Lab) -> nn.Module:
     if key not in _KEPT:
         torch.manual_seed(lab.seed)
         data, model = lab.digits(8), _Swin()
-        fit(model, data.train, steps=lab.steps(120), seed=lab.seed)
+        fit(model, data.train, steps=lab.steps(80), seed=lab.seed)
         _KEPT[key] = model
     return copy.deepcopy(_KEPT[key])
