@@ -11,6 +11,7 @@
     kept/              images that were added without a file of their own
     decisions.sqlite   what people decided about duplicates (`Decisions`)
     words.sqlite       which image has which words, a cache (`Words`)
+    text.json          which image-text model lets words find what they mean; with text-HASH-N/
     compared.sqlite    what comparing two images gave, a cache (`Outcomes`)
     trash.jsonl        what was moved to the system's trash (`Trash`)
     scores.json        which similarities mean as much as those of other models, a cache (`Scales`)

@@ -162,9 +162,10 @@ class WordSearcher:
         fused = _fused({}, named, meant)
         ordered = sorted(fused, key=lambda i: -fused[i]) if meant else list(named)
         contents = self.catalog.contents(ordered)
+        files = {i: each.files for found in (meant, named) for i, each in found.items()}
         hits = tuple(
             Hit(
-                **image_fields(contents[i], (named[i] if i in named else meant[i]).files),
+                **image_fields(contents[i], files[i]),
                 rank=rank,
                 score=named[i].evidence.share if i in named else meant[i].score,
                 scores=_scores(i, named, meant, fused),
@@ -204,8 +205,10 @@ class WordSearcher:
         meant = self._meant(text, depth, where, clock)
         hits = {UUID(hex=hit.id): hit for hit in result.hits}
         by_image = {i: hit.rank for i, hit in hits.items()}
-        others = [each for i, each in (meant | named).items() if i not in hits]
-        hits |= self._beyond(others, query.vector)
+        others = {i: each.files for found in (meant, named) for i, each in found.items()}
+        hits |= self._beyond(
+            {i: files for i, files in others.items() if i not in hits}, query.vector
+        )
         fused = _fused(by_image, named, meant)
         first = {i for i, rank in by_image.items() if rank <= result.matches}
         order = sorted(hits, key=lambda i: (i not in first, -fused[i]))
@@ -278,7 +281,8 @@ class WordSearcher:
             found = self._nearest(meaning, concept, limit + 1, where)
             if query.identity is not None:
                 found.pop(query.identity, None)
-            hits = self._beyond(list(found.values())[:limit], query.vector)
+            first = list(found.values())[:limit]
+            hits = self._beyond({each.id: each.files for each in first}, query.vector)
             kept = tuple(
                 replace(
                     hit,
@@ -292,22 +296,27 @@ class WordSearcher:
         return SearchResult(query.name, self.model, kept, clock.milliseconds, change=change)
 
     def _beyond(
-        self, named: Sequence[_Named | _Meant], vector: NDArray[np.float32]
+        self, images: Mapping[UUID, list[Path]], vector: NDArray[np.float32]
     ) -> dict[UUID, Hit]:
-        """Hits that only words or their meaning have found, without a rank yet."""
-        vectors = self.store.vectors([each.id for each in named])
+        """Hits that only words or their meaning have found, without a rank yet.
+
+        Args:
+            images: their files.
+            vector: of the query.
+        """
+        vectors = self.store.vectors([*images])
         contents = self.catalog.contents(vectors)
         return {
-            each.id: Hit(
-                **image_fields(contents[each.id], each.files),
+            i: Hit(
+                **image_fields(contents[i], files),
                 rank=0,
-                score=(score := min(float(vectors[each.id] @ vector), 1.0)),
+                score=(score := min(float(vectors[i] @ vector), 1.0)),
                 scores={"vector": score},
                 evidence=None,
                 space=self.model.space,
             )
-            for each in named
-            if each.id in contents
+            for i, files in images.items()
+            if i in contents
         }
 
     def _named(self, text: str, limit: int, where: str | Condition | None) -> list[_Named]:
