@@ -180,11 +180,12 @@ def search(
         limits=Limits(max_bytes=max_bytes, max_pixels=max_pixels),
         timeout=wait,
     ) as opened:
-        condition = _condition(opened, where, near, DEFAULT_KM if within is None else within)
+        condition: Condition | None = None
         for image in images or (None,):
             if html is None and not output_is_read():
                 break
             try:
+                condition = condition or _condition(opened, where, near, within or DEFAULT_KM)
                 result = opened.search(
                     sys.stdin.buffer.read(max_bytes + 1) if image == "-" else image,
                     text=text,
