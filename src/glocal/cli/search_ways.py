@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from glocal.cli.output import check_folder, say
+from glocal.errors import QueryError
 from glocal.gallery import Galleries, Gallery, SearchResult
 from glocal.gallery.conditions import places_in
 
@@ -23,9 +25,10 @@ def with_place(gallery: Gallery, where: str | None, near: str | None, km: float)
         quote = "'" if '"' in near else '"'
         place = f"near {quote}{near}{quote} within {km:g} km"
         where = f"({where}) and {place}" if where and where.strip() else place
-    for each in places_in(gallery.browse().condition(where)):
-        if each.place:
-            say(f"near {each.place}, within {each.km:g} km", err=True)
+    with suppress(QueryError):  # which the search says, to each query
+        for each in places_in(gallery.browse().condition(where)):
+            if each.place:
+                say(f"near {each.place}, within {each.km:g} km", err=True)
     return where
 
 

@@ -31,7 +31,7 @@ def _map(name: str, height: int) -> NDArray[np.float32]:
     folder = Path(next(iter(found.submodule_search_locations)))
     with Image.open(folder / f"{name}.jpg") as opened:
         small = opened.convert("RGB").resize((2 * height, height), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small, np.float32) / 255  # type: ignore[return-value]
 
 
 def positions(random: np.random.Generator, count: int) -> NDArray[np.float64]:

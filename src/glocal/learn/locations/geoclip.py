@@ -76,7 +76,7 @@ class GeoClip(nn.Module):
         # As in CLIP the scale stays below 100.
         scores = scores * self.log_scale.clamp(max=4.6).exp()
         if self.training:
-            self.queue = torch.cat([positions.detach(), self.queue])[: self.most]
+            self.queue = torch.cat([positions.detach(), self.queue])[: self.most]  # type: ignore[has-type]
         return functional.cross_entropy(scores, torch.arange(len(vectors)))
 
     def _from_queue(self) -> Tensor:

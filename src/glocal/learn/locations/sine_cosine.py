@@ -46,7 +46,7 @@ class SineCosineEncoder(nn.Module):
 
     def features(self, positions: Tensor) -> Tensor:
         """Take ``(n, 2)`` degrees to ``(n, 4 * scales)`` sines and cosines."""
-        angles = (positions * (math.pi / 180))[:, :, None] * self.inverse
+        angles = (positions * (math.pi / 180))[:, :, None] * self.inverse  # type: ignore[operator]
         return torch.cat([torch.cos(angles), torch.sin(angles)], -1).flatten(1)
 
     def forward(self, positions: Tensor) -> Tensor:

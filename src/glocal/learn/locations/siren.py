@@ -33,10 +33,10 @@ class SirenNet(nn.Module):
         self.last = nn.Linear(hidden, outputs)
         with torch.no_grad():
             for number, layer in enumerate([*self.hidden, self.last]):
-                size = layer.weight.shape[1]  # type: ignore[union-attr]
+                size = layer.weight.shape[1]
                 bound = 1 / size if number == 0 else math.sqrt(6 / size)
-                layer.weight.uniform_(-bound, bound)  # type: ignore[union-attr,operator]
-                layer.bias.uniform_(-bound, bound)  # type: ignore[union-attr,operator]
+                layer.weight.uniform_(-bound, bound)
+                layer.bias.uniform_(-bound, bound)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Take ``(n, inputs)`` to ``(n, outputs)``."""

@@ -2,8 +2,8 @@
 
 A toy: 120 tiles of the Blue Marble in cells of 500 km that are mostly land, encoded by an
 EfficientNet-Lite0 with the weights of ImageNet. An example is such a tile as it looks shifted by up
-to a fifth, brighter or darker, and with noise; it has to find the cell in which it lies. The table is a
-file that is written, read again and searched.
+to a fifth, brighter or darker, and with noise; it has to find the cell in which it lies. The table
+is a file that is written, read again and searched.
 
 The trunk knows photos, not the Earth from above: tiles reduced to 8 x 8 pixels are better vectors
 here (80 and 77 points where the trunk's have 63 and 68; two seeds).
