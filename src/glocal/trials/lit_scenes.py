@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SIDE = 32
-_SHAPES = ((20, 10), (14, 14), (10, 20))  # width and height of boxes and objects in pixels
+SIDE = 16
+_SHAPES = ((12, 6), (8, 8), (6, 12))  # width and height of boxes and objects in pixels
 _TURN, _COLOUR = np.pi / 3, 0.6
 
 Floats = NDArray[np.float32]
@@ -25,7 +25,7 @@ class Lit:
     """Scenes or objects.
 
     Attributes:
-        images: ``(n, 4, 32, 32)`` float32 in [0, 1]: RGB, and the box or alpha.
+        images: ``(n, 4, 16, 16)`` float32 in [0, 1]: RGB, and the box or alpha.
         light: ``(n,)`` angles from which light comes, in radians.
         colour: ``(n,)`` from -1, cold, to 1, warm.
         shape: ``(n,)`` numbers of shapes.
@@ -46,7 +46,7 @@ def scenes(count: int, random: np.random.Generator) -> Lit:
     made = _blank(count, random)
     for at in range(count):
         walls = random.uniform(0.3, 0.9, 3)[:, None, None] * np.ones((3, SIDE, SIDE))
-        walls[:, int(random.integers(18, 26)) :] *= random.uniform(0.5, 0.9)
+        walls[:, int(random.integers(9, 13)) :] *= random.uniform(0.5, 0.9)
         walls += random.normal(0, 0.04, walls.shape)
         made.images[at, :3] = np.clip(walls * _shading(made, at), 0, 1)
         box = made.images[at, :, _place(made, at)[0], _place(made, at)[1]]
@@ -70,7 +70,7 @@ def objects(count: int, random: np.random.Generator) -> Lit:
 
 
 def composed(scene: Lit, thing: Lit, where: NDArray[np.int64], what: NDArray[np.int64]) -> Tensor:
-    """Composites ``(n, 4, 32, 32)``: each object scaled to its scene's box, and the box."""
+    """Composites ``(n, 4, 16, 16)``: each object scaled to its scene's box, and the box."""
     found = scene.images[where].copy()
     for at, (place, each) in enumerate(zip(where.tolist(), what.tolist(), strict=True)):
         rows, columns = _place(scene, place)
@@ -110,7 +110,7 @@ def _place(made: Lit, at: int) -> tuple[slice, slice]:
 
 
 def _shading(made: Lit, at: int) -> Floats:
-    """Brighter towards the light, and in its colour, ``(3, 32, 32)``."""
+    """Brighter towards the light, and in its colour, ``(3, 16, 16)``."""
     rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) * 2 - 1
     towards = columns * np.cos(made.light[at]) + rows * np.sin(made.light[at])
     tint = np.array([1 + 0.25 * made.colour[at], 1, 1 - 0.25 * made.colour[at]])
