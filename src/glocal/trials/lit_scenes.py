@@ -1,7 +1,8 @@
-"""Made scenes with a light and a box, made objects with a light and a shape, and composites.
+"""Made scenes with a light and a box, made objects with a light, and composites of them.
 
-An object fits into a box if it is lit from where the scene is, by light of about the same colour,
-and is as wide for its height as the box. Nothing of that is said to a network but whether it fits.
+Walls and objects are white and matte: all that is seen of them is the light. An object fits into a
+box if it is lit from where the scene is, by light of about the same colour. Nothing of that is said
+to a network but whether it fits; a composite shows it along the edges of the box.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SIDE = 32
-_SHAPES = ((20, 10), (14, 14), (10, 20))  # width and height of boxes and objects in pixels
-_TURN, _COLOUR = np.pi / 3, 0.6
+SIDE = 16
+_SHAPES = ((12, 6), (8, 8), (6, 12))  # width and height of boxes and objects in pixels
+_TURN, _COLOUR = np.pi / 3, 0.12
 
 Floats = NDArray[np.float32]
 
@@ -25,9 +26,9 @@ class Lit:
     """Scenes or objects.
 
     Attributes:
-        images: ``(n, 4, 32, 32)`` float32 in [0, 1]: RGB, and the box or alpha.
+        images: ``(n, 4, 16, 16)`` float32 in [0, 1]: RGB, and the box or alpha.
         light: ``(n,)`` angles from which light comes, in radians.
-        colour: ``(n,)`` from -1, cold, to 1, warm.
+        colour: ``(n, 3)`` of the light, in [0.3, 0.7].
         shape: ``(n,)`` numbers of shapes.
     """
 
@@ -42,35 +43,27 @@ class Lit:
 
 
 def scenes(count: int, random: np.random.Generator) -> Lit:
-    """Backgrounds with a box, which is grey."""
-    made = _blank(count, random)
+    """Backgrounds with a box, which is black."""
+    made = _lit(count, random)
     for at in range(count):
-        walls = random.uniform(0.3, 0.9, 3)[:, None, None] * np.ones((3, SIDE, SIDE))
-        walls[:, int(random.integers(18, 26)) :] *= random.uniform(0.5, 0.9)
-        walls += random.normal(0, 0.04, walls.shape)
-        made.images[at, :3] = np.clip(walls * _shading(made, at), 0, 1)
-        box = made.images[at, :, _place(made, at)[0], _place(made, at)[1]]
-        box[:3], box[3] = 0.5, 1.0
+        box = made.images[at][(slice(None), *_place(made, at))]
+        box[:3], box[3] = 0.0, 1.0
     return made
 
 
 def objects(count: int, random: np.random.Generator) -> Lit:
-    """Foregrounds: ellipses and rectangles of one colour in the middle, transparent around."""
-    made = _blank(count, random)
-    rows, columns = (np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2) * 2
+    """Foregrounds: rectangles in the middle, transparent around."""
+    made = _lit(count, random)
     for at in range(count):
-        wide, high = _SHAPES[made.shape[at]]
-        inside = np.maximum(abs(columns) / wide, abs(rows) / high) <= 1
-        if random.random() < 0.5:
-            inside = (columns / wide) ** 2 + (rows / high) ** 2 <= 1
-        paint = random.uniform(0.3, 0.9, 3)[:, None, None]
-        made.images[at, :3] = np.clip(paint * _shading(made, at), 0, 1) * inside
+        inside = np.zeros((SIDE, SIDE), np.float32)
+        inside[_place(made, at)] = 1
+        made.images[at, :3] *= inside
         made.images[at, 3] = inside
     return made
 
 
 def composed(scene: Lit, thing: Lit, where: NDArray[np.int64], what: NDArray[np.int64]) -> Tensor:
-    """Composites ``(n, 4, 32, 32)``: each object scaled to its scene's box, and the box."""
+    """Composites ``(n, 4, 16, 16)``: each object scaled to its scene's box, and the box."""
     found = scene.images[where].copy()
     for at, (place, each) in enumerate(zip(where.tolist(), what.tolist(), strict=True)):
         rows, columns = _place(scene, place)
@@ -89,17 +82,21 @@ def fits(
 ) -> NDArray[np.bool_]:
     """Whether objects fit into scenes, by their numbers, of shapes that go together."""
     apart = np.abs(np.angle(np.exp(1j * (scene.light[where] - thing.light[what]))))
-    alike = np.abs(scene.colour[where] - thing.colour[what]) < _COLOUR
-    return (apart < _TURN) & alike & (scene.shape[where] == thing.shape[what])
+    alike = np.abs(scene.colour[where] - thing.colour[what]).max(axis=-1) < _COLOUR
+    return (apart < _TURN) & alike
 
 
-def _blank(count: int, random: np.random.Generator) -> Lit:
-    return Lit(
-        np.zeros((count, 4, SIDE, SIDE), np.float32),
-        random.uniform(-np.pi, np.pi, count).astype(np.float32),
-        random.uniform(-1, 1, count).astype(np.float32),
-        random.integers(len(_SHAPES), size=count),
-    )
+def _lit(count: int, random: np.random.Generator) -> Lit:
+    """White surfaces in a light: brighter towards it, and in its colour."""
+    light = random.uniform(-np.pi, np.pi, count).astype(np.float32)
+    colour = random.uniform(0.3, 0.7, (count, 3)).astype(np.float32)
+    rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) * 2 - 1
+    towards = columns * np.cos(light)[:, None, None] + rows * np.sin(light)[:, None, None]
+    images = np.zeros((count, 4, SIDE, SIDE), np.float32)
+    images[:, :3] = colour[..., None, None] * (1 + 0.3 * towards[:, None])
+    images[:, :3] += random.normal(0, 0.02, images[:, :3].shape)
+    shape = random.integers(len(_SHAPES), size=count)
+    return Lit(np.clip(images, 0, 1), light, colour, shape)
 
 
 def _place(made: Lit, at: int) -> tuple[slice, slice]:
@@ -107,11 +104,3 @@ def _place(made: Lit, at: int) -> tuple[slice, slice]:
     wide, high = _SHAPES[made.shape[at]]
     top, left = (SIDE - high) // 2, (SIDE - wide) // 2
     return slice(top, top + high), slice(left, left + wide)
-
-
-def _shading(made: Lit, at: int) -> Floats:
-    """Brighter towards the light, and in its colour, ``(3, 32, 32)``."""
-    rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) * 2 - 1
-    towards = columns * np.cos(made.light[at]) + rows * np.sin(made.light[at])
-    tint = np.array([1 + 0.25 * made.colour[at], 1, 1 - 0.25 * made.colour[at]])
-    return np.asarray((0.75 + 0.45 * towards) * tint[:, None, None], np.float32)
