@@ -100,7 +100,7 @@ class Hit(GalleryImage):
             the share of the words that the image has; one inside of another word counts .8,
             one that was spelled otherwise .5. Of an image that only the meaning of words has
             found, and of a change, the cosine in the text model's space. Of a search by a relation
-            how alike the relations are, in [0, 1].
+            how similar the relations are, in [0, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
             similar region), ``blend`` (whole vectors and regions together), ``combined`` (vector
