@@ -41,6 +41,7 @@ from glocal.learn.training import Listener, Trained
 from glocal.registry import names, part
 
 _PLANNED_ON = 16  # images on which losses are measured while planning
+_OFFSET = 0.1  # nothing is lost before anything is removed: a tolerance is in parts of this
 _BATCH = 16
 _HIGHEST_RATE, _WARM_UP, _LOWEST = 1e-3, 0.05, 0.02
 _MOMENTUM = 0.1  # of running statistics while learning back; EfficientNet-Lite's own is .01
@@ -203,10 +204,9 @@ def _evidence(teacher: Model, images: Tensor) -> Evidence:
         head = copy.copy(teacher)  # shares all but the backbone
         head._modules = {**teacher._modules, "backbone": backbone}
         output = head.output(images, found)
-        # Nothing is lost before anything is pruned: a small number keeps ratios finite.
         return [
-            0.01 + float((1 - (output.vector * vectors).sum(dim=1)).mean()),
-            0.01 + float(_apart(found[-1], maps[-1])),
+            _OFFSET + float((1 - (output.vector * vectors).sum(dim=1)).mean()),
+            _OFFSET + float(_apart(found[-1], maps[-1])),
         ]
 
     return Evidence(images, losses)

@@ -1,9 +1,8 @@
 """Dimensions chosen by Inf-FS find more than as many random ones; both take 128 of 1,280 numbers.
 
 Vectors are those of an EfficientNet-Lite0 whose last map is pooled; planned is on the training
-images, without labels, and the weight of the spread is chosen on the validation images. Principal
-components of the same length find more than any choice of dimensions
-(``benchmarks/dimensions.py``).
+images, without labels, and the weight of the spread is chosen on the validation images. The script
+``benchmarks/dimensions.py`` compares with variance and principal components at several lengths.
 """
 
 from __future__ import annotations
