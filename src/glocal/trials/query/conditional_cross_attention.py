@@ -27,7 +27,7 @@ CLAIM = Claim(
     margin=2.0,
     seeds=5,
 )
-STEPS, BATCH, NEIGHBOURS, PER_CLASS = 150, 96, 5, 8
+STEPS, BATCH, NEIGHBOURS, PER_CLASS = 180, 96, 5, 8
 TINTS = ((1.0, 0.35, 0.35), (0.35, 1.0, 0.35), (0.35, 0.35, 1.0), (1.0, 1.0, 1.0))
 ATTRIBUTES = ("sort", "family", "tint")
 
