@@ -55,7 +55,7 @@ class ConditionalCrossAttention(Head):
                 "at least one condition, and a width that the heads divide"
             )
         self.dim, self.heads, self.conditions = dim, heads, conditions
-        self.embedding = nn.Parameter(torch.randn(conditions, width))
+        self.embedding = nn.Parameter(0.02 * torch.randn(conditions, width))
         self.cells = nn.Linear(levels[-1].width, width)
         self.before = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)

@@ -25,9 +25,9 @@ CLAIM = Claim(
     unit="points",
     comparison=">",
     margin=2.0,
-    seeds=5,
+    seeds=3,
 )
-STEPS, BATCH, NEIGHBOURS, PER_CLASS = 180, 96, 5, 8
+STEPS, BATCH, NEIGHBOURS, PER_CLASS = 150, 96, 5, 6
 TINTS = ((1.0, 0.35, 0.35), (0.35, 1.0, 0.35), (0.35, 0.35, 1.0), (1.0, 1.0, 1.0))
 ATTRIBUTES = ("sort", "family", "tint")
 
