@@ -2,7 +2,8 @@
 
 The image-text pair is a toy: MiniLM and a linear head on lite2, trained on other photos of the
 same 81 classes. The gallery's vectors are those of lite0. Five seeds were too few: their control
-met the claim by chance.
+met the claim by chance. With ten the mean is above .85, and the confidence interval is not: the
+map is fitted to 648 photos, where a gallery has thousands.
 """
 
 from __future__ import annotations
