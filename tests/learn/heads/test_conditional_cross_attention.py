@@ -32,7 +32,7 @@ def test_the_vector_is_what_the_formula_says() -> None:
         for part in (slice(0, 8), slice(8, 16)):
             weights = torch.softmax(keys[:, part] @ query[part] / 8**0.5, dim=0)
             seen.append(weights @ values[:, part])
-        seen = torch.cat(seen)
+        seen = made.embedding[condition[image]] + torch.cat(seen)
         expected = functional.normalize(made.project(seen + made.feed(seen)), dim=0)
         assert torch.allclose(vectors[image], expected, atol=1e-5)
 

@@ -21,9 +21,10 @@ class ConditionalCrossAttention(Head):
     """Cross attention whose query is a condition and whose keys and values are an image's cells.
 
     ``A = softmax((c W_q)(X W_k)ᵀ / √d) (X W_v)`` with the condition's embedding c and the cells X
-    of the last feature map, several heads; the vector is ``A + FFN(LN(A))``, projected to unit
-    length. Another condition looks at other cells and other channels of them, so that each
-    attribute has an embedding space of its own while all weights but c are shared.
+    of the last feature map, several heads, and ``Z = c + A``; the vector is ``Z + FFN(LN(Z))``,
+    projected to unit length. Another condition looks at other cells, and the network that follows
+    knows which it is, so that each attribute has an embedding space of its own while all weights
+    but c are shared.
 
     Deviations: the cells are those of a convolutional trunk, without self attention before; the
     paper's is a vision transformer. Without a condition the mean of all embeddings asks.
@@ -54,7 +55,7 @@ class ConditionalCrossAttention(Head):
                 "at least one condition, and a width that the heads divide"
             )
         self.dim, self.heads, self.conditions = dim, heads, conditions
-        self.embedding = nn.Parameter(torch.randn(conditions, width))
+        self.embedding = nn.Parameter(0.02 * torch.randn(conditions, width))
         self.cells = nn.Linear(levels[-1].width, width)
         self.before = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
@@ -84,6 +85,6 @@ class ConditionalCrossAttention(Head):
             for layer in (self.key, self.value)
         )
         weights = torch.softmax((query * keys).sum(dim=-1) / each**0.5, dim=-1)
-        seen = (weights[..., None] * values).sum(dim=2).reshape(batch, width)
+        seen = asked + (weights[..., None] * values).sum(dim=2).reshape(batch, width)
         vector = self.project(seen + self.feed(seen)).float()
         return Output(functional.normalize(vector, dim=1))

@@ -1,7 +1,9 @@
 """Under a condition an image's neighbours agree in it more often than without one.
 
 Photos of Grocery have a sort and a family from its class tree, and each was tinted, so that it has
-a colour too. One network learns all three; without conditions it has one space for them.
+a colour too. One network learns all three; without conditions it has one space for them. It fails:
+in so few steps the conditions, which begin small, hardly part the spaces. Longer training and other
+beginnings of the conditions remain to be tried, on photos that are not tested on.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ CLAIM = Claim(
     unit="points",
     comparison=">",
     margin=2.0,
-    seeds=5,
+    seeds=3,
 )
-STEPS, BATCH, NEIGHBOURS, PER_CLASS = 150, 96, 5, 8
+STEPS, BATCH, NEIGHBOURS, PER_CLASS = 150, 96, 5, 6
 TINTS = ((1.0, 0.35, 0.35), (0.35, 1.0, 0.35), (0.35, 0.35, 1.0), (1.0, 1.0, 1.0))
 ATTRIBUTES = ("sort", "family", "tint")
 

@@ -1,7 +1,9 @@
 """Words find photos that another model has indexed, as if the image-text model itself had.
 
 The image-text pair is a toy: MiniLM and a linear head on lite2, trained on other photos of the
-same 81 classes. The gallery's vectors are those of lite0.
+same 81 classes. The gallery's vectors are those of lite0. Five seeds were too few: their control
+met the claim by chance. With ten the mean is above .85, and the confidence interval is not: the
+map is fitted to 648 photos, where a gallery has thousands.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ CLAIM = Claim(
     unit="points",
     comparison=">",
     margin=0.0,
-    seeds=5,
+    seeds=10,
 )
 
 
