@@ -1,6 +1,6 @@
 """Measure how right `Gallery.locate` is, by the word with which it names a place.
 
-    python benchmarks/locate.py SCENES GROCERY [--grocery-photos 200]
+    python benchmarks/locate.py SCENES GROCERY [--grocery-photos 200] [--queries N]
 
 Each scene of the folder SCENES (with its labels.csv: path, instance) is given a place of its own,
 around which its photos lie within some 300 m; photos of Grocery are given four more places. Every
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path)
     parser.add_argument("grocery", type=Path)
     parser.add_argument("--grocery-photos", type=int, default=200)
+    parser.add_argument("--queries", type=int, default=1_000, help="photos of scenes to locate")
     given = parser.parse_args()
     random = np.random.default_rng(0)
     with (given.scenes / "labels.csv").open(encoding="utf-8") as file:
@@ -74,7 +75,8 @@ def main() -> None:
             target = Path(folder) / f"g{number:04d}.jpg"
             write(photos[at], target, shops[number % SHOPS])
         gallery.add(*Path(folder).glob("*.jpg"))
-        for path, name in own:
+        queries = [own[at] for at in random.permutation(len(own))[: given.queries]]
+        for path, name in queries:
             latitude, longitude = where[name]
             away = f"not near {latitude},{longitude} within 50 km"
             for title, condition in (("all others", None), ("elsewhere only", away)):
@@ -87,7 +89,7 @@ def main() -> None:
                 right = "right" if km <= REACH_KM + first.radius_km else "wrong"
                 said[title][f"{first.confidence} {right}"] += 1
     for title, counts in said.items():
-        print(f"{title}: {len(own)} photos: {dict(sorted(counts.items()))}")
+        print(f"{title}: {len(queries)} photos: {dict(sorted(counts.items()))}")
 
 
 if __name__ == "__main__":

