@@ -70,8 +70,8 @@ class ForegroundSearch(nn.Module):
     Deviations: the interaction is the product of two vectors and s its sum, an inner product, so
     that an index of E_f answers; the paper keeps maps and compares each pair by a small network.
     The last term, and that the teacher is asked about pairs nobody has labelled, are glocal's. Both
-    networks are small and trained from scratch. A toy: in its trial, on made scenes, the student reaches some
-    two thirds of the mAP of the teacher, and more than without it.
+    networks are small and trained from scratch. A toy: in its trial, on made scenes, the student
+    reaches some two thirds of the teacher's mAP, and more than without the teacher.
 
     Args:
         side: height and width of the images in pixels, a multiple of 8.
