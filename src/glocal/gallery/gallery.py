@@ -660,11 +660,12 @@ class Gallery:
             self._require_open()
             opened = self._opened
             try:
-                things = [
+                one, other = (
                     Thing(each, opened.searcher(each, verify=True)) for each in (first, second)
-                ]
+                )
                 result = search_relation(
-                    *things,
+                    one,
+                    other,
                     relation,
                     name=first.name,
                     limit=limit,
