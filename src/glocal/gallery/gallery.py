@@ -588,8 +588,8 @@ class Gallery:
         self._require_open()
         maker = self._opened.query_maker(regions=True)
         size = load(image.path if isinstance(image, GalleryImage) else image, min_pixels=1).facts
-        boxes = [fractions(each, (size.width, size.height)) for each in (first, second)]
-        wanted = Relation.of(relation, *boxes, (size.width, size.height))
+        boxes = tuple(fractions(each, (size.width, size.height)) for each in (first, second))
+        wanted = Relation.of(relation, boxes[0], boxes[1], (size.width, size.height))
         one, other = (maker.make(image, region=box) for box in boxes)
         return self.search_related(one, other, wanted, limit=limit, where=where, exact=exact)
 

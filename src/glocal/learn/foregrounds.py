@@ -156,4 +156,4 @@ class ForegroundSearch(nn.Module):
             total = total + weight * functional.binary_cross_entropy_with_logits(
                 logits, torch.sigmoid(certain.detach())
             )
-        return total
+        return total  # type: ignore[no-any-return]  # of torch's own functions
