@@ -165,7 +165,7 @@ def search(
 
     --text finds photos by words, with a PHOTO or without. Photos that have all words come first.
 
-    With --region twice the numbers are how alike the relations are, from 0 to 1.
+    With --region twice the numbers are how similar the relations are, from 0 to 1.
 
     --like and --unlike add positive and negative examples and may be given more than once. With
     --json, each query prints one line.

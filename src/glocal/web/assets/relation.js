@@ -118,20 +118,20 @@ export function addPair(form, { second, relation }) {
   if (relation) form.append("relation", relation);
 }
 
-/** What is said over a hit: whether both things are certain, and how alike their relation is. */
+/** What is said over a hit: whether both things are certain, and how similar their relation is. */
 export function pairMark({ evidence, score }) {
   const certain = Boolean(evidence) && evidence.verdict !== "similar";
   const words = certain ? "Both things" : "Perhaps";
-  const alike = `${Math.round(score * 100)}%`;
+  const share = `${Math.round(score * 100)}%`;
   return el(
     "span",
     {
       class: certain ? "mark matching" : "mark similar",
-      "aria-label": `${words}, relation ${alike} alike`,
+      "aria-label": `${words}, relation ${share} similar`,
       role: "img",
     },
     el("span", { class: "mark-words" }, words),
-    el("span", { class: "mark-score" }, alike),
+    el("span", { class: "mark-score" }, share),
   );
 }
 
