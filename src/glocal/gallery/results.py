@@ -97,8 +97,8 @@ class Hit(GalleryImage):
         rank: position in the result, from 1.
         score: cosine similarity of the two images' vectors, in [-1, 1]. Of a search by words alone
             the share of the words that the image has; one inside of another word counts .8,
-            one that was spelled otherwise .5. Of a search by a relation how similar these
-            are, in [0, 1].
+            one that was spelled otherwise .5. Of a search by a relation how similar the
+            relations are, in [0, 1].
         scores: the score of each stage that this image passed, by name: ``vector`` (the same as
             `score`), ``rerank``, ``region`` (cosine similarity of the query to the image's most
             similar region), ``blend`` (whole vectors and regions together), ``combined`` (vector
