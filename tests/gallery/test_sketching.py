@@ -24,7 +24,7 @@ def test_a_drawing_is_compared_as_it_is_until_the_gallery_has_learnt(gallery, tm
     plain = gallery.search_sketch(drawing, limit=24)
     assert (len(plain), plain.found, plain.query) == (24, None, "<sketch>")
     assert not gallery.knows_sketches()
-    with pytest.raises(QueryError, match="any view has to be learnt first.*glocal sketches"):
+    with pytest.raises(QueryError, match=r"any view has to be learnt first.*glocal sketches"):
         gallery.search_sketch(drawing, any_view=True)
     told = []
     assert gallery.learn_sketches(lambda done, every: told.append((done, every))) == 24
@@ -46,7 +46,7 @@ def test_what_was_learnt_is_used_by_the_next_who_opens_the_gallery(gallery, open
     with pytest.raises(QueryError, match="the sketch is empty"):
         again.search_sketch(tmp_path / "d.png")
     (gallery.folder / "sketches.npz").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(GalleryError, match="damaged; to learn .* glocal sketches"):
+    with pytest.raises(GalleryError, match=r"damaged; to learn .* glocal sketches"):
         again.knows_sketches()
     gallery.learn_sketches()
     assert again.knows_sketches()

@@ -6,9 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs glocal[learn]")
 
-from glocal.errors import LearnError
-from glocal.learn.foregrounds import CompositeTeacher, ForegroundSearch
-from glocal.registry import load, part
+from glocal.errors import LearnError  # noqa: E402
+from glocal.learn.foregrounds import CompositeTeacher, ForegroundSearch  # noqa: E402
+from glocal.registry import load, part  # noqa: E402
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_only_the_student_learns_and_it_learns(images):
         loss.backward()
         with torch.no_grad():  # by hand: importing torch's optimizers takes seconds
             for each in student.parameters():
-                each -= 0.1 * each.grad
+                each.sub_(0.1 * each.grad)
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.005
     assert all(each.grad is None for each in teacher.parameters())

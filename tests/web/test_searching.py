@@ -101,6 +101,25 @@ def test_two_regions_find_what_the_gallery_finds_and_take_nothing_else(
         assert caught.value.status == 422
 
 
+def test_a_sketch_finds_what_the_gallery_finds_and_takes_nothing_else(
+    client: Client, home: Path
+) -> None:
+    answer = client.search(photo(3), sketch=True, limit=3)
+    with Gallery(home / "gallery", create=False) as gallery:
+        files = gallery.search_sketch(photo(3), limit=3)
+    assert [hit.path for hit in answer] == [hit.path for hit in files]
+    assert answer.found is None
+    for wrong, said in (
+        ({"sketch": True, "any_view": True}, "has to be learnt first"),
+        ({"sketch": True, "text": "trip"}, "a sketch cannot be combined with text"),
+        ({"sketch": True, "region": (0, 0, 1, 1)}, "a sketch cannot be combined with region"),
+        ({"any_view": True}, "give sketch=true"),
+    ):
+        with pytest.raises(ServerError, match=said) as caught:
+            client.search(photo(3), **wrong)
+        assert caught.value.status == 422
+
+
 def test_copies_are_one_hit_with_several_paths(client: Client, home: Path) -> None:
     answer = client.search(home / "images" / "5.jpg", limit=1000)
     assert len(answer.hits[0].paths) == 2

@@ -58,7 +58,7 @@ class FindingOtherwise(Finding):
             exact: as in `search`.
 
         Returns:
-            Hits whose ``score`` is how alike the relations are, ``box`` and ``second_box`` where
+            Hits whose ``score`` is how similar the relations are, ``box`` and ``second_box`` where
             the things are. `found` and `matches` count the images in which geometry proves both
             things, in such a relation.
 

@@ -63,12 +63,12 @@ class Area:
             QueryError: the mask is not of two dimensions, or empty.
         """
         inside = np.asarray(mask, bool)
-        rows, columns = np.nonzero(inside) if inside.ndim == 2 else ([], [])
-        if not len(rows):
+        if inside.ndim != 2 or not inside.any():
             raise QueryError(
                 f"the mask of shape {inside.shape} has no area; give height x width with pixels set"
             )
-        every = np.stack([columns, rows], axis=1) + 0.5
+        rows, columns = np.nonzero(inside)
+        every = np.stack([columns, rows], axis=1).astype(np.float64) + 0.5
         chosen = np.linspace(0, len(every) - 1, min(len(every), _MOST)).round().astype(np.int64)
         return cls(every[_spread(every)][chosen], sqrt(len(every)))
 

@@ -102,7 +102,7 @@ class Raid:
                 f"relations of shapes {one.shape} and {others.shape} cannot be compared; give "
                 f"({self.dim},) and (n, {self.dim}), as describe returns them"
             )
-        return 1 - np.abs(others - one).sum(axis=1) / 2
+        return np.asarray(1 - np.abs(others - one).sum(axis=1) / 2, np.float32)
 
     def _places(self, source: Area) -> NDArray[np.float64]:
         """How much each point belongs to the middle and to each side, ``(n, 1 + sides)``."""
@@ -128,4 +128,4 @@ def _turned(step: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 def _soft(position: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Weights of the two bins around positions in [0, count - 1], ``(..., count)``."""
-    return np.maximum(1 - np.abs(position[..., None] - np.arange(count)), 0)
+    return np.asarray(np.maximum(1 - np.abs(position[..., None] - np.arange(count)), 0))

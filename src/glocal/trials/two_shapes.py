@@ -183,7 +183,8 @@ def pasted(lab: Lab, random: np.random.Generator, each: int) -> Pasted:
     """Photos with two objects in each relation of `PLACED`; the objects are photos too."""
     small, large = lab.photos(128), lab.photos(320)
     *textured, smooth = range(len(small))  # a rocket before the sky has few keypoints
-    first, second, *backs = [*random.permutation(textured).tolist(), smooth]
+    mixed: list[int] = random.permutation(textured).tolist()
+    first, second, backs = mixed[0], mixed[1], [*mixed[2:], smooth]
     photos = []
     labels = np.repeat(np.arange(len(PLACED)), each)
     for label in labels.tolist():

@@ -53,7 +53,7 @@ def _data(lab: Lab) -> tuple[Lit, Lit, Pairs]:
     random = lab.random()
     scene, thing = scenes(_SCENES, random), objects(_OBJECTS, random)
     where, what = np.meshgrid(np.arange(_SCENES), np.arange(_OBJECTS), indexing="ij")
-    where, what = where.ravel(), what.ravel()
+    where, what = where.ravel(), what.ravel()  # type: ignore[assignment]
     right = fits(scene, thing, where, what)
     half = _LABELLED // 2
     chosen = np.concatenate(

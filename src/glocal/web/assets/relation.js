@@ -122,16 +122,16 @@ export function addPair(form, { second, relation }) {
 export function pairMark({ evidence, score }) {
   const certain = Boolean(evidence) && evidence.verdict !== "similar";
   const words = certain ? "Both things" : "Perhaps";
-  const similar = `${Math.round(score * 100)}%`;
+  const share = `${Math.round(score * 100)}%`;
   return el(
     "span",
     {
       class: certain ? "mark matching" : "mark similar",
-      "aria-label": `${words}, relation ${similar} similar`,
+      "aria-label": `${words}, relation ${share} similar`,
       role: "img",
     },
     el("span", { class: "mark-words" }, words),
-    el("span", { class: "mark-score" }, similar),
+    el("span", { class: "mark-score" }, share),
   );
 }
 
