@@ -119,7 +119,7 @@ class ImageSettings:
         else:
             made = made.resize((self.width, self.height), self.resample)
         pixels = np.asarray(made, np.float32) / 255
-        pixels = (pixels - np.float32(self.mean)) / np.float32(self.std)
+        pixels = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
 
 
@@ -152,7 +152,8 @@ class ImageModel:
         pixels: NDArray[Any] = self.settings.prepared(image)
         if self._half:
             pixels = pixels.astype(np.float16)
-        return _unit(self._session.run([self._output], {self._input: pixels})[0])[0]
+        first: Floats = _unit(self._session.run([self._output], {self._input: pixels})[0])[0]
+        return first
 
 
 class TextModel:
@@ -200,7 +201,8 @@ class TextModel:
             "token_type_ids": [0] * size,
         }
         fed = {name: np.array([values[name]], kind) for name, kind in self._inputs.items()}
-        return _unit(self._session.run([self._output], fed)[0])[0]
+        first: Floats = _unit(self._session.run([self._output], fed)[0])[0]
+        return first
 
 
 class CombinerModel:
@@ -224,7 +226,8 @@ class CombinerModel:
     def combine(self, image: Floats, text: Floats) -> Floats:
         """The query ``(k,)`` of unit length for an image and a text, each ``(k,)``."""
         fed = {"image": image[None], "text": text[None]}
-        return _unit(self._session.run(None, fed)[0])[0]
+        first: Floats = _unit(self._session.run(None, fed)[0])[0]
+        return first
 
 
 def token_settings(pair: PairFiles) -> TokenSettings:
@@ -243,7 +246,7 @@ def token_settings(pair: PairFiles) -> TokenSettings:
         _inside(pair.config, "text_cfg", "context_length"),
         pair.tokenizer_settings.get("model_max_length"),
     )
-    longest = next((int(n) for n in said if _is_length(n)), _USUAL_LENGTH)
+    longest = next((int(n) for n in said if n is not None and _is_length(n)), _USUAL_LENGTH)
     padded = fixed is not None or str(pair.config.get("model_type", "")).startswith("siglip")
     token = pair.tokenizer_settings.get("pad_token")
     token = token.get("content") if isinstance(token, Mapping) else token
@@ -291,7 +294,8 @@ def _output(session: Any, names: tuple[str, ...], file: Path) -> str:
 
 def _unit(rows: Any) -> Floats:
     found = np.asarray(rows, np.float32)
-    return found / np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), np.float32(1e-12))
+    lengths = np.linalg.norm(found, axis=-1, keepdims=True)
+    return np.asarray(found / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _inside(said: Mapping[str, Any], *names: str) -> Any:

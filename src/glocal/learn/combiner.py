@@ -119,7 +119,7 @@ def export_combiner(combiner: Combiner, path: Path) -> None:
     weights = {f"{name}.{kind}": tensor for name, layer in layers.items()
                for kind, tensor in layer.state_dict().items()}  # fmt: skip
     constants = [numpy_helper.from_array(each.numpy(), name) for name, each in weights.items()]
-    constants.append(numpy_helper.from_array(np.float32(1), "one"))
+    constants.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
 
     def linear(name: str, given: str, to: str) -> Any:
         inputs = [given, f"{name}.weight", f"{name}.bias"]
