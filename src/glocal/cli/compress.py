@@ -84,12 +84,13 @@ def compress(
     minutes: float,
     licence: str,
 ) -> None:
-    """Make a model that you trained smaller and faster.
+    """Make a model that you trained smaller (an experiment).
 
     MODEL is a checkpoint of glocal train, such as mine.run/best.pt; finished ONNX files cannot be
     taught any more and are not taken. PHOTOS are what the smaller model learns on, without labels;
     labels are used to measure, if they are there. Its vectors are in a space of their own: run
-    glocal upgrade to change a gallery to it.
+    glocal upgrade to change a gallery to it. Read the printed time: fewer operations are not yet
+    less time.
 
     \b
     glocal compress mine.run/best.pt Pictures/ -o small.onnx --goal flops=0.5 --minutes 30
