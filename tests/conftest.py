@@ -28,6 +28,7 @@ EXPLORED = int(os.environ.get("GLOCAL_EXPLORED_EXAMPLES", "0"))
 
 LONG = (
     "tests/web/page/",
+    "tests/trials/test_smoke.py",
     "tests/gallery/test_duplicates.py",
     "tests/cli/test_train_command.py",
     "tests/gallery/test_killed_runs.py",
