@@ -86,7 +86,7 @@ def test_search_prints_one_json_object_for_each_query(glocal: Run, photos: Path)
     lines = glocal("search", *queries, "--json", "--limit", "2").stdout.splitlines()
     for query, line in zip(queries, lines, strict=True):
         answer = json.loads(line)
-        fields_of = {"query", "text", "model", "found", "matches", "hits", "timings_ms"}
+        fields_of = {"query", "text", "change", "model", "found", "matches", "hits", "timings_ms"}
         assert set(answer) == fields_of
         assert (answer["found"], answer["matches"]) == (True, 1)
         assert answer["query"] == str(query)

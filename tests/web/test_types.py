@@ -13,7 +13,7 @@ from running import Server, photo
 
 from glocal import client, gallery
 from glocal.client import Client
-from glocal.gallery import Gallery
+from glocal.gallery import Gallery, locating
 from glocal.gallery import results as python
 from glocal.gallery.results import plain
 from glocal.web import results as server
@@ -30,6 +30,9 @@ DERIVED = [  # on the wire, and in Python
     (schemas.DuplicatesPage, server.DuplicatesPage),
     (server.SearchPage, python.SearchResult),
     (server.RunReport, python.IndexReport),
+    (schemas.Located, server.LocatedPage),
+    (server.LocatedPage, locating.Located),
+    (schemas.ProbablePlace, locating.ProbablePlace),
 ]
 ADDED = {
     schemas.GalleryImage: {"name", "thumbnail", "file"},
@@ -94,7 +97,7 @@ def test_the_client_has_no_image_or_hit_of_its_own() -> None:
         for name, value in vars(client).items()
         if inspect.isclass(value) and value.__module__ == client.__name__
     }
-    assert own == {"Client", "ServerError"}
+    assert own == {"Client"}
     returns = get_type_hints(Client.image)["return"], get_type_hints(Client.search)["return"]
     assert returns[0] is gallery.GalleryImage
     assert issubclass(returns[1], gallery.SearchResult)
@@ -104,7 +107,10 @@ def test_a_search_has_the_same_options_everywhere() -> None:
     options = set(inspect.signature(Gallery.search).parameters) - {"self"}
     request = set(schemas.SearchRequest.model_fields)
     assert options <= request
-    assert request - options == {"url", "offset", "min_score"}  # where the hits are at hand, filter
+    # Where the hits are at hand, filter; other searches are methods of their own.
+    hits_at_hand, other_searches = {"offset", "min_score"}, {"second_region", "relation"}
+    drawings = {"sketch", "any_view"}
+    assert request - options == {"url", *hits_at_hand, *other_searches, *drawings}
     assert request == set(inspect.signature(Client.search).parameters) - {"self", "image"}
     defaults = inspect.signature(Gallery.search).parameters
     over_http = inspect.signature(Client.search).parameters
