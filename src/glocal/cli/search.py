@@ -292,7 +292,10 @@ def search(
                 say_how_it_was_changed(opened[0])
             looked = bool(images) and regions and not (sketch or change)
             unproven = looked and not all(map(is_found, results))
-            say_what_is_missing(opened, captions=text is not None, regions=unproven)
+            wordless = text is not None and not any(each.hits for each in results)
+            say_what_is_missing(
+                opened, captions=text is not None, meaning=wordless, regions=unproven
+            )
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
             write_sheet(results, html, [] if region else opened)

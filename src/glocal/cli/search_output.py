@@ -47,7 +47,9 @@ def is_found(result: SearchResult) -> bool:
     return evidence is not None and evidence.verdict is not Verdict.SIMILAR
 
 
-def say_what_is_missing(galleries: list[Gallery], *, captions: bool, regions: bool) -> None:
+def say_what_is_missing(
+    galleries: list[Gallery], *, captions: bool, meaning: bool, regions: bool
+) -> None:
     """Say what galleries lack of that by which this search could have found more."""
     named = len(galleries) > 1
     for gallery in galleries:
@@ -66,8 +68,8 @@ def say_what_is_missing(galleries: list[Gallery], *, captions: bool, regions: bo
                 f"to add them run: glocal index --refresh{option}",
                 err=True,
             )
-        known = gallery.text_model() if captions else None
-        if captions and (known is None or known.gallery_space != gallery.space):
+        known = gallery.text_model() if meaning else None
+        if meaning and (known is None or known.gallery_space != gallery.space):
             say(
                 "words were found as they are written, not as they are meant; to add that, see: "
                 f"glocal text{option}",
