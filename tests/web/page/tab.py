@@ -68,7 +68,7 @@ class Tab:
 
     def until(self, condition: str) -> None:
         """Wait for something to be true in the page, whose policy forbids it to evaluate text."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120  # an index run yields to the tests beside it
         while not self.page.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < end, f"never became true: {condition}"
             self.page.wait_for_timeout(20)
