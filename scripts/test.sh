@@ -56,7 +56,6 @@ step "ruff format" "$venv/bin/ruff" format --check
 step "import contracts" "$venv/bin/lint-imports"
 beside "mypy" "$venv/bin/mypy"
 beside "documentation" env NO_MKDOCS_2_WARNING=1 "$venv/bin/mkdocs" build --strict --quiet
-# One process more than cores, since tests wait for servers and browsers a third of their time.
-processes=$("$venv/bin/python" -c 'import os; print((os.cpu_count() or 1) + 1)')
-step "pytest" "$venv/bin/python" -m pytest --numprocesses "$processes" "$@"
+# A process for each core: a third one takes longer, since browsers and servers that wait use it up.
+step "pytest" "$venv/bin/python" -m pytest --numprocesses auto "$@"
 finish_beside
