@@ -7,8 +7,9 @@ import pytest
 from image_folders import scene
 from PIL import Image
 
-from glocal.errors import QueryError
+from glocal.errors import ImageError, QueryError
 from glocal.gallery.relation_search import fractions
+from glocal.images import Limits
 
 BOXES = {  # of the first thing and of the second one, in 640x640
     "above": ((60, 20, 270, 270), (80, 340, 270, 270)),
@@ -75,3 +76,17 @@ def test_what_is_no_pair_of_things_is_refused(open_gallery, tmp_path, things):
 def test_regions_in_pixels_and_in_fractions_are_the_same():
     assert fractions((10, 20, 50, 60), (100, 200)) == fractions((0.1, 0.1, 0.5, 0.3), (100, 200))
     assert fractions((90, 0, 50, 200), (100, 200)) == (0.9, 0.0, 0.1, 1.0)
+
+
+def test_a_stream_is_read_once_and_within_the_gallery_s_limits(open_gallery, tmp_path):
+    scene(1, 64, 64).save(tmp_path / "a.png")
+    halves = (0, 0, 0.5, 1), (0.5, 0, 0.5, 1)
+    opened = open_gallery()
+    opened.add(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb") as stream:
+        assert len(opened.search_relation(stream, *halves)) == len(
+            opened.search_relation(tmp_path / "a.png", *halves)
+        )
+    narrow = open_gallery(limits=Limits(max_pixels=100))
+    with pytest.raises(ImageError, match="pixels"):
+        narrow.search_relation(tmp_path / "a.png", *halves)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip("tokenizers", reason="the extra text is not installed")
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from glocal.cli.app import glocal
-from glocal.errors import GalleryError, QueryError
+from glocal.errors import GalleryError, ModelError, QueryError
 from glocal.gallery import Gallery, text_model
 from made_pair import COLOURS, write_pair
 
@@ -159,6 +160,26 @@ def test_a_run_that_fails_leaves_the_model_that_was_there(
         assert gallery.text_model() == before
         assert [path.name for path in filled.glob("text-*")] == [before.folder]
         assert gallery.search(text="blue").hits
+
+
+def test_a_text_side_with_weights_in_a_second_file_is_refused_and_the_old_one_stays(
+    gallery: Gallery, pair: Path, tmp_path: Path
+) -> None:
+    apart = tmp_path / "apart"
+    shutil.copytree(pair, apart)
+    loaded = onnx.load(apart / "text_model.onnx")
+    onnx.save(
+        loaded,
+        apart / "text_model.onnx",
+        save_as_external_data=True,
+        location="text_model.onnx_data",
+        size_threshold=64,  # not the constants that shapes follow from
+    )
+    before = gallery.text_model()
+    with pytest.raises(ModelError, match="without external data"):
+        gallery.add_text_model(apart)
+    assert gallery.text_model() == before
+    assert colours(gallery.search(text="blue", limit=3)) == ["b", "b", "b"]
 
 
 def test_a_model_that_was_fitted_to_other_vectors_is_not_used(

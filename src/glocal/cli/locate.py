@@ -9,6 +9,7 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, limit_options, wait_option
 from glocal.cli.output import counted, print_json, say, short_path
+from glocal.cli.search_output import say_error
 from glocal.errors import ImageError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.locating import Located, ProbablePlace, digits_of
@@ -66,9 +67,7 @@ def locate(
                 located = opened.locate(source, where=where)
             except (ImageError, QueryError) as error:
                 failed = True
-                if as_json:
-                    print_json({"query": photo, "error": str(error)})
-                say(f"glocal: {error}", err=True)
+                say_error(photo, error, as_json=as_json)
                 continue
             if as_json:
                 print_json(_limited(located, limit))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import gallery_option, wait_option
-from glocal.cli.output import counted, say
+from glocal.cli.output import Bar, counted, say
 from glocal.gallery import Gallery
 
 
@@ -21,6 +21,10 @@ def sketches(gallery: Path | None, wait: float) -> None:
     second each. Nothing is indexed again. Run it again after many photos were added, or after an
     upgrade to another model.
     """
+    bar = Bar(show=True)
     with Gallery(gallery, create=False, timeout=wait) as opened:
-        learnt = opened.learn_sketches()
+        try:
+            learnt = opened.learn_sketches(bar)
+        finally:
+            bar.close()
     say(f"learnt from {counted(learnt, 'photo')}")

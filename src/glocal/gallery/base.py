@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from glocal.encoders import OnnxEncoder
-from glocal.errors import GalleryError, ModelMismatchError
+from glocal.errors import GalleryError, GlocalError, ModelMismatchError
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
@@ -21,6 +22,7 @@ from glocal.gallery.model_id import ModelId
 from glocal.gallery.models import Models
 from glocal.gallery.opened import Opened
 from glocal.gallery.region_index import RegionIndex
+from glocal.gallery.results import SearchResult
 from glocal.gallery.stores.base import Store
 from glocal.gallery.upgrading import sweep_left
 from glocal.gallery.words import Words
@@ -155,6 +157,21 @@ class GalleryBase:
         """What is open of it at this moment, for searches in several galleries."""
         self._require_open()
         return self._opened
+
+    def _searched(self, search: Callable[[Opened], SearchResult]) -> SearchResult:
+        """What a search of what is open finds, again where an upgrade began or ended meanwhile."""
+        while True:
+            self._require_open()
+            opened = self._opened
+            try:
+                result = search(opened)
+            except GlocalError:
+                if self._now() is opened:
+                    raise
+            else:
+                if self._now() is opened:
+                    opened.note_found(result)
+                    return result
 
     def _store(self) -> Store:
         self._require_open()

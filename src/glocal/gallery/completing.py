@@ -11,12 +11,11 @@ from glocal.errors import ImageError
 from glocal.gallery import batches, packed_features
 from glocal.gallery.ahead import as_finished
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.describing import Describer, Description, content_id
+from glocal.gallery.describing import Describer, Description, unchanged
 from glocal.gallery.progress import Progress
 from glocal.gallery.records import RegionRecord
 from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
-from glocal.images import read_bytes
 
 _BATCH_SECONDS = 2.0
 
@@ -113,11 +112,9 @@ def describe_again(
 
     def describe(image: tuple[UUID, list[Path]]) -> tuple[UUID, Description | None]:
         content, paths = image
-        for path in paths:
+        for path, data in unchanged(paths, content, describer.limits):
             try:
-                data = read_bytes(path, describer.limits)
-                if content_id(data) == content:
-                    return content, describer.describe(data, path)
+                return content, describer.describe(data, path)
             except ImageError:
                 continue
         return content, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -26,6 +27,17 @@ _EPOCH_DAY = 719_163  # 1970-01-01 as a proleptic ordinal
 def content_id(data: bytes) -> UUID:
     """Name an image by its file's content: 128 bits of SHA-256, which processors are built for."""
     return UUID(bytes=hashlib.sha256(data).digest()[:16])
+
+
+def unchanged(paths: Iterable[Path], content: UUID, limits: Limits) -> Iterator[tuple[Path, bytes]]:
+    """The files that still have an image's bytes, with these; each is read when it is reached."""
+    for path in paths:
+        try:
+            data = read_bytes(path, limits)
+        except ImageError:
+            continue
+        if content_id(data) == content:
+            yield path, data
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uuid import UUID
 from glocal.encoders import NO_REGIONS
 from glocal.errors import QueryError
 from glocal.gallery import reading
+from glocal.gallery.base import GalleryBase, absolute
 from glocal.gallery.completing import complete, keep_local_features, keep_regions
 from glocal.gallery.indexing import build_graphs
 from glocal.gallery.keep import keep_image
@@ -25,7 +26,6 @@ from glocal.gallery.texts import Texts
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
-from glocal.gallery.base import GalleryBase, absolute
 
 
 class Filling(GalleryBase):

@@ -1,4 +1,4 @@
-"""A gallery is searched: by images, regions, words, relations, vectors and for places."""
+"""A gallery is searched by images, regions, words and vectors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from glocal.encoders import Features
-from glocal.errors import GlocalError, QueryError
+from glocal.errors import QueryError
 from glocal.gallery import packed_features
+from glocal.gallery.base import GalleryBase
 from glocal.gallery.bridge_to import bridge_to
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Condition
+from glocal.gallery.opened import Opened
 from glocal.gallery.passage import Crossing
 from glocal.gallery.query import Query, Region
 from glocal.gallery.results import GalleryImage, SearchResult
@@ -29,7 +31,6 @@ from glocal.upgrade import BridgeMeasurement
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
-from glocal.gallery.base import GalleryBase
 
 
 class Finding(GalleryBase):
@@ -124,39 +125,33 @@ class Finding(GalleryBase):
             require_words_alone(text, region, like, unlike, rerank, small_objects=small_objects)
         depth = limit if text is None or query is None else fusion_depth(text, limit)
         options = SearchOptions(depth, where, exact, rerank, small_objects, regions)
-        while True:
-            self._require_open()
-            opened, clock = self._opened, Clock()
-            try:
-                layout = opened.context.layout
-                by_words = WordSearcher(
-                    self._catalog,
-                    self._words,
-                    opened.context.store,
-                    layout.model,
-                    None if text is None else self._meanings.of(layout),
+
+        def searched(opened: Opened) -> SearchResult:
+            clock, layout = Clock(), opened.context.layout
+            by_words = WordSearcher(
+                self._catalog,
+                self._words,
+                opened.context.store,
+                layout.model,
+                None if text is None else self._meanings.of(layout),
+            )
+            if query is None:
+                return by_words.search(text or "", limit, where, clock)
+            made = query
+            if not isinstance(made, Query):
+                by_regions = regions and rerank is None and change is None
+                made = opened.query_maker(regions=by_regions).make(
+                    made, region=region, like=like, unlike=unlike, clock=clock
                 )
-                if query is None:
-                    return by_words.search(text or "", limit, where, clock)
-                made = query
-                if not isinstance(made, Query):
-                    by_regions = regions and rerank is None and change is None
-                    made = opened.query_maker(regions=by_regions).make(
-                        made, region=region, like=like, unlike=unlike, clock=clock
-                    )
-                if change is not None:
-                    meaning = self._meanings.required(layout)
-                    return by_words.changed(meaning, made, change, limit, where, clock)
-                result = opened.searcher(made, verify=verify).search(made, options, clock)
-                if text is not None:
-                    result = by_words.fuse(text, made, result, limit, where, clock)
-            except GlocalError:
-                if self._now() is opened:
-                    raise
-            else:
-                if self._now() is opened:  # otherwise an upgrade has begun or ended meanwhile
-                    opened.note_found(result)
-                    return result
+            if change is not None:
+                meaning = self._meanings.required(layout)
+                return by_words.changed(meaning, made, change, limit, where, clock)
+            result = opened.searcher(made, verify=verify).search(made, options, clock)
+            if text is not None:
+                result = by_words.fuse(text, made, result, limit, where, clock)
+            return result
+
+        return self._searched(searched)
 
     def search_vector(
         self,

@@ -6,20 +6,21 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from glocal.errors import GlocalError
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Condition
-from glocal.gallery.locating import Located, at_hand, locate, stated_position
-from glocal.gallery.query import Query, Region
+from glocal.gallery.finding import Finding
+from glocal.gallery.locating import Located, locate, stated_position
+from glocal.gallery.opened import Opened
+from glocal.gallery.progress import Progress, quiet
+from glocal.gallery.query import Query, Region, at_hand
 from glocal.gallery.relation_search import Thing, fractions, search_relation
 from glocal.gallery.results import GalleryImage, SearchResult
+from glocal.gallery.sketching import Sketching
 from glocal.images import load
 from glocal.query.relations import Relation
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
-from glocal.gallery.finding import Finding
-from glocal.gallery.sketching import Sketching
 
 
 class FindingOtherwise(Finding):
@@ -69,12 +70,19 @@ class FindingOtherwise(Finding):
         """
         self._require_open()
         maker = self._opened.query_maker(regions=True)
-        size = load(image.path if isinstance(image, GalleryImage) else image, min_pixels=1).facts
-        here = size.width, size.height
+        image = at_hand(image, self._limits)
+        here = self._size(image)
         first, second = fractions(first, here), fractions(second, here)
         wanted = Relation.of(relation, first, second, here)
         one, other = (maker.make(image, region=box) for box in (first, second))
         return self.search_related(one, other, wanted, limit=limit, where=where, exact=exact)
+
+    def _size(self, image: ImageSource | GalleryImage) -> tuple[int, int]:
+        """Width and height of an image in pixels, upright."""
+        if isinstance(image, GalleryImage):
+            return image.width, image.height
+        facts = load(image, min_pixels=1, limits=self._limits).facts
+        return facts.width, facts.height
 
     def search_related(
         self,
@@ -87,27 +95,20 @@ class FindingOtherwise(Finding):
         exact: bool = False,
     ) -> SearchResult:
         """As `search_relation`, with two queries that were made before."""
-        while True:
-            self._require_open()
-            opened = self._opened
-            try:
-                result = search_relation(
-                    Thing(first, opened.searcher(first, verify=True)),
-                    Thing(second, opened.searcher(second, verify=True)),
-                    relation,
-                    name=first.name,
-                    limit=limit,
-                    where=where,
-                    exact=exact,
-                    clock=Clock(),
-                )
-            except GlocalError:
-                if self._now() is opened:
-                    raise
-            else:
-                if self._now() is opened:  # otherwise an upgrade has begun or ended meanwhile
-                    opened.note_found(result)
-                    return result
+
+        def searched(opened: Opened) -> SearchResult:
+            return search_relation(
+                Thing(first, opened.searcher(first, verify=True)),
+                Thing(second, opened.searcher(second, verify=True)),
+                relation,
+                name=first.name,
+                limit=limit,
+                where=where,
+                exact=exact,
+                clock=Clock(),
+            )
+
+        return self._searched(searched)
 
     def locate(
         self,
@@ -171,13 +172,13 @@ class FindingOtherwise(Finding):
         query = self._sketching().query(drawing, any_view=any_view, name=named)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)
 
-    def learn_sketches(self, listen: Callable[[int, int], None] = lambda _done, _all: None) -> int:
+    def learn_sketches(self, listen: Callable[[Progress], None] = quiet) -> int:
         """Learn from line drawings of the gallery's photos how drawings look; 200 at most.
 
         Nothing is encoded anew; the same index answers.
 
         Args:
-            listen: told how many photos are done, and of how many.
+            listen: told the progress.
 
         Returns:
             How many photos were learnt from.

@@ -16,14 +16,13 @@ from glocal.gallery.matching_scores import then
 from glocal.gallery.merging import Answer, merge
 from glocal.gallery.passage import Crossing
 from glocal.gallery.progress import Progress, quiet
-from glocal.gallery.query import Query, Region
+from glocal.gallery.query import Query, Region, at_hand
 from glocal.gallery.results import GalleryImage, SearchResult
 from glocal.gallery.scales import Scales
 from glocal.gallery.searching import MOST_HITS
 from glocal.gallery.under_way import Knots
 from glocal.gallery.verifier import VERIFIED
 from glocal.gallery.word_search import require_words_alone
-from glocal.images.sources import read_stream
 from glocal.upgrade import read_bridge_card
 
 if TYPE_CHECKING:
@@ -135,11 +134,12 @@ class Galleries:
             require_words_alone(text, region, like, unlike, rerank, small_objects=small_objects)
         if small_objects:
             self._require_one_detector()
-        asked = _Asked(
-            _readable(query, self._galleries[0]),
+        limits = self._galleries[0].limits
+        queries = _Queries(
+            None if query is None else at_hand(query, limits),
             region,
-            [_readable(each, self._galleries[0]) for each in like],
-            [_readable(each, self._galleries[0]) for each in unlike],
+            [at_hand(each, limits) for each in like],
+            [at_hand(each, limits) for each in unlike],
             regions and rerank is None,
         )
         options = {
@@ -155,14 +155,14 @@ class Galleries:
         order = [first, *(at for at in range(len(self._galleries)) if at != first)]
         answers = []
         for at in order:
-            result = self._answer(at, asked, verify=verify, options=options)
-            knots = None if query is None else self._knots(at, first, asked.clock)
+            result = self._answer(at, queries, verify=verify, options=options)
+            knots = None if query is None else self._knots(at, first, queries.clock)
             answers.append(Answer(self._galleries[at].folder, result, knots))
         merged = merge(answers, limit)
-        return replace(merged, timings_ms=asked.clock.milliseconds | merged.timings_ms)
+        return replace(merged, timings_ms=queries.clock.milliseconds | merged.timings_ms)
 
     def _answer(
-        self, at: int, asked: _Asked, *, verify: bool, options: dict[str, Any]
+        self, at: int, queries: _Queries, *, verify: bool, options: dict[str, Any]
     ) -> SearchResult:
         """What one gallery finds, searched again where an upgrade has begun or ended meanwhile."""
         gallery, crossing = self._galleries[at], self._crossings.get(at)
@@ -170,7 +170,7 @@ class Galleries:
             source = gallery if crossing is None else self._speaker(crossing)
             before = gallery.opened(), source.opened()
             try:
-                query = asked.of(source) if asked.image is not None else None
+                query = queries.of(source) if queries.image is not None else None
                 if query is not None and crossing is not None:
                     query = _crossed(query, crossing)
                 return gallery.search(query, verify=verify and crossing is None, **options)
@@ -245,7 +245,7 @@ class Galleries:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Queries:
     """What is searched for, encoded once by each model.
 
     Attributes:
@@ -268,7 +268,7 @@ class _Asked:
 
     def of(self, gallery: Gallery) -> Query:
         """The query as a gallery's model encodes it."""
-        assert self.image is not None  # noqa: S101 - asked for only then
+        assert self.image is not None  # noqa: S101 - called only then
         opened = gallery.opened()
         layout, with_regions = opened.context.layout, opened.context.regions.store is not None
         # Only what an upgrade under way adds to a query is a gallery's own.
@@ -293,9 +293,3 @@ def _crossed(query: Query, crossing: Crossing) -> Query:
     """The query of another model, as one of the space that a bridge leads to."""
     vector = crossing.query(query.vector)
     return Query(vector, crossing.target, identity=query.identity, name=query.name)
-
-
-def _readable(source: ImageSource | GalleryImage | None, gallery: Gallery) -> Any:
-    """An image that can be read more than once: a stream has its content once."""
-    read = getattr(source, "read", None)
-    return source if read is None else read_stream(read, gallery.limits)

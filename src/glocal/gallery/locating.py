@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
@@ -30,7 +30,6 @@ from glocal.gallery.query import Query
 from glocal.gallery.results import GalleryImage, Hit, SearchResult
 from glocal.geography.clusters import Cluster, clusters
 from glocal.images import Limits, load
-from glocal.images.sources import read_stream
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -51,11 +50,6 @@ _SIGNIFICANT = 0.01
 _UNUSUAL = 3.0  # standard deviations above the mean of the gallery's photos
 _BURST = timedelta(minutes=10)
 _LEAST_RADIUS_KM = {True: 0.2, False: 5.0}  # of matches, of similar photos
-
-
-@runtime_checkable
-class _Stream(Protocol):
-    def read(self, size: int, /) -> object: ...
 
 
 class Confidence(StrEnum):
@@ -184,15 +178,6 @@ def locate(
         silence=silence,
         timings_ms=result.timings_ms,
     )
-
-
-def at_hand(photo: GalleryImage | ImageSource, limits: Limits) -> GalleryImage | ImageSource:
-    """A photo that can be looked at twice: a stream is read to its end.
-
-    Raises:
-        ImageError: the stream cannot be read, or is too long.
-    """
-    return read_stream(photo.read, limits) if isinstance(photo, _Stream) else photo
 
 
 def stated_position(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog, Content
-from glocal.gallery.describing import content_id
+from glocal.gallery.describing import content_id, unchanged
 from glocal.gallery.holdings import Held, Holding, companions, held
 from glocal.gallery.same_files import Disk
 from glocal.images import Limits, load, read_bytes
@@ -193,14 +193,8 @@ class Originals:
         return [path for _, path in self._catalog.files_of([content]).get(content, [])]
 
     def _bytes(self, content: UUID) -> bytes | None:
-        for path in self._paths(content):
-            try:
-                data = read_bytes(path, self._limits)
-            except (ImageError, OSError):
-                continue
-            if content_id(data) == content:
-                return data
-        return None
+        found = unchanged(self._paths(content), content, self._limits)
+        return next((data for _, data in found), None)
 
     def _decoded(self, path: Path, content: UUID) -> NDArray[np.uint8] | None:
         try:

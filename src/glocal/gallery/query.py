@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -19,6 +19,7 @@ from glocal.gallery.clock import Clock
 from glocal.gallery.describing import content_id
 from glocal.gallery.results import GalleryImage
 from glocal.images import Limits, LoadedImage, load, read_bytes
+from glocal.images.sources import read_stream
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -31,6 +32,20 @@ REGION_SCALES = (0.55, 0.4)
 
 NEGATIVE_WEIGHT = 0.5
 """Weight of the mean negative example against the mean positive one (Rocchio 1971)."""
+
+
+@runtime_checkable
+class _Stream(Protocol):
+    def read(self, size: int, /) -> object: ...
+
+
+def at_hand(source: GalleryImage | ImageSource, limits: Limits) -> GalleryImage | ImageSource:
+    """An image that can be read more than once: a stream, which has its bytes once, is read.
+
+    Raises:
+        ImageError: the stream cannot be read, or is too long.
+    """
+    return read_stream(source.read, limits) if isinstance(source, _Stream) else source
 
 
 @dataclass(frozen=True, slots=True, eq=False)

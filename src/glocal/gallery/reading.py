@@ -11,10 +11,10 @@ from glocal.errors import ImageError
 from glocal.gallery import batches
 from glocal.gallery.ahead import as_finished
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.describing import content_id
+from glocal.gallery.describing import unchanged
 from glocal.gallery.progress import Progress
 from glocal.gallery.texts import TextKind, Texts
-from glocal.images import Limits, load, read_bytes
+from glocal.images import Limits, load
 from glocal.images.captions import read_caption
 
 _KEY = "ocr"
@@ -71,11 +71,10 @@ def _complete(
     """
 
     def read_one(content: UUID) -> tuple[UUID, str | None]:
-        for _, path in catalog.files_of([content]).get(content, []):
+        paths = [path for _, path in catalog.files_of([content]).get(content, [])]
+        for path, data in unchanged(paths, content, limits):
             try:
-                data = read_bytes(path, limits)
-                if content_id(data) == content:
-                    return content, read(data, path)
+                return content, read(data, path)
             except ImageError:
                 continue
         return content, None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 from glocal.encoders import Encoder
 from glocal.errors import GalleryError, ImageError, QueryError
 from glocal.gallery.context import Context
+from glocal.gallery.describing import unchanged
+from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query
+from glocal.gallery.stores.files import replace_file
 from glocal.images import load
 from glocal.query.drawings import line_drawing, turned_view, upright_ink
 from glocal.query.freeview import FreeviewSketch
@@ -49,11 +53,11 @@ class Sketching:
         """The vector space of the gallery's model."""
         return self.context.layout.model.space
 
-    def learn(self, listen: Callable[[int, int], None] = lambda _done, _all: None) -> int:
+    def learn(self, listen: Callable[[Progress], None] = quiet) -> int:
         """Learn from line drawings of the gallery's photos, as they are and turned.
 
         Args:
-            listen: told how many photos are done, and of how many.
+            listen: told the progress.
 
         Returns:
             How many photos were learnt from.
@@ -66,11 +70,9 @@ class Sketching:
         files, turns = self.context.catalog.files_of(chosen), np.random.default_rng(0)
         sketches, photos, things = [], [], []
         for done, content in enumerate(chosen):
-            listen(done, len(chosen))
-            try:
-                path = files[content][0][1]
-                photo = load(path, min_pixels=self.encoder.card.area).array
-            except (KeyError, IndexError, ImageError, OSError):
+            listen(Progress("measure", done, len(chosen)))
+            photo = self._photo(content, [path for _, path in files.get(content, [])])
+            if photo is None:
                 continue
             seen = [photo, turned_view(photo, turns)]
             drawn = [line_drawing(view, detail=float(turns.uniform(0.6, 1.2))) for view in seen]
@@ -85,11 +87,20 @@ class Sketching:
             )
         made = FreeviewSketch().fit(np.stack(sketches), np.stack(photos), np.array(things))
         half = {name: rows.astype(np.float16) for name, rows in made.arrays().items()}
-        part = self.file.with_suffix(".part")
-        with part.open("wb") as stream:
-            np.savez(stream, space=np.array(self.space), **half)  # type: ignore[arg-type]
-        os.replace(part, self.file)
+        kept = io.BytesIO()
+        np.savez(kept, space=np.array(self.space), **half)  # type: ignore[arg-type]
+        replace_file(self.file, kept.getvalue())
         return len(photos) // 2
+
+    def _photo(self, content: UUID, paths: list[Path]) -> NDArray[np.uint8] | None:
+        """The pixels of an image, if a file still has it."""
+        limits = self.context.limits
+        for path, data in unchanged(paths, content, limits):
+            try:
+                return load(data, min_pixels=self.encoder.card.area, limits=limits, name=path).array
+            except ImageError:
+                continue
+        return None
 
     def learnt(self) -> FreeviewSketch | None:
         """What was learnt for the gallery's model; `None` where nothing was.

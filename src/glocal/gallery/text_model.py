@@ -30,13 +30,13 @@ from glocal.encoders.image_text_files import COMBINER, PairFiles, find_pair
 from glocal.errors import DiskFullError, GalleryError, ImageError, ModelError
 from glocal.gallery.ahead import as_finished
 from glocal.gallery.context import Context
-from glocal.gallery.describing import content_id
+from glocal.gallery.describing import unchanged
 from glocal.gallery.layout import RESERVE, Layout, copy_model, require_settled
 from glocal.gallery.locks import locked
 from glocal.gallery.progress import Progress
 from glocal.gallery.results import TextModelInfo
 from glocal.gallery.stores.files import replace_file, sync_folder
-from glocal.images import load, read_bytes
+from glocal.images import load
 from glocal.upgrade import FittedBridge, fit_bridge, save_bridge
 from glocal.upgrade.measure import LEAST_HELD_OUT
 
@@ -143,6 +143,7 @@ def _keep(layout: Layout, pair: PairFiles, fitted: FittedBridge, info: TextModel
     try:
         copy_model(pair.text, folder / TEXT)
         copy_model(pair.tokenizer, folder / TOKENIZER)
+        _require_whole(folder, pair, info)
         if pair.combiner is not None:
             copy_model(pair.combiner, folder / COMBINER)
         save_bridge(
@@ -161,6 +162,17 @@ def _keep(layout: Layout, pair: PairFiles, fitted: FittedBridge, info: TextModel
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _sweep(layout, keep=info.folder)
+
+
+def _require_whole(folder: Path, pair: PairFiles, info: TextModelInfo) -> None:
+    """Make sure that the copy runs by itself: weights may lie in a second file beside the model."""
+    try:
+        TextModel(folder / TEXT, folder / TOKENIZER, info.tokens).encode("a photo")
+    except ModelError as error:
+        raise ModelError(
+            f"{pair.text} cannot be used without files beside it; export it as one file, without "
+            "external data"
+        ) from error
 
 
 def _sweep(layout: Layout, keep: str) -> None:
@@ -200,14 +212,13 @@ def _anchors(
     area = max(model.settings.height * model.settings.width * 4, _MIN_PIXELS)
 
     def encode(content: UUID) -> tuple[UUID, NDArray[np.float32] | None]:
-        for _, path in context.catalog.files_of([content]).get(content, []):
+        paths = [path for _, path in context.catalog.files_of([content]).get(content, [])]
+        for path, data in unchanged(paths, content, context.limits):
             try:
-                data = read_bytes(path, context.limits)
-                if content_id(data) == content:
-                    image = load(data, min_pixels=area, limits=context.limits, name=path)
-                    return content, model.encode(image.array)
+                image = load(data, min_pixels=area, limits=context.limits, name=path)
             except ImageError:
                 continue
+            return content, model.encode(image.array)
         return content, None
 
     found: dict[UUID, NDArray[np.float32]] = {}
