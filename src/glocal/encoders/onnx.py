@@ -243,4 +243,6 @@ def open_session(path: Path, threads: int) -> Any:
         )
     except Exception as error:  # its errors share no base but Exception
         reason = str(error).strip().splitlines()[0][:200]
+        if "external data" in reason.lower():  # beside it; nothing but this file is read
+            reason = "its weights are in another file; export it as one, without external data"
         raise ModelError(f"ONNX Runtime cannot run the model {path}: {reason}") from error

@@ -143,7 +143,6 @@ def _keep(layout: Layout, pair: PairFiles, fitted: FittedBridge, info: TextModel
     try:
         copy_model(pair.text, folder / TEXT)
         copy_model(pair.tokenizer, folder / TOKENIZER)
-        _require_whole(folder, pair, info)
         if pair.combiner is not None:
             copy_model(pair.combiner, folder / COMBINER)
         save_bridge(
@@ -162,17 +161,6 @@ def _keep(layout: Layout, pair: PairFiles, fitted: FittedBridge, info: TextModel
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _sweep(layout, keep=info.folder)
-
-
-def _require_whole(folder: Path, pair: PairFiles, info: TextModelInfo) -> None:
-    """Make sure that the copy runs by itself: weights may lie in a second file beside the model."""
-    try:
-        TextModel(folder / TEXT, folder / TOKENIZER, info.tokens).encode("a photo")
-    except ModelError as error:
-        raise ModelError(
-            f"{pair.text} cannot be used without files beside it; export it as one file, without "
-            "external data"
-        ) from error
 
 
 def _sweep(layout: Layout, keep: str) -> None:

@@ -45,7 +45,7 @@ class CompositeTeacher(nn.Module):
     def __init__(self, *, side: int = 32, width: int = 16, dim: int = 64) -> None:
         super().__init__()
         self.encoder = _Encoder(4, side, width, dim)
-        self.judge = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 1))
+        self.compatibility = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 1))
 
     def forward(self, composites: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``(n, dim)`` and logits ``(n,)`` of composites.
@@ -54,7 +54,7 @@ class CompositeTeacher(nn.Module):
             composites: ``(n, 4, side, side)`` float32 in [0, 1]: RGB, and 1 inside the box.
         """
         feature = torch.relu(self.encoder(composites))
-        return feature, self.judge(feature)[:, 0]
+        return feature, self.compatibility(feature)[:, 0]
 
 
 class ForegroundSearch(nn.Module):

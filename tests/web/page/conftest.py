@@ -135,7 +135,7 @@ def new_tab(browser: Any, gallery: Gallery) -> Iterator[Callable[..., Tab]]:
         context.set_default_timeout(30_000)
         page = context.new_page()
         tab = Tab(page, address or gallery.address)
-        page.on("console", lambda said: said.type == "error" and tab.errors.append(said.text))
+        page.on("console", lambda said: said.type == "error" and tab.note(said.text))
         page.on("pageerror", lambda error: tab.errors.append(str(error)))
         opened.append((context, tab))
         return tab

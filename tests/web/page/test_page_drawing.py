@@ -46,9 +46,9 @@ def test_a_drawing_searches_and_the_switch_is_refused_until_it_is_learnt(tab: Ta
     for width in WIDTHS:
         tab.page.set_viewport_size({"width": width, "height": 800})
         tab.shot(f"drawn-{width}")
+    tab.refusals = (422,)
     tab.page.get_by_label("Which views to find").select_option("any")
     tab.page.wait_for_selector("text=any view has to be learnt first")
-    tab.errors.clear()  # the browser logs the refusal, status 422
 
 
 def test_a_second_box_searches_for_a_relation(tab: Tab) -> None:

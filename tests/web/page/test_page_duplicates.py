@@ -255,6 +255,7 @@ def test_a_failure_is_told_and_can_be_tried_again(
     copies: Gallery, new_tab: Callable[..., Tab]
 ) -> None:
     tab = new_tab(copies.address)
+    tab.refusals = (503,)
     problem = '{"title": "Service Unavailable", "status": 503, "detail": "it took too long"}'
     refused = {"status": 503, "content_type": "application/problem+json", "body": problem}
     tab.page.route("**/v1/duplicates?level=copy*", lambda route: route.fulfill(**refused))
@@ -263,8 +264,6 @@ def test_a_failure_is_told_and_can_be_tried_again(
     tab.page.unroute("**/v1/duplicates?level=copy*")
     tab.page.click("text=Try again")
     assert len(_groups(tab)) == 2
-    assert all("503" in error for error in tab.errors)  # the browser's line for the refusal
-    tab.errors.clear()
 
 
 def test_without_duplicates_it_says_so(gallery: Gallery, tab: Tab) -> None:

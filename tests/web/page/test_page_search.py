@@ -156,12 +156,11 @@ def test_filters_narrow_and_tell_what_they_do_not_understand(tab: Tab) -> None:
     tab.page.click("text=Clear all")
     tab.until("document.querySelectorAll('li.tile').length === 60")
     tab.page.click("[data-filter=more]")
+    tab.refusals = (422,)
     tab.page.fill(".panel textarea", "width >")
     tab.page.click(".panel >> text=Apply")
     tab.page.wait_for_selector(".grid-foot [role=alert]")
     assert "the condition ends" in tab.page.inner_text(".grid-foot").lower()
-    assert all("422" in error for error in tab.errors)  # the browser's own line for the answer
-    tab.errors.clear()
 
 
 def test_a_least_similarity_and_small_objects_are_chosen(tab: Tab) -> None:
@@ -210,22 +209,21 @@ def test_a_search_is_a_link_and_has_a_way_back(tab: Tab, new_tab: Callable[..., 
 def test_a_file_that_is_not_an_image_is_answered_with_a_sentence(tab: Tab) -> None:
     tab.open()
     tab.images()
+    tab.refusals = (415, 422)
     tab.drop(b"no image at all")
     tab.page.wait_for_selector(".notice.error")
     assert "Unsupported format; use JPEG" in tab.page.inner_text(".notice.error")
     tab.page.click("[aria-label='Close this message']")
     tab.drop(b"words", kind="text/plain")
     tab.page.wait_for_selector("text=This file isn't an image.")
-    assert all("Failed to load resource" in error for error in tab.errors)
-    tab.errors.clear()
 
 
 def test_a_search_whose_image_is_gone_says_so(tab: Tab) -> None:
+    tab.refusals = (404, 410)
     tab.open("?like=u-0123456789012345678901")
     tab.page.wait_for_selector(".notice.error")
     assert "no longer has your image" in tab.page.inner_text(".notice.error")
     assert "send the image again" in tab.page.inner_text(".grid-foot")
-    tab.errors.clear()
 
 
 def test_a_new_upload_replaces_the_search(tab: Tab) -> None:
