@@ -91,6 +91,14 @@ def test_images_are_cut_where_the_model_was_trained_so_and_squashed_otherwise() 
         {"size": {"height": 8, "width": 8}, "resample": 0, "do_normalize": False}
     )
     assert squashed.prepared(wide).mean() == pytest.approx(0.25)
+
+
+def test_an_image_of_one_row_is_cut_before_it_is_enlarged() -> None:
+    cut = ImageSettings(224, 224, True, 224, 2, (0.0,) * 3, (1.0,) * 3)
+    row = np.zeros((1, 30_000, 3), np.uint8)  # some 4 GB if it were enlarged as a whole
+    row[:, 14_990:15_010] = 255
+    assert cut.prepared(row).shape == (1, 3, 224, 224)
+    assert cut.prepared(row).mean() == pytest.approx(1.0)
     with pytest.raises(ModelError, match=r"copy preprocessor_config\.json"):
         ImageSettings.of({"size": {"height": 8}})
 

@@ -109,15 +109,14 @@ class ImageSettings:
 
     def prepared(self, image: NDArray[np.uint8]) -> Floats:
         """An image ``(h, w, 3)`` uint8 RGB as ``(1, 3, height, width)`` float32."""
-        made = Image.fromarray(image)
-        if self.crops:
-            scale = self.resize / min(made.size)
-            wide, high = (max(round(side * scale), self.resize) for side in made.size)
-            made = made.resize((wide, high), self.resample)
-            left, top = (wide - self.width) // 2, (high - self.height) // 2
-            made = made.crop((left, top, left + self.width, top + self.height))
-        else:
-            made = made.resize((self.width, self.height), self.resample)
+        made, box = Image.fromarray(image), None
+        if self.crops:  # cut before it is resized: an image of one row would become a huge one
+            shorter = min(made.size)
+            scale = max(self.resize, self.width, self.height) / shorter
+            wide, high = self.width / scale, self.height / scale
+            left, top = (made.width - wide) / 2, (made.height - high) / 2
+            box = (left, top, left + wide, top + high)
+        made = made.resize((self.width, self.height), self.resample, box)
         pixels = np.asarray(made, np.float32) / 255
         pixels = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
