@@ -7,7 +7,8 @@ import pytest
 from image_folders import write_images
 from PIL import Image
 
-from glocal.errors import GalleryError, QueryError
+from glocal.errors import GalleryError, ImageError, QueryError
+from glocal.images import Limits
 from glocal.query.drawings import line_drawing
 
 
@@ -58,3 +59,13 @@ def test_too_few_photos_to_learn_from_are_refused(open_gallery, tmp_path):
     opened.add(tmp_path / "few")
     with pytest.raises(GalleryError, match="3 photos of the gallery can be read, too few"):
         opened.learn_sketches()
+
+
+def test_errors_name_the_drawing_and_limits_hold(gallery, open_gallery, tmp_path):
+    with pytest.raises(ImageError, match=r"none\.png: no such file"):
+        gallery.search_sketch(tmp_path / "none.png")
+    narrow = open_gallery(limits=Limits(max_pixels=100))
+    with pytest.raises(ImageError, match=r"p0003\.png: .*pixels"):
+        narrow.search_sketch(tmp_path / "photos" / "p0003.png")
+    with pytest.raises(GalleryError, match="0 photos of the gallery can be read"):
+        narrow.learn_sketches()

@@ -222,3 +222,15 @@ def test_the_command_says_what_there_is_and_how_to_add_more(
     found = run(glocal, ["search", "--gallery", str(filled), "--text", "blue", "-n", "2"])
     assert found.exit_code == 0
     assert "meaning: " in found.output
+
+
+def test_a_damaged_description_is_told_and_replaced_as_the_error_says(
+    gallery: Gallery, pair: Path
+) -> None:
+    (gallery.folder / "text.json").write_text("{", encoding="utf-8")
+    run, folder = CliRunner().invoke, str(gallery.folder)
+    assert gallery.info().text_model is None  # and all the rest is told
+    with pytest.raises(GalleryError, match="fit the text model again: glocal text --model"):
+        gallery.search(text="blue")
+    assert run(glocal, ["text", "--gallery", folder, "--model", str(pair)]).exit_code == 0
+    assert gallery.info().text_model is not None

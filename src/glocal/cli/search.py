@@ -286,7 +286,7 @@ def search(
             bar.close()
             print_result(results[-1], as_json=as_json, titled=titled)
         if not as_json:
-            if sketch and not opened[0].knows_sketches():
+            if sketch and results and not opened[0].knows_sketches():
                 say_that_sketches_are_new()
             if change is not None and results:
                 say_how_it_was_changed(opened[0])

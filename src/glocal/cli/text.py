@@ -59,8 +59,9 @@ def text(
         if remove:
             _say_removed(opened.remove_text_model(), as_json)
             return
-        known = opened.text_model()
-        if model is not None:
+        if model is None:
+            known = opened.text_model()
+        else:  # what is there may be damaged, and is replaced
             bar = Bar(show=not as_json)
             try:
                 known = opened.add_text_model(model, anchors=anchors, listen=bar)

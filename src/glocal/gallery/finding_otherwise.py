@@ -12,7 +12,7 @@ from glocal.gallery.finding import Finding
 from glocal.gallery.locating import Located, locate, stated_position
 from glocal.gallery.opened import Opened
 from glocal.gallery.progress import Progress, quiet
-from glocal.gallery.query import Query, Region, at_hand
+from glocal.gallery.query import Query, Region, at_hand, naming
 from glocal.gallery.relation_search import Thing, fractions, search_relation
 from glocal.gallery.results import GalleryImage, SearchResult
 from glocal.gallery.sketching import Sketching
@@ -81,7 +81,8 @@ class FindingOtherwise(Finding):
         """Width and height of an image in pixels, upright."""
         if isinstance(image, GalleryImage):
             return image.width, image.height
-        facts = load(image, min_pixels=1, limits=self._limits).facts
+        with naming(image):
+            facts = load(image, min_pixels=1, limits=self._limits).facts
         return facts.width, facts.height
 
     def search_related(
@@ -167,7 +168,9 @@ class FindingOtherwise(Finding):
             QueryError: nothing is drawn, or any view is wanted and `learn_sketches` was never run.
         """
         self._require_open()
-        drawing = load(image, limits=self._limits, min_pixels=4 * self.encoder.card.area).array
+        with naming(image):
+            area = 4 * self.encoder.card.area
+            drawing = load(image, limits=self._limits, min_pixels=area).array
         named = str(image) if isinstance(image, str | os.PathLike) else "<sketch>"
         query = self._sketching().query(drawing, any_view=any_view, name=named)
         return self.search(query, limit=limit, where=where, exact=exact, verify=False)

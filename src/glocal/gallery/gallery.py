@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Self
 
 from glocal.encoders import NO_REGIONS
 from glocal.encoders.model_files import file_sha256
-from glocal.errors import GlocalError
+from glocal.errors import GalleryError, GlocalError
 from glocal.gallery import health
 from glocal.gallery.conditions import Condition
 from glocal.gallery.embedding_table import write_table
@@ -18,9 +19,11 @@ from glocal.gallery.finding_otherwise import FindingOtherwise
 from glocal.gallery.layout import FORMAT, UPGRADING, require_settled
 from glocal.gallery.pairing import Pairing
 from glocal.gallery.progress import Progress, quiet
-from glocal.gallery.results import GalleryInfo, IndexReport
+from glocal.gallery.results import GalleryInfo, IndexReport, TextModelInfo
 from glocal.gallery.stores.files import disk_bytes
 from glocal.gallery.upgrading import Upgrade
+
+_log = logging.getLogger(__name__)
 
 
 class Gallery(Filling, FindingOtherwise, Pairing):
@@ -90,8 +93,16 @@ class Gallery(Filling, FindingOtherwise, Pairing):
             local_feature_bytes=counts["local_feature_bytes"],
             bytes_free=self._layout.free_bytes(),
             upgrade=self.upgrade().progress(),
-            text_model=self.text_model(),
+            text_model=self._text_model_if_sound(),
         )
+
+    def _text_model_if_sound(self) -> TextModelInfo | None:
+        """Nothing else of a gallery depends on its text model: damage to it is told, no more."""
+        try:
+            return self.text_model()
+        except GalleryError as error:
+            _log.warning("%s", error)
+            return None
 
     def upgrade(self) -> Upgrade:
         """Change to another model while the gallery stays in use; see `Upgrade`."""

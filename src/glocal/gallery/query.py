@@ -205,7 +205,7 @@ class QueryMaker:
     ) -> tuple[UUID | None, LoadedImage]:
         """The image, and the id that the gallery would give to its bytes, if it has any."""
         identity, name = None, None
-        with _naming(source):
+        with naming(source):
             if isinstance(source, GalleryImage):
                 source = source.path
             if isinstance(source, str | os.PathLike):
@@ -247,7 +247,7 @@ def name_of(image: ImageSource | GalleryImage) -> str:
 
 
 @contextmanager
-def _naming(image: ImageSource | GalleryImage) -> Iterator[None]:
+def naming(image: ImageSource | GalleryImage) -> Iterator[None]:
     """Put the name of an image before the reason why it cannot be used."""
     try:
         yield
