@@ -11,11 +11,13 @@
 * ``photographed``: the same images, framed on a wall and photographed from aside;
 * ``corridor``: frames of 160x120 pixels from rendered rooms, corridors and streets, with textures
   and images kept aside; right is another frame from the same spot;
+* ``walks``: a second walk through rendered office corridors among the first one's frames, with lens
+  distortion and other light; right is the same spot, spots are 1.3 metres apart;
 * ``views``: folders of photos, each of one thing from many sides, among Grocery's test photos.
 
 FOLDER is what ``scripts/gather_training_images.py`` filled; its ``test`` part is used, and
-``scripts/render_places.py FOLDER --use test --scenes 40 --size 160 120`` makes the frames. What
-is absent is left out.
+``scripts/render_places.py FOLDER --use test --scenes 40 --size 160 120`` and
+``scripts/default_model/render_walks.py FOLDER`` make the frames. What is absent is left out.
 """
 
 from __future__ import annotations
@@ -145,6 +147,18 @@ def corridor(folder: Path) -> StandIn:
     return StandIn([folder / row["path"] for row in rows], [row["label"] for row in rows])
 
 
+def walks(folder: Path) -> StandIn:
+    with (folder / "walks-test.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    first, second = ([row for row in rows if row["walk"] == walk] for walk in "01")
+    return StandIn(
+        [folder / row["path"] for row in first],
+        [row["label"] for row in first],
+        [folder / row["path"] for row in second],
+        [row["label"] for row in second],
+    )
+
+
 def views(folders: Sequence[Path], data: Path) -> StandIn:
     shop, own = _shop(data)
     photos = [
@@ -174,6 +188,8 @@ def stand_ins(data: Path, folder: Path | None, seen: Sequence[Path]) -> dict[str
             found |= altered(folder, data)
     if folder and (folder / "places-test.csv").is_file():
         found["corridor"] = corridor(folder)
+    if folder and (folder / "walks-test.csv").is_file():
+        found["walks"] = walks(folder)
     return found
 
 

