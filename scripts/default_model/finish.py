@@ -12,18 +12,18 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
+from pack import read
 from PIL import Image
 from torch import Tensor
 
 from glocal.encoders import DEFAULT_MODEL
 from glocal.learn.backbones.efficientnet_lite import EfficientNetLite0
 from glocal.learn.cells import Cells
-from glocal.learn.export import export
+from glocal.learn.export import export, fold_norms
 from glocal.learn.heads.gem import Gem
-from glocal.learn.local_head import LocalHead
 from glocal.learn.model import Model
-from pack import read
 
 VERSION = 3
 AREA = 320 * 320
@@ -35,26 +35,34 @@ DATA = [
 ]
 
 
-def build(states: list[tuple[dict[str, Tensor], float]], *, local: bool, count: int) -> Model:
+def build(states: list[tuple[dict[str, Tensor], float]]) -> Model:
     """The model with the weighted mean of some weights; a state without entries is ImageNet's."""
     trunk = EfficientNetLite0(weights="imagenet")
-    levels = trunk.levels
-    head = Gem(levels, dim=512)
-    cells = LocalHead(levels, count=count) if local else Cells(levels)
+    head = Gem(trunk.levels, dim=512)
     names = dict(trunk.named_parameters())
     with torch.no_grad():
         for name, weight in names.items():
-            key = f"{name}"
-            parts = [state.get(key, weight).float() * share for state, share in states]
+            parts = [state.get(name, weight).float() * share for state, share in states]
             weight.copy_(torch.stack(parts).sum(dim=0))
         head.power.copy_(sum(float(s.get("power", 3.0)) * share for s, share in states))
         head.power.copy_((head.power * 2).round() / 2)
-        if local:
-            prefix = "local."
-            own = states[0][0]
-            cells.load_state_dict({k.removeprefix(prefix): v.float() for k, v in own.items()
-                                   if k.startswith(prefix)})  # fmt: skip
-    return Model(trunk, head, cells).eval()
+    return Model(trunk, head, Cells(trunk.levels)).eval()
+
+
+@torch.no_grad()
+def mix_file(model: Model, path: Path, share: float) -> None:
+    """Move the trunk's weights towards those of a model file, whose norms are folded as here."""
+    proto = onnx.load(path)
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    casts = {node.output[0]: node.input[0] for node in proto.graph.node if node.op_type == "Cast"}
+    nodes = [node for node in proto.graph.node if node.op_type == "Conv"]
+    convolutions = [m for m in model.backbone.modules() if isinstance(m, torch.nn.Conv2d)]
+    for node, made in zip(nodes, convolutions, strict=True):
+        for name, own in zip(node.input[1:], (made.weight, made.bias), strict=True):
+            other = torch.from_numpy(stored[casts.get(name, name)].astype(np.float32))
+            if other.shape != own.shape:
+                raise SystemExit(f"{path} has another network: {name} is {tuple(other.shape)}")
+            own.lerp_(other, share)
 
 
 @torch.no_grad()
@@ -77,8 +85,7 @@ def whiten(model: Model, pack: Path, most: int, power: float) -> None:
         unit = torch.nn.functional.normalize(maps[-2].flatten(2)[0], dim=0)
         cells.append(unit.T[::4])
     model.head.whitening.fit_components(torch.cat(pooled), power=power)
-    if isinstance(model.cells, Cells):
-        model.cells.whitening.fit_components(torch.cat(cells), power=0.5)
+    model.cells.whitening.fit_components(torch.cat(cells), power=0.5)
 
 
 def main() -> None:
@@ -87,19 +94,27 @@ def main() -> None:
     parser.add_argument("pack", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--mix", nargs="*", default=[], help="other runs, or imagenet, and shares")
-    parser.add_argument("--untrained-cells", action="store_true")
-    parser.add_argument("--count", type=int, default=128, help="local features of an image")
     parser.add_argument("--whiten", type=float, default=0.5)
     parser.add_argument("--most", type=int, default=900, help="images of each kind")
     options = parser.parse_args()
-    saved = torch.load(options.run, weights_only=False)
-    others = []
+    saved = torch.load(options.run, weights_only=False, map_location="cpu")
+    others, files = [], []
     for part in options.mix:
         name, share = part.rsplit(":", 1)
-        state = {} if name == "imagenet" else torch.load(name, weights_only=False)["state"]
+        if name.endswith(".onnx"):
+            files.append((Path(name), float(share)))
+            continue
+        state = (
+            {}
+            if name == "imagenet"
+            else torch.load(name, weights_only=False, map_location="cpu")["state"]
+        )
         others.append((state, float(share)))
     states = [(saved["state"], 1 - sum(share for _, share in others)), *others]
-    model = build(states, local=not options.untrained_cells, count=options.count)
+    model = build(states)
+    fold_norms(model.backbone)
+    for file, share in files:
+        mix_file(model, file, share)
     whiten(model, options.pack, options.most, options.whiten)
     card = {
         "name": DEFAULT_MODEL,
@@ -108,14 +123,12 @@ def main() -> None:
         "licence": "Apache-2.0",
         "dim": 512,
         "input": {"area": AREA, "max_aspect": 4.0, "multiple": 32},
-        "local": {"count": options.count, "dim": 48, "stride": 16},
+        "local": {"count": 128, "dim": 48, "stride": 16},
         "training_data": DATA,
         "sources": ["efficientnet-lite0 (imagenet)"],
         "made_by": "scripts/default_model/train.py",
         "trained": {"retention": saved["retention"], "steps": saved["log"][-1]["step"]},
     }
-    if not options.untrained_cells:
-        card["local"]["stride"] = 8
     difference = export(model, card, options.model, half=True)
     print(f"{options.model}: {options.model.stat().st_size / 1e6:.2f} MB, {difference:.1e} off")
 

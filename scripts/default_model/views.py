@@ -1,9 +1,7 @@
 """Random views of many images at once, made on the device that trains.
 
 A view is another framing of an image (nearer, farther, turned, from aside, through a wide lens) in
-other light, and perhaps blurred, shrunk, recoded, covered in part or laid on another image. Besides
-its pixels each view tells where in the image each of its pixels comes from, so that cells of two
-views of one image can be paired.
+other light, and perhaps blurred, shrunk, recoded, covered in part or laid on another image.
 """
 
 from __future__ import annotations
@@ -14,9 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-OUTSIDE = 9.0
-"""Coordinate of pixels that do not come from the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ def chosen(count: int, share: float, device: torch.device) -> Tensor:
     return torch.rand(count, device=device) < share
 
 
-def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> tuple[Tensor, Tensor]:
+def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> Tensor:
     """Make one view of each image.
 
     Args:
@@ -55,9 +50,7 @@ def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> tup
         how: how much they differ.
 
     Returns:
-        Views ``(n, 3, side, side)`` float in [0, 1], and for each pixel the coordinates in the
-        image ``(n, side, side, 2)``, from -1 to 1 and true to its proportions; `OUTSIDE` for
-        pixels of something else.
+        ``(n, 3, side, side)`` float in [0, 1].
     """
     count, device = len(images), images.device
     zoom = torch.exp(uniform(count, math.log(how.nearest), 0.05, device))
@@ -83,10 +76,7 @@ def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> tup
     ground = functional.interpolate(ground, (side, side), mode="bilinear", align_corners=False)
     lies_on = far[:, None, None, None]
     views = torch.where(lies_on & ~inside[:, None], ground, views)
-    views = _lit(views, how)
-    views, hidden = _damaged(views, how)
-    seen = inside & ~hidden
-    return views, torch.where(seen[..., None], spot, torch.full_like(spot, OUTSIDE))
+    return _damaged(_lit(views, how), how)
 
 
 def _distorted(side: int, count: int, how: Strength, device: torch.device) -> Tensor:
@@ -133,10 +123,9 @@ def _lit(views: Tensor, how: Strength) -> Tensor:
     return (views * torch.exp(shade + dark)[:, None]).clamp(0, 1)
 
 
-def _damaged(views: Tensor, how: Strength) -> tuple[Tensor, Tensor]:
-    """Cover, shrink, blur, recode and add noise; also tells which pixels are covered."""
+def _damaged(views: Tensor, how: Strength) -> Tensor:
+    """Cover, shrink, blur, recode and add noise."""
     count, device, side = len(views), views.device, views.shape[-1]
-    hidden = torch.zeros(count, side, side, dtype=torch.bool, device=device)
     line = torch.arange(side, device=device)
     for turn in range(2):
         covered = chosen(count, how.damage / 2, device)
@@ -149,7 +138,6 @@ def _damaged(views: Tensor, how: Strength) -> tuple[Tensor, Tensor]:
         plain = torch.rand(count, 3, 1, 1, device=device).expand_as(views)
         cover = views.roll(turn + 2, 0) if turn else plain
         views = torch.where(mask[:, None], cover, views)
-        hidden |= mask
     views = _written(views, chosen(count, how.damage / 3, device))
     views = _shrunk(views, how.damage)
     views = _smeared(views, chosen(count, how.damage / 2, device))
@@ -158,7 +146,7 @@ def _damaged(views: Tensor, how: Strength) -> tuple[Tensor, Tensor]:
     recoded = chosen(count, how.damage, device)
     if bool(recoded.any()):
         views = torch.where(recoded[:, None, None, None], _recoded(views), views)
-    return views.clamp(0, 1), hidden
+    return views.clamp(0, 1)
 
 
 def _written(views: Tensor, which: Tensor) -> Tensor:
@@ -178,11 +166,12 @@ def _shrunk(views: Tensor, share: float) -> Tensor:
     """Shrink a part of the batch to few pixels and enlarge it again, each quarter by a factor."""
     side, parts = views.shape[-1], []
     for part in views.chunk(8):
-        if torch.rand(()) < share:
-            small = max(48, int(side / math.exp(float(torch.rand(())) * math.log(3.5))))
-            part = functional.interpolate(part, (small, small), mode="bilinear", antialias=True)
-            part = functional.interpolate(part, (side, side), mode="bicubic").clamp(0, 1)
-        parts.append(part)
+        if torch.rand(()) >= share:
+            parts.append(part)
+            continue
+        few = max(48, int(side / math.exp(float(torch.rand(())) * math.log(3.5))))
+        small = functional.interpolate(part, (few, few), mode="bilinear", antialias=True)
+        parts.append(functional.interpolate(small, (side, side), mode="bicubic").clamp(0, 1))
     return torch.cat(parts)
 
 
@@ -200,9 +189,7 @@ def _recoded(views: Tensor) -> Tensor:
     turn = torch.arange(8, device=device, dtype=torch.float32)
     basis = torch.cos((2 * turn[None, :] + 1) * turn[:, None] * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)
-    mix = views.new_tensor(
-        [[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]]
-    )
+    mix = views.new_tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
     back = torch.linalg.inv(mix)
     planes = torch.einsum("ij,njhw->nihw", mix, views) * 255
     blocks = planes.reshape(count, 3, side // 8, 8, side // 8, 8).permute(0, 1, 2, 4, 3, 5)
