@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bridge_spaces import spaces
+from glocal.encoders import DEFAULT_MODEL, find_model, load_encoder
 from glocal.errors import BridgeError
 from glocal.upgrade import load_bridge, make_bridge, read_bridge_card, save_bridge
 
@@ -171,3 +172,12 @@ def test_an_impossible_card_is_not_written(tmp_path):
     with pytest.raises(BridgeError, match="is not fitted"):
         save_bridge(tmp_path / "b", make_bridge("ridge"), **ABOUT)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_default_model_comes_with_a_bridge_from_its_version_before() -> None:
+    model = find_model(DEFAULT_MODEL)
+    bridge, card = load_bridge(model.with_suffix(".bridge"))
+    assert (card.old_space, card.new_space) == ("glocal-lite0-v2", "glocal-lite0-v3")
+    assert card.new_space == load_encoder(DEFAULT_MODEL).space
+    assert bridge.keeps_gallery
+    assert bridge.queries(np.eye(3, card.new_dim, dtype=np.float32)).shape == (3, card.dim)
