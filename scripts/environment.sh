@@ -5,6 +5,10 @@
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$repository/.venv
 
+# pip compiles nothing (see pip_install): where the first import were not let keep what it compiled,
+# each process would compile all that it imports.
+unset PYTHONDONTWRITEBYTECODE
+
 say() {
     printf '==> %s\n' "$*" >&2
 }
@@ -65,12 +69,24 @@ pip_install() {
     printf '%s\n' "$state" >"$stamp"
 }
 
+# What most tests import.
+IMPORTED='import onnxscript, skimage.data, sklearn.datasets, torch.onnx._internal.exporter._core
+import glocal.cli.index, glocal.learn.training, glocal.web.server'
+
 # Everything that a test needs, and what the documentation is built with.
 install_for_tests() {
+    local compiling=
     pip_install "glocal with what it can do" -e '.[demo,learn,serve]' 'torch==2.13.0'
+    # pip leaves a core idle, which compiles meanwhile what is imported: the processes of pytest
+    # would all do so, at the same time.
+    if [ ! -e "$venv/.installed-development-tools" ]; then
+        "$venv/bin/python" -W ignore -c "$IMPORTED" >/dev/null 2>&1 &
+        compiling=$!
+    fi
     # Without what timm asks for: a torchvision of its choice would replace torch by a CUDA build of
     # several gigabytes. This one belongs to the torch above; see tests/learn/conftest.py.
     pip_install "timm" --no-deps 'timm>=1.0.20,<2' 'torchvision==0.28.0'
     pip_install "pip" --upgrade 'pip>=25.1' # the first that knows --group
     pip_install "development tools" --group dev --group docs
+    [ -z "$compiling" ] || wait "$compiling" || true # else it is compiled later
 }

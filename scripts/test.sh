@@ -40,15 +40,19 @@ finish_beside() {
     done
 }
 
+# The page is tested in a real browser; where none can be had, those tests are skipped.
+install_chromium() {
+    if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "Installing chromium, beside the rest"
+        { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 ||
+            say "chromium could not be installed: the page is not tested"
+    fi
+}
+
+install_chromium &
 make_environment
 install_for_tests
-
-# The page is tested in a real browser; where none can be had, those tests are skipped.
-if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "Installing chromium"
-    { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 ||
-        say "chromium could not be installed: the page is not tested"
-fi
+wait
 
 cd -- "$repository"
 step "ruff check" "$venv/bin/ruff" check

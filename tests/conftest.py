@@ -6,6 +6,7 @@ draw of the lot. `scripts/explore.sh` loads the profile `explore` instead, which
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -16,6 +17,10 @@ from hypothesis import settings
 # the processor time of the work itself where two test processes share two cores.
 for _library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+# Imports and collected tests are a million objects that stay. While they are made there is hardly
+# any garbage, and afterwards no collection of garbage need look at them.
+gc.disable()
 
 # No deadline: a busy machine is no failure, and speed is measured in benchmarks/.
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
@@ -67,6 +72,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             function._hypothesis_internal_use_settings = settings(
                 asked, max_examples=asked.max_examples * EXPLORED
             )
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on, but among what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -168,26 +168,30 @@ class Program:
 def run(
     arguments: Sequence[str | os.PathLike[str]],
     *,
+    code: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     input: bytes = b"",  # noqa: A002 - as subprocess calls it
     text: bool = True,
     timeout: float = 120.0,
 ) -> subprocess.CompletedProcess[Any]:
-    """Run `glocal` with arguments to its end; what it printed is text or bytes.
+    """Run `glocal`, or Python code, with arguments to its end; what it printed is text or bytes.
+
+    Several threads may run programs at the same time.
 
     Raises:
         subprocess.TimeoutExpired: it did not end in so many seconds, and was killed.
     """
     if not can_fork():
-        command = [sys.executable, "-m", "glocal", *arguments]
+        start = ["-m", "glocal"] if code is None else ["-c", code]
+        command = [sys.executable, *start, *arguments]
         return subprocess.run(
             command, env=env, cwd=cwd, input=input.decode() if text else input,
             capture_output=True, text=text, timeout=timeout, check=False,
         )  # fmt: skip
     assert len(input) < 60_000, "more than a pipe holds"
     with (
-        Program(arguments, env=env, cwd=cwd, input=input, text=text) as program,
+        Program(arguments, code=code, env=env, cwd=cwd, input=input, text=text) as program,
         ThreadPoolExecutor() as pool,
     ):
         said = [pool.submit(stream.read) for stream in (program.stdout, program.stderr)]

@@ -14,6 +14,16 @@ from image_folders import write_images
 
 import glocal
 
+SMALL_BATCHES = """
+import sys
+import glocal.gallery.batches as batches
+batches.BATCH = 8
+from glocal.cli import main
+sys.argv = ["glocal", *sys.argv[1:]]
+main()
+"""
+"""The program, with small batches, so that what happens meanwhile finds a run between many."""
+
 # Imports once what a run imports, then makes each run a process of its own and kills it in time.
 RUNS = """
 import os

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from image_folders import image, write_images
+from killed_runs import SMALL_BATCHES
 
+import forked
 import glocal
 from glocal.errors import GalleryDamagedError, GalleryError
 from glocal.gallery import Gallery, Progress
@@ -57,27 +58,20 @@ def test_closing_under_many_searches(open_gallery: Opener, tmp_path: Path) -> No
 def test_searches_beside_a_run_never_fail(tmp_path: Path, model: Path) -> None:
     """Short-lived processes that search, from before the gallery's first image to the end."""
     photos = tmp_path / "photos"
-    write_images(photos, 150)
+    write_images(photos, 64)
     where = ["--gallery", str(tmp_path / "gallery")]
-    glocal_ = [sys.executable, "-m", "glocal"]
-    Gallery(tmp_path / "gallery", model=str(model)).close()
-    run = subprocess.Popen([*glocal_, "index", str(photos), *where], stdout=-1, stderr=-1)
-    searched = 0
-    while run.poll() is None or searched < 3:
-        searches = [
-            subprocess.Popen(
-                [*glocal_, "search", str(photos / "p0001.jpg"), *where], stdout=-1, stderr=-1
-            )
-            for _ in range(2)
-        ]
-        for search in searches:
-            _, said = search.communicate(timeout=60)
-            assert search.returncode == 0, said
-            searched += 1
-    assert run.returncode == 0, run.communicate()[1]
-    run.communicate()
+    search = ["search", str(photos / "p0001.jpg"), *where]
+    Gallery(tmp_path / "gallery", model=str(model), detector="own").close()
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(forked.run, ["index", str(photos), *where], code=SMALL_BATCHES)
+        searched = 0
+        while not run.done() or searched < 3:
+            for done in pool.map(forked.run, [search, search]):
+                assert done.returncode == 0, done.stderr
+                searched += 1
+    assert run.result().returncode == 0, run.result().stderr
     with glocal.open(tmp_path / "gallery") as gallery:
-        assert gallery.info().files == 150
+        assert gallery.info().files == 64
         assert gallery.check(sample=None).sound
 
 

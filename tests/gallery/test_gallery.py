@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ import pytest
 from image_folders import image, pixels, write_images
 from PIL import Image
 
+import forked
 import glocal
 from glocal.errors import (
     DiskFullError,
@@ -748,30 +750,13 @@ def test_a_small_disk_fills_up_without_harm(
 def test_many_processes_make_and_fill_one_gallery(
     photos: Path, model: Path, tmp_path: Path
 ) -> None:
-    import subprocess
-
     for number in range(4):
         write_images(tmp_path / f"more{number}", 10, first=100 * (number + 1))
-    command = [sys.executable, "-m", "glocal"]
-    where = [
-        "--gallery",
-        str(tmp_path / "shared"),
-        "--model",
-        str(model),
-        "--wait",
-        "60",
-        "--detector",
-        "own",
-    ]
-    runs = [
-        subprocess.Popen(
-            [*command, "index", str(tmp_path / f"more{n}"), *where], stderr=-1, stdout=-1
-        )
-        for n in range(4)
-    ]
-    for run in runs:
-        _, said = run.communicate(timeout=90)
-        assert run.returncode == 0, said
+    where = ("--gallery", tmp_path / "shared", "--model", model, "--wait", "60")
+    runs = [["index", tmp_path / f"more{n}", *where, "--detector", "own"] for n in range(4)]
+    with ThreadPoolExecutor() as pool:
+        for done in pool.map(forked.run, runs):
+            assert done.returncode == 0, done.stderr
     with Gallery(tmp_path / "shared") as gallery:
         assert gallery.info().files == 40
         assert_sound(gallery)

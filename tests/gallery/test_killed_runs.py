@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import pytest
-from killed_runs import contents, kill_runs, write_photos
+from killed_runs import SMALL_BATCHES, contents, kill_runs, write_photos
 
 import glocal
+from forked import Program
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
-# Small batches, so that a kill finds a run between many of them.
-PROGRAM = """
-import sys
-import glocal.gallery.batches as batches
-batches.BATCH = 8
-from glocal.cli import main
-sys.argv = ["glocal", *sys.argv[1:]]
-main()
-"""
 
-
-def index(photos: Path, gallery: Path, model: Path) -> subprocess.Popen[bytes]:
-    command = ["index", str(photos), "--gallery", str(gallery), "--model", str(model)]
-    command += ["--detector", "own"]
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *command],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+def index(photos: Path, gallery: Path, model: Path) -> Program:
+    command = ["index", photos, "--gallery", gallery, "--model", model, "--detector", "own"]
+    return Program(command, code=SMALL_BATCHES, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +42,20 @@ def test_a_polite_end_keeps_what_was_done(
     photos: Path, model: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
     gallery = tmp_path / "gallery"
-    run = index(photos, gallery, model)
-    while run.poll() is None and not _has_files(gallery):
-        pass
-    run.send_signal(how)
-    _, said = run.communicate(timeout=30)
-    if run.returncode != 0:  # it may just have finished
-        assert run.returncode == 1
-        assert b"run the same command again to continue" in said
-    assert b"Traceback" not in said
+    with index(photos, gallery, model) as run:
+        while run.poll() is None and not _has_files(gallery):
+            time.sleep(0.002)
+        run.send_signal(how)
+        status = run.wait(30)
+        said = run.stderr.read()
+    if status != 0:  # it may just have finished
+        assert status == 1
+        assert "run the same command again to continue" in said
+    assert "Traceback" not in said
     with glocal.open(gallery) as opened:
         assert opened.check(sample=None).not_found == ()
-    again = index(photos, gallery, model)
-    again.communicate(timeout=60)
-    assert again.returncode == 0
+    with index(photos, gallery, model) as again:
+        assert again.wait(60) == 0
     assert len(contents(gallery)["files"]) == 320
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from uuid import UUID
 
 import pytest
 
+import forked
 import glocal
 from glocal.errors import GalleryLockedError, MissingExtraError
 from glocal.gallery import migration
@@ -165,11 +165,7 @@ glocal.open(sys.argv[1], create=False).close()
 def test_real_kills_at_any_moment_lose_nothing(home: Path) -> None:
     kills = 0
     for attempt in range(8):
-        run = subprocess.run(
-            [sys.executable, "-c", KILLED, str(gallery_of(home)), str(0.002 + attempt * 0.015)],
-            capture_output=True,
-            check=False,
-        )
+        run = forked.run([gallery_of(home), str(0.002 + attempt * 0.015)], code=KILLED)
         kills += run.returncode < 0
         assert run.returncode in (0, -9), run.stderr
     assert kills

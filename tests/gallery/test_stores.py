@@ -338,16 +338,28 @@ def test_a_builder_that_dies_changes_nothing(small_graphs: None, tmp_path: Path)
         assert store.status().in_graph == 0
 
 
+@pytest.fixture(scope="module")
+def with_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of 4,000 vectors with a graph over them; tests damage copies of it."""
+    folder = tmp_path_factory.mktemp("with_graph")
+    with pytest.MonkeyPatch.context() as patch, opened(folder) as store:
+        patch.setattr(upkeep, "GRAPH_FROM", 3_000)
+        patch.setattr(upkeep, "GRAPH_BEHIND", 500)
+        store.upsert(many(4_000))
+        assert store.maintain()
+        wait_for_build(store)
+    return folder
+
+
 @pytest.mark.parametrize("how", ["short", "gone", "overwritten", "quietly", "rubbish"])
 def test_a_damaged_graph_is_never_walked_and_built_again(
-    small_graphs: None, tmp_path: Path, how: str
+    small_graphs: None, with_graph: Path, tmp_path: Path, how: str
 ) -> None:
+    shutil.copytree(with_graph, tmp_path, dirs_exist_ok=True)
     with opened(tmp_path) as store:
-        store.upsert(many(4_000))
-        store.maintain()
-        wait_for_build(store)
         graph = GraphFile.known(store.rows.database, "space")
         assert graph is not None
+        assert store.status().in_graph == 4_000
         path = tmp_path / "v" / graph.name
         if how == "short":
             os.truncate(path, graph.bytes // 2)

@@ -8,8 +8,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from image_folders import image, pixels, write_images
 from PIL import Image
 
+import forked
 from glocal.errors import GalleryError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery import words as words_module
@@ -214,8 +213,8 @@ def test_a_process_killed_in_the_middle_leaves_an_index_that_catches_up(shop: Ga
         "words.Words._put = staticmethod(die)\n"
         "words.Words(Catalog(Path(sys.argv[1]))).catch_up()\n"
     )
-    command = [sys.executable, "-c", program, str(folder / "catalog.sqlite")]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    done = forked.run([folder / "catalog.sqlite"], code=program)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     with Gallery(folder, create=False) as again:
         assert names(again, "schale") == ["x1.jpg"]
         assert again.check().sound

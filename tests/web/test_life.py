@@ -7,14 +7,13 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from running import Server, environment, form, photo, problem, run_glocal, wait_until
 
+import forked
 from glocal.client import IndexRun
 from glocal.web.server import bind
 
@@ -140,14 +139,7 @@ def test_what_cannot_be_served_says_why(own_home: Path, server: Server) -> None:
     ]
     (own_home / "good").write_text("0123456789abcdef0123\n")
     for options, said in cases:
-        done = subprocess.run(
-            [sys.executable, "-m", "glocal", "serve", "--port", "0", *options],
-            env=environment(own_home),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = forked.run(["serve", "--port", "0", *options], env=environment(own_home))
         assert done.returncode in (1, 2)
         assert said in done.stderr.replace("\n", " ")
         assert "Traceback" not in done.stderr

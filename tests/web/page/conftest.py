@@ -5,6 +5,7 @@ Screenshots go to the folder that GLOCAL_SCREENSHOTS names, if it names one.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 import scenes
+from running import Server, run_glocal
 from tab import Gallery, Tab
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,10 +37,19 @@ FLAGS = [
 ]
 
 
-def _serve(home: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[str]:
-    """Run `glocal serve` on a free port until the test is done with it."""
+UNBLURRED = """{
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("*, ::backdrop { backdrop-filter: none !important }");
+  document.adoptedStyleSheets.push(sheet);
+}"""
+"""Without a GPU, blurring what lies behind headers and dialogs, for every frame, takes more of the
+processor than all the rest of the page and of the server together."""
+
+
+def _serve(home: Path, *options: str) -> Iterator[str]:
+    """Run `glocal serve`, started cold, on a free port until the tests are done with it."""
     command = [sys.executable, "-m", "glocal", "serve", "--port", "0", "--processes", "0", *options]
-    surroundings = {**os.environ, "GLOCAL_GALLERY": str(home / "gallery"), **(env or {})}
+    surroundings = {**os.environ, "GLOCAL_GALLERY": str(home / "gallery")}
     surroundings["XDG_CACHE_HOME"] = str(home / "cache")
     with subprocess.Popen(command, env=surroundings, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
@@ -50,12 +61,6 @@ def _serve(home: Path, *options: str, env: dict[str, str] | None = None) -> Iter
         finally:
             server.send_signal(signal.SIGTERM)
             server.communicate(timeout=30)
-
-
-def _index(home: Path, *folders: Path) -> None:
-    surroundings = {**os.environ, "GLOCAL_GALLERY": str(home / "gallery")}
-    command = [sys.executable, "-m", "glocal", "index", *map(str, folders)]
-    subprocess.run(command, env=surroundings, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +76,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     scenes.write(images / "coast" / "summer", range(40, 70))
     scenes.write(images / "coast", range(70, 90))
     shutil.copy(images / "town" / "scene-005.jpg", images / "coast" / "again.jpg")
-    _index(home, images)
+    run_glocal("index", images, home=home)
     for address in _serve(home, "--show-positions", "--allow-folder", str(images)):
         yield Gallery(images, address)
 
@@ -81,13 +86,14 @@ def own_gallery(tmp_path: Path, browser: Any) -> Iterator[Gallery]:
     """A small gallery behind a token, with images that are not in it yet."""
     images = tmp_path / "images"
     scenes.write(images / "old", range(6))
-    _index(tmp_path, images)
+    run_glocal("index", images, home=tmp_path)
     scenes.write(images / "new", range(6, 30))
     (images / "new" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     (tmp_path / "sent").mkdir()
-    options = ("--allow-folder", str(images), "--upload-folder", str(tmp_path / "sent"))
-    for address in _serve(tmp_path, *options, env={"GLOCAL_TOKEN": "a-token-for-the-page-0123"}):
-        yield Gallery(images, address)
+    options = ("--allow-folder", images, "--upload-folder", tmp_path / "sent")
+    server = Server(tmp_path, *options, env={"GLOCAL_TOKEN": "a-token-for-the-page-0123"})
+    yield Gallery(images, f"{server.address}/")
+    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -104,20 +110,35 @@ def copies(tmp_path_factory: pytest.TempPathFactory, gallery: Gallery) -> Iterat
     scenes.scene(6).save(images / "sent" / "again-006.webp", quality=60)
     shutil.copy(images / "sent" / "again-006.webp", images / "sent" / "again-006-2.webp")
     scenes.elsewhere(7).save(images / "elsewhere-007.jpg", quality=90)
-    _index(home, images)
-    for address in _serve(home):
-        yield Gallery(images, address)
+    run_glocal("index", images, home=home)
+    server = Server(home)
+    yield Gallery(images, f"{server.address}/")
+    server.stop()
+
+
+_running: list[Any] = []
+_ending = contextlib.ExitStack()
 
 
 @pytest.fixture(scope="module")
-def browser(gallery: Gallery) -> Iterator[Any]:
-    """One Chromium for a file of tests; playwright keeps an event loop running meanwhile."""
+def browser(gallery: Gallery) -> Any:
+    """One Chromium for all tests of the page that follow one another."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
+    if not _running:
+        playwright = _ending.enter_context(sync_playwright())
+        _running.append(playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS))
+        _ending.callback(_running[0].close)
+    return _running[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """End Chromium before tests of anything else: playwright keeps an event loop running."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _running.clear()
+        _ending.close()
 
 
 @pytest.fixture
@@ -133,6 +154,7 @@ def new_tab(browser: Any, gallery: Gallery) -> Iterator[Callable[..., Tab]]:
             viewport={"width": width, "height": height}, reduced_motion="reduce", **more
         )
         context.set_default_timeout(30_000)
+        context.add_init_script(UNBLURRED)
         page = context.new_page()
         tab = Tab(page, address or gallery.address)
         page.on("console", lambda said: said.type == "error" and tab.note(said.text))

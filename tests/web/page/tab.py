@@ -86,7 +86,7 @@ class Tab:
         end = time.monotonic() + 120  # an index run yields to the tests beside it
         while not self.page.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < end, f"never became true: {condition}"
-            self.page.wait_for_timeout(20)
+            self.page.wait_for_timeout(50)
 
     def shot(self, name: str) -> None:
         """Keep a screenshot, where they are wanted."""
