@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from image_folders import image, write_images
 
 from glocal.cli.app import glocal
-from glocal.errors import BridgeError, ModelMismatchError, TableError
+from glocal.errors import BridgeError, ModelMismatchError, QueryError, TableError
 from glocal.gallery import Gallery, importing, table_source
 from glocal.gallery.embedding_table import EmbeddingTable, TableRow, write_table
 from glocal.gallery.table_source import TableSource
@@ -59,7 +59,7 @@ def test_what_was_exported_comes_back_without_being_encoded(
     exported: Path, open_gallery: Open, encoded: Callable[[], int], tmp_path: Path
 ) -> None:
     first, second = open_gallery(tmp_path / "first"), open_gallery(tmp_path / "second")
-    report = second.import_table(exported)
+    report = second.import_table(exported, tmp_path / "photos")
     assert (report.rows, report.added, report.unchanged, report.refused) == (7, 7, 0, ())
     assert encoded() == 0
     ids = [first.content_of(path) for path in (tmp_path / "photos").iterdir()]
@@ -79,9 +79,9 @@ def test_a_second_import_changes_nothing_and_reads_no_file_again(
     exported: Path, open_gallery: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     gallery = open_gallery(tmp_path / "second")
-    gallery.import_table(exported)
+    gallery.import_table(exported, tmp_path / "photos")
     monkeypatch.setattr(importing, "read_bytes", lambda *_: pytest.fail("read again"))
-    again = gallery.import_table(exported)
+    again = gallery.import_table(exported, tmp_path / "photos")
     assert (again.added, again.unchanged, again.refused) == (0, 7, ())
 
 
@@ -97,9 +97,9 @@ def test_an_import_that_was_stopped_goes_on(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        gallery.import_table(exported, listen=stop)
+        gallery.import_table(exported, tmp_path / "photos", listen=stop)
     assert gallery.info().images == 4
-    report = gallery.import_table(exported)
+    report = gallery.import_table(exported, tmp_path / "photos")
     assert (report.added, report.unchanged) == (3, 4)
 
 
@@ -107,10 +107,14 @@ def test_local_features_and_regions_are_added_later_and_an_index_run_knows_the_f
     exported: Path, open_gallery: Open, encoded: Callable[[], int], tmp_path: Path
 ) -> None:
     gallery = open_gallery(tmp_path / "second")
-    gallery.import_table(exported)
+    gallery.import_table(exported, tmp_path / "photos")
     info = gallery.info()
-    assert (info.without_local_features, info.without_regions, info.roots) == (7, 7, ())
-    report = gallery.add(tmp_path / "photos")
+    assert (info.without_local_features, info.without_regions, info.roots) == (
+        7,
+        7,
+        (tmp_path / "photos",),
+    )
+    report = gallery.refresh()
     assert (report.added, report.unchanged, encoded()) == (0, 7, 0)
     assert gallery.add_local_features() == 7
     assert gallery.add_regions() == 7
@@ -126,7 +130,7 @@ def test_files_that_were_changed_or_are_gone_are_refused_by_their_reasons(
     gone = [photos / "p0001.jpg", photos / "p0002.jpg"]
     for path in gone:
         path.unlink()
-    report = open_gallery(tmp_path / "second").import_table(exported)
+    report = open_gallery(tmp_path / "second").import_table(exported, photos)
     assert report.added == 4
     assert reasons(report) == {importing.NOT_THERE: 2, importing.CHANGED: 1}
     assert Path(report.refused[0].example) in gone
@@ -137,9 +141,24 @@ def test_photos_that_were_moved_are_found_where_they_lie_now(
 ) -> None:
     shutil.move(tmp_path / "photos", tmp_path / "elsewhere")
     gallery = open_gallery(tmp_path / "second")
-    report = gallery.import_table(exported, moved=(tmp_path / "photos", tmp_path / "elsewhere"))
+    report = gallery.import_table(exported, tmp_path / "elsewhere", moved_from=tmp_path / "photos")
     assert (report.added, report.refused) == (7, ())
     assert gallery.content_of(tmp_path / "elsewhere" / "p0001.jpg") is not None
+
+
+def test_a_table_brings_in_no_file_outside_the_folders(
+    exported: Path, open_gallery: Open, tmp_path: Path
+) -> None:
+    gallery = open_gallery(tmp_path / "second")
+    assert reasons(gallery.import_table(exported)) == {importing.OUTSIDE: 7}
+    gallery.add(tmp_path / "photos", exclude=["p0*"])
+    gallery.remove(tmp_path / "photos" / "dated.jpg")
+    report = gallery.import_table(exported)
+    assert (report.added, reasons(report)) == (0, {importing.OUTSIDE: 7})
+    with pytest.raises(QueryError, match="no folder"):
+        gallery.import_table(exported, tmp_path / "nowhere")
+    with pytest.raises(QueryError, match="0 are named"):
+        gallery.import_table(exported, moved_from="old")
 
 
 def test_images_in_the_table_are_kept_with_their_dates_and_places(
@@ -191,7 +210,7 @@ def test_a_data_set_with_structures_of_images_and_relative_paths_is_imported(
     )
     with pytest.raises(TableError, match="does not say of which vector space"):
         gallery.import_table(table)
-    report = gallery.import_table(table, space=gallery.space)
+    report = gallery.import_table(table, tmp_path / "photos", space=gallery.space)
     assert (report.added, report.refused) == (2, ())
     assert gallery.content_of(tmp_path / "photos" / "p0001.jpg") is not None
 
@@ -209,7 +228,7 @@ def test_a_vector_of_a_tile_or_of_nothing_is_no_images(open_gallery: Open, tmp_p
         TableRow("f", three, "x" * 5000),
     ]
     write_table(tmp_path / "t.parquet", rows, dim=DIM, space=gallery.space)
-    report = gallery.import_table(tmp_path / "t.parquet")
+    report = gallery.import_table(tmp_path / "t.parquet", tmp_path)
     assert report.added == 0
     assert reasons(report) == {
         importing.TILE: 2,
@@ -263,7 +282,7 @@ def test_vectors_of_another_model_come_through_a_bridge(
         for path, vector in zip(paths, ours, strict=True)
     ]
     write_table(target, rows, dim=DIM, space="theirs")
-    assert second.import_table(target, bridge=bridge).added == 7
+    assert second.import_table(target, tmp_path / "photos", bridge=bridge).added == 7
     known = second._store().vectors([second.content_of(path) for path in paths])
     brought = [known[second.content_of(path)] for path in paths]
     assert min(float(a @ b) for a, b in zip(ours, brought, strict=True)) > 0.95
@@ -293,7 +312,7 @@ def test_the_command_says_what_came_and_what_is_missing(
     (tmp_path / "photos" / "p0001.jpg").unlink()
     target = ["--gallery", str(tmp_path / "second")]
     run = CliRunner().invoke(
-        glocal, ["import", str(exported), *target, "--model", str(model)], catch_exceptions=False
+        glocal, ["import", str(exported), str(tmp_path / "photos"), *target, "--model", str(model)]
     )
     assert "6 added, 0 updated, 0 unchanged, 1 refused of 7 rows" in run.output
     assert f"1 refused: {importing.NOT_THERE}, such as" in run.output

@@ -22,13 +22,18 @@ from glocal.images import Limits
 @click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.parquet"
 )
+@click.argument(
+    "folders",
+    nargs=-1,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="[FOLDER]...",
+)
 @gallery_option
 @click.option(
-    "--moved",
-    nargs=2,
+    "--moved-from",
     type=click.Path(path_type=Path),
-    metavar="OLD NEW",
-    help="Photos that lay in the folder OLD when the table was made lie in NEW now.",
+    metavar="OLD",
+    help="The folder OLD, in which the photos lay when the table was made, is FOLDER now.",
 )
 @click.option(
     "--space",
@@ -47,8 +52,9 @@ from glocal.images import Limits
 @wait_option
 def import_(
     file: Path,
+    folders: tuple[Path, ...],
     gallery: Path | None,
-    moved: tuple[Path, Path] | None,
+    moved_from: Path | None,
     space: str | None,
     bridge: Path | None,
     as_json: bool,
@@ -58,21 +64,26 @@ def import_(
     max_pixels: int,
     wait: float,
 ) -> None:
-    """Add photos to the gallery with the vectors that a Parquet file has of them.
+    """Add photos in folders to the gallery with the vectors that a Parquet file has of them.
 
     Nothing is encoded, so it takes as long as reading the photos. The table is one that glocal
     export wrote, or another with Major TOM's columns. A row needs its photo: the file that
-    product_id names, unchanged, or the column image or thumbnail. Other rows are counted.
+    product_id names, unchanged, in a FOLDER or in one that was indexed before; or the column image
+    or thumbnail. Other rows are counted.
 
     Photos are then found by their vectors; glocal index --refresh adds the local features and
-    regions that verify matches and find small things. To follow changes to the files, index their
-    folder. It needs the extra tables.
+    regions that verify matches and find small things. Later runs of glocal index follow each
+    FOLDER. It needs the extra tables.
     """
+    if moved_from is not None and len(folders) != 1:
+        raise click.UsageError("--moved-from says where a folder was; name the FOLDER it is now")
     bar = Bar(show=not as_json)
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     with Gallery(gallery, model=model, sha256=model_sha256, limits=limits, timeout=wait) as opened:
         try:
-            report = opened.import_table(file, space=space, bridge=bridge, moved=moved, listen=bar)
+            report = opened.import_table(
+                file, *folders, moved_from=moved_from, space=space, bridge=bridge, listen=bar
+            )
         finally:
             bar.close()
         known = opened.info()

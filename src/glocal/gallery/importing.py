@@ -1,8 +1,9 @@
 """A table of embeddings is imported: its images, with the vectors that the table has of them.
 
 A gallery knows an image by the bytes of its file, and reads these again for local features, regions
-and what people are shown. So a row is taken whose file is there, or whose image the table itself
-has, which is then kept in the gallery's folder; others are refused, and counted by their reasons.
+and what people are shown. So a row is taken whose file is there, in a folder that was named or
+indexed before (a table cannot bring in what lies elsewhere), or whose image the table itself has,
+which is then kept in the gallery's folder. Others are refused, and counted by their reasons.
 Nothing is encoded: `Gallery.add_local_features` and `Gallery.add_regions` add the rest later.
 """
 
@@ -36,6 +37,7 @@ from glocal.images.captions import read_caption
 NO_PATH = "no file is named, and the table has no image"
 NOT_THERE = "there is no such file, and the table has no image"
 CHANGED = "the file is not the one that was encoded"
+OUTSIDE = "the file lies in no folder that was named or indexed, or is left out there"
 TILE = "the vector is of a tile of the image"
 NO_IMAGE = "the image cannot be read"
 NO_VECTOR = "the vector is zero"
@@ -126,7 +128,9 @@ class TableImport:
             if not row.vector.any():
                 self._refuse(NO_VECTOR, row)
             elif row.path is not None and os.path.isfile(row.path):
-                if row.path in by_path:
+                if not self.planner.follows(row.path):
+                    self._refuse(OUTSIDE, row)
+                elif row.path in by_path:
                     self._refuse(TILE if row.box else REPEATED, row)
                 else:
                     by_path[row.path] = row

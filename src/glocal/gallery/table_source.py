@@ -59,7 +59,7 @@ class TableSource:
     Args:
         table: the table.
         crossing: brings its vectors into the gallery's space, if they are of another.
-        moved: a folder that the table's paths have, and where it lies now.
+        moved: a folder in which images lay when the table was made, and where it lies now.
     """
 
     table: EmbeddingTable
