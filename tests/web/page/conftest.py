@@ -20,6 +20,10 @@ import pytest
 import scenes
 from tab import Gallery, Tab
 
+import glocal
+from made_pair import write_pair, write_photos
+from tiny_model import write_model
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--headless",
@@ -106,6 +110,19 @@ def copies(tmp_path_factory: pytest.TempPathFactory, gallery: Gallery) -> Iterat
     scenes.elsewhere(7).save(images / "elsewhere-007.jpg", quality=90)
     _index(home, images)
     for address in _serve(home):
+        yield Gallery(images, address)
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Iterator[Gallery]:
+    """A gallery of images of three colours, with a text model that knows these."""
+    pytest.importorskip("tokenizers", reason="the extra text is not installed")
+    images = write_photos(tmp_path / "images", 34)
+    options = {"model": str(write_model(tmp_path / "tiny.onnx")), "detector": "own"}
+    with glocal.open(tmp_path / "gallery", regions="none", **options) as opened:
+        opened.add(images)
+        opened.add_text_model(write_pair(tmp_path / "pair"))
+    for address in _serve(tmp_path):
         yield Gallery(images, address)
 
 
