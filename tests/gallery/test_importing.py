@@ -165,7 +165,7 @@ def test_images_in_the_table_are_kept_with_their_dates_and_places(
     open_gallery: Open, tmp_path: Path
 ) -> None:
     gallery = open_gallery()
-    made = vectors(4)
+    made, (outside,) = vectors(4), write_images(tmp_path / "outside", 1)
     table = write(
         tmp_path / "t.parquet",
         gallery.space,
@@ -174,7 +174,7 @@ def test_images_in_the_table_are_kept_with_their_dates_and_places(
         timestamp=["2020-05-17T10:00:00Z", "yesterday", None, None],
         centre_lat=[55.7, 200.0, None, None],
         centre_lon=[13.2, 0.0, None, None],
-        product_id=["S2A_MSIL2A"] * 4,
+        product_id=["S2A_MSIL2A", str(outside), "S2A_MSIL2A", "S2A_MSIL2A"],
         pixel_bbox=[[64, 0, 128, 64]] * 4,
         thumbnail=[image(1, "PNG"), image(2), b"no image", None],
     )

@@ -125,21 +125,7 @@ class TableImport:
     def _import(self, rows: Iterable[TableImage]) -> None:
         by_path: dict[Path, TableImage] = {}
         for row in rows:
-            if not row.vector.any():
-                self._refuse(NO_VECTOR, row)
-            elif row.path is not None and os.path.isfile(row.path):
-                if not self.planner.follows(row.path):
-                    self._refuse(OUTSIDE, row)
-                elif row.path in by_path:
-                    self._refuse(TILE if row.box else REPEATED, row)
-                else:
-                    by_path[row.path] = row
-            elif row.image is not None:
-                self._keep(row, row.image, by_path)
-            else:
-                self._refuse(NO_PATH if row.path is None else NOT_THERE, row)
-        with self.context.catalog.change():
-            self.context.catalog.let_in(by_path)
+            self._place(row, by_path)
         plan = self.planner.plan(by_path)
         self._unchanged += plan.unchanged
         for failure in plan.failed:
@@ -149,6 +135,23 @@ class TableImport:
         waiting = list(plan.files())
         while waiting:
             waiting = self._take(waiting, by_path)
+
+    def _place(self, row: TableImage, by_path: dict[Path, TableImage]) -> None:
+        """Say which file is read for a row, or refuse it."""
+        there = row.path is not None and os.path.isfile(row.path)
+        if not row.vector.any():
+            self._refuse(NO_VECTOR, row)
+        elif row.path is not None and there and self.planner.follows(row.path):
+            if row.path in by_path:
+                self._refuse(TILE if row.box else REPEATED, row)
+            else:
+                by_path[row.path] = row
+        elif row.image is not None:
+            self._keep(row, row.image, by_path)
+        elif row.path is None:
+            self._refuse(NO_PATH, row)
+        else:
+            self._refuse(OUTSIDE if there else NOT_THERE, row)
 
     def _keep(self, row: TableImage, image: bytes, by_path: dict[Path, TableImage]) -> None:
         """Give an image of the table a file in the gallery, where it has none yet."""
