@@ -8,11 +8,25 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 220)}
 SIDE = 8
 DIM = 4
 WORDS = ["[PAD]", "[UNK]", *COLOURS]
+
+
+def write_photos(folder: Path, each: int) -> Path:
+    """Some images of each colour; the red ones lie in a folder of that name, others do not."""
+    random = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        inside = folder / ("red" if name == "red" else "others")
+        inside.mkdir(parents=True, exist_ok=True)
+        for number in range(each):
+            noise = random.normal(0, 30, (SIDE, SIDE, 3)) + random.normal(0, 25, 3)
+            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(inside / f"{number}{name[0]}.png")
+    return folder
 
 
 def write_pair(

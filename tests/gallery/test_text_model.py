@@ -6,35 +6,24 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
 pytest.importorskip("tokenizers", reason="the extra text is not installed")
 
 from click.testing import CliRunner
-from PIL import Image
 
 from glocal.cli.app import glocal
 from glocal.errors import GalleryError, ModelError, QueryError
 from glocal.gallery import Gallery, text_model
-from made_pair import COLOURS, write_pair
+from made_pair import write_pair, write_photos
 
 EACH = 34
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some images of each colour; the red ones lie in a folder of that name, others do not."""
-    random, folder = np.random.default_rng(0), tmp_path_factory.mktemp("photos")
-    for name, colour in COLOURS.items():
-        inside = folder / ("red" if name == "red" else "others")
-        inside.mkdir(exist_ok=True)
-        for number in range(EACH):
-            noise = random.normal(0, 30, (8, 8, 3)) + random.normal(0, 25, 3)
-            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(inside / f"{number}{name[0]}.png")
-    return folder
+    return write_photos(tmp_path_factory.mktemp("photos"), EACH)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import NoReturn
 
 import click
@@ -29,6 +30,7 @@ _COMMANDS = {
     "info": ("info", "Show what a gallery contains."),
     "upgrade": ("upgrade", "Change a gallery to another model while it stays in use."),
     "export": ("export", "Write the vectors of a gallery to a Parquet file."),
+    "import": ("importing", "Add photos with the vectors that a Parquet file has of them."),
     "check": ("check", "Check a gallery for damage, and repair it with --repair."),
     "text": ("text", "Let words find what they mean, by an image-text model such as CLIP."),
     "remove": ("remove", "Remove files from the gallery; they stay on disk."),
@@ -61,7 +63,8 @@ class _Lazy(click.Group):
 
         own_this_process()
         module, _ = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"glocal.cli.{module}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(import_module(f"glocal.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -4,6 +4,7 @@ from glocal.gallery.base import default_folder
 from glocal.gallery.galleries import Galleries
 from glocal.gallery.gallery import Gallery
 from glocal.gallery.health import Health
+from glocal.gallery.importing import ImportReport
 from glocal.gallery.progress import Progress
 from glocal.gallery.query import Query
 from glocal.gallery.results import (
@@ -33,6 +34,7 @@ __all__ = [
     "GroupKind",
     "Health",
     "Hit",
+    "ImportReport",
     "IndexReport",
     "Progress",
     "Query",

@@ -130,7 +130,11 @@ class BatchWriter:
                 regions.set_folders(moved)
             catalog.put_contents(
                 [d.content for d in new.values()],
-                [(i, packed_features.pack(d.features.local, d.small)) for i, d in new.items()],
+                [
+                    (i, packed_features.pack(d.features.local, d.small))
+                    for i, d in new.items()
+                    if d.encoded
+                ],
             )
             Texts(catalog).put("caption", [(i, d.caption) for i, d in new.items()])
             catalog.put_truncated((i, d.share) for i, d in new.items() if d.share < 1)

@@ -7,14 +7,17 @@ from collections.abc import Callable
 
 from glocal import __version__
 from glocal.encoders import OWN
+from glocal.gallery.batches import BatchWriter
 from glocal.gallery.context import Context
 from glocal.gallery.describing import Describer
+from glocal.gallery.importing import ImportReport, TableImport
 from glocal.gallery.indexing import IndexRun
 from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan, Planner
-from glocal.gallery.progress import Progress
+from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.reading import read_missing
 from glocal.gallery.results import IndexReport
+from glocal.gallery.table_source import TableSource
 
 
 class Changes:
@@ -63,6 +66,14 @@ class Changes:
         """Carry out a plan that was begun at a moment of `time.monotonic`, or now."""
         run = IndexRun(self._context, self.describer, self._reader(), self.require(), listen)
         return run.carry_out(plan, time.monotonic() if started is None else started)
+
+    def import_table(self, source: TableSource, listen: Callable[[Progress], None]) -> ImportReport:
+        """Import a table of embeddings."""
+        context = self._context
+        writer = BatchWriter(context, self._reader(), self.require())
+        report = TableImport(context, self.planner(quiet), writer, listen).run(source)
+        read_missing(context.catalog, context.limits, listen)
+        return report
 
     def describer(self) -> Describer:
         """What describes images, several at a time."""

@@ -50,6 +50,8 @@ class Description:
         small: the image, small and grey, as JPEG.
         share: of the image's rows, the share that its file still has; 1 unless it was cut off.
         caption: what its file and a sidecar say of it in words.
+        encoded: whether the image was encoded here; otherwise its vector alone is known, and the
+            rest is added when it is (`Gallery.add_local_features`, `Gallery.add_regions`).
     """
 
     content: Content
@@ -57,6 +59,7 @@ class Description:
     small: bytes
     share: float = 1.0
     caption: str = ""
+    encoded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Describer:
             )
         if self.regions is not None:
             features = self._with_parts(features, data, image, name, self.regions)
-        content = _content(content_id(data), _with_sidecar(image.facts, name))
+        content = as_content(content_id(data), with_sidecar(image.facts, name))
         small, caption = to_jpeg(shrink(image.array)), read_caption(data, name)
         return Description(content, features, small, image.share, caption)
 
@@ -127,7 +130,7 @@ class Describer:
         )
 
 
-def _with_sidecar(facts: Facts, path: Path) -> Facts:
+def with_sidecar(facts: Facts, path: Path) -> Facts:
     """Facts with what they lack of date and place, from a file of XMP beside the image."""
     if facts.taken is not None and facts.latitude is not None:
         return facts
@@ -143,7 +146,8 @@ def _with_sidecar(facts: Facts, path: Path) -> Facts:
     return facts
 
 
-def _content(content: UUID, facts: Facts) -> Content:
+def as_content(content: UUID, facts: Facts) -> Content:
+    """What the catalogue keeps of an image with such facts."""
     taken = None
     if facts.taken is not None:
         days = facts.taken.toordinal() - _EPOCH_DAY

@@ -51,6 +51,8 @@ LONGEST = 65_536
 
 _OWN = b"glocal"
 _NEEDED = ("unique_id", "embedding")
+_SHOWN = ("unique_id", "product_id", "grid_cell", "centre_lat", "centre_lon", "geometry")
+_BUFFER = 1 << 20
 
 Corners = Sequence[tuple[float, float]]
 """Corners of a footprint, longitude and latitude in degrees, the first again at the end."""
@@ -174,6 +176,7 @@ class EmbeddingTable:
         path: of the file.
         rows: how many it has.
         space: the vector space of its vectors, if the file says so.
+        kinds: the type of each column, by its name.
 
     Raises:
         TableError: it is not such a file.
@@ -196,7 +199,7 @@ class EmbeddingTable:
         lists = arrow.types.is_list, arrow.types.is_large_list, arrow.types.is_fixed_size_list
         if not any(of(vectors) for of in lists) or not arrow.types.is_floating(vectors.value_type):
             raise TableError(f"{self.path}: the embeddings are {vectors}, not lists of floats")
-        self._has = set(kinds)
+        self.kinds = kinds
         self.space = _space(schema.metadata or {}, self.path)
 
     def search(
@@ -222,7 +225,7 @@ class EmbeddingTable:
         if not np.isfinite(length) or length < 1e-12 or limit < 1:
             raise TableError("the vector is zero or not finite, or the limit is below 1")
         best: list[tuple[float, int, dict[str, Any]]] = []
-        for start, vectors, others in self._batches(len(query)):
+        for start, vectors, others in self.batches(len(query)):
             scores = vectors @ (query / length)
             for row in np.argsort(-scores, kind="stable")[:limit].tolist():
                 item = (float(scores[row]), -(start + row))
@@ -236,19 +239,34 @@ class EmbeddingTable:
 
     def vectors(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Ids and ``(n, d)`` unit vectors, some rows at a time."""
-        for _, vectors, others in self._batches(None):
+        for _, vectors, others in self.batches():
             yield others["unique_id"].to_pylist(), vectors
 
-    def _batches(
-        self, dim: int | None
+    def batches(
+        self, dim: int | None = None, shown: Sequence[str] = _SHOWN, size: int | None = None
     ) -> Iterator[tuple[int, NDArray[np.float32], dict[str, Any]]]:
-        """Some rows at a time: the number of the first, the unit vectors, the other columns."""
+        """Some rows at a time: the number of the first, the unit vectors, other columns.
+
+        Args:
+            dim: length that the vectors have to have; `None`: all the same one.
+            shown: names of the other columns; those that are not there are left out.
+            size: rows at a time; `None` for `BATCH`.
+
+        Returns:
+            For each batch: ``(n, d)`` float32, rows of unit length, or of zeros where the table has
+            zeros; and the columns of Arrow by their names.
+
+        Raises:
+            TableError: the file is damaged, or a vector is missing, not finite or of another
+                length.
+        """
         _, parquet = _arrow()
-        shown = ("unique_id", "product_id", "grid_cell", "centre_lat", "centre_lon", "geometry")
-        names = [name for name in shown if name in self._has]
+        names = [name for name in shown if name in self.kinds]
         start = 0
-        with _reading(self.path), parquet.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(BATCH, columns=[*names, "embedding"]):
+        # Otherwise all that a row group has of a column is read at once.
+        paged = {"buffer_size": _BUFFER, "pre_buffer": False}
+        with _reading(self.path), parquet.ParquetFile(self.path, **paged) as file:
+            for batch in file.iter_batches(size or BATCH, columns=[*names, "embedding"]):
                 vectors = self._matrix(batch.column("embedding"), dim)
                 dim = dim or vectors.shape[1]
                 yield start, vectors, {name: batch.column(name) for name in names}
@@ -261,7 +279,7 @@ class EmbeddingTable:
             found = sorted(map(str, lengths))[:5]
             raise TableError(
                 f"{self.path}: embeddings have {', '.join(found)} numbers, where {wanted} are "
-                "needed; search with a vector of the model that made the table"
+                "needed; take the model that made the table"
             )
         (length,) = lengths
         if length > LONGEST:

@@ -14,6 +14,7 @@ from glocal.errors import QueryError
 from glocal.gallery import reading
 from glocal.gallery.base import GalleryBase, absolute
 from glocal.gallery.completing import complete, keep_local_features, keep_regions
+from glocal.gallery.importing import ImportReport
 from glocal.gallery.indexing import build_graphs
 from glocal.gallery.keep import keep_image
 from glocal.gallery.layout import require_settled
@@ -21,6 +22,7 @@ from glocal.gallery.leaving_out import LeftOut, check_globs
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.results import Failure, IndexReport, TextModelInfo
+from glocal.gallery.table_source import TableSource
 from glocal.gallery.text_model import ANCHORS, add_text_model, read_text_model, remove_text_model
 from glocal.gallery.texts import Texts
 
@@ -80,6 +82,63 @@ class Filling(GalleryBase):
                 if os.path.lexists(root) and root.parent != self._layout.kept:
                     self._catalog.add_root(root, globs)
         return self._changes.run(lambda planner: planner.plan(roots), listen)
+
+    def import_table(
+        self,
+        table: str | os.PathLike[str],
+        *folders: str | os.PathLike[str],
+        moved_from: str | os.PathLike[str] | None = None,
+        space: str | None = None,
+        bridge: str | os.PathLike[str] | None = None,
+        listen: Callable[[Progress], None] = quiet,
+    ) -> ImportReport:
+        """Add images with the vectors that a table of embeddings has of them: the way back.
+
+        Nothing is encoded. A row is taken whose file is there and unchanged, or whose image the
+        table has, which is kept in the gallery's folder; images that the gallery has stay as they
+        are, so that an import that was stopped goes on when it is run again. Local features and
+        regions are for `add_local_features` and `add_regions`.
+
+        Args:
+            table: as `Gallery.export` writes it, or another with the columns of Major TOM; see
+                `glocal.gallery.table_source`.
+            folders: in which the images lie; remembered for `refresh`, as those of `add` are.
+                Files elsewhere are refused, unless they lie in a folder that was added before.
+            moved_from: where the folder, which is one, lay when the table was made.
+            space: the vector space of a table that does not say it.
+            bridge: file of a bridge that brings its vectors into the gallery's space.
+            listen: told the progress.
+
+        Raises:
+            QueryError: one of `folders` is none, or `moved_from` is given with several or none.
+            TableError: the table cannot be read, or does not say of which space it is.
+            ModelMismatchError: it is of another space, or the bridge leads to or from another.
+            BridgeError: the bridge cannot be read, or the vectors do not fit it.
+            GalleryError: an upgrade is under way.
+            DiskFullError: no space; what was done so far is kept.
+            MissingExtraError: the extra ``tables`` is not installed.
+        """
+        self._require_open()
+        require_settled(self._layout)
+        roots = [absolute(Path(folder)) for folder in folders]
+        for root in roots:
+            if not root.is_dir():
+                raise QueryError(f"there is no folder {root}; name one that has the images")
+        moved = None
+        if moved_from is not None:
+            if len(roots) != 1:
+                raise QueryError(
+                    f"images have moved to one folder, and {len(roots)} are named; name the one"
+                )
+            moved = absolute(Path(moved_from)), roots[0]
+        source = TableSource.open(table, self._context, space=space, bridge=bridge, moved=moved)
+        self._models.settle(self._detector)
+        self._regions.settle(self._wanted_regions, self.encoder)
+        with self._catalog.change():
+            self._catalog.let_in(roots)
+            for root in roots:
+                self._catalog.add_root(root)
+        return self._changes.import_table(source, listen)
 
     def refresh(self, listen: Callable[[Progress], None] = quiet) -> IndexReport:
         """Look again at everything that was ever added: see `add`."""

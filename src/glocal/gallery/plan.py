@@ -137,10 +137,7 @@ class Planner:
                     self._away(root, plan, _NOT_THERE)
             elif not os.path.lexists(path):
                 gone.append(path)
-            elif any(is_same(above, self._gallery) for above in (path, *path.parents)) or not any(
-                above in self._roots and (above == path or reaches(above, path, self._left_out))
-                for above in (path, *path.parents)
-            ):
+            elif not self.follows(path):
                 continue
             elif path.is_dir():
                 self._folder_tree(path, plan)
@@ -149,6 +146,14 @@ class Planner:
         self._compare_files(files, plan)
         self._remove(gone, plan)
         return plan
+
+    def follows(self, path: Path) -> bool:
+        """Whether the walk of a root comes to a path; not to those in the gallery's own folder."""
+        above = (path, *path.parents)
+        return not any(is_same(each, self._gallery) for each in above) and any(
+            each in self._roots and (each == path or reaches(each, path, self._left_out))
+            for each in above
+        )
 
     def _compare_files(self, files: _Files, plan: Plan) -> None:
         for folder in files.folders.values():

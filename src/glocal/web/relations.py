@@ -76,6 +76,7 @@ def check_relation(request: SearchRequest, *, examples: bool) -> None:
         raise QueryError("second_region is that of a second thing; give region, the first one's")
     without = {
         "text": request.text is not None,
+        "change": request.change is not None,
         "like and unlike": examples,
         "rerank": request.rerank is not None,
         "small_objects": request.small_objects,

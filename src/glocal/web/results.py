@@ -214,6 +214,7 @@ class Features:
         index_runs: whether index runs can be started.
         uploads: whether images can be added.
         explanations: the kinds of explanations of a match.
+        changes: whether words can say how what is found is to differ from a query image.
         login: whether a token is needed.
     """
 
@@ -224,6 +225,7 @@ class Features:
     index_runs: bool
     uploads: bool
     explanations: tuple[str, ...]
+    changes: bool
     login: bool
 
 

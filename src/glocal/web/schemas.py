@@ -128,8 +128,8 @@ class SearchRequest(SearchOptions):
     )
     sketch: bool = Field(
         False,
-        description="The query image is a drawing: find what it shows. `text`, `region`, `like`, "
-        "`unlike`, `rerank` and `small_objects` are refused; nothing is verified.",
+        description="The query image is a drawing: find what it shows. `text`, `change`, `region`, "
+        "`like`, `unlike`, `rerank` and `small_objects` are refused; nothing is verified.",
     )
     any_view: bool = Field(
         False,
@@ -139,7 +139,8 @@ class SearchRequest(SearchOptions):
     second_region: Region | None = Field(
         None,
         description="Of the same image a second region: find images in which both things stand to "
-        "each other as there. `text`, `like`, `unlike`, `rerank` and `small_objects` are refused.",
+        "each other as there. `text`, `change`, `like`, `unlike`, `rerank` and `small_objects` are "
+        "refused.",
     )
     relation: RelationName | None = Field(
         None,

@@ -14,7 +14,7 @@ from uuid import UUID
 import platformdirs
 from fastapi import Depends, Request
 
-from glocal.errors import MissingExtraError
+from glocal.errors import GalleryError, MissingExtraError
 from glocal.gallery import Gallery
 from glocal.gallery.browsing import Shown
 from glocal.gallery.conditions import Condition, places_in
@@ -175,6 +175,14 @@ class Service:
     def original(self, shown: Shown) -> tuple[bytes, Path]:
         """An image's file, and where it was found; see `read_original`."""
         return read_original(shown.content.id, shown.paths, self.gallery.roots(), self.own_limits)
+
+    def follows_changes(self) -> bool:
+        """Whether the gallery has a text model by which words change a query image."""
+        try:
+            known = self.gallery.text_model()
+        except GalleryError:  # which a search says
+            return False
+        return known is not None and known.gallery_space == self.gallery.space
 
     def facets(self) -> Facets:
         """What images can be filtered by, counted again when the catalogue has changed."""

@@ -54,6 +54,7 @@ def check_sketch(request: SearchRequest, *, query: bool, examples: bool) -> None
         raise QueryError("a search by a sketch needs it; send it as image, or give query, its id")
     without = {
         "text": request.text is not None,
+        "change": request.change is not None,
         "region": request.region is not None,
         "like and unlike": examples,
         "rerank": request.rerank is not None,

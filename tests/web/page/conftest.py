@@ -22,6 +22,10 @@ import scenes
 from running import Server, run_glocal
 from tab import Gallery, Tab
 
+import glocal
+from made_pair import write_pair, write_photos
+from tiny_model import write_model
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--headless",
@@ -118,6 +122,19 @@ def copies(tmp_path_factory: pytest.TempPathFactory, gallery: Gallery) -> Iterat
 
 _running: list[Any] = []
 _ending = contextlib.ExitStack()
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Iterator[Gallery]:
+    """A gallery of images of three colours, with a text model that knows these."""
+    pytest.importorskip("tokenizers", reason="the extra text is not installed")
+    images = write_photos(tmp_path / "images", 34)
+    options = {"model": str(write_model(tmp_path / "tiny.onnx")), "detector": "own"}
+    with glocal.open(tmp_path / "gallery", regions="none", **options) as opened:
+        opened.add(images)
+        opened.add_text_model(write_pair(tmp_path / "pair"))
+    for address in _serve(tmp_path):
+        yield Gallery(images, address)
 
 
 @pytest.fixture(scope="module")

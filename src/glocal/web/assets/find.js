@@ -30,7 +30,7 @@ export function findBox() {
       return;
     }
     // With an image in the search, words are added to it.
-    if (state.like.length) go({ text, show: null }, { replace });
+    if (state.like.length) go({ text, change: null, show: null }, { replace });
     else go({ ...afresh, view: text ? null : state.view, text }, { replace });
   };
   field.addEventListener("input", () => {

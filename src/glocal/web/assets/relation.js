@@ -101,7 +101,7 @@ export class PairTools {
   show(state) {
     this.state = state;
     const { region, second } = state;
-    const alone = !state.text && state.like.length === 1 && !state.unlike.length;
+    const alone = !state.text && !state.change && state.like.length === 1 && !state.unlike.length;
     this.box.show(second);
     this.frame.classList.toggle("pair", Boolean(second));
     this.add.hidden = Boolean(second) || !region || !alone;

@@ -1,6 +1,7 @@
 // A search: the query on the left, the results on the right.
 
 import { isUpload, request, thumbnailOf } from "./api.js";
+import { addChange, changeField } from "./change.js";
 import { announce, button, el, icon, notice, svg } from "./elements.js";
 import { filterBar, scoreOf } from "./filters.js";
 import { image, remember } from "./gallery.js";
@@ -31,9 +32,9 @@ function mark(hit) {
   const { kind, words, probability } = verdictOf(hit);
   if (kind === "similar" && Object.keys(hit.words ?? {}).length) return wordsMark(hit);
   if (kind === "similar") {
-    const meaning = hit.scores?.meaning;
+    const { meaning, change } = hit.scores ?? {};
     const score = el("span", { class: "mark-score" }, (meaning ?? hit.score).toFixed(2));
-    const label = meaning === undefined ? words : "By meaning";
+    const label = change !== undefined ? "As changed" : meaning !== undefined ? "By meaning" : words;
     return el("span", { class: "mark similar" }, el("span", { class: "mark-words" }, label), score);
   }
   const likely = likelyOf(probability);
@@ -126,7 +127,8 @@ export class SearchView {
     const before = this.state;
     this.state = state;
     const same = ["like", "unlike"].every((role) => before[role].join() === state[role].join());
-    if (!same || before.text !== state.text || before.sketch !== state.sketch) this.drawSide();
+    const kept = ["text", "change", "sketch"].every((name) => before[name] === state[name]);
+    if (!same || !kept) this.drawSide();
     else if (this.box) {
       this.box.show(state.region);
       this.pair.show(state);
@@ -157,7 +159,8 @@ export class SearchView {
     const condition = conditionOf(state);
     const least = scoreOf(state);
     const whole = state.like.length === 1 && !state.unlike.length && !state.region;
-    const plain = offset === 0 && whole && !state.sketch && least === null && !state.small && !state.text;
+    const more = ["sketch", "small", "text", "change"].some((name) => state[name]);
+    const plain = offset === 0 && whole && !more && least === null;
     let answer = plain ? firstPage(state.like[0], condition) : null;
     if (!answer) {
       const form = new FormData();
@@ -169,6 +172,7 @@ export class SearchView {
       if (state.region) form.append("region", state.region.map((n) => n.toFixed(4)).join(","));
       addPair(form, state);
       addSketch(form, state);
+      addChange(form, state);
       if (condition) form.append("where", condition);
       if (least !== null) form.append("min_score", String(least));
       if (state.small && query) form.append("small_objects", "true");
@@ -206,8 +210,8 @@ export class SearchView {
   }
 
   drawFilters() {
-    const { like, sketch, second } = this.state;
-    this.filters.replaceChildren(filterBar(this.state, { searching: like.length > 0 && !sketch && !second }));
+    const { like, sketch, second, change } = this.state;
+    this.filters.replaceChildren(filterBar(this.state, { searching: like.length > 0 && !sketch && !second && !change }));
   }
 
   drawSide() {
@@ -274,6 +278,7 @@ export class SearchView {
         "div",
         { class: "query-tools" },
         this.hint,
+        changeField(this.state),
         el(
           "div",
           { class: "row" },

@@ -3,6 +3,7 @@
 const LISTS = ["like", "unlike"];
 const TEXTS = [
   "text",
+  "change",
   "relation",
   "sketch",
   "view",
@@ -63,6 +64,7 @@ export const afresh = {
   like: [],
   unlike: [],
   text: null,
+  change: null,
   region: null,
   second: null,
   relation: null,

@@ -75,6 +75,7 @@ async def get_info(request: Request, service: ServiceDep) -> ServerInfo:
             index_runs=bool(settings.folders) and changing,
             uploads=settings.upload_folder is not None and changing,
             explanations=tuple(sorted(service.explainers)),
+            changes=await service.thread(service.follows_changes),
             login=settings.token is not None,
         ),
         limits=ServerLimits(
