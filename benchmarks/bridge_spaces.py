@@ -20,11 +20,8 @@ from glocal.images import load
 
 Vectors = NDArray[np.float32]
 CHECKOUT = Path(__file__).resolve().parent.parent
-VERSIONS = {
-    "glocal-v1": "1b05a7d:src/glocal/encoders/models/glocal-lite0.onnx",
-    "glocal-v2": "6040720:src/glocal/encoders/models/glocal-lite0.onnx",
-}
-"""The last files of earlier versions of the bundled model, in the history of this repository."""
+FIRST_VERSION = "1b05a7d:src/glocal/encoders/models/glocal-lite0.onnx"
+"""The last file of version 1 of the bundled model, in the history of this repository."""
 
 TRUNK_SIDE = 160
 """Pixels of a square image for ImageNet trunks: a quarter of what the bundled model takes."""
@@ -32,14 +29,15 @@ TRUNK_SIDE = 160
 
 def model_of(space: str, folder: Path) -> str:
     """The bundled model's name, or the file of another, which is made where it is not there."""
-    if space == "glocal-v3":
-        return "glocal-lite0"
+    bundled = {"glocal-v2": "glocal-lite0", "glocal-v3": "glocal-lite0-v3"}
+    if space in bundled:
+        return bundled[space]
     file = folder / f"{space}.onnx"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        if space in VERSIONS:
+        if space == "glocal-v1":
             shown = subprocess.run(
-                ["git", "show", VERSIONS[space]], cwd=CHECKOUT, capture_output=True, check=True
+                ["git", "show", FIRST_VERSION], cwd=CHECKOUT, capture_output=True, check=True
             )
             file.write_bytes(shown.stdout)
         else:

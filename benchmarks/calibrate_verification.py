@@ -21,11 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from found_sets import same_surroundings
-from glocal.encoders import Detector, EncoderDetector, OnnxEncoder, load_encoder
+from glocal.encoders import DEFAULT_MODEL, Detector, EncoderDetector, OnnxEncoder, load_encoder
 from glocal.encoders.local_features import QUERY_SCALES
 from glocal.encoders.sift import Sift
 from glocal.encoders.xfeat import XFeat
-from glocal.ranking.calibration import FILE, Calibration, Logistic, write_calibration
+from glocal.ranking.calibration import (
+    FILE,
+    Calibration,
+    Logistic,
+    calibrations,
+    write_calibration,
+)
 from glocal.ranking.verification import Settings
 from verification_pairs import Known, Pairs, index, verify_set
 from verification_sets import Images, LabelledSet, copies, grocery, products, wallpapers
@@ -97,7 +103,11 @@ def probabilities(model: Logistic, signs: Array) -> Array:
 
 
 def calibrate(
-    start: Calibration, made: Pairs, cartons: Pairs, alike: Sequence[Pairs]
+    start: Calibration,
+    made: Pairs,
+    cartons: Pairs,
+    alike: Sequence[Pairs],
+    kept: Calibration | None = None,
 ) -> Calibration:
     """Fit both models and both limits.
 
@@ -106,6 +116,7 @@ def calibrate(
         made: verified pairs of re-shot copies: the right ones are copies.
         cartons: of products: the right ones show the same product, and none is a copy.
         alike: different things in the same surroundings.
+        kept: whose models are taken, so that only the limits are fitted.
     """
     groups = [(signs_of(pairs, start), pairs.right) for pairs in (made, cartons)]
     signs = np.concatenate([group.reshape(-1, group.shape[2]) for group, _ in groups])
@@ -114,7 +125,7 @@ def calibrate(
     # Cartons are not used to fit what a copy is, only how certain a verdict has to be.
     copies_alone, right = groups[0]
     copy_model = fit_logistic(copies_alone.reshape(-1, signs.shape[1]), right.ravel())
-    models = fit_logistic(signs, same), copy_model
+    models = (kept.same, kept.copy) if kept else (fit_logistic(signs, same), copy_model)
     # A query whose object is not there: all its right candidates taken away. Cartons are the
     # hardest: other sorts of one brand before the same shelf.
     worst = [
@@ -143,10 +154,10 @@ def calibrate(
 
 
 def gather(
-    name: str, walls: list[Path], start: Calibration
+    name: str, walls: list[Path], start: Calibration, model: str
 ) -> tuple[str, list[tuple[LabelledSet, Pairs]], Known]:
     """Encode and verify the pairs to fit on; the detector's own name comes first."""
-    encoder = load_encoder()
+    encoder = load_encoder(model)
     make, scales = DETECTORS[name]
     detector = make(encoder)
     images = Images()
@@ -162,12 +173,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="wallpapers")
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument(
+        "--models-of",
+        help="fit the limits alone, with the models of this calibration: where vectors tell the "
+        "pairs apart by themselves, a fit gives no weight to geometry, which proves what they miss",
+    )
     parser.add_argument("--output", type=Path, default=FILE)
     options = parser.parse_args()
     start = STARTS[options.detector]
-    name, sets, _ = gather(options.detector, wallpapers(options.images), start)
+    name, sets, _ = gather(
+        options.detector, wallpapers(options.images), start, options.model
+    )
     made, cartons, *alike = (pairs for _, pairs in sets)
-    calibration = calibrate(start, made, cartons, alike)
+    kept = calibrations()[options.models_of] if options.models_of else None
+    calibration = calibrate(start, made, cartons, alike, kept)
     write_calibration(options.output, name, calibration)
     print(name, calibration)
 

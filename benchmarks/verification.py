@@ -1,7 +1,7 @@
 """Measure geometric verification of the best 50: recall@1, mAP, verdicts and milliseconds.
 
     python benchmarks/verification.py --images FOLDER... [--views FOLDER...] [--street FOLDER]
-        [--detector own|xfeat|sift] [--rerank NAME]
+        [--detector own|xfeat|sift] [--rerank NAME] [--model NAME-OR-FILE]
 
 The folders are described in `verification_sets`; what is not named or absent is skipped. Sets named
 "1" are made of originals that the calibration was not fitted on, those named "0" of the others.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate_verification import DETECTORS, STARTS
-from glocal.encoders import load_encoder
+from glocal.encoders import DEFAULT_MODEL, load_encoder
 from glocal.ranking.calibration import FILE, Calibration, calibrations
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.reranking import LOCAL
@@ -109,13 +109,14 @@ def main() -> None:
     parser.add_argument("--images", type=Path, nargs="+", help="wallpapers")
     parser.add_argument("--views", type=Path, nargs="+")
     parser.add_argument("--street", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
     parser.add_argument("--calibration", type=Path, default=FILE)
     parser.add_argument(
         "--rerank", choices=names("reranker", without=LOCAL), help="re-rank by neighbours first"
     )
     options = parser.parse_args()
-    encoder = load_encoder()
+    encoder = load_encoder(options.model)
     rerank = load("reranker", options.rerank) if options.rerank else None
     make, scales = DETECTORS[options.detector]
     detector = make(encoder)

@@ -1,6 +1,6 @@
-"""Fit the bridge that comes with the default model: from the vectors of its version before.
+"""Fit the bridge that comes with a new version of the default model: from the one before.
 
-    python scripts/default_model/fit_bridge.py OLD.onnx IMAGES GROCERY NEW.bridge [--anchors 6000]
+    python scripts/default_model/fit_bridge.py OLD.onnx NEW.onnx IMAGES GROCERY NEW.bridge [--anchors 6000]
 
 IMAGES and GROCERY are as in `pack.py`; only training images are used. An image is encoded by both
 models at the size at which a gallery would decode it.
@@ -16,7 +16,7 @@ import numpy as np
 from pack import wanted
 
 from glocal import __version__
-from glocal.encoders import OnnxEncoder, load_encoder
+from glocal.encoders import OnnxEncoder
 from glocal.encoders.hashes import file_sha256
 from glocal.encoders.spaces import space_of
 from glocal.images import load
@@ -27,12 +27,13 @@ from glocal.upgrade.fitting import fit_bridge
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("grocery", type=Path)
     parser.add_argument("bridge", type=Path)
     parser.add_argument("--anchors", type=int, default=6000)
     options = parser.parse_args()
-    old, new = OnnxEncoder(options.old), load_encoder()
+    old, new = OnnxEncoder(options.old), OnnxEncoder(options.new)
     rows = wanted(options.images, options.grocery)
     order = np.random.default_rng(0).permutation(len(rows))
     # Half of them photos and products, which are most like what galleries hold.

@@ -31,7 +31,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(root / "next.onnx", seed=1, space="next")
     with Gallery(root / "gallery", model=DEFAULT_MODEL) as gallery:
         gallery.add(root / "photos")
-        assert (gallery.model.version, gallery.info().detector) == (3, "own")
+        assert (gallery.model.version, gallery.info().detector) == (2, "own")
     return root
 
 
