@@ -1,0 +1,153 @@
+"""The connection to a Milvus server: waits while it is away, and says what is wrong.
+
+A server that was restarted answers some requests before it can answer all: it still loads the
+collections, and says of them whatever its parts say. So whatever is not the fault of the request
+is asked again until the time is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from glocal.cluster.config import ClusterConfig
+from glocal.errors import GalleryError, MissingExtraError, StoreUnavailableError
+from glocal.registry import install_command
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
+
+_PAUSE = 0.05  # seconds before the first repetition; they double
+_LONGEST_PAUSE = 1.0
+
+_REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
+_BAD_REQUEST = range(1100, 1200)
+"""Milvus's codes for parameters that make no sense (``pkg/util/merr``)."""
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Server:
+    """A Milvus server; any thread may call. Nothing is sent, nor imported, before it is needed.
+
+    Args:
+        config: where it is.
+    """
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.config = config
+        self._opening = threading.Lock()
+        self._client: MilvusClient | None = None
+
+    def call(self, request: Callable[[Any, float], T]) -> T:
+        """Send a request, again and again while the server is away.
+
+        Args:
+            request: given the client and the seconds that are left for it.
+
+        Raises:
+            StoreUnavailableError: it was away for longer than the time limit.
+            GalleryError: it refuses the request.
+            MissingExtraError: the extra ``cluster`` is not installed.
+        """
+        require_extra()
+        import grpc
+        from pymilvus.exceptions import MilvusException
+
+        ends = time.monotonic() + self.config.timeout
+        pause = _PAUSE
+        while True:
+            left = ends - time.monotonic()
+            try:
+                return request(self._connected(max(left, 0.1)), max(left, 0.1))
+            except (MilvusException, grpc.RpcError) as error:
+                self._require_sense(error)
+                if time.monotonic() + pause >= ends:
+                    raise StoreUnavailableError(
+                        f"the cluster at {self.config.uri} has not answered for "
+                        f"{self.config.timeout:g} s ({_text(error)}); start it, or correct its "
+                        "address, and run the same command again (what was done so far is kept)"
+                    ) from error
+                _log.info("waiting for the cluster at %s: %s", self.config.uri, _text(error))
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def version(self) -> str:
+        """The server's version."""
+        return self.call(lambda client, left: str(client.get_server_version(timeout=left)))
+
+    def close(self) -> None:
+        """Close the connection; closing twice is fine."""
+        with self._opening:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _connected(self, timeout: float) -> MilvusClient:
+        with self._opening:
+            if self._client is None:
+                from pymilvus import MilvusClient
+
+                config, tls = self.config, self.config.tls
+                more: dict[str, Any] = {}
+                if tls.certificate:
+                    more = {
+                        "client_pem_path": tls.certificate,
+                        "client_key_path": tls.key,
+                        "ca_pem_path": tls.ca,
+                    }
+                elif tls.ca:
+                    more = {"server_pem_path": tls.ca}
+                if tls.server_name:
+                    more["server_name"] = tls.server_name
+                self._client = MilvusClient(
+                    config.uri,
+                    token=config.token,
+                    db_name=config.database,
+                    timeout=timeout,
+                    **more,
+                )
+            return self._client
+
+    def _require_sense(self, error: Exception) -> None:
+        """Raise an error where it is of no use to ask again."""
+        from pymilvus.exceptions import MilvusException, ParamError
+
+        if isinstance(error, MilvusException):
+            name = getattr(error.code, "name", "")  # gRPC's code, or a number of Milvus's own
+            bad = isinstance(error, ParamError) or error.code in _BAD_REQUEST
+        else:
+            name = getattr(error.code(), "name", "")  # type: ignore[attr-defined]
+            bad = name in ("INVALID_ARGUMENT", "UNIMPLEMENTED")
+        if name in _REFUSED or "auth check failure" in str(error):
+            raise GalleryError(
+                f"the cluster at {self.config.uri} does not accept the token ({_text(error)}); "
+                "correct it in the cluster's file or in GLOCAL_MILVUS_TOKEN"
+            ) from error
+        if bad:
+            raise GalleryError(
+                f"the cluster at {self.config.uri} refuses a request: {_text(error)}"
+            ) from error
+
+
+def _text(error: Exception) -> str:
+    message = getattr(error, "message", None) or getattr(error, "details", lambda: None)()
+    return " ".join(str(message or error).split())[:300]
+
+
+def require_extra() -> None:
+    """Make sure that the client is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("pymilvus") is None:
+        raise MissingExtraError(
+            f"a gallery in a cluster needs pymilvus: {install_command('glocal[cluster]')}"
+        )
