@@ -22,11 +22,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -90,8 +91,12 @@ class ClusterConfig:
     hnsw: Hnsw = field(default_factory=Hnsw)
 
     @classmethod
-    def read(cls, path: Path) -> ClusterConfig:
+    def read(cls, path: Path, *, environment: bool = True) -> ClusterConfig:
         """Read a file.
+
+        Args:
+            path: of the file.
+            environment: whether the token of the environment counts.
 
         Raises:
             GalleryError: it cannot be read, or something in it makes no sense.
@@ -107,16 +112,21 @@ class ClusterConfig:
             raise GalleryError(f"the cluster's file {path}: {error}") from error
         tls = config.tls
         beside = {n: str(path.absolute().parent / f) for n, f in _files(tls).items()}
-        token = os.environ.get(TOKEN, config.token)
-        return cls(
-            config.uri,
-            token,
-            config.database,
-            config.prefix,
-            config.timeout,
-            Tls(**beside, server_name=tls.server_name),
-            config.hnsw,
-        )
+        token = os.environ.get(TOKEN, config.token) if environment else config.token
+        return replace(config, token=token, tls=replace(tls, **beside))
+
+    def text(self) -> str:
+        """The content of a file that says the same."""
+        lines, tables = list[str](), list[str]()
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Tls | Hnsw):
+                inner = [(f.name, getattr(value, f.name)) for f in fields(value)]
+                said = [f"{name} = {json.dumps(v)}" for name, v in inner if v != ""]
+                tables += ["", f"[{each.name}]", *said] if said else []
+            elif value != "":
+                lines.append(f"{each.name} = {json.dumps(value)}")
+        return "\n".join([*lines, *tables]) + "\n"
 
     def _require_sense(self) -> None:
         address = urlsplit(self.uri)

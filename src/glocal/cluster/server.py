@@ -43,7 +43,13 @@ class Server:
         self._opening = threading.Lock()
         self._client: MilvusClient | None = None
 
-    def call(self, request: Callable[[Any, float], T]) -> T:
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """Call a method of the client; see `repeat`."""
+        return self.repeat(
+            lambda client, left: getattr(client, method)(*arguments, **named, timeout=left)
+        )
+
+    def repeat(self, request: Callable[[Any, float], T]) -> T:
         """Send a request, again and again while the server is away.
 
         Args:
@@ -78,7 +84,14 @@ class Server:
 
     def version(self) -> str:
         """The server's version."""
-        return self.call(lambda client, left: str(client.get_server_version(timeout=left)))
+        return str(self.call("get_server_version"))
+
+    def timestamp(self) -> int:
+        """A moment of the server's own clock, after all that it has acknowledged."""
+        # Every version of the client has this, and only its handler of the connection.
+        return self.repeat(
+            lambda client, left: int(client._get_connection().alloc_timestamp(timeout=left))
+        )
 
     def close(self) -> None:
         """Close the connection; closing twice is fine."""

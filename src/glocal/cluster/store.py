@@ -99,45 +99,36 @@ class MilvusStore:
 
     def delete(self, ids: Sequence[UUID]) -> None:
         """See `Store.delete`."""
-        if not self._exists():
+        if not self.exists():
             return
         for start in range(0, len(ids), _NAMED):
-            expression = _among(ids[start : start + _NAMED])
-            self._changed(
-                lambda handler, left, said=expression: handler.delete(  # type: ignore[misc]
-                    self.collection, said, timeout=left
-                )
-            )
+            some = ids[start : start + _NAMED]
+            self.server.call("delete", self.collection, filter=_among(some))
+        self._note()
 
     def drop(self) -> None:
         """Remove the collection, with all that is in it."""
-        self.server.call(lambda client, left: client.drop_collection(self.collection, timeout=left))
+        self.server.call("drop_collection", self.collection)
         self._there = False
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         for start in range(0, len(rows), _WRITTEN):
-            some = rows[start : start + _WRITTEN]
-            self._changed(
-                lambda handler, left, some=some: handler.upsert_rows(  # type: ignore[misc]
-                    self.collection, some, timeout=left
-                )
-            )
+            self.server.call("upsert", self.collection, rows[start : start + _WRITTEN])
+        self._note()
 
-    def _changed(self, request: Any) -> None:
-        # The public client leaves out the timestamp, which its own handler is told.
-        done = self.server.call(lambda client, left: request(client._get_connection(), left))
+    def _note(self) -> None:
         if self._last_write is not None:
-            self._last_write.set(int(done.timestamp))
+            # Of deletions the server tells no timestamp, and the client none at all: a later one.
+            self._last_write.set(self.server.timestamp())
 
-    def _exists(self) -> bool:
+    def exists(self) -> bool:
+        """Whether the collection was made."""
         if not self._there:
-            self._there = self.server.call(
-                lambda client, left: bool(client.has_collection(self.collection, timeout=left))
-            )
+            self._there = bool(self.server.call("has_collection", self.collection))
         return self._there
 
     def _make(self) -> None:
-        if self._exists():
+        if self.exists():
             return
         from pymilvus import DataType
 
@@ -167,7 +158,7 @@ class MilvusStore:
                 self.collection, schema=schema, index_params=index, timeout=left
             )
 
-        self.server.call(make)
+        self.server.repeat(make)
         self._there = True
 
     # Reading
@@ -182,7 +173,7 @@ class MilvusStore:
     ) -> list[Match]:
         """See `Store.search`; at most `MOST` are found."""
         filtered = filters.translated(where)
-        if filtered.nothing or not self._exists():
+        if filtered.nothing or not self.exists():
             return []
         pieces = _slices(_EXACT) if exact else [""]
         if filtered.exact or where is None:
@@ -210,18 +201,15 @@ class MilvusStore:
         ef = min(max(self.server.config.hnsw.ef, limit), 2**15)
         found: dict[UUID, float] = {}
         for piece in pieces:
-            said = _both(expression, piece)
             (hits,) = self.server.call(
-                lambda client, left, said=said: client.search(  # type: ignore[misc]
-                    self.collection,
-                    query,
-                    filter=said,
-                    limit=limit,
-                    output_fields=list(_FACTS) if where is not None else [],
-                    search_params={"metric_type": "IP", "params": {"ef": ef}},
-                    timeout=left,
-                    **self._moment(),
-                )
+                "search",
+                self.collection,
+                query,
+                filter=_both(expression, piece),
+                limit=limit,
+                output_fields=list(_FACTS) if where is not None else [],
+                search_params={"metric_type": "IP", "params": {"ef": ef}},
+                **self._moment(),
             )
             met = [True] * len(hits)
             if where is not None and len(hits):
@@ -250,18 +238,16 @@ class MilvusStore:
 
     def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
         """See `Store.scan`."""
-        if self._exists():
+        if self.exists():
             for rows in self._pages(["folders"]):
                 yield from ((UUID(hex=row["id"]), tuple(row["folders"])) for row in rows)
 
     def status(self) -> StoreStatus:
         """See `Store.status`."""
-        if not self._exists():
+        if not self.exists():
             return StoreStatus(0, 0)
         vectors = self._count()
-        index = self.server.call(
-            lambda client, left: client.describe_index(self.collection, "vector", timeout=left)
-        )
+        index = self.server.call("describe_index", self.collection, "vector")
         # Rows that were replaced or deleted count until the server has compacted them.
         return StoreStatus(vectors, min(vectors, int(index.get("indexed_rows", 0))))
 
@@ -277,26 +263,16 @@ class MilvusStore:
             "guarantee_timestamp": max(self._last_write.get(), 1),
         }
 
-    def _query(self, expression: str, columns: Sequence[str], **more: Any) -> list[dict[str, Any]]:
-        return self.server.call(
-            lambda client, left: list(
-                client.query(
-                    self.collection,
-                    filter=expression,
-                    output_fields=list(columns),
-                    timeout=left,
-                    **self._moment(),
-                    **more,
-                )
-            )
-        )
+    def _query(self, expression: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        named = {"filter": expression, "output_fields": list(columns)}
+        return list(self.server.call("query", self.collection, **named, **self._moment()))
 
     def _count(self, expression: str = "") -> int:
         return int(self._query(expression, ["count(*)"])[0]["count(*)"])
 
     def _rows(self, ids: Sequence[UUID], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Those of the ids that are there."""
-        if ids and self._exists():
+        if ids and self.exists():
             for start in range(0, len(ids), _NAMED):
                 yield from self._query(_among(ids[start : start + _NAMED]), ["id", *columns])
 
@@ -312,10 +288,7 @@ def _slices(count: int) -> list[str]:
     """Expressions for so many pieces of a collection, of about equal size."""
     count = min(count, _SLICES)
     edges = [_SLICES * n // count for n in range(count + 1)]
-    return [
-        f"slice >= {low} and slice < {high}"
-        for low, high in pairwise(edges)
-    ]
+    return [f"slice >= {low} and slice < {high}" for low, high in pairwise(edges)]
 
 
 def _both(one: str, other: str) -> str:
