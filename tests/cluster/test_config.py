@@ -19,7 +19,7 @@ def read(folder: Path, text: str) -> ClusterConfig:
 def test_an_address_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TOKEN, raising=False)
     config = read(tmp_path, 'uri = "http://localhost:19530"')
-    assert (config.prefix, config.timeout, config.token, config.hnsw.m) == ("glocal", 30, "", 16)
+    assert (config.prefix, config.timeout, config.token, config.hnsw.m) == ("glocal", 60, "", 16)
 
 
 def test_a_token_of_the_environment_comes_first_and_is_never_shown(

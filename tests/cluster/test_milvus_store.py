@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from milvus_server import RealServer, needs_milvus
+from milvus_server import LEAKS, RealServer, needs_milvus
 from store_contract import (
     DIM,
     agrees_with_the_obvious_one,
@@ -26,7 +26,7 @@ from glocal.cluster.store import MilvusStore
 from glocal.gallery.conditions import Condition, InFolder, Near
 from glocal.gallery.records import Attributes, Record
 
-pytestmark = needs_milvus
+pytestmark = [needs_milvus, *LEAKS]
 
 
 class Remembered:
@@ -43,7 +43,7 @@ class Remembered:
 
 @pytest.fixture(scope="module")
 def store(milvus: RealServer) -> Iterator[MilvusStore]:
-    server = Server(ClusterConfig(milvus.uri, timeout=60))
+    server = Server(ClusterConfig(milvus.uri, timeout=120))
     ready = MilvusStore(server, "contract", DIM, Remembered())
     yield ready
     ready.drop()

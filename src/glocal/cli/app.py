@@ -28,6 +28,7 @@ _COMMANDS = {
     "duplicates": ("duplicates", "Group copies of the same photo; nothing is removed."),
     "info": ("info", "Show what a gallery contains."),
     "upgrade": ("upgrade", "Change a gallery to another model while it stays in use."),
+    "move": ("move", "Move the vectors of a gallery into a cluster, and back."),
     "export": ("export", "Write the vectors of a gallery to a Parquet file."),
     "check": ("check", "Check a gallery for damage, and repair it with --repair."),
     "text": ("text", "Let words find what they mean, by an image-text model such as CLIP."),

@@ -6,7 +6,7 @@
     token = "user:password"   # or GLOCAL_MILVUS_TOKEN in the environment, which comes first
     database = "default"
     prefix = "glocal"         # of the names of collections
-    timeout = 30              # seconds to wait for a server that is away
+    timeout = 60              # seconds to wait for a server that is away
 
     [tls]                     # with https; paths are relative to this file
     ca = "ca.pem"             # who has signed the server's certificate, if not a public authority
@@ -86,7 +86,7 @@ class ClusterConfig:
     token: str = field(default="", repr=False)
     database: str = ""
     prefix: str = "glocal"
-    timeout: float = 30.0
+    timeout: float = 60.0
     tls: Tls = field(default_factory=Tls)
     hnsw: Hnsw = field(default_factory=Hnsw)
 

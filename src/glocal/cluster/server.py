@@ -105,6 +105,8 @@ class Server:
             if self._client is None:
                 from pymilvus import MilvusClient
 
+                # It logs the traceback of each failed try; what is wrong is told once, by `repeat`.
+                logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
                 config, tls = self.config, self.config.tls
                 more: dict[str, Any] = {}
                 if tls.certificate:
