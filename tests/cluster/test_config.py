@@ -38,6 +38,19 @@ def test_files_lie_beside_the_file(tmp_path: Path) -> None:
     assert config.tls.key == ""
 
 
+def test_what_is_written_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, "of the environment")
+    config = read(
+        tmp_path,
+        'uri = "https://a:1"\ntoken = "me:\\"ü😀\\\\"\ntimeout = 3\n'
+        '[tls]\nca = "ca.pem"\n[hnsw]\nef = 99',
+    )
+    kept = ClusterConfig.read(tmp_path / "cluster.toml", environment=False)
+    assert (kept.token, config.token) == ('me:"ü😀\\', "of the environment")
+    (tmp_path / "other").mkdir()
+    assert read(tmp_path / "other", kept.text()) == config
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -61,7 +61,8 @@ class CataloguedStore:
         self.vectors_there = vectors
         self.rows = rows
         database = rows.database
-        if not database.read_only:
+        known = database.rows("SELECT 1 FROM sqlite_master WHERE name = 'cluster_deleted'")
+        if not (known or database.read_only):  # whoever only reads waits for no writer
             with database.change() as db:
                 db.execute(_SCHEMA)
 

@@ -122,10 +122,12 @@ class ClusterConfig:
             value = getattr(self, each.name)
             if isinstance(value, Tls | Hnsw):
                 inner = [(f.name, getattr(value, f.name)) for f in fields(value)]
-                said = [f"{name} = {json.dumps(v)}" for name, v in inner if v != ""]
+                said = [
+                    f"{name} = {json.dumps(v, ensure_ascii=False)}" for name, v in inner if v != ""
+                ]
                 tables += ["", f"[{each.name}]", *said] if said else []
             elif value != "":
-                lines.append(f"{each.name} = {json.dumps(value)}")
+                lines.append(f"{each.name} = {json.dumps(value, ensure_ascii=False)}")
         return "\n".join([*lines, *tables]) + "\n"
 
     def _require_sense(self) -> None:
