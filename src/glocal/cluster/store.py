@@ -35,6 +35,11 @@ its library Knowhere), and an index that is exact anyhow does so always."""
 _MOST_FOLDERS = 4_096
 """Folders of an image, as many as an array of Milvus holds; others of it are left out."""
 
+_COMPARED = 100_000
+"""Rows that meet a condition and are compared all: a walk of the graph misses some of them (of the
+20 nearest among 3,000 photos, with 64 candidates, 4 % where half of all rows meet it and 6 % where
+a tenth does; with 512 still 1 and 2 %)."""
+
 _FACTS = ("folders", "width", "height", "bytes", "taken", "camera", "latitude", "longitude")
 
 
@@ -175,7 +180,7 @@ class MilvusStore:
         filtered = filters.translated(where)
         if filtered.nothing or not self.exists():
             return []
-        pieces = _slices(_EXACT) if exact else [""]
+        pieces = self._pieces(filtered.expression, exact=exact)
         if filtered.exact or where is None:
             return self._best(vector, min(limit, MOST), filtered.expression, pieces)
         ask = min(2 * limit + 16, MOST)
@@ -187,6 +192,16 @@ class MilvusStore:
         if len(found) < limit and self._count(filtered.expression) > ask:
             return self._among_those_that_meet(vector, limit, where, filtered.expression)
         return found[:limit]
+
+    def _pieces(self, expression: str, *, exact: bool) -> list[str]:
+        """The pieces in which a search is sent, as expressions; an empty one walks the graph."""
+        if exact and not expression:
+            return _slices(_EXACT)
+        if expression:
+            passing = self._count(expression)
+            if exact or passing <= _COMPARED:
+                return _slices(math.ceil(_EXACT * passing / max(self._count(), 1)))
+        return [""]
 
     def _best(
         self,
@@ -286,7 +301,7 @@ class MilvusStore:
 
 def _slices(count: int) -> list[str]:
     """Expressions for so many pieces of a collection, of about equal size."""
-    count = min(count, _SLICES)
+    count = min(max(count, 1), _SLICES)
     edges = [_SLICES * n // count for n in range(count + 1)]
     return [f"slice >= {low} and slice < {high}" for low, high in pairwise(edges)]
 
