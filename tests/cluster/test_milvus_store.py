@@ -95,6 +95,25 @@ def test_what_passes_a_box_and_not_the_circle_is_left_out_however_much_it_is(
     assert len(store.search(query, 10, where=InFolder((1,)))) == 10
 
 
+def test_a_collection_whose_maker_died_is_finished(
+    milvus: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: MilvusStore, client: object, left: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MilvusStore, "_prepare", die)
+        half = MilvusStore(Server(ClusterConfig(milvus.uri, timeout=120)), "half", DIM)
+        with pytest.raises(KeyboardInterrupt):
+            half.upsert(many(3))
+    whole = MilvusStore(half.server, "half", DIM)
+    assert whole.search(unit(1), 1) == []
+    whole.upsert(many(3))
+    assert whole.search(unit(1), 1)[0].id == number(1)
+    whole.drop()
+    whole.close()
+
+
 def test_rows_are_read_in_pieces(store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.delete([i for i, _ in store.scan()])
     store.upsert(many(2_500))

@@ -104,7 +104,7 @@ class MilvusStore:
 
     def delete(self, ids: Sequence[UUID]) -> None:
         """See `Store.delete`."""
-        if not self.exists():
+        if not ids or not self.exists():
             return
         for start in range(0, len(ids), _NAMED):
             some = ids[start : start + _NAMED]
@@ -117,6 +117,8 @@ class MilvusStore:
         self._there = False
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
         for start in range(0, len(rows), _WRITTEN):
             self.server.call("upsert", self.collection, rows[start : start + _WRITTEN])
         self._note()
@@ -128,8 +130,11 @@ class MilvusStore:
 
     def exists(self) -> bool:
         """Whether the collection was made."""
-        if not self._there:
-            self._there = bool(self.server.call("has_collection", self.collection))
+        if not self._there and self.server.call("has_collection", self.collection):
+            state = self.server.call("get_load_state", self.collection)["state"]
+            if state.name == "NotLoad":  # who made it has died before it had an index
+                self.server.repeat(self._prepare)
+            self._there = True
         return self._there
 
     def _make(self) -> None:
@@ -150,21 +155,25 @@ class MilvusStore:
             schema.add_field("camera", DataType.VARCHAR, max_length=filters.LONGEST_CAMERA)
             for name in ("latitude", "longitude"):
                 schema.add_field(name, DataType.DOUBLE)
-            hnsw = self.server.config.hnsw
-            index = client.prepare_index_params()
-            index.add_index(
-                "vector",
-                index_type="HNSW",
-                metric_type="IP",
-                params={"M": hnsw.m, "efConstruction": hnsw.ef_construction},
-            )
-            # Made anew by a repetition whose first request arrived, it stays as it is.
-            client.create_collection(
-                self.collection, schema=schema, index_params=index, timeout=left
-            )
+            # By a repetition whose first request arrived it stays as it is.
+            client.create_collection(self.collection, schema=schema, timeout=left)
 
         self.server.repeat(make)
+        self.server.repeat(self._prepare)
         self._there = True
+
+    def _prepare(self, client: Any, left: float) -> None:
+        """Give the collection its index, and let it be searched; again does no harm."""
+        hnsw = self.server.config.hnsw
+        index = client.prepare_index_params()
+        index.add_index(
+            "vector",
+            index_type="HNSW",
+            metric_type="IP",
+            params={"M": hnsw.m, "efConstruction": hnsw.ef_construction},
+        )
+        client.create_index(self.collection, index, timeout=left)
+        client.load_collection(self.collection, timeout=left)
 
     # Reading
 
