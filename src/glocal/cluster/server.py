@@ -24,8 +24,8 @@ _PAUSE = 0.05  # seconds before the first repetition; they double
 _LONGEST_PAUSE = 1.0
 
 _REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
-_BAD_REQUEST = range(1100, 1200)
-"""Milvus's codes for parameters that make no sense (``pkg/util/merr``)."""
+_BAD_REQUEST = (*range(1100, 1200), "INVALID_ARGUMENT", "UNIMPLEMENTED")
+"""What gRPC says of requests that make no sense, and Milvus's codes (``pkg/util/merr``)."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -124,33 +124,45 @@ class Server:
                     token=config.token,
                     db_name=config.database,
                     timeout=timeout,
+                    dedicated=True,  # else one with other files or another token may be used
                     **more,
                 )
             return self._client
 
     def _require_sense(self, error: Exception) -> None:
         """Raise an error where it is of no use to ask again."""
-        from pymilvus.exceptions import MilvusException, ParamError
+        from pymilvus.exceptions import ParamError
 
-        if isinstance(error, MilvusException):
-            name = getattr(error.code, "name", "")  # gRPC's code, or a number of Milvus's own
-            bad = isinstance(error, ParamError) or error.code in _BAD_REQUEST
-        else:
-            name = getattr(error.code(), "name", "")  # type: ignore[attr-defined]
-            bad = name in ("INVALID_ARGUMENT", "UNIMPLEMENTED")
-        if name in _REFUSED or "auth check failure" in str(error):
+        code, said = _code(error), _text(error)
+        if code in _REFUSED:
             raise GalleryError(
-                f"the cluster at {self.config.uri} does not accept the token ({_text(error)}); "
-                "correct it in the cluster's file or in GLOCAL_MILVUS_TOKEN"
+                f"the cluster at {self.config.uri} does not accept the token ({said}); correct it "
+                "in the cluster's file or in GLOCAL_MILVUS_TOKEN"
             ) from error
-        if bad:
+        if isinstance(error, ParamError) or code in _BAD_REQUEST:
             raise GalleryError(
-                f"the cluster at {self.config.uri} refuses a request: {_text(error)}"
+                f"the cluster at {self.config.uri} refuses a request: {said}"
             ) from error
+
+
+def _root(error: Exception) -> Any:
+    """What gRPC says, where the client only says that it could not connect."""
+    import grpc
+
+    return error.__cause__ if isinstance(error.__cause__, grpc.RpcError) else error
+
+
+def _code(error: Exception) -> str | int:
+    """The name of gRPC's code, or the number of Milvus's own."""
+    code: Any = getattr(_root(error), "code", "")
+    code = code() if callable(code) else code
+    name: str | int = getattr(code, "name", code)
+    return name
 
 
 def _text(error: Exception) -> str:
-    message = getattr(error, "message", None) or getattr(error, "details", lambda: None)()
+    root = _root(error)
+    message = getattr(root, "message", None) or getattr(root, "details", lambda: None)()
     return " ".join(str(message or error).split())[:300]
 
 
