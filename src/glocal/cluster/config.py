@@ -17,7 +17,7 @@
     [hnsw]                    # the graph (Malkov & Yashunin 2018)
     m = 16                    # links of a vector
     ef_construction = 128     # candidates while it is built
-    ef = 64                   # candidates while it is searched, at least
+    ef = 128                  # candidates while it is searched, at least
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Hnsw:
 
     m: int = 16
     ef_construction: int = 128
-    ef: int = 64
+    ef: int = 128
 
 
 @dataclass(frozen=True, slots=True)
