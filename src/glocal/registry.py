@@ -40,6 +40,7 @@ Kind = Literal[
     "detector",
     "explainer",
     "analysis",
+    "store",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

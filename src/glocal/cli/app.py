@@ -29,6 +29,7 @@ _COMMANDS = {
     "duplicates": ("duplicates", "Group copies of the same photo; nothing is removed."),
     "info": ("info", "Show what a gallery contains."),
     "upgrade": ("upgrade", "Change a gallery to another model while it stays in use."),
+    "move": ("move", "Move the vectors of a gallery into a cluster, and back."),
     "export": ("export", "Write the vectors of a gallery to a Parquet file."),
     "import": ("importing", "Add photos with the vectors that a Parquet file has of them."),
     "check": ("check", "Check a gallery for damage, and repair it with --repair."),

@@ -67,6 +67,13 @@ from glocal.images import Limits
     help="Read the words in photos too, now and in later runs, so that search --text finds them; "
     "--no-ocr drops them. Needs the extra ocr. [default: the gallery's; of a new one --no-ocr]",
 )
+@click.option(
+    "--cluster",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="CONFIG",
+    help="Keep the vectors of a new gallery in the Milvus server that this file names; for a "
+    "gallery that does so, where the server is now. Needs the extra cluster.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
 @limit_options
@@ -83,6 +90,7 @@ def index(
     exclude: tuple[str, ...],
     regions: str | None,
     ocr: bool | None,
+    cluster: Path | None,
     strict: bool,
     model: str | None,
     model_sha256: str | None,
@@ -111,6 +119,7 @@ def index(
         timeout=wait,
         detector=None if refresh else detector,
         regions=None if refresh else regions,
+        cluster=cluster,
     ) as opened:
         bar = Bar(show=not as_json)
         try:

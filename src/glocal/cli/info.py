@@ -37,6 +37,8 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         *_upgrade(known.upgrade),
         ("photos", f"{known.images} in {counted(known.files, 'file')}; "
                    f"{counted(known.failed, 'file')} skipped"),
+        *([("vectors", f"in the cluster's collection {known.collection}")]
+          if known.collection else []),
         ("graph index", _graph(known)),
         ("verification", _verification(known)),
         ("regions", _regions(known)),

@@ -97,6 +97,7 @@ class Bar:
             "encode": "indexing",
             "read": "reading words",
             "graph": "building the search graph",
+            "move": "moving",
             "neighbours": "finding neighbours",
             "verify": "comparing",
         }
@@ -106,6 +107,7 @@ class Bar:
             "encode": {"unit": " photos", "total": progress.total, "smoothing": 0.1},
             "read": {"unit": " photos", "total": progress.total},
             "graph": {"bar_format": "{desc}: {elapsed}"},
+            "move": {"unit": " vectors", "total": progress.total},
             "neighbours": {"unit": " photos", "total": progress.total},
             "verify": {"unit": " pairs", "total": progress.total},
         }

@@ -44,10 +44,16 @@ class GalleryBase:
         detector: str | None = None,
         regions: str | None = None,
         side_by_side: bool = False,
+        cluster: str | os.PathLike[str] | None = None,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
         layout = open_layout(
-            absolute(where), model=model, sha256=sha256, create=create, timeout=timeout
+            absolute(where),
+            model=model,
+            sha256=sha256,
+            create=create,
+            timeout=timeout,
+            cluster=None if cluster is None else absolute(Path(cluster)),
         )
         self._limits = limits or Limits()
         self._catalog = Catalog(layout.catalog, timeout=timeout)

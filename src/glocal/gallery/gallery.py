@@ -55,6 +55,9 @@ class Gallery(Filling, FindingOtherwise, Pairing):
             whichever the gallery has; for a new one coarse, if the model gives any.
         side_by_side: whether many threads search at a time, as a server's do: each image is then
             encoded by one core, and as many at a time as there are cores.
+        cluster: file of the cluster that keeps the vectors of a new gallery (see
+            `glocal.cluster.config`); of an existing gallery that has them in a cluster, where that
+            is from now on. `None`: the gallery's folder, or wherever they are.
 
     Raises:
         GalleryMissingError: there is no gallery, and `create` is false.
@@ -65,6 +68,8 @@ class Gallery(Filling, FindingOtherwise, Pairing):
             local features of another detector (when images are added; `add_local_features`
             changes it), or its regions are others (likewise; see `add_regions`).
         ModelError: the model cannot be found or run.
+        StoreUnavailableError: a new gallery's cluster does not answer. Later it is asked only
+            where vectors are needed, and this is raised then.
     """
 
     def __enter__(self) -> Self:
@@ -94,6 +99,8 @@ class Gallery(Filling, FindingOtherwise, Pairing):
             bytes_free=self._layout.free_bytes(),
             upgrade=self.upgrade().progress(),
             text_model=self._text_model_if_sound(),
+            store=self._layout.store.kind,
+            collection=self._layout.store.collection or None,
         )
 
     def _text_model_if_sound(self) -> TextModelInfo | None:

@@ -15,6 +15,7 @@
     compared.sqlite    what comparing two images gave, a cache (`Outcomes`)
     trash.jsonl        what was moved to the system's trash (`Trash`)
     scores.json        which similarities mean as much as those of other models, a cache (`Scales`)
+    cluster.toml       where the vectors are that lie in a cluster, and how to reach it
     write.lock         held while a gallery is made, migrated or rescued
 """
 
@@ -42,6 +43,7 @@ from glocal.gallery.locks import locked
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.stores.files import explained, replace_file, sync, sync_folder
 from glocal.gallery.under_way import UnderWay
+from glocal.registry import load
 
 FORMAT = 2
 
@@ -49,14 +51,37 @@ UPGRADING = 3
 """The format of a gallery whose images are of two models, which earlier versions do not read. It
 has `FORMAT` again when it is of one."""
 
-STORE: dict[str, Any] = {"kind": "flat", "version": 1}
-"""What keeps the vectors, and the version of its files."""
+STORES = {"flat": 1, "milvus": 1}
+"""What can keep the vectors, and the latest version of how it does."""
 
 RESERVE = 256 * 2**20
 """Bytes left free on the disk, checked before each batch, for what else is written there."""
 
 
 Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """What keeps the vectors of a gallery.
+
+    Attributes:
+        kind: a name in `STORES`.
+        version: of how it does.
+        collection: of a cluster, in which they are.
+    """
+
+    kind: str = "flat"
+    version: int = 1
+    collection: str = ""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they lie outside the gallery's folder."""
+        return self.kind != "flat"
+
+
+EMBEDDED = StorePlace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +95,7 @@ class Layout:
         migrated: whether this opening has migrated it from an older format.
         upgrade: the upgrade to `model` that is under way.
         stamp: of the description that was read; see `stamp_of`.
+        store: what keeps the vectors.
     """
 
     folder: Path
@@ -78,6 +104,7 @@ class Layout:
     migrated: bool = False
     upgrade: UnderWay | None = None
     stamp: Stamp = (0, 0, 0)
+    store: StorePlace = EMBEDDED
 
     @property
     def catalog(self) -> Path:
@@ -88,6 +115,11 @@ class Layout:
     def vectors(self) -> Path:
         """The store's folder."""
         return self.folder / "vectors"
+
+    @property
+    def cluster(self) -> Path:
+        """The file that says where the cluster is."""
+        return self.folder / "cluster.toml"
 
     @property
     def kept(self) -> Path:
@@ -150,7 +182,13 @@ class Layout:
 
 
 def open_layout(
-    folder: Path, *, model: str | None, sha256: str | None, create: bool, timeout: float
+    folder: Path,
+    *,
+    model: str | None,
+    sha256: str | None,
+    create: bool,
+    timeout: float,
+    cluster: Path | None = None,
 ) -> Layout:
     """Read a gallery's layout, or make a gallery where none is.
 
@@ -161,9 +199,12 @@ def open_layout(
         sha256: what the model file's hash must be.
         create: whether to make a gallery that is not there.
         timeout: seconds to wait for another process that makes or migrates it.
+        cluster: file of the cluster that a new gallery keeps its vectors in; of an existing
+            gallery that does, where the cluster is from now on.
 
     Raises:
         GalleryMissingError: nothing is there, and `create` is false.
+        GalleryError: the gallery is there, and keeps its vectors in its folder.
         GalleryFormatError: the folder is of another format, or not a gallery at all.
         MissingExtraError: a gallery of format 1 needs a package to be migrated.
         ModelMismatchError: the gallery's vectors are of another space.
@@ -174,7 +215,8 @@ def open_layout(
             raise GalleryMissingError(
                 f"there is no gallery at {folder}; make one: glocal index FOLDER"
             )
-        _create(folder, model, sha256, timeout)
+        _create(folder, model, sha256, timeout, cluster)
+        cluster = None
     stamp, stored = stamp_of(folder), read_description(folder)
     migrated = stored["format"] == 1
     if migrated:
@@ -189,9 +231,12 @@ def open_layout(
             migrated=migrated,
             upgrade=UnderWay.read(stored["upgrade"]) if stored["format"] == UPGRADING else None,
             stamp=stamp,
+            store=StorePlace(**stored["store"]) if stored["format"] >= FORMAT else EMBEDDED,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(folder, error) from error
+    if cluster is not None:
+        _follow_cluster(layout, cluster)
     if model is None:
         if sha256 is not None and sha256.lower() != layout.model.sha256:
             raise _mismatch(layout, "yours", sha256.lower())
@@ -203,6 +248,28 @@ def open_layout(
     if (other.space, other.dim) != (layout.model.space, layout.model.dim):
         raise _mismatch(layout, model, other.sha256)
     return replace(layout, substitute=path)
+
+
+def _follow_cluster(layout: Layout, config: Path) -> None:
+    if not layout.store.elsewhere:
+        raise GalleryError(
+            f"gallery {layout.folder} keeps its vectors in its folder; "
+            f"move them: glocal move {layout.folder} {config}"
+        )
+    load("store", layout.store.kind).place(layout.folder, config)
+
+
+def require_embedded(layout: Layout) -> None:
+    """Make sure that the vectors lie in the gallery's folder.
+
+    Raises:
+        GalleryError: they do not.
+    """
+    if layout.store.elsewhere:
+        raise GalleryError(
+            f"gallery {layout.folder} keeps its vectors in a cluster, where it cannot be upgraded "
+            f"yet; move them back first: glocal move {layout.folder} --back"
+        )
 
 
 def require_settled(layout: Layout) -> None:
@@ -244,9 +311,10 @@ def read_description(folder: Path) -> dict[str, Any]:
         stored = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
         version = int(stored["format"])
         newer = version > UPGRADING or (
-            version >= FORMAT and int(stored["store"]["version"]) > STORE["version"]
+            version >= FORMAT
+            and int(stored["store"]["version"]) > STORES.get(stored["store"]["kind"], 0)
         )
-        if newer or (version >= FORMAT and stored["store"]["kind"] != STORE["kind"]):
+        if newer:
             raise GalleryFormatError(
                 f"gallery {folder} has format {version}, written by "
                 f"{stored.get('written_by', 'a newer glocal')}, and this glocal reads up to "
@@ -271,11 +339,16 @@ def _unreadable(folder: Path, error: Exception) -> GalleryDamagedError:
     )
 
 
-def write_description(folder: Path, model: ModelId, upgrade: UnderWay | None = None) -> None:
+def write_description(
+    folder: Path,
+    model: ModelId,
+    upgrade: UnderWay | None = None,
+    store: StorePlace = EMBEDDED,
+) -> None:
     """Write ``gallery.json``: from then on the folder is a gallery of this format."""
-    described = {
+    described: dict[str, Any] = {
         "format": UPGRADING if upgrade else FORMAT,
-        "store": STORE,
+        "store": {name: value for name, value in asdict(store).items() if value != ""},
         "written_by": f"glocal {__version__}",
         "model": asdict(model),
     }
@@ -284,7 +357,9 @@ def write_description(folder: Path, model: ModelId, upgrade: UnderWay | None = N
     replace_file(folder / "gallery.json", (json.dumps(described, indent=2) + "\n").encode())
 
 
-def _create(folder: Path, model: str | None, sha256: str | None, timeout: float) -> None:
+def _create(
+    folder: Path, model: str | None, sha256: str | None, timeout: float, cluster: Path | None
+) -> None:
     source = find_model(model or DEFAULT_MODEL, sha256)
     made = ModelId.of(source)
     try:
@@ -293,7 +368,7 @@ def _create(folder: Path, model: str | None, sha256: str | None, timeout: float)
         foreign = [p.name for p in folder.iterdir() if p.name not in ours]
     except OSError as error:
         raise GalleryError(f"no gallery can be made at {folder}: {error.strerror}") from error
-    begun = ("model-", ".model.", ".gallery.json.")
+    begun = ("model-", ".model.", ".gallery.json.", "cluster.toml", ".cluster.toml.")
     half_made = all(name.startswith(begun) for name in foreign)
     if not half_made and not (folder / "gallery.json").exists():
         if {"catalog.sqlite", "vectors"} <= set(foreign):
@@ -310,8 +385,11 @@ def _create(folder: Path, model: str | None, sha256: str | None, timeout: float)
             return  # another process was quicker
         layout = Layout(folder, made)
         layout.require_space()
+        place = EMBEDDED
+        if cluster is not None:
+            place = StorePlace("milvus", collection=load("store", "milvus").place(folder, cluster))
         copy_model(source, layout.model_file)
-        write_description(folder, made)
+        write_description(folder, made, store=place)
 
 
 def copy_model(source: Path, target: Path) -> None:

@@ -20,10 +20,12 @@ from glocal.gallery.region_index import RegionIndex
 from glocal.gallery.results import SearchResult
 from glocal.gallery.rows import RowTable
 from glocal.gallery.searching import Searcher
+from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.mixed import MixedRegions, MixedStore
 from glocal.gallery.stores.waiting import Done, WaitingStore
 from glocal.images import Limits
+from glocal.registry import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,12 @@ class Opened:
             GalleryDamagedError: an upgrade is under way, and its bridge is missing or damaged.
         """
         folder, upgrade, new = layout.vectors, layout.upgrade, RowTable(catalog, layout.model.space)
-        store = FlatStore(folder, layout.model.dim, new)
-        context = Context(layout, catalog, store, RegionIndex(layout, catalog), limits)
+        context = Context(
+            layout, catalog, _store(layout, catalog, new), RegionIndex(layout, catalog), limits
+        )
         rows: RowTable | JoinedRows = new
         if upgrade is not None:
+            store = FlatStore(folder, layout.model.dim, new)
             passage = Passage.open(layout.folder, upgrade)
             old = RowTable(catalog, upgrade.old.space)
             waiting = WaitingStore(folder, upgrade.old.dim, old, Done(new))
@@ -125,3 +129,14 @@ class Opened:
         """Release the files."""
         self.context.store.close()
         self.context.regions.close()
+
+
+def _store(layout: Layout, catalog: Catalog, rows: RowTable) -> Store:
+    """What keeps the vectors of the gallery's space."""
+    model, place = layout.model, layout.store
+    if not place.elsewhere:
+        return FlatStore(layout.vectors, model.dim, rows)
+    store: Store = load("store", place.kind).open(
+        layout.cluster, place.collection, model.dim, catalog, rows
+    )
+    return store

@@ -11,8 +11,9 @@ class Progress:
 
     Attributes:
         stage: ``scan`` (looking through folders), ``encode``, ``read`` (texts) or ``graph``
-            (building the index); of `Gallery.duplicates`: ``neighbours`` and ``verify``.
-        done: files seen or read, images or pairs compared.
+            (building the index); of `Gallery.duplicates`: ``neighbours`` and ``verify``; ``move``
+            of vectors to another place.
+        done: files seen or read, images or pairs compared, vectors moved.
         total: how many there are, when it is known.
         unchanged: files that needed nothing.
         failed: files that could not be used, so far.

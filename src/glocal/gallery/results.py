@@ -360,6 +360,8 @@ class GalleryInfo:
         bytes_free: space left on the gallery's disk.
         upgrade: how far an upgrade is that is under way.
         text_model: by which words find what they mean.
+        store: what keeps the vectors: ``flat`` in the gallery's folder, or ``milvus``.
+        collection: of the cluster, where they are in one.
     """
 
     folder: Path
@@ -380,6 +382,8 @@ class GalleryInfo:
     bytes_free: int
     upgrade: UpgradeProgress | None = None
     text_model: TextModelInfo | None = None
+    store: str = "flat"
+    collection: str | None = None
 
 
 def image_fields(

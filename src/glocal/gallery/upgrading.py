@@ -44,7 +44,7 @@ from glocal.gallery.completing import Keep, complete, keep_regions
 from glocal.gallery.describing import Describer, Description
 from glocal.gallery.health import differences
 from glocal.gallery.indexing import build_graphs
-from glocal.gallery.layout import copy_model, read_description, write_description
+from glocal.gallery.layout import copy_model, read_description, require_embedded, write_description
 from glocal.gallery.locks import locked
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.opened import Opened
@@ -117,6 +117,7 @@ class Upgrade:
         listen: Callable[[Progress], None] = quiet,
     ) -> Proposal:
         """Measure what an upgrade would be like; see `glocal.gallery.proposing.propose`."""
+        require_embedded(self._now().context.layout)
         return propose(self._now(), model, sha256, listen, anchors=anchors)
 
     def begin(self, proposal: Proposal) -> None:
@@ -128,6 +129,7 @@ class Upgrade:
             DiskFullError: too little space; nothing has changed.
         """
         layout, begins = self._now().context.layout, proposal.begins
+        require_embedded(layout)
         with locked(layout.folder / "write.lock", f"gallery {layout.folder}", 30):
             layout.require_space()
             self._remember([proposal.old, proposal.new])

@@ -19,6 +19,7 @@ from glocal.parts import (
     queries,
     recipes,
     rerankers,
+    stores,
     transforms,
 )
 
@@ -39,4 +40,5 @@ ROWS = (
     *detectors.ROWS,
     *explainers.ROWS,
     *analyses.ROWS,
+    *stores.ROWS,
 )

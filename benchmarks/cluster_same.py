@@ -1,0 +1,295 @@
+"""Does a gallery in a cluster find the same as an embedded one, and what does it cost?
+
+    python benchmarks/cluster_same.py GALLERY [--uri URI] [--count 2000] [--queries 40] [--work DIR]
+    python benchmarks/cluster_same.py --grow 10000 100000 [--uri URI] [--work DIR]
+
+GALLERY is an embedded gallery of real photos, which is copied and not changed. So many of its
+images are kept; one copy moves into a Milvus server (`glocal move`), whose index is built before
+anything is compared. Queries are files of the gallery as they are, made smaller and compressed
+again, and cut to 80 %: searched with all defaults, without verification, exactly and under a
+condition. Two lists of hits are the same when they have the same images, or others only where
+scores are equal, and scores differ by less than 1e-3. Then the copy moves back and is compared
+again. ``--grow`` fills a collection with made vectors (``synthetic.py``) and measures writing, the
+build of the index, searches and recall@10 against an exact comparison here, and the server's memory
+and disk. Without ``--uri`` the server of PyPI's package ``milvus`` is started in the work folder.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from PIL import Image
+
+from glocal.cluster.config import ClusterConfig
+from glocal.cluster.moving import to_cluster, to_folder
+from glocal.cluster.server import Server
+from glocal.cluster.store import MilvusStore
+from glocal.gallery import Gallery
+from glocal.gallery.records import Attributes, Record
+from measure import arguments, print_table, write_results
+from synthetic import DIM, Space
+
+TOLERANCE = 1e-3
+DEPTH = 20
+QUERIES = 200  # of made vectors
+
+
+class Remembered:
+    """The last write of this process; see `LastWrite`."""
+
+    timestamp = 0
+
+    def get(self) -> int:
+        return self.timestamp
+
+    def set(self, timestamp: int) -> None:
+        self.timestamp = max(timestamp, self.timestamp)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("gallery", nargs="?", type=Path)
+    parser.add_argument("--uri")
+    parser.add_argument("--count", type=int, default=2_000)
+    parser.add_argument("--queries", type=int, default=40)
+    parser.add_argument("--grow", type=int, nargs="+", default=[])
+    parser.add_argument("--work", type=Path)
+    options = parser.parse_args()
+    if options.quick:
+        options.count, options.queries = 100, 4
+    with TemporaryDirectory(dir=options.work) as folder:
+        work = Path(folder)
+        with served(options.uri, work) as (uri, pid):
+            found: dict[str, Any] = {"server": Server(ClusterConfig(uri)).version()}
+            if options.gallery is not None:
+                found |= compare(options.gallery, uri, work, options.count, options.queries)
+            if options.grow:
+                found["growth"] = [grow(uri, count, pid, work) for count in options.grow]
+                tell("made vectors", found["growth"])
+            name = "cluster_same" if options.gallery else "cluster_growth"
+            write_results(name, found, quick=options.quick)
+
+
+@contextmanager
+def served(uri: str | None, work: Path) -> Iterator[tuple[str, int | None]]:
+    """The address of a server, and its process where it was started here."""
+    if uri is not None:
+        yield uri, None
+        return
+    from milvus import MilvusServer
+
+    server = MilvusServer()
+    server.set_base_dir(str(work / "milvus"))
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{server.listen_port}", server.server_proc.pid
+    finally:
+        server.server_proc.kill()
+        server.stop()
+
+
+# The same hits
+
+
+def compare(source: Path, uri: str, work: Path, count: int, queries: int) -> dict[str, Any]:
+    config = work / "cluster.toml"
+    config.write_text(f'uri = "{uri}"\nprefix = "same"\n')
+    for name in ("embedded", "cluster"):
+        shutil.copytree(source, work / name)
+        keep(work / name, count)
+    with Gallery(work / "embedded") as one, Gallery(work / "cluster") as other:
+        moved = to_cluster(other, config)
+        indexed = wait_for_index(other)
+        there = differences(one, other, queries)
+        back = to_folder(other)
+        again = differences(one, other, queries)
+        images = one.info().images
+    found = {
+        "images": images,
+        "indexed": indexed,
+        "seconds_to_cluster": moved.seconds,
+        "seconds_back": back.seconds,
+        "compared_while_moving": moved.compared + back.compared,
+        "in_cluster": there,
+        "back": again,
+    }
+    print(f"{images} images, {indexed} in the cluster's graph")
+    print(f"moved in {moved.seconds:.1f} s, back in {back.seconds:.1f} s")
+    tell("embedded and in the cluster", there)
+    tell("embedded and moved back", again)
+    return found
+
+
+def keep(folder: Path, count: int) -> None:
+    """Remove all images but so many, spread over all."""
+    with Gallery(folder) as gallery:
+        files = sorted(path for path, _ in gallery.opened().context.catalog.all_files())
+        kept = {files[n * len(files) // count] for n in range(min(count, len(files)))}
+        gone = [path for path in files if path not in kept]
+        if gone:
+            gallery.remove(*gone)
+
+
+def wait_for_index(gallery: Gallery) -> int:
+    store = gallery.opened().context.store.vectors_there  # type: ignore[attr-defined]
+    store.server.call("flush", store.collection)
+    ends = time.monotonic() + 300
+    while (indexed := int(store.status().in_graph)) < store.status().vectors:
+        if time.monotonic() > ends:
+            break
+        time.sleep(1)
+    time.sleep(5)  # until the graph is loaded too
+    return indexed
+
+
+def altered(path: Path) -> Iterator[tuple[str, bytes]]:
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    yield "as it is", path.read_bytes()
+    width, height = image.size
+    smaller = image.resize((max(width // 2, 32), max(height // 2, 32)))
+    cut = image.crop((width // 10, height // 10, width * 9 // 10, height * 9 // 10))
+    for name, made, quality in (("smaller", smaller, 50), ("cut", cut, 90)):
+        file = io.BytesIO()
+        made.save(file, "JPEG", quality=quality)
+        yield name, file.getvalue()
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "vectors alone": {"verify": False, "regions": False, "rerank": "none"},
+    "exact": {"verify": False, "regions": False, "rerank": "none", "exact": True},
+    "condition": {
+        "verify": False,
+        "regions": False,
+        "rerank": "none",
+        "where": "width > 300 and not bytes > 60kB",
+    },
+}
+
+
+def differences(one: Gallery, other: Gallery, queries: int) -> list[dict[str, Any]]:
+    files = sorted(path for path, _ in one.opened().context.catalog.all_files())
+    chosen = [files[n * len(files) // queries] for n in range(queries)]
+    rows: dict[str, dict[str, Any]] = {
+        way: {"way": way, "searches": 0, "same": 0, "ties": 0, "greatest": 0.0, "seconds": [[], []]}
+        for way in WAYS
+    }
+    for path in chosen:
+        for _, data in altered(path):
+            query = one.query(data)
+            for way, more in WAYS.items():
+                lists = []
+                for place, gallery in enumerate((one, other)):
+                    began = time.perf_counter()
+                    hits = gallery.search(query, limit=DEPTH, **more).hits
+                    rows[way]["seconds"][place].append(time.perf_counter() - began)
+                    lists.append([(h.id, h.score) for h in hits])
+                count(rows[way], *lists)
+    for row in rows.values():
+        embedded, cluster = row.pop("seconds")
+        row["embedded_ms"], row["cluster_ms"] = (
+            round(1000 * median(times), 1) for times in (embedded, cluster)
+        )
+    return list(rows.values())
+
+
+def count(
+    row: dict[str, Any], one: list[tuple[str, float]], other: list[tuple[str, float]]
+) -> None:
+    """Count whether two lists of hits are the same."""
+    row["searches"] += 1
+    here, there = dict(one), dict(other)
+    common = here.keys() & there.keys()
+    greatest = max((abs(here[i] - there[i]) for i in common), default=0.0)
+    row["greatest"] = max(row["greatest"], greatest)
+    if len(one) != len(other) or greatest > TOLERANCE:
+        return
+    only = [here[i] for i in here.keys() - common] + [there[i] for i in there.keys() - common]
+    last = min([score for _, score in [*one, *other]], default=0.0)
+    if all(score <= last + TOLERANCE for score in only):
+        row["same"] += 1
+        row["ties"] += bool(only)
+
+
+# Growth
+
+
+def grow(uri: str, count: int, pid: int | None, work: Path) -> dict[str, Any]:
+    server = Server(ClusterConfig(uri, timeout=600))
+    store = MilvusStore(server, f"growth_{count}", DIM, Remembered())
+    space = Space(count)
+    kept = np.empty((count, DIM), np.float32)
+    began = time.perf_counter()
+    for start in range(0, count, 2_000):
+        some = space.draw(min(2_000, count - start), seed=start)
+        kept[start : start + len(some)] = some
+        store.upsert([record(start + n, vector) for n, vector in enumerate(some)])
+    written = time.perf_counter() - began
+    began = time.perf_counter()
+    server.call("flush", store.collection)
+    while store.status().in_graph < count:
+        time.sleep(1)
+    built = time.perf_counter() - began
+    time.sleep(10)  # until it is loaded
+    times: dict[bool, list[float]] = {False: [], True: []}
+    found: dict[bool, list[float]] = {False: [], True: []}
+    for vector in space.queries(QUERIES):
+        scores = kept @ vector
+        nearest = {UUID(int=int(n) + 1) for n in np.argpartition(-scores, 10)[:10]}
+        for exact in (False, True):
+            if exact and len(times[True]) >= QUERIES // 5:
+                continue
+            began = time.perf_counter()
+            matches = store.search(vector, 10, exact=exact)
+            times[exact].append(time.perf_counter() - began)
+            found[exact].append(len({m.id for m in matches} & nearest) / 10)
+    row = {
+        "count": count,
+        "written_s": round(written, 1),
+        "index_s": round(built, 1),
+        "graph_ms": round(1000 * median(times[False]), 1),
+        "graph_recall": round(float(np.mean(found[False])), 4),
+        "exact_ms": round(1000 * median(times[True]), 1),
+        "exact_recall": round(float(np.mean(found[True])), 4),
+    }
+    if pid is not None:
+        row["server_MB"] = resident(pid) // 2**20
+        row["disk_MB"] = disk(work / "milvus" / "data") // 2**20
+    store.drop()
+    store.close()
+    return row
+
+
+def record(number: int, vector: np.ndarray) -> Record:
+    return Record(UUID(int=number + 1), vector, Attributes((1, 2 + number % 500), 640, 480, 90_000))
+
+
+def tell(title: str, rows: list[dict[str, Any]]) -> None:
+    print_table(title, list(rows[0]), [list(row.values()) for row in rows])
+
+
+def resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def disk(folder: Path) -> int:
+    done = subprocess.run(["du", "-s", "-B1", folder], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

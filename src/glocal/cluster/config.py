@@ -1,0 +1,181 @@
+"""The file that says where a cluster is: TOML, written by people.
+
+::
+
+    uri = "https://milvus.example.org:19530"
+    token = "user:password"   # or GLOCAL_MILVUS_TOKEN in the environment, which comes first
+    database = "default"
+    prefix = "glocal"         # of the names of collections
+    timeout = 60              # seconds to wait for a server that is away
+
+    [tls]                     # with https; paths are relative to this file
+    ca = "ca.pem"             # who has signed the server's certificate, if not a public authority
+    certificate = "me.pem"    # of this client, with its key, where the server asks for one
+    key = "me.key"
+    server_name = "milvus"    # in the certificate, where it is not the host of the address
+
+    [hnsw]                    # the graph (Malkov & Yashunin 2018)
+    m = 16                    # links of a vector
+    ef_construction = 128     # candidates while it is built
+    ef = 128                  # candidates while it is searched, at least
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from glocal.errors import GalleryError
+
+TOKEN = "GLOCAL_MILVUS_TOKEN"  # noqa: S105 - the name of a variable
+"""The environment variable that gives the token."""
+
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files for an encrypted connection; see the module.
+
+    Attributes:
+        ca: certificate of the authority.
+        certificate: of this client.
+        key: of this client.
+        server_name: in the server's certificate.
+    """
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hnsw:
+    """Parameters of the graph; see the module."""
+
+    m: int = 16
+    ef_construction: int = 128
+    ef: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """Where a cluster is, and how to use it; see the module.
+
+    Attributes:
+        uri: address of the server.
+        token: given to the server; empty where it asks for none.
+        database: of the server.
+        prefix: of the names of collections.
+        timeout: seconds after which a server that does not answer is away.
+        tls: files for an encrypted connection.
+        hnsw: parameters of the graph.
+    """
+
+    uri: str
+    token: str = field(default="", repr=False)
+    database: str = ""
+    prefix: str = "glocal"
+    timeout: float = 60.0
+    tls: Tls = field(default_factory=Tls)
+    hnsw: Hnsw = field(default_factory=Hnsw)
+
+    @classmethod
+    def read(cls, path: Path, *, environment: bool = True) -> ClusterConfig:
+        """Read a file.
+
+        Args:
+            path: of the file.
+            environment: whether the token of the environment counts.
+
+        Raises:
+            GalleryError: it cannot be read, or something in it makes no sense.
+        """
+        try:
+            said = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise GalleryError(f"the cluster's file {path} cannot be read: {error}") from error
+        try:
+            config = _made(cls, said, tls=Tls, hnsw=Hnsw)
+            config._require_sense()
+        except (TypeError, ValueError) as error:
+            raise GalleryError(f"the cluster's file {path}: {error}") from error
+        tls = config.tls
+        beside = {n: str(path.absolute().parent / f) for n, f in _files(tls).items()}
+        token = os.environ.get(TOKEN, config.token) if environment else config.token
+        return replace(config, token=token, tls=replace(tls, **beside))
+
+    def text(self) -> str:
+        """The content of a file that says the same."""
+        lines, tables = list[str](), list[str]()
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Tls | Hnsw):
+                inner = [(f.name, getattr(value, f.name)) for f in fields(value)]
+                said = [
+                    f"{name} = {json.dumps(v, ensure_ascii=False)}" for name, v in inner if v != ""
+                ]
+                tables += ["", f"[{each.name}]", *said] if said else []
+            elif value != "":
+                lines.append(f"{each.name} = {json.dumps(value, ensure_ascii=False)}")
+        return "\n".join([*lines, *tables]) + "\n"
+
+    def _require_sense(self) -> None:
+        address = urlsplit(self.uri)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ValueError(f"uri is {self.uri!r}; give an address such as http://localhost:19530")
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ValueError(
+                f"prefix is {self.prefix!r}; use at most 100 letters, digits and underscores, "
+                "beginning with a letter"
+            )
+        if not 0 < self.timeout <= 3600:
+            raise ValueError(f"timeout is {self.timeout}; give seconds up to 3600")
+        if bool(self.tls.certificate) != bool(self.tls.key):
+            raise ValueError("tls has only one of certificate and key; give both")
+        if self.tls.certificate and not self.tls.ca:
+            raise ValueError("tls has a certificate and no ca; give the authority's file too")
+        if _files(self.tls) and address.scheme != "https":
+            raise ValueError(f"tls is for https, and uri is {self.uri!r}")
+        for name, low, high in (("m", 2, 2048), ("ef_construction", 1, 32768), ("ef", 1, 32768)):
+            value = getattr(self.hnsw, name)
+            if not low <= value <= high:
+                raise ValueError(f"hnsw.{name} is {value}; it goes from {low} to {high}")
+
+
+def _files(tls: Tls) -> dict[str, str]:
+    """Those of the files that are named."""
+    named = {name: getattr(tls, name) for name in ("ca", "certificate", "key")}
+    return {name: value for name, value in named.items() if value}
+
+
+def _made(kind: type[T], said: Mapping[str, Any], **inner: type[Any]) -> T:
+    """A record of what a table says; an unknown name or a value of another type is an error."""
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for name, value in said.items():
+        if name not in known:
+            raise ValueError(f"there is no setting {name!r}; choose from {', '.join(known)}")
+        if name in inner:
+            if not isinstance(value, dict):
+                raise ValueError(f"{name} is {value!r}; make it a table: [{name}]")
+            values[name] = _made(inner[name], value)
+            continue
+        wanted: Any = {"int": int, "float": (int, float)}.get(str(known[name].type), str)
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            kinds = {int: "a whole number", str: "a text"}.get(wanted, "a number")
+            raise ValueError(f"{name} is {value!r}; give {kinds}")
+        values[name] = value
+    if "uri" in known and "uri" not in values:
+        raise ValueError("it names no server; give uri, such as http://localhost:19530")
+    return kind(**values)

@@ -1,0 +1,275 @@
+"""Moving a gallery's vectors into a cluster, and back into its folder; nothing is encoded again.
+
+Both ways vectors are copied while the gallery stays in use, and what was copied when a run is
+stopped counts for the next one. Then, inside a transaction of the catalogue that keeps all writers
+out, the copy is made to agree with the catalogue and is compared with the original, and
+``gallery.json`` names it: replacing that one file is the only step at which anything changes for
+anybody. The original goes afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+
+from glocal.cluster.arriving import ArrivingStore, Spool
+from glocal.cluster.catalogued import CataloguedStore
+from glocal.cluster.milvus import Milvus
+from glocal.cluster.store import MilvusStore
+from glocal.errors import GalleryDamagedError, GalleryError
+from glocal.gallery import Gallery
+from glocal.gallery.catalog import Catalog
+from glocal.gallery.health import differences
+from glocal.gallery.indexing import build_graphs
+from glocal.gallery.layout import (
+    Layout,
+    StorePlace,
+    require_settled,
+    write_description,
+)
+from glocal.gallery.locks import locked
+from glocal.gallery.progress import Progress, quiet
+from glocal.gallery.records import Match, Record
+from glocal.gallery.rows import RowTable
+from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.flat import FlatStore
+
+_BESIDE = "collection beside"
+"""State: a collection that is not the gallery's, since a move to or from it is not finished."""
+
+_PAGE = 1_000
+_COMPARED = 30  # images searched for in both places
+_DEPTH = 10
+_TOLERANCE = 1e-3
+_PAUSE = 0.1  # seconds
+
+Listen = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReport:
+    """What a move did.
+
+    Attributes:
+        vectors: how many there are now where they were moved to.
+        copied: in this run.
+        compared: searches whose hits were the same in both places.
+        seconds: duration of the run.
+    """
+
+    vectors: int
+    copied: int
+    compared: int
+    seconds: float
+
+
+def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveReport:
+    """Move the vectors of a gallery into a cluster.
+
+    Args:
+        gallery: any process may use it meanwhile.
+        config: the file that says where the cluster is.
+        listen: told the progress.
+
+    Raises:
+        GalleryError: it is in a cluster already, or an upgrade is under way.
+        GalleryDamagedError: the copy is not the same as the original; nothing has changed.
+        GalleryLockedError: another process moves it.
+        StoreUnavailableError: the cluster does not answer; what was copied counts next time.
+    """
+    began = time.monotonic()
+    context = gallery.opened().context
+    layout, catalog, source = context.layout, context.catalog, context.store
+    require_settled(layout)
+    if not isinstance(source, FlatStore):
+        raise GalleryError(f"gallery {layout.folder} keeps its vectors in a cluster already")
+    with _moving(layout):
+        collection = catalog.get_state(_BESIDE) or ""
+        named = Milvus.place(layout.folder, config)
+        if not collection:
+            collection = named
+            catalog.set_state(_BESIDE, collection)
+        place = StorePlace("milvus", collection=collection)
+        rows = RowTable(catalog, layout.model.space)
+        opened = Milvus.open(layout.cluster, collection, layout.model.dim, catalog, rows)
+        with closing(opened):
+            target = opened.vectors_there
+            copied = _copy(catalog, source, target, listen)
+            with catalog.change() as db:
+                layout.require_current()
+                missing, stray, misplaced = differences(catalog, target)
+                copied += sum(_copied(catalog, source, target, page) for page in _pages(missing))
+                target.delete(stray)
+                target.set_folders(misplaced)
+                count = source.status().vectors
+                compared = _compare(catalog, source, target, count)
+                db.execute("DELETE FROM cluster_deleted")
+                write_description(layout.folder, layout.model, store=place)
+        _remove_files(layout, source)
+        catalog.set_state(_BESIDE, "")
+    return MoveReport(count, copied, compared, time.monotonic() - began)
+
+
+def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
+    """Move the vectors of a gallery from a cluster back into its folder.
+
+    Args:
+        gallery: any process may use it meanwhile.
+        listen: told the progress.
+
+    Raises:
+        GalleryError: they are there, and nothing is left in a cluster.
+        GalleryDamagedError: the cluster has lost vectors, or the copy is not the same as the
+            original; nothing has changed.
+        GalleryLockedError: another process moves it.
+        DiskFullError: there is no space for them; nothing has changed.
+        StoreUnavailableError: the cluster does not answer; what was copied counts next time.
+    """
+    began = time.monotonic()
+    context = gallery.opened().context
+    layout, catalog, source = context.layout, context.catalog, context.store
+    if not isinstance(source, CataloguedStore):
+        if not catalog.get_state(_BESIDE):
+            raise GalleryError(f"gallery {layout.folder} keeps its vectors in its folder already")
+        with _moving(layout):
+            _drop_beside(layout, catalog)
+        return MoveReport(source.status().vectors, 0, 0, time.monotonic() - began)
+    with _moving(layout):
+        source.maintain()
+        layout.vectors.mkdir(exist_ok=True)
+        spool = Spool(layout.vectors / "arriving", layout.model.dim)
+        copied = _fill(spool, source, listen)
+        rows = RowTable(catalog, layout.model.space)
+        with closing(ArrivingStore(layout.vectors, layout.model.dim, rows, spool, source)) as flat:
+            while True:
+                layout.require_space()
+                flat.rewrite()  # unless another process builds a graph just now
+                with catalog.change():
+                    layout.require_current()
+                    if flat.damaged():
+                        time.sleep(_PAUSE)  # others have changed the gallery since: once more
+                        continue
+                    count = flat.status().vectors
+                    compared = _compare(catalog, source, flat, count)
+                    catalog.set_state(_BESIDE, layout.store.collection)
+                    write_description(layout.folder, layout.model)
+                    break
+        spool.remove()
+        _drop_beside(layout, catalog)
+    build_graphs(gallery.opened().context, listen)
+    return MoveReport(count, copied, compared, time.monotonic() - began)
+
+
+def _moving(layout: Layout) -> AbstractContextManager[None]:
+    return locked(layout.folder / "move.lock", f"the move of gallery {layout.folder}", 0)
+
+
+def _copy(catalog: Catalog, source: Store, target: MilvusStore, listen: Listen) -> int:
+    """Copy what is not there yet."""
+    there = {i for i, _ in target.scan()}
+    waiting = [i for i, _ in source.scan() if i not in there]
+    total = len(there) + len(waiting)
+    copied = 0
+    for page in _pages(waiting):
+        copied += _copied(catalog, source, target, page)
+        listen(Progress("move", len(there) + copied, total))
+    return copied
+
+
+def _copied(catalog: Catalog, source: Store, target: MilvusStore, page: Sequence[UUID]) -> int:
+    contents, folders = catalog.contents(page), catalog.folders_of(page)
+    records = [
+        Record(i, vector, contents[i].attributes(folders.get(i, ())))
+        for i, vector in source.vectors(page).items()
+        if i in contents
+    ]
+    target.upsert(records)
+    return len(records)
+
+
+def _fill(spool: Spool, source: CataloguedStore, listen: Listen) -> int:
+    there = spool.ids()
+    view = source.rows.view()
+    every = (view.id(row) for row in np.flatnonzero(view.live).tolist())
+    waiting = [i for i in every if i not in there]
+    copied = 0
+    for page in _pages(waiting):
+        spool.append(source.vectors(page))
+        copied += len(page)
+        listen(Progress("move", len(there) + copied, len(there) + len(waiting)))
+    return copied
+
+
+def _pages(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    return (ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE))
+
+
+def _compare(catalog: Catalog, source: Store, target: Store, count: int) -> int:
+    """How many images find the same in both places.
+
+    Raises:
+        GalleryDamagedError: there are too few vectors, or an image does not.
+    """
+    there = target.status().vectors
+    if there != count:
+        raise GalleryDamagedError(
+            f"{there} of {count} vectors have arrived; nothing was changed: repair the gallery "
+            "(glocal check --repair) and run the same command again"
+        )
+    ids = sorted(catalog.content_ids())
+    chosen = random.Random(0).sample(ids, min(_COMPARED, len(ids)))  # noqa: S311 - a sample
+    for i, vector in source.vectors(chosen).items():
+        one = source.search(vector, _DEPTH, exact=True)
+        other = target.search(vector, _DEPTH, exact=True)
+        if not same_matches(one, other):
+            raise GalleryDamagedError(
+                f"image {i.hex} finds others where the vectors were moved to; nothing was "
+                "changed: check the gallery: glocal check"
+            )
+    return len(chosen)
+
+
+def same_matches(one: Sequence[Match], other: Sequence[Match]) -> bool:
+    """Whether two searches found the same, but for the order of equal scores and for rounding."""
+    if len(one) != len(other):
+        return False
+    if not one:
+        return True
+    last = max(one[-1].score, other[-1].score) + _TOLERANCE
+    scores = {match.id: match.score for match in other}
+    near = all(
+        abs(mine.score - yours.score) <= _TOLERANCE for mine, yours in zip(one, other, strict=True)
+    )
+    return near and all(match.id in scores or match.score <= last for match in one)
+
+
+def _remove_files(layout: Layout, source: FlatStore) -> None:
+    """Delete the vectors in the folder, and their graph; their rows stay in the catalogue."""
+    database = source.rows.database
+    with database.change() as db:
+        db.execute("DELETE FROM graphs WHERE space = ?", (source.rows.space,))
+    for path in layout.vectors.glob("*"):
+        if path.name.startswith(f"{source.stem}."):
+            path.unlink(missing_ok=True)
+
+
+def _drop_beside(layout: Layout, catalog: Catalog) -> None:
+    """Remove the collection that the gallery has left, and what it knew of the cluster."""
+    collection = catalog.get_state(_BESIDE)
+    if collection and layout.cluster.exists():
+        rows = RowTable(catalog, layout.model.space)
+        opened = Milvus.open(layout.cluster, collection, layout.model.dim, catalog, rows)
+        with closing(opened):
+            if opened.vectors_there.exists():
+                opened.vectors_there.drop()
+    with catalog.change() as db:
+        db.execute("DELETE FROM cluster_deleted")
+        catalog.set_state(_BESIDE, "")
+    layout.cluster.unlink(missing_ok=True)

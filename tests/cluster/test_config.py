@@ -1,0 +1,77 @@
+"""The file that says where a cluster is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from glocal.cluster.config import TOKEN, ClusterConfig
+from glocal.errors import GalleryError
+
+
+def read(folder: Path, text: str) -> ClusterConfig:
+    path = folder / "cluster.toml"
+    path.write_text(text)
+    return ClusterConfig.read(path)
+
+
+def test_an_address_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    config = read(tmp_path, 'uri = "http://localhost:19530"')
+    assert (config.prefix, config.timeout, config.token, config.hnsw.m) == ("glocal", 60, "", 16)
+
+
+def test_a_token_of_the_environment_comes_first_and_is_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN, "other")
+    config = read(tmp_path, 'uri = "http://localhost"\ntoken = "secret"')
+    assert config.token == "other"  # noqa: S105
+    assert "other" not in repr(config)
+
+
+def test_files_lie_beside_the_file(tmp_path: Path) -> None:
+    config = read(tmp_path, 'uri = "https://a:1"\n[tls]\nca = "ca.pem"\nserver_name = "b"')
+    assert config.tls.ca == str(tmp_path / "ca.pem")
+    assert config.tls.server_name == "b"
+    assert config.tls.key == ""
+
+
+def test_what_is_written_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, "of the environment")
+    config = read(
+        tmp_path,
+        'uri = "https://a:1"\ntoken = "me:\\"ü😀\\\\"\ntimeout = 3\n'
+        '[tls]\nca = "ca.pem"\n[hnsw]\nef = 99',
+    )
+    kept = ClusterConfig.read(tmp_path / "cluster.toml", environment=False)
+    assert (kept.token, config.token) == ('me:"ü😀\\', "of the environment")
+    (tmp_path / "other").mkdir()
+    assert read(tmp_path / "other", kept.text()) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no server; give uri"),
+        ("uri = 3", "uri is 3; give a text"),
+        ('uri = "milvus:19530"', "give an address such as http://localhost:19530"),
+        ('uri = "http://a"\nport = 3', "no setting 'port'; choose from uri, token"),
+        ('uri = "http://a"\nprefix = "a-b"', "prefix is 'a-b'; use at most 100 letters"),
+        ('uri = "http://a"\ntimeout = true', "timeout is True; give a number"),
+        ('uri = "http://a"\ntimeout = 0', "timeout is 0; give seconds"),
+        ('uri = "http://a"\nhnsw = 3', r"make it a table: \[hnsw\]"),
+        ('uri = "http://a"\n[hnsw]\nm = 1', "hnsw.m is 1; it goes from 2 to 2048"),
+        ('uri = "http://a"\n[hnsw]\nm = "x"', "m is 'x'; give a whole number"),
+        ('uri = "http://a"\n[tls]\nca = "x"', "tls is for https"),
+        ('uri = "https://a"\n[tls]\nkey = "x"', "only one of certificate and key"),
+        ('uri = "https://a"\n[tls]\nkey = "x"\ncertificate = "y"', "no ca; give the authority's"),
+        ("uri = ", "cannot be read"),
+    ],
+)
+def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(GalleryError, match=said):
+        read(tmp_path, text)
+    with pytest.raises(GalleryError, match=r"cannot be read: .*No such file"):
+        ClusterConfig.read(tmp_path / "none.toml")

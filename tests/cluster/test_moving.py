@@ -1,0 +1,155 @@
+"""Vectors move into a cluster and back while the gallery is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from image_folders import write_images
+from milvus_server import LEAKS, RealServer, needs_milvus
+from store_contract import number, unit
+from tiny_model import write_model
+
+from glocal.cli.move import move
+from glocal.cluster import moving
+from glocal.cluster.arriving import Spool
+from glocal.cluster.config import ClusterConfig
+from glocal.cluster.moving import same_matches, to_cluster, to_folder
+from glocal.cluster.server import Server
+from glocal.errors import GalleryDamagedError, GalleryError
+from glocal.gallery import Gallery
+from glocal.gallery.progress import Progress
+from glocal.gallery.records import Match
+
+pytestmark = LEAKS
+
+
+def test_the_spool_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "arriving", 8)
+    spool.append({number(n): unit(n) for n in range(5)})
+    with (tmp_path / "arriving").open("ab") as file:
+        file.write(b"torn")
+    spool = Spool(tmp_path / "arriving", 8)
+    assert spool.ids() == {number(n) for n in range(5)}
+    spool.append({number(n): unit(n) for n in range(5, 7)})
+    spool = Spool(tmp_path / "arriving", 8)
+    found = spool.read([number(6), number(0)])
+    assert found == pytest.approx(np.stack([unit(6), unit(0)]), abs=1e-3)
+    spool.remove()
+    assert not Spool(tmp_path / "arriving", 8).ids()
+
+
+def test_matches_are_the_same_but_for_ties_and_rounding() -> None:
+    def matches(*scores: float, first: int = 0) -> list[Match]:
+        return [Match(number(first + n), score) for n, score in enumerate(scores)]
+
+    assert same_matches([], [])
+    assert same_matches(matches(0.9, 0.8), matches(0.9004, 0.7996))
+    assert same_matches(matches(0.9, 0.8), matches(0.9, 0.8)[:1] + matches(0.8, first=9))
+    assert not same_matches(matches(0.9, 0.8), matches(0.9))
+    assert not same_matches(matches(0.9, 0.8), matches(0.9, 0.7))
+    assert not same_matches(matches(0.9, 0.8), matches(0.9, 0.8, first=5))
+
+
+@pytest.fixture
+def config(milvus: RealServer, tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(f'uri = "{milvus.uri}"\ntimeout = 120\nprefix = "moved"\n')
+    return path
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    write_images(tmp_path / "photos", 60)
+    model = str(write_model(tmp_path / "tiny.onnx"))
+    with Gallery(tmp_path / "gallery", model=model, detector="own") as opened:
+        opened.add(tmp_path / "photos")
+        yield opened
+
+
+def hits(gallery: Gallery, photos: Path) -> list[dict[str, float]]:
+    queries = sorted(photos.iterdir())[:6]
+    return [{h.id: h.score for h in gallery.search(path, limit=15)} for path in queries]
+
+
+def collections(milvus: RealServer) -> list[str]:
+    server = Server(ClusterConfig(milvus.uri))
+    found = server.repeat(lambda client, left: client.list_collections(timeout=left))
+    server.close()
+    return [name for name in found if name.startswith("moved")]
+
+
+@needs_milvus
+def test_there_and_back_with_stops_and_changes_on_the_way(
+    gallery: Gallery,
+    config: Path,
+    milvus: RealServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photos, folder = tmp_path / "photos", gallery.folder
+    monkeypatch.setattr(moving, "_PAGE", 10)
+    before = hits(gallery, photos)
+
+    def stop(progress: Progress) -> None:
+        if progress.done >= 30:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        to_cluster(gallery, config, stop)
+    assert gallery.info().store == "flat"
+    write_images(photos, 5, 60)
+    (photos / "p0001.jpg").unlink()
+    gallery.refresh()
+    report = to_cluster(gallery, config)
+    assert (report.vectors, report.copied) == (64, 34)
+    assert report.compared == 30
+    assert gallery.info().store == "milvus"
+    assert not list((folder / "vectors").glob("*.f16"))
+    assert gallery.check().sound
+    with pytest.raises(GalleryError, match="in a cluster already"):
+        to_cluster(gallery, config)
+    write_images(photos, 1, 1)
+    (photos / "p0002.jpg").unlink()
+    gallery.refresh()
+
+    with suppress(KeyboardInterrupt):
+        to_folder(gallery, stop)
+    assert gallery.info().store == "milvus"
+    write_images(photos, 1, 2)
+    for n in range(60, 65):
+        next(photos.glob(f"p{n:04d}.*")).unlink()
+    gallery.refresh()
+    report = to_folder(gallery)
+    assert report.vectors == 60
+    assert report.copied < 60
+    assert gallery.info().store == "flat"
+    assert not (folder / "cluster.toml").exists()
+    assert not collections(milvus)
+    assert gallery.check().sound
+    for mine, right in zip(hits(gallery, photos), before, strict=True):
+        assert mine == pytest.approx(right, abs=1e-3)
+    with pytest.raises(GalleryError, match="in its folder already"):
+        to_folder(gallery)
+
+
+@needs_milvus
+def test_vectors_that_the_cluster_has_lost_stop_the_way_back(
+    gallery: Gallery, config: Path
+) -> None:
+    run = CliRunner().invoke
+    done = run(move, [str(gallery.folder), str(config)], catch_exceptions=False)
+    assert "60 vectors moved in" in done.output, done.output
+    store = gallery._store()
+    lost = next(i for i, _ in store.scan())
+    store.vectors_there.delete([lost])  # type: ignore[attr-defined]
+    with pytest.raises(GalleryDamagedError, match="lost the vectors of 1 images"):
+        to_folder(gallery)
+    gallery.repair()
+    done = run(move, [str(gallery.folder), "--back"], catch_exceptions=False)
+    assert "60 vectors moved back in" in done.output, done.output
+    assert run(move, [str(gallery.folder)]).exit_code == 2
