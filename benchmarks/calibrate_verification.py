@@ -182,9 +182,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FILE)
     options = parser.parse_args()
     start = STARTS[options.detector]
-    name, sets, _ = gather(
-        options.detector, wallpapers(options.images), start, options.model
-    )
+    name, sets, _ = gather(options.detector, wallpapers(options.images), start, options.model)
     made, cartons, *alike = (pairs for _, pairs in sets)
     kept = calibrations()[options.models_of] if options.models_of else None
     calibration = calibrate(start, made, cartons, alike, kept)

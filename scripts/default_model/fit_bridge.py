@@ -1,6 +1,6 @@
 """Fit the bridge that comes with a new version of the default model: from the one before.
 
-    python scripts/default_model/fit_bridge.py OLD.onnx NEW.onnx IMAGES GROCERY NEW.bridge [--anchors 6000]
+    python scripts/default_model/fit_bridge.py OLD.onnx NEW.onnx IMAGES GROCERY NEW.bridge
 
 IMAGES and GROCERY are as in `pack.py`; only training images are used. An image is encoded by both
 models at the size at which a gallery would decode it.

@@ -18,6 +18,7 @@ from glocal.upgrade import make_bridge, save_bridge
 sys.path.insert(0, str(Path(__file__).parent.parent / "gallery"))
 
 from image_folders import write_images
+
 from tiny_model import write_model
 
 

@@ -15,6 +15,7 @@ from glocal.gallery import Gallery
 sys.path.insert(0, str(Path(__file__).parent.parent / "gallery"))
 
 from image_folders import write_images
+
 from tiny_model import write_model
 
 

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 from image_folders import write_images
 from milvus_server import LEAKS, RealServer, needs_milvus
-from tiny_model import write_model
 
 from glocal.cli.index import index
 from glocal.cli.info import info
 from glocal.errors import GalleryError
 from glocal.gallery import Gallery
+from tiny_model import write_model
 
 pytestmark = [needs_milvus, *LEAKS]
 

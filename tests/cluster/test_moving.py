@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from image_folders import write_images
 from milvus_server import LEAKS, RealServer, needs_milvus
 from store_contract import number, unit
-from tiny_model import write_model
 
 from glocal.cli.move import move
 from glocal.cluster import moving
@@ -24,6 +23,7 @@ from glocal.errors import GalleryDamagedError, GalleryError
 from glocal.gallery import Gallery
 from glocal.gallery.progress import Progress
 from glocal.gallery.records import Match
+from tiny_model import write_model
 
 pytestmark = LEAKS
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_model import write_model
 
 from glocal.encoders import Card, Features, OnnxEncoder, RegionSettings
 from glocal.gallery import Gallery
+from tiny_model import write_model
 
 
 @pytest.fixture(scope="session")

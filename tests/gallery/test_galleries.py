@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_folders import image, write_images
-from tiny_model import write_model
 
 from glocal.encoders import OnnxEncoder
 from glocal.errors import (
@@ -32,6 +31,7 @@ from glocal.gallery.model_id import ModelId
 from glocal.images import load
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.upgrade import make_bridge, save_bridge
+from tiny_model import write_model
 
 MINE, YOURS = 40, 30
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from image_folders import image, pixels, write_images
 from PIL import Image
-from tiny_model import write_model
 
 from glocal.errors import ModelError, ModelMismatchError, PartError
 from glocal.gallery import Gallery
 from glocal.gallery import batches as batches_module
 from glocal.gallery.progress import Progress
+from tiny_model import write_model
 
 Open = Callable[..., Gallery]
 

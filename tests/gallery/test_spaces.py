@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from image_folders import image, write_images
-from tiny_model import write_model
 
 from glocal.encoders import find_model
 from glocal.encoders.model_files import file_sha256
 from glocal.errors import ModelMismatchError
 from glocal.gallery import Gallery
 from glocal.gallery.model_id import ModelId
+from tiny_model import write_model
 
 Opener = Callable[..., Gallery]
 

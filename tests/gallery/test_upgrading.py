@@ -12,7 +12,6 @@ from uuid import UUID
 import numpy as np
 import pytest
 from image_folders import image, write_images
-from tiny_model import write_model
 
 from glocal.encoders import OnnxEncoder
 from glocal.errors import (
@@ -30,6 +29,7 @@ from glocal.gallery.stores.mixed import MixedStore
 from glocal.gallery.upgrading import Upgrade
 from glocal.images import load
 from glocal.upgrade import read_bridge_card
+from tiny_model import write_model
 
 Opener = Callable[..., Gallery]
 COUNT = 130

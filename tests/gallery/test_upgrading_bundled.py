@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_folders import scene
-from tiny_model import write_model
 
 from glocal.encoders import DEFAULT_MODEL
 from glocal.gallery import Galleries, Gallery
 from glocal.gallery.upgrading import Upgrade
 from glocal.ranking.evidence import Verdict
+from tiny_model import write_model
 
 COUNT = 4
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from picture_folders import write_pictures  # of that commit
 from PIL import Image
-from tiny_model import write_model
 
 from glocal.gallery import Gallery
+from tiny_model import write_model
 
 HOME = Path("/glocal-fixture")
 
