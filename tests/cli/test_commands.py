@@ -252,7 +252,8 @@ def test_info_check_remove_and_models_describe_the_gallery(glocal: Run, photos: 
     assert json.loads(glocal("info", "--json").stdout)["files"] == 3
     listed = json.loads(glocal("models", "--json").stdout)
     assert [(m["name"], m["default"], m["gallery"]) for m in listed] == [
-        ("glocal-lite0", True, True)
+        ("glocal-lite0", True, True),
+        ("glocal-lite0-v3", False, False),
     ]
     glocal("check", "--repair")
 

@@ -22,7 +22,8 @@ _HUB_NAME = re.compile(
 
 def bundled_models() -> dict[str, Path]:
     """The files of the models that come with glocal, by name."""
-    return {path.stem: path for path in sorted(_BUNDLED.glob("*.onnx"))}
+    found = sorted(_BUNDLED.glob("*.onnx"), key=lambda path: path.stem)
+    return {path.stem: path for path in found}
 
 
 def find_model(spec: str, sha256: str | None = None) -> Path:
