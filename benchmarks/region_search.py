@@ -1,7 +1,7 @@
 """Searches without regions beside searches with them, as users get them.
 
     python benchmarks/region_search.py --images PACKAGES --views VIEWS --work FOLDER
-        [--split settings] [--regions coarse fine] [--every N]
+        [--split settings] [--regions coarse fine] [--every N] [--model NAME-OR-FILE]
 
 The sets are those of `region_sets`. The gallery's images are files that `Gallery.add` indexes, once
 for each choice of regions; every query is a file's bytes, searched with the defaults: graph,
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from glocal import Gallery
+from glocal.encoders import DEFAULT_MODEL
 from measure import arguments, print_table, print_targets, write_results
 from region_data import region_arguments
 from region_maps import sets_of
@@ -46,14 +47,14 @@ def contents(source: Source) -> bytes:
     return source.read_bytes() if isinstance(source, Path) else source
 
 
-def indexed(made: Sets, regions: str, files: Path, folder: Path) -> Gallery:
+def indexed(made: Sets, regions: str, files: Path, folder: Path, model: str) -> Gallery:
     """A gallery of the split's images, each in a file that is named by its number."""
     files.mkdir(parents=True, exist_ok=True)
     for number in made.gallery:
         file = files / f"{number:05}.jpg"  # the decoder looks at the bytes, not at the name
         if not file.exists():
             file.write_bytes(contents(made.images.sources[number]))
-    gallery = Gallery(folder, regions=regions)
+    gallery = Gallery(folder, regions=regions, model=model)
     gallery.add(files)
     return gallery
 
@@ -86,6 +87,7 @@ def main() -> None:
     region_arguments(parser)
     parser.add_argument("--split", choices=("settings", "kept"), default="kept")
     parser.add_argument("--regions", nargs="+", default=["coarse"])
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
     parser.add_argument("--every", type=int, default=1, help="search every so manyth query")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -97,8 +99,10 @@ def main() -> None:
     spent: dict[str, float] = {}
     for choice in ["none", *options.regions]:
         regions = options.regions[0] if choice == "none" else choice
-        folder = options.work / f"gallery-{name}-{regions}"
-        with indexed(made, regions, options.work / f"files-{name}", folder) as gallery:
+        known = "" if options.model == DEFAULT_MODEL else f"-{Path(options.model).stem}"
+        folder = options.work / f"gallery-{name}-{regions}{known}"
+        files = options.work / f"files-{name}"
+        with indexed(made, regions, files, folder, options.model) as gallery:
             queries = [[contents(made.images.sources[n]) for n in one.queries] for one in sets]
             search = partial(found, gallery, regions=choice != "none")
             search(queries[0][0])  # loads the model and the graphs
@@ -125,6 +129,8 @@ def main() -> None:
         + [("processor ms a search", "", *spent.values())],
     )
     evaluated = print_targets(measured, _TARGETS)
+    if options.model != DEFAULT_MODEL:
+        return
     write_results(
         "region_search" if options.split == "kept" else "region_search_settings_split",
         {
