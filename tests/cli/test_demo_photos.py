@@ -12,6 +12,7 @@ from PIL import Image
 from glocal.cli import demo_photos, demo_reshoot
 from glocal.cli.demo_photos import Altered, alter, gather
 from glocal.errors import ImageError, MissingExtraError
+from glocal.images.perspective import homography
 
 CARRIED = all(importlib.util.find_spec(package) for package in ("skimage", "sklearn"))
 needs_the_extra = pytest.mark.skipif(
@@ -243,7 +244,8 @@ def test_the_print_on_the_wall_shows_the_whole_photo(
     # Rectified by its four corners, it equals the photo within the border.
     rim = round(0.03 * max(size))
     width, height = size[0] + 2 * rim, size[1] + 2 * rim
-    forth = np.array([*demo_reshoot._homography(quad, (width, height)), 1.0]).reshape(3, 3)
+    corners = [(0, 0), (width, 0), (width, height), (0, height)]
+    forth = np.array([*homography(quad, corners), 1.0]).reshape(3, 3)
     back = np.linalg.inv(forth)
     flat = taken.transform(
         (width, height),
@@ -252,16 +254,6 @@ def test_the_print_on_the_wall_shows_the_whole_photo(
         Image.Resampling.BILINEAR,
     )
     assert likeness(flat.crop((rim, rim, rim + size[0], rim + size[1])), image) > 0.95
-
-
-def test_the_homography_maps_each_corner_back() -> None:
-    quad = np.array([[3.0, 5], [90, 11], [84, 77], [9, 60]])
-    a, b, c, d, e, f, g, h = demo_reshoot._homography(quad, (640, 480))
-    back = [
-        ((a * x + b * y + c) / (g * x + h * y + 1), (d * x + e * y + f) / (g * x + h * y + 1))
-        for x, y in quad
-    ]
-    np.testing.assert_allclose(back, [(0, 0), (640, 0), (640, 480), (0, 480)], atol=1e-8)
 
 
 def test_the_dark_copy_is_dim_yellow_and_noisy(tmp_path: Path) -> None:

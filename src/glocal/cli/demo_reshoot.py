@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from glocal.images.perspective import homography
+
 Reshoot = Callable[[Image.Image, np.random.Generator], bytes]
 
 _QUALITY = 88
@@ -36,7 +38,9 @@ def off_a_wall(image: Image.Image, rng: np.random.Generator) -> bytes:
     frame = (round(hung.width * 1.35), round(hung.height * 1.4))
     # Transformed at twice the size and reduced, so that edges are smooth.
     fine = (2 * frame[0], 2 * frame[1])
-    back = _homography(_seen_from_the_side(hung.size, fine, rng), hung.size)
+    width, height = hung.size
+    corners = [(0, 0), (width, 0), (width, height), (0, height)]
+    back = homography(_seen_from_the_side(hung.size, fine, rng), corners)
     taken = (
         hung.convert("RGBA")
         .transform(fine, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
@@ -147,17 +151,6 @@ def _seen_from_the_side(
     zoom = float((0.88 * np.array(frame) / (high - low)).min())
     centred: NDArray[np.float64] = (corners - (low + high) / 2) * zoom + np.array(frame) / 2
     return centred
-
-
-def _homography(quad: NDArray[np.float64], size: tuple[int, int]) -> tuple[float, ...]:
-    """Pillow's eight coefficients of the homography from a quadrilateral to an image of a size."""
-    width, height = size
-    corners = [(0, 0), (width, 0), (width, height), (0, height)]
-    equations, values = [], []
-    for (x, y), (u, v) in zip(quad, corners, strict=True):
-        equations += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    return tuple(np.linalg.solve(np.array(equations), np.array(values)).tolist())
 
 
 def _wall(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:

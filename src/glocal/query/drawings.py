@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import ceil
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from glocal.errors import QueryError
+from glocal.images.perspective import homography
 
-_cv2: Any = cv2  # its own types are incomplete
 _SIDE = 320  # of what lines are found in, along the longer side
 _MARGIN = 0.08  # white around a drawing, relative to its longer side
 _INK = 40  # grey levels by which ink differs from paper at least
@@ -34,16 +34,28 @@ def line_drawing(image: Pixels, *, detail: float = 1.0) -> Pixels:
     """
     zoom = _SIDE / max(image.shape[:2])
     size = max(1, round(image.shape[1] * zoom)), max(1, round(image.shape[0] * zoom))
-    grey = _cv2.cvtColor(image, _cv2.COLOR_RGB2GRAY)
-    grey = _cv2.resize(grey, size, interpolation=_cv2.INTER_AREA).astype(np.float32) / 255
+    small = Image.fromarray(image).convert("L").resize(size, Image.Resampling.BILINEAR)
+    grey = np.asarray(small, np.float32) / np.float32(255)
     spread = 1.8 / detail
-    fine, coarse = (_cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (spread, 1.6 * spread))
+    fine, coarse = (_blurred(grey, sigma) for sigma in (spread, 1.6 * spread))
     edges = fine + 20 * (fine - coarse)
     lines = np.where(edges >= 0.35, 1.0, 1 + np.tanh(12 * (edges - 0.35)))
     # What is dark all over is no line: only what differs from its surroundings stays.
     flat = np.abs(fine - coarse) < 0.006
     lines[flat] = 1.0
     return np.repeat((255 * np.clip(lines, 0, 1)).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _blurred(grey: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Blur by a Gaussian; beyond its edges the image goes on as in a mirror."""
+    reach = ceil(4 * sigma)
+    weights = np.exp(-(np.arange(-reach, reach + 1, dtype=np.float32) ** 2) / (2 * sigma**2))
+    weights /= weights.sum()
+    for _ in range(2):  # along columns, then along rows
+        beyond = np.pad(grey, ((reach, reach), (0, 0)), mode="symmetric")
+        shifted = np.lib.stride_tricks.sliding_window_view(beyond, len(weights), axis=0)
+        grey = (shifted @ weights).T
+    return grey
 
 
 def upright_ink(image: Pixels) -> Pixels:
@@ -60,7 +72,7 @@ def upright_ink(image: Pixels) -> Pixels:
     Raises:
         QueryError: nothing is drawn on it.
     """
-    grey = _cv2.cvtColor(image, _cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(Image.fromarray(image).convert("L"))
     paper = float(np.median(grey))
     if paper < 128:
         grey, paper = 255 - grey, 255 - paper
@@ -82,13 +94,16 @@ def turned_view(image: Pixels, random: np.random.Generator) -> Pixels:
         random: chooses the view.
     """
     height, width = image.shape[:2]
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
     moved = corners + random.uniform(0, 0.22, (4, 2)) * np.where(corners > 0.5, -1, 1)
     if random.random() < 0.5:
         moved[:, 0] = 1 - moved[:, 0]
-    scale = np.array([width, height], np.float32)
-    matrix = _cv2.getPerspectiveTransform(corners * scale, (moved * scale).astype(np.float32))
-    warped = _cv2.warpPerspective(
-        image, matrix, (width, height), borderMode=_cv2.BORDER_CONSTANT, borderValue=(255,) * 3
+    back = homography(moved * (width, height), corners * (width, height))
+    seen = Image.fromarray(image).transform(
+        (width, height),
+        Image.Transform.PERSPECTIVE,
+        back,
+        Image.Resampling.BILINEAR,
+        fillcolor=(255, 255, 255),
     )
-    return np.asarray(warped, np.uint8)
+    return np.asarray(seen)
