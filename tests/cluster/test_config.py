@@ -8,6 +8,7 @@ import pytest
 
 from glocal.cluster.config import TOKEN, ClusterConfig
 from glocal.errors import GalleryError
+from glocal.gallery.stores.files import replace_file
 
 
 def read(folder: Path, text: str) -> ClusterConfig:
@@ -75,3 +76,11 @@ def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, said: str) -> N
         read(tmp_path, text)
     with pytest.raises(GalleryError, match=r"cannot be read: .*No such file"):
         ClusterConfig.read(tmp_path / "none.toml")
+
+
+def test_the_gallerys_copy_is_for_its_owner_alone(tmp_path: Path) -> None:
+    copy = tmp_path / "cluster.toml"
+    replace_file(copy, b"one", private=True)
+    replace_file(copy, b"two", private=True)
+    assert (copy.read_bytes(), copy.stat().st_mode & 0o077) == (b"two", 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["cluster.toml"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from pathlib import Path
 
@@ -31,11 +30,7 @@ class Milvus:
         # The gallery's own copy, with paths that hold there too; a token of the environment stays
         # out of it, and that of the file is for its owner alone.
         written = ClusterConfig.read(config, environment=False).text()
-        was = os.umask(0o077)
-        try:
-            replace_file(folder / "cluster.toml", written.encode())
-        finally:
-            os.umask(was)
+        replace_file(folder / "cluster.toml", written.encode(), private=True)
         return f"{said.prefix}_{uuid.uuid4().hex}"
 
     @staticmethod

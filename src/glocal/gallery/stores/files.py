@@ -13,10 +13,18 @@ from pathlib import Path
 from glocal.errors import DiskFullError
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a small file so that a reader, or a power cut, finds the old content or the new one."""
+def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a small file so that a reader, or a power cut, finds the old content or the new one.
+
+    Args:
+        path: of the file.
+        data: its content.
+        private: whether it is for its owner alone.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if private:
+            os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT, 0o600))
         write_at(fresh, 0, data)
         fresh.replace(path)
         sync_folder(path.parent)
