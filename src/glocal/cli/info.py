@@ -8,9 +8,10 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import counted, print_json, readable_bytes, say
-from glocal.encoders import OWN
+from glocal.encoders import DEFAULT_MODEL, OWN, OnnxEncoder, find_model
 from glocal.gallery import Gallery, GalleryInfo
 from glocal.gallery.leaving_out import USUALLY
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.results import UpgradeProgress
 
 
@@ -34,7 +35,7 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
     lines = [
         ("gallery", str(known.folder)),
         ("model", f"{known.model}, {known.model.dim} dimensions"),
-        *_upgrade(known.upgrade),
+        *(_upgrade(known.upgrade) or _newer(known.model)),
         ("photos", f"{known.images} in {counted(known.files, 'file')}; "
                    f"{counted(known.failed, 'file')} skipped"),
         *([("vectors", f"in the cluster's collection {known.collection}")]
@@ -75,6 +76,19 @@ def _upgrade(known: UpgradeProgress | None) -> list[tuple[str, str]]:
     if not known.verified:
         lines.append(("", "the others are not verified, since the old model's file is gone"))
     return lines
+
+
+def _newer(model: ModelId) -> list[tuple[str, str]]:
+    card = OnnxEncoder(find_model(DEFAULT_MODEL)).card
+    if model.name != card.name or model.version >= card.version:
+        return []
+    return [
+        (
+            "",
+            f"version {card.version} comes with this glocal; to see what it would bring, run: "
+            "glocal upgrade --dry-run",
+        )
+    ]
 
 
 def _graph(known: GalleryInfo) -> str:
