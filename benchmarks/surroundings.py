@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from glocal.cli.demo_reshoot import _homography, _wall
+from glocal.cli.demo_reshoot import _wall
+from glocal.images.perspective import homography
 
 Rng = np.random.Generator
 Kind = Callable[[Image.Image, Rng, Rng], Image.Image]
@@ -205,7 +206,7 @@ def photographed(image: Image.Image, rng: Rng, *, far: bool) -> bytes:
     reach = 0.12 if far else 0.03
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
     seen = (corners + rng.uniform(-reach, reach, (4, 2))) * (width, height)
-    back = _homography(seen, (width, height))
+    back = homography(seen, corners * (width, height))
     pixels = np.asarray(image)
     fill = tuple(int(v) for v in pixels[:4].reshape(-1, 3).mean(axis=0))
     moved = image.transform((width, height), Image.Transform.PERSPECTIVE, back, 3, fillcolor=fill)

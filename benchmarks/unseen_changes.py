@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from glocal.cli import demo_reshoot
+from glocal.images.perspective import homography
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 Floats = NDArray[np.float64]
+_CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
 
 
 def swirled(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -140,7 +142,7 @@ def photographed(
     taken = _image(lit).transform(
         (480, 360),
         Image.Transform.PERSPECTIVE,
-        demo_reshoot._homography(_aside(size, (480, 360), rng), size),
+        homography(_aside(size, (480, 360), rng), _CORNERS * size),
         Image.Resampling.BICUBIC,
         fillcolor=(70, 66, 62),
     )

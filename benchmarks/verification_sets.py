@@ -28,6 +28,7 @@ from PIL import Image
 
 from glocal.cli import demo_reshoot
 from glocal.images import load
+from glocal.images.perspective import homography
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 Source = Path | bytes
@@ -233,7 +234,7 @@ def _stood_in(
     width, height = max(8, int(thing.width * size)), max(8, int(thing.height * size))
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
     askew = np.abs(corners - rng.uniform(0, 0.08, (4, 2))) * (width, height)
-    back = demo_reshoot._homography(askew, (width, height))
+    back = homography(askew, corners * (width, height))
     stood = thing.resize((width, height), Image.Resampling.LANCZOS).convert("RGBA")
     stood = stood.transform(
         (width, height), Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC
