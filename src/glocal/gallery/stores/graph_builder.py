@@ -1,4 +1,4 @@
-"""Build or extend a graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM REGIONS``.
+"""Build or extend a graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM REGIONS ENDING``.
 
 Run by `Upkeep` as a process of its own, at low priority, which may be killed at any moment:
 until the catalogue names the new file, it is nobody's.
@@ -16,6 +16,7 @@ import numpy as np
 from glocal.gallery.ahead import worker_count
 from glocal.gallery.database import Database
 from glocal.gallery.rows import SCHEMA, RowTable
+from glocal.gallery.stores.coding import CODINGS
 from glocal.gallery.stores.files import explained, sync, sync_folder
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph import GraphFile, checksum, new_index
@@ -29,7 +30,8 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
     """Write a graph over all rows, beginning with the one that is there if it is sound."""
     view, _ = store.mapped()
     extent, database, space = view.extent, store.rows.database, store.rows.space
-    index, done = new_index(dim, regions=isinstance(store, RegionStore)), 0
+    index = new_index(dim, store.graph_kind, regions=isinstance(store, RegionStore))
+    done = 0
     base = GraphFile.known(database, space)
     if base and base.generation == extent.generation and base.is_sound(store.folder):
         index.load(str(store.folder / base.name))
@@ -58,14 +60,17 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
 def main() -> None:
     """Extend the graph, unless another process is doing so."""
     catalog, folder, space = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    dim, regions = int(sys.argv[4]), int(sys.argv[5])
+    dim, regions, ending = int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
     if hasattr(os, "nice"):
         os.nice(10)  # searches and index runs come first
     with closing(Database(catalog, SCHEMA)) as database:
         rows = RowTable(database, space)
-        store: FlatStore | RegionStore = FlatStore(folder, dim, rows)
+        store: FlatStore | RegionStore
         if regions:
             store = RegionStore(folder, dim, regions, rows)
+        else:
+            (coding,) = (each for each in CODINGS.values() if each.ending == ending)
+            store = FlatStore(folder, dim, rows, coding)
         with maintenance_lock(folder) as free:
             if free:
                 extend(store, dim)

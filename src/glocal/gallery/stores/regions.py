@@ -18,6 +18,7 @@ from glocal.encoders import Regions
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import RegionRecord, RegionSimilarities
 from glocal.gallery.rows import Extent, RowTable
+from glocal.gallery.stores.coding import Codes, in_bytes, unit_vectors
 from glocal.gallery.stores.upkeep import KeptUp
 
 _BOX = 4  # bytes behind each vector
@@ -25,8 +26,6 @@ _CHUNK = 4096  # regions compared at once
 
 _WALK = 60
 """Regions compared in the time in which a walk of the graph finds one more candidate."""
-
-Codes = NDArray[np.int8]
 
 
 class RegionStore(KeptUp):
@@ -41,7 +40,7 @@ class RegionStore(KeptUp):
 
     def __init__(self, folder: Path, dim: int, count: int, rows: RowTable) -> None:
         row = np.dtype(("i1", (count, dim + _BOX)))
-        super().__init__(folder, row, "i8", rows, dim=dim, regions=count)
+        super().__init__(folder, row, "i8", rows, dim=dim, regions=count, graph="bytes")
         self.count = count
         self._dim = dim
 
@@ -54,7 +53,7 @@ class RegionStore(KeptUp):
             return
         vectors = np.stack([record.vectors for record in records])
         boxes = np.rint(np.clip([record.boxes for record in records], 0, 1) * 255)
-        written = np.concatenate([coded(vectors), boxes.astype(np.uint8).view(np.int8)], axis=2)
+        written = np.concatenate([in_bytes(vectors), boxes.astype(np.uint8).view(np.int8)], axis=2)
         self.put([record.id for record in records], [r.attributes for r in records], written)
 
     def search(
@@ -77,7 +76,7 @@ class RegionStore(KeptUp):
             Each image once, in no order.
         """
         view, mapped, allowed = self.meeting(where)
-        codes = coded(queries)
+        codes = in_bytes(queries)
         rows = None if exact else self._walk(codes, limit, view.extent, mapped, allowed)
         if rows is None:
             rows = self._nearest(codes, mapped, np.flatnonzero(allowed), limit)
@@ -133,7 +132,7 @@ class RegionStore(KeptUp):
             ids: the images; those without regions are passed over.
         """
         there, rows = self.read(ids)
-        similar = 1 - self._distances(coded(queries), rows).transpose(1, 0, 2)
+        similar = 1 - self._distances(in_bytes(queries), rows).transpose(1, 0, 2)
         return RegionSimilarities(
             {i: row for row, i in enumerate(there)}, similar, self._boxes(rows)
         )
@@ -146,10 +145,7 @@ class RegionStore(KeptUp):
 
     def _decoded(self, rows: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Vectors of unit length, ``(n, r, d)``, and boxes, ``(n, r, 4)``."""
-        vectors = rows[:, :, : self._dim].astype(np.float32)
-        lengths = np.sqrt(np.einsum("nrd,nrd->nr", vectors, vectors))
-        vectors /= np.maximum(lengths, 1e-12)[..., None]
-        return vectors, self._boxes(rows)
+        return unit_vectors(rows[:, :, : self._dim]), self._boxes(rows)
 
     def _boxes(self, rows: Codes) -> NDArray[np.float32]:
         return rows[:, :, self._dim :].view(np.uint8).astype(np.float32) / np.float32(255)
@@ -170,10 +166,3 @@ class RegionStore(KeptUp):
         keys = rows[:, None] * self.count + np.arange(self.count)
         codes = np.take(self.mapped()[1], rows, axis=0)[:, :, : self._dim]
         return keys.ravel(), np.ascontiguousarray(codes.reshape(-1, self._dim))
-
-
-def coded(vectors: NDArray[np.float32]) -> Codes:
-    """Vectors as bytes, ``(..., d)``: in parts of the greatest number of each."""
-    greatest = np.abs(vectors).max(axis=-1, keepdims=True)
-    scaled = np.rint(vectors * (127 / np.maximum(greatest, 1e-12)))
-    return np.asarray(scaled, np.int8)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import StoreStatus
 from glocal.gallery.rows import RowTable, View
+from glocal.gallery.stores.coding import BYTES, Coding
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.upkeep import KeptUp
@@ -133,8 +134,10 @@ class _Waiting(KeptUp):
 class WaitingStore(_Waiting, FlatStore):
     """Old vectors of images that the new space lacks; see `FlatStore`."""
 
-    def __init__(self, folder: Path, dim: int, rows: RowTable, done: Done) -> None:
-        super().__init__(folder, dim, rows)
+    def __init__(
+        self, folder: Path, dim: int, rows: RowTable, done: Done, coding: Coding = BYTES
+    ) -> None:
+        super().__init__(folder, dim, rows, coding)
         self.done = done
 
 
