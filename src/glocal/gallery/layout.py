@@ -78,6 +78,10 @@ class StorePlace:
     version: int = 1
     collection: str = ""
 
+    def __post_init__(self) -> None:
+        if self.version not in CODINGS:
+            raise ValueError(f"there is no version {self.version!r} of the store")
+
     @property
     def coding(self) -> Coding:
         """How a vector lies in its row."""

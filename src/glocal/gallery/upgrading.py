@@ -297,7 +297,7 @@ class Upgrade:
             old = FlatStore(layout.vectors, upgrade.old.dim, old_rows, layout.store.coding)
             regions = None
             if settings is not None:
-                regions = region_store(layout.vectors, upgrade.old, settings, catalog)
+                regions = region_store(layout, upgrade.old, settings, catalog)
             describer = Describer(
                 encoder, None, opened.context.limits, settings if encoder.gives_regions else None
             )
@@ -372,7 +372,7 @@ def _stores(layout: Layout, model: ModelId, catalog: Catalog) -> list[FlatStore 
         FlatStore(layout.vectors, model.dim, RowTable(catalog, model.space), layout.store.coding)
     ]
     every = map(region_settings, REGION_CHOICES)
-    stores += [region_store(layout.vectors, model, s, catalog) for s in every if s is not None]
+    stores += [region_store(layout, model, s, catalog) for s in every if s is not None]
     return stores
 
 

@@ -120,7 +120,7 @@ class _Bytes:
     def points(self, rows: NDArray[Any], kind: GraphKind) -> NDArray[Any]:
         codes = rows[:, : -_SCALE.itemsize]
         if kind == "signs":
-            return np.packbits(codes > 0, axis=1)
+            return signs(codes)
         return np.ascontiguousarray(codes)
 
 
@@ -134,6 +134,11 @@ def in_bytes(vectors: Floats) -> Codes:
     """Vectors ``(..., d)`` as bytes: in parts of the greatest number of each."""
     greatest = np.abs(vectors).max(axis=-1, keepdims=True)
     return np.asarray(np.rint(vectors * (127 / np.maximum(greatest, 1e-12))), np.int8)
+
+
+def signs(codes: Codes) -> NDArray[np.uint8]:
+    """The sign of each number as a bit, ``(n, ceil(d / 8))``."""
+    return np.packbits(codes > 0, axis=1)
 
 
 def unit_vectors(codes: Codes) -> Floats:

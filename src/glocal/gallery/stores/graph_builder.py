@@ -1,4 +1,4 @@
-"""Build or extend a graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM REGIONS ENDING``.
+"""Build or extend a graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM REGIONS KIND``.
 
 Run by `Upkeep` as a process of its own, at low priority, which may be killed at any moment:
 until the catalogue names the new file, it is nobody's.
@@ -10,16 +10,17 @@ import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from glocal.gallery.ahead import worker_count
 from glocal.gallery.database import Database
 from glocal.gallery.rows import SCHEMA, RowTable
-from glocal.gallery.stores.coding import CODINGS
+from glocal.gallery.stores.coding import BYTES, HALVES
 from glocal.gallery.stores.files import explained, sync, sync_folder
 from glocal.gallery.stores.flat import FlatStore
-from glocal.gallery.stores.graph import GraphFile, checksum, new_index
+from glocal.gallery.stores.graph import GraphFile, GraphKind, checksum, new_index
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.row_file import maintenance_lock
 
@@ -60,17 +61,16 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
 def main() -> None:
     """Extend the graph, unless another process is doing so."""
     catalog, folder, space = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    dim, regions, ending = int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
+    dim, regions, kind = int(sys.argv[4]), int(sys.argv[5]), cast("GraphKind", sys.argv[6])
     if hasattr(os, "nice"):
         os.nice(10)  # searches and index runs come first
     with closing(Database(catalog, SCHEMA)) as database:
         rows = RowTable(database, space)
         store: FlatStore | RegionStore
         if regions:
-            store = RegionStore(folder, dim, regions, rows)
+            store = RegionStore(folder, dim, regions, rows, kind)
         else:
-            (coding,) = (each for each in CODINGS.values() if each.ending == ending)
-            store = FlatStore(folder, dim, rows, coding)
+            store = FlatStore(folder, dim, rows, HALVES if kind == "floats" else BYTES)
         with maintenance_lock(folder) as free:
             if free:
                 extend(store, dim)

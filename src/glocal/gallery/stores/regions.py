@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -18,7 +19,8 @@ from glocal.encoders import Regions
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import RegionRecord, RegionSimilarities
 from glocal.gallery.rows import Extent, RowTable
-from glocal.gallery.stores.coding import Codes, in_bytes, unit_vectors
+from glocal.gallery.stores.coding import Codes, in_bytes, signs, unit_vectors
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.upkeep import KeptUp
 
 _BOX = 4  # bytes behind each vector
@@ -36,11 +38,14 @@ class RegionStore(KeptUp):
         dim: length of the vectors.
         count: regions of each image.
         rows: the table of the images, in the catalogue.
+        graph: what a graph holds of the vectors: their bytes or their signs.
     """
 
-    def __init__(self, folder: Path, dim: int, count: int, rows: RowTable) -> None:
+    def __init__(
+        self, folder: Path, dim: int, count: int, rows: RowTable, graph: GraphKind = "bytes"
+    ) -> None:
         row = np.dtype(("i1", (count, dim + _BOX)))
-        super().__init__(folder, row, "i8", rows, dim=dim, regions=count, graph="bytes")
+        super().__init__(folder, row, "i8", rows, dim=dim, regions=count, graph=graph)
         self.count = count
         self._dim = dim
 
@@ -99,12 +104,18 @@ class RegionStore(KeptUp):
         graph = self._upkeep.graph(extent)
         if graph is None:
             return None
-        found = [graph.search(code, ask) // self.count for code in codes]
+        found = [graph.search(point, ask) // self.count for point in self._points(codes)]
         rows = np.unique(np.concatenate(found))
         rows = rows[rows < len(allowed)]
         rows = rows[allowed[rows]]
         behind = graph.rows + np.flatnonzero(allowed[graph.rows :])
+        if self.graph_kind == "signs":  # which say little: all that they find is compared again
+            return self._nearest(codes, mapped, np.concatenate([rows, behind]), limit)
         return np.union1d(rows, self._nearest(codes, mapped, behind, limit))
+
+    def _points(self, codes: Codes) -> NDArray[Any]:
+        """What a graph holds of codes, ``(n, d)``."""
+        return signs(codes) if self.graph_kind == "signs" else np.ascontiguousarray(codes)
 
     def _nearest(
         self, codes: Codes, mapped: Codes, rows: NDArray[np.int64], limit: int
@@ -165,4 +176,4 @@ class RegionStore(KeptUp):
         """
         keys = rows[:, None] * self.count + np.arange(self.count)
         codes = np.take(self.mapped()[1], rows, axis=0)[:, :, : self._dim]
-        return keys.ravel(), np.ascontiguousarray(codes.reshape(-1, self._dim))
+        return keys.ravel(), self._points(codes.reshape(-1, self._dim))

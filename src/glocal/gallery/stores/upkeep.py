@@ -131,7 +131,7 @@ class Upkeep:
         program = [sys.executable, "-m", "glocal.gallery.stores.graph_builder"]
         arguments = [
             *(file.rows.database.path, file.folder, file.rows.space),
-            *(self._dim, self._regions, file.ending),
+            *(self._dim, self._regions, self.kind),
         ]
         self.build_error = None
         self._builder = subprocess.Popen(

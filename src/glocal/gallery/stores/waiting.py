@@ -21,6 +21,7 @@ from glocal.gallery.records import StoreStatus
 from glocal.gallery.rows import RowTable, View
 from glocal.gallery.stores.coding import BYTES, Coding
 from glocal.gallery.stores.flat import FlatStore
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.upkeep import KeptUp
 
@@ -144,6 +145,14 @@ class WaitingStore(_Waiting, FlatStore):
 class WaitingRegions(_Waiting, RegionStore):
     """Old regions of images that the new space lacks; see `RegionStore`."""
 
-    def __init__(self, folder: Path, dim: int, count: int, rows: RowTable, done: Done) -> None:
-        super().__init__(folder, dim, count, rows)
+    def __init__(
+        self,
+        folder: Path,
+        dim: int,
+        count: int,
+        rows: RowTable,
+        done: Done,
+        graph: GraphKind = "bytes",
+    ) -> None:
+        super().__init__(folder, dim, count, rows, graph)
         self.done = done
