@@ -43,7 +43,13 @@ def turned(points: Vectors, like: Vectors) -> Vectors:
     return np.asarray(points @ (left @ right), np.float32)
 
 
-def scatter(axis: Any, title: str, dots: Vectors, rings: Vectors, kinds: list[NDArray]) -> None:
+def scatter(
+    axis: Any,
+    title: str,
+    dots: NDArray[np.floating],
+    rings: NDArray[np.floating],
+    kinds: list[NDArray[np.int64]],
+) -> None:
     """One picture: photos of the gallery and queries, coloured by kind."""
     for kind, colour in enumerate(COLOURS):
         axis.scatter(*dots[kinds[0] == kind].T, s=13, color=colour, alpha=0.75, linewidths=0)

@@ -158,7 +158,7 @@ def objects(images: Images, walls: Sequence[Path], half: int) -> LabelledSet:
         scene = _stood_in(thing, scene, (0.04, 0.07, 0.12)[number % 3], rng)
         found = images.add(_jpeg(scene, 90))
         width, height = thing.size
-        box = tuple(int(v) for v in (0.05 * width, 0.05 * height, 0.93 * width, 0.95 * height))
+        box = (int(0.05 * width), int(0.05 * height), int(0.93 * width), int(0.95 * height))
         same = [p for p, label in labels.items() if label == labels.get(path)]
         made.queries.append(images.add(_jpeg(thing.crop(box), 80)))
         made.gallery.append(found)
