@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -10,9 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.encoders import LocalFeatures
+from glocal.gallery.database import Database
 from glocal.gallery.packed_features import pack, small_image, unpack
-from glocal.gallery.stores import scan
-from glocal.gallery.stores.coding import BYTES, CODINGS, HALVES, Coding, in_bytes
+from glocal.gallery.records import Attributes, Record
+from glocal.gallery.rows import SCHEMA, RowTable
+from glocal.gallery.stores import flat, scan
+from glocal.gallery.stores.coding import (
+    BYTES,
+    CODINGS,
+    HALVES,
+    Coding,
+    in_bytes,
+    signs_lead,
+)
+from glocal.gallery.stores.flat import FlatStore
+from glocal.gallery.stores.graph_builder import extend
 
 seeds = st.integers(0, 2**32 - 1)
 codings = st.sampled_from([*CODINGS.values()])
@@ -170,3 +185,44 @@ def test_a_descriptor_of_nothing_stays_nothing() -> None:
     local = features(4, 3, 8)
     local.descriptors[1] = 0
     assert not unpack(pack(local)).descriptors[1].any()
+
+
+def related(seed: int, count: int, dim: int, *, above: float) -> np.ndarray:
+    """Unit vectors that differ in twenty ways; `above` is added to each number."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((count, 20)) @ rng.standard_normal((20, dim)) + above
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("above", "ending"), [(0.0, "signs"), (20.0, "graph")])
+def test_a_graph_is_of_signs_only_where_they_lead_to_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: float, ending: str
+) -> None:
+    monkeypatch.setattr(flat, "_WALK", 1)
+    monkeypatch.setattr(flat, "_LOADING", 0)
+    vectors = related(3, 4_000, 384, above=above)
+    assert signs_lead(in_bytes(vectors)) is (ending == "signs")
+    ids = [UUID(int=row + 1) for row in range(len(vectors))]
+    records = [
+        Record(i, vector, Attributes((1,), 10, 10, 1, taken=1))
+        for i, vector in zip(ids, vectors, strict=True)
+    ]
+    with closing(Database(tmp_path / "catalog.sqlite", SCHEMA)) as database:
+        rows = RowTable(database, "space")
+        with closing(FlatStore(tmp_path / "v", 384, rows)) as store:
+            store.upsert(records[:3_000])
+            extend(store, 384)
+            store.upsert(records[3_000:])
+            extend(store, 384)  # in the same way as it began
+            assert [path.suffix for path in (tmp_path / "v").glob("*.?.*0*")] == [f".{ending}"]
+            assert store.status().in_graph == 4_000
+        with closing(FlatStore(tmp_path / "v", 384, rows)) as store:
+            for query in vectors[::200]:
+                found, exact = (
+                    [each.id for each in store.search(query, 3, exact=exact)]
+                    for exact in (False, True)
+                )
+                assert found == exact
+            assert store._upkeep.graph(store.rows.extent()).kind == {"graph": "bytes"}.get(
+                ending, ending
+            )

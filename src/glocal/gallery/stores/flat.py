@@ -19,6 +19,7 @@ from glocal.gallery.records import Match, Record
 from glocal.gallery.rows import Extent, RowTable
 from glocal.gallery.stores import scan
 from glocal.gallery.stores.coding import BYTES, Coding
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.upkeep import KeptUp
 
 _WALK = 60
@@ -106,9 +107,8 @@ class FlatStore(KeptUp):
         if graph is None:
             return None
         point = vector
-        if self.graph_kind != "floats":
-            coded = self.coding.coded(vector[None])
-            (point,) = self.coding.points(coded, self.graph_kind)
+        if graph.kind != "floats":
+            (point,) = self.coding.points(self.coding.coded(vector[None]), graph.kind)
         found = graph.search(point, ask)
         found = found[found < len(allowed)]
         found = found[allowed[found]]
@@ -123,7 +123,8 @@ class FlatStore(KeptUp):
         there, vectors = self.read(ids)
         return dict(zip(there, self.coding.vectors(vectors), strict=True))
 
-    def points(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    def points(
+        self, rows: NDArray[np.int64], kind: GraphKind
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """What a graph covers of some rows: keys and points; a vector's key is its row."""
-        vectors = np.take(self.mapped()[1], rows, axis=0)
-        return rows, self.coding.points(vectors, self.graph_kind)
+        return rows, self.coding.points(np.take(self.mapped()[1], rows, axis=0), kind)

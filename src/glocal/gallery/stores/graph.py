@@ -37,8 +37,12 @@ GraphKind = Literal["floats", "bytes", "signs"]
 vector's own, or the sign of each number as one bit."""
 
 SIGNS_FROM = 384
-"""Numbers of a vector from which their signs alone lead a walk to its nearest: with 512 they take a
-third of the bytes of such a graph and are built in a sixth of the time."""
+"""Numbers of a vector from which their signs alone may lead a walk to its nearest: with 512 they
+take a third of the bytes of such a graph and are built in a sixth of the time. Whether they do is
+tried before a graph is built, see `glocal.gallery.stores.coding.signs_lead`."""
+
+SIGNS_ENDING = "signs"
+"""Of the name of a graph's file that holds signs."""
 
 _CONNECTIVITY = 16
 _SIGNS_CONNECTIVITY = 12
@@ -101,6 +105,11 @@ class GraphFile:
     modified: int
     checksum: int
 
+    @property
+    def of_signs(self) -> bool:
+        """Whether it holds signs."""
+        return self.name.endswith(f".{SIGNS_ENDING}")
+
     @classmethod
     def known(cls, database: Database, space: str) -> GraphFile | None:
         """The graph of a space, if there is one."""
@@ -129,6 +138,13 @@ class GraphFile:
             return False
 
 
+def kind_of(known: GraphFile, wanted: GraphKind) -> GraphKind:
+    """What a graph holds whose store would have it of a kind, if signs led."""
+    if known.of_signs:
+        return "signs"
+    return "bytes" if wanted == "signs" else wanted
+
+
 class Graph:
     """A sound graph file, mapped; any thread may search.
 
@@ -147,7 +163,7 @@ class Graph:
         self, path: Path, dim: int, rows: int, kind: GraphKind, *, regions: bool = False
     ) -> None:
         self.rows = rows
-        self._kind: GraphKind = kind
+        self.kind: GraphKind = kind
         self._regions = regions
         self._path = path
         self._dim = dim
@@ -159,7 +175,7 @@ class Graph:
         self._idle = deque([index])
 
     def _mapped(self) -> Index:
-        index = new_index(self._dim, self._kind, regions=self._regions)
+        index = new_index(self._dim, self.kind, regions=self._regions)
         expected = index.ndim, index.dtype
         index.view(str(self._path))
         if (index.ndim, index.dtype) != expected:
@@ -178,7 +194,7 @@ class Graph:
         except IndexError:
             index = self._mapped()
         try:
-            if self._kind == "signs":  # they say little: whoever asks compares again what is found
+            if self.kind == "signs":  # they say little: whoever asks compares again what is found
                 count = max(self._expansion, _SIGNS_COUNT * count)
             index.expansion_search = max(self._expansion, count)  # type: ignore[misc]
             return np.sort(index.search(point, count, threads=1).keys.astype(np.int64))

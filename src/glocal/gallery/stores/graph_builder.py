@@ -13,35 +13,47 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glocal.gallery.ahead import worker_count
 from glocal.gallery.database import Database
 from glocal.gallery.rows import SCHEMA, RowTable
-from glocal.gallery.stores.coding import BYTES, HALVES
+from glocal.gallery.stores.coding import BYTES, HALVES, signs_lead
 from glocal.gallery.stores.files import explained, sync, sync_folder
 from glocal.gallery.stores.flat import FlatStore
-from glocal.gallery.stores.graph import GraphFile, GraphKind, checksum, new_index
+from glocal.gallery.stores.graph import (
+    SIGNS_ENDING,
+    GraphFile,
+    GraphKind,
+    checksum,
+    kind_of,
+    new_index,
+)
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.row_file import maintenance_lock
 
 _SLICE = 5_000  # rows in memory at once
+_SAMPLE = 4_000  # vectors among which signs are tried
 
 
 def extend(store: FlatStore | RegionStore, dim: int) -> None:
     """Write a graph over all rows, beginning with the one that is there if it is sound."""
     view, _ = store.mapped()
     extent, database, space = view.extent, store.rows.database, store.rows.space
-    index = new_index(dim, store.graph_kind, regions=isinstance(store, RegionStore))
-    done = 0
     base = GraphFile.known(database, space)
-    if base and base.generation == extent.generation and base.is_sound(store.folder):
+    sound = base and base.generation == extent.generation and base.is_sound(store.folder)
+    kind = kind_of(base, store.graph_kind) if base and sound else _kind(store, view.live)
+    index = new_index(dim, kind, regions=isinstance(store, RegionStore))
+    done = 0
+    if base and sound:
         index.load(str(store.folder / base.name))
         done = base.rows
     rows = done + np.flatnonzero(view.live[done:])
     for start in range(0, len(rows), _SLICE):
-        keys, vectors = store.points(rows[start : start + _SLICE])
+        keys, vectors = store.points(rows[start : start + _SLICE], kind)
         index.add(keys, vectors, threads=worker_count())
-    name = f"{store.stem}.{extent.generation}.{extent.rows}.graph"
+    ending = SIGNS_ENDING if kind == "signs" else "graph"
+    name = f"{store.stem}.{extent.generation}.{extent.rows}.{ending}"
     path, partial = store.folder / name, store.folder / f"{name}.partial"
     with explained(path):
         index.save(str(partial))
@@ -56,6 +68,15 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
     if base and base.name != name:
         with suppress(OSError):  # mapped by another process, which Windows minds
             (store.folder / base.name).unlink(missing_ok=True)
+
+
+def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:
+    """What a new graph is to hold: signs only where they lead."""
+    if store.graph_kind != "signs":
+        return store.graph_kind
+    rows = np.flatnonzero(live)
+    codes = store.points(rows[:: max(len(rows) // _SAMPLE, 1)][:_SAMPLE], "bytes")[1]
+    return "signs" if signs_lead(codes[:: max(len(codes) // _SAMPLE, 1)]) else "bytes"
 
 
 def main() -> None:

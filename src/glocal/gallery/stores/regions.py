@@ -104,18 +104,14 @@ class RegionStore(KeptUp):
         graph = self._upkeep.graph(extent)
         if graph is None:
             return None
-        found = [graph.search(point, ask) // self.count for point in self._points(codes)]
+        found = [graph.search(point, ask) // self.count for point in _points(codes, graph.kind)]
         rows = np.unique(np.concatenate(found))
         rows = rows[rows < len(allowed)]
         rows = rows[allowed[rows]]
         behind = graph.rows + np.flatnonzero(allowed[graph.rows :])
-        if self.graph_kind == "signs":  # which say little: all that they find is compared again
+        if graph.kind == "signs":  # which say little: all that they find is compared again
             return self._nearest(codes, mapped, np.concatenate([rows, behind]), limit)
         return np.union1d(rows, self._nearest(codes, mapped, behind, limit))
-
-    def _points(self, codes: Codes) -> NDArray[Any]:
-        """What a graph holds of codes, ``(n, d)``."""
-        return signs(codes) if self.graph_kind == "signs" else np.ascontiguousarray(codes)
 
     def _nearest(
         self, codes: Codes, mapped: Codes, rows: NDArray[np.int64], limit: int
@@ -169,11 +165,18 @@ class RegionStore(KeptUp):
         distances = np.asarray(simsimd.cdist(codes, regions, metric="cos"))
         return distances.reshape(len(codes), -1, self.count).astype(np.float32)
 
-    def points(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Codes]:
+    def points(
+        self, rows: NDArray[np.int64], kind: GraphKind
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """What a graph covers of some rows: keys and vectors.
 
         The key of a region is its row times the regions of an image, and its place among them.
         """
         keys = rows[:, None] * self.count + np.arange(self.count)
         codes = np.take(self.mapped()[1], rows, axis=0)[:, :, : self._dim]
-        return keys.ravel(), self._points(codes.reshape(-1, self._dim))
+        return keys.ravel(), _points(codes.reshape(-1, self._dim), kind)
+
+
+def _points(codes: Codes, kind: GraphKind) -> NDArray[Any]:
+    """What a graph holds of codes, ``(n, d)``."""
+    return signs(codes) if kind == "signs" else np.ascontiguousarray(codes)

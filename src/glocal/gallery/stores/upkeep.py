@@ -16,7 +16,7 @@ import numpy as np
 
 from glocal.gallery.records import StoreStatus
 from glocal.gallery.rows import Extent, RowTable, View
-from glocal.gallery.stores.graph import Graph, GraphFile, GraphKind
+from glocal.gallery.stores.graph import Graph, GraphFile, GraphKind, kind_of
 from glocal.gallery.stores.row_file import RowFile
 
 GRAPH_FROM = 20_000
@@ -80,7 +80,8 @@ class Upkeep:
                     with suppress(RuntimeError):  # not a graph after all: compare all rows
                         path = self._file.folder / known.name
                         regions = bool(self._regions)
-                        graph = Graph(path, self._dim, known.rows, self.kind, regions=regions)
+                        kind = kind_of(known, self.kind)
+                        graph = Graph(path, self._dim, known.rows, kind, regions=regions)
                 self._opened = known, graph
             return self._opened[1]
 
@@ -187,7 +188,7 @@ class KeptUp(RowFile):
 
     @property
     def graph_kind(self) -> GraphKind:
-        """What a graph holds of the vectors."""
+        """What a graph holds of the vectors, if signs would lead where it may be of signs."""
         return self._upkeep.kind
 
     def close(self) -> None:

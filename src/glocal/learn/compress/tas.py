@@ -396,5 +396,3 @@ def _cost(expected: Tensor, keep: float) -> Tensor:
     if share < (1 - _TOLERANCE) * keep:
         return -expected.log()
     return torch.zeros(())
-
-
