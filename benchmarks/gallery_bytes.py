@@ -55,7 +55,7 @@ def bytes_of(folder: Path) -> tuple[int, dict[str, float]]:
     found["local features"] -= small
     for path in folder.rglob("*"):
         if path.parent.name == "vectors":
-            graph = path.suffix == ".graph"
+            graph = path.suffix in (".graph", ".signs")
             region = "%2F" in path.name or graphs.get(path.name) in regions
             name = ("region " if region else "") + ("graph" if graph else "vectors")
             found[name] += path.stat().st_size

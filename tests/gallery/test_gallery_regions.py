@@ -176,7 +176,7 @@ def test_another_choice_replaces_all(open_gallery: Open, photos: Path) -> None:
     gallery.add_regions("none")
     assert "region" not in reader.search(image(4), limit=1).hits[0].scores
     assert gallery.info().region_bytes == 0
-    assert not list((gallery.folder / "vectors").glob("*.i8"))
+    assert not list((gallery.folder / "vectors").glob("*%2Fcoarse*"))
     assert gallery.add_regions("coarse") == 12
     assert "region" in reader.search(image(4), limit=1).hits[0].scores
 
