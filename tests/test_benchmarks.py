@@ -17,8 +17,9 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 SOURCES = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py")}
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-NEED_TORCH = ("ablation.py", "compatible_training.py")  # seconds to import
 RUN = sorted(name for name, text in SOURCES.items() if "def main()" in text)
+TORCH = re.compile(r"^(?:import torch|from glocal\.(?:learn|trials))", re.MULTILINE)
+NEED_TORCH = [name for name in RUN if TORCH.search(SOURCES[name])]  # seconds to import
 
 # Where a script would read its arguments, this prints the options that it takes instead.
 START_ALL = """
