@@ -50,10 +50,11 @@ def open_store(folder: Path) -> Any:
         from glocal.gallery.rows import SCHEMA, RowTable
         from glocal.gallery.stores import flat, upkeep
         from glocal.gallery.stores.flat import FlatStore
-    except ImportError:  # a clone from before the flat file, whose modules are here no more
-        from glocal.gallery.locks import NamedLock  # type: ignore[attr-defined]
-        from glocal.gallery.stores.edge import EdgeStore  # type: ignore[import-untyped]
-        from glocal.gallery.stores.shared import SharedStore  # type: ignore[import-untyped]
+    except ImportError:
+        from glocal.gallery.stores.edge import EdgeStore
+        from glocal.gallery.stores.shared import SharedStore
+
+        from glocal.gallery.locks import NamedLock  # type: ignore[attr-defined] # older checkouts'
 
         lock = NamedLock(folder / "lock", "the store")
         return SharedStore(lock, lambda: EdgeStore(folder / "v", DIM))

@@ -65,15 +65,15 @@ def scatter(
 
 def main() -> None:
     """Project and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("bridges-work"))
+    parser.add_argument("--output", type=Path, default=CHECKOUT / "docs" / "upgrading.png")
+    options = parser.parse_args()
     import matplotlib as mpl
 
     mpl.use("agg")
     from matplotlib import pyplot
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("bridges-work"))
-    parser.add_argument("--output", type=Path, default=CHECKOUT / "docs" / "upgrading.png")
-    options = parser.parse_args()
     taken = photos()
     files, labels = taken.files["test"], np.asarray([str(x) for x in taken.labels["test"]])
     old, new = (vectors_of(f"glocal-v{n}", files, "test", options.work) for n in (1, 2))
