@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +19,6 @@ from glocal.gallery.stores import regions as region_module
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph import GraphFile
 from glocal.gallery.stores.regions import RegionStore
-from glocal.gallery.stores.upkeep import KeptUp
 
 DIM, COUNT, REGIONS = 384, 3_000, 3
 
@@ -43,17 +41,6 @@ def database(folder: Path) -> Iterator[Database]:
         yield opened
 
 
-def build(store: KeptUp) -> None:
-    """By another process, as a gallery has it."""
-    assert store.graph_kind == "signs"
-    assert store.maintain()
-    ends = time.monotonic() + 600
-    while store.status().building:
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-    assert store.status().build_error is None
-
-
 @pytest.fixture(autouse=True)
 def small_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "GRAPH_FROM", 1_000)
@@ -72,7 +59,8 @@ def test_whole_vectors_are_found_by_their_signs(tmp_path: Path) -> None:
     with database(tmp_path) as db:
         with contextlib.closing(FlatStore(tmp_path / "v", DIM, RowTable(db, "space"))) as store:
             store.upsert(records[:COUNT])
-            build(store)
+            assert store.graph_kind == "signs"
+            graph_builder.extend(store, DIM)
             graph = GraphFile.known(db, "space")
             assert graph is not None
             assert graph.bytes < 210 * COUNT  # 48 of signs, and the links
