@@ -14,7 +14,7 @@ from image_folders import write_images
 from older_galleries import move
 
 import glocal
-from glocal.errors import GalleryFormatError
+from glocal.errors import GalleryError, GalleryFormatError
 from glocal.gallery import layout
 from tiny_model import write_model
 
@@ -95,23 +95,33 @@ def test_an_upgrade_leaves_it_as_it_was_made(home: Path) -> None:
     assert len([*(home / "gallery" / "vectors").glob("*.f16")]) == 1
 
 
+@pytest.mark.parametrize(("compact", "version", "packed"), [(False, 2, 2), (True, 3, 3)])
 def test_a_new_gallery_is_smaller_and_an_earlier_version_refuses_it(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch, *, compact: bool, version: int, packed: int
 ) -> None:
     model = write_model(home / "new.onnx")
-    with glocal.open(home / "fresh", model=str(model)) as gallery:
+    with glocal.open(home / "fresh", model=str(model), compact=compact) as gallery:
         gallery.add(home / "photos")
         finds = gallery.search(home / "photos" / "p0001.jpg")
         assert finds.hits[0].path.name == "p0001.jpg"
-        assert versions_of_local_features(gallery) == {3}
+        assert versions_of_local_features(gallery) == {packed}
         assert gallery.check(sample=None).sound
     stored = json.loads((home / "fresh" / "gallery.json").read_text())
-    assert stored["store"] == {"kind": "flat", "version": 2}
+    assert stored["store"] == {"kind": "flat", "version": version}
     names = {p.name.partition(".")[2] for p in (home / "fresh" / "vectors").iterdir()}
     assert "f16" not in names
+    write_images(home / "photos", 2, first=300)
+    with glocal.open(home / "fresh", create=False) as gallery:
+        assert gallery.refresh().added == 2
+        assert versions_of_local_features(gallery) == {packed}
     monkeypatch.setitem(layout.STORES, "flat", 1)  # as an earlier version has it
     with pytest.raises(GalleryFormatError, match="upgrade"):
         glocal.open(home / "fresh", create=False)
+
+
+def test_a_gallery_does_not_become_compact(home: Path) -> None:
+    with pytest.raises(GalleryError, match="into a new gallery"):
+        glocal.open(home / "gallery", create=False, compact=True)
 
 
 def test_it_can_be_read_where_nothing_can_be_written(home: Path) -> None:

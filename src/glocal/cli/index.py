@@ -74,6 +74,12 @@ from glocal.images import Limits
     help="Keep the vectors of a new gallery in the Milvus server that this file names; for a "
     "gallery that does so, where the server is now. Needs the extra cluster.",
 )
+@click.option(
+    "--compact",
+    is_flag=True,
+    help="Make a new gallery that keeps the local features of a photo in 3.8 kB in place of 6.9; "
+    "verification finds hardly less.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
 @limit_options
@@ -91,6 +97,7 @@ def index(
     regions: str | None,
     ocr: bool | None,
     cluster: Path | None,
+    compact: bool,
     strict: bool,
     model: str | None,
     model_sha256: str | None,
@@ -120,6 +127,7 @@ def index(
         detector=None if refresh else detector,
         regions=None if refresh else regions,
         cluster=cluster,
+        compact=compact,
     ) as opened:
         bar = Bar(show=not as_json)
         try:

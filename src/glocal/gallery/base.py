@@ -45,6 +45,7 @@ class GalleryBase:
         regions: str | None = None,
         side_by_side: bool = False,
         cluster: str | os.PathLike[str] | None = None,
+        compact: bool = False,
     ) -> None:
         where = default_folder() if folder is None else Path(folder).expanduser()
         layout = open_layout(
@@ -54,6 +55,7 @@ class GalleryBase:
             create=create,
             timeout=timeout,
             cluster=None if cluster is None else absolute(Path(cluster)),
+            compact=compact,
         )
         self._limits = limits or Limits()
         self._catalog = Catalog(layout.catalog, timeout=timeout)

@@ -58,6 +58,8 @@ class Gallery(Filling, FindingOtherwise, Pairing):
         cluster: file of the cluster that keeps the vectors of a new gallery (see
             `glocal.cluster.config`); of an existing gallery that has them in a cluster, where that
             is from now on. `None`: the gallery's folder, or wherever they are.
+        compact: make a gallery whose local features have 4 bits a number in place of 8: some 3.8 kB
+            of an image in place of 6.9. An existing gallery has to be so already.
 
     Raises:
         GalleryMissingError: there is no gallery, and `create` is false.

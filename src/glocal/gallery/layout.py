@@ -52,10 +52,12 @@ UPGRADING = 3
 """The format of a gallery whose images are of two models, which earlier versions do not read. It
 has `FORMAT` again when it is of one."""
 
-STORES = {"flat": 2, "milvus": 2}
+STORES = {"flat": 3, "milvus": 3}
 """What can keep the vectors, and the latest version of how a gallery keeps them and its local
-features. Version 1: numbers of vectors as float16, those of local features as bytes. Version 2: as
-bytes, and as 4 bits."""
+features. Version 1: numbers of vectors as float16, those of local features as bytes. Version 2:
+both as bytes. Version 3: as bytes, and as 4 bits."""
+
+_NEW, _COMPACT = 2, 3  # versions of galleries that are made
 
 RESERVE = 256 * 2**20
 """Bytes left free on the disk, checked before each batch, for what else is written there."""
@@ -90,7 +92,7 @@ class StorePlace:
     @property
     def descriptor_bits(self) -> int:
         """Of each number of a local feature's descriptor."""
-        return 8 if self.version == 1 else 4
+        return 4 if self.version == _COMPACT else 8
 
     @property
     def elsewhere(self) -> bool:
@@ -207,6 +209,7 @@ def open_layout(
     create: bool,
     timeout: float,
     cluster: Path | None = None,
+    compact: bool = False,
 ) -> Layout:
     """Read a gallery's layout, or make a gallery where none is.
 
@@ -219,10 +222,11 @@ def open_layout(
         timeout: seconds to wait for another process that makes or migrates it.
         cluster: file of the cluster that a new gallery keeps its vectors in; of an existing
             gallery that does, where the cluster is from now on.
+        compact: make a gallery whose local features have 4 bits a number.
 
     Raises:
         GalleryMissingError: nothing is there, and `create` is false.
-        GalleryError: the gallery is there, and keeps its vectors in its folder.
+        GalleryError: the gallery is there, and keeps its vectors in its folder, or is not compact.
         GalleryFormatError: the folder is of another format, or not a gallery at all.
         MissingExtraError: a gallery of format 1 needs a package to be migrated.
         ModelMismatchError: the gallery's vectors are of another space.
@@ -233,7 +237,7 @@ def open_layout(
             raise GalleryMissingError(
                 f"there is no gallery at {folder}; make one: glocal index FOLDER"
             )
-        _create(folder, model, sha256, timeout, cluster)
+        _create(folder, model, sha256, timeout, cluster, compact=compact)
         cluster = None
     stamp, stored = stamp_of(folder), read_description(folder)
     migrated = stored["format"] == 1
@@ -255,6 +259,11 @@ def open_layout(
         raise _unreadable(folder, error) from error
     if cluster is not None:
         _follow_cluster(layout, cluster)
+    if compact and layout.store.version != _COMPACT:
+        raise GalleryError(
+            f"gallery {folder} was made without --compact, and stays so; index the images into a "
+            "new gallery with it"
+        )
     if model is None:
         if sha256 is not None and sha256.lower() != layout.model.sha256:
             raise _mismatch(layout, "yours", sha256.lower())
@@ -376,7 +385,13 @@ def write_description(
 
 
 def _create(
-    folder: Path, model: str | None, sha256: str | None, timeout: float, cluster: Path | None
+    folder: Path,
+    model: str | None,
+    sha256: str | None,
+    timeout: float,
+    cluster: Path | None,
+    *,
+    compact: bool,
 ) -> None:
     source = find_model(model or DEFAULT_MODEL, sha256)
     made = ModelId.of(source)
@@ -403,10 +418,10 @@ def _create(
             return  # another process was quicker
         layout = Layout(folder, made)
         layout.require_space()
-        place = StorePlace(version=STORES["flat"])
+        place = StorePlace(version=_COMPACT if compact else _NEW)
         if cluster is not None:
             collection = load("store", "milvus").place(folder, cluster)
-            place = StorePlace("milvus", STORES["milvus"], collection)
+            place = StorePlace("milvus", place.version, collection)
         copy_model(source, layout.model_file)
         write_description(folder, made, place)
 

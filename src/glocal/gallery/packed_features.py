@@ -1,6 +1,6 @@
-"""Local features as the gallery keeps them: 6 bytes for each, and 4 bits for each dimension.
+"""Local features as the gallery keeps them: 6 bytes for each, and one byte for each dimension.
 
-Galleries of version 1 of the store keep a byte for each dimension.
+Compact galleries keep 4 bits for each dimension.
 
 Behind them may stand a small grey image, see `glocal.gallery.small_images`.
 """
@@ -22,7 +22,7 @@ _HEADER = struct.Struct("<BHH")  # version, local features, dimensions
 _BITS = {1: 8, 2: 8, 3: 4}  # of a dimension, by version; from the second on an image may follow
 
 
-def pack(local: LocalFeatures, small: bytes = b"", *, bits: int = 4) -> bytes:
+def pack(local: LocalFeatures, small: bytes = b"", *, bits: int = 8) -> bytes:
     """Keypoints as 16-bit fractions, scores as float16, descriptors as signed numbers.
 
     Args:

@@ -1,6 +1,6 @@
 """How a vector lies in its row: as float16, or as bytes in parts of its greatest number.
 
-Galleries of version 1 of the store have float16, those of version 2 bytes. Vectors are of unit
+Galleries of version 1 of the store have float16, those of later ones bytes. Vectors are of unit
 length, so that bytes say their direction and nothing else is lost; what was found by comparing
 bytes with bytes is compared once more with the query as it is.
 """
@@ -131,7 +131,7 @@ class _Bytes:
 
 HALVES: Coding = _Halves()
 BYTES: Coding = _Bytes()
-CODINGS = {1: HALVES, 2: BYTES}
+CODINGS = {1: HALVES, 2: BYTES, 3: BYTES}
 """By the version of the store that a gallery's description names."""
 
 
