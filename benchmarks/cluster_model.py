@@ -1,0 +1,9 @@
+"""The cost model of `docs/scale.md`, for ``cluster_growth.py --model``. Nothing to run by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def print_model(rows: list[dict[str, Any]]) -> None:
+    print(rows)
