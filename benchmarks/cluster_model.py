@@ -1,4 +1,4 @@
-"""The cost model of `docs/scale.md`, for ``cluster_growth.py --model``. Nothing to run by itself."""
+"""The cost model of `docs/scale.md`, for ``cluster_growth.py --model``; see there."""
 
 from __future__ import annotations
 

@@ -91,11 +91,11 @@ def pieces(files: Iterable[Found]) -> Iterator[Piece]:
     some: list[Found] = []
     size = 0
     for found in files:
-        if some and (len(some) == PIECE_FILES or size + found[1].size > PIECE_BYTES):
+        if some and (len(some) == PIECE_FILES or size + max(found[1].size, 0) > PIECE_BYTES):
             yield Piece(tuple(some))
             some, size = [], 0
         some.append(found)
-        size += found[1].size
+        size += max(found[1].size, 0)  # -1 of what a web server does not say
     if some:
         yield Piece(tuple(some))
 

@@ -16,6 +16,7 @@ from glocal.gallery.batches import ReadFile
 from glocal.gallery.describing import Describer, content_id
 from glocal.gallery.walk import FoundFile
 from glocal.images import Limits, read_bytes
+from glocal.images.url_paths import UrlPath
 
 Found = tuple[Path, FoundFile]
 """A file with the folder that it was found in."""
@@ -42,6 +43,8 @@ class FileReader:
         path = folder / os.fsdecode(file.name)
         limits = self.describer.limits
         try:
+            if isinstance(path, UrlPath) and file.size >= 0:
+                limits.check_bytes(file.size)  # nothing is sent of what is too large
             data = read_bytes(path, limits)
         except ImageError as error:
             lasting = file.size == 0 or file.size > limits.max_bytes
