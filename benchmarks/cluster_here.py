@@ -12,6 +12,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "cluster"
 
 from milvus_server import RealServer
 
+__all__ = ["RealServer", "cluster_file", "milvus", "ray_cluster", "ray_workers"]
+
 
 @contextmanager
 def milvus(folder: Path) -> Iterator[RealServer]:

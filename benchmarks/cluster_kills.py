@@ -27,9 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from milvus_server import RealServer
 
-from cluster_here import cluster_file, milvus, ray_cluster, ray_workers
+from cluster_here import RealServer, cluster_file, milvus, ray_cluster, ray_workers
 from glocal.gallery import Gallery
 from measure import arguments, write_results
 from upgrade_kills import GLOCAL, gather

@@ -180,7 +180,7 @@ def test_no_cluster_is_told(
 
     ray.shutdown()
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "1")
-    with pytest.raises(GalleryError, match="there is no Ray cluster at 'auto'"):
+    with pytest.raises(GalleryError, match="there is no Ray cluster at 'auto' that takes"):
         next(RayWorkers(RaySettings()).read(recipe, model, found))
 
 

@@ -163,15 +163,22 @@ def _imported() -> Any:
 
 
 def _connect(ray: Any, settings: RaySettings) -> None:
-    options: dict[str, Any] = {"address": settings.address, "log_to_driver": False}
+    options: dict[str, Any] = {}
+    if not settings.address.startswith("ray://"):  # a client's options are its server's
+        options = {
+            "log_to_driver": False,
+            "configure_logging": False,
+            "logging_level": logging.ERROR,
+        }
     if settings.address == "local":
         options |= {"include_dashboard": False, "num_cpus": settings.workers or None}
     try:
-        ray.init(logging_level=logging.ERROR, configure_logging=False, **options)
+        ray.init(address=settings.address, **options)
     except (ray.exceptions.RayError, OSError, ValueError, RuntimeError) as error:
         raise GalleryError(
-            f"there is no Ray cluster at {settings.address!r} ({_first_line(error)}); start one: "
-            "ray start --head; or correct ray.address in the cluster's file"
+            f"there is no Ray cluster at {settings.address!r} that takes this process "
+            f"({_first_line(error)}); start one: ray start --head; correct ray.address in the "
+            "cluster's file; or, where it asks for a token, set RAY_AUTH_MODE=token"
         ) from error
 
 
