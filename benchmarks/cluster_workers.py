@@ -8,7 +8,7 @@ each number of workers `Gallery.add` indexes its URL into a Milvus server; Ray r
 workers start anew each time. The rate is that of the photos after the first tenth, so that the
 start of the workers, which takes as long for one as for a hundred, is told apart. Each round takes
 the numbers of workers in turn. Busy processors are the limit sooner than the network: the share
-that was used is printed too.
+that was used is printed too, by whatever else runs as well.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def index(folder: Path, config: Path, url: str, model: str | None) -> dict[str, float]:
+def index(
+    folder: Path, config: Path, url: str, model: str | None, detector: str | None
+) -> dict[str, float]:
     times: list[tuple[float, int]] = []
 
     def listen(progress: Progress) -> None:
@@ -66,7 +68,7 @@ def index(folder: Path, config: Path, url: str, model: str | None) -> dict[str, 
             times.append((time.perf_counter(), progress.done))
 
     began, busy = time.perf_counter(), used()
-    with Gallery(folder, model=model, cluster=config, regions="none") as gallery:
+    with Gallery(folder, model=model, cluster=config, regions="none", detector=detector) as gallery:
         report = gallery.add(url, listen=listen)
         assert not report.failed, report.failed[:3]
     took = time.perf_counter() - began
@@ -95,7 +97,8 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.4)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model")
+    parser.add_argument("--model", help="a smaller one, where processors are the limit")
+    parser.add_argument("--detector")
     options = parser.parse_args()
     if options.quick:
         options.count, options.rounds = 60, 1
@@ -112,7 +115,7 @@ def main() -> None:
                 for workers in options.workers:
                     config = cluster_file(Path(place) / "cluster.toml", server, ray, workers)
                     folder = Path(place) / f"gallery-{number}-{workers}"
-                    row = index(folder, config, url, options.model)
+                    row = index(folder, config, url, options.model, options.detector)
                     rows.append({"round": number, "workers": workers, **row})
                     print(rows[-1], flush=True)
     rates = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from glocal.gallery import Gallery
 from glocal.gallery.leaving_out import LeftOut
 from glocal.gallery.trash import Trash
 from glocal.gallery.url_walk import walk_url
-from glocal.images import urls
+from glocal.images import Limits, urls
 from glocal.images.url_paths import UrlPath, as_path
 from tiny_model import write_model
 
@@ -172,6 +173,22 @@ def test_commands(memory: Any, model: str, tmp_path: Path) -> None:
     done = run(index, ["-g", folder], catch_exceptions=False)
     assert "6 unchanged" in done.output
     shutil.rmtree(folder)
+
+
+def test_the_server_reads_originals_at_urls(memory: Any, gallery: Gallery) -> None:
+    originals = pytest.importorskip("glocal.web.originals")
+    gallery.add(ROOT)
+    path = as_path(f"{ROOT}/a/p0001.jpg")
+    content = gallery.content_of(path)
+    assert content is not None
+    read = partial(originals.read_original, content, [path], limits=Limits())
+    assert read(gallery.roots()) == (memory.cat_file("/album/a/p0001.jpg"), path)
+    for roots in ([], [as_path("memory://other")], [Path("/")]):
+        with pytest.raises(Exception, match="missing, unreachable, or has changed"):
+            read(roots)
+    memory.pipe("/album/a/p0001.jpg", memory.cat_file("/album/b/p0007.jpg"))
+    with pytest.raises(Exception, match="missing, unreachable, or has changed"):
+        read(gallery.roots())
 
 
 def test_a_missing_url_is_told(memory: Any, gallery: Gallery) -> None:
