@@ -212,6 +212,16 @@ def test_a_text_is_never_fetched(site: str) -> None:
     assert Site.asked == []
 
 
+def test_a_name_is_no_chain_of_file_systems(tmp_path: Path) -> None:
+    """To fsspec, ``zip://x::file:///y`` is a file in an archive that lies elsewhere."""
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    memory = fsspec.filesystem("memory")
+    name = f"a::file:{tmp_path}/secret.jpg"
+    memory.pipe(f"/chains/{name}", b"own")
+    path = as_path(f"memory://chains/{name}")
+    assert read_bytes(path, Limits()) == b"own"
+
+
 def test_memory_is_read_within_limits() -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/urls/a.jpg", b"x" * 100)

@@ -187,14 +187,14 @@ def dispatch(
     Args:
         crew: hires workers.
         files: what to read.
-        workers: how many are hired.
+        workers: how many are hired, at least one.
 
     Raises:
         GalleryError: workers cannot be had, cannot do it, or die one after the other.
     """
     run = _Dispatch[W, J](crew, pieces(files), deque(), {}, {}, {})
     try:
-        for _ in range(workers):
+        for _ in range(max(workers, 1)):
             run.hire()
         while True:
             run.fill()

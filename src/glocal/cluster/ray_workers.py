@@ -48,7 +48,7 @@ class RayWorkers:
         if own:
             _connect(ray, self._settings)
         try:
-            count = self._settings.workers or int(ray.cluster_resources().get("CPU", 1))
+            count = self._settings.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
             crew = RayCrew(ray, recipe, model, self._settings)
             _log.info("%d of Ray's workers at %s read images", count, self._settings.address)
             yield from dispatch(crew, files, count)

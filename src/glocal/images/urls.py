@@ -130,7 +130,10 @@ def _opened(path: UrlPath) -> tuple[Any, str]:
     if path.scheme in WEB:
         options |= {"allow_redirects": False, "client_kwargs": {"timeout": _web_timeout()}}
     try:
-        system, target = fsspec.core.url_to_fs(str(path), **options)
+        # Not by url_to_fs, to which a name with :: is a chain of file systems.
+        kind = fsspec.get_filesystem_class(path.scheme)
+        system = kind(**{**kind._get_kwargs_from_urls(str(path)), **options})
+        target = kind._strip_protocol(str(path))
     except ImportError as error:
         named = _NAMED.get(path.scheme, "http")
         raise MissingExtraError(
