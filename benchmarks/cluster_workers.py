@@ -1,10 +1,11 @@
-"""How much faster do more of Ray's workers index, where the network is the limit?
+"""How much faster do more of Ray's workers read and encode, where the network is the limit?
 
     python benchmarks/cluster_workers.py --images FOLDER --work DIR [--count 400] [--delay 0.4]
         [--workers 1 2] [--rounds 3]
 
 A web server on this machine has the photos and lets each of them wait, as one far away does. For
-each number of workers `Gallery.add` indexes its URL into a Milvus server; Ray runs already, and
+each number of workers the photos below its URL are found and handed to `RayWorkers`, as an index
+run does; what is written afterwards is the same for any number, and left out. Ray runs already, and
 workers start anew each time. The rate is that of the photos after the first tenth, so that the
 start of the workers, which takes as long for one as for a hundred, is told apart. Each round takes
 the numbers of workers in turn. Busy processors are the limit sooner than the network: the share
@@ -25,9 +26,15 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cluster_here import cluster_file, milvus, ray_cluster
-from glocal.gallery import Gallery
-from glocal.gallery.progress import Progress
+from cluster_here import ray_cluster
+from glocal.cluster.config import RaySettings
+from glocal.cluster.ray_workers import RayWorkers
+from glocal.encoders import DEFAULT_MODEL, OWN, find_model
+from glocal.encoders.model_files import file_sha256
+from glocal.gallery.reading_files import Found, Recipe
+from glocal.gallery.walk import walk
+from glocal.images import Limits
+from glocal.images.url_paths import as_path
 from measure import arguments, print_table, write_results
 from upgrade_kills import gather
 
@@ -58,26 +65,19 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def index(
-    folder: Path, config: Path, url: str, model: str | None, detector: str | None
-) -> dict[str, float]:
-    times: list[tuple[float, int]] = []
-
-    def listen(progress: Progress) -> None:
-        if progress.stage == "encode":
-            times.append((time.perf_counter(), progress.done))
-
+def read(files: list[Found], recipe: Recipe, model: Path, ray: str, workers: int) -> dict[str, Any]:
+    settings = RaySettings(address=ray, workers=workers, start=3600)
+    times: list[float] = []
     began, busy = time.perf_counter(), used()
-    with Gallery(folder, model=model, cluster=config, regions="none", detector=detector) as gallery:
-        report = gallery.add(url, listen=listen)
-        assert not report.failed, report.failed[:3]
+    for done in RayWorkers(settings).read(recipe, model, files):
+        assert done.reason is None, done.reason
+        times.append(time.perf_counter() - began)
     took = time.perf_counter() - began
-    start = next(i for i, (_, done) in enumerate(times) if done * 10 >= times[-1][1])
-    seconds, count = times[-1][0] - times[start][0], times[-1][1] - times[start][1]
+    first = len(times) // 10
     return {
-        "photos": report.added,
-        "rate": count / seconds,
-        "first_after_s": times[0][0] - began,
+        "photos": len(times),
+        "rate": (len(times) - 1 - first) / (times[-1] - times[first]),
+        "first_after_s": times[0],
         "seconds": took,
         "busy": (used() - busy) / took,
     }
@@ -98,24 +98,22 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", help="a smaller one, where processors are the limit")
-    parser.add_argument("--detector")
+    parser.add_argument("--detector", help="of local features [default: the model's own]")
     options = parser.parse_args()
     if options.quick:
         options.count, options.rounds = 60, 1
     Far.delay = options.delay
     rows: list[dict[str, Any]] = []
-    with (
-        TemporaryDirectory(dir=options.work) as place,
-        ray_cluster(max(options.workers)) as ray,
-        milvus(Path(place) / "milvus") as server,
-    ):
-        gather(options.images, Path(place) / "photos", options.count)
-        with served(Path(place) / "photos") as url:
+    model = find_model(options.model or DEFAULT_MODEL, None)
+    recipe = Recipe(file_sha256(model), options.detector or OWN, Limits(), None)
+    with TemporaryDirectory(dir=options.work) as place, ray_cluster(max(options.workers)) as ray:
+        gather(options.images, Path(place), options.count)
+        with served(Path(place)) as url:
+            root = as_path(url)
+            files = [(each.path, file) for each in walk(root, Path(place)) for file in each.files]
             for number in range(options.rounds):
                 for workers in options.workers:
-                    config = cluster_file(Path(place) / "cluster.toml", server, ray, workers)
-                    folder = Path(place) / f"gallery-{number}-{workers}"
-                    row = index(folder, config, url, options.model, options.detector)
+                    row = read(files, recipe, model, ray, workers)
                     rows.append({"round": number, "workers": workers, **row})
                     print(rows[-1], flush=True)
     rates = {

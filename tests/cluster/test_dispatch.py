@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from glocal.cluster.dispatch import (
 )
 from glocal.errors import GalleryError
 from glocal.gallery.batches import ReadFile
-from glocal.gallery.reading_files import Found
+from glocal.gallery.reading_files import Apart, Found, Reading
 from glocal.gallery.walk import FoundFile
 
 FOLDER = Path("/photos")
@@ -140,6 +140,34 @@ def test_files_are_taken_as_they_are_needed() -> None:
     reads.close()
     assert not crew.alive
     assert taken < 400
+
+
+def test_images_of_the_gallery_s_own_folder_are_read_here() -> None:
+    asked: list[str] = []
+
+    def reading(where: str) -> Reading:
+        def read(some: Iterable[Found]) -> Generator[ReadFile, None, None]:
+            asked.append(where)
+            for folder, file in some:
+                yield ReadFile(folder, file, reason=where)
+
+        return read
+
+    kept = Path("/gallery/kept")
+    mine = [(kept, file) for _, file in files(3)]
+    for given, expected in (
+        (mine, ["here"]),
+        (files(5), ["there"]),
+        ([*files(5), *mine, *files(2)], ["there", "here"]),
+        ([], []),
+    ):
+        asked.clear()
+        done = list(Apart(reading("there"), lambda: reading("here"), kept).read(given))
+        assert asked == expected
+        assert sorted(str(read.file.name) for read in done) == sorted(
+            str(file.name) for _, file in given
+        )
+        assert all((read.reason == "here") == (read.folder == kept) for read in done)
 
 
 def test_pieces_are_bounded_in_number_and_size() -> None:

@@ -18,7 +18,7 @@ from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan, Planner
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.reading import read_missing
-from glocal.gallery.reading_files import FileReader, Reading, Recipe, Workers
+from glocal.gallery.reading_files import Apart, FileReader, Reading, Recipe, Workers
 from glocal.gallery.results import IndexReport
 from glocal.gallery.table_source import TableSource
 from glocal.registry import load
@@ -83,13 +83,17 @@ class Changes:
         """What reads files: the cluster's workers where the gallery has any, or this process."""
         workers = self._workers()
         if workers is None:
-            return FileReader(self.describer(), self._context.catalog.known).read_all
+            return self._reading_here()
         encoder = self._models.encoder(side_by_side=True)
         regions = self._context.regions.settings if encoder.gives_regions else None
         recipe = Recipe(
             file_sha256(encoder.path), self._models.detector_name, self._context.limits, regions
         )
-        return partial(workers.read, recipe, encoder.path)
+        there = partial(workers.read, recipe, encoder.path)
+        return Apart(there, self._reading_here, self._context.layout.kept).read
+
+    def _reading_here(self) -> Reading:
+        return FileReader(self.describer(), self._context.catalog.known).read_all
 
     def _workers(self) -> Workers | None:
         layout = self._context.layout

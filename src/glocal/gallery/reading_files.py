@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -116,3 +117,35 @@ class Workers(Protocol):
             MissingExtraError: what reaches them is not installed.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Has workers read all files but those of one folder, which they may not be able to see.
+
+    Args:
+        there: has files read by workers.
+        here: gives what reads the files of the folder, when there are any.
+        folder: of images that were added without a file of their own, in the gallery's.
+    """
+
+    there: Reading
+    here: Callable[[], Reading]
+    folder: Path
+
+    def read(self, files: Iterable[Found]) -> Generator[ReadFile, None, None]:
+        """Read files; see `Reading`. No worker is asked for where there is nothing else."""
+        mine: list[Found] = []
+        others = self._others(files, mine)
+        first = next(others, None)
+        if first is not None:
+            yield from self.there(chain([first], others))
+        if mine:
+            yield from self.here()(mine)
+
+    def _others(self, files: Iterable[Found], mine: list[Found]) -> Iterator[Found]:
+        for found in files:
+            if found[0] == self.folder:
+                mine.append(found)
+            else:
+                yield found
