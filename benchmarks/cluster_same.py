@@ -1,7 +1,6 @@
 """Does a gallery in a cluster find the same as an embedded one, and what does it cost?
 
     python benchmarks/cluster_same.py GALLERY [--uri URI] [--count 2000] [--queries 40] [--work DIR]
-    python benchmarks/cluster_same.py --grow 10000 100000 [--uri URI] [--work DIR]
 
 GALLERY is an embedded gallery of real photos, which is copied and not changed. So many of its
 images are kept; one copy moves into a Milvus server (`glocal move`), whose index is built before
@@ -9,9 +8,7 @@ anything is compared. Queries are files of the gallery as they are, made smaller
 again, and cut to 80 %: searched with all defaults, without verification, exactly and under a
 condition. Two lists of hits are the same when they have the same images, or others only where
 scores are equal, and scores differ by less than 1e-3. Then the copy moves back and is compared
-again. ``--grow`` fills a collection with made vectors (``synthetic.py``) and measures writing, the
-build of the index, searches and recall@10 against an exact comparison here, and the server's memory
-and disk. Without ``--uri`` the server of PyPI's package ``milvus`` is started in the work folder.
+again. Without ``--uri`` the server of PyPI's package ``milvus`` is started in the work folder.
 """
 
 from __future__ import annotations
@@ -26,59 +23,35 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import UUID
 
-import numpy as np
 from PIL import Image
 
 from glocal.cluster.config import ClusterConfig
 from glocal.cluster.moving import to_cluster, to_folder
 from glocal.cluster.server import Server
-from glocal.cluster.store import MilvusStore
 from glocal.gallery import Gallery
-from glocal.gallery.records import Attributes, Record
 from measure import arguments, print_table, write_results
-from synthetic import DIM, Space
 
 TOLERANCE = 1e-3
 DEPTH = 20
-QUERIES = 200  # of made vectors
-
-
-class Remembered:
-    """The last write of this process; see `LastWrite`."""
-
-    timestamp = 0
-
-    def get(self) -> int:
-        return self.timestamp
-
-    def set(self, timestamp: int) -> None:
-        self.timestamp = max(timestamp, self.timestamp)
 
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("gallery", nargs="?", type=Path)
+    parser.add_argument("gallery", type=Path)
     parser.add_argument("--uri")
     parser.add_argument("--count", type=int, default=2_000)
     parser.add_argument("--queries", type=int, default=40)
-    parser.add_argument("--grow", type=int, nargs="+", default=[])
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     if options.quick:
         options.count, options.queries = 100, 4
     with TemporaryDirectory(dir=options.work) as folder:
         work = Path(folder)
-        with served(options.uri, work) as (uri, pid):
+        with served(options.uri, work) as (uri, _):
             found: dict[str, Any] = {"server": Server(ClusterConfig(uri)).version()}
-            if options.gallery is not None:
-                found |= compare(options.gallery, uri, work, options.count, options.queries)
-            if options.grow:
-                found["growth"] = [grow(uri, count, pid, work) for count in options.grow]
-                tell("made vectors", found["growth"])
-            name = "cluster_same" if options.gallery else "cluster_growth"
-            write_results(name, found, quick=options.quick)
+            found |= compare(options.gallery, uri, work, options.count, options.queries)
+            write_results("cluster_same", found, quick=options.quick)
 
 
 @contextmanager
@@ -223,66 +196,8 @@ def count(
         row["ties"] += bool(only)
 
 
-# Growth
-
-
-def grow(uri: str, count: int, pid: int | None, work: Path) -> dict[str, Any]:
-    server = Server(ClusterConfig(uri, timeout=600))
-    store = MilvusStore(server, f"growth_{count}", DIM, Remembered())
-    space = Space(count)
-    kept = np.empty((count, DIM), np.float32)
-    began = time.perf_counter()
-    for start in range(0, count, 2_000):
-        some = space.draw(min(2_000, count - start), seed=start)
-        kept[start : start + len(some)] = some
-        store.upsert([record(start + n, vector) for n, vector in enumerate(some)])
-    written = time.perf_counter() - began
-    began = time.perf_counter()
-    server.call("flush", store.collection)
-    while store.status().in_graph < count:
-        time.sleep(1)
-    built = time.perf_counter() - began
-    time.sleep(10)  # until it is loaded
-    times: dict[bool, list[float]] = {False: [], True: []}
-    found: dict[bool, list[float]] = {False: [], True: []}
-    for vector in space.queries(QUERIES):
-        scores = kept @ vector
-        nearest = {UUID(int=int(n) + 1) for n in np.argpartition(-scores, 10)[:10]}
-        for exact in (False, True):
-            if exact and len(times[True]) >= QUERIES // 5:
-                continue
-            began = time.perf_counter()
-            matches = store.search(vector, 10, exact=exact)
-            times[exact].append(time.perf_counter() - began)
-            found[exact].append(len({m.id for m in matches} & nearest) / 10)
-    row = {
-        "count": count,
-        "written_s": round(written, 1),
-        "index_s": round(built, 1),
-        "graph_ms": round(1000 * median(times[False]), 1),
-        "graph_recall": round(float(np.mean(found[False])), 4),
-        "exact_ms": round(1000 * median(times[True]), 1),
-        "exact_recall": round(float(np.mean(found[True])), 4),
-    }
-    if pid is not None:
-        row["server_MB"] = resident(pid) // 2**20
-        row["disk_MB"] = disk(work / "milvus" / "data") // 2**20
-    store.drop()
-    store.close()
-    return row
-
-
-def record(number: int, vector: np.ndarray) -> Record:
-    return Record(UUID(int=number + 1), vector, Attributes((1, 2 + number % 500), 640, 480, 90_000))
-
-
 def tell(title: str, rows: list[dict[str, Any]]) -> None:
     print_table(title, list(rows[0]), [list(row.values()) for row in rows])
-
-
-def resident(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096
 
 
 def disk(folder: Path) -> int:

@@ -39,6 +39,18 @@ def test_files_lie_beside_the_file(tmp_path: Path) -> None:
     assert config.tls.key == ""
 
 
+def test_ray_is_used_where_there_is_a_table(tmp_path: Path) -> None:
+    assert read(tmp_path, 'uri = "http://a"').ray is None
+    config = read(tmp_path, 'uri = "http://a"\n[ray]\n')
+    assert config.ray is not None
+    assert (config.ray.address, config.ray.workers, config.ray.threads) == ("auto", 0, 4)
+    for address in ("local", "ray://head.example.org:10001", "10.0.0.1:6379", "[::1]:6379"):
+        config = read(tmp_path, f'uri = "http://a"\n[ray]\naddress = "{address}"\nworkers = 9')
+        assert config.ray is not None
+        assert (config.ray.address, config.ray.workers) == (address, 9)
+        assert read(tmp_path, config.text()) == config
+
+
 def test_what_is_written_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, "of the environment")
     config = read(
@@ -69,6 +81,9 @@ def test_what_is_written_says_the_same(tmp_path: Path, monkeypatch: pytest.Monke
         ('uri = "https://a"\n[tls]\nkey = "x"', "only one of certificate and key"),
         ('uri = "https://a"\n[tls]\nkey = "x"\ncertificate = "y"', "no ca; give the authority's"),
         ("uri = ", "cannot be read"),
+        ('uri = "http://a"\n[ray]\naddress = "x"', 'give "auto", "local", "ray://HOST:10001"'),
+        ('uri = "http://a"\n[ray]\nthreads = 0', "ray.threads is 0; it goes from 1 to 256"),
+        ('uri = "http://a"\n[ray]\nworker = 1', "no setting 'worker'; choose from address"),
     ],
 )
 def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, said: str) -> None:

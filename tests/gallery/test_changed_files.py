@@ -70,7 +70,9 @@ def test_a_gallery_of_before_learns_the_times_without_reading(
         gallery.add(tmp_path / "photos")
     forget_changes(gallery)
     with monkeypatch.context() as patched:
-        patched.setattr("glocal.gallery.indexing.read_bytes", lambda *_: pytest.fail("was read"))
+        patched.setattr(
+            "glocal.gallery.reading_files.read_bytes", lambda *_: pytest.fail("was read")
+        )
         with open_gallery() as gallery:
             assert gallery.refresh().unchanged == 3
     swap(path, 100)

@@ -279,7 +279,7 @@ def test_bad_files_are_named_once_and_left_until_they_change(
     reasons = {f.path.name: f.reason for f in report.failed}
     assert set(reasons) == {"empty.jpg", "text.jpg", "half.jpg"}
     assert "0 bytes" in reasons["empty.jpg"]
-    monkeypatch.setattr("glocal.gallery.indexing.read_bytes", None)  # nothing may be read
+    monkeypatch.setattr("glocal.gallery.reading_files.read_bytes", None)  # nothing may be read
     report = gallery.refresh()
     assert (report.unchanged, {f.path.name: f.reason for f in report.failed}) == (12, reasons)
     monkeypatch.undo()
@@ -415,7 +415,7 @@ def test_a_file_unreadable_for_the_moment_is_kept(
     def unreadable(path: Path, limits: Any) -> bytes:
         raise ImageError("not readable: input/output error")
 
-    monkeypatch.setattr("glocal.gallery.indexing.read_bytes", unreadable)
+    monkeypatch.setattr("glocal.gallery.reading_files.read_bytes", unreadable)
     assert len(gallery.refresh().failed) == 1
     assert gallery.info().files == 12
     monkeypatch.undo()

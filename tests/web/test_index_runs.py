@@ -41,6 +41,7 @@ def test_only_allowed_folders_are_indexed(server: Server, home: Path) -> None:
     refused = [
         "/etc", "/", str(home), str(home / "images"), str(inside / ".." / ".."), "", ".", "trip",
         str(inside) + "-other", str(link), "\x00", "~", "//etc", str(home / "nothing" / "here"),
+        "s3://bucket/photos", "http://127.0.0.1/photos", "memory://photos", "file:///etc",
     ]  # fmt: skip
     for folder in refused:
         body = json.dumps({"folder": folder}).encode()

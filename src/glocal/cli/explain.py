@@ -8,7 +8,7 @@ from typing import cast
 
 import click
 
-from glocal.cli.options import PartOption, json_option, limit_options, model_options
+from glocal.cli.options import PartOption, Photo, json_option, limit_options, model_options
 from glocal.cli.output import check_folder, print_json, say
 from glocal.errors import GlocalError, ImageError
 from glocal.images import Limits
@@ -41,8 +41,8 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 
 
 @click.command()
-@click.argument("query")
-@click.argument("hits", nargs=-1, metavar="HIT...")
+@click.argument("query", type=Photo())
+@click.argument("hits", nargs=-1, type=Photo(), metavar="HIT...")
 @click.option(
     "-o",
     "--output",
@@ -140,7 +140,7 @@ def explain(
             {"path": hit, "score": score}
             for hit, score in zip(hits, explanation.scores, strict=True)
         ]
-        print_json({"query": query, "kind": kind, "hits": scored, "output": str(output)})
+        print_json({"query": str(query), "kind": kind, "hits": scored, "output": str(output)})
         return
     for hit, score in zip(hits, explanation.scores, strict=True):
         say(f"{score:6.3f}  {hit}")

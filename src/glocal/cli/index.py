@@ -10,6 +10,7 @@ import click
 
 from glocal.cli.options import (
     PartOption,
+    PathOrUrl,
     gallery_option,
     json_option,
     limit_options,
@@ -22,10 +23,11 @@ from glocal.cli.streams import output_is_read
 from glocal.encoders import REGION_CHOICES
 from glocal.gallery import Gallery, IndexReport
 from glocal.images import Limits
+from glocal.images.url_paths import UrlPath
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=PathOrUrl(path_type=Path), metavar="[PATH]...")
 @gallery_option
 @json_option
 @click.option(
@@ -107,6 +109,8 @@ def index(
 ) -> None:
     """Add photos to the gallery, or bring it up to date. Each PATH is a folder or a file.
 
+    A PATH may also be a URL, such as s3://bucket/photos or https://host/photos (extra urls).
+
     New photos are added, changed ones are read again, and photos whose files are gone are removed
     from the gallery. Files that have not changed are not read again. Without a PATH, everything
     that was ever indexed is checked. If a PATH is missing, such as an unplugged disk, it is
@@ -182,7 +186,9 @@ def _watch(gallery: Gallery, as_json: bool) -> None:
     """Follow changes in the folders that were added, until Ctrl-C."""
     from watchfiles import watch  # only for --watch
 
-    roots = [root for root in gallery.info().roots if root.exists()]
+    roots = [
+        root for root in gallery.info().roots if not isinstance(root, UrlPath) and root.exists()
+    ]
     if not as_json:
         say(f"watching {', '.join(map(str, roots))}; press Ctrl-C to stop", err=True)
     batches = watch(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from glocal.cli.options import gallery_option, json_option, limit_options, wait_option
+from glocal.cli.options import Photo, gallery_option, json_option, limit_options, wait_option
 from glocal.cli.output import counted, print_json, say, short_path
 from glocal.cli.search_output import say_error
 from glocal.errors import ImageError, QueryError
@@ -20,7 +20,7 @@ _SHOWN = 3  # photos of each place
 
 
 @click.command()
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("photos", nargs=-1, required=True, type=Photo(), metavar="PHOTO...")
 @gallery_option
 @click.option(
     "-n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glocal.images import Limits
+from glocal.images.url_paths import as_path, is_url
 from glocal.registry import Kind, names
 
 if TYPE_CHECKING:
@@ -65,6 +67,33 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Skip photos with more pixels.",
     )
     return size(pixels(command))
+
+
+class Photo(click.ParamType[str | Path]):
+    """A photo that is named at the command line: a file, ``-``, or a URL, which is then fetched."""
+
+    name = "photo"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        """The text as it is, but for a URL."""
+        return as_path(value) if is_url(os.fspath(value)) else value
+
+
+class PathOrUrl(click.Path):
+    """The path of a file or folder, or its URL."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """A `Path`, which may be a `UrlPath`."""
+        if is_url(os.fspath(value)):
+            return as_path(value)
+        return as_path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 class PartOption(click.Option):

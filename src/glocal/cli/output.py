@@ -13,6 +13,7 @@ import click
 from glocal.errors import GlocalError
 from glocal.gallery import Progress
 from glocal.gallery.results import plain
+from glocal.images.url_paths import UrlPath
 from glocal.visible_text import visible
 
 
@@ -55,6 +56,8 @@ def counted(count: int, noun: str) -> str:
 
 def short_path(path: Path) -> str:
     """A path relative to the working folder, where that is shorter."""
+    if isinstance(path, UrlPath):
+        return str(path)
     try:
         relative = os.path.relpath(path)
     except ValueError:  # another drive

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from glocal.cli.options import gallery_option, wait_option
+from glocal.cli.options import PathOrUrl, gallery_option, wait_option
 from glocal.cli.output import counted, say
 from glocal.gallery import Gallery
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
-)
+@click.argument("paths", nargs=-1, required=True, type=PathOrUrl(path_type=Path), metavar="PATH...")
 @gallery_option
 @wait_option
 def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:

@@ -10,6 +10,7 @@ import click
 
 from glocal.cli.options import (
     PartOption,
+    Photo,
     json_option,
     limit_options,
     listed,
@@ -63,7 +64,7 @@ def _rerankings() -> str:
 
 
 @click.command()
-@click.argument("images", nargs=-1, metavar="[PHOTO]...")
+@click.argument("images", nargs=-1, type=Photo(), metavar="[PHOTO]...")
 @click.option(
     "-g",
     "--gallery",
@@ -115,8 +116,12 @@ def _rerankings() -> str:
     help="How the thing of the first --region has to stand to that of the second, instead of as "
     "in the query photo.",
 )
-@click.option("--like", multiple=True, metavar="PHOTO", help="Find photos like this one too.")
-@click.option("--unlike", multiple=True, metavar="PHOTO", help="Find photos unlike this one.")
+@click.option(
+    "--like", multiple=True, type=Photo(), metavar="PHOTO", help="Find photos like this one too."
+)
+@click.option(
+    "--unlike", multiple=True, type=Photo(), metavar="PHOTO", help="Find photos unlike this one."
+)
 @click.option(
     "--where",
     metavar="EXPR",

@@ -18,6 +18,13 @@
     m = 16                    # links of a vector
     ef_construction = 128     # candidates while it is built
     ef = 128                  # candidates while it is searched, at least
+
+    [ray]                     # index with Ray's workers; without this table, in one process
+    address = "auto"          # of the Ray cluster: "auto" is the one of this machine, "local"
+                              # starts one here for the run; or "ray://HOST:10001", "HOST:6379"
+    workers = 0               # processes that read and describe images; 0: a processor each
+    threads = 4               # files that a worker reads at a time
+    start = 120               # seconds to wait for the first worker
 """
 
 from __future__ import annotations
@@ -27,7 +34,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -37,6 +44,7 @@ from glocal.errors import GalleryError
 TOKEN = "GLOCAL_MILVUS_TOKEN"  # noqa: S105 - the name of a variable
 """The environment variable that gives the token."""
 
+_RAY_ADDRESS = re.compile(r"auto|local|(ray://)?[\w.\-\[\]:]+:[0-9]{1,5}")
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 T = TypeVar("T")
@@ -69,6 +77,16 @@ class Hnsw:
 
 
 @dataclass(frozen=True, slots=True)
+class RaySettings:
+    """Where Ray's workers are, and how many; see the module."""
+
+    address: str = "auto"
+    workers: int = 0
+    threads: int = 4
+    start: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterConfig:
     """Where a cluster is, and how to use it; see the module.
 
@@ -80,6 +98,7 @@ class ClusterConfig:
         timeout: seconds after which a server that does not answer is away.
         tls: files for an encrypted connection.
         hnsw: parameters of the graph.
+        ray: where images are read and described; `None` for the process that indexes.
     """
 
     uri: str
@@ -89,6 +108,7 @@ class ClusterConfig:
     timeout: float = 60.0
     tls: Tls = field(default_factory=Tls)
     hnsw: Hnsw = field(default_factory=Hnsw)
+    ray: RaySettings | None = None
 
     @classmethod
     def read(cls, path: Path, *, environment: bool = True) -> ClusterConfig:
@@ -106,7 +126,7 @@ class ClusterConfig:
         except (OSError, ValueError) as error:
             raise GalleryError(f"the cluster's file {path} cannot be read: {error}") from error
         try:
-            config = _made(cls, said, tls=Tls, hnsw=Hnsw)
+            config = _made(cls, said, tls=Tls, hnsw=Hnsw, ray=RaySettings)
             config._require_sense()
         except (TypeError, ValueError) as error:
             raise GalleryError(f"the cluster's file {path}: {error}") from error
@@ -120,13 +140,13 @@ class ClusterConfig:
         lines, tables = list[str](), list[str]()
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, Tls | Hnsw):
+            if is_dataclass(value):
                 inner = [(f.name, getattr(value, f.name)) for f in fields(value)]
                 said = [
                     f"{name} = {json.dumps(v, ensure_ascii=False)}" for name, v in inner if v != ""
                 ]
                 tables += ["", f"[{each.name}]", *said] if said else []
-            elif value != "":
+            elif value not in ("", None):
                 lines.append(f"{each.name} = {json.dumps(value, ensure_ascii=False)}")
         return "\n".join([*lines, *tables]) + "\n"
 
@@ -147,10 +167,24 @@ class ClusterConfig:
             raise ValueError("tls has a certificate and no ca; give the authority's file too")
         if _files(self.tls) and address.scheme != "https":
             raise ValueError(f"tls is for https, and uri is {self.uri!r}")
+        if self.ray is not None:
+            _require_ray(self.ray)
         for name, low, high in (("m", 2, 2048), ("ef_construction", 1, 32768), ("ef", 1, 32768)):
             value = getattr(self.hnsw, name)
             if not low <= value <= high:
                 raise ValueError(f"hnsw.{name} is {value}; it goes from {low} to {high}")
+
+
+def _require_ray(ray: RaySettings) -> None:
+    if not _RAY_ADDRESS.fullmatch(ray.address):
+        raise ValueError(
+            f'ray.address is {ray.address!r}; give "auto", "local", "ray://HOST:10001" or '
+            '"HOST:6379"'
+        )
+    for name, low, high in (("workers", 0, 100_000), ("threads", 1, 256), ("start", 1, 86_400)):
+        value = getattr(ray, name)
+        if not low <= value <= high:
+            raise ValueError(f"ray.{name} is {value}; it goes from {low} to {high}")
 
 
 def _files(tls: Tls) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from glocal.cluster.catalogued import CataloguedStore, NotedWrites
 from glocal.cluster.config import ClusterConfig
+from glocal.cluster.ray_workers import RayWorkers
 from glocal.cluster.server import Server, require_extra
 from glocal.cluster.store import MilvusStore
 from glocal.gallery.catalog import Catalog
@@ -42,3 +43,9 @@ class Milvus:
         server = Server(ClusterConfig.read(config))
         store = MilvusStore(server, collection, dim, NotedWrites(catalog, collection))
         return CataloguedStore(store, rows)
+
+    @staticmethod
+    def workers(config: Path) -> RayWorkers | None:
+        """See `Elsewhere.workers`."""
+        settings = ClusterConfig.read(config).ray
+        return None if settings is None else RayWorkers(settings)

@@ -14,13 +14,14 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import ImageError
 from glocal.explain.sheet_style import STYLE
+from glocal.images.url_paths import as_path
 from glocal.visible_text import visible
 
 _JPEG_QUALITY = 82
@@ -218,7 +219,7 @@ def _hits(hits: Sequence[SheetHit], first: int, full: float) -> Iterator[str]:
 
 
 def _hit(hit: SheetHit, rank: int, full: float) -> str:
-    whole = PurePath(hit.path)
+    whole = as_path(hit.path)
     name, folder = whole.name or hit.path, str(whole.parent)
     score = _score(hit.score, full)
     parts = [

@@ -27,6 +27,7 @@ from glocal.gallery.stores.base import Store
 from glocal.gallery.upgrading import sweep_left
 from glocal.gallery.words import Words
 from glocal.images import Limits
+from glocal.images.url_paths import UrlPath, as_path
 
 
 class GalleryBase:
@@ -193,7 +194,7 @@ class GalleryBase:
 
     def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
         """The content of a file as the gallery knows it, or `None` when it has none."""
-        return self._catalog.content_of(absolute(Path(path)))
+        return self._catalog.content_of(absolute(path))
 
 
 def default_folder() -> Path:
@@ -206,8 +207,14 @@ def default_folder() -> Path:
     return platformdirs.user_data_path("glocal", appauthor=False) / "gallery"
 
 
-def absolute(path: Path) -> Path:
-    """An absolute path without `..`; links in it are kept, since people know files by them."""
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """An absolute path without `..`; links in it are kept, since people know files by them.
+
+    What looks like a URL becomes a `UrlPath`.
+    """
+    path = as_path(path)
+    if isinstance(path, UrlPath):
+        return path
     with contextlib.suppress(RuntimeError):  # "~nobody": no such user, but perhaps such a file
         path = path.expanduser()
     return Path(os.path.abspath(path))

@@ -25,6 +25,7 @@ from glocal.gallery.joined_rows import JoinedRows
 from glocal.gallery.records import SEVERAL
 from glocal.gallery.rows import RowTable, View
 from glocal.gallery.where import parse
+from glocal.images.url_paths import as_path
 
 Order = Literal["taken", "path", "name", "bytes", "added"]
 File = tuple[bytes, bytes]
@@ -343,7 +344,7 @@ class Browser:
 
 
 def _path(file: File) -> Path:
-    return Path(os.fsdecode(os.path.join(*file)))
+    return as_path(os.fsdecode(os.path.join(*file)))
 
 
 def _plain(text: str) -> str:

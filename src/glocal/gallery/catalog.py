@@ -21,6 +21,7 @@ from glocal.gallery.leaving_out import LeftOut, from_text, to_text
 from glocal.gallery.records import SEVERAL, Attributes
 from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
 from glocal.gallery.texts import SCHEMA as TEXTS_SCHEMA
+from glocal.images.url_paths import as_path
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -146,7 +147,7 @@ class Catalog(Database):
     def roots(self) -> list[Path]:
         """The folders and files that were ever asked to be indexed."""
         rows = self.rows("SELECT path FROM roots ORDER BY path")
-        return [Path(os.fsdecode(path)) for (path,) in rows]
+        return [as_path(os.fsdecode(path)) for (path,) in rows]
 
     def add_root(self, path: Path, globs: tuple[str, ...] | None = None) -> None:
         """Remember what was asked to be indexed.
@@ -168,9 +169,9 @@ class Catalog(Database):
         globs = {}
         if ("roots", "globs") not in self._lacking:
             for path, text in self.rows("SELECT path, globs FROM roots WHERE globs IS NOT NULL"):
-                globs[Path(os.fsdecode(path))] = from_text(text)
+                globs[as_path(os.fsdecode(path))] = from_text(text)
         removed = self.rows("SELECT path FROM removed") if self._has_table("removed") else []
-        return LeftOut(globs, frozenset(Path(os.fsdecode(path)) for (path,) in removed))
+        return LeftOut(globs, frozenset(as_path(os.fsdecode(path)) for (path,) in removed))
 
     def _has_table(self, name: str) -> bool:  # an archive may be of before
         return bool(self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)))
@@ -232,7 +233,7 @@ class Catalog(Database):
     def all_folders(self) -> dict[Path, int]:
         """Every folder that ever held an image, and those above, with their numbers."""
         rows = self.rows("SELECT path, id FROM folders")
-        return {Path(os.fsdecode(path)): int(number) for path, number in rows}
+        return {as_path(os.fsdecode(path)): int(number) for path, number in rows}
 
     def folder_device(self, folder: int) -> int | None:
         """The file system a folder was last seen on."""
@@ -247,7 +248,7 @@ class Catalog(Database):
             "WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path",
             (os.fsencode(path), low, high),
         )
-        return [(i, Path(os.fsdecode(p)), None if d is None else d % 2**64) for i, p, d in rows]
+        return [(i, as_path(os.fsdecode(p)), None if d is None else d % 2**64) for i, p, d in rows]
 
     def lineage(self, folder: int) -> tuple[int, ...]:
         """A folder and all above it."""
@@ -323,7 +324,7 @@ class Catalog(Database):
     def files_of(self, contents: Iterable[UUID]) -> dict[UUID, list[tuple[int, Path]]]:
         """Folder number and path of every file that holds these contents, sorted by path."""
         return {
-            content: [(folder, Path(os.fsdecode(path))) for folder, path in files]
+            content: [(folder, as_path(os.fsdecode(path))) for folder, path in files]
             for content, files in self.file_names_of(contents).items()
         }
 
@@ -374,14 +375,14 @@ class Catalog(Database):
             "SELECT path, name, reason FROM files JOIN folders ON folders.id = folder "
             "WHERE content IS NULL ORDER BY path, name"
         )
-        return [(Path(os.fsdecode(os.path.join(p, n))), reason) for p, n, reason in rows]
+        return [(as_path(os.fsdecode(os.path.join(p, n))), reason) for p, n, reason in rows]
 
     def all_files(self) -> Iterator[tuple[Path, FileState]]:
         """Every readable file, folder by folder."""
         for folder, path in self.rows("SELECT id, path FROM folders ORDER BY path"):
             for name, state in self.files_in(folder).items():
                 if state.content is not None:
-                    yield Path(os.fsdecode(os.path.join(path, name))), state
+                    yield as_path(os.fsdecode(os.path.join(path, name))), state
 
     # Contents
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from glocal import __version__
 from glocal.encoders import OWN
+from glocal.encoders.model_files import file_sha256
 from glocal.gallery.batches import BatchWriter
 from glocal.gallery.context import Context
 from glocal.gallery.describing import Describer
@@ -16,8 +18,10 @@ from glocal.gallery.models import Models
 from glocal.gallery.plan import Plan, Planner
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.reading import read_missing
+from glocal.gallery.reading_files import Apart, FileReader, Reading, Recipe, Workers
 from glocal.gallery.results import IndexReport
 from glocal.gallery.table_source import TableSource
+from glocal.registry import load
 
 
 class Changes:
@@ -64,7 +68,7 @@ class Changes:
         self, plan: Plan, listen: Callable[[Progress], None], started: float | None = None
     ) -> IndexReport:
         """Carry out a plan that was begun at a moment of `time.monotonic`, or now."""
-        run = IndexRun(self._context, self.describer, self._reader(), self.require(), listen)
+        run = IndexRun(self._context, self.reading, self._reader(), self.require(), listen)
         return run.carry_out(plan, time.monotonic() if started is None else started)
 
     def import_table(self, source: TableSource, listen: Callable[[Progress], None]) -> ImportReport:
@@ -74,6 +78,29 @@ class Changes:
         report = TableImport(context, self.planner(quiet), writer, listen).run(source)
         read_missing(context.catalog, context.limits, listen)
         return report
+
+    def reading(self) -> Reading:
+        """What reads files: the cluster's workers where the gallery has any, or this process."""
+        workers = self._workers()
+        if workers is None:
+            return self._reading_here()
+        encoder = self._models.encoder(side_by_side=True)
+        regions = self._context.regions.settings if encoder.gives_regions else None
+        recipe = Recipe(
+            file_sha256(encoder.path), self._models.detector_name, self._context.limits, regions
+        )
+        there = partial(workers.read, recipe, encoder.path)
+        return Apart(there, self._reading_here, self._context.layout.kept).read
+
+    def _reading_here(self) -> Reading:
+        return FileReader(self.describer(), self._context.catalog.known).read_all
+
+    def _workers(self) -> Workers | None:
+        layout = self._context.layout
+        if not layout.store.elsewhere:
+            return None
+        workers: Workers | None = load("store", layout.store.kind).workers(layout.cluster)
+        return workers
 
     def describer(self) -> Describer:
         """What describes images, several at a time."""

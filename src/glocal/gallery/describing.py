@@ -18,6 +18,7 @@ from glocal.gallery.catalog import Content
 from glocal.gallery.small_images import shrink, to_jpeg
 from glocal.images import Facts, Limits, LoadedImage, load, read_bytes
 from glocal.images.captions import read_caption
+from glocal.images.url_paths import UrlPath
 from glocal.images.xmp import read_xmp
 
 _SIDECAR = Limits(max_bytes=2**20)
@@ -132,6 +133,8 @@ class Describer:
 
 def with_sidecar(facts: Facts, path: Path) -> Facts:
     """Facts with what they lack of date and place, from a file of XMP beside the image."""
+    if isinstance(path, UrlPath):  # two more requests for each image, most of them in vain
+        return facts
     if facts.taken is not None and facts.latitude is not None:
         return facts
     for beside in (path.with_suffix(".xmp"), path.with_name(path.name + ".xmp")):

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from glocal.gallery.browsing import Browser
+from glocal.images.url_paths import as_path
 
 _MOST_PLACES = 4_000
 _MOST_CAMERAS = 500
@@ -93,7 +94,7 @@ def _folders(browser: Browser) -> tuple[FolderCount, ...]:
         # A root that is a file has its folder listed, which then holds a file directly.
         if number in sums and (number in direct or any(paths[a] in roots for a in lineage)):
             parent = next((listed[above].path for above in lineage[1:] if above in listed), None)
-            listed[number] = FolderCount(Path(os.fsdecode(path)), parent, sums[number])
+            listed[number] = FolderCount(as_path(os.fsdecode(path)), parent, sums[number])
     return tuple(listed.values())[:_MOST_FOLDERS]
 
 

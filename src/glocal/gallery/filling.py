@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from glocal.encoders import NO_REGIONS
-from glocal.errors import QueryError
+from glocal.errors import ImageError, QueryError
 from glocal.gallery import reading
 from glocal.gallery.base import GalleryBase, absolute
 from glocal.gallery.completing import complete, keep_local_features, keep_regions
@@ -25,6 +25,8 @@ from glocal.gallery.results import Failure, IndexReport, TextModelInfo
 from glocal.gallery.table_source import TableSource
 from glocal.gallery.text_model import ANCHORS, add_text_model, read_text_model, remove_text_model
 from glocal.gallery.texts import Texts
+from glocal.gallery.walk import kind_of
+from glocal.images.url_paths import UrlPath
 
 if TYPE_CHECKING:
     from glocal.images import ImageSource
@@ -53,7 +55,8 @@ class Filling(GalleryBase):
         (8, 0, 8)
 
         Args:
-            sources: paths of folders and files, and images.
+            sources: paths of folders and files, URLs of them (``s3://bucket/photos``, see
+                `glocal.images.url_paths`), and images.
             name: for one image without a file: what its file in the gallery is called.
             exclude: patterns of files and folders that are left out, kept with each folder that is
                 added and replacing those that it had; `None`: those that it had. One without a
@@ -61,7 +64,7 @@ class Filling(GalleryBase):
             listen: told the progress.
 
         Raises:
-            QueryError: a pattern cannot lie below a folder.
+            QueryError: a pattern cannot lie below a folder, or a URL has something secret in it.
             ImageError: an image without a file is none. Files that are none are reported instead.
             DiskFullError: no space; what was done so far is kept.
             GalleryLockedError: another process kept the gallery locked for too long.
@@ -71,16 +74,16 @@ class Filling(GalleryBase):
         self._models.settle(self._detector)
         self._regions.settle(self._wanted_regions, self.encoder)
         roots = [
-            absolute(Path(source))
+            absolute(source)
             if isinstance(source, str | os.PathLike)
             else keep_image(self._layout.kept, source, name, self._limits)
             for source in sources
         ]
+        remembered = [r for r in roots if r.parent != self._layout.kept and _to_remember(r)]
         with self._catalog.change():
             self._catalog.let_in(roots)
-            for root in roots:
-                if os.path.lexists(root) and root.parent != self._layout.kept:
-                    self._catalog.add_root(root, globs)
+            for root in remembered:
+                self._catalog.add_root(root, globs)
         return self._changes.run(lambda planner: planner.plan(roots), listen)
 
     def import_table(
@@ -168,7 +171,7 @@ class Filling(GalleryBase):
         Raises:
             QueryError: the gallery has nothing at one of the paths; nothing is removed then.
         """
-        targets = [absolute(Path(path)) for path in paths]
+        targets = [absolute(path) for path in paths]
         planner = self._changes.planner(quiet)
         plans = {target: planner.known_below(target) for target in targets}
         roots = set(self._catalog.roots())
@@ -190,7 +193,7 @@ class Filling(GalleryBase):
 
     def let_in(self, *paths: str | os.PathLike[str]) -> None:
         """Let the next index run find again what was removed by hand; `add` does so by itself."""
-        self._catalog.let_in(absolute(Path(path)) for path in paths)
+        self._catalog.let_in(absolute(path) for path in paths)
 
     def left_out(self) -> LeftOut:
         """What index runs pass over, beside what `glocal.gallery.leaving_out.USUALLY` says."""
@@ -348,3 +351,13 @@ class Filling(GalleryBase):
     def text_model(self) -> TextModelInfo | None:
         """The image-text model by which words find what they mean, if the gallery has one."""
         return read_text_model(self._layout)
+
+
+def _to_remember(root: Path) -> bool:
+    """Whether there is something at what was asked to be indexed."""
+    if isinstance(root, UrlPath):
+        root.require_open()
+    try:
+        return kind_of(root) is not None
+    except ImageError:  # the run says why; a server that is away now comes back
+        return True

@@ -16,7 +16,7 @@ from glocal.gallery.describing import content_id
 from glocal.gallery.stores.base import Maintained, Store
 from glocal.gallery.stores.mixed import MixedRegions, parts
 from glocal.gallery.stores.regions import RegionStore
-from glocal.gallery.walk import changed_ns, modified_ns
+from glocal.gallery.walk import single_file
 from glocal.gallery.words import Words
 from glocal.images import Limits, read_bytes
 
@@ -237,14 +237,13 @@ def _compare_files(
     """
     gone, changed = [], []
     for path, state in catalog.all_files():
-        try:
-            found = path.stat()
-        except OSError:
+        found = single_file(path).files
+        if not found:
             gone.append(path)
             continue
-        if (found.st_size, modified_ns(found)) != (state.size, state.modified):
+        if (found[0].size, found[0].modified) != (state.size, state.modified):
             changed.append(path)
-        elif read_files or state.changed not in (None, changed_ns(found)):
+        elif read_files or state.changed not in (None, found[0].changed):
             try:
                 same = content_id(read_bytes(path, limits)) == state.content
             except ImageError:

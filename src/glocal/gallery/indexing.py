@@ -1,55 +1,22 @@
-"""An index run: read and describe what a plan says, and write it batch by batch."""
+"""An index run: have read and described what a plan says, and write it batch by batch."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from glocal.errors import ImageError
 from glocal.gallery import batches
-from glocal.gallery.ahead import as_finished
 from glocal.gallery.batches import BatchWriter, ReadFile
-from glocal.gallery.catalog import Catalog
 from glocal.gallery.context import Context
-from glocal.gallery.describing import Describer, content_id
 from glocal.gallery.plan import Plan
 from glocal.gallery.progress import Progress, quiet
+from glocal.gallery.reading_files import Found, Reading
 from glocal.gallery.results import IndexReport
 from glocal.gallery.stores.base import Maintained
-from glocal.gallery.walk import FoundFile
 from glocal.gallery.words import follow_words
-from glocal.images import read_bytes
 
 _BATCH_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads and describes one file; called from many threads."""
-
-    catalog: Catalog
-    describer: Describer
-
-    def read(self, found: tuple[Path, FoundFile]) -> ReadFile:
-        """Read a file that was found in a folder; what is known already is not encoded."""
-        folder, file = found
-        path = folder / os.fsdecode(file.name)
-        limits = self.describer.limits
-        try:
-            data = read_bytes(path, limits)
-        except ImageError as error:
-            lasting = file.size == 0 or file.size > limits.max_bytes
-            return ReadFile(folder, file, reason=str(error), lasting=lasting)
-        content = content_id(data)
-        if self.catalog.known(content):
-            return ReadFile(folder, file, content)
-        try:
-            return ReadFile(folder, file, content, self.describer.describe(data, path))
-        except ImageError as error:
-            return ReadFile(folder, file, reason=str(error), lasting=True)
 
 
 @dataclass(slots=True)
@@ -58,14 +25,14 @@ class IndexRun:
 
     Args:
         context: of the gallery.
-        load_describer: gives what describes images; a run that reads nothing never calls it.
+        load_reading: gives what reads files; a run that reads nothing never calls it.
         reader: see `Planner`.
         require: raises an error where what describes images is not the gallery's any more.
         listen: told the progress.
     """
 
     context: Context
-    load_describer: Callable[[], Describer]
+    load_reading: Callable[[], Reading]
     reader: str
     require: Callable[[], None]
     listen: Callable[[Progress], None] = quiet
@@ -88,11 +55,11 @@ class IndexRun:
         encoding = 0.0
         if total:
             self.context.layout.require_space()
-            reader = _Reader(self.context.catalog, self.load_describer())
+            reading = self.load_reading()
             began = time.monotonic()
-            stale = self._read_all(plan.files(), total, reader, writer)
+            stale = self._read_all(plan.files(), total, reading, writer)
             while stale:
-                stale = self._read_all(stale, total, reader, writer)
+                stale = self._read_all(stale, total, reading, writer)
             encoding = time.monotonic() - began
         writer.remove(plan.gone)
         writer.learn(plan.learned)
@@ -115,13 +82,13 @@ class IndexRun:
 
     def _read_all(
         self,
-        files: Iterable[tuple[Path, FoundFile]],
+        files: Iterable[Found],
         total: int,
-        reader: _Reader,
+        reading: Reading,
         writer: BatchWriter,
-    ) -> list[tuple[Path, FoundFile]]:
+    ) -> list[Found]:
         """Read files and write them; those that have to be read again."""
-        reads = as_finished(reader.read, files)
+        reads = reading(files)
         batch: list[ReadFile] = []
         stale: list[ReadFile] = []
         written = time.monotonic()

@@ -8,11 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog, FileState
 from glocal.gallery.leaving_out import LeftOut
 from glocal.gallery.results import Failure
-from glocal.gallery.walk import FoundFile, FoundFolder, is_same, reaches, single_file, walk
+from glocal.gallery.walk import (
+    FoundFile,
+    FoundFolder,
+    is_same,
+    kind_of,
+    reaches,
+    single_file,
+    walk,
+)
 from glocal.images import has_image_suffix
+from glocal.images.url_paths import UrlPath
 
 _NOTHING = LeftOut()
 
@@ -102,13 +112,13 @@ class Planner:
         files = _Files()
         for root in topmost(roots, self._left_out):
             try:
-                is_folder = root.is_dir()
-                there = is_folder or os.path.lexists(root)
-            except OSError:
-                there = is_folder = False
-            if is_folder:
+                kind = kind_of(root)
+            except ImageError as error:
+                self._away(root, plan, f"{error}; what the gallery knows of it is kept")
+                continue
+            if kind == "folder":
                 self._folder_tree(root, plan)
-            elif there:
+            elif kind == "file":
                 files.add(root)
             else:
                 self._away(root, plan, _NOT_THERE)
@@ -128,18 +138,22 @@ class Planner:
     def changes(self, paths: Iterable[Path]) -> Plan:
         """Look only at paths that are known to have changed, come or gone."""
         plan = Plan()
-        away = {root for root in topmost(self._roots, self._left_out) if not os.path.lexists(root)}
+        away = {
+            root
+            for root in topmost(self._roots, self._left_out)
+            if not isinstance(root, UrlPath) and kind_of(root) is None
+        }
         files, gone = _Files(), []
         for path in topmost(paths, self._left_out):
             gone_with = away.intersection((path, *path.parents))
             if gone_with:
                 for root in gone_with.difference(plan.unreachable):
                     self._away(root, plan, _NOT_THERE)
-            elif not os.path.lexists(path):
+            elif (kind := kind_of(path)) is None:
                 gone.append(path)
             elif not self.follows(path):
                 continue
-            elif path.is_dir():
+            elif kind == "folder":
                 self._folder_tree(path, plan)
             elif has_image_suffix(path.name):
                 files.add(path)
@@ -228,7 +242,9 @@ class Planner:
             return
         for name in names:
             path = folder / os.fsdecode(name)
-            passed_over = not has_image_suffix(path.name) and os.path.lexists(path)
+            passed_over = not has_image_suffix(path.name) and (
+                isinstance(path, UrlPath) or os.path.lexists(path)
+            )
             if path not in self._apart and not passed_over:
                 plan.gone.append((number, name))
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -209,7 +208,7 @@ class QueryMaker:
             if isinstance(source, GalleryImage):
                 source = source.path
             if isinstance(source, str | os.PathLike):
-                name, source = source, read_bytes(Path(source), self.limits)
+                name, source = source, read_bytes(source, self.limits)
             if isinstance(source, bytes | bytearray | memoryview) and region is None:
                 identity = content_id(bytes(source))
             area = self.encoder.card.area

@@ -11,6 +11,7 @@ from glocal.errors import GalleryDamagedError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout, open_layout
 from glocal.gallery.locks import locked
+from glocal.images.url_paths import as_path
 
 
 def set_aside_damaged(folder: Path, timeout: float) -> list[str]:
@@ -63,7 +64,7 @@ def _catalog_opens(layout: Layout) -> bool:
 def _salvage_roots(path: Path) -> list[Path]:
     try:
         with closing(sqlite3.connect(path)) as db:
-            return [Path(os.fsdecode(p)) for (p,) in db.execute("SELECT path FROM roots")]
+            return [as_path(os.fsdecode(p)) for (p,) in db.execute("SELECT path FROM roots")]
     except sqlite3.Error:
         return []
 

@@ -16,8 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.describing import content_id
 from glocal.gallery.walk import modified_ns
+from glocal.images import Limits, urls
+from glocal.images.url_paths import UrlPath
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -49,6 +53,8 @@ class FileNow:
 
 def look(path: Path) -> FileNow | None:
     """A regular file as it is now, links followed; `None` if there is none."""
+    if isinstance(path, UrlPath):
+        return _look_at_url(path)
     try:
         found = os.stat(path)
         real = Path(os.path.realpath(path))
@@ -71,8 +77,22 @@ def look(path: Path) -> FileNow | None:
     )
 
 
+def _look_at_url(path: UrlPath) -> FileNow | None:
+    try:
+        now = urls.look(path)
+    except ImageError:
+        return None
+    key = str(path)
+    return FileNow(path, path, key, 1, now.size, now.modified, now.changed, is_link=False)
+
+
 def content_of(path: Path) -> UUID | None:
     """The id of a file's bytes as they are now (see `content_id`); `None` if unreadable."""
+    if isinstance(path, UrlPath):
+        try:
+            return content_id(urls.read_url(path, Limits()))
+        except ImageError:
+            return None
     try:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError):

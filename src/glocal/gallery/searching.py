@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
-from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -31,6 +30,7 @@ from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.two_verifiers import TwoVerifiers
 from glocal.gallery.verifier import VERIFIED, Ranked, Verifier
 from glocal.gallery.where import parse
+from glocal.images.url_paths import as_path
 from glocal.ranking import (
     DEFAULT_RERANKING,
     DEFAULT_RERANKING_TOP,
@@ -331,7 +331,7 @@ class Searcher:
                 scores["region"] = region[0]
             scores |= {stage: known[i] for stage, known in stages.items() if i in known}
             yield Hit(
-                **image_fields(contents[i], [Path(os.fsdecode(path)) for path in files[i]]),
+                **image_fields(contents[i], [as_path(os.fsdecode(path)) for path in files[i]]),
                 rank=next(ranks),
                 score=scores["vector"],
                 scores=scores,

@@ -22,6 +22,7 @@ from uuid import UUID
 from glocal.errors import GalleryError, GlocalError, MissingExtraError
 from glocal.gallery.same_files import content_of
 from glocal.gallery.stores.files import sync
+from glocal.images.url_paths import UrlPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,11 @@ class Trash:
             What was moved, and what was not, with the reason.
         """
         run = f"{time.strftime('%Y-%m-%dT%H:%M:%S')}-{secrets.token_hex(3)}"
-        moved, left = [], []
+        moved, left = list[Moved](), list[tuple[Path, str]]()
         for path, content in files:
+            if isinstance(path, UrlPath):
+                left.append((path, "it lies at a URL; remove it there"))
+                continue
             try:
                 if os.path.islink(path) or content_of(path) != content:
                     left.append((path, "it is no longer the file of the plan"))

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from glocal.gallery.leaving_out import NO_MEDIA, LeftOut
-from glocal.images import has_image_suffix
+from glocal.images import has_image_suffix, urls
 from glocal.images.formats import kind_not_read
+from glocal.images.url_paths import UrlPath
 
 _NOTHING = LeftOut()
 _MOUNT_POINT = 0xA0000003
@@ -62,6 +64,11 @@ def walk(root: Path, gallery: Path, left_out: LeftOut = _NOTHING) -> Iterator[Fo
     over. Links to folders are not followed, so no loop is possible and no image is met twice; links
     to files are. Memory grows with the largest folder, not with the tree.
     """
+    if isinstance(root, UrlPath):
+        from glocal.gallery.url_walk import walk_url  # it needs what is here
+
+        yield from walk_url(root, left_out)
+        return
     waiting = [root]
     while waiting:
         path = waiting.pop()
@@ -73,9 +80,27 @@ def walk(root: Path, gallery: Path, left_out: LeftOut = _NOTHING) -> Iterator[Fo
 
 def single_file(path: Path) -> FoundFolder:
     """The folder of one file, as `walk` would give it if it held nothing else."""
+    if isinstance(path, UrlPath):
+        from glocal.gallery.url_walk import url_file
+
+        return url_file(path)
     folder = FoundFolder(path.parent)
     _take(folder, path.name, str(path))
     return folder
+
+
+def kind_of(path: Path) -> Literal["folder", "file"] | None:
+    """What a path leads to; `None` if nothing is there, and whatever is no folder is a file.
+
+    Raises:
+        ImageError: it is a URL, and its server cannot be asked.
+    """
+    if isinstance(path, UrlPath):
+        return urls.kind(path)
+    try:
+        return "folder" if path.is_dir() else "file" if os.path.lexists(path) else None
+    except OSError:
+        return None
 
 
 def reaches(root: Path, path: Path, left_out: LeftOut = _NOTHING) -> bool:
@@ -84,6 +109,8 @@ def reaches(root: Path, path: Path, left_out: LeftOut = _NOTHING) -> bool:
     steps = [root.joinpath(*below[: depth + 1]) for depth in range(len(below))]
     if any(left_out.skips(root, step.parent, step.name) for step in steps):
         return False
+    if isinstance(path, UrlPath):
+        return True
     if any(step.is_symlink() or _is_junction(step) for step in steps[:-1]):
         return False
     if any(os.path.lexists(step / NO_MEDIA) for step in steps):
@@ -97,6 +124,8 @@ def is_same(path: Path, other: Path) -> bool:
     """Whether two paths lead to one file or folder, through whatever links and mounts."""
     if path == other:
         return True
+    if isinstance(path, UrlPath) or isinstance(other, UrlPath):
+        return False
     try:
         return os.path.samefile(path, other)
     except OSError:

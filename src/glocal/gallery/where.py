@@ -42,6 +42,7 @@ from glocal.gallery.conditions import (
     NotThis,
 )
 from glocal.geography.gazetteer import town_named
+from glocal.images.url_paths import UrlPath, as_path
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<mark><=|>=|!=|[=<>(),])|(?P<word>[^\s=<>!(),"']+))"""
@@ -172,10 +173,11 @@ class _Parser:
         return kinds[name](how, self._next("a value"))
 
     def _folder(self, how: str, value: str) -> Condition:
-        path = Path(value)
+        path = as_path(value)
         with contextlib.suppress(RuntimeError):  # "~nobody"
             path = path.expanduser()
-        path = Path(os.path.abspath(path))  # unlike resolve, this keeps links
+        if not isinstance(path, UrlPath):
+            path = Path(os.path.abspath(path))  # unlike resolve, this keeps links
         spelled = {self._names.find_folder(path), self._names.find_folder(_resolved(path))}
         numbers = {number for number in spelled if number is not None}
         if not numbers:
@@ -319,6 +321,8 @@ def _bare(token: str) -> str:
 
 
 def _resolved(path: Path) -> Path:
+    if isinstance(path, UrlPath):
+        return path
     try:
         return path.resolve()
     except (OSError, RuntimeError):  # a loop of links

@@ -25,6 +25,7 @@ from glocal.gallery.where import parse
 from glocal.gallery.word_evidence import WordEvidence
 from glocal.gallery.word_forms import read_words
 from glocal.gallery.words import Words
+from glocal.images.url_paths import as_path
 
 MOST_HITS = 10_000
 FUSED = 200
@@ -348,7 +349,7 @@ class WordSearcher:
         files = self.catalog.file_names_of(ids)
         if where is None:
             return {
-                i: [Path(os.fsdecode(path)) for _, path in copies] for i, copies in files.items()
+                i: [as_path(os.fsdecode(path)) for _, path in copies] for i, copies in files.items()
             }
         folders = self.catalog.folders_of(files)
         contents = self.catalog.contents(folders)
@@ -356,7 +357,7 @@ class WordSearcher:
         found: dict[UUID, list[Path]] = {}
         for i, met in zip(contents, meets(for_some_copy(where), images), strict=True):
             kept = [
-                Path(os.fsdecode(path))
+                as_path(os.fsdecode(path))
                 for folder, path in (files[i] if met else ())
                 if matches(where, contents[i].attributes(self.catalog.lineage(folder)))
             ]

@@ -19,7 +19,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 from zlib import crc32
@@ -30,6 +29,7 @@ from glocal.gallery.database import Database
 from glocal.gallery.private_folder import PrivateFolder
 from glocal.gallery.texts import Moment, Texts
 from glocal.gallery.word_forms import Word, is_near, near_distance, words_of
+from glocal.images.url_paths import as_path
 
 WEIGHTS = {"name": 8.0, "folder": 2.0, "caption": 4.0, "image": 1.0}
 """How much a word counts by where it stands: names were given by people, to this image alone;
@@ -217,7 +217,7 @@ class Words:
         texts = self._texts.of(contents)
         found: dict[UUID, Document] = {}
         for content, files in self._catalog.file_names_of(contents).items():
-            paths = [Path(os.fsdecode(path)) for _, path in files]
+            paths = [as_path(os.fsdecode(path)) for _, path in files]
             said = texts.get(content, {})
             found[content] = (
                 _joined(path.name for path in paths),

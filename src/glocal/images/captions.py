@@ -18,6 +18,7 @@ from glocal.images.formats import detect, open_header
 from glocal.images.limits import Limits
 from glocal.images.quiet import decoder_warnings_ignored
 from glocal.images.sources import read_bytes
+from glocal.images.url_paths import UrlPath
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,7 +57,7 @@ def read_caption(data: bytes, path: Path | None = None) -> str:
     """
     with decoder_warnings_ignored():
         found = _in_file(data)
-    if path is not None:
+    if path is not None and not isinstance(path, UrlPath):
         for beside in (path.with_suffix(".xmp"), path.with_name(path.name + ".xmp")):
             try:
                 found += _xmp(read_bytes(beside, _SIDECAR))

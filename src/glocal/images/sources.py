@@ -1,4 +1,4 @@
-"""Read bytes from files and streams: bounded, and never waiting for a pipe or a device."""
+"""Read bytes from files, streams and URLs: bounded, and never waiting for a pipe or a device."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from glocal.errors import ImageError, ImageMissingError
 from glocal.images.limits import Limits
+from glocal.images.url_paths import UrlPath
 
 _CHUNK = 4 * 2**20
 _DESCRIPTOR = re.compile(r"/dev/(fd/[0-9]+|stdin)|/proc/self/fd/[0-9]+")
@@ -25,7 +26,7 @@ _FLAGS = (
 
 
 def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
-    """Read a regular file, or what this process was given open, at most ``limits.max_bytes``.
+    """Read a regular file, what this process was given open, or a `UrlPath`, within limits.
 
     The text of an error is the reason alone, for lists of ``file: reason``; the path is a note.
 
@@ -34,6 +35,10 @@ def read_bytes(source_path: str | os.PathLike[str], limits: Limits) -> bytes:
         ImageError: It is not a regular file, is empty or too large, or cannot be read.
     """
     try:
+        if isinstance(source_path, UrlPath):
+            from glocal.images.urls import read_url  # fsspec is for URLs alone
+
+            return read_url(source_path, limits)
         if is_descriptor(source_path):
             return _read_descriptor(source_path, limits)
         return _read_regular(source_path, limits)

@@ -25,6 +25,7 @@ from glocal.errors import (
     QueryError,
     RankingError,
 )
+from glocal.images.url_paths import as_path
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def printable(text: str) -> str:
 
 def printable_path(path: Path) -> Path:
     """A path whose name UTF-8 can hold."""
-    return Path(printable(str(path)))
+    return as_path(printable(str(path)))
 
 
 def as_problem(error: GlocalError) -> ProblemError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.base import Store
+
+if TYPE_CHECKING:
+    from glocal.gallery.reading_files import Workers
 
 
 class Elsewhere(Protocol):
@@ -41,6 +44,18 @@ class Elsewhere(Protocol):
             dim: length of the vectors.
             catalog: the gallery's.
             rows: the table of the images that have a vector, which the store keeps up to date.
+
+        Raises:
+            GalleryError: the file is gone or damaged.
+        """
+        ...
+
+    @staticmethod
+    def workers(config: Path) -> Workers | None:
+        """What reads and describes images for a gallery; `None`: the gallery's own process does.
+
+        Args:
+            config: the gallery's copy of the file.
 
         Raises:
             GalleryError: the file is gone or damaged.

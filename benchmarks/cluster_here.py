@@ -1,0 +1,62 @@
+"""A Milvus server and a Ray cluster on this machine, for benchmarks. Nothing to run by itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "cluster"))
+
+from milvus_server import RealServer
+
+__all__ = ["RealServer", "cluster_file", "milvus", "ray_cluster", "ray_workers"]
+
+
+@contextmanager
+def milvus(folder: Path) -> Iterator[RealServer]:
+    """A server that can be killed and started again."""
+    folder.mkdir(parents=True)
+    server = RealServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def ray_cluster(processors: int) -> Iterator[str]:
+    """The address of a cluster that other processes can use, as long as this one lives."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(address="local", num_cpus=processors, include_dashboard=False, log_to_driver=False)
+    try:
+        yield str(ray.get_runtime_context().gcs_address)
+    finally:
+        ray.shutdown()
+
+
+def ray_workers() -> list[int]:
+    """Processes of Ray that read images."""
+    pids = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:  # it has ended
+                continue
+            if line.startswith(b"ray::_Worker"):
+                pids.append(int(entry.name))
+    return sorted(pids)
+
+
+def cluster_file(path: Path, server: RealServer, ray: str | None, workers: int = 2) -> Path:
+    """Write a cluster's file."""
+    text = f'uri = "{server.uri}"\nprefix = "bench"\ntimeout = 120\n'
+    if ray is not None:
+        text += f'[ray]\naddress = "{ray}"\nworkers = {workers}\n'
+    path.write_text(text)
+    return path
