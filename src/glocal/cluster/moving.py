@@ -21,6 +21,7 @@ import numpy as np
 
 from glocal.cluster.arriving import ArrivingStore, Spool
 from glocal.cluster.catalogued import CataloguedStore
+from glocal.cluster.config import ClusterConfig
 from glocal.cluster.milvus import Milvus
 from glocal.cluster.store import MilvusStore
 from glocal.errors import GalleryDamagedError, GalleryError
@@ -90,13 +91,17 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
     require_settled(layout)
     if not isinstance(source, FlatStore):
         raise GalleryError(f"gallery {layout.folder} keeps its vectors in a cluster already")
+    if ClusterConfig.read(config).catalogue.uri:
+        raise GalleryError(
+            f"glocal move moves vectors, and {config} names a [catalogue] too; leave it out, or "
+            "index into a new gallery: glocal index --cluster"
+        )
     with _moving(layout):
-        collection = catalog.get_state(_BESIDE) or ""
-        named = Milvus.place(layout.folder, config)
-        if not collection:
-            collection = named
+        beside = StorePlace("milvus", collection=catalog.get_state(_BESIDE) or "")
+        place = Milvus.place(layout.folder, config, beside if beside.collection else None)
+        collection = place.collection
+        if not beside.collection:
             catalog.set_state(_BESIDE, collection)
-        place = StorePlace("milvus", collection=collection)
         rows = RowTable(catalog, layout.model.space)
         opened = Milvus.open(layout.cluster, collection, layout.model.dim, catalog, rows)
         with closing(opened):
@@ -141,6 +146,12 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
         with _moving(layout):
             _drop_beside(layout, catalog)
         return MoveReport(source.status().vectors, 0, 0, time.monotonic() - began)
+    if layout.store.catalogue:
+        raise GalleryError(
+            f"the catalogue of gallery {layout.folder} is in PostgreSQL, and is not moved yet; "
+            "index the images into a new gallery, or export this one's vectors and import them: "
+            "glocal export, glocal import"
+        )
     with _moving(layout):
         source.maintain()
         layout.vectors.mkdir(exist_ok=True)

@@ -51,7 +51,7 @@ UPGRADING = 3
 """The format of a gallery whose images are of two models, which earlier versions do not read. It
 has `FORMAT` again when it is of one."""
 
-STORES = {"flat": 1, "milvus": 1}
+STORES = {"flat": 1, "milvus": 2}
 """What can keep the vectors, and the latest version of how it does."""
 
 RESERVE = 256 * 2**20
@@ -69,11 +69,13 @@ class StorePlace:
         kind: a name in `STORES`.
         version: of how it does.
         collection: of a cluster, in which they are.
+        catalogue: the PostgreSQL schema of the catalogue; empty where it is in the folder.
     """
 
     kind: str = "flat"
     version: int = 1
     collection: str = ""
+    catalogue: str = ""
 
     @property
     def elsewhere(self) -> bool:
@@ -256,7 +258,7 @@ def _follow_cluster(layout: Layout, config: Path) -> None:
             f"gallery {layout.folder} keeps its vectors in its folder; "
             f"move them: glocal move {layout.folder} {config}"
         )
-    load("store", layout.store.kind).place(layout.folder, config)
+    load("store", layout.store.kind).place(layout.folder, config, layout.store)
 
 
 def require_embedded(layout: Layout) -> None:
@@ -387,7 +389,7 @@ def _create(
         layout.require_space()
         place = EMBEDDED
         if cluster is not None:
-            place = StorePlace("milvus", collection=load("store", "milvus").place(folder, cluster))
+            place = load("store", "milvus").place(folder, cluster)
         copy_model(source, layout.model_file)
         write_description(folder, made, store=place)
 
