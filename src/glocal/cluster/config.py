@@ -214,7 +214,7 @@ def _made(kind: type[T], said: Mapping[str, Any], **inner: type[Any]) -> T:
             kinds = {int: "a whole number", str: "a text"}.get(wanted, "a number")
             raise ValueError(f"{name} is {value!r}; give {kinds}")
         values[name] = value
-    if "uri" in known and "uri" not in values:
+    if "uri" in known and not values.get("uri"):
         if kind is Catalogue:
             raise ValueError("[catalogue] names no server; give uri: postgresql://localhost/glocal")
         raise ValueError("it names no server; give uri, such as http://localhost:19530")

@@ -28,7 +28,7 @@ from glocal.errors import (
     GalleryLockedError,
     StoreUnavailableError,
 )
-from glocal.gallery.database import Trigger
+from glocal.gallery.database import ConnectionLostError, Trigger
 
 PASSWORD = "GLOCAL_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
 """The environment variable that gives the password; libpq's own (``PGPASSWORD``) do too."""
@@ -344,7 +344,7 @@ class Postgres:
                     "needs: CREATE on the database, and to own the schema"
                 ) from error
             if isinstance(error, psycopg.OperationalError) and not code.startswith(("53", "54")):
-                raise StoreUnavailableError(
+                raise ConnectionLostError(
                     f"the connection to the catalogue at {said} was lost; run the same command "
                     "again (what was done so far is kept)"
                 ) from error

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from glocal.errors import GalleryError
+from glocal.errors import GalleryError, StoreUnavailableError
 from glocal.registry import load
 
 MANY = 500
@@ -24,7 +24,13 @@ MANY = 500
 ALL = 2**62
 """The limit of a query that has none."""
 
+_ATTEMPTS = 10
+
 T = TypeVar("T")
+
+
+class ConnectionLostError(StoreUnavailableError):
+    """A server has ended a connection that was in use; what is to be done can be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +234,21 @@ class Database:
             finally:
                 self._writing_thread = None
 
+    def repeat(self, change: Callable[[], T]) -> T:
+        """What makes one change, made again where the connection was lost meanwhile.
+
+        Args:
+            change: whatever it does beside is no different when it is done twice: it may have been
+                committed the first time.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return change()
+            except ConnectionLostError:  # while the server is away, the next connection waits
+                if self.changing or not left:
+                    raise
+        raise AssertionError  # the last attempt has ended in one way or the other
+
     @property
     def changing(self) -> bool:
         """Whether this thread is inside `change`, and sees what may yet be undone."""
@@ -284,9 +305,15 @@ class Database:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one query, which sees one moment by itself."""
-        with self._connection() as db:
-            found: list[tuple[Any, ...]] = db.execute(sql, values).fetchall()
-            return found
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                with self._connection() as db:
+                    found: list[tuple[Any, ...]] = db.execute(sql, values).fetchall()
+                    return found
+            except ConnectionLostError:
+                if self.changing or not left:
+                    raise
+        raise AssertionError  # the last attempt has ended in one way or the other
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """The first value of the first row, or `None`."""
