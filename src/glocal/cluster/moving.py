@@ -80,7 +80,8 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         listen: told the progress.
 
     Raises:
-        GalleryError: it is in a cluster already, or an upgrade is under way.
+        GalleryError: it is in a cluster already, an upgrade is under way, or the file names a
+            place for the catalogue, which stays where it is.
         GalleryDamagedError: the copy is not the same as the original; nothing has changed.
         GalleryLockedError: another process moves it.
         StoreUnavailableError: the cluster does not answer; what was copied counts next time.
@@ -93,8 +94,8 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         raise GalleryError(f"gallery {layout.folder} keeps its vectors in a cluster already")
     if ClusterConfig.read(config).catalogue.uri:
         raise GalleryError(
-            f"glocal move moves vectors, and {config} names a [catalogue] too; leave it out, or "
-            "index into a new gallery: glocal index --cluster"
+            f"glocal move moves vectors alone, and {config} names a [catalogue] too; leave it out, "
+            "or take the vectors into a new gallery: glocal export, and glocal import"
         )
     with _moving(layout):
         beside = StorePlace("milvus", collection=catalog.get_state(_BESIDE) or "")
@@ -130,7 +131,8 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
         listen: told the progress.
 
     Raises:
-        GalleryError: they are there, and nothing is left in a cluster.
+        GalleryError: they are there, and nothing is left in a cluster; or the catalogue is in a
+            server.
         GalleryDamagedError: the cluster has lost vectors, or the copy is not the same as the
             original; nothing has changed.
         GalleryLockedError: another process moves it.
@@ -140,18 +142,17 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
     began = time.monotonic()
     context = gallery.opened().context
     layout, catalog, source = context.layout, context.catalog, context.store
+    if layout.store.catalogue:
+        raise GalleryError(
+            f"the catalogue of gallery {layout.folder} is in PostgreSQL, and is not moved; take "
+            "the vectors into a new gallery: glocal export, and glocal import"
+        )
     if not isinstance(source, CataloguedStore):
         if not catalog.get_state(_BESIDE):
             raise GalleryError(f"gallery {layout.folder} keeps its vectors in its folder already")
         with _moving(layout):
             _drop_beside(layout, catalog)
         return MoveReport(source.status().vectors, 0, 0, time.monotonic() - began)
-    if layout.store.catalogue:
-        raise GalleryError(
-            f"the catalogue of gallery {layout.folder} is in PostgreSQL, and is not moved yet; "
-            "index the images into a new gallery, or export this one's vectors and import them: "
-            "glocal export, glocal import"
-        )
     with _moving(layout):
         source.maintain()
         layout.vectors.mkdir(exist_ok=True)

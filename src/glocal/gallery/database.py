@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -276,7 +276,12 @@ class Database:
         with self.engine.explained():
             if self._closed:
                 raise GalleryError(f"the gallery of {self.path} is closed")
-            db = self._taken()
+            try:
+                db = self._idle.pop()
+            except IndexError:
+                db = self.engine.reader()
+            if not self.engine.usable(db):
+                db = self._another(db)
             try:
                 yield db
             except BaseException:
@@ -284,16 +289,14 @@ class Database:
                 raise
             self._give_back(db)
 
-    def _taken(self) -> Connection:
-        while True:
-            try:
-                db = self._idle.pop()
-            except IndexError:
-                reader: Connection = self.engine.reader()
-                return reader
-            if self.engine.usable(db):
-                return db
-            db.close()
+    def _another(self, db: Connection) -> Connection:
+        """A new connection in place of one that is not usable; idle ones are not either then."""
+        db.close()
+        with suppress(IndexError):  # other threads take them at the same time
+            while self._idle:
+                self._idle.pop().close()
+        another: Connection = self.engine.reader()
+        return another
 
     def _give_back(self, db: Connection) -> None:
         if len(self._idle) < self.engine.most_idle:
@@ -305,15 +308,17 @@ class Database:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one query, which sees one moment by itself."""
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                with self._connection() as db:
-                    found: list[tuple[Any, ...]] = db.execute(sql, values).fetchall()
-                    return found
-            except ConnectionLostError:
-                if self.changing or not left:
-                    raise
-        raise AssertionError  # the last attempt has ended in one way or the other
+        try:
+            return self._rows(sql, values)
+        except ConnectionLostError:
+            if self.changing:
+                raise
+        return self.repeat(lambda: self._rows(sql, values))
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._connection() as db:
+            found: list[tuple[Any, ...]] = db.execute(sql, values).fetchall()
+            return found
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """The first value of the first row, or `None`."""
