@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from catalog_places import Places, opened
 from glocal.errors import GalleryDamagedError, GalleryError, GalleryLockedError
 from glocal.gallery.catalog import Catalog, Content, FileState
-from glocal.gallery.database import ALL
+from glocal.gallery.database import ALL, Database, engine_at
 from glocal.gallery.records import SEVERAL
+from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
 from glocal.gallery.texts import Texts
 
 
@@ -315,6 +316,14 @@ def test_a_table_may_come_later(catalog: Catalog) -> None:
     assert catalog.columns("another") == {"a", "b"}
     assert catalog.rows("SELECT a, b FROM another ORDER BY a") == [(b"x", 1), (b"y", None)]
     assert catalog.problems() == []
+
+
+def test_another_process_finds_it_by_its_address(catalog: Catalog) -> None:
+    catalog.set_state("a", "b")
+    address = catalog.engine.address
+    with closing(Database(engine_at(address), ROWS_SCHEMA)) as other:
+        assert other.value("SELECT value FROM state WHERE key = ?", ("a",)) == "b"
+    assert "password" not in address
 
 
 def test_many_rows_come_one_after_the_other(catalog: Catalog) -> None:

@@ -40,7 +40,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|does not exist|"
-    r"permission denied|not permitted|SSL|certificate",
+    r"permission denied|not permitted|does not support SSL|certificate",
     re.IGNORECASE,
 )
 """What a server says of a connection that it will not take later either; libpq has no code."""
@@ -264,8 +264,7 @@ class Postgres:
             return False
         # A server that has ended has said so, or has closed the connection: there is something to
         # be read, where nothing was asked.
-        waiting, _, _ = select.select([raw.fileno()], [], [], 0)
-        return not waiting
+        return not _is_readable(raw.fileno())
 
     # Transactions
 
@@ -358,6 +357,14 @@ class Postgres:
             return "an address that cannot be read"
         host, port = said.get("host") or "localhost", said.get("port") or 5432
         return f"{host}:{port}/{said.get('dbname') or said.get('user') or ''}"
+
+
+def _is_readable(descriptor: int) -> bool:
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([descriptor], [], [], 0)[0])
+    asked = select.poll()
+    asked.register(descriptor, select.POLLIN)
+    return bool(asked.poll(0))
 
 
 def _text(error: Exception) -> str:
