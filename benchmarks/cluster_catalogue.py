@@ -74,7 +74,7 @@ def copied(photos: Path, to: Path, count: int, writers: int) -> list[Path]:
 
 def index(gallery: Path, folder: Path, config: Path | None) -> list[str | Path]:
     more: list[str | Path] = [] if config is None else ["--cluster", config]
-    return [*glocal_command(), "index", "-g", gallery, *more, "--json", folder]
+    return [*glocal_command(), "index", "-g", gallery, *more, "--wait", "600", "--json", folder]
 
 
 def compare(work: Path, folders: list[Path], config: Path, queries: int) -> dict[str, Any]:
@@ -95,15 +95,6 @@ def compare(work: Path, folders: list[Path], config: Path, queries: int) -> dict
         "added": sum(each["added"] for each in said),
     }
     print("at once", json.dumps(found["at_once"]))
-    held = work / "held"
-    with Gallery(held, cluster=config) as gallery, locks_timed() as seconds:
-        gallery.add(together)
-    found["lock_held_ms"] = held_figures(seconds)
-    print("lock held", json.dumps(found["lock_held_ms"]))
-    with Gallery(work / "lock", create=True) as gallery, locks_timed() as seconds:
-        gallery.add(together)
-    found["lock_held_embedded_ms"] = held_figures(seconds)
-    print("lock held, embedded", json.dumps(found["lock_held_embedded_ms"]))
     for name in ("cluster", "writers"):
         with Gallery(one) as right, Gallery(work / name) as other:
             wait_for_index(other)
@@ -113,6 +104,15 @@ def compare(work: Path, folders: list[Path], config: Path, queries: int) -> dict
             found[f"sound_{name}"] = other.check().faults()
             tell(f"embedded and {name}", found[f"hits_{name}"])
             print(found[f"words_{name}"], found[f"sound_{name}"])
+    held = work / "held"
+    with Gallery(held, cluster=config) as gallery, locks_timed() as seconds:
+        gallery.add(together)
+    found["lock_held_ms"] = held_figures(seconds)
+    print("lock held", json.dumps(found["lock_held_ms"]))
+    with Gallery(work / "lock", create=True) as gallery, locks_timed() as seconds:
+        gallery.add(together)
+    found["lock_held_embedded_ms"] = held_figures(seconds)
+    print("lock held, embedded", json.dumps(found["lock_held_embedded_ms"]))
     for name in ("cluster", "writers", "held"):
         with Gallery(work / name) as gallery:
             collection = gallery.opened().context.store.vectors_there  # type: ignore[attr-defined]
