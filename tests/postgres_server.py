@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -30,13 +29,15 @@ def _user() -> dict[str, Any]:
     """Whom the server runs as: it refuses root."""
     if os.geteuid() != 0:
         return {}
+    import pwd  # not on Windows
+
     try:
         return {"user": "postgres", "group": pwd.getpwnam("postgres").pw_gid, "extra_groups": []}
     except KeyError:
         return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
 
 
-PROGRAMS = _programs()
+PROGRAMS = _programs() if os.name == "posix" else None
 
 needs_postgres = pytest.mark.skipif(
     PROGRAMS is None or find_spec("psycopg") is None,
@@ -114,7 +115,8 @@ class PostgresServer:
         """End it and all its processes at once, without a word."""
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        pids = [int(pid) for pid in children.read_text().split()]
+        # Elsewhere they end by themselves as soon as they see that the first one is gone.
+        pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
         for pid in (self._process.pid, *pids):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
