@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from catalog_places import Places, PostgresPlaces, SqlitePlaces
+from postgres_server import PostgresServer, needs_postgres
 
 # Before any test imports NumPy. Its threads wait for work by spinning, which takes several times
 # the processor time of the work itself where two test processes share two cores.
@@ -99,3 +103,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def version_2() -> Path:
     """The model that came with glocal before version 3, whose galleries there still are."""
     return Path(__file__).parent / "upgrade" / "glocal-lite0-v2.onnx"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real server; only tests that are marked `needs_postgres` may ask for it."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """Where catalogues are made: in SQLite files, and in a PostgreSQL server."""
+    folder = tmp_path_factory.mktemp("catalogs")
+    if request.param == "sqlite":
+        return SqlitePlaces(folder)
+    return PostgresPlaces(folder, request.getfixturevalue("postgres"))

@@ -41,6 +41,7 @@ Kind = Literal[
     "explainer",
     "analysis",
     "store",
+    "catalogue",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

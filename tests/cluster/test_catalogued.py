@@ -20,6 +20,7 @@ from store_contract import (
     unit,
 )
 
+from catalog_places import Places
 from glocal.cluster.catalogued import CataloguedStore, NotedWrites
 from glocal.errors import GalleryDamagedError
 from glocal.gallery.catalog import Catalog
@@ -38,14 +39,14 @@ class Elsewhere(NumpyStore):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[CataloguedStore]:
-    with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
+def store(places: Places) -> Iterator[CataloguedStore]:
+    with closing(Catalog(places.new()(30))) as catalog:
         yield CataloguedStore(Elsewhere(), RowTable(catalog, "space"))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CataloguedStore]:
-    with closing(Catalog(tmp_path_factory.mktemp("tried") / "catalog.sqlite")) as catalog:
+def tried(places: Places) -> Iterator[CataloguedStore]:
+    with closing(Catalog(places.new()(30))) as catalog:
         yield CataloguedStore(Elsewhere(), RowTable(catalog, "space"))  # type: ignore[arg-type]
 
 

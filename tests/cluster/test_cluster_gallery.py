@@ -17,6 +17,7 @@ from glocal.cli.index import index
 from glocal.cli.info import info
 from glocal.errors import GalleryError
 from glocal.gallery import Gallery
+from postgres_server import PostgresServer, needs_postgres
 from tiny_model import write_model
 
 pytestmark = [needs_milvus, *LEAKS]
@@ -35,8 +36,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def config(milvus: RealServer, tmp_path: Path) -> Path:
+@pytest.fixture(params=["folder", pytest.param("postgres", marks=needs_postgres)])
+def config(milvus: RealServer, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """With the catalogue in the gallery's folder, and in a server too."""
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.config(tmp_path, milvus.uri, timeout=120)
     path = tmp_path / "config.toml"
     path.write_text(f'uri = "{milvus.uri}"\ntimeout = 120\nprefix = "test"\n')
     return path
@@ -87,7 +92,7 @@ def test_it_gives_the_hits_of_an_embedded_one(
         (tmp_path / "p0047.jpg").rename(photos / "b" / "p0047.jpg")
         assert gallery.refresh().added == 1
         assert other.search(photos / "b" / "p0047.jpg", limit=1).hits[0].score > 0.99
-        with pytest.raises(GalleryError, match="in a cluster, where it cannot be upgraded"):
+        with pytest.raises(GalleryError, match="where it cannot be upgraded"):
             gallery.upgrade().propose("any")
 
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy_store import matches
 
+from catalog_places import Places
 from glocal.errors import QueryError
 from glocal.gallery import browsing
 from glocal.gallery.browsing import Browser, Order
@@ -39,10 +40,10 @@ IMAGES = 60
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+def catalog(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     """Sixty images, some undated, some without a place, a third with copies elsewhere."""
     random = np.random.default_rng(0)
-    opened = Catalog(tmp_path_factory.mktemp("catalog") / "catalog.sqlite")
+    opened = Catalog(places.new()(30))
     numbers = [opened.folder(path) for path in FOLDERS]
     contents, files = [], []
     for number in range(IMAGES):
@@ -69,7 +70,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
         opened.put_contents(contents, [])
         opened.put_files(files)
         above = opened.folders_of(content.id for content in contents)
-        store = FlatStore(opened.path.parent / "vectors", 4, RowTable(opened, "space"))
+        store = FlatStore(tmp_path_factory.mktemp("vectors"), 4, RowTable(opened, "space"))
         store.upsert(
             [Record(c.id, np.ones(4, np.float32), c.attributes(above[c.id])) for c in contents]
         )
@@ -194,8 +195,8 @@ def test_pages_are_what_looking_gives(
     assert [one.content.id for one in later.images] == wanted[offset : offset + size]
 
 
-def test_names_are_compared_whatever_their_case_and_accents(tmp_path: Path) -> None:
-    with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
+def test_names_are_compared_whatever_their_case_and_accents(places: Places, tmp_path: Path) -> None:
+    with closing(Catalog(places.new()(30))) as catalog:
         content = Content(UUID(int=1), 10, 10, 10, None, None, None, None)
         with catalog.change():
             catalog.put_contents([content], [])

@@ -1,32 +1,39 @@
-"""The catalogue by itself: numbers, lineages, transactions, and many at once."""
+"""The catalogue by itself: numbers, lineages, transactions, and many at once.
+
+What it promises is the same in an SQLite file and in a PostgreSQL server, so each of these tests is
+for both, where a server is installed. What is only SQLite's own comes at the end.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog_places import Places, opened
 from glocal.errors import GalleryDamagedError, GalleryError, GalleryLockedError
-from glocal.gallery import database
 from glocal.gallery.catalog import Catalog, Content, FileState
+from glocal.gallery.database import ALL, Database, engine_at
 from glocal.gallery.records import SEVERAL
+from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
+from glocal.gallery.texts import Texts
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with closing(Catalog(tmp_path / "catalog.sqlite")) as opened:
-        yield opened
+def catalog(places: Places) -> Iterator[Catalog]:
+    with closing(opened(places.new())) as made:
+        yield made
 
 
 def number(i: int) -> UUID:
@@ -46,16 +53,16 @@ paths = st.lists(names.filter(lambda b: b != b"."), max_size=3)
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(paths, names, st.integers(0, 5)), max_size=10), paths)
+@given(rows=st.lists(st.tuples(paths, names, st.integers(0, 5)), max_size=10), asked=paths)
 def test_folders_and_files_agree_with_paths(
-    rows: list[tuple[list[bytes], bytes, int]], asked: list[bytes]
+    places: Places, rows: list[tuple[list[bytes], bytes, int]], asked: list[bytes]
 ) -> None:
     """Names are any bytes; what lies below what is told from the paths alone, slowly."""
 
     def path_of(parts: list[bytes]) -> Path:
         return Path("/", *(part.decode("utf-8", "surrogateescape") for part in parts))
 
-    with TemporaryDirectory() as place, closing(Catalog(Path(place) / "c.sqlite")) as catalog:
+    with closing(opened(places.new())) as catalog:
         files: dict[tuple[Path, bytes], int] = {}
         for folder, name, content in rows:
             put(catalog, path_of(folder), name, content)
@@ -124,9 +131,7 @@ def test_cameras_are_found_whatever_their_case(catalog: Catalog) -> None:
         assert catalog.cameras_like(text) == (cameras[meant],)
 
 
-def test_damage_and_trouble_are_told_apart(
-    tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damage_and_trouble_are_told_apart(tmp_path: Path) -> None:
     """Only damage may lead to a repair, which sets the catalogue aside."""
     damaged = tmp_path / "damaged"
     damaged.write_bytes(b"no database" * 1000)
@@ -135,18 +140,201 @@ def test_damage_and_trouble_are_told_apart(
     with pytest.raises(GalleryError) as not_there:
         Catalog(tmp_path / "none" / "catalog")
     assert not isinstance(not_there.value, GalleryDamagedError)
-    connect = sqlite3.connect
-    impatient = {"timeout": 0}
-    monkeypatch.setattr(
-        database.sqlite3, "connect", lambda path, **more: connect(path, **more | impatient)
-    )
-    second = Catalog(tmp_path / "catalog.sqlite")
-    with catalog.change(), pytest.raises(GalleryLockedError):
-        second.set_state("a", "b")
-    second.close()
-    with pytest.raises(GalleryError, match="closed") as closed:
-        second.roots()
-    assert not isinstance(closed.value, GalleryDamagedError)
+
+
+def test_a_writer_waits_for_another_and_not_for_ever(places: Places) -> None:
+    place = places.new()
+    with closing(opened(place)) as first, closing(opened(place, 0)) as second:
+        with first.change(), pytest.raises(GalleryLockedError):
+            second.set_state("a", "b")
+        second.set_state("a", "c")
+        assert first.get_state("a") == "c"
+    for ask in (second.roots, lambda: second.set_state("a", "b")):
+        with pytest.raises(GalleryError, match="closed") as closed:
+            ask()
+        assert not isinstance(closed.value, GalleryDamagedError)
+
+
+def test_a_reader_sees_one_moment(places: Places) -> None:
+    place = places.new()
+    with closing(opened(place)) as one, closing(opened(place)) as other:
+        one.set_state("a", "before")
+        with one.snapshot() as db:
+            asked = "SELECT value FROM state WHERE key = ?", ("a",)
+            assert db.execute(*asked).fetchone() == ("before",)
+            other.set_state("a", "after")
+            assert db.execute(*asked).fetchone() == ("before",)
+        assert one.get_state("a") == "after"
+        with one.change():
+            one.set_state("a", "seen by itself alone")
+            assert one.get_state("a") == "seen by itself alone"
+            assert other.get_state("a") == "after"
+
+
+def test_the_stamp_changes_with_every_change(places: Places) -> None:
+    place = places.new()
+    with closing(opened(place)) as one, closing(opened(place)) as other:
+        seen = [other.stamp()]
+        for value in "abc":
+            one.set_state("key", value)
+            seen.append(other.stamp())
+        assert len(set(seen)) == 4
+        assert other.stamp() == seen[-1]
+
+
+def test_what_is_there_is_replaced_or_kept(catalog: Catalog) -> None:
+    assert catalog.get_state("a") is None
+    catalog.set_state("a", "1")
+    catalog.set_state("a", "2")
+    assert catalog.set_state_once("a", "3") == "2"
+    assert catalog.set_state_once("b", "4") == "4"
+    content = Content(number(1), 1, 2, 3, None, "a camera", 4.5, -6.25)
+    at = catalog.folder(Path("/p"), lambda _: 2**63 + 5)
+    assert catalog.folder_device(at) == 2**63 + 5
+    assert catalog.folder(Path("/p")) == at
+    assert catalog.folder(Path("/p"), lambda _: 7) == at
+    assert catalog.folder_device(at) == 7
+    first = FileState(b"x", 1, 2**62, content.id, None, None, 2**62 + 1)
+    with catalog.change():
+        catalog.put_contents([content], [(content.id, b"old")])
+        catalog.put_contents([replace(content, taken=-7)], [(content.id, b"\0new")])
+        catalog.put_files([(at, first), (at, replace(first, size=9)), (at, first)])
+        catalog.put_truncated([(content.id, 0.5), (content.id, 0.75)])
+    assert catalog.contents([content.id]) == {content.id: replace(content, taken=-7)}
+    assert catalog.local_features([content.id]) == {content.id: b"\0new"}
+    assert catalog.files_in(at) == {b"x": first}
+    assert catalog.truncated() == {content.id: 0.75}
+    assert catalog.counts() == {
+        "images": 1,
+        "files": 1,
+        "failed": 0,
+        "with_local_features": 1,
+        "local_feature_bytes": 4,
+    }
+
+
+def test_contents_that_no_file_holds_any_more_are_lost(catalog: Catalog) -> None:
+    for name in (b"x", b"y", b"z"):
+        put(catalog, Path("/p"), name, ord(name))
+    at = catalog.find_folder(Path("/p"))
+    assert at is not None
+    assert catalog.lost(ALL) == []
+    put(catalog, Path("/p"), b"x", 1)  # another one in its place
+    put(catalog, Path("/p"), b"y", ord("y"))  # the same one
+    with catalog.change():
+        catalog.put_files([(at, FileState(b"z", 1, 1, None, "no image"))])
+    assert set(catalog.lost(ALL)) == {number(ord("x")), number(ord("z"))}
+    assert len(catalog.lost(1)) == 1
+    with catalog.change():
+        catalog.drop_files([(at, b"x")])
+        catalog.drop_files([(at, b"x")])
+    assert set(catalog.lost(ALL)) == {number(ord("x")), number(ord("z")), number(1)}
+    with catalog.change():
+        catalog.settle(catalog.lost(ALL))
+    assert catalog.lost(ALL) == []
+    assert set(catalog.unreferenced()) == {number(ord("x")), number(ord("z")), number(1)}
+
+
+def test_words_are_marked_whoever_writes(catalog: Catalog) -> None:
+    """By the database itself, so that the index of words can follow."""
+    texts = Texts(catalog)
+    begins = texts.moment()
+    assert (begins.last, begins.settled) == (0, 0)
+
+    def marked(change: Callable[[], None]) -> set[UUID]:
+        before = texts.moment().last
+        with catalog.change():
+            change()
+        return set(texts.marked(before))
+
+    put(catalog, Path("/p"), b"x", 1)
+    put(catalog, Path("/p"), b"y", 2)
+    at = catalog.find_folder(Path("/p")) or 0
+    file = FileState(b"x", 1, 1, number(1))
+    assert texts.marked(0) == [number(1), number(2)]
+    assert marked(lambda: catalog.put_files([(at, replace(file, content=number(2)))])) == {
+        number(1),
+        number(2),
+    }
+    assert marked(lambda: catalog.note_changed([(at, b"x", 5)])) == set()
+    assert marked(lambda: catalog.put_files([(at, replace(file, content=None))])) == {number(2)}
+    assert marked(lambda: catalog.drop_files([(at, b"x")])) == set()
+    assert marked(lambda: catalog.drop_files([(at, b"y")])) == {number(2)}
+    assert marked(lambda: texts.put("caption", [(number(1), "a")])) == {number(1)}
+    assert marked(lambda: texts.put("caption", [(number(1), "b"), (number(2), "")])) == {
+        number(1),
+        number(2),
+    }
+    assert texts.of([number(1), number(2)]) == {number(1): {"caption": "b"}}
+    assert marked(lambda: texts.drop("caption")) == {number(1), number(2)}
+    last = texts.moment().last
+    texts.settle(last)
+    assert (texts.moment().last, texts.moment().settled) == (last, last)
+    assert texts.marked(0) == []
+    assert texts.moment().catalog == begins.catalog
+    put(catalog, Path("/p"), b"z", 3)
+    assert texts.moment().last > last
+
+
+def test_names_and_texts_are_whatever_they_are(catalog: Catalog) -> None:
+    long = Path("/", *["n" * 255] * 15)
+    for n in (1, 2):
+        catalog.add_root(long, ("*.tif",))
+        catalog.leave_out(long / str(n))
+    assert catalog.roots() == [long]
+    assert catalog.left_out().globs == {long: ("*.tif",)}
+    assert catalog.left_out().removed == {long / "1", long / "2"}
+    catalog.let_in([long / "1"])
+    assert catalog.left_out().removed == {long / "2"}
+    at = catalog.folder(long)
+    assert catalog.find_folder(long) == at
+    every = bytes(b for b in range(1, 256) if b != 47)
+    camera = "c" * 5000
+    content = Content(number(1), 1, 1, 1, None, camera, None, None)
+    with catalog.change():
+        catalog.put_contents([content], [])
+        catalog.put_files([(at, FileState(every, 1, 1, None, "a reason\n'%s' ? $1 \\"))])
+        Texts(catalog).put("caption", [(number(1), "with \0 in it")])
+    assert catalog.cameras_like("ccc") == (camera,)
+    ((path, reason),) = catalog.failures()
+    assert (os.fsencode(path.name), reason) == (every, "a reason\n'%s' ? $1 \\")
+    assert Texts(catalog).of([number(1)])[number(1)]["caption"].startswith("with ")
+    wide = [number(n) for n in (5, 6)]
+    with catalog.change():
+        for i, size in zip(wide, ((10, 31), (31, 11)), strict=True):
+            catalog.put_contents([Content(i, *size, 1, None, None, None, None)], [])
+    assert catalog.long_ids(3.0) == [number(5)]
+    assert set(catalog.long_ids(2.5)) == set(wide)
+
+
+def test_a_table_may_come_later(catalog: Catalog) -> None:
+    assert not catalog.has_table("another")
+    with catalog.change() as db:
+        catalog.make("CREATE TABLE IF NOT EXISTS another (a BLOB PRIMARY KEY) WITHOUT ROWID")
+        catalog.make("ALTER TABLE another ADD COLUMN b INTEGER")
+        db.executemany("INSERT INTO another VALUES (?, ?)", [(b"x", 1), (b"y", None)])
+    assert catalog.columns("another") == {"a", "b"}
+    assert catalog.rows("SELECT a, b FROM another ORDER BY a") == [(b"x", 1), (b"y", None)]
+    assert catalog.problems() == []
+
+
+def test_another_process_finds_it_by_its_address(catalog: Catalog) -> None:
+    catalog.set_state("a", "b")
+    address = catalog.engine.address
+    with closing(Database(engine_at(address), ROWS_SCHEMA)) as other:
+        assert other.value("SELECT value FROM state WHERE key = ?", ("a",)) == "b"
+    assert "password" not in address
+
+
+def test_many_rows_come_one_after_the_other(catalog: Catalog) -> None:
+    with catalog.change() as db:
+        terms = [(f"{n:05}",) for n in range(3_000)]
+        db.executemany("INSERT INTO terms (term) VALUES (?)", terms)
+    with catalog.snapshot() as db:
+        ordered = "SELECT term FROM terms WHERE term >= ? ORDER BY term"
+        with closing(catalog.stream(db, ordered, ("00010",))) as cursor:
+            assert cursor.fetchmany(2) == terms[10:12]
+            assert cursor.fetchmany(5_000) == terms[12:]
 
 
 def test_any_thread_may_read_while_one_writes(catalog: Catalog) -> None:

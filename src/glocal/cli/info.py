@@ -40,6 +40,8 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
                    f"{counted(known.failed, 'file')} skipped"),
         *([("vectors", f"in the cluster's collection {known.collection}")]
           if known.collection else []),
+        *([("catalogue", f"in the PostgreSQL schema {known.catalogue}")]
+          if known.catalogue else []),
         ("graph index", _graph(known)),
         ("verification", _verification(known)),
         ("regions", _regions(known)),

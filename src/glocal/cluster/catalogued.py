@@ -12,6 +12,7 @@ from glocal.cluster.store import MOST, MilvusStore
 from glocal.errors import GalleryDamagedError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition
+from glocal.gallery.database import ALL
 from glocal.gallery.records import Match, Record, StoreStatus
 from glocal.gallery.rows import RowTable
 
@@ -61,10 +62,10 @@ class CataloguedStore:
         self.vectors_there = vectors
         self.rows = rows
         database = rows.database
-        known = database.rows("SELECT 1 FROM sqlite_master WHERE name = 'cluster_deleted'")
+        known = database.has_table("cluster_deleted")
         if not (known or database.read_only):  # whoever only reads waits for no writer
-            with database.change() as db:
-                db.execute(_SCHEMA)
+            with database.change():
+                database.make(_SCHEMA)
 
     def upsert(self, records: Sequence[Record]) -> None:
         """See `Store.upsert`."""
@@ -92,7 +93,8 @@ class CataloguedStore:
         with self.rows.database.change() as db:
             self.rows.remove(ids)
             db.executemany(
-                "INSERT OR IGNORE INTO cluster_deleted VALUES (?)", [(i.bytes,) for i in ids]
+                "INSERT INTO cluster_deleted VALUES (?) ON CONFLICT DO NOTHING",
+                [(i.bytes,) for i in ids],
             )
 
     def search(
@@ -131,7 +133,7 @@ class CataloguedStore:
 
     def scan(self) -> Iterator[tuple[UUID, tuple[int, ...]]]:
         """See `Store.scan`; what the catalogue does not know is among it, so that it is found."""
-        deleted = {UUID(bytes=i) for i in self._deleted(-1)}
+        deleted = {UUID(bytes=i) for i in self._deleted(ALL)}
         yield from ((i, folders) for i, folders in self.vectors_there.scan() if i not in deleted)
 
     def status(self) -> StoreStatus:
@@ -164,7 +166,7 @@ class CataloguedStore:
         self.maintain()
 
     def _deleted(self, limit: int) -> list[bytes]:
-        """Some of the images whose vectors the cluster has yet to delete; -1 for all."""
+        """Some of the images whose vectors the cluster has yet to delete."""
         if self.rows.database.read_only:
             return []
         rows = self.rows.database.rows("SELECT content FROM cluster_deleted LIMIT ?", (limit,))

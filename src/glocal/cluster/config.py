@@ -5,8 +5,11 @@
     uri = "https://milvus.example.org:19530"
     token = "user:password"   # or GLOCAL_MILVUS_TOKEN in the environment, which comes first
     database = "default"
-    prefix = "glocal"         # of the names of collections
+    prefix = "glocal"         # of the names of collections and schemas
     timeout = 60              # seconds to wait for a server that is away
+
+    [catalogue]               # in PostgreSQL; without it, in a file of the gallery's folder
+    uri = "postgresql://me@db.example.org/glocal"   # the password: GLOCAL_POSTGRES_PASSWORD
 
     [tls]                     # with https; paths are relative to this file
     ca = "ca.pem"             # who has signed the server's certificate, if not a public authority
@@ -37,7 +40,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from glocal.errors import GalleryError
 
@@ -77,6 +80,18 @@ class Hnsw:
 
 
 @dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Where the catalogue is; see the module.
+
+    Attributes:
+        uri: address of a PostgreSQL server and database, as libpq reads it; empty: the catalogue
+            is in the gallery's folder.
+    """
+
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RaySettings:
     """Where Ray's workers are, and how many; see the module."""
 
@@ -94,10 +109,11 @@ class ClusterConfig:
         uri: address of the server.
         token: given to the server; empty where it asks for none.
         database: of the server.
-        prefix: of the names of collections.
+        prefix: of the names of collections and schemas.
         timeout: seconds after which a server that does not answer is away.
         tls: files for an encrypted connection.
         hnsw: parameters of the graph.
+        catalogue: where the catalogue is.
         ray: where images are read and described; `None` for the process that indexes.
     """
 
@@ -108,6 +124,7 @@ class ClusterConfig:
     timeout: float = 60.0
     tls: Tls = field(default_factory=Tls)
     hnsw: Hnsw = field(default_factory=Hnsw)
+    catalogue: Catalogue = field(default_factory=Catalogue)
     ray: RaySettings | None = None
 
     @classmethod
@@ -126,7 +143,7 @@ class ClusterConfig:
         except (OSError, ValueError) as error:
             raise GalleryError(f"the cluster's file {path} cannot be read: {error}") from error
         try:
-            config = _made(cls, said, tls=Tls, hnsw=Hnsw, ray=RaySettings)
+            config = _made(cls, said, tls=Tls, hnsw=Hnsw, catalogue=Catalogue, ray=RaySettings)
             config._require_sense()
         except (TypeError, ValueError) as error:
             raise GalleryError(f"the cluster's file {path}: {error}") from error
@@ -167,12 +184,33 @@ class ClusterConfig:
             raise ValueError("tls has a certificate and no ca; give the authority's file too")
         if _files(self.tls) and address.scheme != "https":
             raise ValueError(f"tls is for https, and uri is {self.uri!r}")
+        self._require_catalogue()
         if self.ray is not None:
             _require_ray(self.ray)
         for name, low, high in (("m", 2, 2048), ("ef_construction", 1, 32768), ("ef", 1, 32768)):
             value = getattr(self.hnsw, name)
             if not low <= value <= high:
                 raise ValueError(f"hnsw.{name} is {value}; it goes from {low} to {high}")
+
+    def _require_catalogue(self) -> None:
+        uri = self.catalogue.uri
+        if not uri:
+            return
+        try:
+            address = urlsplit(uri)
+            secret = address.password is not None or "password" in parse_qs(address.query)
+        except ValueError as error:
+            raise ValueError(f"catalogue.uri cannot be read: {error}") from error
+        if secret:  # which is not shown
+            raise ValueError(
+                "catalogue.uri has a password; leave it out, and give it in the environment "
+                "(GLOCAL_POSTGRES_PASSWORD) or in libpq's password file"
+            )
+        if address.scheme not in ("postgresql", "postgres"):
+            raise ValueError(
+                f"catalogue.uri is {uri!r}; give an address such as "
+                "postgresql://me@localhost:5432/glocal"
+            )
 
 
 def _require_ray(ray: RaySettings) -> None:
@@ -210,6 +248,8 @@ def _made(kind: type[T], said: Mapping[str, Any], **inner: type[Any]) -> T:
             kinds = {int: "a whole number", str: "a text"}.get(wanted, "a number")
             raise ValueError(f"{name} is {value!r}; give {kinds}")
         values[name] = value
-    if "uri" in known and "uri" not in values:
+    if "uri" in known and not values.get("uri"):
+        if kind is Catalogue:
+            raise ValueError("[catalogue] names no server; give uri: postgresql://localhost/glocal")
         raise ValueError("it names no server; give uri, such as http://localhost:19530")
     return kind(**values)

@@ -10,29 +10,53 @@ from glocal.cluster.config import ClusterConfig
 from glocal.cluster.ray_workers import RayWorkers
 from glocal.cluster.server import Server, require_extra
 from glocal.cluster.store import MilvusStore
+from glocal.errors import GalleryError
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.database import Database
+from glocal.gallery.layout import StorePlace
 from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.files import replace_file
+from glocal.registry import load
+
+_OTHERWISE = {
+    True: "the gallery's catalogue is in PostgreSQL, and {config} names no [catalogue]; add it",
+    False: "the gallery's catalogue is in its folder, and {config} names another; leave "
+    "[catalogue] out of it, or index into a new gallery",
+}
 
 
 class Milvus:
     """Galleries whose vectors lie in a Milvus server; see `Elsewhere`."""
 
     @staticmethod
-    def place(folder: Path, config: Path) -> str:
+    def place(
+        folder: Path, config: Path, known: StorePlace | None = None, *, version: int = 2
+    ) -> StorePlace:
         """See `Elsewhere.place`."""
         require_extra()
         said = ClusterConfig.read(config)
+        if known is not None and bool(known.catalogue) != bool(said.catalogue.uri):
+            raise GalleryError(_OTHERWISE[bool(known.catalogue)].format(config=config))
         server = Server(said)
         try:
             server.version()
         finally:
             server.close()
+        catalogue = known.catalogue if known is not None else ""
+        if catalogue:  # is it there?
+            Database(load("catalogue", "postgres")(config, catalogue), "").close()
+        elif said.catalogue.uri:
+            catalogue = load("catalogue", "postgres").create(config)
         # The gallery's own copy, with paths that hold there too; a token of the environment stays
         # out of it, and that of the file is for its owner alone.
         written = ClusterConfig.read(config, environment=False).text()
         replace_file(folder / "cluster.toml", written.encode(), private=True)
-        return f"{said.prefix}_{uuid.uuid4().hex}"
+        return known or StorePlace(
+            "milvus",
+            version=version,
+            collection=f"{said.prefix}_{uuid.uuid4().hex}",
+            catalogue=catalogue,
+        )
 
     @staticmethod
     def open(

@@ -21,6 +21,7 @@ import numpy as np
 
 from glocal.cluster.arriving import ArrivingStore, Spool
 from glocal.cluster.catalogued import CataloguedStore
+from glocal.cluster.config import ClusterConfig
 from glocal.cluster.milvus import Milvus
 from glocal.cluster.store import MilvusStore
 from glocal.errors import GalleryDamagedError, GalleryError
@@ -79,7 +80,8 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         listen: told the progress.
 
     Raises:
-        GalleryError: it is in a cluster already, or an upgrade is under way.
+        GalleryError: it is in a cluster already, an upgrade is under way, or the file names a
+            place for the catalogue, which stays where it is.
         GalleryDamagedError: the copy is not the same as the original; nothing has changed.
         GalleryLockedError: another process moves it.
         StoreUnavailableError: the cluster does not answer; what was copied counts next time.
@@ -90,13 +92,18 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
     require_settled(layout)
     if not isinstance(source, FlatStore):
         raise GalleryError(f"gallery {layout.folder} keeps its vectors in a cluster already")
+    if ClusterConfig.read(config).catalogue.uri:
+        raise GalleryError(
+            f"glocal move moves vectors alone, and {config} names a [catalogue] too; leave it out, "
+            "or take the vectors into a new gallery: glocal export, and glocal import"
+        )
     with _moving(layout):
-        collection = catalog.get_state(_BESIDE) or ""
-        named = Milvus.place(layout.folder, config)
-        if not collection:
-            collection = named
+        beside = StorePlace("milvus", layout.store.version, catalog.get_state(_BESIDE) or "")
+        known = beside if beside.collection else None
+        place = Milvus.place(layout.folder, config, known, version=layout.store.version)
+        collection = place.collection
+        if not beside.collection:
             catalog.set_state(_BESIDE, collection)
-        place = StorePlace("milvus", layout.store.version, collection)
         rows = RowTable(catalog, layout.model.space)
         opened = Milvus.open(layout.cluster, collection, layout.model.dim, catalog, rows)
         with closing(opened):
@@ -125,7 +132,8 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
         listen: told the progress.
 
     Raises:
-        GalleryError: they are there, and nothing is left in a cluster.
+        GalleryError: they are there, and nothing is left in a cluster; or the catalogue is in a
+            server.
         GalleryDamagedError: the cluster has lost vectors, or the copy is not the same as the
             original; nothing has changed.
         GalleryLockedError: another process moves it.
@@ -135,6 +143,11 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
     began = time.monotonic()
     context = gallery.opened().context
     layout, catalog, source = context.layout, context.catalog, context.store
+    if layout.store.catalogue:
+        raise GalleryError(
+            f"the catalogue of gallery {layout.folder} is in PostgreSQL, and is not moved; take "
+            "the vectors into a new gallery: glocal export, and glocal import"
+        )
     if not isinstance(source, CataloguedStore):
         if not catalog.get_state(_BESIDE):
             raise GalleryError(f"gallery {layout.folder} keeps its vectors in its folder already")

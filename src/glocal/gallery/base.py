@@ -28,6 +28,7 @@ from glocal.gallery.upgrading import sweep_left
 from glocal.gallery.words import Words
 from glocal.images import Limits
 from glocal.images.url_paths import UrlPath, as_path
+from glocal.registry import load
 
 
 class GalleryBase:
@@ -59,7 +60,7 @@ class GalleryBase:
             compact=compact,
         )
         self._limits = limits or Limits()
-        self._catalog = Catalog(layout.catalog, timeout=timeout)
+        self._catalog = open_catalog(layout, timeout)
         self._model, self._timeout, self._side_by_side = model, timeout, side_by_side
         self._opened = self._open(layout)
         self._following = threading.Lock()
@@ -195,6 +196,14 @@ class GalleryBase:
     def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
         """The content of a file as the gallery knows it, or `None` when it has none."""
         return self._catalog.content_of(absolute(path))
+
+
+def open_catalog(layout: Layout, timeout: float) -> Catalog:
+    """The catalogue of a gallery, wherever it is."""
+    if not layout.store.catalogue:
+        return Catalog(layout.catalog, timeout=timeout)
+    engine = load("catalogue", "postgres")(layout.cluster, layout.store.catalogue, timeout)
+    return Catalog(engine, timeout=timeout)
 
 
 def default_folder() -> Path:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -91,11 +93,14 @@ class BatchWriter:
         """
         if not batch:
             return []
-        catalog, store = self.context.catalog, self.context.store
         self.context.layout.require_space()
+        return self.context.catalog.repeat(lambda: self._write(batch))
+
+    def _write(self, batch: Sequence[ReadFile]) -> list[ReadFile]:
+        catalog, store = self.context.catalog, self.context.store
         for folder in {read.folder for read in batch} - set(self._numbers):
             self._numbers[folder] = catalog.folder(folder, _device)
-        with catalog.change():
+        with self._counted_once(), catalog.change():
             self.require()
             described = {r.content: r.description for r in batch if r.content and r.description}
             known = set(catalog.contents(r.content for r in batch if r.content))
@@ -143,6 +148,18 @@ class BatchWriter:
             _log.debug("wrote a batch of %d files, %d of them new images", len(batch), len(new))
         return stale
 
+    @contextmanager
+    def _counted_once(self) -> Iterator[None]:
+        """What was counted in a change that was not kept is taken back."""
+        counts = self.added, self.updated, self.unchanged
+        failed, truncated = len(self.failed), len(self.truncated)
+        try:
+            yield
+        except BaseException:
+            self.added, self.updated, self.unchanged = counts
+            del self.failed[failed:], self.truncated[truncated:]
+            raise
+
     def _states(self, batch: Sequence[ReadFile]) -> Iterator[tuple[int, FileState]]:
         """The new state of each file of a batch, counted on the way."""
         catalog = self.context.catalog
@@ -185,9 +202,14 @@ class BatchWriter:
 
     def remove(self, files: Sequence[tuple[int, bytes]]) -> None:
         """Remove files, by the number of their folder and their name."""
+        catalog = self.context.catalog
+
+        def drop(some: Sequence[tuple[int, bytes]]) -> None:
+            with catalog.change():
+                catalog.drop_files(some)
+
         for start in range(0, len(files), _MANY):
-            with self.context.catalog.change():
-                self.context.catalog.drop_files(files[start : start + _MANY])
+            catalog.repeat(partial(drop, files[start : start + _MANY]))
 
     def learn(self, changed: Sequence[tuple[int, bytes, int]]) -> None:
         """Note when files changed: see `Plan.learned`."""
@@ -200,17 +222,21 @@ class BatchWriter:
 
         This comes after everything was read: a file that was renamed brings its image back before.
         """
-        catalog, store = self.context.catalog, self.context.store
+        catalog = self.context.catalog
         while lost := catalog.lost(_MANY):
-            with catalog.change():
-                held = catalog.folders_of(lost)
-                dead = [i for i in lost if i not in held]
-                for each in (store, self.context.regions.store):
-                    if each is not None:
-                        each.delete(dead)
-                        each.set_folders(held)
-                catalog.drop_contents(dead)
-                catalog.settle(lost)
+            catalog.repeat(partial(self._settle, lost))
+
+    def _settle(self, lost: Sequence[UUID]) -> None:
+        catalog, store = self.context.catalog, self.context.store
+        with catalog.change():
+            held = catalog.folders_of(lost)
+            dead = [i for i in lost if i not in held]
+            for each in (store, self.context.regions.store):
+                if each is not None:
+                    each.delete(dead)
+                    each.set_folders(held)
+            catalog.drop_contents(dead)
+            catalog.settle(lost)
 
 
 def _device(folder: Path) -> int | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import json
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -98,12 +98,7 @@ class Browser:
 
     def state(self) -> tuple[int, ...]:
         """Numbers that change whenever the catalogue does."""
-        seen: list[int] = []
-        for suffix in ("", "-wal"):
-            with contextlib.suppress(OSError):
-                facts = self._catalog.path.with_name(self._catalog.path.name + suffix).stat()
-                seen += [facts.st_mtime_ns, facts.st_size]
-        return tuple(seen)
+        return self._catalog.stamp()
 
     def counts(self) -> Counts:
         """Count what the gallery holds."""
@@ -260,27 +255,28 @@ class Browser:
         columns = "p.path, f.name" if listing.order == "path" else "f.name, p.path"
         beyond, way = ("<", " DESC") if listing.reverse else (">", "")
         ordered = ", ".join(column + way for column in columns.split(", "))
-        begin = "" if last is None else f"WHERE ({columns}) {beyond} (?, ?) "
+        begin = "" if last is None else f"AND ({columns}) {beyond} (?, ?) "
         row, there, values, spaces = self._rows().numbered()
         with self._catalog.snapshot() as db:
             sql = (
-                f"SELECT {row}, {columns} FROM folders p CROSS JOIN files f ON f.folder = p.id "  # noqa: S608
-                f"CROSS JOIN rows r ON {there} AND r.content = f.content "
+                f"SELECT {row}, {columns} FROM folders p CROSS JOIN files f CROSS JOIN rows r "  # noqa: S608
+                f"WHERE f.folder = p.id AND {there} AND r.content = f.content "
                 f"{begin}ORDER BY {ordered}"
             )
-            found = db.execute(sql, (*values, *spaces, *(last or ())))
-            while page := found.fetchmany(_FEW):
-                here = [(view.id(r), (a, b)) for r, a, b in page if r < len(met) and met[r]]
-                files = self._files([i for i, _ in here], listing.where, listing.named)
-                firsts = {i: min(map(listing.key, found)) for i, found in files.items()}
-                yield from ((key, i) for i, key in here if key == firsts.get(i))
+            whole = (*values, *spaces, *(last or ()))
+            with closing(self._catalog.stream(db, sql, whole)) as cursor:
+                while page := cursor.fetchmany(_FEW):
+                    here = [(view.id(r), (a, b)) for r, a, b in page if r < len(met) and met[r]]
+                    files = self._files([i for i, _ in here], listing.where, listing.named)
+                    firsts = {i: min(map(listing.key, found)) for i, found in files.items()}
+                    yield from ((key, i) for i, key in here if key == firsts.get(i))
 
     def _named(self, text: str, where: Condition | None) -> set[UUID]:
         """Images with a file that meets a condition and whose name contains a text."""
         sql = "SELECT content, name FROM files WHERE content IS NOT NULL"
-        if ascii_only := text.isascii():  # SQLite leaves out most of the others at once
+        if ascii_only := text.isascii():  # the database leaves out most of the others at once
             pattern = "".join(f"\\{c}" if c in "%_\\" else c for c in text)
-            sql += " AND CAST(name AS TEXT) LIKE ? ESCAPE '\\'"
+            sql += f" AND {self._catalog.engine.contains('name')}"
             rows = self.rows(sql, (f"%{pattern}%",))
         else:
             rows = self.rows(sql)

@@ -1,6 +1,7 @@
 """The catalogue: which file has which content, and what is known of each content.
 
-An SQLite file, and the truth about *what is in the gallery*; the store holds the vectors of it.
+An SQLite file in the gallery's folder, or tables of a server (`glocal.gallery.database`), and the
+truth about *what is in the gallery*; the store holds the vectors of it.
 What belongs together (the images of a batch, the files that hold them, the store's own rows) is
 written in one `change`, so that a crash at any moment leaves all of it or nothing.
 
@@ -16,43 +17,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from glocal.gallery.database import Database
-from glocal.gallery.leaving_out import LeftOut, from_text, to_text
+from glocal.gallery.catalog_state import CatalogState, below
+from glocal.gallery.database import upsert
 from glocal.gallery.records import SEVERAL, Attributes
-from glocal.gallery.rows import SCHEMA as ROWS_SCHEMA
-from glocal.gallery.texts import SCHEMA as TEXTS_SCHEMA
 from glocal.images.url_paths import as_path
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY, globs TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS removed (path BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS folders (
-    id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, parent INTEGER, device INTEGER
-);
-CREATE TABLE IF NOT EXISTS contents (
-    id BLOB PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    taken INTEGER, camera TEXT, latitude REAL, longitude REAL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
-    folder INTEGER NOT NULL REFERENCES folders, name BLOB NOT NULL,
-    size INTEGER NOT NULL, modified INTEGER NOT NULL,
-    content BLOB REFERENCES contents, reason TEXT, reader TEXT, changed INTEGER,
-    PRIMARY KEY (folder, name)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS files_of_content ON files (content) WHERE content IS NOT NULL;
-CREATE TABLE IF NOT EXISTS cameras (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS local_features (content BLOB PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS truncated (content BLOB PRIMARY KEY, share REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lost (content BLOB PRIMARY KEY) WITHOUT ROWID;
-"""
-
 _LOSE = (
-    "INSERT OR IGNORE INTO lost SELECT content FROM files "
+    "INSERT INTO lost SELECT content FROM files "
     "WHERE folder = ? AND name = ? AND content IS NOT NULL"
 )
-_LATER = {"files": {"changed": "INTEGER"}, "roots": {"globs": "TEXT"}}
-"""Columns that galleries of this format were first made without."""
+_PUT_FILE = upsert("files", "folder, name", "size, modified, content, reason, reader, changed")
+_PUT_CONTENT = upsert("contents", "id", "width, height, bytes, taken, camera, latitude, longitude")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,103 +76,8 @@ class FileState:
     changed: int | None = None
 
 
-class Catalog(Database):
-    """The catalogue in one SQLite file; see `Database` for threads, processes and errors."""
-
-    def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
-        super().__init__(path, _SCHEMA + ROWS_SCHEMA + TEXTS_SCHEMA, timeout=timeout)
-        lacking = self._lacking = self._add_columns()
-        changed = "NULL" if ("files", "changed") in lacking else "changed"
-        self._states = f"SELECT name, size, modified, content, reason, reader, {changed} FROM files"  # noqa: S608
-
-    def _add_columns(self) -> set[tuple[str, str]]:
-        """Add the columns that are not there; those that cannot be added, in an archive."""
-        lacking = set()
-        for table, columns in _LATER.items():
-            there = {row[1] for row in self.rows(f"PRAGMA table_info({table})")}
-            lacking |= {(table, column) for column in columns.keys() - there}
-        if not lacking or self.read_only:
-            return lacking
-        with self.change() as db:
-            for table, column in sorted(lacking):
-                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
-                if column not in there:  # another process may have been quicker
-                    kind = _LATER[table][column]
-                    db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        return set()
-
-    # State
-
-    def get_state(self, key: str) -> str | None:
-        """A value kept under a name, or `None`."""
-        value = self.value("SELECT value FROM state WHERE key = ?", (key,))
-        return None if value is None else str(value)
-
-    def set_state(self, key: str, value: str) -> None:
-        """Keep a value under a name."""
-        with self.change():
-            self.writer.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
-
-    def set_state_once(self, key: str, value: str) -> str:
-        """Keep a value under a name that has none yet; the value that it has now."""
-        with self.change():
-            self.writer.execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (key, value))
-            return self.get_state(key) or value
-
-    def roots(self) -> list[Path]:
-        """The folders and files that were ever asked to be indexed."""
-        rows = self.rows("SELECT path FROM roots ORDER BY path")
-        return [as_path(os.fsdecode(path)) for (path,) in rows]
-
-    def add_root(self, path: Path, globs: tuple[str, ...] | None = None) -> None:
-        """Remember what was asked to be indexed.
-
-        Args:
-            path: of a folder or a file.
-            globs: what is excluded below it from now on; `None`: what was before.
-        """
-        key = os.fsencode(path)
-        with self.change():
-            self.writer.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (key,))
-            if globs is not None:
-                self.writer.execute(
-                    "UPDATE roots SET globs = ? WHERE path = ?", (to_text(globs), key)
-                )
-
-    def left_out(self) -> LeftOut:
-        """What index runs pass over."""
-        globs = {}
-        if ("roots", "globs") not in self._lacking:
-            for path, text in self.rows("SELECT path, globs FROM roots WHERE globs IS NOT NULL"):
-                globs[as_path(os.fsdecode(path))] = from_text(text)
-        removed = self.rows("SELECT path FROM removed") if self._has_table("removed") else []
-        return LeftOut(globs, frozenset(as_path(os.fsdecode(path)) for (path,) in removed))
-
-    def _has_table(self, name: str) -> bool:  # an archive may be of before
-        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)))
-
-    def leave_out(self, path: Path) -> None:
-        """Remember what was removed by hand, so that no index run finds it again."""
-        low, high = _below(path)
-        with self.change():
-            self.writer.execute("DELETE FROM removed WHERE path >= ? AND path < ?", (low, high))
-            self.writer.execute("INSERT OR IGNORE INTO removed VALUES (?)", (os.fsencode(path),))
-
-    def let_in(self, paths: Iterable[Path]) -> None:
-        """Let index runs find again what was removed by hand."""
-        with self.change():
-            self.writer.executemany(
-                "DELETE FROM removed WHERE path = ?", [(os.fsencode(path),) for path in paths]
-            )
-
-    def drop_root(self, path: Path) -> None:
-        """Remove a root, and every root below it."""
-        low, high = _below(path)
-        with self.change():
-            self.writer.execute(
-                "DELETE FROM roots WHERE path = ? OR (path >= ? AND path < ?)",
-                (os.fsencode(path), low, high),
-            )
+class Catalog(CatalogState):
+    """The catalogue of a gallery; see `Database` for threads, processes and errors."""
 
     # Folders
 
@@ -213,14 +93,15 @@ class Catalog(Database):
             for above, on in devices.items():
                 parent, number = number, self.find_folder(above)
                 if number is None:
-                    cursor = self.writer.execute(
+                    self.writer.execute(
                         "INSERT INTO folders (path, parent, device) VALUES (?, ?, ?)",
                         (os.fsencode(above), parent, on),
                     )
-                    number = int(cursor.lastrowid or 0)
+                    number = self.find_folder(above)
                 elif on is not None:
                     self.writer.execute(
-                        "UPDATE folders SET device = ?1 WHERE id = ?2 AND device IS NOT ?1",
+                        "UPDATE folders SET device = ?1 WHERE id = ?2 "
+                        "AND (device IS NULL OR device <> ?1)",
                         (on, number),
                     )
         return number or 0
@@ -242,7 +123,7 @@ class Catalog(Database):
 
     def folders_below(self, path: Path) -> list[tuple[int, Path, int | None]]:
         """Number, path and device of a folder and of all below it, parents before children."""
-        low, high = _below(path)
+        low, high = below(path)
         rows = self.rows(
             "SELECT id, path, device FROM folders "
             "WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path",
@@ -253,8 +134,8 @@ class Catalog(Database):
     def lineage(self, folder: int) -> tuple[int, ...]:
         """A folder and all above it."""
         rows = self.rows(
-            "WITH RECURSIVE up(id) AS (SELECT ? UNION ALL SELECT parent FROM folders "
-            "JOIN up USING (id) WHERE parent IS NOT NULL) SELECT id FROM up",
+            "WITH RECURSIVE up(id) AS (SELECT CAST(? AS BIGINT) UNION ALL SELECT parent "
+            "FROM folders JOIN up USING (id) WHERE parent IS NOT NULL) SELECT id FROM up",
             (folder,),
         )
         return tuple(i for (i,) in rows)
@@ -293,12 +174,10 @@ class Catalog(Database):
             for folder, f in files
         ]
         self.writer.executemany(
-            f"{_LOSE} AND content IS NOT ?",
-            [(folder, name, content) for folder, name, _, _, content, *_ in states],
+            f"{_LOSE} AND content <> ? ON CONFLICT DO NOTHING",
+            [(folder, name, content or b"") for folder, name, _, _, content, *_ in states],
         )
-        self.writer.executemany(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", states
-        )
+        self.writer.executemany(_PUT_FILE, states)
 
     def note_changed(self, files: Iterable[tuple[int, bytes, int]]) -> None:
         """Note when files last changed, by folder and name, where it was not known yet."""
@@ -309,7 +188,7 @@ class Catalog(Database):
 
     def drop_files(self, files: Sequence[tuple[int, bytes]]) -> None:
         """Remove files by folder and name, and note what they held; inside `change`."""
-        self.writer.executemany(_LOSE, files)
+        self.writer.executemany(f"{_LOSE} ON CONFLICT DO NOTHING", files)
         self.writer.executemany("DELETE FROM files WHERE folder = ? AND name = ?", files)
 
     def lost(self, limit: int) -> list[UUID]:
@@ -395,28 +274,30 @@ class Catalog(Database):
     ) -> None:
         """Write contents and their packed local features; inside `change`."""
         cameras = {c.camera for c in contents if c.camera is not None}
-        self.writer.executemany("INSERT OR IGNORE INTO cameras VALUES (?)", [(c,) for c in cameras])
         self.writer.executemany(
-            "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO cameras VALUES (?) ON CONFLICT DO NOTHING", [(c,) for c in cameras]
+        )
+        self.writer.executemany(
+            _PUT_CONTENT,
             [
                 (c.id.bytes, c.width, c.height, c.bytes, c.taken, c.camera, c.latitude, c.longitude)
                 for c in contents
             ],
         )
         self.writer.executemany(
-            "INSERT OR REPLACE INTO local_features VALUES (?, ?)",
+            upsert("local_features", "content", "data"),
             [(i.bytes, data) for i, data in features],
         )
 
     def put_truncated(self, shares: Iterable[tuple[UUID, float]]) -> None:
         """Note contents that were cut off, with the share of their rows that is there."""
         self.writer.executemany(
-            "INSERT OR REPLACE INTO truncated VALUES (?, ?)", [(i.bytes, s) for i, s in shares]
+            upsert("truncated", "content", "share"), [(i.bytes, s) for i, s in shares]
         )
 
     def truncated(self) -> dict[UUID, float]:
         """Every content that was cut off, with the share of its rows that is there."""
-        if not self._has_table("truncated"):
+        if not self.has_table("truncated"):
             return {}
         return {UUID(bytes=i): s for i, s in self.rows("SELECT content, share FROM truncated")}
 
@@ -467,7 +348,7 @@ class Catalog(Database):
     def long_ids(self, ratio: float) -> list[UUID]:
         """Contents whose longer side has at least so many times the length of the shorter one."""
         rows = self.rows(
-            "SELECT id FROM contents WHERE max(width, height) >= ? * min(width, height)", (ratio,)
+            "SELECT id FROM contents WHERE width >= ?1 * height OR height >= ?1 * width", (ratio,)
         )
         return [UUID(bytes=i) for (i,) in rows]
 
@@ -521,22 +402,11 @@ class Catalog(Database):
         )
         return dict(zip(names, row, strict=True))
 
-    def problems(self) -> list[str]:
-        """What SQLite's own check finds wrong with the file; empty when it is sound."""
-        found = [str(row[0]) for row in self.rows("PRAGMA quick_check(20)")]
-        return [] if found == ["ok"] else found
-
 
 def _state(row: tuple[Any, ...]) -> tuple[bytes, FileState]:
     name, size, modified, content, reason, reader, changed = row
     held = None if content is None else UUID(bytes=content)
     return name, FileState(name, size, modified, held, reason, reader, changed)
-
-
-def _below(path: Path) -> tuple[bytes, bytes]:
-    """The range of the paths below a folder, in byte order."""
-    prefix = os.fsencode(os.path.join(path, ""))
-    return prefix, prefix[:-1] + bytes([prefix[-1] + 1])
 
 
 def _signed(device: int | None) -> int | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +13,7 @@ from uuid import UUID
 from glocal.gallery.browsing import Browser
 from glocal.images.url_paths import as_path
 
+_EPOCH, _DAY, _BEFORE = date(1970, 1, 1), 86_400, 1_000_000  # seconds, days
 _MOST_PLACES = 4_000
 _MOST_CAMERAS = 500
 _MOST_FOLDERS = 10_000
@@ -56,10 +59,6 @@ class Facets:
 
 def read_facets(browser: Browser) -> Facets:
     """Count a gallery's folders, months, cameras and places; 0.1 s in 100,000 images."""
-    months = browser.rows(
-        "SELECT strftime('%Y-%m', taken, 'unixepoch') AS month, COUNT(*) FROM contents "
-        "WHERE taken IS NOT NULL GROUP BY month ORDER BY month DESC"
-    )
     undated = browser.rows("SELECT COUNT(*) FROM contents WHERE taken IS NULL")
     cameras = browser.rows(
         "SELECT camera, COUNT(*) AS images FROM contents WHERE camera IS NOT NULL "
@@ -68,11 +67,25 @@ def read_facets(browser: Browser) -> Facets:
     )
     return Facets(
         _folders(browser),
-        tuple((str(month), count) for month, count in months if month is not None),
+        _months(browser),
         int(undated[0][0]),
         tuple((str(name), count) for name, count in cameras),
         _places(browser),
     )
+
+
+def _months(browser: Browser) -> tuple[tuple[str, int], ...]:
+    """By days in the database, whose words for months differ, and by months here."""
+    days = browser.rows(
+        "SELECT (taken + ?1) / ?2, COUNT(*) FROM contents WHERE taken IS NOT NULL GROUP BY 1",
+        (_BEFORE * _DAY, _DAY),  # so that no number is negative, which is rounded up
+    )
+    months: dict[str, int] = {}
+    for day, count in days:
+        with suppress(OverflowError):  # a year that no calendar has
+            month = (_EPOCH + timedelta(days=int(day) - _BEFORE)).isoformat()[:7]
+            months[month] = months.get(month, 0) + count
+    return tuple(sorted(months.items(), reverse=True))
 
 
 def _folders(browser: Browser) -> tuple[FolderCount, ...]:
@@ -114,8 +127,8 @@ def _places(browser: Browser) -> tuple[PlaceCount, ...]:
         rows = browser.rows(
             "SELECT AVG(latitude), AVG(longitude), COUNT(*), MIN(id) FROM contents "
             "WHERE latitude IS NOT NULL AND longitude IS NOT NULL "
-            "GROUP BY ROUND(latitude, ?1), ROUND(longitude, ?1) ORDER BY COUNT(*) DESC LIMIT ?2",
-            (decimals, _MOST_PLACES + 1),
+            "GROUP BY ROUND(latitude * ?1), ROUND(longitude * ?1) ORDER BY COUNT(*) DESC LIMIT ?2",
+            (10.0**decimals, _MOST_PLACES + 1),
         )
         if len(rows) <= _MOST_PLACES:
             break

@@ -103,6 +103,7 @@ class Gallery(Filling, FindingOtherwise, Pairing):
             text_model=self._text_model_if_sound(),
             store=self._layout.store.kind,
             collection=self._layout.store.collection or None,
+            catalogue=self._layout.store.catalogue or None,
         )
 
     def _text_model_if_sound(self) -> TextModelInfo | None:

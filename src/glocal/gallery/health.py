@@ -12,6 +12,7 @@ import numpy as np
 from glocal.errors import GalleryDamagedError, ImageError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.context import Context
+from glocal.gallery.database import ALL
 from glocal.gallery.describing import content_id
 from glocal.gallery.stores.base import Maintained, Store
 from glocal.gallery.stores.mixed import MixedRegions, parts
@@ -100,7 +101,7 @@ def differences(
         that the store files wrongly.
     """
     missing = catalog.content_ids()
-    waiting = set(catalog.lost(-1))  # their folders are set right by the next run
+    waiting = set(catalog.lost(ALL))  # their folders are set right by the next run
     stray: list[UUID] = []
     misplaced: dict[UUID, tuple[int, ...]] = {}
     page: dict[UUID, tuple[int, ...]] = {}

@@ -74,11 +74,13 @@ class StorePlace:
         kind: a name in `STORES`.
         version: of how the gallery keeps vectors and local features; it stays as it was made.
         collection: of a cluster, in which they are.
+        catalogue: the PostgreSQL schema of the catalogue; empty where it is in the folder.
     """
 
     kind: str = "flat"
     version: int = 1
     collection: str = ""
+    catalogue: str = ""
 
     def __post_init__(self) -> None:
         if self.version not in CODINGS:
@@ -283,15 +285,21 @@ def _follow_cluster(layout: Layout, config: Path) -> None:
             f"gallery {layout.folder} keeps its vectors in its folder; "
             f"move them: glocal move {layout.folder} {config}"
         )
-    load("store", layout.store.kind).place(layout.folder, config)
+    load("store", layout.store.kind).place(layout.folder, config, layout.store)
 
 
 def require_embedded(layout: Layout) -> None:
-    """Make sure that the vectors lie in the gallery's folder.
+    """Make sure that vectors and catalogue lie in the gallery's folder.
 
     Raises:
         GalleryError: they do not.
     """
+    if layout.store.catalogue:
+        raise GalleryError(
+            f"the catalogue of gallery {layout.folder} is in PostgreSQL, where it cannot be "
+            "upgraded yet; index the images with the other model into a new gallery: glocal index "
+            "--model"
+        )
     if layout.store.elsewhere:
         raise GalleryError(
             f"gallery {layout.folder} keeps its vectors in a cluster, where it cannot be upgraded "
@@ -420,8 +428,7 @@ def _create(
         layout.require_space()
         place = StorePlace(version=_COMPACT if compact else _NEW)
         if cluster is not None:
-            collection = load("store", "milvus").place(folder, cluster)
-            place = StorePlace("milvus", place.version, collection)
+            place = load("store", "milvus").place(folder, cluster, version=place.version)
         copy_model(source, layout.model_file)
         write_description(folder, made, place)
 

@@ -33,6 +33,8 @@ def set_aside_damaged(folder: Path, timeout: float) -> list[str]:
         GalleryMissingError: there is no gallery.
     """
     layout = open_layout(folder, model=None, sha256=None, create=False, timeout=timeout)
+    if layout.store.catalogue:
+        return []  # a server's own business
     with locked(layout.folder / "write.lock", f"gallery {layout.folder}", timeout):
         if _catalog_opens(layout):
             return []

@@ -362,6 +362,7 @@ class GalleryInfo:
         text_model: by which words find what they mean.
         store: what keeps the vectors: ``flat`` in the gallery's folder, or ``milvus``.
         collection: of the cluster, where they are in one.
+        catalogue: the PostgreSQL schema that has the catalogue, where it is in one.
     """
 
     folder: Path
@@ -384,6 +385,7 @@ class GalleryInfo:
     text_model: TextModelInfo | None = None
     store: str = "flat"
     collection: str | None = None
+    catalogue: str | None = None
 
 
 def image_fields(

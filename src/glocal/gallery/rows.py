@@ -10,7 +10,6 @@ only what has changed.
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.gallery.conditions import Columns
-from glocal.gallery.database import MANY, Database
+from glocal.gallery.database import MANY, Connection, Database, upsert
 from glocal.gallery.records import Attributes
 
 SCHEMA = """
@@ -45,6 +44,9 @@ CREATE TABLE IF NOT EXISTS graphs (
     name TEXT NOT NULL, bytes INTEGER NOT NULL, modified INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+_PUT_SPACE = upsert("spaces", "space", "generation, rows, dead, version")
+_PUT_BLOCK = upsert("blocks", "space, number", "version, checksum, ids, facts")
 
 T = TypeVar("T", bound=np.generic)
 
@@ -159,7 +161,7 @@ class RowTable:
         with self.database.snapshot() as db:
             return self._extent(db)
 
-    def _extent(self, db: sqlite3.Connection) -> Extent:
+    def _extent(self, db: Connection) -> Extent:
         found = db.execute(
             "SELECT generation, rows, dead, version FROM spaces WHERE space = ?", (self.space,)
         ).fetchone()
@@ -182,7 +184,7 @@ class RowTable:
             view = table._read_view(db)
             return view, table._read_columns(db, view.extent)
 
-    def _read_view(self, db: sqlite3.Connection) -> View:
+    def _read_view(self, db: Connection) -> View:
         extent = self._extent(db)
         if extent != self._view.extent:
             for number, blob in self._changed(db, "ids", self._seen, extent):
@@ -195,7 +197,7 @@ class RowTable:
             self._view = View(extent, ids, live.copy())  # type: ignore[arg-type]
         return self._view
 
-    def _read_columns(self, db: sqlite3.Connection, extent: Extent) -> Columns:
+    def _read_columns(self, db: Connection, extent: Extent) -> Columns:
         for number, blob in self._changed(db, "facts", self._known, extent):
             at, block = number * BLOCK, np.frombuffer(blob, _FACTS)[0]
             for name, values in self._known.columns.items():
@@ -208,7 +210,7 @@ class RowTable:
         )
 
     def _changed(
-        self, db: sqlite3.Connection, column: str, cache: _Cache, extent: Extent
+        self, db: Connection, column: str, cache: _Cache, extent: Extent
     ) -> Iterator[tuple[int, bytes]]:
         """The blocks that changed since they were last read into a cache."""
         if cache.version == extent.version:
@@ -223,7 +225,7 @@ class RowTable:
         )
         cache.version = extent.version
 
-    def _read_terms(self, db: sqlite3.Connection) -> None:
+    def _read_terms(self, db: Connection) -> None:
         """Learn the new ones; columns that were given out keep the tables that they have."""
         new = db.execute("SELECT id, term FROM terms WHERE id > ?", (self._last_term,)).fetchall()
         if new:
@@ -349,7 +351,7 @@ class RowTable:
                 [(self.space, old.ids[row].tobytes(), at) for at, row in live],
             )
             db.execute(
-                "INSERT OR REPLACE INTO spaces VALUES (?, ?, ?, ?, ?)",
+                _PUT_SPACE,
                 (
                     self.space,
                     old.extent.generation + 1,
@@ -361,7 +363,7 @@ class RowTable:
 
     @contextmanager
     def _editing(
-        self, db: sqlite3.Connection, rows: Iterable[int], *, more: int = 0, dead: int = 0
+        self, db: Connection, rows: Iterable[int], *, more: int = 0, dead: int = 0
     ) -> Iterator[Callable[[int], _Block]]:
         """Read the blocks of some rows, and write them again under the next version."""
         was = self._extent(db)
@@ -380,13 +382,13 @@ class RowTable:
         for number, block in blocks.items():
             self._write(db, number, was.version + 1, block)
         db.execute(
-            "INSERT OR REPLACE INTO spaces VALUES (?, ?, ?, ?, ?)",
+            _PUT_SPACE,
             (self.space, was.generation, was.rows + more, was.dead + dead, was.version + 1),
         )
 
-    def _write(self, db: sqlite3.Connection, number: int, version: int, block: _Block) -> None:
+    def _write(self, db: Connection, number: int, version: int, block: _Block) -> None:
         db.execute(
-            "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
+            _PUT_BLOCK,
             (
                 self.space,
                 number,
@@ -412,8 +414,9 @@ def _grown(values: NDArray[T], size: int) -> NDArray[T]:
     return larger
 
 
-def _term(db: sqlite3.Connection, meant: object) -> int:
+def _term(db: Connection, meant: object) -> int:
     """The key of a camera or of a set of folders, given to it when it is new."""
     term = json.dumps(meant, ensure_ascii=False)
-    db.execute("INSERT OR IGNORE INTO terms (term) VALUES (?)", (term,))
-    return int(db.execute("SELECT id FROM terms WHERE term = ?", (term,)).fetchone()[0])
+    while (found := db.execute("SELECT id FROM terms WHERE term = ?", (term,)).fetchone()) is None:
+        db.execute("INSERT INTO terms (term) VALUES (?)", (term,))
+    return int(found[0])

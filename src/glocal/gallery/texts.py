@@ -13,39 +13,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID, uuid4
 
+from glocal.gallery.database import Trigger, upsert
+
 if TYPE_CHECKING:
     from glocal.gallery.catalog import Catalog
 
 TextKind = Literal["caption", "image"]
 """``caption``: said by the file or a sidecar; ``image``: read in the pixels."""
 
-_MARK = "INSERT INTO word_marks (content)"
-SCHEMA = f"""
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS texts (
     content BLOB NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (content, kind)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS word_marks (
     number INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL
 );
-CREATE TRIGGER IF NOT EXISTS mark_replaced_file BEFORE INSERT ON files BEGIN
-    {_MARK} SELECT content FROM files
-    WHERE folder = NEW.folder AND name = NEW.name AND content IS NOT NEW.content
-    AND content IS NOT NULL;
-END;
-CREATE TRIGGER IF NOT EXISTS mark_file AFTER INSERT ON files WHEN NEW.content IS NOT NULL BEGIN
-    {_MARK} VALUES (NEW.content);
-END;
-CREATE TRIGGER IF NOT EXISTS mark_dropped_file AFTER DELETE ON files WHEN OLD.content IS NOT NULL
-BEGIN
-    {_MARK} VALUES (OLD.content);
-END;
-CREATE TRIGGER IF NOT EXISTS mark_text AFTER INSERT ON texts BEGIN
-    {_MARK} VALUES (NEW.content);
-END;
-CREATE TRIGGER IF NOT EXISTS mark_dropped_text AFTER DELETE ON texts BEGIN
-    {_MARK} VALUES (OLD.content);
-END;
-"""  # noqa: S608 - no value comes from outside
+"""
+
+_MARK = "INSERT INTO word_marks (content)"
+_NEW, _OLD = f"{_MARK} VALUES (NEW.content)", f"{_MARK} VALUES (OLD.content)"
+_HAD, _HAS = "OLD.content IS NOT NULL", "NEW.content IS NOT NULL"
+TRIGGERS = (
+    Trigger(
+        "mark_replaced_file",
+        "BEFORE INSERT ON files",
+        f"{_MARK} SELECT content FROM files WHERE folder = NEW.folder AND name = NEW.name "  # noqa: S608
+        "AND (NEW.content IS NULL OR content <> NEW.content) AND content IS NOT NULL",
+    ),
+    Trigger("mark_file", "AFTER INSERT ON files", _NEW, _HAS),
+    Trigger("mark_rewritten_file", "AFTER UPDATE OF content ON files", _NEW, _HAS),
+    Trigger("mark_dropped_file", "AFTER DELETE ON files", _OLD, _HAD),
+    Trigger("mark_text", "AFTER INSERT ON texts", _NEW),
+    Trigger("mark_rewritten_text", "AFTER UPDATE ON texts", _NEW),
+    Trigger("mark_dropped_text", "AFTER DELETE ON texts", _OLD),
+)
+"""No value in them comes from outside."""
 
 _IDENTITY, _SETTLED = "words", "words_settled"
 
@@ -79,12 +81,12 @@ class Texts:
     @property
     def there(self) -> bool:
         """Whether the catalogue can have texts; an archive of an older glocal cannot."""
-        return bool(self._catalog.rows("SELECT 1 FROM sqlite_master WHERE name = 'texts'"))
+        return self._catalog.has_table("texts")
 
     def put(self, kind: TextKind, texts: Iterable[tuple[UUID, str]]) -> None:
         """Write the texts of contents, empty where there is none; inside `Catalog.change`."""
         self._catalog.writer.executemany(
-            "INSERT OR REPLACE INTO texts VALUES (?, ?, ?)",
+            upsert("texts", "content, kind", "text"),
             [(content.bytes, kind, text) for content, text in texts],
         )
 
@@ -123,11 +125,16 @@ class Texts:
         identity = self._catalog.get_state(_IDENTITY)
         if identity is None and not self._catalog.read_only:
             identity = self._catalog.set_state_once(_IDENTITY, uuid4().hex)
-        settled = int(self._catalog.get_state(_SETTLED) or 0)
-        last = 0
+        last = settled = 0
         if self.there:
-            last = self._catalog.value("SELECT seq FROM sqlite_sequence WHERE name = 'word_marks'")
-        return Moment(identity or "", int(last or 0), settled)
+            # In one query, so that they are of one moment.
+            ((said, last),) = self._catalog.rows(
+                "SELECT (SELECT value FROM state WHERE key = ?), "
+                "(SELECT MAX(number) FROM word_marks)",
+                (_SETTLED,),
+            )
+            settled = int(said or 0)
+        return Moment(identity or "", max(last or 0, settled), settled)
 
     def marked(self, after: int) -> list[UUID]:
         """The contents that were marked after a number, each once."""

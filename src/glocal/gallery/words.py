@@ -25,7 +25,7 @@ from zlib import crc32
 
 from glocal.errors import DiskFullError, GalleryDamagedError, GalleryError, GalleryLockedError
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.database import Database
+from glocal.gallery.database import Connection, Database
 from glocal.gallery.private_folder import PrivateFolder
 from glocal.gallery.texts import Moment, Texts
 from glocal.gallery.word_forms import Word, is_near, near_distance, words_of
@@ -311,13 +311,13 @@ class Words:
 # What FTS5 is to look for where a word of a query is meant; it has letters and digits alone.
 
 
-def _whole(_: sqlite3.Connection, word: Word) -> list[str]:
+def _whole(_: Connection, word: Word) -> list[str]:
     """The word itself, and as a beginning: a whole word counts twice."""
     phrase = _quote(" ".join(word.parts))
     return [phrase] if _is_fixed(word) else [phrase, f"{phrase}*"]
 
 
-def _inside(db: sqlite3.Connection, word: Word) -> list[str]:
+def _inside(db: Connection, word: Word) -> list[str]:
     """Words of the gallery inside of which it stands."""
     (text, *_) = word.parts
     if _is_fixed(word) or len(text) < _LEAST_INSIDE:
@@ -330,12 +330,12 @@ def _inside(db: sqlite3.Connection, word: Word) -> list[str]:
     return [_quote(other) for (other,) in rows]
 
 
-def _near(db: sqlite3.Connection, word: Word) -> list[str]:
+def _near(db: Connection, word: Word) -> list[str]:
     """Words of the gallery that it may mean."""
     return list(map(_quote, _near_words(db, word)))
 
 
-def _nothing_more(_: sqlite3.Connection, __: Word) -> list[str]:
+def _nothing_more(_: Connection, __: Word) -> list[str]:
     return []
 
 
@@ -352,7 +352,7 @@ def _is_fixed(word: Word) -> bool:
     return word.exact or len(word.parts) > 1 or len(word.parts[0]) < 2
 
 
-def _near_words(db: sqlite3.Connection, word: Word) -> list[str]:
+def _near_words(db: Connection, word: Word) -> list[str]:
     """Words of the gallery that a word of a query becomes by few errors in typing."""
     (text, *_) = word.parts
     most = 0 if _is_fixed(word) else near_distance(text)
@@ -374,7 +374,7 @@ def _near_words(db: sqlite3.Connection, word: Word) -> list[str]:
     return found[:_NEAR]
 
 
-def _contents(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, UUID]:
+def _contents(db: Connection, numbers: Sequence[int]) -> dict[int, UUID]:
     """The contents of documents, in the order of the numbers given."""
     found: dict[int, bytes] = {}
     for page in _pages(numbers):

@@ -1,4 +1,7 @@
-"""Stores of vectors outside a gallery's folder (`glocal.gallery.stores.elsewhere.Elsewhere`)."""
+"""What lies outside a gallery's folder: stores of vectors
+(`glocal.gallery.stores.elsewhere.Elsewhere`) and the tables of a catalogue
+(`glocal.gallery.database.Engine`).
+"""
 
 from glocal.registry import Part
 
@@ -10,5 +13,13 @@ ROWS = (
         "glocal.cluster.milvus:Milvus",
         requires="glocal[cluster]",
         summary="a collection of a Milvus server",
+    ),
+    Part(
+        "catalogue",
+        "postgres",
+        "Stonebraker and Rowe, The Design of POSTGRES, 1986",
+        "glocal.cluster.postgres:Postgres",
+        requires="glocal[cluster]",
+        summary="a schema of a PostgreSQL server",
     ),
 )

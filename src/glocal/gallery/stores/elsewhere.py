@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.layout import StorePlace
 from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.base import Store
 
@@ -17,18 +18,23 @@ class Elsewhere(Protocol):
     """A kind of store that lies elsewhere, by the name that ``gallery.json`` has for it."""
 
     @staticmethod
-    def place(folder: Path, config: Path) -> str:
+    def place(
+        folder: Path, config: Path, known: StorePlace | None = None, *, version: int = 2
+    ) -> StorePlace:
         """Make sure that the store can be reached, and let a gallery know from now on where it is.
 
         Args:
             folder: of the gallery, which gets its own copy of the file.
             config: the file that says where the store is.
+            known: the place that a gallery has, which is to be found where the file says; `None`:
+                of a new gallery.
+            version: of how a new gallery keeps vectors and local features.
 
         Returns:
-            The name that a new gallery's collection gets; no two are alike.
+            The place; no two new ones are alike.
 
         Raises:
-            GalleryError: the file makes no sense.
+            GalleryError: the file makes no sense, or leaves out a part of the place or adds one.
             StoreUnavailableError: the store does not answer.
             MissingExtraError: what talks with it is not installed.
         """

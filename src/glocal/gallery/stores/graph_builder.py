@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.gallery.ahead import worker_count
-from glocal.gallery.database import Database
+from glocal.gallery.database import Database, engine_at, upsert
 from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores.coding import BYTES, HALVES, signs_lead
 from glocal.gallery.stores.files import explained, sync, sync_folder
@@ -64,7 +64,10 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
     found = path.stat()
     graph = extent.generation, extent.rows, name, found.st_size, found.st_mtime_ns, checksum(path)
     with database.change() as db:
-        db.execute("INSERT OR REPLACE INTO graphs VALUES (?, ?, ?, ?, ?, ?, ?)", (space, *graph))
+        db.execute(
+            upsert("graphs", "space", "generation, rows, name, bytes, modified, checksum"),
+            (space, *graph),
+        )
     if base and base.name != name:
         with suppress(OSError):  # mapped by another process, which Windows minds
             (store.folder / base.name).unlink(missing_ok=True)
@@ -81,7 +84,7 @@ def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:
 
 def main() -> None:
     """Extend the graph, unless another process is doing so."""
-    catalog, folder, space = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    catalog, folder, space = engine_at(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     dim, regions, kind = int(sys.argv[4]), int(sys.argv[5]), cast("GraphKind", sys.argv[6])
     if hasattr(os, "nice"):
         os.nice(10)  # searches and index runs come first

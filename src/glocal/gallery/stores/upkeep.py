@@ -131,7 +131,7 @@ class Upkeep:
         _log.info("extending the graph index from %d to %d points", done, points)
         program = [sys.executable, "-m", "glocal.gallery.stores.graph_builder"]
         arguments = [
-            *(file.rows.database.path, file.folder, file.rows.space),
+            *(file.rows.database.engine.address, file.folder, file.rows.space),
             *(self._dim, self._regions, self.kind),
         ]
         self.build_error = None
