@@ -152,7 +152,7 @@ def locks_timed() -> Iterator[list[float]]:
         if not within and "words" not in database.path.name:
             seconds.append((time.perf_counter() - began) * 1000)
 
-    Database.change = timed  # type: ignore[method-assign]
+    Database.change = timed  # type: ignore[method-assign, assignment]
     try:
         yield seconds
     finally:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -216,4 +215,4 @@ def _status(pid: int, name: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

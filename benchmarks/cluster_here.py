@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "cluster"))
 
-from milvus_server import RealServer
+from milvus_server import RealServer  # type: ignore[import-not-found] # of the tests
 
 __all__ = ["RealServer", "cluster_file", "milvus", "ray_cluster", "ray_workers"]
 

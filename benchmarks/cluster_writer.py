@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -101,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -56,7 +56,7 @@ def measured(kind: str, rows: NDArray[np.int8], queries: NDArray[np.float32]) ->
     exact = np.argpartition(-(queries @ kept.T), 10, axis=1)[:, :10]
     asked = BYTES.points(BYTES.coded(queries), "signs" if what == "signs" else "bytes")
     for count in _CANDIDATES:
-        index.expansion_search = count
+        index.expansion_search = count  # type: ignore[misc] # no property to its stubs
         shares, began = [], time.process_time()
         for query, point, right in zip(queries, asked, exact, strict=True):
             found = np.sort(index.search(point, count, threads=1).keys.astype(np.int64))

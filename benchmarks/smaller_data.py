@@ -74,7 +74,8 @@ def encoded(encoder: OnnxEncoder, work: Path) -> Encoded:
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
         partial = path.with_name("partial.npz")
-        np.savez(partial, **_encode(images, encoder), **_altered(encoder, train))
+        arrays = _encode(images, encoder) | _altered(encoder, train)
+        np.savez(partial, allow_pickle=False, **arrays)
         partial.replace(path)
     kept = dict(np.load(path))
     ends = np.cumsum(kept["counts"])[:-1]

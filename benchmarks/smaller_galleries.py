@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from calibrate_verification import DETECTORS
 from glocal.compress import make_vector_compressor
-from glocal.encoders import Detector, LocalFeatures, load_encoder
+from glocal.encoders import DEFAULT_MODEL, Detector, LocalFeatures, load_encoder
 from glocal.gallery.packed_features import pack
 from glocal.gallery.small_images import to_jpeg
 from glocal.gallery.stores.coding import BYTES, HALVES
@@ -68,7 +69,11 @@ def vector_ways(train: Floats) -> Iterator[tuple[str, float, Map, Map]]:
             if short < dim:
                 project = made.plan(train, short).apply
                 size = BYTES.row(short).itemsize
-                yield f"{name} {short}, int8", size, project, lambda v, p=project: in_int8(p(v))
+                yield f"{name} {short}, int8", size, project, partial(_short, project)
+
+
+def _short(project: Map, vectors: Floats) -> Floats:
+    return in_int8(project(vectors))
 
 
 def by_vector(asked: Asked, query: Map, kept: Map) -> tuple[float, float]:
@@ -181,9 +186,8 @@ class _Kept(Known):
         small: list[bytes],
         local: list[LocalFeatures],
     ) -> None:
-        nothing = LocalFeatures(
-            *(part[:0] for part in (local[0].keypoints, local[0].descriptors)), local[0].scores[:0]
-        )
+        one = local[0]
+        nothing = LocalFeatures(one.keypoints[:0], one.descriptors[:0], one.scores[:0])
         super().__init__(vectors, sizes, [pack(nothing, each) for each in small])
         self._local = local
 
@@ -194,17 +198,17 @@ class _Kept(Known):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="keeps what was encoded")
-    parser.add_argument("--model", default="glocal-lite0-v3")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--only", choices=["vectors", "local"])
     parser.add_argument("--ways", nargs="*", default=[], help="of local features")
     options = parser.parse_args()
     data = encoded(load_encoder(options.model), options.work)
-    for what, make in (
-        ("vectors", lambda: vectors_table(data)),
-        ("local", lambda: local_table(data, options.model, options.ways)),
-    ):
+    for what in ("vectors", "local"):
         if options.only in (None, what):
-            rows = make()
+            if what == "vectors":
+                rows = vectors_table(data)
+            else:
+                rows = local_table(data, options.model, options.ways)
             print_table(what, [*rows[0]], [[*row.values()] for row in rows])
             write_results(f"smaller_{what}", {"model": options.model, "rows": rows}, quick=False)
 

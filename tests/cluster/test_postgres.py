@@ -118,6 +118,10 @@ def test_a_gallery_answers_as_an_embedded_one(
         same()
 
 
+@pytest.mark.skipif(
+    os.environ.get("GLOCAL_POSTGRES_TESTS") != "1",
+    reason="takes a minute: GLOCAL_POSTGRES_TESTS=1",
+)
 def test_two_runs_at_once_and_kills_lose_and_double_nothing(
     server: PostgresServer, model: Path, tmp_path: Path
 ) -> None:
