@@ -10,6 +10,7 @@ import click
 
 from glocal.cli.options import (
     PartOption,
+    budget_option,
     gallery_option,
     json_option,
     limit_options,
@@ -76,6 +77,7 @@ from glocal.images import Limits
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
+@budget_option
 @limit_options
 @wait_option
 @click.pass_context
@@ -94,6 +96,7 @@ def index(
     strict: bool,
     model: str | None,
     model_sha256: str | None,
+    budget_ms: float | None,
     max_bytes: int,
     max_pixels: int,
     wait: float,
@@ -120,6 +123,7 @@ def index(
         detector=None if refresh else detector,
         regions=None if refresh else regions,
         cluster=cluster,
+        budget_ms=budget_ms,
     ) as opened:
         bar = Bar(show=not as_json)
         try:

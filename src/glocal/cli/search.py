@@ -10,6 +10,7 @@ import click
 
 from glocal.cli.options import (
     PartOption,
+    budget_option,
     json_option,
     limit_options,
     listed,
@@ -187,6 +188,7 @@ def _rerankings() -> str:
     help="Write a contact sheet of queries and hits.",
 )
 @model_options
+@budget_option
 @limit_options
 @wait_option
 @click.pass_context
@@ -217,6 +219,7 @@ def search(
     html: Path | None,
     model: str | None,
     model_sha256: str | None,
+    budget_ms: float | None,
     max_bytes: int,
     max_pixels: int,
     wait: float,
@@ -247,6 +250,7 @@ def search(
                     create=False,
                     limits=limits,
                     timeout=wait,
+                    budget_ms=budget_ms,
                 )
             )
             for folder in folders or (None,)
