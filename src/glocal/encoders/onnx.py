@@ -232,10 +232,12 @@ class OnnxEncoder:
     ) -> str:
         """Which stitch to use."""
         model = f"model {card.name} v{card.version} ({self.path})"
-        check_choice(self._stitches, model, stitch=stitch, budget_ms=budget_ms)
         names = [each.name for each in self._stitches]
+        if stitch is None and budget_ms is None:
+            return names[-1]
+        check_choice(self._stitches, model, stitch=stitch, budget_ms=budget_ms)
         if budget_ms is None:
-            return stitch or names[-1]
+            return str(stitch)
         times = measured(
             names,
             lambda name: self._trial(card, name),

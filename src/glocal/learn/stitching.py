@@ -12,6 +12,7 @@ from torch.nn import functional
 from glocal.errors import LearnError
 from glocal.learn.contracts import Backbone
 from glocal.learn.heads.pooled import Pooled
+from glocal.learn.heads.whitening import Whitening
 from glocal.learn.model import Model
 
 _RIDGE = 1e-3  # of the trace: a pooled vector may have more numbers than there are images
@@ -117,32 +118,32 @@ class Stitched(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Set the stitches to the least-squares solution, and the small one's projection too.
+        """Set the stitches to the least-squares solution, and then evaluation mode.
+
+        The small encoder's projection becomes a ridge regression where that is nearer to the large
+        one's vectors than what it has learned.
 
         Args:
-            batches: images, ``(b, 3, h, w)`` each.
+            batches: images, ``(b, 3, h, w)`` each; a few hundred in all.
         """
-        was = self.training
         self.eval()
         sums = [_Regression() for _ in self.stitches]
-        last = _Regression()
+        pooled, vectors = [], []
         for image in batches:
             own, to = self.small.backbone(image), self.large.backbone(image)
             for each, a, b in zip(sums, own, to, strict=False):
                 each.add(_rows(a), _rows(b))
             head = self.small.head
             assert isinstance(head, Pooled)  # noqa: S101 - checked when it was made
-            last.add(head.pooled(own), self.large.head(to).vector)
+            pooled.append(head.pooled(own).cpu())
+            vectors.append(self.large.head(to).vector.cpu())
         for stitch, each in zip(self.stitches, sums, strict=True):
             weight, bias = each.solve()
             stitch.weight.copy_(weight[:, :, None, None])  # type: ignore[operator]
             stitch.bias.copy_(bias)  # type: ignore[operator]
         whitening = self.small.head.whitening
-        if isinstance(whitening, nn.Module):
-            weight, bias = last.solve(ridge=_RIDGE)
-            whitening.linear.weight.copy_(weight)  # type: ignore[operator, union-attr]
-            whitening.linear.bias.copy_(bias)  # type: ignore[operator, union-attr]
-        self.train(was)
+        if isinstance(whitening, Whitening):
+            _fit_projection(whitening.linear, torch.cat(pooled), torch.cat(vectors))
 
     def loss(self, image: Tensor, route: int, target: Tensor) -> Tensor:
         """How far a route's vectors are from those of the large encoder before the training.
@@ -225,6 +226,20 @@ class _Regression:
         square = square + ridge * square.trace() * torch.eye(len(square), dtype=square.dtype)
         weight = (torch.linalg.pinv(square, hermitian=True) @ cross).T
         return weight.float(), (mean_b - weight @ mean_a).float()
+
+
+def _fit_projection(linear: nn.Linear, rows: Tensor, vectors: Tensor) -> None:
+    """Map rows ``(n, i)`` to the directions of vectors ``(n, o)``, unless that is no better."""
+    last = _Regression()
+    last.add(rows, vectors)
+    weight, bias = last.solve(ridge=_RIDGE)
+    fitted = functional.cosine_similarity(rows @ weight.T + bias, vectors).mean()
+    known = functional.cosine_similarity(
+        functional.linear(rows, linear.weight.cpu(), linear.bias.cpu()), vectors
+    ).mean()
+    if fitted > known:
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
 
 
 def _rows(feature_map: Tensor) -> Tensor:
