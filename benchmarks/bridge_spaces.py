@@ -23,15 +23,17 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 FIRST_VERSION = "1b05a7d:src/glocal/encoders/models/glocal-lite0.onnx"
 """The last file of version 1 of the bundled model, in the history of this repository."""
 
+SECOND_VERSION = CHECKOUT / "tests" / "upgrade" / "glocal-lite0-v2.onnx"
+
 TRUNK_SIDE = 160
 """Pixels of a square image for ImageNet trunks: a quarter of what the bundled model takes."""
 
 
 def model_of(space: str, folder: Path) -> str:
     """The bundled model's name, or the file of another, which is made where it is not there."""
-    bundled = {"glocal-v2": "glocal-lite0", "glocal-v3": "glocal-lite0-v3"}
-    if space in bundled:
-        return bundled[space]
+    known = {"glocal-v2": str(SECOND_VERSION), "glocal-v3": "glocal-lite0"}
+    if space in known:
+        return known[space]
     file = folder / f"{space}.onnx"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)

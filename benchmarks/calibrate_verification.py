@@ -99,7 +99,8 @@ def signs_of(pairs: Pairs, calibration: Calibration) -> Array:
 
 
 def probabilities(model: Logistic, signs: Array) -> Array:
-    return 1 / (1 + np.exp(-np.clip(signs @ np.array(model.weights) + model.bias, -30, 30)))
+    exponent = np.clip(signs @ np.array(model.weights) + model.bias, -30, 30)
+    return np.asarray(1 / (1 + np.exp(-exponent)))
 
 
 def calibrate(

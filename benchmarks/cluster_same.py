@@ -19,7 +19,6 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -292,4 +291,4 @@ def disk(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

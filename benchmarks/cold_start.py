@@ -84,7 +84,7 @@ def old_search(checkout: Path, place: Path, count: int, photo: Path) -> list[str
         "print(gallery_at(Path(sys.argv[1]), int(sys.argv[2]), Path('/images')).folder)"
     )
     (place / "old").mkdir(exist_ok=True)
-    filling = [sys.executable, "-c", fill, place / "old", str(count)]
+    filling: list[str | Path] = [sys.executable, "-c", fill, place / "old", str(count)]
     gallery = run_process(filling, environment=environment_of(checkout)).output.strip()
     return [*glocal_command(), "search", photo, "--gallery", gallery]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=results)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    chains = {
+    chains: dict[str, Callable[[Lab], Any]] = {
         "CoReS": lambda lab: cores.chain(lab, lambda n: FixedPolytope(dim=_DIM, classes=n)),
         "learned class weights": lambda lab: cores.chain(
             lab, lambda n: NormalisedSoftmax(dim=_DIM, classes=n)

@@ -15,6 +15,7 @@ import itertools
 import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -82,7 +83,7 @@ def main() -> None:
         found[kind][strength][0] += frozenset((path, original)) in together
         found[kind][strength][1] += 1
     hits = sum(cell[0] for row in found.values() for cell in row)
-    figures = {
+    figures: dict[str, Any] = {
         "images": images,
         "recall": hits / len(made),
         "precision": len(together) / max(len(together) + len(wrong), 1),

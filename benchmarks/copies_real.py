@@ -14,6 +14,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import UUID
 
 from PIL import Image
 
@@ -25,6 +26,8 @@ from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
+from glocal.ranking.alignment import Alignment
+from glocal.ranking.pixels import Comparison
 from measure import arguments, print_table, write_results
 from verification_sets import DATA, grocery
 
@@ -37,9 +40,9 @@ class Counting(Comparing):
 
     __slots__ = ("in_colour",)
 
-    def _compared(self, *pair: object) -> object:
+    def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
         self.in_colour = getattr(self, "in_colour", 0) + 1
-        return super()._compared(*pair)  # type: ignore[arg-type]
+        return super()._compared(first, second, aligned)
 
 
 def side_by_side(pair: tuple[Path, Path], target: Path) -> None:

@@ -62,8 +62,8 @@ def straightened(image: Image.Image, rng: np.random.Generator) -> bytes:
     turned = image.rotate(angle, Image.Resampling.BICUBIC, expand=False)
     cut = np.tan(np.radians(abs(angle))) / 2
     across, down = image.height * cut, image.width * cut
-    box = (across, down, image.width - across, image.height - down)
-    return _bytes(turned.crop(tuple(int(v) for v in box)), "JPEG", quality=90)
+    box = (int(across), int(down), int(image.width - across), int(image.height - down))
+    return _bytes(turned.crop(box), "JPEG", quality=90)
 
 
 def stretched(image: Image.Image, rng: np.random.Generator) -> bytes:

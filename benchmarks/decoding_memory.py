@@ -18,6 +18,7 @@ import sys
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,7 +28,7 @@ from measure import arguments, glocal_command, run_process
 SIZE = (4000, 3000)
 LARGE = (12_000, 9_000)
 
-KINDS = {
+KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "PNG, RGB": ("PNG", "RGB", {}),
     "PNG, transparent": ("PNG", "RGBA", {}),
     "WebP, lossy": ("WEBP", "RGB", {"quality": 30, "method": 0}),

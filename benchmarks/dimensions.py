@@ -1,6 +1,6 @@
 """mAP of Grocery's photos against the bytes of their vectors, by each compressor of vectors.
 
-    GLOCAL_GROCERY=... python benchmarks/dimensions.py
+    GLOCAL_GROCERY=... python benchmarks/dimensions.py [--seeds 5]
 
 Vectors are the 1,280 pooled numbers of an EfficientNet-Lite0 at 128x128 pixels, stored as float16.
 Planned is on the training images of a trial's division, measured on its validation images, as a
@@ -8,6 +8,8 @@ mean over divisions.
 """
 
 from __future__ import annotations
+
+import argparse
 
 import numpy as np
 
@@ -18,14 +20,16 @@ from glocal.trials.trunk_vectors import spaces, validation_ap
 from glocal.trials.vectors import unit
 
 DIMS = (32, 64, 128, 256, 512)
-SEEDS = 5
 
 
 def main() -> None:
     """Print a row for each compressor."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5, help="divisions that are averaged")
+    given = parser.parse_args()
     found: dict[str, list[list[float]]] = {}
     whole = []
-    for seed in range(SEEDS):
+    for seed in range(given.seeds):
         at = spaces(Lab(seed), "lite0")
         train, held = at.train["lite0"], at.validation["lite0"]
         whole.append(validation_ap(at, held, held))

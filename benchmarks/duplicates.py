@@ -182,8 +182,8 @@ def main() -> None:
         (name, *(figure[column] for column in columns), *figure["wrong_pairs"].values())
         for name, figure in figures.items()
     ]
-    columns += tuple(f"wrong: {kind}" for kind in figures["glocal"]["wrong_pairs"])
-    print_table("Copies among photos", ["", *columns], rows)
+    kinds = (f"wrong: {kind}" for kind in figures["glocal"]["wrong_pairs"])
+    print_table("Copies among photos", ["", *columns, *kinds], rows)
     print_table("Recall by change", ["", "glocal"], list(figures["glocal"]["by_change"].items()))
     write_results("duplicates", figures, quick=options.quick)
 

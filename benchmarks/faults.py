@@ -73,7 +73,7 @@ COUNTS = ("tried", "images", "refused", "compared", "slices", "processor_seconds
 def run(*command: str | Path, more: dict[str, str] | None = None) -> Ended:
     """Run Python with glocal, the benchmarks and the makers of the tests' inputs."""
     found = environment_of(ROOT)
-    paths = [found["PYTHONPATH"], str(TESTS / "images"), str(TESTS / "gallery")]
+    paths = [found["PYTHONPATH"], str(TESTS), str(TESTS / "images"), str(TESTS / "gallery")]
     found |= {"PYTHONPATH": os.pathsep.join(paths)} | (more or {})
     return run_process([sys.executable, *command], ROOT, found)
 

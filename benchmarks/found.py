@@ -48,8 +48,8 @@ def every_set(
     if not quick:
         sets += [product_pictures(images), scenes(images, court=True)]
     for made in sets:
-        for values in (made.queries, made.truth, made.junk):
-            values[:] = values[::every]
+        made.queries[:] = made.queries[::every]
+        made.truth[:], made.junk[:] = made.truth[::every], made.junk[::every]
     return thinned(images, sets, share)
 
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from glocal.gallery import Gallery
 from measure import arguments, print_table, write_results
@@ -57,7 +59,8 @@ def main() -> None:
         "product images": products[:: max(1, every // 8)],
         "scenes": other_scenes[:: max(1, every // 8)],
     }
-    figures, rows = {}, []
+    figures: dict[str, dict[str, Any]] = {}
+    rows = []
     with TemporaryDirectory() as temporary, Gallery(Path(temporary) / "gallery") as gallery:
         gallery.add(*shop[:: every if options.quick else 1], *scenes)
         for name, queries in sets.items():
@@ -65,7 +68,7 @@ def main() -> None:
             spent = {}
             for kind, regions in (("without", False), ("with regions", True)):
                 began = time.process_time()
-                found[kind] = wrong(queries, lambda q, r=regions: first(gallery, q, r))
+                found[kind] = wrong(queries, partial(first, gallery, regions=regions))
                 spent[kind] = 1000 * (time.process_time() - began) / len(queries)
             figures[name] = {"queries": len(queries), "found": found, "processor_ms": spent}
             counts = (len(each) for each in found.values())
@@ -82,7 +85,7 @@ def main() -> None:
     write_results("found_regions", figures, quick=options.quick)
 
 
-def first(gallery: Gallery, query: Path, regions: bool) -> Path | None:
+def first(gallery: Gallery, query: Path, *, regions: bool) -> Path | None:
     """The best hit, if the search says that it shows the same."""
     result = gallery.search(query, limit=1, regions=regions)
     return result.hits[0].path if result.found else None

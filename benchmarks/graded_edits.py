@@ -84,8 +84,8 @@ def straightened(image: Image.Image, s: int, r: Rng) -> bytes:
     turned = image.rotate(angle, Image.Resampling.BICUBIC)
     lean = np.tan(np.radians(abs(angle))) / 2 * 1.1
     across, down = image.height * lean + 2, image.width * lean + 2
-    box = (across, down, image.width - across, image.height - down)
-    return _bytes(turned.crop(tuple(int(v) for v in box)))
+    box = (int(across), int(down), int(image.width - across), int(image.height - down))
+    return _bytes(turned.crop(box))
 
 
 def brighter(image: Image.Image, s: int, _r: Rng) -> bytes:
@@ -128,8 +128,8 @@ def captioned(image: Image.Image, s: int, _r: Rng) -> bytes:
     image = image.copy()
     draw, size = ImageDraw.Draw(image), image.width // (16, 11, 8)[s]
     for y, anchor, text in ((0.03, "ma", "WHEN YOU FIND"), (0.97, "md", "IT ONCE AGAIN"))[: s + 1]:
-        at, look = (image.width / 2, image.height * y), {"stroke_width": 3, "stroke_fill": "black"}
-        draw.text(at, text, "white", ImageFont.load_default(size), anchor, **look)
+        at, font = (image.width / 2, image.height * y), ImageFont.load_default(size)
+        draw.text(at, text, "white", font, anchor, stroke_width=3, stroke_fill="black")
     return _bytes(image)
 
 

@@ -11,6 +11,7 @@ and with weaker ones, which show what the order does.
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from glocal.analyse import study_graph
 from measure import arguments, print_table, write_results
 from region_data import SplitData, region_arguments
 
-_SETTINGS = {
+_SETTINGS: dict[str, dict[str, Any]] = {
     "the store's": {"connectivity": 16, "expansion_add": 128, "expansion_search": 64},
     "the store's, in float32": {
         "connectivity": 16,

@@ -40,6 +40,7 @@ CHANGES = {
     ],
 }  # fmt: skip
 
+Change = tuple[int, int, int, int]
 Floats = NDArray[np.float32]
 Vector = Callable[[Floats, Floats, Floats], Floats]
 
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def show(
-    changes: list[tuple[int, int, int, int]],
+    changes: list[Change],
     weight: float,
     rows: Floats,
     labels: NDArray[np.int64],
@@ -82,7 +83,7 @@ def show(
     print(f"    {'chance':14} recall@1 {100 * chance(changes, labels):5.1f} %")
 
 
-def all_directions(changes: list[tuple[int, ...]]) -> Iterator[tuple[int, int, int, int]]:
+def all_directions(changes: list[Change]) -> Iterator[Change]:
     for a, b, c, d in changes:
         yield from ((a, b, c, d), (b, a, d, c), (c, d, a, b), (d, c, b, a))
 
@@ -111,7 +112,7 @@ def vectors(folder: Path, split: str, work: Path) -> tuple[Floats, NDArray[np.in
 
 
 def figures(
-    make: Vector, changes: list[tuple[int, int, int, int]], rows: Floats, labels: NDArray[np.int64]
+    make: Vector, changes: list[Change], rows: Floats, labels: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Recall@1 and mAP in per cent, each change's mean over its images first."""
     firsts, precisions = [], []
@@ -133,7 +134,7 @@ def figures(
     return 100 * float(np.mean(firsts)), 100 * float(np.mean(precisions))
 
 
-def chance(changes: list[tuple[int, int, int, int]], labels: NDArray[np.int64]) -> float:
+def chance(changes: list[Change], labels: NDArray[np.int64]) -> float:
     return float(np.mean([np.mean(labels == wanted) for *_, wanted in changes]))
 
 

@@ -85,9 +85,10 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=12, help="candidates of a query")
     options = parser.parse_args()
     frames = walks(options.images)
+    second = [frame for frame in frames.queries if isinstance(frame, Path)]  # all are
     photos, labels = scene_photos(options.data / "scenes")
     sets = {
-        "walks": (frames.queries, frames.query_labels, frames.gallery, frames.labels),
+        "walks": (second, frames.query_labels, frames.gallery, frames.labels),
         "scenes": (photos, labels, photos, labels),
     }
     encoders = {model: load_encoder(model) for model in options.models}

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from glocal import Gallery, Hit
+from glocal.encoders import DEFAULT_MODEL
 from measure import arguments, print_table, write_results
 from region_data import region_arguments
 from region_maps import sets_of
@@ -64,7 +65,8 @@ def main() -> None:
     (screens,) = [one for one in made.sets if one.name == _SCREENS]
     numbers = list(dict.fromkeys(n for truth in screens.truth for n in truth))[:9]
     folder = options.work / f"gallery-settings-{share}-coarse"
-    indexed(made, "coarse", options.work / f"files-settings-{share}", folder).close()
+    files = options.work / f"files-settings-{share}"
+    indexed(made, "coarse", files, folder, DEFAULT_MODEL).close()
     longer = options.work / f"gallery-long-{share}"
     shutil.rmtree(longer, ignore_errors=True)
     shutil.copytree(folder, longer)

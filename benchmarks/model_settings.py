@@ -150,7 +150,7 @@ def features_of(
 ) -> dict[float, Features]:
     """Run every image through the network once; the features of each power of pooling."""
     model = pooled_model(network, powers)
-    sets: dict[str, Iterable[Path | Pixels]] = {
+    images: dict[str, Iterable[Path | Pixels]] = {
         "fitted": sets.fitted[0],
         "walls": fitting_parts(sets.walls, CUTTINGS),
         "originals": sets.originals,
@@ -161,10 +161,10 @@ def features_of(
         "scenes": sets.scenes[0],
     }
     found: dict[float, Features] = {power: {} for power in powers}
-    for name, some in sets.items():
+    for name, some in images.items():
         least = to_input.card.area
-        images = (to_input.scaled(load(path, min_pixels=least).array) for path in some)
-        rows = [np.concatenate(model.run(None, {"image": image})) for image in images]
+        scaled = (to_input.scaled(load(path, min_pixels=least).array) for path in some)
+        rows = [np.concatenate(model.run(None, {"image": image})) for image in scaled]
         pooled = np.stack(rows, axis=1).astype(np.float16)
         for power, vectors in zip(powers, pooled, strict=True):
             found[power][name] = vectors

@@ -7,8 +7,8 @@ All times are of the processor, so that other work on the machine hardly counts.
 - describing photos (decode, network, local features, small image) with no, coarse and fine regions,
   in turn for each photo;
 - stores of so many images whose regions are mixtures of the photos' own with noise: bytes an image,
-  the graph, and a search as `glocal search` does it: candidates of a query at three sizes, then
-  the comparison with all regions of 400 images.
+  the graph, of their signs and of their bytes, and a search as `glocal search` does it: candidates
+  of a query at three sizes, then the comparison with all regions of 400 images.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from glocal.gallery.records import Attributes, RegionRecord
 from glocal.gallery.region_search import CANDIDATES, REORDERED
 from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores import graph_builder
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.regions import RegionStore
 from glocal.images import Limits
 from measure import arguments, median, print_table, write_results
@@ -76,14 +77,16 @@ def mixed(regions: NDArray[np.float32], count: int, rng: np.random.Generator) ->
     return (made / np.linalg.norm(made, axis=2, keepdims=True)).astype(np.float32)
 
 
-def searching(folder: Path, regions: NDArray[np.float32], images: int) -> dict[str, Any]:
+def searching(
+    folder: Path, regions: NDArray[np.float32], images: int, kind: GraphKind
+) -> dict[str, Any]:
     """Fill a store, build its graph, and search it."""
     rng = np.random.default_rng(0)
     boxes = np.tile(np.array([0, 0, 0.3, 0.3], np.float32), (COARSE.count, 1))
     dim = regions.shape[2]
     with closing(Database(folder / "catalog.sqlite", SCHEMA)) as database:
         rows = RowTable(database, "space/coarse")
-        with closing(RegionStore(folder / "v", dim, COARSE.count, rows)) as store:
+        with closing(RegionStore(folder / "v", dim, COARSE.count, rows, kind)) as store:
             for start in range(0, images, _BATCH):
                 count = min(_BATCH, images - start)
                 made = mixed(regions, count, rng)
@@ -112,6 +115,7 @@ def searching(folder: Path, regions: NDArray[np.float32], images: int) -> dict[s
             graph = store.bytes_on_disk() - images * store.row_bytes
             return {
                 "images": images,
+                "graph of": kind,
                 "bytes an image": plain / images,
                 "graph, bytes an image": graph / images,
                 "graph, ms an image": 1000 * built / images,
@@ -136,9 +140,11 @@ def main() -> None:
     cost, regions = describing(chosen)
     print_table("Describing a photo", [*cost[0]], [[*row.values()] for row in cost])
     grown = []
+    kinds: tuple[GraphKind, ...] = ("signs", "bytes")
     for images in map(int, told.images.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            grown.append(searching(Path(folder), regions, images))
+        for kind in kinds:
+            with tempfile.TemporaryDirectory() as folder:
+                grown.append(searching(Path(folder), regions, images, kind))
     print_table("Searching regions", [*grown[0]], [[*row.values()] for row in grown])
     write_results("region_cost", {"describing": cost, "searching": grown}, quick=told.quick)
 

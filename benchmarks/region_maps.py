@@ -53,7 +53,7 @@ class Head:
         return unit(pieces @ self.weight.T + self.bias)
 
 
-def unit(rows: Rows) -> Rows:
+def unit(rows: NDArray[np.floating]) -> Rows:
     """Each row at unit length."""
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     return np.asarray(rows / np.maximum(length, 1e-12), np.float32)
@@ -86,7 +86,7 @@ def open_model() -> tuple[Any, Head, Any]:
     from onnx import numpy_helper
 
     encoder = load_encoder()
-    proto = onnx.load(encoder.path)  # type: ignore[attr-defined]
+    proto = onnx.load(encoder.path)
     graph = proto.graph
     means = {n.input[0] for n in graph.node if n.op_type == "ReduceMean"}
     (pooled,) = [n for n in graph.node if n.op_type == "Pow" and n.output[0] in means]

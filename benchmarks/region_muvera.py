@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -67,15 +69,13 @@ def main() -> None:
             encoded = as_bytes(encoding.encode_documents(documents))
             ways[f"{repetitions} x 2^{planes} x {width or 512}"] = (
                 float(encoding.dim),
-                lambda one, _, e=encoding, rows=encoded: np.max(
-                    [rows @ e.encode_query(local) for local in one], axis=0
-                ),
+                partial(_by_encoding, encoding, encoded),
             )
         for name, (bytes_each, score) in ways.items():
             began = time.process_time()
             scores = np.stack([score(one, n) for n, one in enumerate(asked)])
             spent = 1000 * (time.process_time() - began) / len(asked)
-            figure = {
+            figure: dict[str, Any] = {
                 "query": kind,
                 "way": name,
                 "bytes": bytes_each,
@@ -93,9 +93,15 @@ def main() -> None:
     write_results("region_muvera", {"ways": figures}, quick=options.quick)
 
 
+def _by_encoding(encoding: FixedEncoding, rows: Rows, queries: list[Rows], _: int) -> Rows:
+    scores: Rows = np.max([rows @ encoding.encode_query(local) for local in queries], axis=0)
+    return scores
+
+
 def _nearest_region(queries: Rows, rows: Rows, first: np.ndarray) -> Rows:
     """The mean, over the query's vectors, of the best region of each image."""
-    return best_per_image(queries @ rows.T, first).mean(axis=0)
+    means: Rows = best_per_image(queries @ rows.T, first).mean(axis=0)
+    return means
 
 
 def _recall(exact: Rows, scores: Rows, proposed: int) -> float:

@@ -80,7 +80,7 @@ def windows(rows: int, columns: int, part: float, overlap: float = 0.5) -> NDArr
 def regions_of(
     maps: Maps,
     head: Head,
-    numbers: Sequence[int],
+    numbers: Sequence[int] | NDArray[np.intp],
     parts: Sequence[float],
     kind: Kind,
     overlap: float = 0.5,

@@ -74,7 +74,8 @@ def rated(made: Queries, rankings: Iterable[Sequence[int]]) -> Quality:
         places.append(at[0] if len(at) else _LIMIT)
         precisions.append(np.sum((1 + np.arange(len(at))) / (1 + at)) / len(truth))
     first = np.array(places)
-    return Quality(*(float(np.mean(first < n)) for n in (1, 10, 50)), float(np.mean(precisions)))
+    one, ten, fifty = (float(np.mean(first < n)) for n in (1, 10, 50))
+    return Quality(one, ten, fifty, float(np.mean(precisions)))
 
 
 def every_nth(made: Queries, step: int) -> Queries:

@@ -212,11 +212,8 @@ class _Maker:
                 pasted = _jpeg(_stood_in(thing, host, share, self.rng), 88)
                 found = self._in_gallery(pasted)
                 width, height = thing.size
-                cut = thing.crop(
-                    tuple(
-                        int(v) for v in (0.05 * width, 0.05 * height, 0.93 * width, 0.95 * height)
-                    )
-                )
+                box = (int(0.05 * width), int(0.05 * height), int(0.93 * width), int(0.95 * height))
+                cut = thing.crop(box)
                 named = source.parent.name if isinstance(source, Path) else ""
                 made.add(self.images.add(_jpeg(cut, 75)), {found}, same.get(named, set()))
                 self._mark_unsure(source, found)

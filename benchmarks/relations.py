@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 import glocal
-from glocal.query.relations import Relation, overlap
+from glocal.query.areas import Box, overlap
+from glocal.query.relations import Relation
 
 SIZE = (640, 640)
 RELATIONS = ("above", "below", "left-of", "right-of", "inside", "around", "overlapping")
@@ -34,7 +35,7 @@ def product(path: Path) -> Image.Image:
     return image.crop(alpha.getbbox())
 
 
-def boxes(relation: str, random: np.random.Generator) -> list[tuple[float, float, float, float]]:
+def boxes(relation: str, random: np.random.Generator) -> tuple[Box, Box]:
     """Two boxes in a photo, in pixels, the first in the relation to the second."""
     width, height = SIZE
     while True:
@@ -42,22 +43,26 @@ def boxes(relation: str, random: np.random.Generator) -> list[tuple[float, float
         if relation in ("inside", "around"):
             sides = np.array([random.uniform(190, 240), random.uniform(560, 630)])
             sides = sides if relation == "inside" else sides[::-1]
-        places = [
+        one, two = (
             (float(random.uniform(0, width - s)), float(random.uniform(0, height - s)), s, s)
             for s in sides.tolist()
-        ]
-        fractions = [(x / width, y / height, w / width, h / height) for x, y, w, h in places]
-        named = {name: Relation.named(name).similarity(*fractions, SIZE) for name in RELATIONS}
-        shared = overlap(*places)
+        )
+        first, second = (
+            (x / width, y / height, w / width, h / height) for x, y, w, h in (one, two)
+        )
+        named = {name: Relation.named(name).similarity(first, second, SIZE) for name in RELATIONS}
+        shared = overlap(one, two)
         fine = shared < 0.15 if relation == "overlapping" else relation in ("inside", "around")
         if max(named, key=named.__getitem__) == relation and (fine or shared == 0):
-            return places
+            return one, two
 
 
-def composed(back: Path, things: list[Image.Image], places):
+def composed(
+    back: Path, things: list[Image.Image], places: tuple[Box, Box]
+) -> tuple[Image.Image, tuple[Box, Box]]:
     """A photo with both things in it, the larger one behind, and the boxes that they fill."""
     canvas = Image.open(back).convert("RGB").resize(SIZE)
-    tight = list(places)
+    tight: list[Box] = list(places)
     order = sorted(range(2), key=lambda at: -places[at][2])
     for at in order:
         x, y, side, _ = (round(v) for v in places[at])
@@ -66,7 +71,7 @@ def composed(back: Path, things: list[Image.Image], places):
         left, top = x + (side - thing.width) // 2, y + (side - thing.height) // 2
         canvas.paste(thing, (left, top), thing)
         tight[at] = (left, top, *thing.size)
-    return canvas, tight
+    return canvas, (tight[0], tight[1])
 
 
 def main() -> None:  # noqa: PLR0915 - one measurement from end to end
@@ -102,7 +107,9 @@ def main() -> None:  # noqa: PLR0915 - one measurement from end to end
             Image.open(photo).convert("RGB").resize(SIZE).save(folder / "photos" / photo.name)
         with glocal.open(Path(temporary) / "gallery", detector=options.detector) as gallery:
             gallery.add(folder / "photos")
-            ranks, among, found, same, other = [], [], [], [], []
+            ranks, among, found = [], [], []
+            same: list[float] = []
+            other: list[float] = []
             spent = time.process_time()
             for path, pair, wanted, places in queries:
                 result = gallery.search_relation(path, *places, limit=1000)

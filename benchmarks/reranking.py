@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from glocal.images import load
 from glocal.ranking import TOP
 from glocal.ranking.maxsim import max_similarity
 from glocal.ranking.muvera import FixedEncoding
-from glocal.ranking.reranking import LOCAL
+from glocal.ranking.reranking import LOCAL, Compare, Rerank
 from glocal.registry import load as load_part
 from glocal.registry import names
 
@@ -138,24 +139,32 @@ def as_parts(images: Set) -> list[LocalFeatures]:
     ]
 
 
+def by_vectors(
+    rerank: Rerank, queries: Vectors, gallery: Vectors, query: int, places: NDArray[np.intp]
+) -> Vectors:
+    return rerank(queries[query], gallery[places])
+
+
+def by_features(
+    compare: Compare,
+    queries: list[LocalFeatures],
+    gallery: list[LocalFeatures],
+    query: int,
+    places: NDArray[np.intp],
+) -> Vectors:
+    return np.array([compare(queries[query], gallery[place]) for place in places], np.float32)
+
+
 def every_method(task: Task) -> dict[str, Figures]:
     gallery, queries = task.gallery.vectors, task.queries.vectors
     results = {"none": evaluate(task, gallery, None)}
     for name in names("reranker", without=LOCAL):
         rerank = load_part("reranker", name)
-        results[name] = evaluate(
-            task, gallery, lambda q, places, by=rerank: by(queries[q], gallery[places])
-        )
+        results[name] = evaluate(task, gallery, partial(by_vectors, rerank, queries, gallery))
     asked, stored = as_parts(task.queries), as_parts(task.gallery)
     for name in names("reranker", trait=LOCAL):
         compare = load_part("reranker", name)
-        results[name] = evaluate(
-            task,
-            gallery,
-            lambda q, places, compare=compare: np.array(
-                [compare(asked[q], stored[place]) for place in places], np.float32
-            ),
-        )
+        results[name] = evaluate(task, gallery, partial(by_features, compare, asked, stored))
     for name in names("transform"):
         transformed = load_part("transform", name)(gallery)
         results[f"{name}, whole gallery"] = evaluate(task, transformed, None)

@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from measure import (
     arguments,
@@ -57,7 +58,7 @@ def form(**fields: bytes) -> bytes:
     return body + f"--{_MARK}--\r\n".encode()
 
 
-def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[float, dict[str, object]]:
+def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[float, dict[str, Any]]:
     """Milliseconds from the last byte sent to the last one read, and the answer."""
     connection.putrequest("POST", "/v1/search")
     connection.putheader("Content-Type", f"multipart/form-data; boundary={_MARK}")

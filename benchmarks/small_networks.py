@@ -88,7 +88,8 @@ def use(table: Path, folder: Path, minutes: float, backbone: str, block: str | N
         ],
         environment=os.environ | ONE_THREAD,
     )  # fmt: skip
-    photos, labels = (part[::every] for part in grocery_split(DATA / "grocery", "test"))
+    photos, labels = grocery_split(DATA / "grocery", "test")
+    photos, labels = photos[::every], labels[::every]
     place = folder / f"gallery-{output.stem}"
     index = [*glocal_command(), "index", *photos, "-g", place, "--model", output]
     indexed = run_process(index, environment=os.environ | ONE_THREAD)

@@ -54,7 +54,7 @@ def open_store(folder: Path) -> Any:
         from glocal.gallery.stores.edge import EdgeStore
         from glocal.gallery.stores.shared import SharedStore
 
-        from glocal.gallery.locks import NamedLock
+        from glocal.gallery.locks import NamedLock  # type: ignore[attr-defined] # older checkouts'
 
         lock = NamedLock(folder / "lock", "the store")
         return SharedStore(lock, lambda: EdgeStore(folder / "v", DIM))

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from glocal.cli.demo_reshoot import _homography, _wall
+from glocal.cli.demo_reshoot import _wall
+from glocal.images.perspective import homography
 
 Rng = np.random.Generator
 Kind = Callable[[Image.Image, Rng, Rng], Image.Image]
@@ -148,7 +149,8 @@ def screen(content: Image.Image, shared: Rng, own: Rng) -> Image.Image:
         draw.ellipse((24, y, 84, y + 60), ink(own))
         draw.text((104, y + 8), words(own, 2).title(), "black", font(26))
         part = int(own.integers(300, 380))
-        shot.paste(ImageOps.fit(content, (620, part), centering=own.uniform(0, 1, 2)), (0, y + 76))
+        centre = (own.uniform(), own.uniform())
+        shot.paste(ImageOps.fit(content, (620, part), centering=centre), (0, y + 76))
         draw.text((24, y + 90 + part), words(own, 6), (40, 40, 40), font(22))
         y += part + 150
     draw.rectangle((0, 1120, 620, 1240), "white")
@@ -205,12 +207,13 @@ def photographed(image: Image.Image, rng: Rng, *, far: bool) -> bytes:
     reach = 0.12 if far else 0.03
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
     seen = (corners + rng.uniform(-reach, reach, (4, 2))) * (width, height)
-    back = _homography(seen, (width, height))
+    back = homography(seen, corners * (width, height))
     pixels = np.asarray(image)
     fill = tuple(int(v) for v in pixels[:4].reshape(-1, 3).mean(axis=0))
     moved = image.transform((width, height), Image.Transform.PERSPECTIVE, back, 3, fillcolor=fill)
     light = rng.uniform(0.75, 1.2) * rng.uniform(0.94, 1.06, 3)
-    slope = np.linspace(*rng.uniform(0.85, 1.1, 2), width)[None, :, None]
+    begin, end = rng.uniform(0.85, 1.1, 2)
+    slope = np.linspace(begin, end, width)[None, :, None]
     values = np.asarray(moved, np.float32) * light * slope + rng.normal(0, 4, (height, width, 3))
     shown = Image.fromarray(values.clip(0, 255).astype(np.uint8))
     file = io.BytesIO()

@@ -142,7 +142,12 @@ def fill_gallery(
     layout = open_layout(folder, model=None, sha256=None, create=True, timeout=10)
     space = Space(count, layout.model.dim)
     catalog = Catalog(layout.catalog)
-    store = FlatStore(layout.vectors, layout.model.dim, RowTable(catalog, layout.model.space))
+    store = FlatStore(
+        layout.vectors,
+        layout.model.dim,
+        RowTable(catalog, layout.model.space),
+        layout.store.coding,
+    )
     packed = _packed_parts(layout) if with_local_features else []
     rows = _rows(root, count, catalog, files_exist=files_exist)
     written = 0.0

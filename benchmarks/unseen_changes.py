@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from glocal.cli import demo_reshoot
+from glocal.images.perspective import homography
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 Floats = NDArray[np.float64]
@@ -137,10 +138,11 @@ def photographed(
     ):
         wall.paste(other, (x, middle - other.height // 2))
     lit = np.asarray(wall, float) * _glare(size, rng)
+    corners = [(0, 0), (size[0], 0), size, (0, size[1])]
     taken = _image(lit).transform(
         (480, 360),
         Image.Transform.PERSPECTIVE,
-        demo_reshoot._homography(_aside(size, (480, 360), rng), size),
+        homography(_aside(size, (480, 360), rng), corners),
         Image.Resampling.BICUBIC,
         fillcolor=(70, 66, 62),
     )

@@ -43,7 +43,13 @@ def turned(points: Vectors, like: Vectors) -> Vectors:
     return np.asarray(points @ (left @ right), np.float32)
 
 
-def scatter(axis: Any, title: str, dots: Vectors, rings: Vectors, kinds: list[NDArray]) -> None:
+def scatter(
+    axis: Any,
+    title: str,
+    dots: NDArray[np.floating],
+    rings: NDArray[np.floating],
+    kinds: list[NDArray[np.int64]],
+) -> None:
     """One picture: photos of the gallery and queries, coloured by kind."""
     for kind, colour in enumerate(COLOURS):
         axis.scatter(*dots[kinds[0] == kind].T, s=13, color=colour, alpha=0.75, linewidths=0)
@@ -59,15 +65,15 @@ def scatter(axis: Any, title: str, dots: Vectors, rings: Vectors, kinds: list[ND
 
 def main() -> None:
     """Project and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("bridges-work"))
+    parser.add_argument("--output", type=Path, default=CHECKOUT / "docs" / "upgrading.png")
+    options = parser.parse_args()
     import matplotlib as mpl
 
     mpl.use("agg")
     from matplotlib import pyplot
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("bridges-work"))
-    parser.add_argument("--output", type=Path, default=CHECKOUT / "docs" / "upgrading.png")
-    options = parser.parse_args()
     taken = photos()
     files, labels = taken.files["test"], np.asarray([str(x) for x in taken.labels["test"]])
     old, new = (vectors_of(f"glocal-v{n}", files, "test", options.work) for n in (1, 2))

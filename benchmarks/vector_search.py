@@ -38,7 +38,7 @@ class VectorSearch:
         layout = open_layout(folder, model=None, sha256=None, create=False, timeout=10)
         self.catalog = Catalog(layout.catalog)
         rows = RowTable(self.catalog, layout.model.space)
-        self.store = FlatStore(layout.vectors, layout.model.dim, rows)
+        self.store = FlatStore(layout.vectors, layout.model.dim, rows, layout.store.coding)
         self._space = layout.model.space
         self._searcher = Searcher(self.catalog, self.store, layout.model, self._space, None)
 

@@ -117,7 +117,7 @@ def verify_set(
         spent["verify"] += time.perf_counter() - started
         score.append(likeness[order[:TOP]])
         started = time.perf_counter()
-        seen = {}
+        seen: dict[int, Evidence] = {}
         layers = Layers(shrink(image).astype(np.float32))
         excess = np.array([calibration.excess(one) for one in found[-1]])
         evidence = [
@@ -161,7 +161,7 @@ def between(
     made: LabelledSet, pairs: Pairs, known: Known, calibration: Calibration
 ) -> list[list[Evidence]]:
     """The evidence of every pair as a search gives it, what lies between the points included."""
-    judged = []
+    judged: list[list[Evidence]] = []
     for row, query in enumerate(made.queries):
         small = _small(known, query)
         judged.append([])

@@ -28,6 +28,7 @@ from PIL import Image
 
 from glocal.cli import demo_reshoot
 from glocal.images import load
+from glocal.images.perspective import homography
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 Source = Path | bytes
@@ -157,7 +158,7 @@ def objects(images: Images, walls: Sequence[Path], half: int) -> LabelledSet:
         scene = _stood_in(thing, scene, (0.04, 0.07, 0.12)[number % 3], rng)
         found = images.add(_jpeg(scene, 90))
         width, height = thing.size
-        box = tuple(int(v) for v in (0.05 * width, 0.05 * height, 0.93 * width, 0.95 * height))
+        box = (int(0.05 * width), int(0.05 * height), int(0.93 * width), int(0.95 * height))
         same = [p for p, label in labels.items() if label == labels.get(path)]
         made.queries.append(images.add(_jpeg(thing.crop(box), 80)))
         made.gallery.append(found)
@@ -233,7 +234,7 @@ def _stood_in(
     width, height = max(8, int(thing.width * size)), max(8, int(thing.height * size))
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
     askew = np.abs(corners - rng.uniform(0, 0.08, (4, 2))) * (width, height)
-    back = demo_reshoot._homography(askew, (width, height))
+    back = homography(askew, corners * (width, height))
     stood = thing.resize((width, height), Image.Resampling.LANCZOS).convert("RGBA")
     stood = stood.transform(
         (width, height), Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from uuid import UUID
@@ -26,13 +27,15 @@ from uuid import UUID
 from glocal.encoders.written_words import PIXELS, READER, WordReader
 from glocal.gallery.catalog import Catalog, Content, FileState
 from glocal.gallery.describing import content_id
-from glocal.gallery.texts import Texts
+from glocal.gallery.texts import TextKind, Texts
 from glocal.gallery.word_forms import read_words
 from glocal.gallery.words import Words
 from glocal.images import load
 
 
-def put(catalog: Catalog, name: str, folder: str, content: UUID, texts: dict[str, str]) -> None:
+def put(
+    catalog: Catalog, name: str, folder: str, content: UUID, texts: dict[TextKind, str]
+) -> None:
     """An image as an index run writes it; inside a change."""
     number = catalog.folder(Path("/photos") / folder)
     catalog.put_contents([Content(content, 1, 1, 1, None, None, None, None)], [])
@@ -60,7 +63,7 @@ def recall(photos: list[tuple[Path, str]], read: dict[Path, str] | None) -> dict
         with c.change():
             for number, (path, sku) in enumerate(photos):
                 content = content_id(str(path).encode())
-                texts = {} if read is None else {"image": read[path]}
+                texts: dict[TextKind, str] = {} if read is None else {"image": read[path]}
                 put(c, f"{number:05d}.jpg", "all", content, texts)
                 of[content] = sku
         with Words(c) as words:
@@ -84,19 +87,25 @@ def speed(count: int) -> dict[str, float]:
     rng = random.Random(0)
     letters = "abcdefghijklmnoprstuvw"
     made = ["".join(rng.choices(letters, k=rng.randint(3, 12))) for _ in range(20_000)]
-    some = lambda k: " ".join(rng.choices(made, k=k))  # noqa: E731
+
+    def some(count: int) -> str:
+        return " ".join(rng.choices(made, k=count))
+
     with tempfile.TemporaryDirectory() as folder, closing(Catalog(Path(folder) / "c.sqlite")) as c:
         with c.change():
             for number in range(count):
-                texts = {"caption": some(8) if number % 3 == 0 else "", "image": some(20)}
+                texts: dict[TextKind, str] = {
+                    "caption": some(8) if number % 3 == 0 else "",
+                    "image": some(20),
+                }
                 name = f"IMG_{number:05d} {some(2)}.jpg"
                 put(c, name, some(1) + str(number % 50), content_id(name.encode()), texts)
         with Words(c) as words:
             result = {"index_seconds": timed(words.catch_up)}
             result["megabytes"] = (Path(folder) / "words.sqlite").stat().st_size / 1e6
-            queries = {
+            queries: dict[str, Callable[[], str]] = {
                 "one_word": lambda: rng.choice(made),
-                "two_words": lambda: " ".join(rng.choices(made, k=2)),
+                "two_words": lambda: some(2),
                 "beginning": lambda: rng.choice(made)[:3],
                 "mistyped": lambda: mistyped(rng, rng.choice(made)),
             }
@@ -104,7 +113,7 @@ def speed(count: int) -> dict[str, float]:
                 times = []
                 for _ in range(100):
                     query = read_words(make())
-                    times.append(timed(lambda query=query: words.find(query, 60)) * 1000)
+                    times.append(timed(partial(words.find, query, 60)) * 1000)
                 times.sort()
                 result[f"{kind}_ms_median"], result[f"{kind}_ms_p95"] = times[50], times[95]
     return result

@@ -7,14 +7,11 @@ folded batch normalisation, weights in half precision, and the same bytes every 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
-
-if TYPE_CHECKING:
-    from torch import nn
 
 OPSET = 17  # runs on every onnxruntime from 1.20 on
 IR_VERSION = 8
@@ -85,7 +82,7 @@ class Graph:
         return model
 
 
-def _convolve(graph: Graph, x: str, conv: nn.Module, norm: nn.Module, *, clip: bool) -> str:
+def _convolve(graph: Graph, x: str, conv: Any, norm: Any, *, clip: bool) -> str:
     weight = conv.weight.detach().double().numpy()
     gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
     shift = norm.bias.detach().double() - norm.running_mean.double() * gain
@@ -104,7 +101,7 @@ def _convolve(graph: Graph, x: str, conv: nn.Module, norm: nn.Module, *, clip: b
     return graph.node("Clip", x, graph.constant(0.0), graph.constant(6.0)) if clip else x
 
 
-def trunk(graph: Graph, network: nn.Module) -> dict[str, str]:
+def trunk(graph: Graph, network: Any) -> dict[str, str]:
     """Add the convolutions of EfficientNet-Lite after the input ``image``.
 
     Args:

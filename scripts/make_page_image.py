@@ -14,14 +14,14 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from glocal.cli.demo_photos import alter, gather
 from glocal.gallery import Gallery
 
 IMAGE = Path(__file__).resolve().parent.parent / "docs" / "page.png"
 SHOWN, CHANGE = "motorcycle", "off a wall"
-SIZE = {"width": 1280, "height": 760}
+SIZE: ViewportSize = {"width": 1280, "height": 760}
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 
 

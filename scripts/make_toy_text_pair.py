@@ -153,7 +153,8 @@ def pooled(side: ImageSide, pairs: Pairs, cache: Path) -> NDArray[np.float32]:
     cache.mkdir(exist_ok=True)
     kept = cache / f"{len(pairs.paths)}-{pairs.paths[0].stem}.npy"
     if kept.is_file():
-        return np.load(kept)
+        known: NDArray[np.float32] = np.load(kept)
+        return known
     found = []
     for path in pairs.paths:
         with Image.open(path) as opened:

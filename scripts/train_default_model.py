@@ -1,4 +1,4 @@
-"""Train src/glocal/encoders/models/glocal-lite0.onnx: two runs of `glocal train`, and its card.
+"""Train version 2 of the bundled model: two runs of `glocal train`, and its card.
 
     pip install -e '.[learn]' torch==2.13.0
     python scripts/gather_training_images.py IMAGES
@@ -33,7 +33,6 @@ from pathlib import Path
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder
 
 VERSION = 2
-MODELS = Path(__file__).resolve().parent.parent / "src" / "glocal" / "encoders" / "models"
 COMMON = ["--freeze", "1", "--dim", "512", "--final", "whitening", "--patience", "0"]
 FIRST = ["--objective", "instance", "--minutes", "28", "--batch", "48", "--side", "160"]
 FIRST += ["--lr", "4e-4", "--check", "300"]
@@ -118,7 +117,7 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("grocery", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--output", type=Path, default=MODELS / f"{DEFAULT_MODEL}.onnx")
+    parser.add_argument("--output", type=Path, default=Path(f"{DEFAULT_MODEL}-v{VERSION}.onnx"))
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)

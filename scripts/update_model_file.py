@@ -3,8 +3,8 @@
     python scripts/update_model_file.py OLD.onnx NEW.onnx --space NAME
 
 The output ``strengths`` is renamed to ``scores``, ``contributions`` is computed only when it is
-asked for, and the card names the vector space. The bundled ``glocal-lite0.onnx`` was made by this
-from the file that `scripts/train_default_model.py` wrote, with ``--space glocal-lite0-v2``.
+asked for, and the card names the vector space. Version 2 of the bundled model was made by this from
+the file that `scripts/train_default_model.py` wrote, with ``--space glocal-lite0-v2``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +93,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False  # by the number of tests, whatever they take
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="session")
+def version_2() -> Path:
+    """The model that came with glocal before version 3, whose galleries there still are."""
+    return Path(__file__).parent / "upgrade" / "glocal-lite0-v2.onnx"

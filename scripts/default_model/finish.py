@@ -44,8 +44,8 @@ def build(states: list[tuple[dict[str, Tensor], float]]) -> Model:
         for name, weight in names.items():
             parts = [state.get(name, weight).float() * share for state, share in states]
             weight.copy_(torch.stack(parts).sum(dim=0))
-        head.power.copy_(sum(float(s.get("power", 3.0)) * share for s, share in states))
-        head.power.copy_((head.power * 2).round() / 2)
+        power = sum(float(s.get("power", 3.0)) * share for s, share in states)
+        head.power.fill_(round(power * 2) / 2)
     return Model(trunk, head, Cells(trunk.levels)).eval()
 
 
@@ -60,7 +60,7 @@ def mix_file(model: Model, path: Path, share: float) -> None:
     for node, made in zip(nodes, convolutions, strict=True):
         for name, own in zip(node.input[1:], (made.weight, made.bias), strict=True):
             other = torch.from_numpy(stored[casts.get(name, name)].astype(np.float32))
-            if other.shape != own.shape:
+            if own is None or other.shape != own.shape:
                 raise SystemExit(f"{path} has another network: {name} is {tuple(other.shape)}")
             own.lerp_(other, share)
 
@@ -68,23 +68,26 @@ def mix_file(model: Model, path: Path, share: float) -> None:
 @torch.no_grad()
 def whiten(model: Model, pack: Path, most: int, power: float) -> None:
     """Fit the whitening of the vector, and of untrained cells, to packed training images."""
+    head = model.head
+    if not (isinstance(head, Gem) and head.whitening):
+        raise TypeError(f"the head is {head}; a whitening is fitted to GeM with one")
     images, listed = read(pack)
     random = np.random.default_rng(3)
-    kinds = np.array([str(row["kind"]) for row in listed])
+    kinds = np.array([row["kind"] for row in listed])
     chosen = np.concatenate([random.permutation(np.flatnonzero(kinds == kind))[:most]
                              for kind in np.unique(kinds)])  # fmt: skip
     pooled, cells = [], []
     for number in chosen:
-        aspect = min(2.0, max(0.5, float(str(listed[number]["aspect"]))))
+        aspect = min(2.0, max(0.5, listed[number]["aspect"]))
         width = round((AREA * aspect) ** 0.5 / 32) * 32
         height = round((AREA / aspect) ** 0.5 / 32) * 32
         image = Image.fromarray(images[number]).resize((width, height))
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
         maps = model.backbone(pixels)
-        pooled.append(model.head.pooled(maps))
+        pooled.append(head.pooled(maps))
         unit = torch.nn.functional.normalize(maps[-2].flatten(2)[0], dim=0)
         cells.append(unit.T[::4])
-    model.head.whitening.fit_components(torch.cat(pooled), power=power)
+    head.whitening.fit_components(torch.cat(pooled), power=power)
     model.cells.whitening.fit_components(torch.cat(cells), power=0.5)
 
 

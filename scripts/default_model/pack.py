@@ -15,6 +15,7 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -57,14 +58,13 @@ def wanted(images: Path, grocery: Path) -> list[tuple[Path, str, str]]:
     return found
 
 
-def read(folder: Path) -> tuple[np.ndarray, list[dict[str, object]]]:
+def read(folder: Path) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """All images ``(n, 256, 256, 3)`` uint8, squashed to squares, and what is known of each."""
     listed = json.loads((folder / "images.json").read_text(encoding="utf-8"))
     parts = {part: (folder / part).read_bytes() for part in {row["part"] for row in listed}}
 
-    def opened(row: dict[str, object]) -> np.ndarray:
-        start = int(row["start"])  # type: ignore[call-overload]
-        data = parts[str(row["part"])][start : start + int(row["length"])]  # type: ignore[call-overload]
+    def opened(row: dict[str, Any]) -> np.ndarray:
+        data = parts[row["part"]][row["start"] : row["start"] + row["length"]]
         with Image.open(io.BytesIO(data)) as image:
             square = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         return np.asarray(square)
@@ -84,9 +84,9 @@ def main() -> None:
     options = parser.parse_args()
     options.pack.mkdir(parents=True, exist_ok=True)
     rows = wanted(options.images, options.grocery)
-    order = np.random.default_rng(0).permutation(len(rows))
+    mixed = np.random.default_rng(0).permutation(len(rows)).tolist()
     # Photos and products first: they are what is cut when there is too little room.
-    order = sorted(order, key=lambda i: rows[i][1] not in ("photo", "product"))
+    order = sorted(mixed, key=lambda i: rows[i][1] not in ("photo", "product"))
     listed, part, written, total = [], 0, 0, 0
     file = (options.pack / "images-0.bin").open("wb")
     for number in order:

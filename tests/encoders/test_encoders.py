@@ -152,8 +152,9 @@ def test_a_model_that_names_no_space_has_one_of_its_own(tmp_path: Path) -> None:
     assert one.space != other.space
 
 
-def test_the_bundled_model_published_without_a_space_has_a_readable_one() -> None:
-    assert load_encoder("glocal-lite0").space == "glocal-lite0-v2"
+def test_a_model_published_without_a_space_has_a_readable_one(version_2: Path) -> None:
+    assert load_encoder("glocal-lite0").space == "glocal-lite0-v3"
+    assert load_encoder(version_2).space == "glocal-lite0-v2"
 
 
 def test_the_card_agrees_with_the_vectors(encoder: OnnxEncoder) -> None:

@@ -24,6 +24,8 @@ from glocal.gallery.stores.base import Maintained, Store
 
 DIM = 8
 ROUNDING = 2e-3  # float16
+BYTE_ROUNDING = 1.1 * DIM**0.5 / 254
+"""Half a step of the greatest number, at most 1, in each number; and a tenth for the new length."""
 
 
 def unit(seed: int) -> np.ndarray:
@@ -105,7 +107,11 @@ def near_the_edge(where: Condition, attributes: Attributes) -> bool:
 
 
 def agrees_with_the_obvious_one(
-    store: Store, operations: list[tuple[str, object]], wheres: list[Condition], seed: int
+    store: Store,
+    operations: list[tuple[str, object]],
+    wheres: list[Condition],
+    seed: int,
+    rounding: float = ROUNDING,
 ) -> None:
     store.delete([i for i, _ in store.scan()])
     obvious = NumpyStore()
@@ -122,7 +128,7 @@ def agrees_with_the_obvious_one(
     stored, expected = store.vectors(everything), obvious.vectors(everything)
     assert set(stored) == set(expected)
     for i, vector in stored.items():
-        assert vector == pytest.approx(expected[i], abs=ROUNDING)
+        assert vector == pytest.approx(expected[i], abs=rounding)
     for where in (None, *wheres):
         doubtful = {
             r.id
@@ -137,7 +143,7 @@ def agrees_with_the_obvious_one(
             assert scores == sorted(scores, reverse=True)
             for m in found:
                 if m.id in right:
-                    assert m.score == pytest.approx(right[m.id], abs=ROUNDING)
+                    assert m.score == pytest.approx(right[m.id], abs=rounding)
         assert len(store.search(unit(seed), 3, where=where)) == min(
             3, len(store.search(unit(seed), 45, where=where))
         )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
+from glocal.cli.demo_photos import gather
 from glocal.gallery import Gallery
 from glocal.ranking.evidence import Verdict
 
@@ -40,6 +41,14 @@ def in_frame(content: Image.Image, frame: int = 0, turn: float = 0.0) -> Image.I
     return wall.rotate(turn, Image.Resampling.BICUBIC, fillcolor=wall.getpixel((0, 0)))
 
 
+PRINTS = ("cat.png", "pagoda.jpg", "astronaut.png", "coffee-cup.png")
+
+
+def a_print(path: Path) -> Image.Image:
+    """A real photo as large as a painting is."""
+    return ImageOps.fit(Image.open(path).convert("RGB"), (240, 240))
+
+
 def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image)
 
@@ -50,6 +59,9 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     for seed in range(6):
         painting(seed, 360).save(folder / f"plain {seed}.jpg", quality=92)
         in_frame(painting(10 + seed)).save(folder / f"framed {seed}.jpg", quality=92)
+    for path in gather(tmp_path_factory.mktemp("demo")):
+        if path.name in PRINTS:
+            in_frame(a_print(path)).save(folder / f"framed {path.stem}.jpg", quality=92)
     with Gallery(folder.parent / "found gallery") as opened:
         opened.add(folder)
         yield opened
@@ -80,9 +92,11 @@ def test_another_painting_in_the_same_frame_is_not_found(gallery: Gallery, seed:
     assert (result.found, result.matches) == (False, 0)
 
 
-def test_the_same_painting_in_its_frame_is_found(gallery: Gallery) -> None:
-    result = gallery.search(pixels(in_frame(painting(12), turn=3)))
-    assert result.hits[0].path.name == "framed 2.jpg"
+@pytest.mark.parametrize("name", PRINTS)
+def test_the_same_print_in_its_frame_is_found(gallery: Gallery, tmp_path: Path, name: str) -> None:
+    (path,) = [path for path in gather(tmp_path) if path.name == name]
+    result = gallery.search(pixels(in_frame(a_print(path), turn=3)))
+    assert result.hits[0].path.name == f"framed {path.stem}.jpg"
     assert (result.found, result.matches) == (True, 1)
 
 

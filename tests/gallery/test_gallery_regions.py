@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_folders import image, pixels, write_images
-from PIL import Image
+from PIL import Image, ImageOps
 
+from glocal.cli.demo_photos import gather
 from glocal.errors import ModelError, ModelMismatchError, PartError
 from glocal.gallery import Gallery
 from glocal.gallery import batches as batches_module
@@ -78,10 +79,12 @@ def bullseye(side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(rings.astype(np.uint8)).resize((side, side)))
 
 
-def test_the_bundled_model_finds_a_small_thing_and_says_where(open_gallery: Open) -> None:
+def test_the_bundled_model_finds_a_small_thing_and_says_where(
+    open_gallery: Open, tmp_path: Path
+) -> None:
     gallery = open_gallery(model="glocal-lite0", detector=None)
-    for number in range(4):
-        photo = np.kron(pixels(number, 96, 96), np.ones((4, 4, 1), np.uint8))
+    for number, path in enumerate(gather(tmp_path)[:8]):
+        photo = np.array(ImageOps.fit(Image.open(path).convert("RGB"), (384, 384)))
         if number == 2:
             photo[290:370, 290:370] = bullseye(80)  # a fifth of the side
         gallery.add(photo, name=f"{number}")
@@ -173,7 +176,7 @@ def test_another_choice_replaces_all(open_gallery: Open, photos: Path) -> None:
     gallery.add_regions("none")
     assert "region" not in reader.search(image(4), limit=1).hits[0].scores
     assert gallery.info().region_bytes == 0
-    assert not list((gallery.folder / "vectors").glob("*.i8"))
+    assert not list((gallery.folder / "vectors").glob("*%2Fcoarse*"))
     assert gallery.add_regions("coarse") == 12
     assert "region" in reader.search(image(4), limit=1).hits[0].scores
 

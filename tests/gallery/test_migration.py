@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from older_galleries import move
 
 import forked
 import glocal
@@ -36,15 +37,6 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         packed.extractall(home, filter="data")
     move(home / "gallery", Path(MADE_AT), home)
     return home
-
-
-def move(gallery: Path, old: Path, new: Path) -> None:
-    """Tell a gallery that what lay in one folder lies in another one."""
-    with closing(sqlite3.connect(gallery / "catalog.sqlite")) as db, db:
-        for table in ("folders", "roots"):
-            for (path,) in db.execute(f"SELECT path FROM {table}").fetchall():
-                moved = path.replace(os.fsencode(old), os.fsencode(new), 1)
-                db.execute(f"UPDATE {table} SET path = ? WHERE path = ?", (moved, path))
 
 
 @pytest.fixture

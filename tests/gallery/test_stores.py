@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy_store import NumpyStore
 from store_contract import (
+    BYTE_ROUNDING,
     DIM,
     ROUNDING,
     agrees_with_the_obvious_one,
@@ -34,23 +35,26 @@ from glocal.gallery.database import Database
 from glocal.gallery.rows import BLOCK, SCHEMA, RowTable
 from glocal.gallery.stores import flat, upkeep
 from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.coding import BYTES, HALVES, Coding
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph import GraphFile
 
 
 @contextlib.contextmanager
-def opened(folder: Path, dim: int = DIM) -> Iterator[FlatStore]:
+def opened(folder: Path, dim: int = DIM, coding: Coding = BYTES) -> Iterator[FlatStore]:
     """The store of a folder, with a catalogue of its own."""
-    with (
-        contextlib.closing(Database(folder / "catalog.sqlite", SCHEMA)) as database,
-        contextlib.closing(FlatStore(folder / "v", dim, RowTable(database, "space"))) as store,
-    ):
-        yield store
+    with contextlib.closing(Database(folder / "catalog.sqlite", SCHEMA)) as database:
+        rows = RowTable(database, "space")
+        with contextlib.closing(FlatStore(folder / "v", dim, rows, coding)) as store:
+            yield store
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlatStore]:
-    with opened(tmp_path_factory.mktemp("store")) as ready:
+@pytest.fixture(scope="module", params=["bytes", "float16"])
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FlatStore]:
+    coding = BYTES if request.param == "bytes" else HALVES
+    with opened(tmp_path_factory.mktemp("store"), coding=coding) as ready:
         yield ready
 
 
@@ -61,7 +65,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlatStore]:
 def test_every_store_agrees_with_the_obvious_one(
     store: FlatStore, operations: list[tuple[str, object]], wheres: list[Condition], seed: int
 ) -> None:
-    agrees_with_the_obvious_one(store, operations, wheres, seed)
+    rounding = BYTE_ROUNDING if store.coding is BYTES else ROUNDING
+    agrees_with_the_obvious_one(store, operations, wheres, seed, rounding)
 
 
 def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
@@ -83,9 +88,9 @@ def test_what_was_not_committed_was_never_there(tmp_path: Path) -> None:
             assert len(list(store.scan())) == 29  # seen inside, and nowhere else
             raise KeyboardInterrupt
         assert {i for i, _ in store.scan()} == {number(i) for i in range(10)}
-        assert store.file(1).stat().st_size == 30 * 2 * DIM
+        assert store.file(1).stat().st_size == 30 * (DIM + 4)
         store.upsert(many(5, 10))
-        assert store.vectors([number(12)])[number(12)] == pytest.approx(unit(12), abs=ROUNDING)
+        assert store.vectors([number(12)])[number(12)] == pytest.approx(unit(12), abs=BYTE_ROUNDING)
         assert store.damaged() == []
 
 
@@ -115,12 +120,12 @@ def test_damaged_vectors_are_told_and_the_others_are_kept(tmp_path: Path, how: s
         other.upsert(many(2000, 5000))
         path = store.file(1)
         if how == "short":
-            os.truncate(path, 1500 * 2 * DIM)
+            os.truncate(path, 1500 * (DIM + 4))
         elif how == "gone":
             path.unlink()
         elif how == "overwritten":
             with path.open("r+b") as file:
-                file.seek(700 * 2 * DIM)
+                file.seek(700 * (DIM + 4))
                 file.write(b"\xff" * 20)
         else:
             shutil.copy(other.file(1), path)
@@ -276,11 +281,11 @@ def test_compaction_leaves_out_dead_rows_and_readers_follow(
         wait_for_build(store)
         assert store.rows.extent().generation == 2
         assert store.rows.extent().rows == 4_000
-        assert (tmp_path / "v" / "space.f16").exists()  # until the next sound opening
+        assert (tmp_path / "v" / "space.i8").exists()  # until the next sound opening
         assert reader.search(unit(5), 1)[0].id == number(5)
-        assert reader.vectors([number(5)])[number(5)] == pytest.approx(unit(5), abs=ROUNDING)
+        assert reader.vectors([number(5)])[number(5)] == pytest.approx(unit(5), abs=BYTE_ROUNDING)
         store.sweep()
-        assert not (tmp_path / "v" / "space.f16").exists()
+        assert not (tmp_path / "v" / "space.i8").exists()
         assert {i for i, _ in reader.scan()} == {number(n) for n in range(1, 8_000, 2)}
         assert store.damaged() == []
 

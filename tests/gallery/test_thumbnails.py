@@ -41,7 +41,7 @@ def test_a_small_image_stands_behind_the_parts() -> None:
 
 
 def test_parts_of_older_galleries_are_read() -> None:
-    older = b"\x01" + pack(some_parts())[1:]
+    older = b"\x01" + pack(some_parts(), bits=8)[1:]
     assert len(unpack(older)) == 5
     assert small_image(older) == b""
     with pytest.raises(GalleryDamagedError, match="glocal check"):

@@ -31,7 +31,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(root / "next.onnx", seed=1, space="next")
     with Gallery(root / "gallery", model=DEFAULT_MODEL) as gallery:
         gallery.add(root / "photos")
-        assert (gallery.model.version, gallery.info().detector) == (2, "own")
+        assert (gallery.model.version, gallery.info().detector) == (3, "own")
     return root
 
 
@@ -79,7 +79,7 @@ def test_it_answers_at_once_finishes_and_is_searched_beside_one_of_before(
     upgrade = begin(gallery, indexed, anchors=COUNT // 2)
     progress = upgrade.progress()
     assert progress is not None
-    assert (progress.old.version, progress.encoded, progress.verified) == (2, COUNT // 2, True)
+    assert (progress.old.version, progress.encoded, progress.verified) == (3, COUNT // 2, True)
     require_proven(gallery, encoded(gallery, indexed / "photos")[False])
     assert upgrade.carry_on().finished
     assert gallery.check(sample=None).sound
@@ -98,4 +98,23 @@ def test_it_returns_to_what_it_was(gallery: Gallery, indexed: Path) -> None:
     assert upgrade.back() == COUNT // 2
     assert gallery.add_local_features() == COUNT // 2
     assert contents(gallery) == before
-    assert (gallery.model.version, gallery.info().upgrade) == (2, None)
+    assert (gallery.model.version, gallery.info().upgrade) == (3, None)
+
+
+def test_a_gallery_of_version_2_goes_to_version_3(
+    indexed: Path, tmp_path: Path, version_2: Path
+) -> None:
+    with Gallery(tmp_path / "gallery", model=str(version_2)) as gallery:
+        gallery.add(indexed / "photos")
+        assert (gallery.space, gallery.info().detector) == ("glocal-lite0-v2", "own")
+    with Gallery(tmp_path / "gallery") as gallery:
+        assert gallery.model.version == 2  # until it is upgraded
+        upgrade = gallery.upgrade()
+        proposal = upgrade.propose(DEFAULT_MODEL, anchors=COUNT // 2)
+        upgrade.begin(proposal)
+        for seed in encoded(gallery, indexed / "photos").values():
+            require_proven(gallery, seed)
+        assert upgrade.carry_on().finished
+        assert (gallery.space, gallery.info().detector) == ("glocal-lite0-v3", "own")
+        assert gallery.check(sample=None).sound
+        require_proven(gallery, 0)

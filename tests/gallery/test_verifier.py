@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from glocal.cli.demo_photos import gather
 from glocal.encoders import load_encoder
@@ -104,20 +104,21 @@ def test_a_piece_of_a_long_image_finds_it_and_where(
 def test_what_is_too_small_in_an_image_is_verified_in_its_file(
     gallery: Gallery, tmp_path: Path
 ) -> None:
-    y, x = np.mgrid[:1200, :1600]
-    photo = np.stack([x / 8, 255 - y / 6, 100 + x / 20], axis=2).astype(np.uint8)
-    thing = Image.fromarray(busy(31)).resize((400, 300), Image.Resampling.LANCZOS)
-    photo[700:1000, 900:1300] = np.asarray(thing)
+    paths = {each.stem: each for each in gather(tmp_path / "demo")}
+    cat, pagoda = (Image.open(paths[name]).convert("RGB") for name in ("cat", "pagoda"))
+    thing = np.asarray(ImageOps.fit(cat, (400, 300), Image.Resampling.LANCZOS))
+    photo = np.array(ImageOps.fit(pagoda, (1600, 1200), Image.Resampling.BICUBIC))
+    photo[700:1000, 900:1300] = thing
     path = save(tmp_path / "large.jpg", photo)
     gallery.add(path)
-    best = gallery.search(busy(31), limit=1).hits[0]
+    best = gallery.search(thing, limit=1).hits[0]
     assert best.path == path
     assert best.evidence.verdict.is_match
     assert best.box == pytest.approx((900 / 1600, 700 / 1200, 0.25, 0.25), abs=0.03)
     path.unlink()
-    assert gallery.search(busy(31), limit=1).hits[0].evidence.verdict.is_match  # read before
+    assert gallery.search(thing, limit=1).hits[0].evidence.verdict.is_match  # read before
     with Gallery(gallery.folder) as again:
-        assert not again.search(busy(31), limit=1).hits[0].evidence.verdict.is_match
+        assert not again.search(thing, limit=1).hits[0].evidence.verdict.is_match
 
 
 def test_without_verification_only_the_own_file_is_told(gallery: Gallery, photos: Path) -> None:

@@ -9,11 +9,12 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import counted, print_json, readable_bytes, say, stitch_line
-from glocal.encoders import OWN
+from glocal.encoders import DEFAULT_MODEL, OWN, OnnxEncoder, find_model
 from glocal.encoders.stitches import Stitch
 from glocal.errors import ModelError
 from glocal.gallery import Gallery, GalleryInfo
 from glocal.gallery.leaving_out import USUALLY
+from glocal.gallery.model_id import ModelId
 from glocal.gallery.results import UpgradeProgress
 
 
@@ -40,7 +41,7 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         ("gallery", str(known.folder)),
         ("model", f"{known.model}, {known.model.dim} dimensions"),
         *(("" if n else "stitches", stitch_line(each)) for n, each in enumerate(stitches)),
-        *_upgrade(known.upgrade),
+        *(_upgrade(known.upgrade) or _newer(known.model)),
         ("photos", f"{known.images} in {counted(known.files, 'file')}; "
                    f"{counted(known.failed, 'file')} skipped"),
         *([("vectors", f"in the cluster's collection {known.collection}")]
@@ -89,6 +90,19 @@ def _upgrade(known: UpgradeProgress | None) -> list[tuple[str, str]]:
     if not known.verified:
         lines.append(("", "the others are not verified, since the old model's file is gone"))
     return lines
+
+
+def _newer(model: ModelId) -> list[tuple[str, str]]:
+    card = OnnxEncoder(find_model(DEFAULT_MODEL)).card
+    if model.name != card.name or model.version >= card.version:
+        return []
+    return [
+        (
+            "",
+            f"version {card.version} comes with this glocal; to see what it would bring, run: "
+            "glocal upgrade --dry-run",
+        )
+    ]
 
 
 def _graph(known: GalleryInfo) -> str:

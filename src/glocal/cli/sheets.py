@@ -74,6 +74,12 @@ def _caption(hit: Hit) -> str:
     return "; ".join(filter(None, said))
 
 
+def _where(hit: Hit) -> Box | None:
+    """The region to frame: of a hit that is merely similar, it would claim what is not there."""
+    said = hit.evidence is None or hit.evidence.verdict.is_match
+    return hit.box if said else None
+
+
 def sheet_row(
     result: SearchResult,
     *,
@@ -96,7 +102,7 @@ def sheet_row(
             path=str(hit.path if relative_to is None else hit.path.relative_to(relative_to)),
             score=hit.score,
             caption=_caption(hit),
-            thumbnail=small(hit.path, _HIT_SIDE, hit.box),
+            thumbnail=small(hit.path, _HIT_SIDE, _where(hit)),
             correct=None if expected is None else hit.path == expected,
             explanation=explain_hit(hit) if explain_hit and hit.rank <= _EXPLAINED else None,
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from glocal.cluster.catalogued import CataloguedStore
 from glocal.errors import GalleryDamagedError
 from glocal.gallery.rows import Extent, RowTable
+from glocal.gallery.stores.coding import Coding
 from glocal.gallery.stores.files import explained, write_at
 from glocal.gallery.stores.flat import FlatStore
 
@@ -75,14 +76,21 @@ class ArrivingStore(FlatStore):
         folder: of the vectors.
         dim: of the vectors.
         rows: the table of the images, which numbers the vectors as they lie in the file.
+        coding: how a vector lies in its row.
         spool: what has come from the cluster.
         source: the cluster, for what came to the gallery since.
     """
 
     def __init__(
-        self, folder: Path, dim: int, rows: RowTable, spool: Spool, source: CataloguedStore
+        self,
+        folder: Path,
+        dim: int,
+        rows: RowTable,
+        coding: Coding,
+        spool: Spool,
+        source: CataloguedStore,
     ) -> None:
-        super().__init__(folder, dim, rows)
+        super().__init__(folder, dim, rows, coding)
         self._spool = spool
         self._source = source
         self._dim = dim
@@ -102,4 +110,5 @@ class ArrivingStore(FlatStore):
             # Those of images that were removed in this moment are nobody's.
             self._spool.append({i: np.zeros(self._dim, np.float32) for i in gone})
             with explained(self.file(extent.generation + 1)):
-                file.write(self._spool.read(ids).tobytes())
+                vectors = self._spool.read(ids).astype(np.float32)
+                file.write(self.coding.coded(vectors).tobytes())

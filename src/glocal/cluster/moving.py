@@ -96,7 +96,7 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         if not collection:
             collection = named
             catalog.set_state(_BESIDE, collection)
-        place = StorePlace("milvus", collection=collection)
+        place = StorePlace("milvus", layout.store.version, collection)
         rows = RowTable(catalog, layout.model.space)
         opened = Milvus.open(layout.cluster, collection, layout.model.dim, catalog, rows)
         with closing(opened):
@@ -111,7 +111,7 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
                 count = source.status().vectors
                 compared = _compare(catalog, source, target, count)
                 db.execute("DELETE FROM cluster_deleted")
-                write_description(layout.folder, layout.model, store=place)
+                write_description(layout.folder, layout.model, place)
         _remove_files(layout, source)
         catalog.set_state(_BESIDE, "")
     return MoveReport(count, copied, compared, time.monotonic() - began)
@@ -147,7 +147,9 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
         spool = Spool(layout.vectors / "arriving", layout.model.dim)
         copied = _fill(spool, source, listen)
         rows = RowTable(catalog, layout.model.space)
-        with closing(ArrivingStore(layout.vectors, layout.model.dim, rows, spool, source)) as flat:
+        place = StorePlace(version=layout.store.version)
+        flat = ArrivingStore(layout.vectors, layout.model.dim, rows, place.coding, spool, source)
+        with closing(flat):
             while True:
                 layout.require_space()
                 flat.rewrite()  # unless another process builds a graph just now
@@ -159,7 +161,7 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
                     count = flat.status().vectors
                     compared = _compare(catalog, source, flat, count)
                     catalog.set_state(_BESIDE, layout.store.collection)
-                    write_description(layout.folder, layout.model)
+                    write_description(layout.folder, layout.model, place)
                     break
         spool.remove()
         _drop_beside(layout, catalog)

@@ -195,15 +195,19 @@ def _row(row: SheetRow, number: int, full: float) -> Iterator[str]:
         yield from _hits(row.hits, 1, full)
     else:
         others = "Similar, but no match" if row.matches else "No match. The most similar images"
-        yield "<div>\n"
-        if row.matches:
-            yield f"<h3>Found in {row.matches} image{'s' if row.matches > 1 else ''}</h3>\n"
-            yield from _hits(row.hits[: row.matches], 1, full)
-        if row.hits[row.matches :]:
-            yield f"<h3>{others}</h3>\n"
-            yield from _hits(row.hits[row.matches :], row.matches + 1, full)
+        found = f"Found in {row.matches} image{'s' if row.matches > 1 else ''}"
+        yield '<div class="groups">\n'
+        yield from _group(found, row.hits[: row.matches], 1, full)
+        yield from _group(others, row.hits[row.matches :], row.matches + 1, full)
         yield "</div>\n"
     yield "</section>\n"
+
+
+def _group(heading: str, hits: Sequence[SheetHit], first: int, full: float) -> Iterator[str]:
+    if hits:
+        yield f'<div style="--hits:{len(hits)}">\n<h3>{heading}</h3>\n'
+        yield from _hits(hits, first, full)
+        yield "</div>\n"
 
 
 def _hits(hits: Sequence[SheetHit], first: int, full: float) -> Iterator[str]:

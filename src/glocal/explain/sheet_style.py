@@ -36,8 +36,9 @@ section {
   align-items: start; padding-block: clamp(1.25rem, 2.5vw, 2.25rem);
   border-top: 1px solid var(--line);
 }
+:root { --least: clamp(8rem, 9vw, 12rem); }
 .hits {
-  display: grid; grid-template-columns: repeat(auto-fill, minmax(clamp(8rem, 9vw, 12rem), 1fr));
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--least), 1fr));
   gap: 1.5rem 1rem; padding: 0; list-style: none;
 }
 .query, .hits li { min-width: 0; }
@@ -53,7 +54,11 @@ section {
 .query img { width: auto; max-width: 100%; height: auto; max-height: 22rem; }
 h2 { padding-top: 0.7rem; font-size: 1.0625rem; font-weight: 600; line-height: 1.3; }
 h3 { padding-bottom: 0.7rem; font-size: 0.9375rem; font-weight: 600; }
-.hits + h3 { margin-top: 1.75rem; padding-top: 1.1rem; border-top: 1px solid var(--line); }
+/* Matches and similar images stand side by side where both fit, with tiles of one size. */
+.groups { display: flex; flex-wrap: wrap; gap: 1.75rem 1rem; }
+.groups h3 { font-size: 0.875rem; white-space: nowrap; }
+.groups > div { flex: var(--hits) 1 calc(var(--hits) * (var(--least) + 1rem) - 1rem);
+  max-width: min(100%, var(--hits) * 14rem); }
 .rank, .mark {
   position: absolute; top: 0.45rem; min-width: 1.55rem; height: 1.55rem; padding-inline: 0.4rem;
   border-radius: 0.8rem; background: var(--pill); color: var(--ink);
@@ -109,7 +114,8 @@ h3 { padding-bottom: 0.7rem; font-size: 0.9375rem; font-weight: 600; }
 @media (max-width: 42rem) {
   section { grid-template-columns: 1fr; }
   .query img { max-height: 15rem; }
-  .hits { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: 1.25rem 0.9rem; }
+  :root { --least: 8.5rem; }
+  .hits { gap: 1.25rem 0.9rem; }
 }
 @media (prefers-reduced-motion: reduce) { .folder { transition: none; } }
 @media print {
@@ -118,7 +124,8 @@ h3 { padding-bottom: 0.7rem; font-size: 0.9375rem; font-weight: 600; }
   :root { --ground: #fff; }
   body { max-width: none; padding: 0; font-size: 9pt; }
   section { grid-template-columns: 38mm 1fr; gap: 6mm; padding-block: 5mm; break-inside: avoid; }
-  .hits { grid-template-columns: repeat(auto-fill, minmax(22mm, 1fr)); gap: 3mm; }
+  :root { --least: 22mm; }
+  .hits { gap: 3mm; }
   .hits li { break-inside: avoid; }
   .query img { max-height: 42mm; }
   .folder { display: none; }

@@ -128,10 +128,11 @@ class BatchWriter:
                     ]
                 )
                 regions.set_folders(moved)
+            bits = self.context.layout.store.descriptor_bits
             catalog.put_contents(
                 [d.content for d in new.values()],
                 [
-                    (i, packed_features.pack(d.features.local, d.small))
+                    (i, packed_features.pack(d.features.local, d.small, bits=bits))
                     for i, d in new.items()
                     if d.encoded
                 ],

@@ -23,12 +23,22 @@ Keep = Callable[[dict[UUID, Description]], None]
 """Writes something of the descriptions of images that are in the gallery; inside a change."""
 
 
-def keep_local_features(catalog: Catalog) -> Keep:
-    """What keeps local features."""
+def keep_local_features(catalog: Catalog, bits: int) -> Keep:
+    """What keeps local features.
+
+    Args:
+        catalog: of the gallery.
+        bits: of each number of a descriptor; see `StorePlace.descriptor_bits`.
+    """
 
     def keep(found: dict[UUID, Description]) -> None:
-        packed = [(i, packed_features.pack(d.features.local, d.small)) for i, d in found.items()]
-        catalog.put_contents([], packed)
+        catalog.put_contents(
+            [],
+            [
+                (i, packed_features.pack(d.features.local, d.small, bits=bits))
+                for i, d in found.items()
+            ],
+        )
 
     return keep
 

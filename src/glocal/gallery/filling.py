@@ -228,7 +228,7 @@ class Filling(GalleryBase):
             self._catalog,
             self._catalog.without_local_features(),
             self._changes.describer(),
-            keep_local_features(self._catalog),
+            keep_local_features(self._catalog, self._layout.store.descriptor_bits),
             self._changes.require(),
             listen,
         )

@@ -41,6 +41,7 @@ from glocal.errors import (
 )
 from glocal.gallery.locks import locked
 from glocal.gallery.model_id import ModelId
+from glocal.gallery.stores.coding import CODINGS, Coding
 from glocal.gallery.stores.files import explained, replace_file, sync, sync_folder
 from glocal.gallery.under_way import UnderWay
 from glocal.registry import load
@@ -51,8 +52,10 @@ UPGRADING = 3
 """The format of a gallery whose images are of two models, which earlier versions do not read. It
 has `FORMAT` again when it is of one."""
 
-STORES = {"flat": 1, "milvus": 1}
-"""What can keep the vectors, and the latest version of how it does."""
+STORES = {"flat": 2, "milvus": 2}
+"""What can keep the vectors, and the latest version of how a gallery keeps them and its local
+features. Version 1: numbers of vectors as float16, those of local features as bytes. Version 2: as
+bytes, and as 4 bits."""
 
 RESERVE = 256 * 2**20
 """Bytes left free on the disk, checked before each batch, for what else is written there."""
@@ -67,13 +70,27 @@ class StorePlace:
 
     Attributes:
         kind: a name in `STORES`.
-        version: of how it does.
+        version: of how the gallery keeps vectors and local features; it stays as it was made.
         collection: of a cluster, in which they are.
     """
 
     kind: str = "flat"
     version: int = 1
     collection: str = ""
+
+    def __post_init__(self) -> None:
+        if self.version not in CODINGS:
+            raise ValueError(f"there is no version {self.version!r} of the store")
+
+    @property
+    def coding(self) -> Coding:
+        """How a vector lies in its row."""
+        return CODINGS[self.version]
+
+    @property
+    def descriptor_bits(self) -> int:
+        """Of each number of a local feature's descriptor."""
+        return 8 if self.version == 1 else 4
 
     @property
     def elsewhere(self) -> bool:
@@ -82,6 +99,7 @@ class StorePlace:
 
 
 EMBEDDED = StorePlace()
+"""Of galleries of format 1, and of those that they became."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,8 +365,8 @@ def _unreadable(folder: Path, error: Exception) -> GalleryDamagedError:
 def write_description(
     folder: Path,
     model: ModelId,
+    store: StorePlace,
     upgrade: UnderWay | None = None,
-    store: StorePlace = EMBEDDED,
 ) -> None:
     """Write ``gallery.json``: from then on the folder is a gallery of this format."""
     described: dict[str, Any] = {
@@ -390,11 +408,12 @@ def _create(
             return  # another process was quicker
         layout = Layout(folder, made)
         layout.require_space()
-        place = EMBEDDED
+        place = StorePlace(version=STORES["flat"])
         if cluster is not None:
-            place = StorePlace("milvus", collection=load("store", "milvus").place(folder, cluster))
+            collection = load("store", "milvus").place(folder, cluster)
+            place = StorePlace("milvus", STORES["milvus"], collection)
         copy_model(source, layout.model_file)
-        write_description(folder, made, store=place)
+        write_description(folder, made, place)
 
 
 def copy_model(source: Path, target: Path) -> None:

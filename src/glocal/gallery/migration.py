@@ -67,10 +67,11 @@ def migrate(folder: Path, timeout: float) -> None:
         _rename_tables(layout.catalog)
         with closing(Catalog(layout.catalog)) as catalog:
             rows = RowTable(catalog, layout.model.space)
-            _copy(catalog, FlatStore(layout.vectors, layout.model.dim, rows), shard)
+            store = FlatStore(layout.vectors, layout.model.dim, rows, layout.store.coding)
+            _copy(catalog, store, shard)
         if shard is not None:
             shard.close()
-        write_description(folder, layout.model)
+        write_description(folder, layout.model, layout.store)
     for name in ("vectors.lock", "vectors.lock.json", "write.lock.json"):
         (folder / name).unlink(missing_ok=True)
 

@@ -69,10 +69,11 @@ class Opened:
         )
         rows: RowTable | JoinedRows = new
         if upgrade is not None:
-            store = FlatStore(folder, layout.model.dim, new)
+            coding = layout.store.coding
+            store = FlatStore(folder, layout.model.dim, new, coding)
             passage = Passage.open(layout.folder, upgrade)
             old = RowTable(catalog, upgrade.old.space)
-            waiting = WaitingStore(folder, upgrade.old.dim, old, Done(new))
+            waiting = WaitingStore(folder, upgrade.old.dim, old, Done(new), coding)
             mixed = MixedStore(store, waiting, passage)
             context = Context(layout, catalog, mixed, RegionIndex(layout, catalog, passage), limits)
             rows = JoinedRows(old, new)
@@ -143,7 +144,7 @@ def _store(layout: Layout, catalog: Catalog, rows: RowTable) -> Store:
     """What keeps the vectors of the gallery's space."""
     model, place = layout.model, layout.store
     if not place.elsewhere:
-        return FlatStore(layout.vectors, model.dim, rows)
+        return FlatStore(layout.vectors, model.dim, rows, place.coding)
     store: Store = load("store", place.kind).open(
         layout.cluster, place.collection, model.dim, catalog, rows
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 from glocal.encoders import (
@@ -22,6 +21,7 @@ from glocal.gallery.layout import Layout, require_settled
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.passage import Passage
 from glocal.gallery.rows import RowTable
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.mixed import MixedRegions
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.waiting import Done, WaitingRegions
@@ -74,14 +74,19 @@ class RegionIndex:
         with self._opening:
             if settings.name not in self._stores:
                 layout, upgrade = self._layout, self._layout.upgrade
-                new = region_store(layout.vectors, layout.model, settings, self._catalog)
+                new = region_store(layout, layout.model, settings, self._catalog)
                 self._stores[settings.name] = new
                 if self._passage is not None and upgrade is not None:
                     # Whose regions count is told by whole vectors: some images have no regions.
                     done = Done(RowTable(self._catalog, layout.model.space))
                     rows = RowTable(self._catalog, regions_space(upgrade.old, settings))
                     old = WaitingRegions(
-                        layout.vectors, upgrade.old.dim, settings.count, rows, done
+                        layout.vectors,
+                        upgrade.old.dim,
+                        settings.count,
+                        rows,
+                        done,
+                        _graph_kind(layout, upgrade.old.dim),
                     )
                     self._stores[settings.name] = MixedRegions(new, old, self._passage)
             return self._stores[settings.name]
@@ -174,18 +179,24 @@ def regions_space(model: ModelId, settings: RegionSettings) -> str:
 
 
 def region_store(
-    folder: Path, model: ModelId, settings: RegionSettings, catalog: Catalog
+    layout: Layout, model: ModelId, settings: RegionSettings, catalog: Catalog
 ) -> RegionStore:
     """The store of a model's regions.
 
     Args:
-        folder: of the gallery's vectors.
+        layout: of the gallery.
         model: that makes them.
         settings: which regions.
         catalog: the gallery's.
     """
     rows = RowTable(catalog, regions_space(model, settings))
-    return RegionStore(folder, model.dim, settings.count, rows)
+    graph = _graph_kind(layout, model.dim)
+    return RegionStore(layout.vectors, model.dim, settings.count, rows, graph)
+
+
+def _graph_kind(layout: Layout, dim: int) -> GraphKind:
+    """What a graph over regions holds: their bytes in galleries whose whole vectors are float16."""
+    return "signs" if layout.store.coding.graph_kind(dim) == "signs" else "bytes"
 
 
 def _require(name: str, encoder: OnnxEncoder) -> None:

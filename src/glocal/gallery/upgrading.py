@@ -32,19 +32,24 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from uuid import UUID
 
 from glocal import __version__
 from glocal.encoders.regions import REGION_CHOICES, region_settings
 from glocal.errors import GalleryError, GalleryLockedError
-from glocal.gallery import batches, found, packed_features
+from glocal.gallery import batches, found
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.completing import Keep, complete, keep_regions
+from glocal.gallery.completing import Keep, complete, keep_local_features, keep_regions
 from glocal.gallery.describing import Describer, Description
 from glocal.gallery.health import differences
 from glocal.gallery.indexing import build_graphs
-from glocal.gallery.layout import copy_model, read_description, require_embedded, write_description
+from glocal.gallery.layout import (
+    Layout,
+    copy_model,
+    read_description,
+    require_embedded,
+    write_description,
+)
 from glocal.gallery.locks import locked
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.opened import Opened
@@ -147,7 +152,7 @@ class Upgrade:
                 )
             with self._catalog.change():
                 layout.require_current()
-                write_description(layout.folder, proposal.new, begins.upgrade)
+                write_description(layout.folder, proposal.new, layout.store, begins.upgrade)
         opened = self._now()
         keep = _keep(opened)
         described = [*begins.described.items()]
@@ -261,7 +266,7 @@ class Upgrade:
             self._agree(store.new)
             if isinstance(regions := opened.context.regions.store, MixedRegions):
                 self._agree(regions.new)
-            write_description(layout.folder, layout.model)
+            write_description(layout.folder, layout.model, layout.store)
         return True
 
     def _agree(self, store: FlatStore | RegionStore) -> None:
@@ -288,10 +293,11 @@ class Upgrade:
             store, catalog = _mixed(opened), self._catalog
             encoder = opened.models.old_encoder(side_by_side=True)
             settings = region_settings(upgrade.old_regions)
-            old = FlatStore(layout.vectors, upgrade.old.dim, RowTable(catalog, upgrade.old.space))
+            old_rows = RowTable(catalog, upgrade.old.space)
+            old = FlatStore(layout.vectors, upgrade.old.dim, old_rows, layout.store.coding)
             regions = None
             if settings is not None:
-                regions = region_store(layout.vectors, upgrade.old, settings, catalog)
+                regions = region_store(layout, upgrade.old, settings, catalog)
             describer = Describer(
                 encoder, None, opened.context.limits, settings if encoder.gives_regions else None
             )
@@ -325,7 +331,7 @@ class Upgrade:
             opened.context.regions.note(upgrade.old_regions)
             with catalog.change():
                 layout.require_current()
-                write_description(layout.folder, upgrade.old)
+                write_description(layout.folder, upgrade.old, layout.store)
         sweep_left(self._now())
         return replaced
 
@@ -350,7 +356,7 @@ def sweep_left(opened: Opened) -> None:
         for model in (ModelId(**each) for each in json.loads(left)):
             if model.space == described["model"]["space"]:
                 continue
-            for store in _stores(layout.vectors, model, catalog):
+            for store in _stores(layout, model, catalog):
                 store.clear()
                 store.sweep()
                 store.close()
@@ -360,13 +366,13 @@ def sweep_left(opened: Opened) -> None:
         catalog.set_state(_LEFT, "")
 
 
-def _stores(folder: Path, model: ModelId, catalog: Catalog) -> list[FlatStore | RegionStore]:
+def _stores(layout: Layout, model: ModelId, catalog: Catalog) -> list[FlatStore | RegionStore]:
     """Everything that a model's vectors may lie in."""
     stores: list[FlatStore | RegionStore] = [
-        FlatStore(folder, model.dim, RowTable(catalog, model.space))
+        FlatStore(layout.vectors, model.dim, RowTable(catalog, model.space), layout.store.coding)
     ]
     every = map(region_settings, REGION_CHOICES)
-    stores += [region_store(folder, model, s, catalog) for s in every if s is not None]
+    stores += [region_store(layout, model, s, catalog) for s in every if s is not None]
     return stores
 
 
@@ -394,15 +400,14 @@ def _keep(opened: Opened) -> Keep:
         catalog, store.new, regions.new if isinstance(regions, MixedRegions) else None
     )
 
+    keep_local = keep_local_features(catalog, opened.context.layout.store.descriptor_bits)
+
     def keep(described: dict[UUID, Description]) -> None:
         _, there = store.new.rows.find(described)
         fresh = {i: each for i, each in described.items() if i not in there}
         vectors(fresh)
         if upgrade.replaces_local_features:
-            catalog.put_contents(
-                [],
-                [(i, packed_features.pack(d.features.local, d.small)) for i, d in fresh.items()],
-            )
+            keep_local(fresh)
 
     return keep
 

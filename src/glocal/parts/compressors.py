@@ -79,6 +79,15 @@ ROWS = (
     ),
     Part(
         "compressor",
+        "tas",
+        "Dong and Yang, Network Pruning via Transformable Architecture Search, 2019",
+        f"{_NETWORKS}.tas:TransformableSearch",
+        requires="glocal[learn]",
+        summary="widths and depths are learned together, by gradients",
+        traits=("channels",),
+    ),
+    Part(
+        "compressor",
         "ftwt",
         "Elkerdawy, Elhoushi, Zhang and Ray, Fire Together Wire Together: A Dynamic Pruning "
         "Approach with Self-Supervised Mask Prediction, 2022",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +18,8 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.records import Match, Record
 from glocal.gallery.rows import Extent, RowTable
 from glocal.gallery.stores import scan
+from glocal.gallery.stores.coding import BYTES, Coding
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.upkeep import KeptUp
 
 _WALK = 60
@@ -24,8 +27,6 @@ _WALK = 60
 
 _LOADING = 1_000_000
 """Rows compared in the time in which the graph's library is loaded: so many are compared first."""
-
-Vectors = NDArray[np.float16]
 
 
 class FlatStore(KeptUp):
@@ -35,18 +36,22 @@ class FlatStore(KeptUp):
         folder: where the files lie; made with the first vector.
         dim: length of the vectors.
         rows: the table of them, in the catalogue.
+        coding: how a vector lies in its row.
     """
 
-    def __init__(self, folder: Path, dim: int, rows: RowTable) -> None:
-        super().__init__(folder, np.dtype(("<f2", (dim,))), "f16", rows, dim=dim)
+    def __init__(self, folder: Path, dim: int, rows: RowTable, coding: Coding = BYTES) -> None:
+        kind = coding.graph_kind(dim)
+        super().__init__(folder, coding.row(dim), coding.ending, rows, dim=dim, graph=kind)
+        self.coding = coding
         self._compared = 0  # rows, while there was a graph perhaps that was not loaded
 
     def upsert(self, records: Sequence[Record]) -> None:
         """See `Store.upsert`."""
         if records:
-            vectors = np.stack([record.vector for record in records]).astype("<f2")
+            vectors = np.stack([record.vector for record in records]).astype(np.float32)
             ids = [record.id for record in records]
-            self.put(ids, [record.attributes for record in records], vectors)
+            attributes = [record.attributes for record in records]
+            self.put(ids, attributes, self.coding.coded(vectors))
 
     def search(
         self,
@@ -71,20 +76,20 @@ class FlatStore(KeptUp):
         view, vectors, allowed = self.meeting(where)
         rows = None if exact else self._walk(vector, limit, view.extent, vectors, allowed)
         if rows is None:
-            rows, _ = scan.best(vector, vectors, np.flatnonzero(allowed), limit)
-        rows, scores = scan.ranked(vector, vectors, rows, limit)
+            rows, _ = scan.best(vector, vectors, np.flatnonzero(allowed), limit, self.coding)
+        rows, scores = scan.ranked(vector, vectors, rows, limit, self.coding)
         matches = [
             Match(view.id(row), score)
             for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
         ]
-        return matches, np.take(vectors, rows, axis=0).astype(np.float32)
+        return matches, self.coding.vectors(np.take(vectors, rows, axis=0))
 
     def _walk(
         self,
         vector: NDArray[np.float32],
         limit: int,
         extent: Extent,
-        vectors: Vectors,
+        vectors: NDArray[Any],
         allowed: NDArray[np.bool_],
     ) -> NDArray[np.int64] | None:
         """Candidates by the graph, and by comparing what lies behind it.
@@ -101,19 +106,25 @@ class FlatStore(KeptUp):
         graph = self._upkeep.graph(extent)
         if graph is None:
             return None
-        found = graph.search(vector, ask)
+        point = vector
+        if graph.kind != "floats":
+            (point,) = self.coding.points(self.coding.coded(vector[None]), graph.kind)
+        found = graph.search(point, ask)
         found = found[found < len(allowed)]
         found = found[allowed[found]]
         if len(found) < limit:
             return None
         behind = graph.rows + np.flatnonzero(allowed[graph.rows :])
-        return np.concatenate([found, scan.best(vector, vectors, behind, limit)[0]])
+        beside = scan.best(vector, vectors, behind, limit, self.coding)[0]
+        return np.concatenate([found, beside])
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
         """See `Store.vectors`."""
         there, vectors = self.read(ids)
-        return dict(zip(there, vectors.astype(np.float32), strict=True))
+        return dict(zip(there, self.coding.vectors(vectors), strict=True))
 
-    def points(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
-        """What a graph covers of some rows: keys and vectors; a vector's key is its row."""
-        return rows, np.take(self.mapped()[1], rows, axis=0)
+    def points(
+        self, rows: NDArray[np.int64], kind: GraphKind
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """What a graph covers of some rows: keys and points; a vector's key is its row."""
+        return rows, self.coding.points(np.take(self.mapped()[1], rows, axis=0), kind)

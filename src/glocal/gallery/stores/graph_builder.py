@@ -1,4 +1,4 @@
-"""Build or extend a graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM REGIONS``.
+"""Build or extend a graph of a gallery, then exit: ``CATALOG FOLDER SPACE DIM REGIONS KIND``.
 
 Run by `Upkeep` as a process of its own, at low priority, which may be killed at any moment:
 until the catalogue names the new file, it is nobody's.
@@ -10,35 +10,50 @@ import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glocal.gallery.ahead import worker_count
 from glocal.gallery.database import Database
 from glocal.gallery.rows import SCHEMA, RowTable
+from glocal.gallery.stores.coding import BYTES, HALVES, signs_lead
 from glocal.gallery.stores.files import explained, sync, sync_folder
 from glocal.gallery.stores.flat import FlatStore
-from glocal.gallery.stores.graph import GraphFile, checksum, new_index
+from glocal.gallery.stores.graph import (
+    SIGNS_ENDING,
+    GraphFile,
+    GraphKind,
+    checksum,
+    kind_of,
+    new_index,
+)
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.row_file import maintenance_lock
 
 _SLICE = 5_000  # rows in memory at once
+_SAMPLE = 4_000  # vectors among which signs are tried
 
 
 def extend(store: FlatStore | RegionStore, dim: int) -> None:
     """Write a graph over all rows, beginning with the one that is there if it is sound."""
     view, _ = store.mapped()
     extent, database, space = view.extent, store.rows.database, store.rows.space
-    index, done = new_index(dim, regions=isinstance(store, RegionStore)), 0
     base = GraphFile.known(database, space)
-    if base and base.generation == extent.generation and base.is_sound(store.folder):
+    sound = base and base.generation == extent.generation and base.is_sound(store.folder)
+    kind = kind_of(base, store.graph_kind) if base and sound else _kind(store, view.live)
+    index = new_index(dim, kind, regions=isinstance(store, RegionStore))
+    done = 0
+    if base and sound:
         index.load(str(store.folder / base.name))
         done = base.rows
     rows = done + np.flatnonzero(view.live[done:])
     for start in range(0, len(rows), _SLICE):
-        keys, vectors = store.points(rows[start : start + _SLICE])
+        keys, vectors = store.points(rows[start : start + _SLICE], kind)
         index.add(keys, vectors, threads=worker_count())
-    name = f"{store.stem}.{extent.generation}.{extent.rows}.graph"
+    ending = SIGNS_ENDING if kind == "signs" else "graph"
+    name = f"{store.stem}.{extent.generation}.{extent.rows}.{ending}"
     path, partial = store.folder / name, store.folder / f"{name}.partial"
     with explained(path):
         index.save(str(partial))
@@ -55,17 +70,28 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
             (store.folder / base.name).unlink(missing_ok=True)
 
 
+def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:
+    """What a new graph is to hold: signs only where they lead."""
+    if store.graph_kind != "signs":
+        return store.graph_kind
+    rows = np.flatnonzero(live)
+    codes = store.points(rows[:: max(len(rows) // _SAMPLE, 1)][:_SAMPLE], "bytes")[1]
+    return "signs" if signs_lead(codes[:: max(len(codes) // _SAMPLE, 1)]) else "bytes"
+
+
 def main() -> None:
     """Extend the graph, unless another process is doing so."""
     catalog, folder, space = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    dim, regions = int(sys.argv[4]), int(sys.argv[5])
+    dim, regions, kind = int(sys.argv[4]), int(sys.argv[5]), cast("GraphKind", sys.argv[6])
     if hasattr(os, "nice"):
         os.nice(10)  # searches and index runs come first
     with closing(Database(catalog, SCHEMA)) as database:
         rows = RowTable(database, space)
-        store: FlatStore | RegionStore = FlatStore(folder, dim, rows)
+        store: FlatStore | RegionStore
         if regions:
-            store = RegionStore(folder, dim, regions, rows)
+            store = RegionStore(folder, dim, regions, rows, kind)
+        else:
+            store = FlatStore(folder, dim, rows, HALVES if kind == "floats" else BYTES)
         with maintenance_lock(folder) as free:
             if free:
                 extend(store, dim)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -18,6 +19,8 @@ from glocal.encoders import Regions
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import RegionRecord, RegionSimilarities
 from glocal.gallery.rows import Extent, RowTable
+from glocal.gallery.stores.coding import Codes, in_bytes, signs, unit_vectors
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.upkeep import KeptUp
 
 _BOX = 4  # bytes behind each vector
@@ -25,8 +28,6 @@ _CHUNK = 4096  # regions compared at once
 
 _WALK = 60
 """Regions compared in the time in which a walk of the graph finds one more candidate."""
-
-Codes = NDArray[np.int8]
 
 
 class RegionStore(KeptUp):
@@ -37,11 +38,14 @@ class RegionStore(KeptUp):
         dim: length of the vectors.
         count: regions of each image.
         rows: the table of the images, in the catalogue.
+        graph: what a graph holds of the vectors: their bytes or their signs.
     """
 
-    def __init__(self, folder: Path, dim: int, count: int, rows: RowTable) -> None:
+    def __init__(
+        self, folder: Path, dim: int, count: int, rows: RowTable, graph: GraphKind = "bytes"
+    ) -> None:
         row = np.dtype(("i1", (count, dim + _BOX)))
-        super().__init__(folder, row, "i8", rows, dim=dim, regions=count)
+        super().__init__(folder, row, "i8", rows, dim=dim, regions=count, graph=graph)
         self.count = count
         self._dim = dim
 
@@ -54,7 +58,7 @@ class RegionStore(KeptUp):
             return
         vectors = np.stack([record.vectors for record in records])
         boxes = np.rint(np.clip([record.boxes for record in records], 0, 1) * 255)
-        written = np.concatenate([coded(vectors), boxes.astype(np.uint8).view(np.int8)], axis=2)
+        written = np.concatenate([in_bytes(vectors), boxes.astype(np.uint8).view(np.int8)], axis=2)
         self.put([record.id for record in records], [r.attributes for r in records], written)
 
     def search(
@@ -77,7 +81,7 @@ class RegionStore(KeptUp):
             Each image once, in no order.
         """
         view, mapped, allowed = self.meeting(where)
-        codes = coded(queries)
+        codes = in_bytes(queries)
         rows = None if exact else self._walk(codes, limit, view.extent, mapped, allowed)
         if rows is None:
             rows = self._nearest(codes, mapped, np.flatnonzero(allowed), limit)
@@ -100,11 +104,13 @@ class RegionStore(KeptUp):
         graph = self._upkeep.graph(extent)
         if graph is None:
             return None
-        found = [graph.search(code, ask) // self.count for code in codes]
+        found = [graph.search(point, ask) // self.count for point in _points(codes, graph.kind)]
         rows = np.unique(np.concatenate(found))
         rows = rows[rows < len(allowed)]
         rows = rows[allowed[rows]]
         behind = graph.rows + np.flatnonzero(allowed[graph.rows :])
+        if graph.kind == "signs":  # which say little: all that they find is compared again
+            return self._nearest(codes, mapped, np.concatenate([rows, behind]), limit)
         return np.union1d(rows, self._nearest(codes, mapped, behind, limit))
 
     def _nearest(
@@ -133,7 +139,7 @@ class RegionStore(KeptUp):
             ids: the images; those without regions are passed over.
         """
         there, rows = self.read(ids)
-        similar = 1 - self._distances(coded(queries), rows).transpose(1, 0, 2)
+        similar = 1 - self._distances(in_bytes(queries), rows).transpose(1, 0, 2)
         return RegionSimilarities(
             {i: row for row, i in enumerate(there)}, similar, self._boxes(rows)
         )
@@ -146,10 +152,7 @@ class RegionStore(KeptUp):
 
     def _decoded(self, rows: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Vectors of unit length, ``(n, r, d)``, and boxes, ``(n, r, 4)``."""
-        vectors = rows[:, :, : self._dim].astype(np.float32)
-        lengths = np.sqrt(np.einsum("nrd,nrd->nr", vectors, vectors))
-        vectors /= np.maximum(lengths, 1e-12)[..., None]
-        return vectors, self._boxes(rows)
+        return unit_vectors(rows[:, :, : self._dim]), self._boxes(rows)
 
     def _boxes(self, rows: Codes) -> NDArray[np.float32]:
         return rows[:, :, self._dim :].view(np.uint8).astype(np.float32) / np.float32(255)
@@ -162,18 +165,18 @@ class RegionStore(KeptUp):
         distances = np.asarray(simsimd.cdist(codes, regions, metric="cos"))
         return distances.reshape(len(codes), -1, self.count).astype(np.float32)
 
-    def points(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Codes]:
+    def points(
+        self, rows: NDArray[np.int64], kind: GraphKind
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """What a graph covers of some rows: keys and vectors.
 
         The key of a region is its row times the regions of an image, and its place among them.
         """
         keys = rows[:, None] * self.count + np.arange(self.count)
         codes = np.take(self.mapped()[1], rows, axis=0)[:, :, : self._dim]
-        return keys.ravel(), np.ascontiguousarray(codes.reshape(-1, self._dim))
+        return keys.ravel(), _points(codes.reshape(-1, self._dim), kind)
 
 
-def coded(vectors: NDArray[np.float32]) -> Codes:
-    """Vectors as bytes, ``(..., d)``: in parts of the greatest number of each."""
-    greatest = np.abs(vectors).max(axis=-1, keepdims=True)
-    scaled = np.rint(vectors * (127 / np.maximum(greatest, 1e-12)))
-    return np.asarray(scaled, np.int8)
+def _points(codes: Codes, kind: GraphKind) -> NDArray[Any]:
+    """What a graph holds of codes, ``(n, d)``."""
+    return signs(codes) if kind == "signs" else np.ascontiguousarray(codes)

@@ -2,8 +2,9 @@
 
 Folder layout, owned by this package::
 
-    SPACE.f16                 rows of d float16 numbers, little-endian, nothing else
-    SPACE.2.f16               the next generation of it, written by compaction
+    SPACE.i8                  rows of d bytes and a scale, see `glocal.gallery.stores.coding`
+    SPACE.f16                 or of d float16 numbers, little-endian, in galleries of before
+    SPACE.2.i8                the next generation of it, written by compaction
     SPACE.1.100000.graph      the graph over the first 100,000 rows of generation 1 (a cache)
     SPACE%2Fcoarse.i8         the regions of the same images, see `glocal.gallery.stores.regions`
     maintenance.lock          held by the one process that compacts or builds a graph
@@ -77,7 +78,7 @@ class RowFile:
         self.rows = rows
         self.stem = quote(rows.space, safe="").replace(".", "%2E")
         self._row = row
-        self._ending = ending
+        self.ending = ending
         self._lock = threading.Lock()  # held while files are mapped
         self._mapping: tuple[int, NDArray[Any]] | None = None
 
@@ -89,7 +90,7 @@ class RowFile:
     def file(self, generation: int) -> Path:
         """The file of a generation."""
         numbered = f".{generation}" if generation > 1 else ""
-        return self.folder / f"{self.stem}{numbered}.{self._ending}"
+        return self.folder / f"{self.stem}{numbered}.{self.ending}"
 
     def close(self) -> None:
         """Release the mapping."""

@@ -1,32 +1,39 @@
-"""Exact comparison with float16 vectors, by kernels that work without Python's lock."""
+"""Exact comparison with the vectors of a file, by kernels that work without Python's lock."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import simsimd
 from numpy.typing import NDArray
+
+from glocal.gallery.stores.coding import Coding
 
 _CHUNK = 4096
 """Rows compared at once: what is gathered of them stays in the processor's cache."""
+
+_SPARE = 32
+"""Rows beyond those that are wanted that are compared again, since the query was rounded."""
 
 _DENSE = 0.5
 """Share of a chunk from which comparing all of it costs less than gathering some."""
 
 
 def scores(
-    vector: NDArray[np.float32], vectors: NDArray[np.float16], rows: NDArray[np.int64]
+    vector: NDArray[np.float32], vectors: NDArray[Any], rows: NDArray[np.int64], coding: Coding
 ) -> NDArray[np.float32]:
     """The dot product with each of some rows.
 
     Args:
         vector: ``(d,)``.
-        vectors: ``(n, d)``, mapped.
+        vectors: ``(n, ...)``, coded and mapped.
         rows: ``(m,)`` ascending.
+        coding: of the vectors.
 
     Returns:
         ``(m,)``; minus infinity where a row holds what is no number.
     """
-    query = vector.astype(np.float16)[None]
+    query = coding.query(vector)
     found = np.empty(len(rows), np.float32)
     if not len(rows):
         return found
@@ -39,7 +46,7 @@ def scores(
             chunk = vectors[start : start + _CHUNK]
             if len(chosen) < _DENSE * len(chunk):
                 chunk, chosen = np.take(chunk, chosen, axis=0), np.arange(len(chosen))
-            compared = np.asarray(simsimd.cdist(query, chunk, metric="dot"))[0]
+            compared = coding.dots(query, chunk)
             found[begun:end] = compared if len(chosen) == len(compared) else compared[chosen]
             begun = end
     found[~np.isfinite(found)] = -np.inf
@@ -48,26 +55,28 @@ def scores(
 
 def best(
     vector: NDArray[np.float32],
-    vectors: NDArray[np.float16],
+    vectors: NDArray[Any],
     rows: NDArray[np.int64],
     limit: int,
+    coding: Coding,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The rows with the greatest dot products, best first, and these in single precision."""
-    found = scores(vector, vectors, rows)
-    spare = limit + 16  # the query was rounded: compare the last few again
+    found = scores(vector, vectors, rows, coding)
+    spare = limit + _SPARE
     if len(found) > spare:
         rows = rows[np.sort(np.argpartition(found, -spare)[-spare:])]
-    return ranked(vector, vectors, rows, limit)
+    return ranked(vector, vectors, rows, limit, coding)
 
 
 def ranked(
     vector: NDArray[np.float32],
-    vectors: NDArray[np.float16],
+    vectors: NDArray[Any],
     rows: NDArray[np.int64],
     limit: int,
+    coding: Coding,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Some rows in the order of their dot products in single precision, and these."""
-    found = np.take(vectors, rows, axis=0).astype(np.float32) @ vector
+    found = coding.vectors(np.take(vectors, rows, axis=0)) @ vector
     found[np.isnan(found)] = -np.inf
     order = np.lexsort((rows, -found))[:limit]
     return rows[order], found[order]

@@ -16,7 +16,7 @@ import numpy as np
 
 from glocal.gallery.records import StoreStatus
 from glocal.gallery.rows import Extent, RowTable, View
-from glocal.gallery.stores.graph import Graph, GraphFile
+from glocal.gallery.stores.graph import Graph, GraphFile, GraphKind, kind_of
 from glocal.gallery.stores.row_file import RowFile
 
 GRAPH_FROM = 20_000
@@ -40,12 +40,14 @@ class Upkeep:
     Args:
         file: of the rows.
         dim: length of the vectors in them.
+        kind: what a graph holds of them.
         regions: vectors in a row that holds an image's regions; 0 where a row is one vector.
     """
 
-    def __init__(self, file: RowFile, dim: int, regions: int = 0) -> None:
+    def __init__(self, file: RowFile, dim: int, kind: GraphKind, regions: int = 0) -> None:
         self._file = file
         self._dim = dim
+        self.kind: GraphKind = kind
         self._regions = regions
         self._lock = threading.Lock()
         self._opened: tuple[GraphFile, Graph | None] | None = None
@@ -77,7 +79,9 @@ class Upkeep:
                 if known.is_sound(self._file.folder):
                     with suppress(RuntimeError):  # not a graph after all: compare all rows
                         path = self._file.folder / known.name
-                        graph = Graph(path, self._dim, known.rows, regions=bool(self._regions))
+                        regions = bool(self._regions)
+                        kind = kind_of(known, self.kind)
+                        graph = Graph(path, self._dim, known.rows, kind, regions=regions)
                 self._opened = known, graph
             return self._opened[1]
 
@@ -128,7 +132,7 @@ class Upkeep:
         program = [sys.executable, "-m", "glocal.gallery.stores.graph_builder"]
         arguments = [
             *(file.rows.database.path, file.folder, file.rows.space),
-            *(self._dim, self._regions),
+            *(self._dim, self._regions, self.kind),
         ]
         self.build_error = None
         self._builder = subprocess.Popen(
@@ -164,6 +168,7 @@ class KeptUp(RowFile):
         ending: of the files' names.
         rows: the table of them, in the catalogue.
         dim: length of the vectors.
+        graph: what a graph holds of them.
         regions: see `Upkeep`.
     """
 
@@ -175,10 +180,16 @@ class KeptUp(RowFile):
         rows: RowTable,
         *,
         dim: int,
+        graph: GraphKind,
         regions: int = 0,
     ) -> None:
         super().__init__(folder, row, ending, rows)
-        self._upkeep = Upkeep(self, dim, regions)
+        self._upkeep = Upkeep(self, dim, graph, regions)
+
+    @property
+    def graph_kind(self) -> GraphKind:
+        """What a graph holds of the vectors, if signs would lead where it may be of signs."""
+        return self._upkeep.kind
 
     def close(self) -> None:
         """Release the files; a graph that is being built is given up."""

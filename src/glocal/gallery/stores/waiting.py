@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from glocal.gallery.conditions import Condition
 from glocal.gallery.records import StoreStatus
 from glocal.gallery.rows import RowTable, View
+from glocal.gallery.stores.coding import BYTES, Coding
 from glocal.gallery.stores.flat import FlatStore
+from glocal.gallery.stores.graph import GraphKind
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.upkeep import KeptUp
 
@@ -133,14 +135,24 @@ class _Waiting(KeptUp):
 class WaitingStore(_Waiting, FlatStore):
     """Old vectors of images that the new space lacks; see `FlatStore`."""
 
-    def __init__(self, folder: Path, dim: int, rows: RowTable, done: Done) -> None:
-        super().__init__(folder, dim, rows)
+    def __init__(
+        self, folder: Path, dim: int, rows: RowTable, done: Done, coding: Coding = BYTES
+    ) -> None:
+        super().__init__(folder, dim, rows, coding)
         self.done = done
 
 
 class WaitingRegions(_Waiting, RegionStore):
     """Old regions of images that the new space lacks; see `RegionStore`."""
 
-    def __init__(self, folder: Path, dim: int, count: int, rows: RowTable, done: Done) -> None:
-        super().__init__(folder, dim, count, rows)
+    def __init__(
+        self,
+        folder: Path,
+        dim: int,
+        count: int,
+        rows: RowTable,
+        done: Done,
+        graph: GraphKind = "bytes",
+    ) -> None:
+        super().__init__(folder, dim, count, rows, graph)
         self.done = done

@@ -71,6 +71,10 @@ class ChannelGroups:
         self._costs = _layer_flops(self._model, self._image)
         self.flops = sum(self._costs.values())
 
+    def layer(self, name: str) -> nn.Module:
+        """A layer of the network, as it was before anything is removed."""
+        return self._model.get_submodule(name)
+
     def _makes(self, dependency: Any) -> bool:
         """Whether a dependency removes channels that a layer makes anew."""
         module = dependency.target.module
@@ -115,12 +119,16 @@ class ChannelGroups:
 
     def remaining_flops(self, chosen: Chosen) -> int:
         """Operations of one pass without these channels."""
+        return round(sum(self.layer_flops(chosen).values()))
+
+    def layer_flops(self, chosen: Chosen) -> dict[str, float]:
+        """Operations of each layer in one pass without these channels."""
         gone: dict[str, dict[str, set[int]]] = {}
         for root, channels in chosen.items():
             for each in self.touched(root, channels) if channels else ():
                 sides = gone.setdefault(each.layer, {"in": set(), "out": set(), "both": set()})
                 sides[each.side].update(each.channels)
-        total = 0.0
+        left = {}
         for name, cost in self._costs.items():
             layer: Any = self._model.get_submodule(name)
             shares = 1.0
@@ -130,8 +138,8 @@ class ChannelGroups:
                 both = 1 - len(gone[name]["both"]) / outs
                 shares = both * (1 - len(gone[name]["in"]) / ins)
                 shares *= 1 - len(gone[name]["out"]) / outs
-            total += cost * shares
-        return round(total)
+            left[name] = cost * shares
+        return left
 
     def magnitudes(self, model: nn.Module, root: str) -> Tensor:
         """L1 norm of each channel's filters, over all layers that make it, ``(channels,)``."""

@@ -1,0 +1,175 @@
+"""How a vector lies in its row: as float16, or as bytes in parts of its greatest number.
+
+Galleries of version 1 of the store have float16, those of version 2 bytes. Vectors are of unit
+length, so that bytes say their direction and nothing else is lost; what was found by comparing
+bytes with bytes is compared once more with the query as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import simsimd
+from numpy.typing import NDArray
+
+from glocal.gallery.stores.graph import SIGNS_FROM, GraphKind
+
+Floats = NDArray[np.float32]
+Codes = NDArray[np.int8]
+
+_SCALE = np.dtype("<f4")
+
+_TRIED = 100
+_LED = 0.95
+"""Share of the ten nearest that signs have to bring among the nearest sixtieth: of the bundled
+model's vectors it is .99, of evenly positive ones .01."""
+
+
+class Coding(Protocol):
+    """A way to keep vectors in rows."""
+
+    @property
+    def ending(self) -> str:
+        """Of the files' names."""
+        ...
+
+    def row(self, dim: int) -> np.dtype[Any]:
+        """The type of a row that holds a vector of so many numbers."""
+        ...
+
+    def coded(self, vectors: Floats) -> NDArray[Any]:
+        """Rows of vectors ``(n, d)`` of unit length."""
+        ...
+
+    def vectors(self, rows: NDArray[Any]) -> Floats:
+        """The vectors in rows, ``(n, d)``."""
+        ...
+
+    def query(self, vector: Floats) -> NDArray[Any]:
+        """A vector ``(d,)`` as `dots` compares it with rows."""
+        ...
+
+    def dots(self, query: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+        """Dot products with the vectors in rows, ``(n,)``, but for rounding."""
+        ...
+
+    def graph_kind(self, dim: int) -> GraphKind:
+        """What a graph over such rows holds of them."""
+        ...
+
+    def points(self, rows: NDArray[Any], kind: GraphKind) -> NDArray[Any]:
+        """What such a graph holds of rows."""
+        ...
+
+
+class _Halves:
+    """Two bytes a number."""
+
+    ending = "f16"
+
+    def row(self, dim: int) -> np.dtype[Any]:
+        return np.dtype(("<f2", (dim,)))
+
+    def coded(self, vectors: Floats) -> NDArray[Any]:
+        return vectors.astype("<f2")
+
+    def vectors(self, rows: NDArray[Any]) -> Floats:
+        return rows.astype(np.float32)
+
+    def query(self, vector: Floats) -> NDArray[Any]:
+        return vector.astype(np.float16)[None]
+
+    def dots(self, query: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+        compared = np.asarray(simsimd.cdist(query, rows, metric="dot"))
+        return np.asarray(compared[0])
+
+    def graph_kind(self, dim: int) -> GraphKind:
+        return "floats"
+
+    def points(self, rows: NDArray[Any], kind: GraphKind) -> NDArray[Any]:
+        return rows
+
+
+class _Bytes:
+    """One byte a number, and behind them one over their length, as float32."""
+
+    ending = "i8"
+
+    def row(self, dim: int) -> np.dtype[Any]:
+        return np.dtype(("i1", (dim + _SCALE.itemsize,)))
+
+    def coded(self, vectors: Floats) -> NDArray[Any]:
+        codes = in_bytes(vectors)
+        lengths = np.linalg.norm(codes.astype(np.float32), axis=1, keepdims=True)
+        scale = np.where(lengths > 0, 1 / np.maximum(lengths, 1), 0).astype(_SCALE)
+        return np.concatenate([codes, scale.view(np.int8)], axis=1)
+
+    def vectors(self, rows: NDArray[Any]) -> Floats:
+        # Of unit length whatever became of the scale on the disk.
+        return unit_vectors(rows[:, : -_SCALE.itemsize])
+
+    def query(self, vector: Floats) -> NDArray[Any]:
+        return self.coded(np.asarray(vector, np.float32)[None])
+
+    def dots(self, query: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+        end = rows.shape[1] - _SCALE.itemsize
+        compared = np.asarray(simsimd.cdist(query[:, :end], rows[:, :end], metric="dot"))[0]
+        scale = np.ascontiguousarray(rows[:, end:]).view(_SCALE)[:, 0]
+        with np.errstate(over="ignore", invalid="ignore"):  # of damaged rows
+            return np.asarray(compared * scale * query[0, end:].view(_SCALE)[0])
+
+    def graph_kind(self, dim: int) -> GraphKind:
+        return "signs" if dim >= SIGNS_FROM else "bytes"
+
+    def points(self, rows: NDArray[Any], kind: GraphKind) -> NDArray[Any]:
+        codes = rows[:, : -_SCALE.itemsize]
+        if kind == "signs":
+            return signs(codes)
+        return np.ascontiguousarray(codes)
+
+
+HALVES: Coding = _Halves()
+BYTES: Coding = _Bytes()
+CODINGS = {1: HALVES, 2: BYTES}
+"""By the version of the store that a gallery's description names."""
+
+
+def in_bytes(vectors: Floats) -> Codes:
+    """Vectors ``(..., d)`` as bytes: in parts of the greatest number of each."""
+    greatest = np.abs(vectors).max(axis=-1, keepdims=True)
+    return np.asarray(np.rint(vectors * (127 / np.maximum(greatest, 1e-12))), np.int8)
+
+
+def signs(codes: Codes) -> NDArray[np.uint8]:
+    """The sign of each number as a bit, ``(n, ceil(d / 8))``."""
+    return np.packbits(codes > 0, axis=1)
+
+
+def signs_lead(codes: Codes) -> bool:
+    """Whether the signs of vectors lead to their nearest, tried among some of them.
+
+    They do where numbers are as often below zero as above. Those of a model without negative
+    numbers all have one sign, which leads nowhere.
+
+    Args:
+        codes: ``(n, d)`` bytes of some thousand vectors.
+    """
+    vectors = unit_vectors(codes)
+    bits = 2 * np.unpackbits(signs(codes), axis=1).astype(np.float32) - 1
+    tried = np.arange(0, len(codes), max(len(codes) // _TRIED, 1))[:_TRIED]
+    nearest, alike = (rows[tried] @ rows.T for rows in (vectors, bits))
+    for found in (nearest, alike):
+        found[np.arange(len(tried)), tried] = -np.inf
+    best = np.argsort(-nearest, axis=1)[:, :10]
+    wide = max(len(codes) // 60, 20)
+    led = np.argsort(-alike, axis=1, kind="stable")[:, :wide]
+    return float((best[:, :, None] == led[:, None]).any(axis=2).mean()) >= _LED
+
+
+def unit_vectors(codes: Codes) -> Floats:
+    """Bytes ``(..., d)`` as vectors of unit length; zeros stay zeros."""
+    vectors = codes.astype(np.float32)
+    lengths = np.sqrt(np.einsum("...d,...d->...", vectors, vectors))
+    vectors /= np.maximum(lengths, 1e-12)[..., None]
+    return vectors
