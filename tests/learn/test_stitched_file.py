@@ -132,9 +132,10 @@ def test_what_cannot_be_in_one_file_is_refused(made, tmp_path):
     assert not (tmp_path / "a.onnx").exists()
 
 
-@pytest.fixture
-def trained(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
     """Checkpoints as `glocal train` leaves them, and the large model's file."""
+    tmp_path = tmp_path_factory.mktemp("trained")
     settings = tiny_settings()
     photos = make_plain(tmp_path / "photos", 40)
     squares = [Image.open(path).resize((32, 32)) for path in sorted(photos.rglob("*.png"))]
@@ -153,14 +154,14 @@ def trained(tmp_path):
         model, settings, name="large", space="the space", licence="MIT", training_data=[]
     )
     export(model, card, tmp_path / "large.onnx")
-    return photos, model
+    return tmp_path, photos, model
 
 
 def test_glocal_stitch_makes_the_file_and_keeps_the_space(trained, tmp_path):
-    photos, _ = trained
+    folder, photos, _ = trained
     output = tmp_path / "both.onnx"
     arguments = [
-        "stitch", str(tmp_path / "small.run"), str(tmp_path / "large.run"), str(photos),
+        "stitch", str(folder / "small.run"), str(folder / "large.run"), str(photos),
         "-o", str(output), "--epochs", "2", "--batch", "6", "--side", "32", "--input-side", "64",
         "--workers", "1", "--device", "cpu", "--licence", "MIT",
     ]  # fmt: skip
@@ -175,14 +176,14 @@ def test_glocal_stitch_makes_the_file_and_keeps_the_space(trained, tmp_path):
     assert encoder.card.licence == "MIT"
     assert encoder.space == OnnxEncoder(tmp_path / "both-half.onnx").space == "the space"
     image = photo(3)
-    (new,), (old,) = encoder.encode([image]), OnnxEncoder(tmp_path / "large.onnx").encode([image])
+    (new,), (old,) = encoder.encode([image]), OnnxEncoder(folder / "large.onnx").encode([image])
     assert np.allclose(new.vector, old.vector, atol=1e-5)  # not a bit of it was trained
 
 
 def test_training_stops_continues_and_comes_closer(trained, tmp_path):
-    photos, model = trained
+    folder, photos, model = trained
     settings = tiny_settings(epochs=20, lr=5e-3, average=0.8, strength=0)
-    small, large = tmp_path / "small.run", tmp_path / "large.run"
+    small, large = folder / "small.run", folder / "large.run"
     listener = Quiet()
     stopped = train_stitches(
         small, large, photos, settings, run=tmp_path / "run", listener=listener,
@@ -210,10 +211,10 @@ def test_training_stops_continues_and_comes_closer(trained, tmp_path):
         listener=Quiet(),
     )
     assert np.mean(whole.agreement) > np.mean(begun.agreement) + 0.05
-    assert shared_space(model, tmp_path / "large.onnx", [photo(0)], 64) == "the space"
-    assert shared_space(model, tmp_path / "large.onnx", [photo(0)], 96) is None
+    assert shared_space(model, folder / "large.onnx", [photo(0)], 64) == "the space"
+    assert shared_space(model, folder / "large.onnx", [photo(0)], 96) is None
     other, _ = read_model(small)
-    assert shared_space(other, tmp_path / "large.onnx", [photo(0)], 64) is None
+    assert shared_space(other, folder / "large.onnx", [photo(0)], 64) is None
 
 
 def test_what_is_no_training_is_told(tmp_path):
