@@ -37,7 +37,7 @@ def test_help_lists_every_part_without_importing_torch():
 def test_a_missing_extra_names_the_command_that_installs_it(tmp_path, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "glocal.cli.train.find_spec", lambda name: None if name == "torch" else real(name)
+        "glocal.cli.training.find_spec", lambda name: None if name == "torch" else real(name)
     )
     result = run(tmp_path, "-o", tmp_path / "m.onnx", "--minutes", 1)
     assert isinstance(result.exception, MissingExtraError)
@@ -56,7 +56,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(tmp_path, monkeypatc
 )
 def test_invalid_arguments_are_named(arguments, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("glocal.cli.train._require_extra", lambda: None)
+    monkeypatch.setattr("glocal.cli.train.require_extra", lambda command: None)
     result = run(tmp_path, *arguments)
     assert isinstance(result.exception, GlocalError)
     assert text in str(result.exception)
@@ -69,10 +69,10 @@ def test_an_unknown_head_is_answered_with_the_nearest(tmp_path):
 
 
 def test_a_read_only_or_full_folder_is_named_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("glocal.cli.train._require_extra", lambda: None)
+    monkeypatch.setattr("glocal.cli.train.require_extra", lambda command: None)
     options = (tmp_path, "-o", tmp_path / "m.onnx", "--epochs", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("glocal.cli.train.os.access", lambda _, mode: mode != os.W_OK)
+        patch.setattr("glocal.cli.training.os.access", lambda _, mode: mode != os.W_OK)
         assert "is read-only" in str(run(*options).exception)
     usage = namedtuple("Usage", "free")
     monkeypatch.setattr("glocal.learn.cache.shutil.disk_usage", lambda _: usage(1000))
@@ -149,10 +149,10 @@ def test_a_trained_model_indexes_and_searches(tiny, tmp_path):
 def test_ctrl_c_finishes_the_step_and_a_second_one_stops_at_once():
     import signal
 
-    from glocal.cli.train import _Stopping
+    from glocal.cli.training import Stopping
 
     before = signal.getsignal(signal.SIGINT)
-    with _Stopping() as stopping:
+    with Stopping() as stopping:
         signal.raise_signal(signal.SIGINT)
         assert stopping.requested
         with pytest.raises(KeyboardInterrupt):

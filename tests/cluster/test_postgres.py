@@ -6,6 +6,7 @@ Their vectors lie in the folder here, so that nothing else takes part; with a Mi
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time

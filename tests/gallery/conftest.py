@@ -47,8 +47,15 @@ class CountingEncoder:
 
     encoded = 0
 
-    def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
-        self._encoder = OnnxEncoder(path, threads=threads, sessions=sessions)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        sessions: int = 1,
+        budget_ms: float | None = None,
+    ) -> None:
+        self._encoder = OnnxEncoder(path, threads=threads, sessions=sessions, budget_ms=budget_ms)
 
     @property
     def card(self) -> Card:

@@ -171,9 +171,9 @@ def test_searches_of_many_threads_have_one_core_each(
     opened = []
     real = models.OnnxEncoder
 
-    def recorded(path: Path, *, threads: int, sessions: int) -> Any:
+    def recorded(path: Path, *, threads: int, sessions: int, budget_ms: float | None) -> Any:
         opened.append((threads, sessions))
-        return real(path, threads=threads, sessions=sessions)
+        return real(path, threads=threads, sessions=sessions, budget_ms=budget_ms)
 
     monkeypatch.setattr(models, "OnnxEncoder", recorded)
     open_gallery().query(photos / "p0001.jpg")

@@ -11,6 +11,7 @@ import click
 from glocal.cli.options import (
     PartOption,
     PathOrUrl,
+    budget_option,
     gallery_option,
     json_option,
     limit_options,
@@ -84,6 +85,7 @@ from glocal.images.url_paths import UrlPath
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if a file was skipped.")
 @model_options
+@budget_option
 @limit_options
 @wait_option
 @click.pass_context
@@ -103,6 +105,7 @@ def index(
     strict: bool,
     model: str | None,
     model_sha256: str | None,
+    budget_ms: float | None,
     max_bytes: int,
     max_pixels: int,
     wait: float,
@@ -132,6 +135,7 @@ def index(
         regions=None if refresh else regions,
         cluster=cluster,
         compact=compact,
+        budget_ms=budget_ms,
     ) as opened:
         bar = Bar(show=not as_json)
         try:

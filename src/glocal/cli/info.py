@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
-from glocal.cli.output import counted, print_json, readable_bytes, say
+from glocal.cli.output import counted, print_json, readable_bytes, say, stitch_line
 from glocal.encoders import DEFAULT_MODEL, OWN, OnnxEncoder, find_model
+from glocal.encoders.stitches import Stitch
+from glocal.errors import ModelError
 from glocal.gallery import Gallery, GalleryInfo
 from glocal.gallery.leaving_out import USUALLY
 from glocal.gallery.model_id import ModelId
@@ -26,15 +29,18 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         known = opened.info()
         failures = opened.failures() if skipped else []
         left_out = opened.left_out()
+        stitches = _stitches(opened)
     if as_json:
         value = {name: getattr(known, name) for name in known.__slots__}
         value["excluded"] = {str(root): globs for root, globs in left_out.globs.items()}
         value["removed"] = sorted(left_out.removed)
+        value["stitches"] = [asdict(each) for each in stitches]
         print_json(value | ({"skipped": failures} if skipped else {}), indent=2)
         return
     lines = [
         ("gallery", str(known.folder)),
         ("model", f"{known.model}, {known.model.dim} dimensions"),
+        *(("" if n else "stitches", stitch_line(each)) for n, each in enumerate(stitches)),
         *(_upgrade(known.upgrade) or _newer(known.model)),
         ("photos", f"{known.images} in {counted(known.files, 'file')}; "
                    f"{counted(known.failed, 'file')} skipped"),
@@ -62,6 +68,14 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
         say(f"{name:12} {text}")
     for failure in failures:
         say(f"skipped      {failure.path}: {failure.reason}")
+
+
+def _stitches(gallery: Gallery) -> tuple[Stitch, ...]:
+    """The encoders in the model's file; none where it is lost, which `glocal check` says."""
+    try:
+        return gallery.stitches
+    except ModelError:
+        return ()
 
 
 def _upgrade(known: UpgradeProgress | None) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from glocal.cli.options import gallery_option, json_option
-from glocal.cli.output import print_json, readable_bytes, say
+from glocal.cli.output import print_json, readable_bytes, say, stitch_line
 from glocal.gallery import default_folder
 
 
@@ -20,6 +20,7 @@ def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None
     """List the models that come with glocal, the gallery's model, and each MODEL.onnx."""
     from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, bundled_models
     from glocal.encoders.model_files import file_sha256
+    from glocal.encoders.stitches import stitches_of
     from glocal.gallery.layout import open_layout
 
     folder = default_folder() if gallery is None else gallery
@@ -58,3 +59,5 @@ def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None
             f"{readable_bytes(row['bytes'])}  {row['licence']}  {', '.join(notes)}".rstrip()
         )
         say(f"    sha256 {row['sha256']}")
+        for stitch in stitches_of(row["card"], row["path"]):
+            say(f"    stitch {stitch_line(stitch)}")

@@ -47,6 +47,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return named(hashed(command))
 
 
+budget_option = click.option(
+    "--budget-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MS",
+    help="Milliseconds that the model may take for a photo, where its file holds several encoders "
+    "(glocal stitch): the most accurate one that keeps it is used, or else the fastest.",
+)
+
+
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that limit how large files and images may be."""
     standard = Limits()

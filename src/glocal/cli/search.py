@@ -11,6 +11,7 @@ import click
 from glocal.cli.options import (
     PartOption,
     Photo,
+    budget_option,
     json_option,
     limit_options,
     listed,
@@ -192,6 +193,7 @@ def _rerankings() -> str:
     help="Write a contact sheet of queries and hits.",
 )
 @model_options
+@budget_option
 @limit_options
 @wait_option
 @click.pass_context
@@ -222,6 +224,7 @@ def search(
     html: Path | None,
     model: str | None,
     model_sha256: str | None,
+    budget_ms: float | None,
     max_bytes: int,
     max_pixels: int,
     wait: float,
@@ -252,6 +255,7 @@ def search(
                     create=False,
                     limits=limits,
                     timeout=wait,
+                    budget_ms=budget_ms,
                 )
             )
             for folder in folders or (None,)

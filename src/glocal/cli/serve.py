@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from glocal.cli.options import gallery_option, model_options, wait_option
+from glocal.cli.options import budget_option, gallery_option, model_options, wait_option
 from glocal.cli.output import say
 from glocal.errors import GlocalError, MissingExtraError
 
@@ -89,6 +89,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @model_options
+@budget_option
 @wait_option
 def serve(
     gallery: Path | None,
@@ -107,6 +108,7 @@ def serve(
     open_page: bool,
     model: str | None,
     model_sha256: str | None,
+    budget_ms: float | None,
     wait: float,
 ) -> None:
     """Serve a gallery to browsers and programs: a web page and an HTTP API.
@@ -172,7 +174,12 @@ def serve(
     with (
         bound,
         Gallery(
-            gallery, model=model, sha256=model_sha256, timeout=wait, side_by_side=True
+            gallery,
+            model=model,
+            sha256=model_sha256,
+            timeout=wait,
+            side_by_side=True,
+            budget_ms=budget_ms,
         ) as opened,
     ):
         run(opened, settings, bound, ready)

@@ -85,6 +85,8 @@ def load_encoder(
     sha256: str | None = None,
     threads: int = 1,
     sessions: int = 1,
+    stitch: str | None = None,
+    budget_ms: float | None = None,
 ) -> OnnxEncoder:
     """Load a model by name, path or hub name; see `find_model` and `OnnxEncoder`.
 
@@ -98,4 +100,10 @@ def load_encoder(
         >>> bool(photo.vector @ crop.vector > 0.5)
         True
     """
-    return OnnxEncoder(find_model(str(spec), sha256), threads=threads, sessions=sessions)
+    return OnnxEncoder(
+        find_model(str(spec), sha256),
+        threads=threads,
+        sessions=sessions,
+        stitch=stitch,
+        budget_ms=budget_ms,
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +19,17 @@ from glocal.encoders.card import METADATA_KEY, Card
 from glocal.encoders.features import Features
 from glocal.encoders.fit import fit
 from glocal.encoders.hashes import file_sha256
+from glocal.encoders.onnx_file import cut, metadata
 from glocal.encoders.regions import RegionSettings, region_vectors
 from glocal.encoders.spaces import space_of
+from glocal.encoders.stitches import Stitch, check_choice, measured, stitches_of, within_budget
 from glocal.errors import ImageError, ModelError
 
 _OUTPUTS = ["vector", "keypoints", "descriptors", "scores"]
 _OLD_NAMES = {"strengths": "scores"}  # outputs of models exported before the rename
 _CONTRIBUTIONS = "contributions"  # an output that a model may have besides
 _WITH_CONTRIBUTIONS = "with_contributions"  # an optional input: whether to compute it
+_log = logging.getLogger(__name__)
 
 
 class Encoder(Protocol):
@@ -68,26 +74,45 @@ class OnnxEncoder:
         threads: number of threads for one image; 1 when many images are encoded side by side.
         sessions: number of images that may be encoded side by side; more callers wait. Two
             threads that share one session take a fifth longer than with one each.
+        stitch: which of the encoders to use that the file holds, see `glocal.encoders.stitches`;
+            `None` for the most accurate one.
+        budget_ms: use the most accurate one that takes at most so many milliseconds for an image,
+            or else the fastest. Each is measured once on this machine, which is remembered.
+        clock: measures them, in seconds.
 
     Raises:
         ModelError: the file is missing or damaged, or its inputs and outputs are not those that
-            glocal expects.
+            glocal expects; it holds one encoder and one is to be chosen, or none of that name.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, sessions: int = 1) -> None:
-        session = open_session(path, threads)
-        self._threads = threads
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        sessions: int = 1,
+        stitch: str | None = None,
+        budget_ms: float | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.path, self._threads = path, threads
+        card = read_card(path)
+        self._stitches = () if card is None else stitches_of(card.everything, str(path))
+        self._stitch: str | None = None
+        if card is not None and (self._stitches or stitch is not None or budget_ms is not None):
+            self._stitch = self._chosen(card, stitch, budget_ms, clock)
+        session = open_session(path, threads, self._stitch)
         self._idle: LifoQueue[Any] = LifoQueue()  # the last used is the next to be used
         for _ in range(sessions - 1):
             self._idle.put(None)  # made when it is needed
         self._idle.put(session)
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        if text is None:
+        if card is None:
             raise ModelError(
                 f"{path} is an ONNX model without glocal's card; use one that `glocal train` wrote"
             )
-        self._card = Card.read(text, str(path))
-        outputs = [output.name for output in session.get_outputs()]
+        self._card = card
+        self._prefix = "" if self._stitch is None else f"{self._stitch}/"
+        outputs = [output.name.removeprefix(self._prefix) for output in session.get_outputs()]
         inputs = [(value.name, value.type) for value in session.get_inputs()]
         self._features = [name for name in outputs if name != _CONTRIBUTIONS]
         if [_OLD_NAMES.get(name, name) for name in self._features] != _OUTPUTS or inputs != [
@@ -102,12 +127,21 @@ class OnnxEncoder:
         self._explain = (
             {_WITH_CONTRIBUTIONS: np.array(True)} if _WITH_CONTRIBUTIONS in optional else {}
         )
-        self.path = path
 
     @property
     def card(self) -> Card:
         """What the model file says about itself."""
         return self._card
+
+    @property
+    def stitches(self) -> tuple[Stitch, ...]:
+        """The encoders that the file holds, from fast to slow; empty where it holds one."""
+        return self._stitches
+
+    @property
+    def stitch(self) -> str | None:
+        """The name of the one that is used; `None` where there is no choice."""
+        return self._stitch
 
     @property
     def dim(self) -> int:
@@ -193,6 +227,46 @@ class OnnxEncoder:
         vector, keypoints, descriptors, scores = found
         return Features(vector, keypoints, descriptors, scores, kept.vectors, kept.boxes)
 
+    def _chosen(
+        self, card: Card, stitch: str | None, budget_ms: float | None, clock: Callable[[], float]
+    ) -> str:
+        """Which stitch to use."""
+        model = f"model {card.name} v{card.version} ({self.path})"
+        names = [each.name for each in self._stitches]
+        if stitch is None and budget_ms is None:
+            return names[-1]
+        check_choice(self._stitches, model, stitch=stitch, budget_ms=budget_ms)
+        if budget_ms is None:
+            return str(stitch)
+        times = measured(
+            names,
+            lambda name: self._trial(card, name),
+            sha256=file_sha256(self.path),
+            threads=self._threads,
+            clock=clock,
+        )
+        agreement = [each.agreement for each in self._stitches]
+        number, kept = within_budget(times, agreement, budget_ms)
+        if not kept:
+            _log.warning(
+                "no stitch of %s takes at most %g ms on this machine; the fastest, %s, is used, "
+                "which takes %.1f ms",
+                model, budget_ms, names[number], times[number],
+            )  # fmt: skip
+        else:
+            _log.info(
+                "%s: the stitch %s takes %.1f ms and is used", model, names[number], times[number]
+            )
+        return names[number]
+
+    def _trial(self, card: Card, name: str) -> Callable[[], object]:
+        """Encodes an image of the usual size by a stitch."""
+        session = open_session(self.path, self._threads, name)
+        outputs = [f"{name}/{output}" for output in _OUTPUTS]
+        side = max(1, round(math.sqrt(card.area) / card.multiple)) * card.multiple
+        image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+        return lambda: session.run(outputs, {"image": image})
+
     def _scaled(self, scale: float) -> Card:
         area = max(round(self._card.area * scale**2), self._card.multiple**2)
         return replace(self._card, area=area)
@@ -200,8 +274,8 @@ class OnnxEncoder:
     def _run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         session = self._idle.get()
         try:
-            session = session or open_session(self.path, self._threads)
-            found: list[Any] = session.run(outputs, inputs)
+            session = session or open_session(self.path, self._threads, self._stitch)
+            found: list[Any] = session.run([self._prefix + name for name in outputs], inputs)
             return found
         finally:
             self._idle.put(session)
@@ -215,12 +289,41 @@ class OnnxEncoder:
         return fit(image, size)
 
 
-def open_session(path: Path, threads: int) -> Any:
+def read_card(path: Path) -> Card | None:
+    """The card of a model, without running it; `None` where the file has none that is readable.
+
+    Raises:
+        ModelError: the file is missing, or the card is damaged.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}; check the path")
+    try:
+        text = metadata(memoryview(path.read_bytes()), METADATA_KEY)
+    except ValueError:  # no ONNX file: ONNX Runtime says what is wrong with it
+        return None
+    return None if text is None else Card.read(text, str(path))
+
+
+def check_budget(path: Path, budget_ms: float) -> None:
+    """Check that a model has stitches to choose from, without running it.
+
+    Raises:
+        ModelError: it has none, the budget is no time, or the file is missing.
+    """
+    card = read_card(path)
+    if card is not None:
+        model = f"model {card.name} v{card.version} ({path})"
+        stitches = stitches_of(card.everything, str(path))
+        check_choice(stitches, model, stitch=None, budget_ms=budget_ms)
+
+
+def open_session(path: Path, threads: int, stitch: str | None = None) -> Any:
     """Open a model file with ONNX Runtime.
 
     Args:
         path: model file.
         threads: number of threads that one run may use.
+        stitch: the only one of its encoders that is opened, where it holds several.
 
     Raises:
         ModelError: the file is missing or ONNX Runtime cannot run it.
@@ -237,10 +340,17 @@ def open_session(path: Path, threads: int) -> Any:
     options.log_severity_level = 4  # errors come as exceptions
     # Inputs differ in shape: plans kept for each would only grow.
     options.enable_mem_pattern = False
+    data = path.read_bytes()
+    if stitch is not None:
+        try:
+            data = cut(memoryview(data), f"{stitch}/")
+        except ValueError as error:
+            raise ModelError(
+                f"the model {path} does not hold the stitch {stitch!r} that its card lists: "
+                f"{error}; make the file again: glocal stitch"
+            ) from error
     try:
-        return onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base but Exception
         reason = str(error).strip().splitlines()[0][:200]
         if "external data" in reason.lower():  # beside it; nothing but this file is read

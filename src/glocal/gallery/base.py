@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from glocal.encoders import OnnxEncoder
-from glocal.errors import GalleryError, GlocalError, ModelMismatchError
+from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, find_model
+from glocal.encoders.onnx import check_budget, read_card
+from glocal.encoders.stitches import Stitch, stitches_of
+from glocal.errors import GalleryError, GlocalError, ModelError, ModelMismatchError
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.changing import Changes
@@ -29,6 +32,8 @@ from glocal.gallery.words import Words
 from glocal.images import Limits
 from glocal.images.url_paths import UrlPath, as_path
 from glocal.registry import load
+
+_log = logging.getLogger(__name__)
 
 
 class GalleryBase:
@@ -48,10 +53,14 @@ class GalleryBase:
         side_by_side: bool = False,
         cluster: str | os.PathLike[str] | None = None,
         compact: bool = False,
+        budget_ms: float | None = None,
     ) -> None:
-        where = default_folder() if folder is None else Path(folder).expanduser()
+        where = absolute(default_folder() if folder is None else Path(folder).expanduser())
+        if budget_ms is not None and create and not (where / "gallery.json").exists():
+            # Before there is a gallery of a model that cannot be used so.
+            check_budget(find_model(model or DEFAULT_MODEL, sha256), budget_ms)
         layout = open_layout(
-            absolute(where),
+            where,
             model=model,
             sha256=sha256,
             create=create,
@@ -59,6 +68,9 @@ class GalleryBase:
             cluster=None if cluster is None else absolute(Path(cluster)),
             compact=compact,
         )
+        if budget_ms is not None:
+            check_budget(layout.encoder_file, budget_ms)
+        self._budget_ms = budget_ms
         self._limits = limits or Limits()
         self._catalog = open_catalog(layout, timeout)
         self._model, self._timeout, self._side_by_side = model, timeout, side_by_side
@@ -74,7 +86,13 @@ class GalleryBase:
             sweep_left(self._opened)
 
     def _open(self, layout: Layout) -> Opened:
-        return Opened.of(layout, self._catalog, self._limits, side_by_side=self._side_by_side)
+        return Opened.of(
+            layout,
+            self._catalog,
+            self._limits,
+            side_by_side=self._side_by_side,
+            budget_ms=self._budget_ms,
+        )
 
     def _now(self) -> Opened:
         """What is open, opened anew where an upgrade has begun or ended, in whatever process."""
@@ -90,9 +108,16 @@ class GalleryBase:
             open_layout, self.folder, sha256=None, create=False, timeout=self._timeout
         )
         try:
-            return opening(model=self._model)
+            layout = opening(model=self._model)
         except ModelMismatchError:  # it was named for the space that the gallery has left
-            return opening(model=None)
+            layout = opening(model=None)
+        if self._budget_ms is not None:
+            try:
+                check_budget(layout.encoder_file, self._budget_ms)
+            except ModelError as error:  # it was set for the model that the gallery has left
+                _log.warning("%s; there is no budget any more", error)
+                self._budget_ms = None
+        return layout
 
     @property
     def _layout(self) -> Layout:
@@ -148,6 +173,22 @@ class GalleryBase:
     def substitute(self) -> Path | None:
         """The file of the model of the same space that was named, if it is another."""
         return self._layout.substitute
+
+    @property
+    def budget_ms(self) -> float | None:
+        """Milliseconds that its model may take for an image, if that was set."""
+        return self._budget_ms
+
+    @property
+    def stitches(self) -> tuple[Stitch, ...]:
+        """The encoders that its model's file holds, from fast to slow; empty where it holds one.
+
+        Raises:
+            ModelError: the file is lost, or its card is damaged.
+        """
+        path = self._layout.encoder_file
+        card = read_card(path)
+        return () if card is None else stitches_of(card.everything, str(path))
 
     @property
     def limits(self) -> Limits:

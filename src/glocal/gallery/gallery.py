@@ -60,6 +60,8 @@ class Gallery(Filling, FindingOtherwise, Pairing):
             is from now on. `None`: the gallery's folder, or wherever they are.
         compact: make a gallery whose local features have 4 bits a number in place of 8: some 3.8 kB
             of an image in place of 6.9. An existing gallery has to be so already.
+        budget_ms: milliseconds that the model may take for an image, where its file holds several
+            encoders (`glocal stitch`): the most accurate that keeps it is used, or the fastest.
 
     Raises:
         GalleryMissingError: there is no gallery, and `create` is false.
@@ -69,7 +71,7 @@ class Gallery(Filling, FindingOtherwise, Pairing):
         ModelMismatchError: its vectors are of another space than those of the model named, or its
             local features of another detector (when images are added; `add_local_features`
             changes it), or its regions are others (likewise; see `add_regions`).
-        ModelError: the model cannot be found or run.
+        ModelError: the model cannot be found or run, or leaves nothing to choose for `budget_ms`.
         StoreUnavailableError: a new gallery's cluster does not answer. Later it is asked only
             where vectors are needed, and this is raised then.
     """

@@ -163,6 +163,11 @@ class Layout:
         """The gallery's own copy of its model."""
         return self.copy_of(self.model)
 
+    @property
+    def encoder_file(self) -> Path:
+        """The file of the model that encodes: its own, or the one that is used instead."""
+        return self.substitute or self.model_file
+
     def copy_of(self, model: ModelId) -> Path:
         """Where a gallery keeps its copy of a model."""
         return self.folder / f"model-{model.sha256[:16]}.onnx"

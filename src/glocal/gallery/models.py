@@ -27,12 +27,21 @@ class Models:
         layout: of the gallery.
         catalog: the gallery's, which notes the detector that its local features are of.
         side_by_side: whether images are always encoded side by side, see `encoder`.
+        budget_ms: milliseconds that the model may take for an image, see `OnnxEncoder`.
     """
 
-    def __init__(self, layout: Layout, catalog: Catalog, *, side_by_side: bool = False) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        catalog: Catalog,
+        *,
+        side_by_side: bool = False,
+        budget_ms: float | None = None,
+    ) -> None:
         self._layout = layout
         self._catalog = catalog
         self._side_by_side = side_by_side
+        self._budget_ms = budget_ms
         self._opening = threading.Lock()
         self._encoders: dict[bool, OnnxEncoder] = {}
         self._detectors: dict[tuple[str, bool], Detector] = {}
@@ -53,16 +62,20 @@ class Models:
         side_by_side |= self._side_by_side
         with self._opening:
             if side_by_side not in self._encoders:
-                path = self._layout.substitute or self._layout.model_file
-                self._encoders[side_by_side] = self._opened(path, side_by_side)
+                self._encoders[side_by_side] = self._opened(
+                    self._layout.encoder_file, side_by_side, self._budget_ms
+                )
             return self._encoders[side_by_side]
 
-    def _opened(self, path: Path, side_by_side: bool) -> OnnxEncoder:
+    def _opened(
+        self, path: Path, side_by_side: bool, budget_ms: float | None = None
+    ) -> OnnxEncoder:
         workers = worker_count()
         return OnnxEncoder(
             path,
             threads=1 if side_by_side else workers,
             sessions=workers if side_by_side else 1,
+            budget_ms=budget_ms,
         )
 
     @property

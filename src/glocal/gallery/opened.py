@@ -49,7 +49,15 @@ class Opened:
     read_regions: ReadRegions
 
     @classmethod
-    def of(cls, layout: Layout, catalog: Catalog, limits: Limits, *, side_by_side: bool) -> Opened:
+    def of(
+        cls,
+        layout: Layout,
+        catalog: Catalog,
+        limits: Limits,
+        *,
+        side_by_side: bool,
+        budget_ms: float | None = None,
+    ) -> Opened:
         """Open what a layout says.
 
         Raises:
@@ -69,7 +77,7 @@ class Opened:
             mixed = MixedStore(store, waiting, passage)
             context = Context(layout, catalog, mixed, RegionIndex(layout, catalog, passage), limits)
             rows = JoinedRows(old, new)
-        models = Models(layout, catalog, side_by_side=side_by_side)
+        models = Models(layout, catalog, side_by_side=side_by_side, budget_ms=budget_ms)
         changes = Changes(context, models)
         return cls(layout.stamp, context, rows, models, changes, ReadRegions())
 

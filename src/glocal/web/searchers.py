@@ -121,7 +121,7 @@ class Searchers:
             self._processes,
             multiprocessing.get_context("spawn"),  # a fork would copy locks that threads hold
             _open,
-            (self._gallery.folder, self._gallery.substitute),
+            (self._gallery.folder, self._gallery.substitute, self._gallery.budget_ms),
         )
 
     async def start(self) -> None:
@@ -161,12 +161,14 @@ class Searchers:
 _opened: list[Gallery] = []
 
 
-def _open(folder: Path, model: Path | None) -> None:
+def _open(folder: Path, model: Path | None, budget_ms: float | None) -> None:
     """Open the gallery, for all that this process will do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
     threading.Thread(target=_end_with_server, daemon=True).start()
     named = None if model is None else str(model)
-    _opened.append(Gallery(folder, model=named, create=False, side_by_side=True))
+    _opened.append(
+        Gallery(folder, model=named, create=False, side_by_side=True, budget_ms=budget_ms)
+    )
 
 
 def _end_with_server() -> None:

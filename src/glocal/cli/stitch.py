@@ -1,0 +1,132 @@
+"""`glocal stitch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glocal.cli.output import readable_bytes, say, stitch_line
+from glocal.cli.training import Stopping, Terminal, check_output, require_extra, setting_option
+from glocal.errors import LearnError
+from glocal.learn.settings import Settings
+
+_TRAINING = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("small", type=_TRAINING)
+@click.argument("large", type=_TRAINING)
+@click.argument("photos", type=_TRAINING)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="MODEL.onnx",
+    help="The model file to write; one with half-precision weights is written beside it.",
+)
+@click.option(
+    "--run",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder for checkpoints and curves, from which training continues. [default: MODEL.run]",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder for small copies of photos, which several runs can share. [default: in --run]",
+)
+@click.option(
+    "--licence",
+    default="LicenseRef-unstated",
+    show_default=True,
+    help="SPDX identifier of the model's licence, for its card.",
+)
+@click.option(
+    "--epochs", type=float, help="How often each photo is used, if --minutes is not given."
+)
+@click.option("--minutes", type=float, help="How long to train, summed over interrupted runs.")
+@setting_option("--batch", "Photos in a training step.")
+@setting_option("--side", "Side of the square training images, in pixels.")
+@setting_option(
+    "--input-side",
+    "Input size of the finished model: images with as many pixels as a square of this side.",
+)
+@setting_option("--lr", "Highest learning rate.")
+@setting_option("--seed", "Seed of all random choices.")
+@setting_option("--strength", "Strength of the augmentation of photos.")
+@setting_option("--average", "Decay of the moving average of weights.")
+@setting_option("--workers", "Threads that prepare training images.")
+@setting_option("--device", "cpu, cuda, or auto: a GPU if there is one.")
+@setting_option(
+    "--precision",
+    "Precision of the network in training; auto: half on a GPU, full on a CPU.",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+)
+def stitch(
+    small: Path,
+    large: Path,
+    photos: Path,
+    output: Path,
+    run: Path | None,
+    cache: Path | None,
+    licence: str,
+    **chosen: Any,
+) -> None:
+    """Put a small and a large model into one file, with what is between them.
+
+    SMALL and LARGE are the folders of two trainings by glocal train (MODEL.run). PHOTOS is any
+    folder of photos; no labels are needed. The large model stays as it is, and everything else in
+    the file learns to give its vectors: where LARGE.onnx lies beside LARGE.run, galleries that it
+    has indexed can be searched with the new file at once. --budget-ms of glocal index, search and
+    serve then chooses how much time an image may take.
+
+    \b
+    glocal stitch small.run large.run photos/ -o both.onnx --minutes 60
+    glocal search query.jpg --model both.onnx --budget-ms 20
+    """
+    require_extra("stitch")
+    check_output(output)
+    for folder in (small, large):
+        if not folder.exists():
+            raise LearnError(
+                f"there is no training {folder}; name the folder MODEL.run that glocal train made"
+            )
+    from glocal.learn.stitch_delivery import deliver_stitches
+    from glocal.learn.stitch_training import train_stitches
+
+    settings = Settings(objective="instance", patience=0, **chosen)
+    listener = Terminal()
+    with Stopping() as stopping:
+        pair = train_stitches(
+            small,
+            large,
+            photos,
+            settings,
+            run=run or output.with_suffix(".run"),
+            cache=cache,
+            listener=listener,
+            stop=lambda: stopping.requested,
+        )
+    listener.close()
+    if not pair.finished:
+        raise click.Abort
+    run_folder = large if large.is_dir() else large.parent
+    own = run_folder.with_suffix(".onnx")
+    delivered = deliver_stitches(
+        pair,
+        output,
+        licence=licence,
+        training_data=[f"{photos.name}: {len(pair.samples)} images"],
+        large_file=own if own.is_file() else None,
+    )
+    for file in delivered:
+        say(
+            f"{file.path}: {readable_bytes(file.bytes)}, vectors of the space {file.space}; "
+            f"outputs differ from the trained network's by at most {file.difference:.0e}"
+        )
+    for each in delivered[0].stitches:
+        say(f"  {stitch_line(each)}")
