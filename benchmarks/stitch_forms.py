@@ -10,7 +10,7 @@ the weights outside of the branches. Megabytes are what opening it adds to the p
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,9 @@ def spent(data: bytes, outputs: list[str], inputs: dict[str, Any]) -> tuple[floa
 
 def main() -> None:
     """Measure and write the results."""
-    path = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, help="what `glocal stitch` wrote")
+    path = parser.parse_args().file
     card = read_card(path)
     if card is None:
         raise SystemExit(f"{path} has no card")

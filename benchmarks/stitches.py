@@ -61,6 +61,10 @@ class Steps:
             print(f"{done:.0%}: loss {mean:.4f}, {time.process_time():.0f} s", flush=True)
 
 
+def _as_it_is(photo: Any) -> Any:
+    return photo
+
+
 def anchor(name: str, photos: list[NDArray[np.uint8]], folder: Path) -> Path:
     """An ImageNet trunk with whitened pooled features: its checkpoint, and its own model file."""
     run = folder / f"{name}.run"
@@ -70,7 +74,7 @@ def anchor(name: str, photos: list[NDArray[np.uint8]], folder: Path) -> Path:
     if not (run / checkpoint_name).exists():
         torch.manual_seed(0)
         model = build_model(backbone=settings.backbone, head=settings.head, dim=DIM).eval()
-        fit_final(model, photos, lambda photo: photo, side=INPUT, whiten=True)  # type: ignore[arg-type]
+        fit_final(model, photos, _as_it_is, side=INPUT, whiten=True)  # type: ignore[arg-type]
         run.mkdir(parents=True, exist_ok=True)
         state = {"model": model.state_dict(), "settings": settings.as_dict(), "step": 0}
         checkpoint.save(run / checkpoint_name, state)
@@ -148,7 +152,8 @@ def main() -> None:
     )  # fmt: skip
     file = delivered[0]
     print(file, f"{training:.0f} s of the processor for {pair.step} steps", flush=True)
-    photos, labels = (each[::every] for each in grocery_split(options.data / "grocery", "test"))
+    every_photo, every_label = grocery_split(options.data / "grocery", "test")
+    photos, labels = every_photo[::every], every_label[::every]
     names = [stitch.name for stitch in file.stitches]
     encoders = {name: OnnxEncoder(file.path, stitch=name) for name in names}
     encoders |= {f"{name}.onnx": OnnxEncoder(work / f"{name}.onnx") for name in ANCHORS}
