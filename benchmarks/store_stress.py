@@ -50,6 +50,10 @@ def opened(folder: Path) -> Iterator[FlatStore]:
         yield store
 
 
+ROUNDING = 5e-3
+"""Half a step of a byte in parts of the greatest number, which is at most 1, and its new length."""
+
+
 def unit(number: int, version: int) -> np.ndarray:
     """The vector of an image, another one for each time that it is written."""
     vector = np.random.default_rng([number, version]).standard_normal(DIM).astype(np.float32)
@@ -78,7 +82,7 @@ def write(folder: Path, which: int) -> None:
             versions = [
                 v for v in allowed if (v is None and i not in there) or (
                     v is not None and i in there
-                    and np.allclose(there[i], unit(which * OWN + int(number), v), atol=2e-3)
+                    and np.allclose(there[i], unit(which * OWN + int(number), v), atol=ROUNDING)
                 )
             ]  # fmt: skip
             if not versions:
@@ -137,7 +141,7 @@ def read(folder: Path, which: int) -> None:
             same, columns = store.rows.described()
             if not before.version == view.extent.version == same.extent.version:
                 continue  # something was committed meanwhile: which moment it saw is not known
-            scores = np.where(view.live, vectors.astype(np.float32) @ query, -np.inf)
+            scores = np.where(view.live, store.coding.vectors(vectors) @ query, -np.inf)
             if where is not None:
                 inside = [k for k, f in columns.folder_sets.items() if where.folders[0] in f]
                 scores[~np.isin(columns.folders, inside)] = -np.inf

@@ -124,7 +124,7 @@ def test_a_second_run_says_the_same_and_compares_only_new_pairs(
     assert pairs == remembered(gallery) > 3
     assert gallery.duplicates() == first
     assert verified() == 0
-    assert len(gallery.duplicates("object")) >= 3  # the other level is remembered too
+    assert gallery.duplicates("object")  # the other level is remembered too
     assert verified() == 0
     scene(7, 320, 240).save(photos / "new.png")
     gallery.add(photos)

@@ -145,7 +145,8 @@ def test_objectives_stay_in_single_precision(name):
     alone = objective(vectors, labels)
     with torch.autocast("cpu", torch.bfloat16):
         within = objective(vectors, labels)
-    assert torch.equal(alone, within)
+    # Not in every bit: kernels differ by where in memory numbers lie. Half precision has 8 bits.
+    assert torch.allclose(alone, within, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
