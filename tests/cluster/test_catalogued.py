@@ -26,6 +26,7 @@ from glocal.errors import GalleryDamagedError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition
 from glocal.gallery.rows import RowTable
+from glocal.gallery.stores.coding import HALVES
 
 
 class Elsewhere(NumpyStore):
@@ -41,13 +42,13 @@ class Elsewhere(NumpyStore):
 @pytest.fixture
 def store(places: Places) -> Iterator[CataloguedStore]:
     with closing(Catalog(places.new()(30))) as catalog:
-        yield CataloguedStore(Elsewhere(), RowTable(catalog, "space"))  # type: ignore[arg-type]
+        yield CataloguedStore(Elsewhere(), RowTable(catalog, "space"), HALVES)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def tried(places: Places) -> Iterator[CataloguedStore]:
     with closing(Catalog(places.new()(30))) as catalog:
-        yield CataloguedStore(Elsewhere(), RowTable(catalog, "space"))  # type: ignore[arg-type]
+        yield CataloguedStore(Elsewhere(), RowTable(catalog, "space"), HALVES)  # type: ignore[arg-type]
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])

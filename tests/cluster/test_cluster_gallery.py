@@ -41,7 +41,7 @@ def config(milvus: RealServer, tmp_path: Path, request: pytest.FixtureRequest) -
     """With the catalogue in the gallery's folder, and in a server too."""
     if request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres")
-        return server.config(tmp_path, milvus.uri, timeout=120)
+        return server.config(tmp_path, milvus=milvus.uri, timeout=120)
     path = tmp_path / "config.toml"
     path.write_text(f'uri = "{milvus.uri}"\ntimeout = 120\nprefix = "test"\n')
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -15,6 +16,7 @@ from glocal.gallery.conditions import Condition
 from glocal.gallery.database import ALL
 from glocal.gallery.records import Match, Record, StoreStatus
 from glocal.gallery.rows import RowTable
+from glocal.gallery.stores.coding import BYTES, Coding
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS cluster_deleted (content BLOB PRIMARY KEY) WITHOUT ROWID"
 _AT_ONCE = 1_000  # deleted in one request
@@ -56,11 +58,14 @@ class CataloguedStore:
     Args:
         vectors: the collection.
         rows: the table of the images that have a vector.
+        coding: how a vector would lie in the gallery's folder. It is rounded likewise, so that
+            searches find the same wherever it is.
     """
 
-    def __init__(self, vectors: MilvusStore, rows: RowTable) -> None:
+    def __init__(self, vectors: MilvusStore, rows: RowTable, coding: Coding = BYTES) -> None:
         self.vectors_there = vectors
         self.rows = rows
+        self.coding = coding
         database = rows.database
         known = database.has_table("cluster_deleted")
         if not (known or database.read_only):  # whoever only reads waits for no writer
@@ -72,14 +77,18 @@ class CataloguedStore:
         if not records:
             return
         ids = [record.id for record in records]
+        given = np.stack([record.vector for record in records]).astype(np.float32)
+        rounded = self.coding.vectors(self.coding.coded(given))
+        records = [
+            replace(record, vector=vector) for record, vector in zip(records, rounded, strict=True)
+        ]
         with self.rows.database.change() as db:
             self.vectors_there.upsert(records)
             db.executemany(
                 "DELETE FROM cluster_deleted WHERE content = ?", [(i.bytes,) for i in ids]
             )
             self.rows.remove(ids)
-            written = np.stack([record.vector for record in records]).astype("<f2")
-            self.rows.append(ids, [record.attributes for record in records], written)
+            self.rows.append(ids, [r.attributes for r in records], rounded.astype("<f2"))
 
     def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
         """See `Store.set_folders`."""

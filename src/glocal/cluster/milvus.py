@@ -15,6 +15,7 @@ from glocal.gallery.catalog import Catalog
 from glocal.gallery.database import Database
 from glocal.gallery.layout import StorePlace
 from glocal.gallery.rows import RowTable
+from glocal.gallery.stores.coding import BYTES, Coding
 from glocal.gallery.stores.files import replace_file
 from glocal.registry import load
 
@@ -60,13 +61,18 @@ class Milvus:
 
     @staticmethod
     def open(
-        config: Path, collection: str, dim: int, catalog: Catalog, rows: RowTable
+        config: Path,
+        collection: str,
+        dim: int,
+        catalog: Catalog,
+        rows: RowTable,
+        coding: Coding = BYTES,
     ) -> CataloguedStore:
         """See `Elsewhere.open`."""
         require_extra()
         server = Server(ClusterConfig.read(config))
         store = MilvusStore(server, collection, dim, NotedWrites(catalog, collection))
-        return CataloguedStore(store, rows)
+        return CataloguedStore(store, rows, coding)
 
     @staticmethod
     def workers(config: Path) -> RayWorkers | None:

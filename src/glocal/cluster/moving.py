@@ -105,7 +105,9 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         if not beside.collection:
             catalog.set_state(_BESIDE, collection)
         rows = RowTable(catalog, layout.model.space)
-        opened = Milvus.open(layout.cluster, collection, layout.model.dim, catalog, rows)
+        opened = Milvus.open(
+            layout.cluster, collection, layout.model.dim, catalog, rows, layout.store.coding
+        )
         with closing(opened):
             target = opened.vectors_there
             copied = _copy(catalog, source, target, listen)
@@ -280,7 +282,9 @@ def _drop_beside(layout: Layout, catalog: Catalog) -> None:
     collection = catalog.get_state(_BESIDE)
     if collection and layout.cluster.exists():
         rows = RowTable(catalog, layout.model.space)
-        opened = Milvus.open(layout.cluster, collection, layout.model.dim, catalog, rows)
+        opened = Milvus.open(
+            layout.cluster, collection, layout.model.dim, catalog, rows, layout.store.coding
+        )
         with closing(opened):
             if opened.vectors_there.exists():
                 opened.vectors_there.drop()

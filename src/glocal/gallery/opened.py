@@ -146,6 +146,6 @@ def _store(layout: Layout, catalog: Catalog, rows: RowTable) -> Store:
     if not place.elsewhere:
         return FlatStore(layout.vectors, model.dim, rows, place.coding)
     store: Store = load("store", place.kind).open(
-        layout.cluster, place.collection, model.dim, catalog, rows
+        layout.cluster, place.collection, model.dim, catalog, rows, place.coding
     )
     return store

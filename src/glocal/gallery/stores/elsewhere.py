@@ -9,6 +9,7 @@ from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import StorePlace
 from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.base import Store
+from glocal.gallery.stores.coding import BYTES, Coding
 
 if TYPE_CHECKING:
     from glocal.gallery.reading_files import Workers
@@ -41,7 +42,14 @@ class Elsewhere(Protocol):
         ...
 
     @staticmethod
-    def open(config: Path, collection: str, dim: int, catalog: Catalog, rows: RowTable) -> Store:
+    def open(
+        config: Path,
+        collection: str,
+        dim: int,
+        catalog: Catalog,
+        rows: RowTable,
+        coding: Coding = BYTES,
+    ) -> Store:
         """Open the store of a gallery; nothing is asked of it yet.
 
         Args:
@@ -50,6 +58,7 @@ class Elsewhere(Protocol):
             dim: length of the vectors.
             catalog: the gallery's.
             rows: the table of the images that have a vector, which the store keeps up to date.
+            coding: how a vector would lie in the gallery's folder, of which it keeps no more.
 
         Raises:
             GalleryError: the file is gone or damaged.
