@@ -32,14 +32,14 @@ from glocal.errors import (
     GalleryFormatError,
     StoreUnavailableError,
 )
-from glocal.gallery import Gallery, layout
+from glocal.gallery import Gallery, store_place
 from glocal.gallery.layout import (
-    StorePlace,
     open_layout,
     read_description,
     write_description,
 )
 from glocal.gallery.model_id import ModelId
+from glocal.gallery.store_place import StorePlace
 from postgres_server import PostgresServer, needs_postgres
 from tiny_model import write_model
 
@@ -265,7 +265,7 @@ def test_an_older_glocal_refuses_it(
     model = ModelId("some", 1, "0" * 64, 4, "some")
     place = StorePlace("milvus", version=2, collection="a", catalogue="b")
     write_description(tmp_path, model, store=place)
-    monkeypatch.setitem(layout.STORES, "milvus", 1)
+    monkeypatch.setitem(store_place.STORES, "milvus", 1)
     with pytest.raises(GalleryFormatError, match="upgrade it"):
         read_description(tmp_path)
 

@@ -15,7 +15,7 @@ from older_galleries import move
 
 import glocal
 from glocal.errors import GalleryError, GalleryFormatError
-from glocal.gallery import layout
+from glocal.gallery import store_place
 from tiny_model import write_model
 
 DATA = Path(__file__).parent / "data" / "flat1.tar.gz"
@@ -114,7 +114,7 @@ def test_a_new_gallery_is_smaller_and_an_earlier_version_refuses_it(
     with glocal.open(home / "fresh", create=False) as gallery:
         assert gallery.refresh().added == 2
         assert versions_of_local_features(gallery) == {packed}
-    monkeypatch.setitem(layout.STORES, "flat", 1)  # as an earlier version has it
+    monkeypatch.setitem(store_place.STORES, "flat", 1)  # as an earlier version has it
     with pytest.raises(GalleryFormatError, match="upgrade"):
         glocal.open(home / "fresh", create=False)
 

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from glocal.cli.output import readable_bytes, say, stitch_line
-from glocal.cli.training import Stopping, Terminal, check_output, require_extra, setting_option
+from glocal.cli.training import (
+    Stopping,
+    Terminal,
+    check_output,
+    file_options,
+    licence_option,
+    machine_options,
+    require_extra,
+    setting_option,
+)
 from glocal.errors import LearnError
 from glocal.learn.settings import Settings
 
@@ -19,32 +28,8 @@ _TRAINING = click.Path(path_type=Path)
 @click.argument("small", type=_TRAINING)
 @click.argument("large", type=_TRAINING)
 @click.argument("photos", type=_TRAINING)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="MODEL.onnx",
-    help="The model file to write; one with half-precision weights is written beside it.",
-)
-@click.option(
-    "--run",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder for checkpoints and curves, from which training continues. [default: MODEL.run]",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder for small copies of photos, which several runs can share. [default: in --run]",
-)
-@click.option(
-    "--licence",
-    default="LicenseRef-unstated",
-    show_default=True,
-    help="SPDX identifier of the model's licence, for its card.",
-)
+@file_options
+@licence_option
 @click.option(
     "--epochs", type=float, help="How often each photo is used, if --minutes is not given."
 )
@@ -59,13 +44,7 @@ _TRAINING = click.Path(path_type=Path)
 @setting_option("--seed", "Seed of all random choices.")
 @setting_option("--strength", "Strength of the augmentation of photos.")
 @setting_option("--average", "Decay of the moving average of weights.")
-@setting_option("--workers", "Threads that prepare training images.")
-@setting_option("--device", "cpu, cuda, or auto: a GPU if there is one.")
-@setting_option(
-    "--precision",
-    "Precision of the network in training; auto: half on a GPU, full on a CPU.",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-)
+@machine_options
 def stitch(
     small: Path,
     large: Path,

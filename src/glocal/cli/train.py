@@ -15,8 +15,12 @@ from glocal.cli.training import (
     Stopping,
     Terminal,
     check_output,
+    file_options,
+    licence_option,
+    machine_options,
     require_extra,
     setting_option,
+    several,
 )
 from glocal.learn.part_options import split_options
 from glocal.learn.settings import INSTANCE, Settings
@@ -36,114 +40,96 @@ def _part_option(name: str, kind: Kind, more: str) -> Callable[[Any], Any]:
     )
 
 
-def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        [
-            _part_option(
-                "--backbone", "backbone", "; timm takes any of its models, such as timm:resnet50."
-            ),
-            setting_option(
-                "--weights",
-                "Initial weights of the backbone: imagenet, none, a file, or hub:OWNER/NAME/FILE.",
-            ),
-            click.option(
-                "--block",
-                cls=PartOption,
-                kind="block",
-                describe=lambda: f"Graft a block into the backbone: {listed('block')}.",
-                metavar="NAME",
-            ),
-            click.option(
-                "--start", metavar="FILE", help="Start from the model in this checkpoint."
-            ),
-            click.option(
-                "--compatible-with",
-                metavar="OLD.onnx",
-                help="Keep vectors comparable with those of this model, by a recipe such as cl2r, "
-                "d-simplex, oca or fcpl, or the objective cores; galleries that it indexed can "
-                "then be searched at once.",
-            ),
-            _part_option("--head", "head", "."),
-            _part_option("--objective", "objective", f"; {INSTANCE} learns without labels."),
-            _part_option("--recipe", "recipe", "."),
-            click.option(
-                "--set",
-                "options",
-                multiple=True,
-                metavar="PART.NAME=VALUE",
-                help="Set an option of the head, the objective or the recipe, such as head.power=4 "
-                "or objective.margin=0.3; may be given more than once. An unknown name is answered "
-                "with a list of all options.",
-            ),
-            setting_option("--dim", "Length of the vector."),
-            click.option(
-                "--epochs",
-                type=float,
-                help="How often each photo is used, if --minutes is not given.",
-            ),
-            click.option(
-                "--minutes",
-                type=float,
-                help="How long to train, summed over interrupted runs.",
-            ),
-            setting_option(
-                "--batch",
-                "Photos in a training step: labelled ones, or unlabelled ones in two views each.",
-            ),
-            setting_option(
-                "--views", "Unlabelled photos, in two views each, added to a step of labelled ones."
-            ),
-            setting_option("--side", "Side of the square training images, in pixels."),
-            setting_option(
-                "--input-side",
-                "Input size of the finished model: images with as many pixels as a square of this "
-                "side.",
-            ),
-            setting_option("--lr", "Highest learning rate."),
-            setting_option("--seed", "Seed of all random choices."),
-            setting_option(
-                "--freeze", "Number of the backbone's three stages whose weights are not trained."
-            ),
-            setting_option(
-                "--strength",
-                "Strength of the augmentation of views; labelled photos get half of it.",
-            ),
-            click.option("--mirror", is_flag=True, help="Also mirror photos."),
-            setting_option(
-                "--cutmix", "Share of the views that mix two photos and have to match both."
-            ),
-            setting_option("--temperature", "Temperature of the self-supervised loss."),
-            setting_option(
-                "--entropy",
-                "Weight of the entropy term in the self-supervised loss; it spreads vectors out.",
-            ),
-            setting_option(
-                "--self-weight", "Weight of the self-supervised loss where there are labels too."
-            ),
-            setting_option("--average", "Decay of the moving average of weights."),
-            setting_option(
-                "--check", "Steps between evaluations; 0: one epoch, but at most 200 steps."
-            ),
-            setting_option(
-                "--patience",
-                "Stop early after this many evaluations without improvement; 0: never.",
-            ),
-            setting_option(
-                "--final",
-                "Make the vector by the trained projection, or by whitening the pooled features.",
-                type=click.Choice(["projection", "whitening"]),
-            ),
-            setting_option("--workers", "Threads that prepare training images."),
-            setting_option("--device", "cpu, cuda, or auto: a GPU if there is one."),
-            setting_option(
-                "--precision",
-                "Precision of the network in training; auto: half on a GPU, full on a CPU.",
-                type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-            ),
-        ]
-    ):
-        command = option(command)
-    return command
+_settings = several(
+    _part_option(
+        "--backbone", "backbone", "; timm takes any of its models, such as timm:resnet50."
+    ),
+    setting_option(
+        "--weights",
+        "Initial weights of the backbone: imagenet, none, a file, or hub:OWNER/NAME/FILE.",
+    ),
+    click.option(
+        "--block",
+        cls=PartOption,
+        kind="block",
+        describe=lambda: f"Graft a block into the backbone: {listed('block')}.",
+        metavar="NAME",
+    ),
+    click.option("--start", metavar="FILE", help="Start from the model in this checkpoint."),
+    click.option(
+        "--compatible-with",
+        metavar="OLD.onnx",
+        help="Keep vectors comparable with those of this model, by a recipe such as cl2r, "
+        "d-simplex, oca or fcpl, or the objective cores; galleries that it indexed can "
+        "then be searched at once.",
+    ),
+    _part_option("--head", "head", "."),
+    _part_option("--objective", "objective", f"; {INSTANCE} learns without labels."),
+    _part_option("--recipe", "recipe", "."),
+    click.option(
+        "--set",
+        "options",
+        multiple=True,
+        metavar="PART.NAME=VALUE",
+        help="Set an option of the head, the objective or the recipe, such as head.power=4 "
+        "or objective.margin=0.3; may be given more than once. An unknown name is answered "
+        "with a list of all options.",
+    ),
+    setting_option("--dim", "Length of the vector."),
+    click.option(
+        "--epochs",
+        type=float,
+        help="How often each photo is used, if --minutes is not given.",
+    ),
+    click.option(
+        "--minutes",
+        type=float,
+        help="How long to train, summed over interrupted runs.",
+    ),
+    setting_option(
+        "--batch",
+        "Photos in a training step: labelled ones, or unlabelled ones in two views each.",
+    ),
+    setting_option(
+        "--views", "Unlabelled photos, in two views each, added to a step of labelled ones."
+    ),
+    setting_option("--side", "Side of the square training images, in pixels."),
+    setting_option(
+        "--input-side",
+        "Input size of the finished model: images with as many pixels as a square of this side.",
+    ),
+    setting_option("--lr", "Highest learning rate."),
+    setting_option("--seed", "Seed of all random choices."),
+    setting_option(
+        "--freeze", "Number of the backbone's three stages whose weights are not trained."
+    ),
+    setting_option(
+        "--strength",
+        "Strength of the augmentation of views; labelled photos get half of it.",
+    ),
+    click.option("--mirror", is_flag=True, help="Also mirror photos."),
+    setting_option("--cutmix", "Share of the views that mix two photos and have to match both."),
+    setting_option("--temperature", "Temperature of the self-supervised loss."),
+    setting_option(
+        "--entropy",
+        "Weight of the entropy term in the self-supervised loss; it spreads vectors out.",
+    ),
+    setting_option(
+        "--self-weight", "Weight of the self-supervised loss where there are labels too."
+    ),
+    setting_option("--average", "Decay of the moving average of weights."),
+    setting_option("--check", "Steps between evaluations; 0: one epoch, but at most 200 steps."),
+    setting_option(
+        "--patience",
+        "Stop early after this many evaluations without improvement; 0: never.",
+    ),
+    setting_option(
+        "--final",
+        "Make the vector by the trained projection, or by whitening the pooled features.",
+        type=click.Choice(["projection", "whitening"]),
+    ),
+    machine_options,
+)
 
 
 _folders: dict[str, Any] = {
@@ -155,26 +141,7 @@ _folders: dict[str, Any] = {
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="MODEL.onnx",
-    help="The model file to write; one with half-precision weights is written beside it.",
-)
-@click.option(
-    "--run",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder for checkpoints and curves, from which training continues. [default: MODEL.run]",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder for small copies of photos, which several runs can share. [default: in --run]",
-)
+@file_options
 @click.option(
     "--also",
     help="Also learn from these photos without labels; may be given more than once.",
@@ -185,12 +152,7 @@ _folders: dict[str, Any] = {
     help="Augment photos by overlaying these; may be given more than once.",
     **_folders,
 )
-@click.option(
-    "--licence",
-    default="LicenseRef-unstated",
-    show_default=True,
-    help="SPDX identifier of the model's licence, for its card.",
-)
+@licence_option
 @click.option(
     "--data-note",
     multiple=True,

@@ -35,6 +35,61 @@ def setting_option(name: str, text: str, **more: Any) -> Callable[[Any], Any]:
     )
 
 
+def several(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """One decorator for several options, in their order."""
+
+    def all_of(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return all_of
+
+
+file_options = several(
+    click.option(
+        "-o",
+        "--output",
+        required=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="MODEL.onnx",
+        help="The model file to write; one with half-precision weights is written beside it.",
+    ),
+    click.option(
+        "--run",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder for checkpoints and curves, from which training continues. "
+        "[default: MODEL.run]",
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder for small copies of photos, which several runs can share. [default: in --run]",
+    ),
+)
+"""Where a training writes."""
+
+licence_option = click.option(
+    "--licence",
+    default="LicenseRef-unstated",
+    show_default=True,
+    help="SPDX identifier of the model's licence, for its card.",
+)
+
+machine_options = several(
+    setting_option("--workers", "Threads that prepare training images."),
+    setting_option("--device", "cpu, cuda, or auto: a GPU if there is one."),
+    setting_option(
+        "--precision",
+        "Precision of the network in training; auto: half on a GPU, full on a CPU.",
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    ),
+)
+"""How a training uses the machine."""
+
+
 def require_extra(command: str) -> None:
     """Check that what a command which trains needs is installed.
 

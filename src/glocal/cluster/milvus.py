@@ -13,8 +13,8 @@ from glocal.cluster.store import MilvusStore
 from glocal.errors import GalleryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.database import Database
-from glocal.gallery.layout import StorePlace
 from glocal.gallery.rows import RowTable
+from glocal.gallery.store_place import NEW, StorePlace
 from glocal.gallery.stores.coding import BYTES, Coding
 from glocal.gallery.stores.files import replace_file
 from glocal.registry import load
@@ -31,7 +31,7 @@ class Milvus:
 
     @staticmethod
     def place(
-        folder: Path, config: Path, known: StorePlace | None = None, *, version: int = 2
+        folder: Path, config: Path, known: StorePlace | None = None, *, version: int = NEW
     ) -> StorePlace:
         """See `Elsewhere.place`."""
         require_extra()

@@ -31,7 +31,6 @@ from glocal.gallery.health import differences
 from glocal.gallery.indexing import build_graphs
 from glocal.gallery.layout import (
     Layout,
-    StorePlace,
     require_settled,
     write_description,
 )
@@ -39,6 +38,7 @@ from glocal.gallery.locks import locked
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.records import Match, Record
 from glocal.gallery.rows import RowTable
+from glocal.gallery.store_place import StorePlace
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
 

@@ -41,7 +41,7 @@ from glocal.errors import (
 )
 from glocal.gallery.locks import locked
 from glocal.gallery.model_id import ModelId
-from glocal.gallery.stores.coding import CODINGS, Coding
+from glocal.gallery.store_place import COMPACT, EMBEDDED, NEW, STORES, StorePlace
 from glocal.gallery.stores.files import explained, replace_file, sync, sync_folder
 from glocal.gallery.under_way import UnderWay
 from glocal.registry import load
@@ -52,58 +52,11 @@ UPGRADING = 3
 """The format of a gallery whose images are of two models, which earlier versions do not read. It
 has `FORMAT` again when it is of one."""
 
-STORES = {"flat": 3, "milvus": 3}
-"""What can keep the vectors, and the latest version of how a gallery keeps them and its local
-features. Version 1: numbers of vectors as float16, those of local features as bytes. Version 2:
-both as bytes. Version 3: as bytes, and as 4 bits."""
-
-_NEW, _COMPACT = 2, 3  # versions of galleries that are made
-
 RESERVE = 256 * 2**20
 """Bytes left free on the disk, checked before each batch, for what else is written there."""
 
 
 Stamp = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class StorePlace:
-    """What keeps the vectors of a gallery.
-
-    Attributes:
-        kind: a name in `STORES`.
-        version: of how the gallery keeps vectors and local features; it stays as it was made.
-        collection: of a cluster, in which they are.
-        catalogue: the PostgreSQL schema of the catalogue; empty where it is in the folder.
-    """
-
-    kind: str = "flat"
-    version: int = 1
-    collection: str = ""
-    catalogue: str = ""
-
-    def __post_init__(self) -> None:
-        if self.version not in CODINGS:
-            raise ValueError(f"there is no version {self.version!r} of the store")
-
-    @property
-    def coding(self) -> Coding:
-        """How a vector lies in its row."""
-        return CODINGS[self.version]
-
-    @property
-    def descriptor_bits(self) -> int:
-        """Of each number of a local feature's descriptor."""
-        return 4 if self.version == _COMPACT else 8
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether they lie outside the gallery's folder."""
-        return self.kind != "flat"
-
-
-EMBEDDED = StorePlace()
-"""Of galleries of format 1, and of those that they became."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +219,7 @@ def open_layout(
         raise _unreadable(folder, error) from error
     if cluster is not None:
         _follow_cluster(layout, cluster)
-    if compact and layout.store.version != _COMPACT:
+    if compact and layout.store.version != COMPACT:
         raise GalleryError(
             f"gallery {folder} was made without --compact, and stays so; index the images into a "
             "new gallery with it"
@@ -431,7 +384,7 @@ def _create(
             return  # another process was quicker
         layout = Layout(folder, made)
         layout.require_space()
-        place = StorePlace(version=_COMPACT if compact else _NEW)
+        place = StorePlace(version=COMPACT if compact else NEW)
         if cluster is not None:
             place = load("store", "milvus").place(folder, cluster, version=place.version)
         copy_model(source, layout.model_file)

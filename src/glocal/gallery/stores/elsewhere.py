@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.layout import StorePlace
 from glocal.gallery.rows import RowTable
+from glocal.gallery.store_place import NEW, StorePlace
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.coding import BYTES, Coding
 
@@ -20,7 +20,7 @@ class Elsewhere(Protocol):
 
     @staticmethod
     def place(
-        folder: Path, config: Path, known: StorePlace | None = None, *, version: int = 2
+        folder: Path, config: Path, known: StorePlace | None = None, *, version: int = NEW
     ) -> StorePlace:
         """Make sure that the store can be reached, and let a gallery know from now on where it is.
 

@@ -1,0 +1,55 @@
+"""What keeps the vectors of a gallery, and how: as its description says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glocal.gallery.stores.coding import CODINGS, Coding
+
+STORES = {"flat": 3, "milvus": 3}
+"""What can keep the vectors, and the latest version of how a gallery keeps them and its local
+features. Version 1: numbers of vectors as float16, those of local features as bytes. Version 2:
+both as bytes. Version 3: as bytes, and as 4 bits."""
+
+NEW, COMPACT = 2, 3
+"""The versions of galleries that are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """What keeps the vectors of a gallery.
+
+    Attributes:
+        kind: a name in `STORES`.
+        version: of how the gallery keeps vectors and local features; it stays as it was made.
+        collection: of a cluster, in which they are.
+        catalogue: the PostgreSQL schema of the catalogue; empty where it is in the folder.
+    """
+
+    kind: str = "flat"
+    version: int = 1
+    collection: str = ""
+    catalogue: str = ""
+
+    def __post_init__(self) -> None:
+        if self.version not in CODINGS:
+            raise ValueError(f"there is no version {self.version!r} of the store")
+
+    @property
+    def coding(self) -> Coding:
+        """How a vector lies in its row."""
+        return CODINGS[self.version]
+
+    @property
+    def descriptor_bits(self) -> int:
+        """Of each number of a local feature's descriptor."""
+        return 4 if self.version == COMPACT else 8
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they lie outside the gallery's folder."""
+        return self.kind != "flat"
+
+
+EMBEDDED = StorePlace()
+"""Of galleries of format 1, and of those that they became."""
