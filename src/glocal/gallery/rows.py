@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -258,14 +258,14 @@ class RowTable:
         """
         return "r.row", "r.space = ?", (), (self.space,)
 
-    def checksums(self) -> list[tuple[int, int]]:
-        """Number and checksum of the vectors of every block."""
-        return [
-            (int(number), int(checksum))
-            for number, checksum in self.database.rows(
+    def checked(self) -> tuple[View, list[tuple[int, int]]]:
+        """What is committed now, with number and checksum of every block of the file."""
+        table = self._remembering()
+        with table._reading, table.database.snapshot() as db:
+            found = db.execute(
                 "SELECT number, checksum FROM blocks WHERE space = ?", (self.space,)
-            )
-        ]
+            ).fetchall()
+            return table._read_view(db), [(int(number), int(crc)) for number, crc in found]
 
     # Changing, inside `Database.change`
 
@@ -303,20 +303,38 @@ class RowTable:
                     for name, value in facts.items():
                         block.facts[name][at] = value
 
+    def append_dead(self, content: NDArray[Any]) -> None:
+        """Let rows at the end, whose content lies in the file already, be nobody's for ever."""
+        with self.database.change() as db:
+            start = self._extent(db).rows
+            places = range(start, start + len(content))
+            with self._editing(db, places, more=len(content), dead=len(content)) as block_of:
+                for row, written in zip(places, content, strict=True):
+                    block = block_of(row)
+                    block.checksum = zlib.crc32(written.tobytes(), block.checksum)
+
+    def settle(self) -> None:
+        """Commit the version alone, so that what a killed process began to commit is undone.
+
+        SQLite's log may hold a transaction that no process has seen, since its own was killed
+        before it said so. Where nothing else was committed, whoever opens the database next after
+        everybody has left completes it.
+        """
+        with self.database.change() as db:
+            db.execute("UPDATE spaces SET version = version + 1 WHERE space = ?", (self.space,))
+
     def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
         """Replace the folders of those images that are there."""
-        _, rows = self.find(folders)
-        with (
-            self.database.change() as db,
-            self._editing(db, rows.values()) as block_of,
-        ):
-            for i, row in rows.items():
-                block_of(row).facts["folders"][row % BLOCK] = _term(db, sorted(folders[i]))
+        with self.database.change() as db:
+            _, rows = self.find(folders)
+            with self._editing(db, rows.values()) as block_of:
+                for i, row in rows.items():
+                    block_of(row).facts["folders"][row % BLOCK] = _term(db, sorted(folders[i]))
 
     def remove(self, ids: Iterable[UUID]) -> None:
         """Make the rows of images dead."""
-        _, rows = self.find(ids)
         with self.database.change() as db:
+            _, rows = self.find(ids)
             with self._editing(db, rows.values(), dead=len(rows)) as block_of:
                 for row in rows.values():
                     block_of(row).ids[row % BLOCK] = _DEAD

@@ -11,14 +11,16 @@ Folder layout, owned by this package::
 
 Which row is which image stands in the catalogue (`RowTable`). A batch is appended and synced, and
 then the catalogue's transaction makes it part of the gallery: bytes behind the rows that the
-catalogue knows are nobody's, and the next batch is written over them. Readers map the file and take
-no lock.
+catalogue knows are nobody's. They stay all the same, as dead rows: a process that was killed as it
+committed may have left a transaction that names them, and that the catalogue completes when it is
+next opened (see `RowTable.settle`). Readers map the file and take no lock.
 """
 
 from __future__ import annotations
 
 import glob
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,9 +116,26 @@ class RowFile:
                 self.folder.mkdir(parents=True)
                 sync_folder(self.folder.parent)
             self._available(extent)
-            start = extent.rows * self.row_bytes
-            write_at(self.file(extent.generation), start, written.tobytes())
+            left = self._left_behind(extent)
+            self.rows.append_dead(left)
+            path, start = self.file(extent.generation), (extent.rows + len(left)) * self.row_bytes
+            try:
+                write_at(path, start, written.tobytes())
+            except BaseException:
+                with suppress(OSError):  # nothing can name these bytes yet
+                    os.truncate(path, start)
+                raise
             self.rows.append(ids, attributes, written)
+
+    def _left_behind(self, extent: Extent) -> NDArray[Any]:
+        """Rows that the file has and the catalogue does not know, the last one made whole."""
+        path = self.file(extent.generation)
+        size = path.stat().st_size if path.exists() else 0
+        rows = -(-size // self.row_bytes)
+        if rows <= extent.rows:
+            return np.zeros(0, self._row)
+        os.truncate(path, rows * self.row_bytes)
+        return self._open(extent.generation, rows)[extent.rows :]
 
     def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
         """See `Store.set_folders`."""
@@ -182,7 +201,10 @@ class RowFile:
     def _open(self, generation: int, rows: int) -> NDArray[Any]:
         if not rows:
             return np.zeros(0, self._row)
-        return np.memmap(self.file(generation), self._row, "r", shape=(rows,))
+        try:
+            return np.memmap(self.file(generation), self._row, "r", shape=(rows,))
+        except FileNotFoundError as error:  # in this moment
+            raise ReplacedError from error
 
     def _available(self, extent: Extent, *, tolerant: bool = False) -> int:
         """Rows of the known ones that the file has; an error where some are missing."""
@@ -203,11 +225,14 @@ class RowFile:
 
     def damaged(self) -> list[UUID]:
         """See `Maintained.damaged`."""
-        view = self.rows.view()
-        there = self._available(view.extent, tolerant=True)
-        vectors = self._open(view.extent.generation, there)
+        while True:
+            view, checksums = self.rows.checked()
+            with suppress(ReplacedError):
+                there = self._available(view.extent, tolerant=True)
+                vectors = self._open(view.extent.generation, there)
+                break
         wrong = np.ones(view.extent.rows, np.bool_)
-        for number, checksum in self.rows.checksums():
+        for number, checksum in checksums:
             start, end = number * BLOCK, min((number + 1) * BLOCK, view.extent.rows)
             if end <= there and crc32(vectors[start:end].tobytes()) == checksum:
                 wrong[start:end] = False
@@ -221,11 +246,15 @@ class RowFile:
             view = self.rows.view()
             kept = np.flatnonzero(view.live)
             new = self.file(view.extent.generation + 1)
+            if new.exists():  # left by a process that was killed
+                self.rows.settle()
             partial = new.with_name(f"{new.name}.partial")
             with explained(new), partial.open("wb", buffering=0) as file:
                 self._copy(kept, view.extent, file)
                 with self.rows.database.change():
                     now = self.rows.view()
+                    if now.extent.generation != view.extent.generation:
+                        return  # cleared meanwhile
                     added = np.flatnonzero(now.live[len(view.live) :]) + len(view.live)
                     self._copy(added, now.extent, file)
                     sync(file.fileno())
@@ -250,13 +279,21 @@ class RowFile:
         """Delete what nobody needs any more: older generations, and what a killed process left.
 
         Nothing goes while the file in use is shorter than it should be: an older one may have more.
+        Nor does anything inside a change, which may be undone.
         """
-        if not self._unused():
+        database = self.rows.database
+        if database.changing or not self._unused():
             return
         with maintenance_lock(self.folder) as free:
-            extent = self.rows.extent()
-            if not free or self._available(extent, tolerant=True) < extent.rows:
+            if not free:
                 return
+            self.rows.settle()
+            with database.change():  # so that no file comes into use meanwhile
+                self._delete_unused()
+
+    def _delete_unused(self) -> None:
+        extent = self.rows.extent()
+        if self._available(extent, tolerant=True) >= extent.rows:
             for path in self._unused():
                 _log.info("deleting %s", path)
                 with suppress(OSError):  # mapped by another process, which Windows minds
