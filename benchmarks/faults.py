@@ -12,7 +12,8 @@ file to begin anew. The number of a slice is its seed: no two have the same inju
 - ``runs``: index runs (adding, then removing a folder) are killed by SIGKILL at random moments and
   started again until they are through. After each kill the gallery is sound and has lost nothing,
   and in the end it is what it is without any kill.
-- ``store``: ``store_stress.py``, readers, writers and builders that are killed.
+- ``store``: ``store_stress.py``, readers, writers and builders that are killed, every other time
+  on a slowed disk.
 - ``requests``: schemathesis asks a server for what its description allows and what it does not: the
   same systematic requests in each slice, and as many random ones.
 - ``conditions``: any text as ``--where``, any tree of conditions, and stores beside a slow one.
@@ -27,6 +28,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -110,8 +112,8 @@ def runs(seed: int, count: int) -> Row:
 def store(seed: int, count: int) -> Row:
     """Killed readers, writers and builders of the store."""
     script = ROOT / "benchmarks" / "store_stress.py"
-    options = ("--seconds", "10", "--kills", str(count), "--seed", str(seed))
-    ended = run(script, *options)
+    slow = ["--slow-disk"] if seed % 2 and sys.platform == "linux" and shutil.which("cc") else []
+    ended = run(script, "--seconds", "10", "--kills", str(count), "--seed", str(seed), *slow)
     found = json.loads(ended.output)
     what = "killed readers, writers and builders"
     return measured(ended, what, found["kills"], compared=found.get("searches", 0))

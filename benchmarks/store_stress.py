@@ -1,12 +1,16 @@
 """Readers, writers and builders that are killed again and again, beside exact answers.
 
     python benchmarks/store_stress.py [--seconds 600] [--kills 1000] [--readers 4] [--writers 2]
+        [--slow-disk]
 
 Processes add, change and remove vectors (each writer its own ids), search, and build graphs, all in
 one folder, while any of them is ended by SIGKILL at random moments and started again. A writer
 notes in a file of its own what was acknowledged; after a kill the next one compares that with what
-is there. A reader compares each search with an exact one computed from what is committed. At the
-end the store is checked whole. Printed: what was done, and every contradiction; none is the aim.
+is there. A reader compares each search with an exact one computed from what is committed. Now and
+then, and at the end, all are killed, one after another, and the store is checked whole: what one
+of them had begun to commit is then completed by whoever opens the database next. ``--slow-disk``
+(Linux, with a C compiler) lets each sync take up to 60 ms more, so that most are killed within one.
+Printed: what was done, and every contradiction; none is the aim.
 """
 
 from __future__ import annotations
@@ -17,9 +21,11 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +42,7 @@ from glocal.gallery.stores.flat import FlatStore
 
 DIM = 32
 OWN = 1_000_000  # ids of each writer
+ALL_AT_ONCE = 0.05  # of the moments at which one is killed: all are
 
 
 @contextmanager
@@ -166,6 +173,30 @@ def build(folder: Path, which: int) -> None:
             time.sleep(0.05)
 
 
+def checked(folder: Path) -> list[str]:
+    """What is wrong with the store, which nobody else has open."""
+    with opened(folder) as store:
+        lost = store.damaged()
+        return [f"{len(lost)} vectors are damaged"] if lost else []
+
+
+def end(processes: Sequence[Any], chance: random.Random) -> None:
+    """Kill processes; the next one has time to take the lock of the one before."""
+    for process in processes:
+        process.kill()
+        process.join()
+        if len(processes) > 1:
+            time.sleep(chance.uniform(0, 0.15))
+
+
+def said(folder: Path) -> Iterator[tuple[str, Any]]:
+    """What the processes have reported."""
+    for path in folder.glob("*.said"):
+        for line in path.read_text().splitlines():
+            with suppress(ValueError):  # cut by a kill
+                yield from json.loads(line).items()
+
+
 TASKS = {"writer": write, "reader": read, "builder": build}
 
 
@@ -177,7 +208,8 @@ def stress(
     wanted = [(kind, n) for kind, count in kinds.items() for n in range(count)]
     running: dict[tuple[str, int], Any] = {}
     chance = random.Random(seed)
-    killed = failed = 0
+    killed = failed = emptied = 0
+    faults: list[str] = []
     began = time.monotonic()
     while time.monotonic() < began + seconds or killed < kills:
         for kind, which in wanted:
@@ -190,31 +222,57 @@ def stress(
                 running[kind, which] = process
         time.sleep(min(seconds / max(kills, 1), 0.5) * chance.uniform(0.1, 1.9))
         if killed < kills:
-            victim = running[chance.choice(wanted)]
-            victim.kill()
-            victim.join()
-            killed += 1
-    for process in running.values():
-        process.kill()
-        process.join()
-    totals: dict[str, Any] = {"seconds": round(time.monotonic() - began), "kills": killed}
-    faults = [f"{failed} processes ended by themselves"] if failed else []
-    for path in folder.glob("*.said"):
-        for line in path.read_text().splitlines():
-            with suppress(ValueError):  # cut by a kill
-                for key, value in json.loads(line).items():
-                    if key == "fault":
-                        faults.append(value)
-                    else:
-                        totals[key] = totals.get(key, 0) + value
+            every = chance.random() < ALL_AT_ONCE
+            victims = chance.sample(wanted, len(wanted) if every else 1)
+            killed += len(victims)
+            end([running[victim] for victim in victims], chance)
+            if every:
+                emptied += 1
+                faults += checked(folder)
+    end([*running.values()], chance)
+    faults += checked(folder)
+    seconds = round(time.monotonic() - began)
+    totals: dict[str, Any] = {"seconds": seconds, "kills": killed, "all killed": emptied + 1}
+    if failed:
+        faults.append(f"{failed} processes ended by themselves")
+    for key, value in said(folder):
+        if key == "fault":
+            faults.append(value)
+        else:
+            totals[key] = totals.get(key, 0) + value
     with opened(folder) as store:
-        if lost := store.damaged():
-            faults.append(f"{len(lost)} vectors are damaged")
         totals["vectors"], totals["generation"] = (
             store.status().vectors,
             store.rows.extent().generation,
         )
     return totals | {"faults": faults}
+
+
+_SLOW = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int slowed(const char *name, int file) {
+    usleep(rand() % 30000);
+    int result = ((int (*)(int))dlsym(RTLD_NEXT, name))(file);
+    usleep(rand() % 30000);
+    return result;
+}
+int fsync(int file) { return slowed("fsync", file); }
+int fdatasync(int file) { return slowed("fdatasync", file); }
+"""
+
+
+def slow_disk(folder: Path) -> None:
+    """Begin this program again with slower syncs."""
+    (folder / "slow.c").write_text(_SLOW)
+    library = str(folder / "slow.so")
+    command = ["cc", "-shared", "-fPIC", "-o", library, str(folder / "slow.c"), "-ldl"]
+    subprocess.run(command, check=True)
+    environment = os.environ | {"LD_PRELOAD": library}
+    run = subprocess.run([sys.executable, *sys.argv], env=environment, check=False)
+    raise SystemExit(run.returncode)
 
 
 def main() -> None:
@@ -225,8 +283,11 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--writers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of who is killed, and when")
+    parser.add_argument("--slow-disk", action="store_true", help="let syncs take longer")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        if given.slow_disk and "LD_PRELOAD" not in os.environ:
+            slow_disk(Path(temporary))
         kinds = {"writer": given.writers, "reader": given.readers, "builder": 1}
         found = stress(Path(temporary), given.seconds, given.kills, kinds, given.seed)
     print(json.dumps(found, indent=2))
