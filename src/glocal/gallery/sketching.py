@@ -115,6 +115,8 @@ class Sketching:
                 return FreeviewSketch().restore({name: kept[name] for name in kept.files})
         except FileNotFoundError:
             return None
+        except QueryError as error:
+            raise GalleryError(f"what was learnt of drawings is of before; {_LEARN}") from error
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise GalleryError(f"{self.file.name} of the gallery is damaged; {_LEARN}") from error
 
