@@ -1,13 +1,14 @@
 """An upgrade of real photos, killed again and again, ends equal to one that ran through.
 
     python benchmarks/upgrade_kills.py --images FOLDER --old OLD.onnx --work DIR
-        [--count 20000] [--kills 20]
+        [--count 20000] [--kills 20] [--compare]
 
 Indexes photos with the old model, and copies the gallery. One is upgraded to the bundled model
 without a stop; the upgrade of the other is killed by SIGKILL, first while it measures, and then in
 each of as many equal parts of the migration as there are kills: at a random number of images that
 its catalogue has committed, and a random moment of the next batch. After each kill a photo is
-searched for. In the end ids, vectors and local features have to be equal, and the check sound.
+searched for. In the end ids, vectors and local features have to be equal, and the check sound;
+``--compare`` does only that, with the galleries of a run before.
 
 Where the folder has fewer photos than are wanted, altered ones are made of them: random crops of
 other brightness. DIR/photos has all that are indexed, and is kept for the next run.
@@ -15,6 +16,7 @@ other brightness. DIR/photos has all that are indexed, and is kept for the next 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
@@ -140,9 +142,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--anchors", type=int, default=2_000)
+    parser.add_argument("--compare", action="store_true")
     options = parser.parse_args()
     if options.quick:
         options.count, options.kills, options.anchors = 120, 4, 60
+    if options.compare:
+        compare(options.work, json.loads((options.work / "kills.json").read_text()), quick=False)
+        return
     photos = gather(options.images, options.work / "photos", options.count)[: options.count]
     whole, killed = options.work / "whole", options.work / "killed"
     spent = {}
@@ -167,16 +173,22 @@ def main() -> None:
     while not ended(killed):
         subprocess.run(upgrade(killed, options.anchors), check=True, stdout=subprocess.DEVNULL)
     spent["upgrade, killed, with a search after each kill"] = processor_seconds() - began
-    one, other = state(whole), state(killed)
     figures = {
         "images": images,
         "kills": len(stages),
         "encoded at each kill": stages,
-        "equal": one == other,
         "processor seconds": spent,
     }
+    (options.work / "kills.json").write_text(json.dumps(figures))
+    compare(options.work, figures, quick=options.quick)
+
+
+def compare(work: Path, figures: dict[str, object], *, quick: bool) -> None:
+    """Compare both galleries, print and keep."""
+    one, other = state(work / "whole"), state(work / "killed")
+    figures["equal"] = one == other
     print(figures)
-    write_results("upgrade_kills", figures, quick=options.quick)
+    write_results("upgrade_kills", figures, quick=quick)
     if one != other:
         raise SystemExit("the galleries differ")
 

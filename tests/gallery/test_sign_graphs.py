@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import numpy as np
@@ -107,3 +108,62 @@ def test_regions_are_found_by_their_signs(tmp_path: Path) -> None:
             assert np.mean(shares) > 0.95
             assert number(950) in store.search(vectors[950, 1:2], 3)  # behind the graph
             assert len(store.search(clustered(1, 4), 20)) == 20
+
+
+class Forgetful:
+    """An index whose walks do not reach what was added first, as happens to a few of many."""
+
+    def __init__(self, hidden: list[int], times: int) -> None:
+        self.hidden = dict.fromkeys(hidden, times)
+        self.there = set(hidden)
+        self.added: list[int] = []
+
+    def search(self, points: np.ndarray, count: int, threads: int) -> SimpleNamespace:
+        rows = points[:, 0].astype(int)
+        seen = [row if not self.hidden.get(row) else -1 for row in rows.tolist()]
+        return SimpleNamespace(keys=np.array([[-2, row] for row in seen]))
+
+    def remove(self, keys: np.ndarray) -> None:
+        self.there -= {*keys.tolist()}
+
+    def add(self, keys: np.ndarray, points: np.ndarray, threads: int) -> None:
+        assert not self.there & {*keys.tolist()}
+        for key in keys.tolist():
+            self.hidden[key] -= 1
+            self.there.add(key)
+            self.added.append(key)
+
+
+def test_what_a_walk_does_not_find_is_added_again() -> None:
+    store = SimpleNamespace(points=lambda rows, _: (rows, rows[:, None]))
+    index = Forgetful([3, 8_000], times=2)
+    left = graph_builder.find_again(store, index, np.arange(9_000), "bytes")  # type: ignore[arg-type]
+    assert index.added == [3, 8_000, 3, 8_000]
+    assert left.tolist() == []
+    never = Forgetful([5], times=99)
+    left = graph_builder.find_again(store, never, np.arange(9), "bytes")  # type: ignore[arg-type]
+    assert never.there == {5}
+    assert left.tolist() == [5]
+
+
+def test_every_image_is_found_by_its_own_vector(tmp_path: Path) -> None:
+    """Many are near one another, so that links to most are dropped for nearer ones."""
+    rng = np.random.default_rng(3)
+    vectors = clustered(40, 1)[rng.integers(0, 40, 6_000)] + 0.02 * rng.normal(size=(6_000, DIM))
+    records = [
+        Record(number(i), vector.astype(np.float32), Attributes((1,), 10, 10, 10))
+        for i, vector in enumerate(vectors)
+    ]
+    with (
+        database(tmp_path) as db,
+        contextlib.closing(FlatStore(tmp_path / "v", DIM, RowTable(db, "space"))) as store,
+    ):
+        store.upsert(records[:2_000])
+        store.delete([number(2)])
+        for start in range(2_000, 6_000, 2_000):
+            store.upsert(records[start : start + 2_000])
+            graph_builder.extend(store, DIM)
+        store.upsert([records[2]])
+        assert store.status().in_graph == 5_999
+        for i, vector in store.vectors([number(i) for i in range(6_000)]).items():
+            assert store.search(vector, 1)[0].id == i

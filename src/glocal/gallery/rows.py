@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS graphs (
     space TEXT PRIMARY KEY, generation INTEGER NOT NULL, rows INTEGER NOT NULL,
     name TEXT NOT NULL, bytes INTEGER NOT NULL, modified INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hidden (
+    space TEXT PRIMARY KEY, name TEXT NOT NULL, rows BLOB NOT NULL
+) WITHOUT ROWID;
 """
 
 _PUT_SPACE = upsert("spaces", "space", "generation, rows, dead, version")
@@ -353,7 +356,7 @@ class RowTable:
         with self.database.change() as db:
             old, columns = self.described()
             version = old.extent.version + 1
-            for table in ("rows", "blocks", "graphs"):
+            for table in ("rows", "blocks", "graphs", "hidden"):
                 db.execute(f"DELETE FROM {table} WHERE space = ?", (self.space,))  # noqa: S608
             for start in range(0, len(kept), BLOCK):
                 rows = kept[start : start + BLOCK]

@@ -92,7 +92,7 @@ class FlatStore(KeptUp):
         vectors: NDArray[Any],
         allowed: NDArray[np.bool_],
     ) -> NDArray[np.int64] | None:
-        """Candidates by the graph, and by comparing what lies behind it.
+        """Candidates by the graph, and by comparing what it does not reach or lies behind it.
 
         `None` where comparing all allowed rows costs less, or too few of those found are allowed.
         """
@@ -115,8 +115,9 @@ class FlatStore(KeptUp):
         if len(found) < limit:
             return None
         behind = graph.rows + np.flatnonzero(allowed[graph.rows :])
+        behind = np.concatenate([graph.hidden[allowed[graph.hidden]], behind])
         beside = scan.best(vector, vectors, behind, limit, self.coding)[0]
-        return np.concatenate([found, beside])
+        return np.union1d(found, beside)
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, NDArray[np.float32]]:
         """See `Store.vectors`."""

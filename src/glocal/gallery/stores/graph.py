@@ -119,6 +119,14 @@ class GraphFile:
         )
         return cls(*found[0]) if found else None
 
+    def hidden(self, database: Database, space: str) -> NDArray[np.int64]:
+        """The rows that it covers and that no walk reaches, ``(m,)`` ascending."""
+        if not database.has_table("hidden"):  # of an archive of before
+            return np.zeros(0, np.int64)
+        sql = "SELECT rows FROM hidden WHERE space = ? AND name = ?"
+        found = database.value(sql, (space, self.name))
+        return np.frombuffer(found or b"", "<i8").astype(np.int64)
+
     def is_sound(self, folder: Path, *, thoroughly: bool = False) -> bool:
         """Whether the file is what was written.
 
@@ -154,15 +162,24 @@ class Graph:
         rows: how many it covers.
         kind: what it holds of them.
         regions: see `new_index`.
+        hidden: rows that no walk reaches, ``(m,)`` ascending.
 
     Raises:
         RuntimeError: it is not a graph of such vectors.
     """
 
     def __init__(
-        self, path: Path, dim: int, rows: int, kind: GraphKind, *, regions: bool = False
+        self,
+        path: Path,
+        dim: int,
+        rows: int,
+        kind: GraphKind,
+        *,
+        regions: bool = False,
+        hidden: NDArray[np.int64] | None = None,
     ) -> None:
         self.rows = rows
+        self.hidden = np.zeros(0, np.int64) if hidden is None else hidden[hidden < rows]
         self.kind: GraphKind = kind
         self._regions = regions
         self._path = path

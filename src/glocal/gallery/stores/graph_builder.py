@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from glocal.gallery.stores.coding import BYTES, HALVES, signs_lead
 from glocal.gallery.stores.files import explained, sync, sync_folder
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph import (
+    EXPANSION,
     SIGNS_ENDING,
     GraphFile,
     GraphKind,
@@ -32,8 +33,13 @@ from glocal.gallery.stores.graph import (
 from glocal.gallery.stores.regions import RegionStore
 from glocal.gallery.stores.row_file import maintenance_lock
 
+if TYPE_CHECKING:
+    from usearch.index import Index
+
 _SLICE = 5_000  # rows in memory at once
 _SAMPLE = 4_000  # vectors among which signs are tried
+_ROUNDS = 3  # of adding again what is not found
+_LOOKED = 200_000  # rows of before that are looked for again, in ten seconds
 
 
 def extend(store: FlatStore | RegionStore, dim: int) -> None:
@@ -52,6 +58,13 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
     for start in range(0, len(rows), _SLICE):
         keys, vectors = store.points(rows[start : start + _SLICE], kind)
         index.add(keys, vectors, threads=worker_count())
+    hidden = np.zeros(0, np.int64)
+    if isinstance(store, FlatStore):
+        older = np.flatnonzero(view.live[:done])
+        drawn = np.random.default_rng(extent.rows).permutation(older)[: max(len(rows), _LOOKED)]
+        before = base.hidden(database, space) if base and sound else hidden
+        asked = np.unique(np.concatenate([rows, drawn, before[view.live[before]]]))
+        hidden = find_again(store, index, asked, kind)
     ending = SIGNS_ENDING if kind == "signs" else "graph"
     name = f"{store.stem}.{extent.generation}.{extent.rows}.{ending}"
     path, partial = store.folder / name, store.folder / f"{name}.partial"
@@ -68,9 +81,42 @@ def extend(store: FlatStore | RegionStore, dim: int) -> None:
             upsert("graphs", "space", "generation, rows, name, bytes, modified, checksum"),
             (space, *graph),
         )
+        db.execute(upsert("hidden", "space", "name, rows"), (space, name, hidden.tobytes()))
     if base and base.name != name:
         with suppress(OSError):  # mapped by another process, which Windows minds
             (store.folder / base.name).unlink(missing_ok=True)
+
+
+def find_again(
+    store: FlatStore, index: Index, rows: NDArray[np.int64], kind: GraphKind
+) -> NDArray[np.int64]:
+    """Look for rows by their own vectors, and add those anew that a walk does not find.
+
+    A point keeps its links to others, but others drop theirs to it as nearer ones come: a few in
+    ten thousand are left with none that leads to them.
+
+    Args:
+        store: of the rows.
+        index: what was built over them.
+        rows: which; ``(n,)`` ascending.
+        kind: what the index holds.
+
+    Returns:
+        those that are not found all the same, ``(m,)`` int64 ascending.
+    """
+    for times in range(_ROUNDS + 1):
+        lost = []
+        for start in range(0, len(rows), _SLICE):
+            keys, points = store.points(rows[start : start + _SLICE], kind)
+            found = index.search(points, EXPANSION, threads=worker_count()).keys
+            lost.append(keys[~(found.reshape(len(keys), -1) == keys[:, None]).any(axis=1)])
+        missed = np.concatenate([np.zeros(0, np.int64), *lost])
+        if not len(missed) or times == _ROUNDS:
+            break
+        keys, points = store.points(missed, kind)
+        index.remove(keys)  # which may hide others
+        index.add(keys, points, threads=1)
+    return missed
 
 
 def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:

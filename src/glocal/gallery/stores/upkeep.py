@@ -81,7 +81,10 @@ class Upkeep:
                         path = self._file.folder / known.name
                         regions = bool(self._regions)
                         kind = kind_of(known, self.kind)
-                        graph = Graph(path, self._dim, known.rows, kind, regions=regions)
+                        hidden = known.hidden(self._file.rows.database, self._file.rows.space)
+                        graph = Graph(
+                            path, self._dim, known.rows, kind, regions=regions, hidden=hidden
+                        )
                 self._opened = known, graph
             return self._opened[1]
 
