@@ -21,7 +21,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, get_args
 
-from glocal.errors import MissingExtraError, PartError
+from glocal.errors import MissingExtraError, PartError, install_command
 
 Kind = Literal[
     "backbone",
@@ -236,11 +236,6 @@ class Registry:
                     self._add(row, self._others)
                 except PartError as error:
                     _log.warning("%s: a row is left out: %s", named, error)
-
-
-def install_command(requirement: str) -> str:
-    """The command that installs a requirement such as ``glocal[learn]``."""
-    return f'pip install "{requirement}"'
 
 
 def _resolve(target: str) -> Any:

@@ -11,7 +11,7 @@ import click
 
 from glocal.cli.options import budget_option, gallery_option, model_options, wait_option
 from glocal.cli.output import say
-from glocal.errors import GlocalError, MissingExtraError
+from glocal.errors import GlocalError, MissingExtraError, install_command
 
 _LEAST_TOKEN = 16
 _MOST_PROCESSES = 8
@@ -123,7 +123,7 @@ def serve(
     except ImportError as error:
         raise MissingExtraError(
             f"glocal serve needs the package {error.name}, which is not installed; "
-            "run: pip install 'glocal[serve]'"
+            f"run: {install_command('glocal[serve]')}"
         ) from error
     from glocal.gallery import Gallery
     from glocal.gallery.ahead import worker_count

@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from glocal.cluster.config import ClusterConfig
-from glocal.errors import GalleryError, MissingExtraError, StoreUnavailableError
-from glocal.registry import install_command
+from glocal.errors import GalleryError, MissingExtraError, StoreUnavailableError, install_command
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient

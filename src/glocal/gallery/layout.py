@@ -38,6 +38,7 @@ from glocal.errors import (
     GalleryFormatError,
     GalleryMissingError,
     ModelMismatchError,
+    install_command,
 )
 from glocal.gallery.locks import locked
 from glocal.gallery.model_id import ModelId
@@ -311,7 +312,7 @@ def read_description(folder: Path) -> dict[str, Any]:
             raise GalleryFormatError(
                 f"gallery {folder} has format {version}, written by "
                 f"{stored.get('written_by', 'a newer glocal')}, and this glocal reads up to "
-                f"{UPGRADING}; upgrade it: pip install --upgrade glocal"
+                f"{UPGRADING}; upgrade it: {install_command('--upgrade', 'glocal')}"
             )
         if version < 1:
             raise GalleryFormatError(
