@@ -21,7 +21,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, get_args
 
-from glocal.errors import MissingExtraError, PartError, install_command
+from glocal.errors import MissingExtraError, PartError
+from glocal.errors import install_command as install_command  # trials import it from here
 
 Kind = Literal[
     "backbone",

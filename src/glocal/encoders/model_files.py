@@ -7,7 +7,8 @@ from pathlib import Path
 
 from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx import OnnxEncoder
-from glocal.errors import MissingExtraError, ModelError, install_command
+from glocal.errors import MissingExtraError, ModelError
+from glocal.registry import install_command
 
 __all__ = ["DEFAULT_MODEL", "bundled_models", "file_sha256", "find_model", "load_encoder"]
 

@@ -39,8 +39,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glocal.errors import MissingExtraError, ModelMismatchError, TableError, install_command
+from glocal.errors import MissingExtraError, ModelMismatchError, TableError
 from glocal.geography.grid import Grid
+from glocal.registry import install_command
 
 BATCH = 2_048
 """Rows in memory at a time."""

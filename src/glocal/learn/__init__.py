@@ -4,7 +4,7 @@ Only this package uses torch, and only its modules that build networks do; which
 and objectives there are is in `glocal.registry`.
 """
 
-from glocal.errors import install_command
+from glocal.registry import install_command
 
 INSTALL = install_command("glocal[learn]")
 """The command that installs what this package needs."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from glocal.errors import LearnError, MissingExtraError, install_command
+from glocal.errors import LearnError, MissingExtraError
+from glocal.registry import install_command
 
 SCALE = 100.0
 """By which cosines are multiplied in `combiner_loss`, as in CLIP."""

