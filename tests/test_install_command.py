@@ -11,7 +11,7 @@ from glocal.errors import install_command
 
 SOURCE = Path(glocal.__file__).parent
 
-# A changed line in these makes the results of up to 58 trials stale; they change when those run again.
+# A changed line here makes results of up to 58 trials stale; they change when these run again.
 LATER = {"learn/minilm.py", "learn/timm_package.py", "learn/weights.py", "trials/geography.py"}
 
 

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args
 
 from glocal.errors import MissingExtraError, PartError
-from glocal.errors import install_command as install_command  # trials import it from here
+from glocal.errors import install_command as install_command  # noqa: PLC0414 - trials import it here
 
 Kind = Literal[
     "backbone",

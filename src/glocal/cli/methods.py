@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from glocal.cli.options import json_option
+from glocal.cli.options import FilePath, json_option
 from glocal.cli.output import check_folder, print_json
 from glocal.errors import GlocalError, MissingExtraError, install_command
 from glocal.methods import STATES, Method, catalogue, method_named, status_of
@@ -129,7 +129,7 @@ def run(
 
 @methods.command()
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("docs/methods.md"),
+    "-o", "--output", type=FilePath(), default=Path("docs/methods.md"),
     show_default=True, help="File to write.",
 )  # fmt: skip
 def table(output: Path) -> None:

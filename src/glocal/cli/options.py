@@ -10,16 +10,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glocal.images import Limits
-from glocal.images.url_paths import as_path, is_url
+from glocal.images.url_paths import EMPTY, as_path, is_url
 from glocal.registry import Kind, names
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+
+class FilePath(click.Path):
+    """The path of a file or folder; an empty one is refused.
+
+    It would be the folder one is in, of which ``glocal remove "$unset"`` must not remove all.
+    """
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(path_type=Path, **more)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """A `Path`."""
+        if not os.fspath(value):
+            self.fail(EMPTY, param, ctx)
+        found: Any = super().convert(value, param, ctx)
+        return Path(found)
+
+
 gallery_option = click.option(
     "-g",
     "--gallery",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Folder of the gallery. [default: GLOCAL_GALLERY, or one per user]",
 )
@@ -87,10 +110,12 @@ class Photo(click.ParamType[str | Path]):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | Path:
         """The text as it is, but for a URL."""
+        if not os.fspath(value):
+            self.fail(EMPTY, param, ctx)
         return as_path(value) if is_url(os.fspath(value)) else value
 
 
-class PathOrUrl(click.Path):
+class PathOrUrl(FilePath):
     """The path of a file or folder, or its URL."""
 
     def convert(
@@ -102,7 +127,7 @@ class PathOrUrl(click.Path):
         """A `Path`, which may be a `UrlPath`."""
         if is_url(os.fspath(value)):
             return as_path(value)
-        return as_path(os.fsdecode(super().convert(value, param, ctx)))
+        return as_path(super().convert(value, param, ctx))
 
 
 class PartOption(click.Option):
