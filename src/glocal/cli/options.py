@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glocal.images import Limits
-from glocal.images.url_paths import EMPTY, as_path, is_url
+from glocal.images.url_paths import EMPTY, SCHEMES, as_path, is_url, looks_like_url
 from glocal.registry import Kind, names
 
 if TYPE_CHECKING:
@@ -112,7 +112,10 @@ class Photo(click.ParamType[str | Path]):
         """The text as it is, but for a URL."""
         if not os.fspath(value):
             self.fail(EMPTY, param, ctx)
-        return as_path(value) if is_url(os.fspath(value)) else value
+        if is_url(os.fspath(value)):
+            return as_path(value)
+        _refuse_other_urls(self, value, param, ctx)
+        return value
 
 
 class PathOrUrl(FilePath):
@@ -127,7 +130,20 @@ class PathOrUrl(FilePath):
         """A `Path`, which may be a `UrlPath`."""
         if is_url(os.fspath(value)):
             return as_path(value)
+        _refuse_other_urls(self, value, param, ctx)
         return as_path(super().convert(value, param, ctx))
+
+
+def _refuse_other_urls(
+    kind: click.ParamType[Any],
+    value: str | os.PathLike[str],
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> None:
+    """Say of a URL that cannot be read that it is one, in place of a file that is missing."""
+    scheme = looks_like_url(os.fspath(value))
+    if scheme and scheme != "file" and not os.path.exists(value):
+        kind.fail(f"{scheme}:// is not read; URLs begin with {', '.join(SCHEMES)}", param, ctx)
 
 
 class PartOption(click.Option):

@@ -107,6 +107,7 @@ class Server:
                 # It logs the traceback of each failed try; what is wrong is told once, by `repeat`.
                 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
                 config, tls = self.config, self.config.tls
+                tls.require_files()
                 more: dict[str, Any] = {}
                 if tls.certificate:
                     more = {

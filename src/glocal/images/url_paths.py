@@ -95,6 +95,12 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def looks_like_url(text: str) -> str | None:
+    """What stands before ``://``, where it begins with letters as a URL's scheme does."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
+    return found[1] if found else None
+
+
 def as_path(text: str | os.PathLike[str]) -> Path:
     """The path that a text names: of a file or folder here, or a `UrlPath`.
 

@@ -1,4 +1,4 @@
-"""``glocal remove "$unset"`` does not mean the folder one is in: no command takes an empty path."""
+"""Paths that name nothing: empty ones, which are not the folder one is in, and unknown URLs."""
 
 from __future__ import annotations
 
@@ -47,3 +47,11 @@ def test_it_is_said_how_to_name_the_folder_one_is_in(command: str, tmp_path: Pat
     assert done.exit_code == 2
     assert "or . for the folder you are in" in done.output
     assert not (tmp_path / "gallery").exists()
+
+
+@pytest.mark.parametrize("url", ["ftp://host/photos", "HTTPS://host/a.jpg", "gopher://host/"])
+def test_other_urls_are_no_missing_files(url: str, tmp_path: Path) -> None:
+    for command in ("index", "search", "remove"):
+        done = CliRunner().invoke(glocal, [command, "--gallery", str(tmp_path / "gallery"), url])
+        assert done.exit_code == 2
+        assert f"{url.partition(':')[0]}:// is not read; URLs begin with s3, " in done.output
