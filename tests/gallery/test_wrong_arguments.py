@@ -1,11 +1,11 @@
-"""What a program passes by mistake is refused with glocal's own errors, and nothing is done."""
+"""What a program does by mistake is refused with glocal's own errors, and nothing is done."""
 
 from __future__ import annotations
 
 import copy
 import io
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import glocal
-from glocal.errors import GalleryError, ImageError, QueryError
+from glocal.errors import GalleryError, GalleryMissingError, ImageError, QueryError
 from tiny_model import write_model
 
 
@@ -138,3 +138,19 @@ def test_a_preferred_folder_is_one_of_the_gallery(gallery: glocal.Gallery, folde
     with pytest.raises(QueryError, match=r"nothing in a folder .*photoz, so none is preferred"):
         gallery.duplicates(prefer=[folder / "photoz"])
     assert not list(gallery.duplicates(prefer=[folder / "photos", folder]))
+
+
+def test_a_gallery_that_is_gone_says_so_and_may_come_back(
+    gallery: glocal.Gallery, folder: Path
+) -> None:
+    away = (folder / "gallery").rename(folder / "away")
+    asked: list[Callable[[], object]] = [
+        lambda: gallery.search(folder / "photos" / "0.png"),
+        gallery.info,
+        lambda: gallery.add(folder / "photos"),
+    ]
+    for ask in asked:
+        with pytest.raises(GalleryMissingError, match="moved, deleted or unmounted"):
+            ask()
+    away.rename(folder / "gallery")
+    assert gallery.search(folder / "photos" / "0.png")[0].path == folder / "photos" / "0.png"
