@@ -249,6 +249,12 @@ class GalleryBase:
             raise GalleryError(f"gallery {self.folder} is closed")
         self._now()
 
+    def _require_writable(self) -> None:
+        """Make sure, before work whose result is to be kept, that it can be."""
+        self._require_open()
+        if self.read_only:
+            raise GalleryError(f"gallery {self.folder} can only be read; make its folder writable")
+
     def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
         """The content of a file as the gallery knows it, or `None` when it has none."""
         return self._catalog.content_of(absolute(path))
