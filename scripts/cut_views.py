@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gather_training_images import fetch, fit_to_learn, images_in, packages
+from gather_training_images import LISTING, fetch, fit_to_learn, images_in, packages
 from glocal.learn.augment.geometry import homography
 
 SIDE = 224
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=4, help="views per place")
     options = parser.parse_args()
     folder: Path = options.folder
-    listed = {p.name: p for p in packages(Path(__file__).with_name("training_packages.csv"))}
+    listed = {p.name: p for p in packages(LISTING)}
     (folder / "cut-train").mkdir(exist_ok=True)
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         kept = {

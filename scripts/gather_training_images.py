@@ -3,9 +3,10 @@
     python scripts/gather_training_images.py FOLDER [--packages LIST.csv] [--only NAME ...]
 
 Runs on Debian and its relatives without special rights: nothing is installed. Each package of the
-list (``training_packages.csv`` beside this file: package, licence of its images, use, limit) is
-downloaded, unpacked to a temporary folder and searched for images, also inside the archives of
-games. Images that are neither blank nor repeated are kept as JPEGs of at most 384 pixels.
+list (``training_packages.csv`` beside this file: package, licence of its images, use, limit, and
+kind: photo, texture or drawing, as most of its images are) is downloaded, unpacked to a temporary
+folder and searched for images, also inside the archives of games. Images that are neither blank
+nor repeated are kept as JPEGs of at most 384 pixels.
 
 FOLDER then holds ``train/PACKAGE/*.jpg`` and ``test/PACKAGE/*.jpg`` (held out, and gathered first,
 so that nothing in it is trained on), ``manifest.csv`` (path, package, version, licence, sha256,
@@ -44,12 +45,16 @@ _RELIEF = re.compile(
 _FORBIDDEN = re.compile(r"\b(CC-)?BY(-NC|-ND)|non-?commercial|no-?deriv", re.IGNORECASE)
 
 
+LISTING = Path(__file__).with_name("training_packages.csv")
+
+
 @dataclass(frozen=True)
 class Package:
     name: str
     licence: str
     use: str
     limit: int
+    kind: str
 
 
 class KeptImages:
@@ -224,7 +229,7 @@ def packages(listing: Path) -> list[Package]:
     """
     with listing.open(encoding="utf-8") as file:
         rows = [
-            Package(row["package"], row["licence"], row["use"], int(row["limit"]))
+            Package(row["package"], row["licence"], row["use"], int(row["limit"]), row["kind"])
             for row in csv.DictReader(file)
         ]
     for row in rows:
@@ -236,9 +241,7 @@ def packages(listing: Path) -> list[Package]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument(
-        "--packages", type=Path, default=Path(__file__).with_name("training_packages.csv")
-    )
+    parser.add_argument("--packages", type=Path, default=LISTING)
     parser.add_argument(
         "--debs", type=Path, help="folder of package files; missing ones are downloaded there"
     )

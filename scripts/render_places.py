@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gather_training_images import LISTING, packages
 from glocal.learn.places import corridor, groups, render, room, street
 from glocal.learn.places.boxes import TEXEL
 
-TEXTURED = ("nexuiz", "openarena", "ufoai", "redeclipse", "cube2", "colobot", "trigger-rally",
-            "torcs", "supertuxkart")  # fmt: skip
 KINDS = {"corridor": corridor, "room": room, "street": street}
 
 
@@ -44,8 +43,9 @@ def materials(
     """Choose a few hundred textures for surfaces and images to hang on walls."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["use"] == use]
-    surfaces = [folder / r["path"] for r in rows if r["package"].startswith(TEXTURED)]
-    hung = [folder / r["path"] for r in rows if not r["package"].startswith(TEXTURED)]
+    textured = {package.name for package in packages(LISTING) if package.kind == "texture"}
+    surfaces = [folder / r["path"] for r in rows if r["package"] in textured]
+    hung = [folder / r["path"] for r in rows if r["package"] not in textured]
     if not surfaces or not hung:
         raise SystemExit(
             f"{folder} has too few images for {use}; run gather_training_images.py first"

@@ -21,13 +21,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 256
-PHOTOS = (
-    "plasma-workspace-wallpapers", "ukui-wallpapers", "lomiri-wallpapers",
-    "lomiri-wallpapers-20.04", "sway-backgrounds", "retroarch-assets", "opencv-doc",
-    "python3-skimage", "visp-images-data", "labelme-examples", "tuxpaint-stamps-default",
-    "gcompris-qt-data", "stellarium-data", "lebiniou-data", "digikam-data", "propaganda-debian",
-)  # fmt: skip
-TEXTURED = ("nexuiz", "ufoai", "redeclipse", "colobot", "torcs", "supertuxkart")
+KINDS = Path(__file__).parents[1] / "training_packages.csv"
 
 
 def small(path: Path, quality: int) -> tuple[bytes, float]:
@@ -46,11 +40,9 @@ def wanted(images: Path, grocery: Path) -> list[tuple[Path, str, str]]:
     """Path, kind and label of each image; the label is empty where nobody gave one."""
     with (images / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["use"] == "train"]
-    found = []
-    for row in rows:
-        package = row["package"]
-        kind = "texture" if package.startswith(TEXTURED) else "drawing"
-        found.append((images / row["path"], "photo" if package in PHOTOS else kind, ""))
+    with KINDS.open(encoding="utf-8", newline="") as file:
+        kinds = {row["package"]: row["kind"] for row in csv.DictReader(file)}
+    found = [(images / row["path"], kinds[row["package"]], "") for row in rows]
     for line in (grocery / "train.txt").read_text(encoding="utf-8").splitlines():
         if line.strip():
             path, label, *_ = (part.strip() for part in line.split(","))

@@ -24,7 +24,19 @@ class LearnError(GlocalError, ValueError):
 
 
 class MissingExtraError(GlocalError, ImportError):
-    """An optional package is needed; the text has the command that installs it."""
+    """An optional package is needed; the text has the command of `install_command`."""
+
+
+def install_command(*requirements: str) -> str:
+    """The command that installs requirements such as ``glocal[learn]``, in any shell.
+
+    >>> install_command("glocal[learn]"), install_command("torch", "torchvision")
+    ('pip install "glocal[learn]"', 'pip install torch torchvision')
+    """
+    quoted = (
+        name if name.replace("-", "_").isidentifier() else f'"{name}"' for name in requirements
+    )
+    return f"pip install {' '.join(quoted)}"
 
 
 class PartError(GlocalError, ValueError):

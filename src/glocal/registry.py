@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args
 
 from glocal.errors import MissingExtraError, PartError
+from glocal.errors import install_command as install_command  # noqa: PLC0414 - trials import it here
 
 Kind = Literal[
     "backbone",
@@ -236,11 +237,6 @@ class Registry:
                     self._add(row, self._others)
                 except PartError as error:
                     _log.warning("%s: a row is left out: %s", named, error)
-
-
-def install_command(requirement: str) -> str:
-    """The command that installs a requirement such as ``glocal[learn]``."""
-    return f'pip install "{requirement}"'
 
 
 def _resolve(target: str) -> Any:

@@ -107,7 +107,7 @@ def test_gather_names_the_command_that_installs_a_missing_package(
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == absent else find(n))
     if not CARRIED:
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'glocal\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "glocal\[demo\]"'):
         gather(tmp_path)
 
 

@@ -79,3 +79,18 @@ def test_names_cannot_act_on_the_terminal(folder: Path) -> None:
     assert visible(f"\r\n{BIDI}") in said
     for character in ("\x1b", "\x07", "\r", BIDI):
         assert character not in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a device of Linux")
+@pytest.mark.parametrize("line", ["info", "info --json", "search photos/a.jpg"])
+def test_output_that_cannot_be_written_is_said_once(folder: Path, line: str) -> None:
+    done = shell(folder, f"glocal {line} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == b"glocal: No space left on device: standard output\n"
+
+
+@pytest.mark.parametrize("line", ["search -", "locate -", "explain - photos/a.jpg -o why.png"])
+def test_standard_input_is_named(folder: Path, line: str) -> None:
+    done = shell(folder, f"glocal {line} </dev/null")
+    assert done.returncode == 1
+    assert done.stderr == b"glocal: standard input: empty file (0 bytes)\n"

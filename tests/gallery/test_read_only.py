@@ -15,6 +15,7 @@ from image_folders import image, write_images
 import glocal
 from glocal.errors import GalleryError
 from glocal.gallery import Gallery
+from glocal.gallery.rescue import set_aside_damaged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a folder")
 
@@ -50,6 +51,16 @@ def test_it_can_be_searched_browsed_and_checked(archive: Path) -> None:
             gallery.remove(gallery.roots()[0])
         with pytest.raises(GalleryError, match="can only be read"):
             gallery.add(archive.parent / "photos")
+        with pytest.raises(GalleryError, match="can only be read"):
+            gallery.learn_sketches()
+        with pytest.raises(GalleryError, match="can only be read"):
+            gallery.add_text_model("any")
+
+
+def test_its_catalogue_is_not_repaired(archive: Path) -> None:
+    (archive.parent / "gallery" / "catalog.sqlite").write_bytes(b"damaged")
+    with pytest.raises(GalleryError, match=r"cannot be changed: .*write\.lock: Read-only"):
+        set_aside_damaged(archive, timeout=1)
 
 
 def test_an_archive_of_before_is_read_without_what_it_lacks(archive: Path) -> None:

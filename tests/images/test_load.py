@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -282,3 +283,10 @@ def test_limits_are_the_callers() -> None:
     for source in (sample("PNG"), io.BytesIO(sample("PNG"))):
         with pytest.raises(ImageError, match="--max-bytes"):
             load(source, limits=Limits(max_bytes=100))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "9", None, True])
+@pytest.mark.parametrize("name", ["max_bytes", "max_pixels"])
+def test_limits_are_whole_numbers(name: str, value: Any) -> None:
+    with pytest.raises(QueryError, match=rf"{name} is .*; give a whole number of at least 1"):
+        Limits(**{name: value})

@@ -60,7 +60,7 @@ def test_jpeg_xl_is_upright_with_its_facts() -> None:
 
 def test_without_its_package_jpeg_xl_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pylibjxl.pillow_plugin", None)
-    with pytest.raises(ImageError, match=r"pip install 'glocal\[jxl\]'"):
+    with pytest.raises(ImageError, match=r'pip install "glocal\[jxl\]"'):
         load(b"\xff\x0a" + bytes(30))
 
 

@@ -131,7 +131,7 @@ def test_preview_is_turned_as_the_raw_file_says(
 
 def test_without_the_extra_the_error_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rawpy", None)
-    with pytest.raises(ImageError, match=r"pip install 'glocal\[raw\]'"):
+    with pytest.raises(ImageError, match=r'pip install "glocal\[raw\]"'):
         load(dng(preview_of(1)))
 
 

@@ -38,6 +38,14 @@ def test_a_url_stays_as_it_was(text: str) -> None:
     assert (type(again), str(again)) == (UrlPath, text)
 
 
+def test_windows_reads_no_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glocal.images.url_paths.os.name", "nt")
+    with pytest.raises(QueryError, match="s3:// is not read on Windows; use Linux, WSL or macOS"):
+        as_path("s3://bucket/a.jpg")
+    monkeypatch.undo()
+    assert str(as_path("s3://bucket/a.jpg")) == "s3://bucket/a.jpg"
+
+
 def test_folders_above_end_at_the_bucket() -> None:
     path = as_path("s3://bucket/a/b.jpg")
     assert (path.name, path.suffix, str(path.parent)) == ("b.jpg", ".jpg", "s3://bucket/a")

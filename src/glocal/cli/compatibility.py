@@ -12,7 +12,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.cli.options import json_option, limit_options, listed
+from glocal.cli.options import FilePath, json_option, limit_options, listed
 from glocal.cli.output import print_json, say
 from glocal.cli.vectors import VectorCache, encode_samples
 from glocal.encoders import load_encoder
@@ -53,10 +53,10 @@ class Encoded:
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="OLD [MODEL...] NEW")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=FilePath())
 @click.option(
     "--queries",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DATA",
     help="Search DATA with these labelled photos, instead of with each of its own.",
 )
@@ -68,13 +68,13 @@ class Encoded:
 )
 @click.option(
     "--anchors",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FOLDER",
     help="Fit the bridge to the photos below this folder; none of them may be evaluated.",
 )
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False),
     metavar="DIR",
     help="Store vectors in this folder and reuse those that it has.",
 )

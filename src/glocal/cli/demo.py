@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.demo_photos import alter, gather
+from glocal.cli.options import FilePath
 from glocal.cli.output import Bar, say
 from glocal.cli.sheets import results_sheet, sheet_row
 from glocal.explain.sheet import write_sheet
@@ -18,17 +19,17 @@ _SHEET = Path("glocal-demo.html")
 
 
 @click.command()
-@click.argument("photos", required=False, type=click.Path(exists=True, path_type=Path))
-@click.argument("query", required=False, type=click.Path(exists=True))
+@click.argument("photos", required=False, type=FilePath(exists=True))
+@click.argument("query", required=False, type=FilePath(exists=True))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     default=_SHEET,
     show_default=True,
     help="Contact sheet to write, an HTML file.",
 )
-def demo(photos: Path | None, query: str | None, output: Path) -> None:
+def demo(photos: Path | None, query: Path | None, output: Path) -> None:
     """Try glocal on sample photos, or search a folder of PHOTOS for QUERY.
 
     The sample photos come from the packages scikit-image and scikit-learn. Each is searched for by
@@ -62,7 +63,7 @@ def _index(gallery: Gallery, photos: Path) -> None:
         say(f"  skipped {failure.path}: {failure.reason}", err=True)
 
 
-def _own_photos(gallery: Gallery, photos: Path, query: str, output: Path) -> None:
+def _own_photos(gallery: Gallery, photos: Path, query: Path, output: Path) -> None:
     _index(gallery, photos)
     result = gallery.search(query)
     for hit in result:

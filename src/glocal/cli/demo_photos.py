@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from glocal.cli import demo_reshoot as reshoot
-from glocal.errors import ImageError, MissingExtraError
+from glocal.errors import ImageError, MissingExtraError, install_command
 
 _PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 
@@ -99,7 +99,7 @@ def gather(folder: Path) -> list[Path]:
     if not photos:
         raise MissingExtraError(
             "the installed scikit-image and scikit-learn contain none of the demo's photos; "
-            "reinstall them: pip install --force-reinstall 'glocal[demo]'"
+            f"install them again: {install_command('--force-reinstall', 'glocal[demo]')}"
         )
     return photos
 
@@ -179,7 +179,7 @@ def _carried(package: str, inside: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(
             f"the demo's photos come with {_PACKAGES[package]}, which is not installed; "
-            "run: pip install 'glocal[demo]'"
+            f"run: {install_command('glocal[demo]')}"
         )
     return Path(spec.submodule_search_locations[0]) / inside
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from glocal.cli.options import gallery_option, json_option, wait_option
+from glocal.cli.options import FilePath, gallery_option, json_option, wait_option
 from glocal.cli.output import Bar, counted, print_json, readable_bytes, say, short_path
 from glocal.errors import GlocalError
 from glocal.gallery import DuplicateGroup, Duplicates, Gallery
@@ -28,19 +28,19 @@ from glocal.gallery.duplicate_rows import edits_in_words, rows
 @json_option
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Write a page to look through; after 100 groups it goes on in FILE-2, FILE-3, ...",
 )
 @click.option(
     "--plan",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Write a list of what to keep, what could be removed and why.",
 )
 @click.option(
     "--prefer",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     multiple=True,
     help="Of copies that are equally good keep the one in this folder; may be repeated.",
@@ -48,35 +48,35 @@ from glocal.gallery.duplicate_rows import edits_in_words, rows
 @click.option(
     "--check",
     "checked",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="PLAN",
     help="Say which rows of a plan still hold, and do nothing else.",
 )
 @click.option(
     "--trash",
     "carried_out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="PLAN",
     help="Move what a plan says could be removed, and still could, to the system's trash.",
 )
 @click.option("--undo-trash", is_flag=True, help="Take back what the last --trash moved.")
 @click.option(
     "--not-duplicates",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     multiple=True,
     help="Remember that these files are no duplicates of one another; repeat it for each.",
 )
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     multiple=True,
     help="Remember that of its group this file stays; may be repeated.",
 )
 @click.option(
     "--undo-decisions",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     multiple=True,
     help="Undo what was decided about this file; may be repeated.",

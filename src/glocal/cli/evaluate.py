@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from glocal.cli.compatibility import compatibility
-from glocal.cli.options import json_option, limit_options, model_options
+from glocal.cli.options import FilePath, json_option, limit_options, model_options
 from glocal.cli.output import check_folder, print_json, say
 from glocal.cli.report_sheet import Evaluated, write_report_sheet
 from glocal.cli.vectors import Encoded, VectorCache, encode_samples
@@ -31,11 +31,11 @@ from glocal.evaluate.datasets import (
 from glocal.gallery.ahead import worker_count
 from glocal.images import Limits, has_image_suffix
 
-_data = click.argument("data", type=click.Path(path_type=Path))
+_data = click.argument("data", type=FilePath())
 _distractors = click.option(
     "--distractors",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FOLDER",
     help="Add these photos to the gallery as distractors, which are never a correct result; may be "
     "given more than once.",
@@ -48,13 +48,13 @@ def _evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         limit_options,
         click.option(
             "--cache",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=FilePath(file_okay=False),
             metavar="DIR",
             help="Store vectors in this folder and reuse those that it has.",
         ),
         click.option(
             "--html",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=FilePath(dir_okay=False),
             metavar="FILE",
             help="Write a contact sheet of the worst and best queries.",
         ),
@@ -78,7 +78,7 @@ def evaluate() -> None:
 @_data
 @click.option(
     "--queries",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DATA",
     help="Search DATA with these labelled photos, instead of with each of its own.",
 )

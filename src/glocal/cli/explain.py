@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import cast
 
 import click
 
-from glocal.cli.options import PartOption, Photo, json_option, limit_options, model_options
+from glocal.cli.options import (
+    FilePath,
+    PartOption,
+    Photo,
+    json_option,
+    limit_options,
+    model_options,
+)
 from glocal.cli.output import check_folder, print_json, say
+from glocal.cli.streams import standard_input
 from glocal.errors import GlocalError, ImageError
 from glocal.images import Limits
 from glocal.registry import parts
@@ -46,7 +53,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     required=True,
     metavar="FILE",
     help="The figure to write, as .png or .svg.",
@@ -81,7 +88,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "-g",
     "--gallery",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Use the model of this gallery.",
 )
@@ -119,7 +126,7 @@ def explain(
         model = _model_of(gallery)
     try:
         explanation = explained(
-            sys.stdin.buffer.read(max_bytes + 1) if query == "-" else query,
+            standard_input(max_bytes) if query == "-" else query,
             *hits,
             kind=kind,
             encoder=load_encoder(model or DEFAULT_MODEL, sha256=model_sha256),
@@ -130,7 +137,10 @@ def explain(
         )
     except ImageError as error:
         # The text has only the reason, for use in lists; the file is in the error's notes.
-        raise GlocalError(": ".join([*getattr(error, "__notes__", []), str(error)])) from error
+        notes = [note.removeprefix("image: ") for note in getattr(error, "__notes__", [])]
+        if query == "-" and not notes:
+            notes = ["standard input"]
+        raise GlocalError(": ".join([*notes, str(error)])) from error
     try:
         explanation.save(output)
     except OSError as error:

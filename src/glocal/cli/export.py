@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from glocal.cli.options import gallery_option, wait_option
+from glocal.cli.options import FilePath, gallery_option, wait_option
 from glocal.cli.output import check_folder, counted, readable_bytes, say
 from glocal.gallery import Gallery
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.parquet")
+@click.argument("file", type=FilePath(dir_okay=False), metavar="FILE.parquet")
 @gallery_option
 @click.option(
     "--where", metavar="EXPR", help="Only photos that meet a condition; see glocal search --help."

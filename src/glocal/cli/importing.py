@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import (
+    FilePath,
     gallery_option,
     json_option,
     limit_options,
@@ -19,19 +20,17 @@ from glocal.images import Limits
 
 
 @click.command("import")
-@click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.parquet"
-)
+@click.argument("file", type=FilePath(exists=True, dir_okay=False), metavar="FILE.parquet")
 @click.argument(
     "folders",
     nargs=-1,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False),
     metavar="[FOLDER]...",
 )
 @gallery_option
 @click.option(
     "--moved-from",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="OLD",
     help="The folder OLD, in which the photos lay when the table was made, is FOLDER now.",
 )
@@ -42,7 +41,7 @@ from glocal.images import Limits
 )
 @click.option(
     "--bridge",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Bridge that brings the table's vectors into the gallery's space.",
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import (
+    FilePath,
     PartOption,
     PathOrUrl,
     budget_option,
@@ -28,7 +29,7 @@ from glocal.images.url_paths import UrlPath
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=PathOrUrl(path_type=Path), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=PathOrUrl(), metavar="[PATH]...")
 @gallery_option
 @json_option
 @click.option(
@@ -72,7 +73,7 @@ from glocal.images.url_paths import UrlPath
 )
 @click.option(
     "--cluster",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FilePath(exists=True, dir_okay=False),
     metavar="CONFIG",
     help="Keep the vectors of a new gallery in the Milvus server that this file names; for a "
     "gallery that does so, where the server is now. Needs the extra cluster.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from glocal.cli.options import Photo, gallery_option, json_option, limit_options, wait_option
 from glocal.cli.output import counted, print_json, say, short_path
 from glocal.cli.search_output import say_error
+from glocal.cli.streams import standard_input
 from glocal.errors import ImageError, QueryError
 from glocal.gallery import Gallery
 from glocal.gallery.locating import Located, ProbablePlace, digits_of
@@ -63,7 +63,7 @@ def locate(
     with Gallery(gallery, create=False, limits=limits, timeout=wait) as opened:
         for photo in photos:
             try:
-                source = sys.stdin.buffer.read(max_bytes + 1) if photo == "-" else photo
+                source = standard_input(max_bytes) if photo == "-" else photo
                 located = opened.locate(source, where=where)
             except (ImageError, QueryError) as error:
                 failed = True

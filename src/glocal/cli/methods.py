@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from glocal.cli.options import json_option
+from glocal.cli.options import FilePath, json_option
 from glocal.cli.output import check_folder, print_json
-from glocal.errors import GlocalError, MethodError
+from glocal.errors import GlocalError, MissingExtraError, install_command
 from glocal.methods import STATES, Method, catalogue, method_named, status_of
 from glocal.methods.catalogue import TIERS
 from glocal.methods.describe import as_object, details, number, page
@@ -129,7 +129,7 @@ def run(
 
 @methods.command()
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("docs/methods.md"),
+    "-o", "--output", type=FilePath(), default=Path("docs/methods.md"),
     show_default=True, help="File to write.",
 )  # fmt: skip
 def table(output: Path) -> None:
@@ -151,7 +151,8 @@ def _measured(method: Method) -> dict[str, Any]:
     try:
         from glocal.trials.runner import run as run_trial
     except ModuleNotFoundError as error:  # the runner seeds torch
-        raise MethodError(f"trials need {error.name}: pip install 'glocal[learn,demo]'") from error
+        command = install_command("glocal[learn,demo]")
+        raise MissingExtraError(f"trials need {error.name}: {command}") from error
     if sys.stderr.isatty():
         print(f"{method.name} ...", file=sys.stderr)
     run_trial(method)

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from glocal.cli.options import gallery_option, json_option
+from glocal.cli.options import FilePath, gallery_option, json_option
 from glocal.cli.output import print_json, readable_bytes, say, stitch_line
 from glocal.gallery import default_folder
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[MODEL.onnx]...")
+@click.argument("files", nargs=-1, type=FilePath(), metavar="[MODEL.onnx]...")
 @gallery_option
 @json_option
 def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from glocal.cli.options import json_option, wait_option
+from glocal.cli.options import FilePath, json_option, wait_option
 from glocal.cli.output import Bar, counted, print_json, say
 from glocal.gallery import Gallery
 
 
 @click.command()
-@click.argument("gallery", type=click.Path(path_type=Path), metavar="GALLERY")
+@click.argument("gallery", type=FilePath(), metavar="GALLERY")
 @click.argument(
     "config",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FilePath(exists=True, dir_okay=False),
     metavar="[CONFIG]",
     required=False,
 )

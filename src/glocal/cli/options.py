@@ -10,16 +10,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glocal.images import Limits
-from glocal.images.url_paths import as_path, is_url
+from glocal.images.url_paths import EMPTY, SCHEMES, as_path, is_url, looks_like_url
 from glocal.registry import Kind, names
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+
+class FilePath(click.Path):
+    """The path of a file or folder; an empty one is refused.
+
+    It would be the folder one is in, of which ``glocal remove "$unset"`` must not remove all.
+    """
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(path_type=Path, **more)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """A `Path`."""
+        if not os.fspath(value):
+            self.fail(EMPTY, param, ctx)
+        found: Any = super().convert(value, param, ctx)
+        return Path(found)
+
+
 gallery_option = click.option(
     "-g",
     "--gallery",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Folder of the gallery. [default: GLOCAL_GALLERY, or one per user]",
 )
@@ -87,10 +110,15 @@ class Photo(click.ParamType[str | Path]):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | Path:
         """The text as it is, but for a URL."""
-        return as_path(value) if is_url(os.fspath(value)) else value
+        if not os.fspath(value):
+            self.fail(EMPTY, param, ctx)
+        if is_url(os.fspath(value)):
+            return as_path(value)
+        _refuse_other_urls(self, value, param, ctx)
+        return value
 
 
-class PathOrUrl(click.Path):
+class PathOrUrl(FilePath):
     """The path of a file or folder, or its URL."""
 
     def convert(
@@ -102,7 +130,20 @@ class PathOrUrl(click.Path):
         """A `Path`, which may be a `UrlPath`."""
         if is_url(os.fspath(value)):
             return as_path(value)
-        return as_path(os.fsdecode(super().convert(value, param, ctx)))
+        _refuse_other_urls(self, value, param, ctx)
+        return as_path(super().convert(value, param, ctx))
+
+
+def _refuse_other_urls(
+    kind: click.ParamType[Any],
+    value: str | os.PathLike[str],
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> None:
+    """Say of a URL that cannot be read that it is one, in place of a file that is missing."""
+    scheme = looks_like_url(os.fspath(value))
+    if scheme and scheme != "file" and not os.path.exists(value):
+        kind.fail(f"{scheme}:// is not read; URLs begin with {', '.join(SCHEMES)}", param, ctx)
 
 
 class PartOption(click.Option):

@@ -12,7 +12,7 @@ from glocal.gallery import Gallery
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PathOrUrl(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=PathOrUrl(), metavar="PATH...")
 @gallery_option
 @wait_option
 def remove(paths: tuple[Path, ...], gallery: Path | None, wait: float) -> None:

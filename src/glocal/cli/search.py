@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from glocal.cli.options import (
+    FilePath,
     PartOption,
     Photo,
     budget_option,
@@ -71,7 +72,7 @@ def _rerankings() -> str:
     "--gallery",
     "folders",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Folder of the gallery; several are searched as one, whatever their models. "
     "[default: GLOCAL_GALLERY, or one per user]",
@@ -172,7 +173,7 @@ def _rerankings() -> str:
     "--vector",
     "vectors",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Search for a vector, or for each row of several, in a .npy file instead of a PHOTO.",
 )
@@ -180,7 +181,7 @@ def _rerankings() -> str:
     "--bridge",
     "bridges",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Bridge that brings each --vector into the gallery's space; of several galleries, one "
     "that searches a gallery by the model of another, as where its own model is lost.",
@@ -188,7 +189,7 @@ def _rerankings() -> str:
 @json_option
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Write a contact sheet of queries and hits.",
 )
@@ -302,9 +303,10 @@ def search(
             looked = bool(images) and regions and not (sketch or change)
             unproven = looked and not all(map(is_found, results))
             wordless = text is not None and not any(each.hits for each in results)
-            say_what_is_missing(
-                opened, captions=text is not None, meaning=wordless, regions=unproven
-            )
+            if results:
+                say_what_is_missing(
+                    opened, captions=text is not None, meaning=wordless, regions=unproven
+                )
         if html is not None:
             # Explanations are drawn for whole images, not for a region.
             write_sheet(results, html, [] if region else opened)

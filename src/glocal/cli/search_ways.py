@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from glocal.cli.output import check_folder, say
+from glocal.cli.streams import standard_input
 from glocal.errors import QueryError
 from glocal.gallery import Galleries, Gallery, SearchResult
 from glocal.gallery.conditions import places_in
@@ -33,7 +33,7 @@ def with_place(gallery: Gallery, where: str | None, near: str | None, km: float)
 
 
 def _search(search: Callable[..., SearchResult], image: str, most: int) -> SearchResult:
-    return search(sys.stdin.buffer.read(most + 1) if image == "-" else image)
+    return search(standard_input(most) if image == "-" else image)
 
 
 def _related(

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import click
 
-from glocal.cli.options import budget_option, gallery_option, model_options, wait_option
+from glocal.cli.options import FilePath, budget_option, gallery_option, model_options, wait_option
 from glocal.cli.output import say
-from glocal.errors import GlocalError, MissingExtraError
+from glocal.errors import GlocalError, MissingExtraError, install_command
 
 _LEAST_TOKEN = 16
 _MOST_PROCESSES = 8
-_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True)
+_FOLDER = FilePath(file_okay=False, exists=True, resolve_path=True)
 
 
 @click.command()
@@ -30,13 +30,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=
 )
 @click.option(
     "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="File with the token that clients have to send. [default: the token in GLOCAL_TOKEN]",
 )
 @click.option(
     "--read-token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="File with another token, with which clients can change nothing. [default: the token in "
     "GLOCAL_READ_TOKEN]",
@@ -123,7 +123,7 @@ def serve(
     except ImportError as error:
         raise MissingExtraError(
             f"glocal serve needs the package {error.name}, which is not installed; "
-            "run: pip install 'glocal[serve]'"
+            f"run: {install_command('glocal[serve]')}"
         ) from error
     from glocal.gallery import Gallery
     from glocal.gallery.ahead import worker_count

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from glocal.cli.options import FilePath
 from glocal.cli.output import readable_bytes, say, stitch_line
 from glocal.cli.training import (
     Stopping,
@@ -21,7 +22,7 @@ from glocal.cli.training import (
 from glocal.errors import LearnError
 from glocal.learn.settings import Settings
 
-_TRAINING = click.Path(path_type=Path)
+_TRAINING = FilePath()
 
 
 @click.command()

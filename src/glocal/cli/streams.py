@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 _NOBODY_READS = {errno.EPIPE, errno.ESHUTDOWN} | ({errno.EINVAL} if os.name == "nt" else set())
 
@@ -27,9 +27,11 @@ class _Pipe(io.FileIO):
             try:
                 return super().write(data) or 0
             except OSError as error:
-                if error.errno not in _NOBODY_READS:
-                    raise
+                # What is left is not tried again, nor at the end, when nothing catches the error.
                 self.broken = True
+                if error.errno not in _NOBODY_READS:
+                    error.filename = "standard output" if self.fileno() == 1 else "standard error"
+                    raise
         return len(memoryview(data).cast("B"))
 
 
@@ -65,6 +67,15 @@ def keep_writing() -> None:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
+
+
+class _Input(io.BytesIO):
+    name = "standard input"
+
+
+def standard_input(most: int) -> BinaryIO:
+    """What comes at standard input, one byte more than `most` where there is more."""
+    return _Input(sys.stdin.buffer.read(most + 1))
 
 
 def output_is_read() -> bool:

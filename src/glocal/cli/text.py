@@ -8,16 +8,17 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import Bar, counted, print_json, say
+from glocal.errors import install_command
 from glocal.gallery import Gallery
 from glocal.gallery.results import TextModelInfo
 from glocal.gallery.text_model import ANCHORS, LEAST_ANCHORS
 
-HOW = """\
+HOW = f"""\
 Words are found as they are written: in names of files and folders, in captions and, after
 glocal index --ocr, in the photos. None that could find what words mean comes with glocal. To add
 that, bring an image-text model, such as CLIP, SigLIP or MobileCLIP, exported to ONNX:
 
-  pip install "glocal[text]"
+  {install_command("glocal[text]")}
   glocal text --model FOLDER      (vision_model.onnx, text_model.onnx, tokenizer.json and
                                    preprocessor_config.json)
   glocal text --model OWNER/NAME  (downloaded from the Hugging Face hub, with glocal[hub])

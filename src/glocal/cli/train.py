@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from glocal.cli.options import PartOption, listed
+from glocal.cli.options import FilePath, PartOption, listed
 from glocal.cli.output import readable_bytes, say
 from glocal.cli.training import (
     STANDARD,
@@ -134,13 +134,13 @@ _settings = several(
 
 _folders: dict[str, Any] = {
     "multiple": True,
-    "type": click.Path(path_type=Path),
+    "type": FilePath(),
     "metavar": "FOLDER",
 }
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=FilePath())
 @file_options
 @click.option(
     "--also",

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from glocal.cli.options import FilePath
 from glocal.cli.output import check_folder, counted, say
 from glocal.errors import LearnError, MissingExtraError
 from glocal.learn import INSTALL
@@ -51,20 +52,20 @@ file_options = several(
         "-o",
         "--output",
         required=True,
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False),
         metavar="MODEL.onnx",
         help="The model file to write; one with half-precision weights is written beside it.",
     ),
     click.option(
         "--run",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FilePath(file_okay=False),
         metavar="DIR",
         help="Folder for checkpoints and curves, from which training continues. "
         "[default: MODEL.run]",
     ),
     click.option(
         "--cache",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FilePath(file_okay=False),
         metavar="DIR",
         help="Folder for small copies of photos, which several runs can share. [default: in --run]",
     ),

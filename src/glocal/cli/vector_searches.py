@@ -41,9 +41,13 @@ def _vectors_in(file: Path) -> NDArray[Any]:
     """
     try:
         found = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
         raise GlocalError(
-            f"the vectors {file} cannot be read ({error}); save numbers: numpy.save"
+            f"the vectors {file} cannot be read: {error.strerror or error}"
+        ) from error
+    except (ValueError, EOFError) as error:  # whose texts say how to load what must not be loaded
+        raise GlocalError(
+            f"{file} is no array of numbers as numpy.save writes it (.npy); save the vectors so"
         ) from error
     if (
         not isinstance(found, np.ndarray)

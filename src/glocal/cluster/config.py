@@ -69,6 +69,19 @@ class Tls:
     key: str = ""
     server_name: str = ""
 
+    def require_files(self) -> None:
+        """Make sure that the files can be read.
+
+        Raises:
+            GalleryError: one cannot; it is named.
+        """
+        for name, file in _files(self).items():
+            if not os.path.isfile(file) or not os.access(file, os.R_OK):
+                raise GalleryError(
+                    f"the cluster's {name} of [tls], {file}, is no file that can be read; correct "
+                    "its path in cluster.toml"
+                )
+
 
 @dataclass(frozen=True, slots=True)
 class Hnsw:

@@ -20,10 +20,9 @@ from glocal import __version__
 from glocal.cluster.config import RaySettings
 from glocal.cluster.dispatch import AHEAD, WorkerLostError, dispatch
 from glocal.cluster.ray_worker import Refused, read_files, start
-from glocal.errors import GalleryError, MissingExtraError
+from glocal.errors import GalleryError, MissingExtraError, install_command
 from glocal.gallery.batches import ReadFile
 from glocal.gallery.reading_files import Found, Recipe
-from glocal.registry import install_command
 
 _POLL = 1.0  # seconds after which the state of things is looked at again
 _log = logging.getLogger(__name__)

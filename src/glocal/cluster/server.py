@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from glocal.cluster.config import ClusterConfig
-from glocal.errors import GalleryError, MissingExtraError, StoreUnavailableError
-from glocal.registry import install_command
+from glocal.errors import GalleryError, MissingExtraError, StoreUnavailableError, install_command
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -108,6 +107,7 @@ class Server:
                 # It logs the traceback of each failed try; what is wrong is told once, by `repeat`.
                 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
                 config, tls = self.config, self.config.tls
+                tls.require_files()
                 more: dict[str, Any] = {}
                 if tls.certificate:
                     more = {

@@ -14,8 +14,7 @@ from PIL import Image
 
 from glocal.encoders.image_text_files import PairFiles
 from glocal.encoders.onnx import open_session
-from glocal.errors import MissingExtraError, ModelError
-from glocal.registry import install_command
+from glocal.errors import MissingExtraError, ModelError, install_command
 
 Floats = NDArray[np.float32]
 _IMAGE_OUTPUTS = ("image_embeds", "embedding", "image_features", "pooler_output")

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from glocal.encoders.hashes import file_sha256
-from glocal.errors import MissingExtraError, ModelError
-from glocal.registry import install_command
+from glocal.errors import MissingExtraError, ModelError, install_command
 
 COMBINER = "combiner.onnx"
 """A trained combiner of image and text vectors, which a pair's folder may have besides."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.errors import MissingExtraError, ModelError
+from glocal.errors import MissingExtraError, ModelError, install_command
 
 READER = "pp-ocrv6-small"
 """Names what reads, with galleries that keep what was read."""
@@ -46,7 +46,7 @@ class WordReader:
         except ImportError as error:
             raise MissingExtraError(
                 "reading the words in images needs the package rapidocr, which is not installed; "
-                "run: pip install 'glocal[ocr]'"
+                f"run: {install_command('glocal[ocr]')}"
             ) from error
         folder = Path(str(rapidocr.__file__)).parent / "models"
         self._parameters: dict[str, Any] = {
@@ -58,7 +58,7 @@ class WordReader:
             if not (folder / name).is_file():
                 raise ModelError(
                     f"this rapidocr has no {name}; install one that brings it: "
-                    "pip install 'glocal[ocr]'"
+                    f"{install_command('glocal[ocr]')}"
                 )
             self._parameters[parameter] = str(folder / name)
         self._make = rapidocr.RapidOCR

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 from glocal.encoders import DEFAULT_MODEL, OnnxEncoder, find_model
@@ -55,7 +56,12 @@ class GalleryBase:
         compact: bool = False,
         budget_ms: float | None = None,
     ) -> None:
-        where = absolute(default_folder() if folder is None else Path(folder).expanduser())
+        where = absolute(default_folder() if folder is None else folder)
+        if isinstance(where, UrlPath):
+            raise GalleryError(
+                f"a gallery lies in a folder of this machine, not at {where}; name a folder (its "
+                "photos may be at URLs)"
+            )
         if budget_ms is not None and create and not (where / "gallery.json").exists():
             # Before there is a gallery of a model that cannot be used so.
             check_budget(find_model(model or DEFAULT_MODEL, sha256), budget_ms)
@@ -138,6 +144,15 @@ class GalleryBase:
     @property
     def _changes(self) -> Changes:
         return self._opened.changes
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r}){' (closed)' if self._closed else ''}"
+
+    def __reduce__(self) -> NoReturn:
+        raise GalleryError(
+            f"an open gallery cannot be pickled or copied; pass its folder, {str(self.folder)!r}, "
+            "and open that there: any number of processes can at the same time"
+        )
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -233,6 +248,12 @@ class GalleryBase:
         if self._closed:
             raise GalleryError(f"gallery {self.folder} is closed")
         self._now()
+
+    def _require_writable(self) -> None:
+        """Make sure, before work whose result is to be kept, that it can be."""
+        self._require_open()
+        if self.read_only:
+            raise GalleryError(f"gallery {self.folder} can only be read; make its folder writable")
 
     def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
         """The content of a file as the gallery knows it, or `None` when it has none."""

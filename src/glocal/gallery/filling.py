@@ -334,7 +334,7 @@ class Filling(GalleryBase):
             GalleryError: too few images can be read, or an upgrade is under way.
             DiskFullError: there is too little space.
         """
-        self._require_open()
+        self._require_writable()
         return add_text_model(
             self._now().context,
             os.fspath(model),

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from glocal.encoders import Features
 from glocal.errors import QueryError
 from glocal.gallery import packed_features
+from glocal.gallery.arguments import require_examples, require_limit, require_words
 from glocal.gallery.base import GalleryBase
 from glocal.gallery.bridge_to import bridge_to
 from glocal.gallery.clock import Clock
@@ -47,6 +48,7 @@ class Finding(GalleryBase):
     ) -> Query:
         """Make a query that can be searched with more than once; for the arguments see `search`."""
         self._require_open()
+        require_examples(like=like, unlike=unlike)
         maker = self._opened.query_maker(regions=regions)
         return maker.make(image, region=region, like=like, unlike=unlike)
 
@@ -114,6 +116,11 @@ class Finding(GalleryBase):
             PartError: there is no reranker of that name.
             ModelMismatchError: the query was made with a model of another vector space.
         """
+        require_limit(limit)
+        require_words(text=text, change=change, rerank=rerank)
+        if not isinstance(where, Condition):
+            require_words(where=where)
+        require_examples(like=like, unlike=unlike)
         if isinstance(query, Query) and (region is not None or like or unlike):
             raise QueryError(
                 "a finished query takes no region and no examples; "

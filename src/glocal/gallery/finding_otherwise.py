@@ -187,9 +187,9 @@ class FindingOtherwise(Finding):
             How many photos were learnt from.
 
         Raises:
-            GalleryError: fewer than 20 photos can be read.
+            GalleryError: fewer than 20 photos can be read, or the gallery can only be read.
         """
-        self._require_open()
+        self._require_writable()
         return self._sketching().learn(listen)
 
     def knows_sketches(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from glocal.encoders import OWN
 from glocal.errors import ModelError, ModelMismatchError, QueryError
+from glocal.gallery.arguments import require_examples, require_limit, require_words
 from glocal.gallery.clock import Clock
 from glocal.gallery.gallery import Gallery
 from glocal.gallery.matching_scores import then
@@ -19,7 +20,6 @@ from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.query import Query, Region, at_hand
 from glocal.gallery.results import GalleryImage, SearchResult
 from glocal.gallery.scales import Scales
-from glocal.gallery.searching import MOST_HITS
 from glocal.gallery.under_way import Knots
 from glocal.gallery.verifier import VERIFIED
 from glocal.gallery.word_search import require_words_alone
@@ -123,8 +123,9 @@ class Galleries:
             ImageError: the query cannot be used as an image.
             ModelError: the model's file of a gallery is gone or damaged.
         """
-        if not 1 <= limit <= MOST_HITS:
-            raise QueryError(f"the limit is {limit}; give 1 to {MOST_HITS}")
+        require_limit(limit)
+        require_words(text=text, where=where, rerank=rerank)
+        require_examples(like=like, unlike=unlike)
         if text is not None and query is not None:
             raise QueryError(
                 "words and a query image are fused by their ranks in one gallery, which say "

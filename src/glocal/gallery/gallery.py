@@ -77,6 +77,7 @@ class Gallery(Filling, FindingOtherwise, Pairing):
     """
 
     def __enter__(self) -> Self:
+        self._require_open()
         return self
 
     def info(self) -> GalleryInfo:

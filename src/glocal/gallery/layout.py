@@ -38,6 +38,7 @@ from glocal.errors import (
     GalleryFormatError,
     GalleryMissingError,
     ModelMismatchError,
+    install_command,
 )
 from glocal.gallery.locks import locked
 from glocal.gallery.model_id import ModelId
@@ -279,8 +280,21 @@ def require_settled(layout: Layout) -> None:
 
 
 def stamp_of(folder: Path) -> Stamp:
-    """Numbers that are others as soon as another ``gallery.json`` is there."""
-    found = (folder / "gallery.json").stat()
+    """Numbers that are others as soon as another ``gallery.json`` is there.
+
+    Raises:
+        GalleryMissingError: there is none, as when the folder was moved while it was in use.
+        GalleryError: it cannot be looked at.
+    """
+    try:
+        found = (folder / "gallery.json").stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise GalleryMissingError(
+            f"the gallery at {folder} is gone: its folder was moved, deleted or unmounted; bring "
+            "it back, or open it where it is now"
+        ) from error
+    except OSError as error:
+        raise GalleryError(f"the gallery at {folder} cannot be read: {error.strerror}") from error
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
@@ -311,7 +325,7 @@ def read_description(folder: Path) -> dict[str, Any]:
             raise GalleryFormatError(
                 f"gallery {folder} has format {version}, written by "
                 f"{stored.get('written_by', 'a newer glocal')}, and this glocal reads up to "
-                f"{UPGRADING}; upgrade it: pip install --upgrade glocal"
+                f"{UPGRADING}; upgrade it: {install_command('--upgrade', 'glocal')}"
             )
         if version < 1:
             raise GalleryFormatError(

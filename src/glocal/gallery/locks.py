@@ -12,7 +12,7 @@ from pathlib import Path
 
 import filelock
 
-from glocal.errors import GalleryLockedError
+from glocal.errors import GalleryError, GalleryLockedError
 
 
 @contextmanager
@@ -26,6 +26,7 @@ def locked(path: Path, what: str, timeout: float) -> Iterator[None]:
 
     Raises:
         GalleryLockedError: another process kept it all that time.
+        GalleryError: the file cannot be made or opened, as in a folder that can only be read.
     """
     lock = filelock.FileLock(path, thread_local=False)
     try:
@@ -33,6 +34,10 @@ def locked(path: Path, what: str, timeout: float) -> Iterator[None]:
     except filelock.Timeout as error:
         raise GalleryLockedError(
             f"{what} is in use by another process; wait for it to end, or end it, and try again"
+        ) from error
+    except OSError as error:
+        raise GalleryError(
+            f"{what} cannot be changed: {path}: {error.strerror or error}; make its folder writable"
         ) from error
     try:
         yield

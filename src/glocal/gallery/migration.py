@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders import OnnxEncoder
 from glocal.encoders.spaces import space_of
-from glocal.errors import GalleryDamagedError, MissingExtraError, ModelError
+from glocal.errors import GalleryDamagedError, MissingExtraError, ModelError, install_command
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.layout import Layout, read_description, write_description
 from glocal.gallery.locks import locked
@@ -85,7 +85,7 @@ def _open_shard(folder: Path) -> EdgeShard | None:
     except ImportError as error:
         raise MissingExtraError(
             "the gallery was made by an older glocal, and reading its vectors once needs a "
-            'package that is not installed: pip install "glocal[migrate]"'
+            f"package that is not installed: {install_command('glocal[migrate]')}"
         ) from error
     name = (folder / "current").read_bytes().decode("ascii", "replace").strip()
     try:

@@ -62,10 +62,11 @@ class Pairing(GalleryBase):
             Those with the most bytes to free first.
 
         Raises:
-            QueryError: there is no such level.
+            QueryError: there is no such level, or the gallery has nothing in a preferred folder.
         """
         if level not in tuple(Level):
             raise QueryError(f"the level is {level!r}; it is one of: {', '.join(Level)}")
+        preferred = [self._known_folder(folder) for folder in prefer]
         self._require_one_detector()
         verifier = self._models.verifier()
         calibration = None if verifier is None else verifier.calibration
@@ -79,11 +80,20 @@ class Pairing(GalleryBase):
                 listen,
                 self._limits,
                 outcomes,
-                prefer=[absolute(Path(folder)) for folder in prefer],
+                prefer=preferred,
                 apart=apart,
                 chosen=chosen,
                 among=None if among is None else [[UUID(hex=i) for i in group] for group in among],
             )
+
+    def _known_folder(self, folder: str | os.PathLike[str]) -> Path:
+        """A folder in which the gallery has files, as it spells them."""
+        self._require_open()
+        path = absolute(folder)
+        above_all = any(root.is_relative_to(path) for root in self._catalog.roots())
+        if not above_all and self._catalog.find_folder(path) is None:
+            raise QueryError(f"the gallery has nothing in a folder {path}, so none is preferred")
+        return path
 
     def _require_one_detector(self) -> None:
         self._require_open()

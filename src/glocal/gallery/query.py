@@ -38,13 +38,24 @@ class _Stream(Protocol):
     def read(self, size: int, /) -> object: ...
 
 
+class _Read(bytes):
+    """What was read of a stream, with its name."""
+
+    name: str
+
+
 def at_hand(source: GalleryImage | ImageSource, limits: Limits) -> GalleryImage | ImageSource:
     """An image that can be read more than once: a stream, which has its bytes once, is read.
 
     Raises:
         ImageError: the stream cannot be read, or is too long.
     """
-    return read_stream(source.read, limits) if isinstance(source, _Stream) else source
+    if not isinstance(source, _Stream):
+        return source
+    with naming(source):
+        read = _Read(read_stream(source.read, limits))
+    read.name = name_of(source)
+    return read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,12 +248,13 @@ def combine(vectors: NDArray[np.float32], positive: int) -> NDArray[np.float32]:
 
 
 def name_of(image: ImageSource | GalleryImage) -> str:
-    """What an image is called in results and errors: its path, or its type."""
+    """What an image is called in results and errors: its path, a file's name, or its type."""
     if isinstance(image, GalleryImage):
         return str(image.path)
     if isinstance(image, str | os.PathLike):
         return os.fspath(image)
-    return f"<{type(image).__name__}>"
+    named = getattr(image, "name", None)  # of a file object
+    return named if isinstance(named, str) else f"<{type(image).__name__}>"
 
 
 @contextmanager

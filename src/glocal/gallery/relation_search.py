@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 
-from glocal.errors import QueryError
+from glocal.gallery.arguments import require_limit
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Condition
 from glocal.gallery.query import Query, Region
@@ -22,7 +22,7 @@ from glocal.gallery.records import Match
 from glocal.gallery.region_search import Box, ByRegions
 from glocal.gallery.region_verification import framed
 from glocal.gallery.results import Hit, SearchResult
-from glocal.gallery.searching import MOST_HITS, Searcher, SearchOptions
+from glocal.gallery.searching import Searcher, SearchOptions
 from glocal.gallery.verifier import VERIFIED
 from glocal.images.region import pixel_box
 from glocal.query.relations import Relation
@@ -164,8 +164,7 @@ def search_relation(
     Raises:
         QueryError: the limit or the condition makes no sense.
     """
-    if not 1 <= limit <= MOST_HITS:
-        raise QueryError(f"the limit is {limit}; give 1 to {MOST_HITS}")
+    require_limit(limit)
     depth = max(CANDIDATES, limit)
     hits = [each.hits(where, exact=exact, depth=depth, clock=clock) for each in (first, second)]
     with clock.measure("relation"):

@@ -49,9 +49,10 @@ def set_aside_damaged(folder: Path, timeout: float) -> list[str]:
         with closing(Catalog(layout.catalog)) as fresh:
             for root in roots:
                 fresh.add_root(root)
+        then = "" if roots else "; index your folders again: glocal index FOLDER"
         return [
             f"the catalogue could not be read: it is now {aside.name}, and a new one "
-            f"knows {len(roots)} of its roots"
+            f"knows {len(roots)} of its roots{then}"
         ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from glocal.encoders.image_text import TokenSettings
 from glocal.gallery.catalog import Content
@@ -147,7 +147,7 @@ class GalleryHit(Hit):
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to one search; iterating gives its hits.
+    """The answer to one search; a sequence of its hits.
 
     Attributes:
         query: the path of the query image, or what it was; the words where there was no image.
@@ -179,6 +179,15 @@ class SearchResult:
 
     def __len__(self) -> int:
         return len(self.hits)
+
+    @overload
+    def __getitem__(self, which: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> tuple[Hit, ...]: ...
+
+    def __getitem__(self, which: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.hits[which]
 
 
 class GroupKind(StrEnum):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glocal.encoders import COARSE, QUERY_SCALES, Encoder
 from glocal.errors import ModelMismatchError, QueryError
 from glocal.gallery import region_search
+from glocal.gallery.arguments import require_limit
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
@@ -41,8 +42,6 @@ from glocal.ranking import (
     find_reranking,
 )
 from glocal.ranking.evidence import IDENTICAL_FILE, Evidence
-
-MOST_HITS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,7 @@ class Searcher:
 
     def search(self, query: Query, options: SearchOptions, clock: Clock) -> SearchResult:
         """Answer one query; for errors see `Gallery.search`."""
-        if not 1 <= options.limit <= MOST_HITS:
-            raise QueryError(f"the limit is {options.limit}; give 1 to {MOST_HITS}")
+        require_limit(options.limit)
         if query.space != self.space:
             raise ModelMismatchError(
                 f"the query's vector belongs to the space {query.space!r} and the gallery's to "

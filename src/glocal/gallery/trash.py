@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
 
-from glocal.errors import GalleryError, GlocalError, MissingExtraError
+from glocal.errors import GalleryError, GlocalError, MissingExtraError, install_command
 from glocal.gallery.same_files import content_of
 from glocal.gallery.stores.files import sync
 from glocal.images.url_paths import UrlPath
@@ -110,7 +110,7 @@ class Trash:
                 import send2trash
             except ImportError as error:
                 raise MissingExtraError(
-                    "to move files to the trash: pip install send2trash"
+                    f"to move files to the trash: {install_command('send2trash')}"
                 ) from error
             moved = Moved(run, path, None)
             self._note(moved)

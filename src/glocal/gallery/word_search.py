@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import QueryError
+from glocal.gallery.arguments import require_limit
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
@@ -27,7 +28,6 @@ from glocal.gallery.word_forms import read_words
 from glocal.gallery.words import Words
 from glocal.images.url_paths import as_path
 
-MOST_HITS = 10_000
 FUSED = 200
 """How many of the best by each, image, words and meaning, are fused at least."""
 
@@ -43,8 +43,7 @@ def fusion_depth(text: str, limit: int) -> int:
         QueryError: the text has no words, or the limit makes no sense.
     """
     read_words(text)
-    if not 1 <= limit <= MOST_HITS:
-        raise QueryError(f"the limit is {limit}; give 1 to {MOST_HITS}")
+    require_limit(limit)
     return max(limit, FUSED)
 
 
@@ -322,8 +321,7 @@ class WordSearcher:
 
     def _named(self, text: str, limit: int, where: str | Condition | None) -> list[_Named]:
         """The images that have words of a text and meet a condition, best first."""
-        if not 1 <= limit <= MOST_HITS:
-            raise QueryError(f"the limit is {limit}; give 1 to {MOST_HITS}")
+        require_limit(limit)
         query = read_words(text)
         condition = parse(where, self.catalog) if isinstance(where, str) else where
         near = self.words.near(query)

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from glocal.errors import MissingExtraError, QueryError
+from glocal.errors import MissingExtraError, QueryError, install_command
 from glocal.geography.sphere import distances_km
-from glocal.registry import install_command
 
 _LARGER = 3.0  # times as many people as the next town of the name: that one is meant
 _LISTED = 5

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from glocal.errors import ImageError
+from glocal.errors import ImageError, install_command
 from glocal.images.heif import open_heif
 from glocal.images.jxl import open_jxl
 from glocal.images.quiet import silence_libtiff
@@ -76,9 +76,9 @@ def kind_not_read(name: str | os.PathLike[str]) -> str | None:
     if extension in _EXTENSIONS or has_image_suffix(name):
         return None
     if extension in _RAW_EXTENSIONS:
-        return "camera RAW (pip install 'glocal[raw]')"
+        return f"camera RAW ({install_command('glocal[raw]')})"
     if extension == ".jxl":
-        return "JPEG XL (pip install 'glocal[jxl]')"
+        return f"JPEG XL ({install_command('glocal[jxl]')})"
     return _KINDS.get(extension)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from glocal.errors import ImageError
+from glocal.errors import ImageError, install_command
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,7 +25,7 @@ def open_jxl(data: bytes) -> Image.Image:
         from pylibjxl.pillow_plugin import JxlImageFile
     except ImportError as error:
         raise ImageError(
-            "JPEG XL can't be read without pylibjxl; install it: pip install 'glocal[jxl]'"
+            f"JPEG XL can't be read without pylibjxl; install it: {install_command('glocal[jxl]')}"
         ) from error
     image: Image.Image = JxlImageFile(io.BytesIO(data), "")
     return image

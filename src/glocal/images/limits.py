@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glocal.errors import ImageError
+from glocal.errors import ImageError, QueryError
 
 _USUAL = 9.0  # bytes that decoding takes for a pixel: PNG with transparency
 _NEGLIGIBLE = 256e6
@@ -28,6 +28,16 @@ class Limits:
 
     max_bytes: int = 256 * 2**20
     max_pixels: int = 120_000_000
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing could keep.
+
+        Raises:
+            QueryError: One is no whole number, or less than 1.
+        """
+        for name, value in (("max_bytes", self.max_bytes), ("max_pixels", self.max_pixels)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise QueryError(f"{name} is {value!r:.60}; give a whole number of at least 1")
 
     def check_pixels(self, width: int, height: int) -> None:
         """Refuse an image by the size that its header states.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
-from glocal.errors import ImageError
+from glocal.errors import ImageError, install_command
 
 _NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 0x00FE, 0x014A, 0xC612
 # LibRaw tells how to turn the sensor's image; EXIF has other numbers for the same.
@@ -30,7 +30,7 @@ def embedded_preview(data: bytes) -> tuple[bytes, int]:
         import rawpy
     except ImportError as error:
         raise ImageError(
-            "camera RAW can't be read without rawpy; install it: pip install 'glocal[raw]'"
+            f"camera RAW can't be read without rawpy; install it: {install_command('glocal[raw]')}"
         ) from error
     with rawpy.imread(io.BytesIO(data)) as raw:
         try:

@@ -21,6 +21,8 @@ SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "me
 
 WEB = ("http", "https")
 
+EMPTY = "an empty path names nothing; give a file or folder, or . for the folder you are in"
+
 # A path has lost one of the slashes; what else begins like this, such as C:/, is none.
 _URL = re.compile(rf"({'|'.join(SCHEMES)}):/+(?=[^/])")
 _FILE = re.compile(r"file:(//(localhost)?)?(?=/)")
@@ -93,14 +95,36 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def looks_like_url(text: str) -> str | None:
+    """What stands before ``://``, where it begins with letters as a URL's scheme does."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
+    return found[1] if found else None
+
+
 def as_path(text: str | os.PathLike[str]) -> Path:
-    """The path that a text names: of a file or folder here, or a `UrlPath`."""
+    """The path that a text names: of a file or folder here, or a `UrlPath`.
+
+    Raises:
+        QueryError: It is no text, empty, or one that no file can have; or a URL on Windows, whose
+            paths have backslashes.
+    """
     if isinstance(text, UrlPath):
         return text
+    if not isinstance(text, str | os.PathLike):
+        raise QueryError(f"{text!r:.60} is no path; give a str or a pathlib.Path")
     said = os.fspath(text)
+    if not said:
+        raise QueryError(EMPTY)
+    if "\0" in said:
+        raise QueryError(f"no file has a NUL character in its name, as {said!r} has")
     if said.startswith("/"):  # as all those of this machine in a gallery
         return Path(said)
     if is_url(said):
+        if os.name == "nt":
+            raise QueryError(
+                f"{said.partition(':')[0]}:// is not read on Windows; use Linux, WSL or macOS, or "
+                "copy the photos to a folder first"
+            )
         return UrlPath(said)
     here = _FILE.match(said)
     return Path(unquote(said[here.end() :])) if here else Path(said)

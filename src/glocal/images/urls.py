@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 from urllib.parse import urldefrag, urljoin
 
-from glocal.errors import ImageError, ImageMissingError, MissingExtraError
+from glocal.errors import ImageError, ImageMissingError, MissingExtraError, install_command
 from glocal.images.formats import has_image_suffix
 from glocal.images.limits import Limits
 from glocal.images.url_paths import WEB, UrlPath
@@ -123,7 +123,7 @@ def entries(path: UrlPath) -> Iterator[Listed]:
 def _opened(path: UrlPath) -> tuple[Any, str]:
     """fsspec's file system for a URL, and what it calls it."""
     if find_spec("fsspec") is None:
-        raise MissingExtraError("images at URLs need fsspec: pip install 'glocal[urls]'")
+        raise MissingExtraError(f"images at URLs need fsspec: {install_command('glocal[urls]')}")
     import fsspec
 
     options: dict[str, Any] = {"use_listings_cache": False}
@@ -137,7 +137,7 @@ def _opened(path: UrlPath) -> tuple[Any, str]:
     except ImportError as error:
         named = _NAMED.get(path.scheme, "http")
         raise MissingExtraError(
-            f"images at {path.scheme}:// need a package more: pip install 'fsspec[{named}]'"
+            f"images at {path.scheme}:// need a package more: {install_command(f'fsspec[{named}]')}"
         ) from error
     return system, str(target)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from glocal.errors import EvaluationError, LearnError
 from glocal.evaluate.datasets.listing import images_below, read_table
 from glocal.images import has_image_suffix
 
+_log = logging.getLogger(__name__)
+
 Split = Literal["train", "validation"]
 
 _SPLITS: dict[str, Split] = {
@@ -24,6 +27,7 @@ _SPLITS: dict[str, Split] = {
     "valid": "validation",
     "validation": "validation",
 }
+_LEFT_OUT = {"test", "testing"}  # what is left out on purpose
 _HELD_OUT = 10  # one in ten images is held out if the data set names no validation split
 _MOST_HELD_OUT = 400  # more would only make each evaluation slower
 _LAYOUT = (
@@ -162,18 +166,31 @@ def check_labels(samples: Sequence[Sample]) -> None:
         )
 
 
+def _listed(splits: set[str]) -> str:
+    named = sorted(splits)
+    return ", ".join(map(repr, named[:3])) + (", ..." if len(named) > 3 else "")
+
+
 def _from_table(path: Path) -> list[Sample]:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         header = [name.strip() for name in file.readline().split(",")]
     columns = [("path",), ("label",), ("split",)]
     wanted = columns if "split" in header else columns[:2]
-    found = []
+    found, others = list[Sample](), set[str]()
     for _, (name, label, *rest) in read_table(path, wanted):
         split = _SPLITS.get(rest[0].lower() if rest else "")
         if split:
             found.append(Sample(path.parent / name, label or None, split))
+        else:
+            others.add(rest[0])
     if not found:
-        raise LearnError(f"{path} names no image to learn from; check its column split")
+        said = f": its column split says {_listed(others)}" if others else ""
+        raise LearnError(
+            f"{path} names no image to learn from{said}; in the column split, if there is one, "
+            "write train or val"
+        )
+    if unknown := others - _LEFT_OUT:
+        _log.warning("%s: images of the split %s are left out", path, _listed(unknown))
     return found
 
 

@@ -171,8 +171,8 @@ class Loop:
         if not math.isfinite(figures["loss"]):
             raise LearnError(
                 f"the loss is {figures['loss']} at step {self.progress.step + 1}; lower --lr, now "
-                f"{self.settings.lr:g}, and start again: {self.run_folder} has the last checkpoint "
-                "before it"
+                f"{self.settings.lr:g}, and start anew with another --run: what is in "
+                f"{self.run_folder} belongs to this --lr"
             )
         self.progress.step += 1
         self.average.update_parameters(learning.model)

@@ -157,7 +157,8 @@ def answer_with_problems(app: FastAPI) -> None:
 def invalid_request(errors: Any) -> ProblemError:
     """What pydantic found wrong, field by field, without repeating the values that were sent."""
     found = [
-        {"where": ".".join(map(str, error["loc"])), "what": str(error["msg"])} for error in errors
+        {"where": ".".join(map(str, error["loc"])) or "the body", "what": str(error["msg"])}
+        for error in errors
     ][:50]
     first = found[0] if found else {"where": "request", "what": "invalid"}
     return ProblemError(

@@ -14,7 +14,7 @@ from uuid import UUID
 import platformdirs
 from fastapi import Depends, Request
 
-from glocal.errors import GalleryError, MissingExtraError
+from glocal.errors import GalleryError, MissingExtraError, install_command
 from glocal.gallery import Gallery
 from glocal.gallery.browsing import Shown
 from glocal.gallery.conditions import Condition, places_in
@@ -147,7 +147,7 @@ class Service:
             raise ProblemError(
                 422,
                 "this server knows no towns by name; give latitude,longitude in degrees, or ask "
-                'its owner to run: pip install "glocal[places]"',
+                f"its owner to run: {install_command('glocal[places]')}",
                 kind="urn:glocal:query",
             ) from error
         if not self.settings.positions and places_in(condition):

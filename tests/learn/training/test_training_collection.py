@@ -65,6 +65,20 @@ def test_an_invalid_data_set_is_refused(tmp_path):
         read_labelled(table)
 
 
+def test_a_split_that_is_misspelt_is_said(tmp_path, caplog):
+    table = tmp_path / "all.csv"
+    table.write_text("path,label,split\n1.png,a,trian\n2.png,a,test\n3.png,b,vla\n")
+    with pytest.raises(LearnError, match=r"column split says 'test', 'trian', 'vla'; .* train or"):
+        read_labelled(table)
+    table.write_text("path,label,split\n1.png,a,trian\n2.png,a,test\n3.png,b,train\n")
+    assert [sample.label for sample in read_labelled(table)] == ["b"]
+    assert "images of the split 'trian' are left out" in caplog.text
+    caplog.clear()
+    table.write_text("path,label,split\n2.png,a,test\n3.png,b,train\n")
+    read_labelled(table)
+    assert not caplog.text
+
+
 def test_labels_with_too_few_images_are_reported():
     with pytest.raises(LearnError, match="only 'a'"):
         check_labels([Sample(Path("1"), "a"), Sample(Path("2"), "a")])

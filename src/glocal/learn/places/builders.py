@@ -13,7 +13,7 @@ from glocal.learn.places.boxes import TEXEL, Face, Scene
 Pixels = NDArray[np.uint8]
 
 
-class _Store:
+class Materials:
     """Creates textures and adds them to a scene."""
 
     def __init__(
@@ -42,6 +42,7 @@ class _Store:
         return self._added(chosen)
 
     def texture(self) -> int:
+        """A random texture of those that were given."""
         return self._added(self._textures[int(self.rng.integers(len(self._textures)))])
 
     def paint(self, bright: tuple[float, float] = (90, 235)) -> int:
@@ -131,11 +132,15 @@ class _Store:
 
 
 def _hung(
-    store: _Store, low: tuple[float, float], high: tuple[float, float], wall: int, number: int
+    materials: Materials,
+    low: tuple[float, float],
+    high: tuple[float, float],
+    wall: int,
+    number: int,
 ) -> None:
     """Hang a flat box on a wall of the hull: walls 0 and 1 run along y, 2 and 3 along x."""
-    scene = store.scene
-    axis, deep = wall // 2, float(store.rng.uniform(0.01, 0.06))
+    scene = materials.scene
+    axis, deep = wall // 2, float(materials.rng.uniform(0.01, 0.06))
     inner, outer = scene.lows[0], scene.highs[0]
     flat = (
         (float(inner[axis]), float(inner[axis]) + deep)
@@ -147,9 +152,9 @@ def _hung(
     scene.add((*start, low[1]), (*end, high[1]), Face(number))
 
 
-def _decorate(store: _Store, wall: int, every: float) -> None:
+def _decorate(materials: Materials, wall: int, every: float) -> None:
     """Add doors, images and notices along a wall, about `every` metres apart."""
-    scene, rng = store.scene, store.rng
+    scene, rng = materials.scene, materials.rng
     along = 1 if wall < 2 else 0
     start, end = float(scene.lows[0][along]), float(scene.highs[0][along])
     height = float(scene.highs[0][2] - scene.lows[0][2])
@@ -157,19 +162,19 @@ def _decorate(store: _Store, wall: int, every: float) -> None:
     while at < end - 0.6:
         if rng.random() < 0.3 and at + 1.1 < end:
             wide, tall = rng.uniform(0.8, 1.1), min(height - 0.1, rng.uniform(1.95, 2.2))
-            _hung(store, (at, 0.0), (at + wide, tall), wall, store.door())
+            _hung(materials, (at, 0.0), (at + wide, tall), wall, materials.door())
         else:
             wide = min(end - at, float(np.exp(rng.normal(-0.1, 0.5))))
             tall = min(height - 0.5, wide * rng.uniform(0.6, 1.5))
             low = rng.uniform(0.25, max(0.3, height - tall - 0.15))
-            number = store.image() if rng.random() < 0.7 else store.texture()
-            _hung(store, (at, low), (at + wide, low + tall), wall, number)
+            number = materials.image() if rng.random() < 0.7 else materials.texture()
+            _hung(materials, (at, low), (at + wide, low + tall), wall, number)
         at += wide + rng.uniform(0.15, 2 * every)
 
 
-def _furnish(store: _Store, count: int, margin: float) -> None:
+def _furnish(materials: Materials, count: int, margin: float) -> None:
     """Add boxes such as cupboards, tables, crates and pillars."""
-    scene, rng = store.scene, store.rng
+    scene, rng = materials.scene, materials.rng
     low, high = scene.lows[0], scene.highs[0]
     for _ in range(count):
         wide, deep = rng.uniform(0.3, 1.5), rng.uniform(0.3, 0.9)
@@ -184,8 +189,8 @@ def _furnish(store: _Store, count: int, margin: float) -> None:
             x = (float(low[0]), float(high[0] - wide), x, x)[side]
             y = (y, y, float(low[1]), float(high[1] - deep))[side]
         way = rng.random()
-        face = Face(store.texture()) if way < 0.5 else (
-            Face(store.image()) if way < 0.7 else Face(store.paint((30, 220))))  # fmt: skip
+        face = Face(materials.texture()) if way < 0.5 else (
+            Face(materials.image()) if way < 0.7 else Face(materials.paint((30, 220))))  # fmt: skip
         scene.add((x, y, 0.0), (x + wide, y + deep, float(tall)), face)
 
 
@@ -198,14 +203,14 @@ def room(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.Ge
         rng: source of all random choices.
     """
     scene = Scene(ambient=float(rng.uniform(0.3, 0.75)))
-    store = _Store(scene, textures, images, rng)
+    materials = Materials(scene, textures, images, rng)
     size = (*rng.uniform(3, 9, 2), rng.uniform(2.3, 3.8))
-    wall = store.surface(0.55)
-    walls = [wall if rng.random() < 0.75 else store.surface(0.4) for _ in range(4)]
-    scene.add((0.0, 0.0, 0.0), size, *walls, store.surface(0.25), store.surface(0.7))
+    wall = materials.surface(0.55)
+    walls = [wall if rng.random() < 0.75 else materials.surface(0.4) for _ in range(4)]
+    scene.add((0.0, 0.0, 0.0), size, *walls, materials.surface(0.25), materials.surface(0.7))
     for number in range(4):
-        _decorate(store, number, float(rng.uniform(0.4, 2.0)))
-    _furnish(store, int(rng.integers(2, 11)), 0.85)
+        _decorate(materials, number, float(rng.uniform(0.4, 2.0)))
+    _furnish(materials, int(rng.integers(2, 11)), 0.85)
     _hang_lamps(scene, int(rng.integers(1, 4)), rng)
     return scene
 
@@ -218,16 +223,18 @@ def corridor(
     Takes the arguments of `room`.
     """
     scene = Scene(ambient=float(rng.uniform(0.35, 0.8)))
-    store = _Store(scene, textures, images, rng)
+    materials = Materials(scene, textures, images, rng)
     size = (rng.uniform(12, 40), rng.uniform(1.6, 3.6), rng.uniform(2.3, 3.4))
-    side = store.surface(0.75)
-    end = side if rng.random() < 0.5 else store.surface(0.5)
-    scene.add((0.0, 0.0, 0.0), size, end, end, side, side, store.surface(0.3), store.surface(0.7))
+    side = materials.surface(0.75)
+    end = side if rng.random() < 0.5 else materials.surface(0.5)
+    scene.add(
+        (0.0, 0.0, 0.0), size, end, end, side, side, materials.surface(0.3), materials.surface(0.7)
+    )
     every = float(rng.uniform(0.6, 2.5))
     for number in range(4):
-        _decorate(store, number, every if number > 1 else 0.8)
+        _decorate(materials, number, every if number > 1 else 0.8)
     if rng.random() < 0.6:
-        _furnish(store, int(size[0] / rng.uniform(2, 8)), 1.0)
+        _furnish(materials, int(size[0] / rng.uniform(2, 8)), 1.0)
     _hang_lamps(scene, max(2, int(size[0] / 4)), rng)
     return scene
 
@@ -238,19 +245,19 @@ def street(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.
     Takes the arguments of `room`.
     """
     scene = Scene(ambient=float(rng.uniform(0.65, 0.95)))
-    store = _Store(scene, textures, images, rng)
+    materials = Materials(scene, textures, images, rng)
     length, width = rng.uniform(40, 90), rng.uniform(7, 16)
-    ground = store.surface(0.4)
+    ground = materials.surface(0.4)
     depth = 12.0
     scene.add((-20.0, -depth, 0.0), (length + 20, width + depth, 60.0), ground)
-    scene.sky = store.sky()
+    scene.sky = materials.sky()
     for near in (True, False):
         at = rng.uniform(-15, 0)
         while at < length + 12:
             wide, tall = rng.uniform(5, 14), rng.uniform(3.5, 16)
             back = rng.uniform(0, 1.5)
             face = Face(
-                store.facade() if rng.random() < 0.6 else store.texture(),
+                materials.facade() if rng.random() < 0.6 else materials.texture(),
                 (rng.uniform(2.5, 7),) * 2,
             )
             y = (-depth + 0.1, -back) if near else (width + back, width + depth - 0.1)
@@ -259,13 +266,13 @@ def street(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.
                 x, size = rng.uniform(at, at + wide - 1), rng.uniform(0.6, 2.4)
                 front = y[1] if near else y[0] - 0.08
                 low = rng.uniform(0, 2.2)
-                sign = store.image() if rng.random() < 0.6 else store.door()
+                sign = materials.image() if rng.random() < 0.6 else materials.door()
                 scene.add((x, front, low), (x + size, front + 0.08, low + size), Face(sign))
             at += wide + (rng.uniform(1, 7) if rng.random() < 0.5 else 0)
     for _ in range(int(length / 8)):
         x, y = rng.uniform(0, length), rng.choice([rng.uniform(0.3, 1.8), width - 1.5])
         thick, tall = rng.uniform(0.15, 1.4), rng.uniform(0.3, 2.2)
-        scene.add((x, y, 0.0), (x + thick, y + thick, tall), Face(store.texture()))
+        scene.add((x, y, 0.0), (x + thick, y + thick, tall), Face(materials.texture()))
     return scene
 
 

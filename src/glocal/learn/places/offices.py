@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from glocal.learn.places.boxes import Camera, Face, Scene
-from glocal.learn.places.builders import Pixels, _Store
+from glocal.learn.places.builders import Materials, Pixels
 
 MOST_BOXES = 80
 
@@ -22,18 +22,20 @@ def office(textures: Sequence[Pixels], images: Sequence[Pixels], rng: np.random.
     Takes the arguments of `glocal.learn.places.room`.
     """
     scene = Scene(ambient=float(rng.uniform(0.3, 0.7)))
-    store = _Store(scene, textures, images, rng)
+    materials = Materials(scene, textures, images, rng)
     size = (float(rng.uniform(18, 45)), float(rng.uniform(1.5, 2.7)), float(rng.uniform(2.3, 2.9)))
-    wall = Face(store.paint((130, 235)), (rng.uniform(3, 8),) * 2)
-    floor = store.surface(0.4)
-    ceiling = Face(store.tiles() if rng.random() < 0.5 else store.paint((150, 240)), (2.4, 2.4))
+    wall = Face(materials.paint((130, 235)), (rng.uniform(3, 8),) * 2)
+    floor = materials.surface(0.4)
+    ceiling = Face(
+        materials.tiles() if rng.random() < 0.5 else materials.paint((150, 240)), (2.4, 2.4)
+    )
     scene.add((0.0, 0.0, 0.0), size, wall, wall, wall, wall, floor, ceiling)
     if rng.random() < 0.5:
-        _line_walls(store, size, float(rng.uniform(0.08, 1.2)))
-    _hang_doors(store, size)
-    _hang_notices(store, size)
-    _stand_things(store, size)
-    _light(store, size)
+        _line_walls(materials, size, float(rng.uniform(0.08, 1.2)))
+    _hang_doors(materials, size)
+    _hang_notices(materials, size)
+    _stand_things(materials, size)
+    _light(materials, size)
     return scene
 
 
@@ -74,15 +76,15 @@ def _full(scene: Scene) -> bool:
     return len(scene.lows) >= MOST_BOXES
 
 
-def _line_walls(store: _Store, size: tuple[float, float, float], height: float) -> None:
+def _line_walls(materials: Materials, size: tuple[float, float, float], height: float) -> None:
     """A skirting board or a dado along both walls."""
-    face = Face(store.paint((40, 200)), (4.0, 4.0))
+    face = Face(materials.paint((40, 200)), (4.0, 4.0))
     for low, high in ((0.0, 0.012), (size[1] - 0.012, size[1])):
-        store.scene.add((0.0, low, 0.0), (size[0], high, height), face)
+        materials.scene.add((0.0, low, 0.0), (size[0], high, height), face)
 
 
 def _against(
-    store: _Store,
+    materials: Materials,
     size: tuple[float, float, float],
     far: bool,
     at: float,
@@ -92,16 +94,16 @@ def _against(
     face: Face,
 ) -> None:
     """Put a box of some width and height on one of the long walls."""
-    if _full(store.scene):
+    if _full(materials.scene):
         return
     near, end = (size[1] - depth, size[1]) if far else (0.0, depth)
-    store.scene.add((at, near, low), (at + extent[0], end, low + extent[1]), face)
+    materials.scene.add((at, near, low), (at + extent[0], end, low + extent[1]), face)
 
 
-def _hang_doors(store: _Store, size: tuple[float, float, float]) -> None:
-    rng = store.rng
-    door, plate = Face(store.door()), Face(store.paint((180, 250)))
-    gap = Face(store.paint((15, 60)))
+def _hang_doors(materials: Materials, size: tuple[float, float, float]) -> None:
+    rng = materials.rng
+    door, plate = Face(materials.door()), Face(materials.paint((180, 250)))
+    gap = Face(materials.paint((15, 60)))
     every, wide = float(rng.uniform(2.4, 5.5)), float(rng.uniform(0.8, 1.05))
     tall = min(size[2] - 0.1, float(rng.uniform(1.95, 2.15)))
     for far in (False, True):
@@ -109,42 +111,44 @@ def _hang_doors(store: _Store, size: tuple[float, float, float]) -> None:
         while at + wide < size[0]:
             if rng.random() < 0.88:
                 face = gap if rng.random() < 0.08 else door
-                _against(store, size, far, at, (wide, tall), 0.0, 0.03, face)
+                _against(materials, size, far, at, (wide, tall), 0.0, 0.03, face)
                 if rng.random() < 0.7:
-                    _against(store, size, far, at + wide + 0.08, (0.18, 0.12), 1.45, 0.01, plate)
+                    _against(
+                        materials, size, far, at + wide + 0.08, (0.18, 0.12), 1.45, 0.01, plate
+                    )
             at += every
 
 
-def _hang_notices(store: _Store, size: tuple[float, float, float]) -> None:
-    rng = store.rng
+def _hang_notices(materials: Materials, size: tuple[float, float, float]) -> None:
+    rng = materials.rng
     every = float(rng.uniform(2.5, 9))
     for far in (False, True):
         at = float(rng.uniform(0.3, every))
         while at < size[0] - 1:
             wide = float(rng.uniform(0.2, 0.9))
             extent = (wide, wide * float(rng.uniform(0.7, 1.4)))
-            number = store.image() if rng.random() < 0.75 else store.texture()
+            number = materials.image() if rng.random() < 0.75 else materials.texture()
             low = float(rng.uniform(0.9, 1.4))
-            _against(store, size, far, at, extent, low, 0.02, Face(number))
+            _against(materials, size, far, at, extent, low, 0.02, Face(number))
             at += float(rng.uniform(0.6, 1.6)) * every
 
 
-def _stand_things(store: _Store, size: tuple[float, float, float]) -> None:
+def _stand_things(materials: Materials, size: tuple[float, float, float]) -> None:
     """Bins, cupboards, radiators, extinguishers."""
-    rng = store.rng
+    rng = materials.rng
     for _ in range(int(size[0] / rng.uniform(4, 12))):
-        face = Face(store.texture() if rng.random() < 0.3 else store.paint((20, 230)))
+        face = Face(materials.texture() if rng.random() < 0.3 else materials.paint((20, 230)))
         extent = (float(rng.uniform(0.15, 1.0)), float(rng.uniform(0.3, 1.6)))
         low = 0.0 if rng.random() < 0.7 else float(rng.uniform(0.2, 0.9))
         at, depth = float(rng.uniform(0.2, size[0] - 1.2)), float(rng.uniform(0.08, 0.4))
-        _against(store, size, rng.random() < 0.5, at, extent, low, depth, face)
+        _against(materials, size, rng.random() < 0.5, at, extent, low, depth, face)
 
 
-def _light(store: _Store, size: tuple[float, float, float]) -> None:
+def _light(materials: Materials, size: tuple[float, float, float]) -> None:
     """Lamps along the ceiling at equal distances, of which a few are broken."""
-    rng, scene = store.rng, store.scene
+    rng, scene = materials.rng, materials.scene
     every = float(rng.uniform(2, 6))
-    bright = Face(store.paint((245, 255)))
+    bright = Face(materials.paint((245, 255)))
     at = float(rng.uniform(0.5, every))
     while at < size[0] - 0.5:
         if rng.random() < 0.9:
