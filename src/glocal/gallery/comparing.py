@@ -8,7 +8,8 @@ left is read from its files and compared in colour, everywhere (`glocal.ranking.
 makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n``. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
+with ``n``. Where copies alone are wanted it is ``FIRST * n``, and more only for images that have
+many copies. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
 verifies only what is new. Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
 image, the ties found, and a bounded number of local features, small images and decoded files.
 """
@@ -27,7 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures
-from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS, Neighbours
+from glocal.gallery.candidates import (
+    FIRST,
+    LEAST_SCORE,
+    MANY,
+    NEIGHBOURS,
+    Candidates,
+    Neighbours,
+)
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level, clusters, components
 from glocal.gallery.grouping import Grouper
@@ -178,18 +186,38 @@ class Comparing:
         if self.outcomes and among is None:
             self.outcomes.keep_only(ids)
         neighbours = Neighbours(self.store, self.listen, self.neighbours, self.least_score)
-        pairs, scores = neighbours.pairs(ids, among)
+        found = neighbours.pairs(ids, among)
+        first = np.ones(len(found), np.bool_)
+        if self.level is Level.COPY:
+            first = found.ranks < FIRST
+        self._compare_all(ids, found, first, 0, everywhere=among is None)
+        # An image that has many copies may have more of them than it has first neighbours.
+        crowded = np.array([len(self.ties.get(i, ())) >= MANY for i in ids], np.bool_)
+        rest = ~first & crowded[found.pairs].any(axis=1)
+        self._compare_all(ids, found, rest, int(first.sum()), everywhere=False)
+        self.listen(Progress("verify", len(found), len(found)))
+
+    def _compare_all(
+        self,
+        ids: list[UUID],
+        found: Candidates,
+        chosen: NDArray[np.bool_],
+        done: int,
+        *,
+        everywhere: bool,
+    ) -> None:
+        """Compare those pairs that are chosen, some at a time; so many were compared before."""
         start = 0
-        while start < len(pairs):
-            self.listen(Progress("verify", start, len(pairs)))
+        while start < len(found):
+            self.listen(Progress("verify", done + int(chosen[:start].sum()), len(found)))
             # All pairs of an image at once, so that what is remembered of others can be dropped.
-            last = pairs[min(start + _PAGE, len(pairs)) - 1, 0]
-            end = int(np.searchsorted(pairs[:, 0], last, side="right"))
-            page = [(ids[a], ids[b]) for a, b in pairs[start:end].tolist()]
-            scored = dict(zip(page, scores[start:end].tolist(), strict=True))
-            self._compare(scored, everywhere=among is None)
+            last = found.pairs[min(start + _PAGE, len(found)) - 1, 0]
+            end = int(np.searchsorted(found.pairs[:, 0], last, side="right"))
+            page = [(ids[a], ids[b]) for a, b in found.pairs[start:end].tolist()]
+            rows = zip(page, found.scores[start:end].tolist(), chosen[start:end], strict=True)
+            scored = {pair: score for pair, score, wanted in rows if wanted}
+            self._compare(scored, set(page) if everywhere else None)
             start = end
-        self.listen(Progress("verify", len(pairs), len(pairs)))
 
     def pair(self, first: UUID, second: UUID) -> PairComparison:
         """Compare two images."""
@@ -206,9 +234,16 @@ class Comparing:
                 comparison = compare_pixels(one, two, np.asarray(evidence.homography))
         return PairComparison(evidence, comparison)
 
-    def _compare(self, pairs: Mapping[Pair, float], *, everywhere: bool) -> None:
-        """Compare those pairs that are not remembered, and note all ties."""
-        known = self.outcomes.of({first for first, _ in pairs}) if self.outcomes else {}
+    def _compare(self, pairs: Mapping[Pair, float], neighbours: set[Pair] | None) -> None:
+        """Compare those pairs that are not remembered, and note all ties.
+
+        Args:
+            pairs: with the similarity of their vectors.
+            neighbours: all pairs of their first images that are neighbours: what is remembered of
+                others is dropped. `None`: nothing is.
+        """
+        firsts = {first for first, _ in neighbours or pairs}
+        known = self.outcomes.of(firsts) if self.outcomes else {}
         new = [pair for pair in pairs if pair not in known and pair not in self.apart]
         loaded = self._load({i for pair in new for i in pair})
         found: dict[Pair, Outcome] = {}
@@ -221,7 +256,7 @@ class Comparing:
             if not read:
                 unread.add(pair)
         if self.outcomes:
-            stale = known.keys() - pairs.keys() if everywhere else set()
+            stale = set() if neighbours is None else known.keys() - neighbours
             self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
         for pair in pairs:
             remembered = found.get(pair) or known.get(pair)
