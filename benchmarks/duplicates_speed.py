@@ -152,6 +152,7 @@ def main() -> None:
             figure = {"code": "this", "images": size} | dict(zip(names, took, strict=True))
             figures.append(figure | {"groups": groups, "peak_memory_mb": peak})
             print(rows[-1], flush=True)
+            write_results("duplicates_speed", {"runs": figures}, quick=options.quick)
         if base is not None:
             count, groups, took, peak = base.result()
             rows.append((f"base, {count} photos", took[0], "", "", groups, peak))

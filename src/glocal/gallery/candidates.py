@@ -129,7 +129,7 @@ class Neighbours:
             self.listen(Progress("neighbours", start, len(ids)))
             for i, vector in self.store.vectors(ids[start : start + _PAGE]).items():
                 found = [each for each in self.store.search(vector, self.count + 1) if each.id != i]
-                for rank, match in enumerate(found):
+                for rank, match in enumerate(found[: self.count]):
                     if match.id in numbers and match.score >= self.least_score:
                         yield numbers[i], numbers[match.id], match.score, rank
         self.listen(Progress("neighbours", len(ids), len(ids)))
