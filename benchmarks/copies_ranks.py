@@ -70,7 +70,7 @@ def main() -> None:
     made = make(options.work / f"edits {times}", times)
     with (
         Gallery(options.work / f"edited {times}", regions="none") as gallery,
-        Gallery(options.work / f"around {around}", regions="none") as others,
+        Gallery(options.work / f"around {around}") as others,
     ):
         gallery.add(*made, *set(made.values()))
         others.add(*chosen(around))
