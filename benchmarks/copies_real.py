@@ -27,6 +27,7 @@ from glocal.gallery.same_files import Disk
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
 from glocal.ranking.alignment import Alignment
+from glocal.ranking.evidence import Verdict
 from glocal.ranking.pixels import Comparison
 from measure import arguments, print_table, write_results
 from verification_sets import DATA, grocery
@@ -78,7 +79,7 @@ def main() -> None:
             catalog,
             gallery._store(),
             verifier.calibration,
-            Level.COPY,
+            Level.OBJECT,  # all neighbours: more pairs than copies are looked for among
             quiet,
             small,
             originals.pixels,
@@ -89,7 +90,10 @@ def main() -> None:
         seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
         files = {i: found[0][1] for i, found in catalog.files_of(catalog.content_ids()).items()}
         pairs = sorted(
-            (files[a], files[b]) for a in comparing.ties for b in comparing.ties[a] if a < b
+            (files[a], files[b])
+            for a, tied in comparing.ties.items()
+            for b, evidence in tied.items()
+            if a < b and evidence.verdict is Verdict.COPY
         )
         spare = [
             str(path)

@@ -1,6 +1,6 @@
 """What `glocal duplicates` costs, as a gallery grows and in a second run, beside another checkout.
 
-    python benchmarks/duplicates_speed.py [--quick] [--base SRC] [--count N]
+    python benchmarks/duplicates_speed.py [--quick] [--base SRC] [--count N] [--keep FOLDER]
 
 The photos are the scenes and, evenly spread, Grocery's test and then training photos; each size is
 a gallery of its own, and ``--count`` adds one of any size: beyond what photos there are it has
@@ -8,7 +8,9 @@ edited copies of some of them (`graded_edits`), each photo once with each kind b
 processor time, user and system, of `Gallery.duplicates` in a process of its own with one thread of
 BLAS, whatever else the machine does: the first run, a second one of the unchanged gallery, and one
 after 1 % more photos came; and that process's peak memory, which indexing may have reached.
-``--base`` names the ``src`` of another checkout, whose first run is measured alike.
+``--base`` names the ``src`` of another checkout, whose first run is measured alike. ``--keep``
+names a folder for the galleries, in which a later run finds the photos indexed; what was compared
+is then dropped first.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ from verification_sets import DATA, grocery
 
 SIZES = (808, 1616, 3232)
 _RUN = """
-import json, resource, sys
+import contextlib, json, resource, sys
 from pathlib import Path
+from glocal.errors import QueryError
 from glocal.gallery import Gallery
 
 def cpu():
@@ -46,6 +49,11 @@ runs, gallery, new, *photos = json.load(sys.stdin)
 with Gallery(Path(gallery)) as opened:
     if photos:
         opened.add(*photos)
+    for path in new:  # of an earlier run
+        with contextlib.suppress(QueryError):
+            opened.remove(path)
+    for path in Path(gallery).glob("compared.sqlite*"):
+        path.unlink()
     took = []
     for _ in range(runs):
         before = cpu()
@@ -80,6 +88,8 @@ def chosen(count: int, folder: Path | None = None) -> list[Path]:
 
 def made(folder: Path, originals: Sequence[Path], count: int) -> list[Path]:
     """Edited copies of photos, evenly spread over them, each of another kind than the last."""
+    if folder.is_dir() and len(there := sorted(folder.iterdir())) == count:
+        return there
     folder.mkdir(parents=True)
     rng = np.random.default_rng(7)
     paths = []
@@ -115,6 +125,7 @@ def main() -> None:
     parser.add_argument("--base-size", type=int, default=SIZES[0], help="photos it is measured on")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--count", type=int, help="photos of one more gallery, of any size")
+    parser.add_argument("--keep", type=Path, help="folder in which the galleries stay")
     options = parser.parse_args()
     sizes = (133, 266) if options.quick else tuple(options.sizes)
     if options.count:
@@ -123,7 +134,7 @@ def main() -> None:
     rows, figures = [], []
     # Beside one another: it is processor time that is counted.
     with TemporaryDirectory() as temporary, ThreadPoolExecutor(1) as beside:
-        folder = Path(temporary)
+        folder = options.keep or Path(temporary)
         base = None
         if options.base is not None:
             source, images = str(options.base), chosen(options.base_size)
@@ -141,6 +152,7 @@ def main() -> None:
             figure = {"code": "this", "images": size} | dict(zip(names, took, strict=True))
             figures.append(figure | {"groups": groups, "peak_memory_mb": peak})
             print(rows[-1], flush=True)
+            write_results("duplicates_speed", {"runs": figures}, quick=options.quick)
         if base is not None:
             count, groups, took, peak = base.result()
             rows.append((f"base, {count} photos", took[0], "", "", groups, peak))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +20,8 @@ from glocal.cli import demo_photos
 from glocal.cli.demo_reshoot import CHANGES
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
-from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS
+from glocal.gallery import comparing as comparing_module
+from glocal.gallery.candidates import FIRST, LEAST_SCORE, MANY, NEIGHBOURS
 from glocal.gallery.comparing import FEWER_ITERATIONS, LEAST_WHOLE_SCORE, Comparing
 from glocal.gallery.duplicates import (
     Level,
@@ -179,23 +180,45 @@ def all_pairs(gallery: Gallery) -> Pairs:
     return pairs
 
 
-@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize(
+    ("level", "few", "enough"),
+    [(Level.COPY, FIRST, MANY), (Level.COPY, 1, 1), (Level.OBJECT, 1, 1)],
+)
 def test_ties_are_those_among_all_pairs_that_are_neighbours(
-    gallery: Gallery, all_pairs: Pairs, level: Level
+    gallery: Gallery,
+    all_pairs: Pairs,
+    level: Level,
+    few: int,
+    enough: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(comparing_module, "FIRST", few)
+    monkeypatch.setattr(comparing_module, "MANY", enough)
     pairs = all_pairs
     near: dict[UUID, list[tuple[float, UUID]]] = {}
     for (a, b), (score, _) in pairs.items():
         near.setdefault(a, []).append((-score, b))
         near.setdefault(b, []).append((-score, a))
-    chosen = {i: {other for _, other in sorted(best)[:NEIGHBOURS]} for i, best in near.items()}
-    expected = {
-        (a, b): evidence
-        for (a, b), (score, evidence) in pairs.items()
-        if level.allows(evidence.verdict)
-        and score >= LEAST_SCORE
-        and (b in chosen[a] or a in chosen[b])
-    }
+
+    def allowed(counts: Mapping[UUID, int]) -> dict[tuple[UUID, UUID], Evidence]:
+        chosen = {i: {o for _, o in sorted(best)[: counts[i]]} for i, best in near.items()}
+        return {
+            (a, b): evidence
+            for (a, b), (score, evidence) in pairs.items()
+            if level.allows(evidence.verdict)
+            and score >= LEAST_SCORE
+            and (b in chosen[a] or a in chosen[b])
+        }
+
+    counts = dict.fromkeys(near, NEIGHBOURS)
+    if level is Level.COPY:  # of the first neighbours, and of all where enough are copies
+        first = allowed(dict.fromkeys(near, few))
+        many = {i for i in near if sum(i in pair for pair in first) >= enough}
+        everywhere = allowed(counts)
+        expected = {p: e for p, e in everywhere.items() if p in first or many.intersection(p)}
+        assert few == FIRST or len(first) < len(expected)
+    else:
+        expected = allowed(counts)
     verifier = gallery._models.verifier()
     assert verifier is not None
     catalog, store = gallery._catalog, gallery._store()

@@ -8,38 +8,40 @@ left is read from its files and compared in colour, everywhere (`glocal.ranking.
 makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n``. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
-verifies only what is new. Memory: 12 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
+with ``n``. Where copies alone are wanted it is ``FIRST * n``, and more only for images that have
+many copies. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
+verifies only what is new. Memory: 14 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
 image, the ties found, and a bounded number of local features, small images and decoded files.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glocal.encoders import LocalFeatures
-from glocal.gallery.candidates import LEAST_SCORE, NEIGHBOURS, Neighbours
+from glocal.gallery.candidates import (
+    FIRST,
+    LEAST_SCORE,
+    MANY,
+    NEIGHBOURS,
+    Candidates,
+    Neighbours,
+)
 from glocal.gallery.catalog import Catalog, Content
-from glocal.gallery.duplicates import Level, clusters, components
-from glocal.gallery.grouping import Grouper
-from glocal.gallery.originals import Fact, Originals
+from glocal.gallery.duplicates import Level
 from glocal.gallery.outcomes import Outcome, Outcomes, Pair
 from glocal.gallery.packed_features import unpack
 from glocal.gallery.progress import Progress
-from glocal.gallery.results import DuplicateGroup, Duplicates
-from glocal.gallery.same_files import Disk
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
-from glocal.images import Limits
 from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align_all
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way, turned
@@ -178,18 +180,38 @@ class Comparing:
         if self.outcomes and among is None:
             self.outcomes.keep_only(ids)
         neighbours = Neighbours(self.store, self.listen, self.neighbours, self.least_score)
-        pairs, scores = neighbours.pairs(ids, among)
+        found = neighbours.pairs(ids, among)
+        first = np.ones(len(found), np.bool_)
+        if self.level is Level.COPY:
+            first = found.ranks < FIRST
+        self._compare_all(ids, found, first, 0, everywhere=among is None)
+        # An image that has many copies may have more of them than it has first neighbours.
+        crowded = np.array([len(self.ties.get(i, ())) >= MANY for i in ids], np.bool_)
+        rest = ~first & crowded[found.pairs].any(axis=1)
+        self._compare_all(ids, found, rest, int(first.sum()), everywhere=False)
+        self.listen(Progress("verify", len(found), len(found)))
+
+    def _compare_all(
+        self,
+        ids: list[UUID],
+        found: Candidates,
+        chosen: NDArray[np.bool_],
+        done: int,
+        *,
+        everywhere: bool,
+    ) -> None:
+        """Compare those pairs that are chosen, some at a time; so many were compared before."""
         start = 0
-        while start < len(pairs):
-            self.listen(Progress("verify", start, len(pairs)))
+        while start < len(found):
+            self.listen(Progress("verify", done + int(chosen[:start].sum()), len(found)))
             # All pairs of an image at once, so that what is remembered of others can be dropped.
-            last = pairs[min(start + _PAGE, len(pairs)) - 1, 0]
-            end = int(np.searchsorted(pairs[:, 0], last, side="right"))
-            page = [(ids[a], ids[b]) for a, b in pairs[start:end].tolist()]
-            scored = dict(zip(page, scores[start:end].tolist(), strict=True))
-            self._compare(scored, everywhere=among is None)
+            last = found.pairs[min(start + _PAGE, len(found)) - 1, 0]
+            end = int(np.searchsorted(found.pairs[:, 0], last, side="right"))
+            page = [(ids[a], ids[b]) for a, b in found.pairs[start:end].tolist()]
+            rows = zip(page, found.scores[start:end].tolist(), chosen[start:end], strict=True)
+            scored = {pair: score for pair, score, wanted in rows if wanted}
+            self._compare(scored, set(page) if everywhere else None)
             start = end
-        self.listen(Progress("verify", len(pairs), len(pairs)))
 
     def pair(self, first: UUID, second: UUID) -> PairComparison:
         """Compare two images."""
@@ -206,9 +228,16 @@ class Comparing:
                 comparison = compare_pixels(one, two, np.asarray(evidence.homography))
         return PairComparison(evidence, comparison)
 
-    def _compare(self, pairs: Mapping[Pair, float], *, everywhere: bool) -> None:
-        """Compare those pairs that are not remembered, and note all ties."""
-        known = self.outcomes.of({first for first, _ in pairs}) if self.outcomes else {}
+    def _compare(self, pairs: Mapping[Pair, float], neighbours: set[Pair] | None) -> None:
+        """Compare those pairs that are not remembered, and note all ties.
+
+        Args:
+            pairs: with the similarity of their vectors.
+            neighbours: all pairs of their first images that are neighbours: what is remembered of
+                others is dropped. `None`: nothing is.
+        """
+        firsts = {first for first, _ in neighbours or pairs}
+        known = self.outcomes.of(firsts) if self.outcomes else {}
         new = [pair for pair in pairs if pair not in known and pair not in self.apart]
         loaded = self._load({i for pair in new for i in pair})
         found: dict[Pair, Outcome] = {}
@@ -221,7 +250,7 @@ class Comparing:
             if not read:
                 unread.add(pair)
         if self.outcomes:
-            stale = known.keys() - pairs.keys() if everywhere else set()
+            stale = set() if neighbours is None else known.keys() - neighbours
             self.outcomes.replace({p: found[p] for p in found if p not in unread}, stale)
         for pair in pairs:
             remembered = found.get(pair) or known.get(pair)
@@ -355,96 +384,3 @@ class Comparing:
         if aligned.homography is None:
             return None
         return compare_pixels(one, two, aligned.homography)
-
-
-def identical_groups(
-    catalog: Catalog, limits: Limits, contents: Sequence[UUID], prefer: Sequence[Path] = ()
-) -> list[DuplicateGroup]:
-    """The files of images that several files hold, one group for each image.
-
-    Images of which less than two files are left are passed over.
-    """
-    disk = Disk(catalog)
-    known = catalog.contents(contents)
-    originals = Originals(catalog, disk, limits)
-    grouper = Grouper({}, {}, known, disk.holders(known), disk, originals, prefer)
-    found = (grouper.group([content]) for content in contents if content in grouper.holders)
-    return [group for group in found if group is not None]
-
-
-def find_duplicates(
-    catalog: Catalog,
-    store: Store,
-    calibration: Calibration | None,
-    level: Level,
-    listen: Callable[[Progress], None],
-    limits: Limits,
-    outcomes: Outcomes,
-    *,
-    prefer: Sequence[Path] = (),
-    apart: frozenset[Pair] = frozenset(),
-    chosen: frozenset[UUID] = frozenset(),
-    among: Sequence[Sequence[UUID]] | None = None,
-) -> Duplicates:
-    """See `Gallery.duplicates`; without a calibration only identical files are found.
-
-    Args:
-        catalog: the gallery's.
-        store: the gallery's.
-        calibration: of the gallery's detector.
-        level: which ties count.
-        listen: told the progress.
-        limits: of what is read.
-        outcomes: of earlier runs.
-        prefer: folders whose files are rather kept.
-        apart: pairs of images that are no duplicates, the smaller id first.
-        chosen: images that stay.
-        among: groups that were found before; only their images, each with those of its group, are
-            compared. `None`: all.
-    """
-    disk = Disk(catalog)
-    known: dict[Fact, Any] = {}
-    originals = Originals(catalog, disk, limits, known)
-    ties: dict[UUID, dict[UUID, Evidence]] = {}
-    comparisons: dict[Pair, Comparison] = {}
-    if calibration is not None:
-        small = Thumbnails(catalog, limits)
-        pixels = originals.pixels
-        comparing = Comparing(
-            catalog, store, calibration, level, listen, small, pixels, outcomes, apart
-        )
-        comparing.find(among)
-        ties, comparisons = comparing.ties, comparing.comparisons
-    wanted = None if among is None else {i for group in among for i in group}
-    copied = [i for i in catalog.copied_ids() if wanted is None or i in wanted]
-    contents = catalog.contents([*ties, *copied])
-    known.update(outcomes.facts(ties))
-    holders = disk.holders(contents)
-    separate = _both_ways(apart)
-    grouper = Grouper(
-        ties, comparisons, contents, holders, disk, originals, prefer, chosen, separate
-    )
-    present = {i for i, held in holders.items() if held.files}  # some may be gone meanwhile
-    ranks = {i: grouper.rank(i) for i in present if i in ties}
-    tied = {i: [other for other in ties[i] if other in ranks] for i in ranks}
-    pairs = ((i, other) for i, others in tied.items() for other in others)
-    grouped: list[list[UUID]] = []
-    for component in components(pairs):
-        grouped += clusters(component, tied, ranks.__getitem__, separate)
-    taken = {i for group in grouped for i in group}
-    grouped += [[i] for i in copied if i in present - taken and len(holders[i].files) > 1]
-    groups = [group for members in grouped if (group := grouper.group(members)) is not None]
-    groups.sort(key=lambda group: (-group.bytes_to_free, group.kept))
-    outcomes.remember(originals.learned)
-    changed = sorted({path for held in holders.values() for path in held.changed})
-    links = sorted({path for held in holders.values() for path in held.links})
-    return Duplicates(groups, tuple(changed), tuple(links))
-
-
-def _both_ways(pairs: Iterable[Pair]) -> dict[UUID, frozenset[UUID]]:
-    """For each image of some pairs, its partners."""
-    found: dict[UUID, set[UUID]] = {}
-    for one, other in pairs:
-        found.setdefault(one, set()).add(other)
-        found.setdefault(other, set()).add(one)
-    return {i: frozenset(others) for i, others in found.items()}

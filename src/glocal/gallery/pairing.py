@@ -9,14 +9,9 @@ from uuid import UUID
 
 from glocal.errors import QueryError
 from glocal.gallery.base import GalleryBase, absolute
-from glocal.gallery.comparing import (
-    Comparing,
-    PairComparison,
-    PixelsOf,
-    find_duplicates,
-    identical_groups,
-)
+from glocal.gallery.comparing import Comparing, PairComparison, PixelsOf
 from glocal.gallery.decisions import Decisions
+from glocal.gallery.duplicate_groups import find_duplicates, identical_groups
 from glocal.gallery.duplicates import Level
 from glocal.gallery.layout import require_settled
 from glocal.gallery.outcomes import Outcomes, rules
