@@ -44,8 +44,6 @@ class ChannelGroups:
 
     Attributes:
         sizes: number of channels of each group, by the name of the layer that makes them.
-        costs: operations of each convolution and linear layer in one pass, by name.
-        flops: their sum.
 
     Raises:
         CompressError: nothing can be removed.
@@ -70,8 +68,8 @@ class ChannelGroups:
             )
         # Asking the graph takes longer than computing the network, so it is asked once a group.
         self._members: dict[str, list[tuple[str, str, dict[int, list[int]]]]] = {}
-        self.costs = _layer_flops(self._model, self._image)
-        self.flops = sum(self.costs.values())
+        self._costs = _layer_flops(self._model, self._image)
+        self.flops = sum(self._costs.values())
 
     def _makes(self, dependency: Any) -> bool:
         """Whether a dependency removes channels that a layer makes anew."""
@@ -123,7 +121,7 @@ class ChannelGroups:
                 sides = gone.setdefault(each.layer, {"in": set(), "out": set(), "both": set()})
                 sides[each.side].update(each.channels)
         total = 0.0
-        for name, cost in self.costs.items():
+        for name, cost in self._costs.items():
             layer: Any = self._model.get_submodule(name)
             shares = 1.0
             if name in gone:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _FILTERS = (1, 3, 3, 3, 1)
-_SCALE = 10.0  # of the values at the beginning
+_SCALE = 2.0  # of the values at the beginning
 _LEAST = 1e-9
 
 

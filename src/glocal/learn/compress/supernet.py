@@ -78,7 +78,7 @@ class Choices:
                     makes[parts[0].layer] = numbers
             self._reads.append(reads)
             self._makes.append(makes)
-        self._terms = [self._term(model, name, cost) for name, cost in groups.costs.items()]
+        self._terms = [self._term(model, name, cost) for name, cost in groups._costs.items()]
 
     def _term(self, model: nn.Module, name: str, cost: int) -> _Term:
         """What the operations of a layer hang on."""
