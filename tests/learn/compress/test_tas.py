@@ -25,7 +25,12 @@ from glocal.learn.compress.supernet import (
     mixer,
     runs_of_units,
 )
-from glocal.learn.compress.tas import SizedPlan, TransformableArchitecture, without_units
+from glocal.learn.compress.tas import (
+    SizedPlan,
+    TransformableArchitecture,
+    _brought_to,
+    without_units,
+)
 from glocal.learn.cost import count_flops
 from glocal.trials.zoo import Classifier, SmallResidual
 
@@ -155,3 +160,15 @@ def test_distilling_brings_a_small_network_nearer_to_the_whole_one(model):
         distil(small, model, IMAGES, labels[:3])
     with pytest.raises(CompressError, match="temperature above 0"):
         distil(small, model, IMAGES, labels, temperature=0)
+
+
+def test_a_goal_between_depths_is_met_by_narrower_layers(model, choices):
+    """With all widths at their most, one unit more or less would miss the goal by far."""
+    logs = [torch.zeros(len(each)) for each in choices.candidates]
+    full = [len(each) - 1 for each in choices.candidates]
+    least = [*full[:-2], 0, 0]
+    goal = 0.5 * (choices.flops(least) + choices.flops([*least[:-1], 1]))
+    found = _brought_to(choices, logs, least, goal)
+    assert 0.85 * goal < choices.flops(found) <= goal
+    assert sum(found[-2:]) > 0
+    assert choices.flops(least) < 0.7 * goal
