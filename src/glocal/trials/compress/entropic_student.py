@@ -64,7 +64,7 @@ class Sent:
 
 def method(lab: Lab) -> float:
     """Test the end with the most bytes, and check the points of the curve."""
-    data = lab.grocery(SIDE, 2 if lab.smoke else 12)
+    data = lab.grocery(SIDE, 8 if lab.smoke else 12)
     points = [sent(student(lab, data, beta), data.validation.images) for beta in BETAS]
     bytes_ = [float(point.sizes.mean()) for point in points]
     found = [mean_ap(point.vectors, data.validation.labels) for point in points]
@@ -91,7 +91,7 @@ def method(lab: Lab) -> float:
 
 def baseline(lab: Lab) -> float:
     """Test the end with the fewest bytes."""
-    data = lab.grocery(SIDE, 2 if lab.smoke else 12)
+    data = lab.grocery(SIDE, 8 if lab.smoke else 12)
     return data.test.mean_ap(sent(student(lab, data, BETAS[-1]), data.test.images).vectors)
 
 
