@@ -1,10 +1,14 @@
-"""Searched widths and depths find more than uniform narrowing; both are distilled alike.
+"""Do searched widths and depths find more than uniform narrowing, if both are distilled alike?
 
 A residual network of three stages with two units each tells digits apart. Two fifths of its
 operations are kept: once where the search says, once the same share of every layer's filters at the
 full depth. Both begin at the filters with the largest norms and are distilled from the network with
 the same steps and batches, so that only the sizes differ. Operations are counted on the networks
 that are left.
+
+Not shown: the goal is met to within .003 and the mAP is higher in three of four divisions, but by .3
+points on average, where both sides are at 98 and seeds differ by as much. Digits are too easy to
+tell networks of such sizes apart, and 60 steps of search are few.
 """
 
 from __future__ import annotations
