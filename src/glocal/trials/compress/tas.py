@@ -6,8 +6,8 @@ full depth. Both begin at the filters with the largest norms and are distilled f
 the same steps and batches, so that only the sizes differ. Operations are counted on the networks
 that are left.
 
-Not shown: the goal is met to within .003 and the mAP is higher in three of four divisions, but by .3
-points on average, where both sides are at 98 and seeds differ by as much. Digits are too easy to
+Not shown: the goal is met to within .003, and the mAP is higher in three of four divisions, by .3
+points on average, where both sides are at 98 and seeds differ by more. Digits are too easy to
 tell networks of such sizes apart, and 60 steps of search are few.
 """
 
