@@ -4,7 +4,9 @@ One with the trait ``vectors`` is a `glocal.compress.VectorCompressor`. The othe
 `glocal.learn.compress.Compressor`: with the trait ``weights`` they set single weights to zero,
 which saves bytes where zeros are packed and no time; with ``channels`` they remove channels, and
 the network becomes smaller and faster; with ``by-image`` filters are left out for one image at a
-time, in torch only. One with ``data-free`` looks at weights alone.
+time, in torch only. One with ``data-free`` looks at weights alone. One with ``features`` makes what
+a device sends to a server smaller, and is a part of a network itself,
+`glocal.learn.compress.entropic_student.EntropicStudent`.
 """
 
 from glocal.registry import Part
@@ -79,6 +81,15 @@ ROWS = (
     ),
     Part(
         "compressor",
+        "tas",
+        "Dong and Yang, Network Pruning via Transformable Architecture Search, 2019",
+        f"{_NETWORKS}.tas:TransformableArchitecture",
+        requires="glocal[learn]",
+        summary="widths and depths are learned by descent, for a given number of operations",
+        traits=("channels",),
+    ),
+    Part(
+        "compressor",
         "ftwt",
         "Elkerdawy, Elhoushi, Zhang and Ray, Fire Together Wire Together: A Dynamic Pruning "
         "Approach with Self-Supervised Mask Prediction, 2022",
@@ -86,5 +97,15 @@ ROWS = (
         requires="glocal[learn]",
         summary="each image runs the filters that are predicted to fire",
         traits=("by-image",),
+    ),
+    Part(
+        "compressor",
+        "entropic-student",
+        "Matsubara, Yang, Levorato and Mandt, Supervised Compression for Resource-Constrained Edge "
+        "Computing Systems, 2022",
+        f"{_NETWORKS}.entropic_student:EntropicStudent",
+        requires="glocal[learn]",
+        summary="a device sends a few coded bytes of features, a server continues the network",
+        traits=("features",),
     ),
 )
