@@ -18,6 +18,7 @@ import pytest
 from store_contract import many, number
 from test_stores import opened
 
+from glocal.errors import DiskFullError, GalleryLockedError, GlocalError
 from glocal.gallery.rows import Extent
 from glocal.gallery.stores import files, row_file
 from glocal.gallery.stores.flat import FlatStore
@@ -206,3 +207,24 @@ def test_removing_looks_for_the_rows_inside_the_change(folder: Path) -> None:
             number(20),
         }
         assert dict(store.scan())[number(30)] == (7,)
+
+
+@pytest.mark.parametrize("error", [DiskFullError, GalleryLockedError])
+def test_where_nothing_can_be_committed_files_stay_until_the_next_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: type[GlocalError]
+) -> None:
+    with opened(folder) as store:
+        store.upsert(many(50))
+        store.rewrite()
+        assert len([*store.folder.glob("*.i8")]) == 2
+
+        def refused() -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.rows, "settle", refused)
+            store.sweep()
+        assert len([*store.folder.glob("*.i8")]) == 2
+        store.sweep()
+        assert len([*store.folder.glob("*.i8")]) == 1
+        check(folder, 50)

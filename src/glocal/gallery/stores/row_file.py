@@ -35,7 +35,7 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.errors import GalleryDamagedError
+from glocal.errors import DiskFullError, GalleryDamagedError, GalleryLockedError
 from glocal.gallery.conditions import Condition, meets
 from glocal.gallery.records import Attributes
 from glocal.gallery.rows import BLOCK, Extent, RowTable, View
@@ -134,7 +134,8 @@ class RowFile:
         rows = -(-size // self.row_bytes)
         if rows <= extent.rows:
             return np.zeros(0, self._row)
-        os.truncate(path, rows * self.row_bytes)
+        with explained(path):
+            os.truncate(path, rows * self.row_bytes)
         return self._open(extent.generation, rows)[extent.rows :]
 
     def set_folders(self, folders: Mapping[UUID, tuple[int, ...]]) -> None:
@@ -287,9 +288,11 @@ class RowFile:
         with maintenance_lock(self.folder) as free:
             if not free:
                 return
-            self.rows.settle()
-            with database.change():  # so that no file comes into use meanwhile
-                self._delete_unused()
+            # Where nothing can be committed now, all of it stays until the next time.
+            with suppress(GalleryLockedError, DiskFullError):
+                self.rows.settle()
+                with database.change():  # so that no file comes into use meanwhile
+                    self._delete_unused()
 
     def _delete_unused(self) -> None:
         extent = self.rows.extent()
