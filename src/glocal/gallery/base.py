@@ -31,7 +31,7 @@ from glocal.gallery.stores.base import Store
 from glocal.gallery.upgrading import sweep_left
 from glocal.gallery.words import Words
 from glocal.images import Limits
-from glocal.images.url_paths import UrlPath, as_path
+from glocal.images.url_paths import UrlPath, given_path
 from glocal.registry import load
 
 _log = logging.getLogger(__name__)
@@ -283,7 +283,7 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
     What looks like a URL becomes a `UrlPath`.
     """
-    path = as_path(path)
+    path = given_path(path)
     if isinstance(path, UrlPath):
         return path
     with contextlib.suppress(RuntimeError):  # "~nobody": no such user, but perhaps such a file

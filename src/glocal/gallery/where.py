@@ -42,7 +42,7 @@ from glocal.gallery.conditions import (
     NotThis,
 )
 from glocal.geography.gazetteer import town_named
-from glocal.images.url_paths import UrlPath, as_path
+from glocal.images.url_paths import UrlPath, given_path
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<mark><=|>=|!=|[=<>(),])|(?P<word>[^\s=<>!(),"']+))"""
@@ -173,7 +173,7 @@ class _Parser:
         return kinds[name](how, self._next("a value"))
 
     def _folder(self, how: str, value: str) -> Condition:
-        path = as_path(value)
+        path = given_path(value)
         with contextlib.suppress(RuntimeError):  # "~nobody"
             path = path.expanduser()
         if not isinstance(path, UrlPath):

@@ -101,15 +101,12 @@ def looks_like_url(text: str) -> str | None:
     return found[1] if found else None
 
 
-def as_path(text: str | os.PathLike[str]) -> Path:
-    """The path that a text names: of a file or folder here, or a `UrlPath`.
+def given_path(text: str | os.PathLike[str]) -> Path:
+    """As `as_path`, of what somebody gave as a path.
 
     Raises:
-        QueryError: It is no text, empty, or one that no file can have; or a URL on Windows, whose
-            paths have backslashes.
+        QueryError: It is no text, empty, or one that no file can have; or a URL on Windows.
     """
-    if isinstance(text, UrlPath):
-        return text
     if not isinstance(text, str | os.PathLike):
         raise QueryError(f"{text!r:.60} is no path; give a str or a pathlib.Path")
     said = os.fspath(text)
@@ -117,6 +114,18 @@ def as_path(text: str | os.PathLike[str]) -> Path:
         raise QueryError(EMPTY)
     if "\0" in said:
         raise QueryError(f"no file has a NUL character in its name, as {said!r} has")
+    return as_path(text)
+
+
+def as_path(text: str | os.PathLike[str]) -> Path:
+    """The path that a text names: of a file or folder here, or a `UrlPath`.
+
+    Raises:
+        QueryError: It is a URL, on Windows, whose paths have backslashes.
+    """
+    if isinstance(text, UrlPath):
+        return text
+    said = os.fspath(text)
     if said.startswith("/"):  # as all those of this machine in a gallery
         return Path(said)
     if is_url(said):
