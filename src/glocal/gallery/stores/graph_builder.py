@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _SLICE = 5_000  # rows in memory at once
 _SAMPLE = 4_000  # vectors among which signs are tried
 _ROUNDS = 3  # of adding again what is not found
-_LOOKED = 200_000  # rows of before that are looked for again, in ten seconds
+_LOOKED = 20_000  # rows of before that are looked for again, in some seconds
 
 
 def extend(store: FlatStore | RegionStore, dim: int) -> None:
@@ -110,13 +110,13 @@ def find_again(
             keys, points = store.points(rows[start : start + _SLICE], kind)
             found = index.search(points, EXPANSION, threads=worker_count()).keys
             lost.append(keys[~(found.reshape(len(keys), -1) == keys[:, None]).any(axis=1)])
-        missed = np.concatenate([np.zeros(0, np.int64), *lost])
-        if not len(missed) or times == _ROUNDS:
+        rows = np.concatenate([np.zeros(0, np.int64), *lost])
+        if not len(rows) or times == _ROUNDS:
             break
-        keys, points = store.points(missed, kind)
-        index.remove(keys)  # which may hide others
+        keys, points = store.points(rows, kind)
+        index.remove(keys)
         index.add(keys, points, threads=1)
-    return missed
+    return rows
 
 
 def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:
