@@ -29,10 +29,12 @@ ENDINGS = {b"\xff\xd8": ".jpg", b"GI": ".gif", b"\x89P": ".png", b"RI": ".webp"}
 PER_ORIGINAL = 5
 
 
-def make(folder: Path, originals: list[Path], times: int) -> dict[Path, tuple[Path, str, int]]:
+def make(
+    folder: Path, originals: list[Path], times: int, seed: int = 11
+) -> dict[Path, tuple[Path, str, int]]:
     """Copies: for each its original, its kind and its strength."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(11)
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
     kinds = [(kind, strength) for _ in range(times) for strength in range(3) for kind in EDITS]
     made = {}
     for number, (kind, strength) in enumerate(kinds):

@@ -2,10 +2,11 @@
 
     python benchmarks/copies_ranks.py --work DIR [--quick]
 
-Each of 25 kinds of edits (`graded_edits`) in three strengths is made of Grocery's training photos,
-five of each photo, among 3,232 photos (`duplicates_speed`). Of those that are called copies of
-their original where the two are compared, it is counted how many are among the first so many
-neighbours of their original, or their original among theirs: one of both is enough to be compared.
+Each of 25 kinds of edits (`graded_edits`), mild, middling and strong, is made of Grocery's training
+photos, five of each photo, among 3,232 photos (`duplicates_speed`). Of those that are called
+copies of their original where the two are compared, it is counted how many are among the first so
+many neighbours of their original, or their original among theirs: one of both is enough to be
+compared.
 DIR keeps the galleries.
 """
 
@@ -15,9 +16,8 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
-from PIL import Image
 
-from copies_edited import ENDINGS
+from copies_edited import PER_ORIGINAL, make
 from duplicates_speed import chosen
 from glocal.gallery import Gallery
 from glocal.gallery.comparing import Comparing
@@ -28,31 +28,18 @@ from glocal.gallery.same_files import Disk
 from glocal.gallery.thumbnails import Thumbnails
 from glocal.images import Limits
 from glocal.ranking.evidence import Verdict
-from graded_edits import EDITS
 from measure import arguments, print_table, write_results
 from verification_sets import grocery
 
-PER_ORIGINAL = 5
 COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
 
 
-def make(folder: Path, times: int) -> dict[Path, Path]:
-    """Edited copies, each with its original."""
-    folder.mkdir(parents=True, exist_ok=True)
+def copies(folder: Path, times: int) -> dict[Path, Path]:
+    """Edited copies of training photos, each with its original."""
     photos = [path for path, _ in grocery("train")]
     count = 75 * times // PER_ORIGINAL
-    originals = photos[3 :: len(photos) // count][:count]
-    rng = np.random.default_rng(2027)
-    kinds = [(kind, strength) for _ in range(times) for strength in range(3) for kind in EDITS]
-    made = {}
-    for number, (kind, strength) in enumerate(kinds):
-        original = originals[number // PER_ORIGINAL]
-        with Image.open(original) as opened:
-            data = EDITS[kind](opened.convert("RGB"), strength, rng)
-        path = folder / f"{number:04d} {kind} {strength}{ENDINGS[data[:2]]}"
-        path.write_bytes(data)
-        made[path] = original
-    return made
+    made = make(folder, photos[3 :: len(photos) // count][:count], times, seed=2027)
+    return {path: original for path, (original, _, _) in made.items()}
 
 
 def vectors(gallery: Gallery) -> dict[UUID, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
@@ -67,7 +54,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps the galleries")
     options = parser.parse_args()
     times, around = (1, 200) if options.quick else (6, 3232)
-    made = make(options.work / f"edits {times}", times)
+    made = copies(options.work / f"edits {times}", times)
     with (
         Gallery(options.work / f"edited {times}", regions="none") as gallery,
         Gallery(options.work / f"around {around}") as others,

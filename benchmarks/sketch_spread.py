@@ -16,8 +16,7 @@ import math
 import numpy as np
 
 from glocal.query import freeview
-from glocal.query.drawings import line_drawing
-from glocal.trials.drawn_solids import _JITTER, VIEWS, _seen, _thing, encoded
+from glocal.trials.drawn_solids import VIEWS, solids
 from measure import arguments, print_table, write_results
 
 SPREADS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
@@ -27,14 +26,7 @@ def main() -> None:
     """Render, learn, search, print and keep."""
     options = arguments(__doc__ or "").parse_args()
     things, learnt, tested, times = (16, 8, 4, 2) if options.quick else (96, 48, 24, 10)
-    random, photos, drawings = np.random.default_rng(1008), [], []
-    for _ in range(things):
-        thing = _thing(random)
-        for view in range(VIEWS):
-            yaw = 2 * math.pi * view / VIEWS
-            photos.append(_seen(thing, yaw))
-            drawings.append(line_drawing(_seen(thing, yaw + random.choice([-_JITTER, _JITTER]))))
-    shown, drawn = (encoded(each).reshape(things, VIEWS, -1) for each in (photos, drawings))
+    made = solids(things, seed=1008)
     rows = []
     for spread in SPREADS:
         freeview._VIEW_SPREAD = spread
@@ -42,13 +34,13 @@ def main() -> None:
         for seed in range(times):
             order = np.random.default_rng(seed).permutation(things)
             known, others = order[:learnt], order[learnt : learnt + tested]
-            made = freeview.FreeviewSketch().fit(
-                drawn[known].reshape(learnt * VIEWS, -1),
-                shown[known].reshape(learnt * VIEWS, -1),
+            found = freeview.FreeviewSketch().fit(
+                made.sketches[known].reshape(learnt * VIEWS, -1),
+                made.photos[known].reshape(learnt * VIEWS, -1),
                 np.arange(learnt * VIEWS) // VIEWS,
             )
-            queries = made.queries(drawn[others].reshape(tested * VIEWS, -1))
-            best = (queries @ shown[others].reshape(tested * VIEWS, -1).T).argmax(axis=1)
+            queries = found.queries(made.sketches[others].reshape(tested * VIEWS, -1))
+            best = (queries @ made.photos[others].reshape(tested * VIEWS, -1).T).argmax(axis=1)
             first.append(100 * float((best == np.arange(len(best))).mean()))
         error = float(np.std(first) / math.sqrt(times))
         rows.append((spread, float(np.mean(first)), error))

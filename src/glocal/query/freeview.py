@@ -31,11 +31,11 @@ class FreeviewSketch:
         c + v = s' + s' argmin_R Σ |p' - s' - s' R|² + λ |R|²,
 
     so that c is what a sketch says of the thing whatever the view, and v what it says of the view.
-    What the photos p' of sketches that had no say in the map differ by from it has the covariance
-    Σ, another one in each mode; the query is c Σ⁻¹, or (c + v) Σ⁻¹, as in linear discriminant
-    analysis, so that a direction counts the less the less a sketch tells of it. Σ has its mean
-    eigenvalue added several times, as it is known from few things. Only the query changes: any
-    index of the photos' vectors serves both modes.
+    What the photos p' of sketches that the map was not fitted to differ by from it has the
+    covariance Σ, another one in each mode; the query is c Σ⁻¹, or (c + v) Σ⁻¹, as in linear
+    discriminant analysis, so that a direction counts the less the less a sketch tells of it. Σ has
+    its mean eigenvalue added several times, as it is known from few things. Only the query changes:
+    any index of the photos' vectors serves both modes.
 
     Deviations: linear maps in closed form on the vectors of a fixed encoder, where the paper trains
     both encoders with triplet, reconstruction and swapping losses on sketches of people; what is

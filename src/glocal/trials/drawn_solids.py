@@ -39,9 +39,9 @@ class Solids:
 
 
 @cache
-def solids(count: int) -> Solids:
+def solids(count: int, seed: int = 7) -> Solids:
     """Things of three to six boxes, each at `VIEWS` turns around it."""
-    random, photos, sketches = np.random.default_rng(7), [], []
+    random, photos, sketches = np.random.default_rng(seed), [], []
     for _ in range(count):
         thing = _thing(random)
         for view in range(VIEWS):
