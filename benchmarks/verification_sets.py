@@ -92,7 +92,11 @@ def _theme(path: Path) -> str:
 
 
 def wallpapers(folders: Sequence[Path]) -> list[Path]:
-    """Large images with something on them, one of each theme."""
+    """Large images with something on them, one of each theme.
+
+    Raises:
+        SystemExit: a folder has none; links to folders are not followed.
+    """
     kept: list[Path] = []
     themes: set[str] = set()
     known: list[NDArray[np.float32]] = []
@@ -112,6 +116,8 @@ def wallpapers(folders: Sequence[Path]) -> list[Path]:
             known.append(tiny / length)
             themes.add(_theme(path))
             kept.append(path)
+        if not any(path.is_relative_to(folder) for path in kept):
+            raise SystemExit(f"{folder} has no wallpaper; name the folder of an unpacked package")
     return kept
 
 
@@ -189,6 +195,11 @@ def views(images: Images, folders: Sequence[Path]) -> LabelledSet:
         images.add_all(p for p in sorted(f.iterdir()) if p.suffix.lower() in _KINDS)
         for f in folders
     ]
+    for folder, group in zip(folders, groups, strict=True):
+        if len(group) < 2:
+            raise SystemExit(
+                f"{folder} has {len(group)} photos; name a folder of one thing's photos"
+            )
     queries = [number for group in groups for number in group]
     gallery = images.add_all(path for path, _ in grocery("train")) + queries
     truth = [set(group) - {number} for group in groups for number in group]
