@@ -166,7 +166,7 @@ def _encoded(
         samples,
         encoder,
         limits=limits,
-        cache=None if cache is None else VectorCache(cache, sha256),
+        cache=None if cache is None else VectorCache(cache, file_sha256(encoder.encodes)),
         show=show,
     )
     vectors = {sample: found.vectors[row] for sample, row in found.row_of.items()}

@@ -180,7 +180,7 @@ def _evaluate(
             chain.from_iterable(sides),
             encoder,
             limits=limits,
-            cache=None if cache is None else VectorCache(cache, sha256),
+            cache=None if cache is None else VectorCache(cache, file_sha256(encoder.encodes)),
             show=not as_json,
         )
     except KeyboardInterrupt:

@@ -9,7 +9,8 @@ import click
 
 from glocal.cli.options import gallery_option, json_option, wait_option
 from glocal.cli.output import counted, print_json, readable_bytes, say, stitch_line
-from glocal.encoders import DEFAULT_MODEL, OWN, OnnxEncoder, find_model
+from glocal.encoders import DEFAULT_MODEL, OWN, find_model
+from glocal.encoders.onnx import read_card
 from glocal.encoders.stitches import Stitch
 from glocal.errors import ModelError
 from glocal.gallery import Gallery, GalleryInfo
@@ -95,8 +96,8 @@ def _upgrade(known: UpgradeProgress | None) -> list[tuple[str, str]]:
 
 
 def _newer(model: ModelId) -> list[tuple[str, str]]:
-    card = OnnxEncoder(find_model(DEFAULT_MODEL)).card
-    if model.name != card.name or model.version >= card.version:
+    card = read_card(find_model(DEFAULT_MODEL))
+    if card is None or model.name != card.name or model.version >= card.version:
         return []
     return [
         (

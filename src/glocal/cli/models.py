@@ -34,7 +34,8 @@ def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None
     trained = [(OnnxEncoder(path).card.name, path) for path in files]
     rows: list[dict[str, Any]] = []
     for name, path in [*listed, *trained]:
-        card, digest = OnnxEncoder(path).card, file_sha256(path)
+        encoder, digest = OnnxEncoder(path), file_sha256(path)
+        card = encoder.card
         rows.append(
             {
                 "name": name,
@@ -44,6 +45,7 @@ def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None
                 "licence": card.licence,
                 "bytes": path.stat().st_size,
                 "sha256": digest,
+                "precision": encoder.precision,
                 "default": path == bundled_models().get(DEFAULT_MODEL),
                 "gallery": digest == used,
                 "card": card.everything,
@@ -54,6 +56,7 @@ def models(files: tuple[Path, ...], gallery: Path | None, as_json: bool) -> None
         return
     for row in rows:
         notes = ["default"] * row["default"] + ["used by this gallery"] * row["gallery"]
+        notes += ["encodes in int8 here"] * (row["precision"] == "int8")
         say(
             f"{row['name']} v{row['version']}  {row['dim']} dimensions  "
             f"{readable_bytes(row['bytes'])}  {row['licence']}  {', '.join(notes)}".rstrip()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx import OnnxEncoder
+from glocal.encoders.precision import BUNDLED, SUFFIX, Precision
 from glocal.errors import MissingExtraError, ModelError
 from glocal.registry import install_command
 
 __all__ = ["DEFAULT_MODEL", "bundled_models", "file_sha256", "find_model", "load_encoder"]
 
 DEFAULT_MODEL = "glocal-lite0"
-_BUNDLED = Path(__file__).parent / "models"
 _HUB_FILE = "model.onnx"
 _HUB_NAME = re.compile(
     r"(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[\w./-]+\.onnx))?(?:@(?P<rev>[\w./-]+))?"
@@ -22,8 +22,8 @@ _HUB_NAME = re.compile(
 
 def bundled_models() -> dict[str, Path]:
     """The files of the models that come with glocal, by name."""
-    found = sorted(_BUNDLED.glob("*.onnx"), key=lambda path: path.stem)
-    return {path.stem: path for path in found}
+    found = sorted(BUNDLED.glob("*.onnx"), key=lambda path: path.stem)
+    return {path.stem: path for path in found if not path.name.endswith(SUFFIX)}
 
 
 def find_model(spec: str, sha256: str | None = None) -> Path:
@@ -87,6 +87,7 @@ def load_encoder(
     sessions: int = 1,
     stitch: str | None = None,
     budget_ms: float | None = None,
+    precision: Precision | None = None,
 ) -> OnnxEncoder:
     """Load a model by name, path or hub name; see `find_model` and `OnnxEncoder`.
 
@@ -106,4 +107,5 @@ def load_encoder(
         sessions=sessions,
         stitch=stitch,
         budget_ms=budget_ms,
+        precision=precision,
     )

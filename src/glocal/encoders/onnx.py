@@ -20,6 +20,7 @@ from glocal.encoders.features import Features
 from glocal.encoders.fit import fit
 from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx_file import cut, metadata
+from glocal.encoders.precision import Precision, find_twin, pays, wanted
 from glocal.encoders.regions import RegionSettings, region_vectors
 from glocal.encoders.spaces import space_of
 from glocal.encoders.stitches import Stitch, check_choice, measured, stitches_of, within_budget
@@ -69,6 +70,10 @@ class Encoder(Protocol):
 class OnnxEncoder:
     """A model from one ``.onnx`` file.
 
+    Attributes:
+        path: the model file.
+        encodes: the file that is run: that one, or its twin in int8.
+
     Args:
         path: model file.
         threads: number of threads for one image; 1 when many images are encoded side by side.
@@ -78,11 +83,15 @@ class OnnxEncoder:
             `None` for the most accurate one.
         budget_ms: use the most accurate one that takes at most so many milliseconds for an image,
             or else the fastest. Each is measured once on this machine, which is remembered.
+        precision: ``"float"``, ``"int8"`` or ``"auto"``, the faster one where the model has a twin
+            in int8, see `glocal.encoders.precision`; `None` for what ``GLOCAL_PRECISION`` says, or
+            else ``"auto"``. Vectors of both are of one space.
         clock: measures them, in seconds.
 
     Raises:
         ModelError: the file is missing or damaged, or its inputs and outputs are not those that
-            glocal expects; it holds one encoder and one is to be chosen, or none of that name.
+            glocal expects; it holds one encoder and one is to be chosen, or none of that name; the
+            precision is none of these, or int8 is asked for by the argument and there is no twin.
     """
 
     def __init__(
@@ -93,6 +102,7 @@ class OnnxEncoder:
         sessions: int = 1,
         stitch: str | None = None,
         budget_ms: float | None = None,
+        precision: Precision | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.path, self._threads = path, threads
@@ -101,7 +111,8 @@ class OnnxEncoder:
         self._stitch: str | None = None
         if card is not None and (self._stitches or stitch is not None or budget_ms is not None):
             self._stitch = self._chosen(card, stitch, budget_ms, clock)
-        session = open_session(path, threads, self._stitch)
+        self.encodes = path if card is None else self._of_precision(card, precision, clock)
+        session = self._opened()
         self._idle: LifoQueue[Any] = LifoQueue()  # the last used is the next to be used
         for _ in range(sessions - 1):
             self._idle.put(None)  # made when it is needed
@@ -119,8 +130,9 @@ class OnnxEncoder:
             ("image", "tensor(uint8)")
         ]:
             raise ModelError(
-                f"{path} takes {inputs} and gives {outputs}; glocal needs image, tensor(uint8), "
-                f"and {_OUTPUTS}, and can use {_CONTRIBUTIONS}; export the model again"
+                f"{self.encodes} takes {inputs} and gives {outputs}; glocal needs image, "
+                f"tensor(uint8), and {_OUTPUTS}, and can use {_CONTRIBUTIONS}; "
+                "export the model again"
             )
         self._can_explain = _CONTRIBUTIONS in outputs
         optional = [value.name for value in session.get_overridable_initializers()]
@@ -142,6 +154,11 @@ class OnnxEncoder:
     def stitch(self) -> str | None:
         """The name of the one that is used; `None` where there is no choice."""
         return self._stitch
+
+    @property
+    def precision(self) -> Precision:
+        """What encodes: the model's own file, ``"float"``, or its twin, ``"int8"``."""
+        return "float" if self.encodes == self.path else "int8"
 
     @property
     def dim(self) -> int:
@@ -259,6 +276,42 @@ class OnnxEncoder:
             )
         return names[number]
 
+    def _opened(self) -> Any:
+        """A session of the file that encodes; of the model itself where its twin is damaged."""
+        try:
+            return open_session(self.encodes, self._threads, self._stitch)
+        except ModelError as error:
+            if self.encodes == self.path:
+                raise
+            _log.warning("%s; the model encodes in float instead", error)
+            self.encodes = self.path
+            return open_session(self.path, self._threads, self._stitch)
+
+    def _of_precision(
+        self, card: Card, precision: Precision | None, clock: Callable[[], float]
+    ) -> Path:
+        """The file that encodes: that of the model, or its twin."""
+        chosen = wanted(precision)
+        if chosen == "float" or (chosen == "auto" and card.everything.get("precision") == "float"):
+            return self.path
+        twin = find_twin(self.path, card)
+        if twin is None:
+            if precision == "int8":
+                raise ModelError(
+                    f"model {card.name} v{card.version} ({self.path}) has no twin in int8; make "
+                    f"one: glocal quantize {self.path} --images FOLDER"
+                )
+            return self.path
+        used = chosen == "int8" or pays(
+            self.path,
+            twin,
+            card,
+            open_file=lambda file: open_session(file, self._threads),
+            threads=self._threads,
+            clock=clock,
+        )
+        return twin.path if used else self.path
+
     def _trial(self, card: Card, name: str) -> Callable[[], object]:
         """Encodes an image of the usual size by a stitch."""
         session = open_session(self.path, self._threads, name)
@@ -274,7 +327,7 @@ class OnnxEncoder:
     def _run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         session = self._idle.get()
         try:
-            session = session or open_session(self.path, self._threads, self._stitch)
+            session = session or self._opened()
             found: list[Any] = session.run([self._prefix + name for name in outputs], inputs)
             return found
         finally:

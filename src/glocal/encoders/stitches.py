@@ -6,23 +6,18 @@ of one space. Each is measured once on a machine; the figures are kept in the us
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import platform
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glocal.encoders.remembered import recall, remember, remembered_file
 from glocal.errors import ModelError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _MOST = 64
 _REPEATS = 5
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +143,10 @@ def measured(
         clock: in seconds.
         folder: where figures are remembered; `None` for the user's cache.
     """
-    path = _remembered(folder, sha256, threads)
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))["milliseconds"]
-        times = [float(known[name]) for name in names]
-        if all(0 < each < float("inf") for each in times):
-            return times
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # never measured, or damaged: measure
+    path = remembered_file("stitches", sha256, threads, folder)
+    known = recall(path, names)
+    if known is not None:
+        return known
     times = []
     for name in names:
         run = encode(name)
@@ -166,27 +157,5 @@ def measured(
             run()
             spent.append(1000 * (clock() - before))
         times.append(min(spent))  # what else runs can only add to it
-    _remember(path, dict(zip(names, times, strict=True)))
+    remember(path, dict(zip(names, times, strict=True)))
     return times
-
-
-def _remembered(folder: Path | None, sha256: str, threads: int) -> Path:
-    """The file of one model on this machine: a home folder may be shared by several."""
-    import onnxruntime
-    import platformdirs
-
-    if folder is None:
-        folder = platformdirs.user_cache_path("glocal", appauthor=False) / "stitches"
-    machine = (platform.node(), platform.machine(), os.cpu_count(), onnxruntime.__version__)
-    digest = hashlib.sha256(repr((sha256, threads, machine)).encode()).hexdigest()
-    return folder / f"{digest[:24]}.json"
-
-
-def _remember(path: Path, milliseconds: dict[str, float]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"milliseconds": milliseconds}) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:  # then it is measured each time
-        _log.info("the times of stitches cannot be kept in %s: %s", path, error)

@@ -6,7 +6,8 @@
                        and of an upgrade that is under way all that is to be known of it
     catalog.sqlite     which files hold which images (`Catalog`), and which row each vector has
     vectors/           their vectors (`FlatStore`)
-    model-HASH.onnx    the model, so that a gallery can be searched wherever and whenever it is
+    model-HASH.onnx    the model, so that a gallery can be searched wherever and whenever it is;
+                       and model-HASH.int8.onnx, its twin, where it has one that is not bundled
     bridge-HASH.bridge maps between two spaces, and `found`: while an upgrade is under way
     kept/              images that were added without a file of their own
     decisions.sqlite   what people decided about duplicates (`Decisions`)
@@ -31,6 +32,8 @@ from typing import Any
 from glocal import __version__
 from glocal.encoders import DEFAULT_MODEL, find_model
 from glocal.encoders.model_files import file_sha256
+from glocal.encoders.onnx import read_card
+from glocal.encoders.precision import BUNDLED, find_twin, twin_path
 from glocal.errors import (
     DiskFullError,
     GalleryDamagedError,
@@ -401,8 +404,20 @@ def _create(
         place = StorePlace(version=COMPACT if compact else NEW)
         if cluster is not None:
             place = load("store", "milvus").place(folder, cluster, version=place.version)
-        copy_model(source, layout.model_file)
+        copy_encoder(source, layout.model_file)
         write_description(folder, made, place)
+
+
+def copy_encoder(source: Path, target: Path) -> None:
+    """Copy an encoder's file into a gallery's folder, and its twin in int8 before it.
+
+    Bundled twins are left where they are: each glocal has those of its models.
+    """
+    card = read_card(source)
+    twin = None if card is None else find_twin(source, card)
+    if twin is not None and twin.path.parent != BUNDLED:
+        copy_model(twin.path, twin_path(target))
+    copy_model(source, target)
 
 
 def copy_model(source: Path, target: Path) -> None:

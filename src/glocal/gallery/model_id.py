@@ -35,7 +35,7 @@ class ModelId:
         Raises:
             ModelError: it cannot be run.
         """
-        card, sha256 = OnnxEncoder(path).card, file_sha256(path)
+        card, sha256 = OnnxEncoder(path, precision="float").card, file_sha256(path)
         return cls(card.name, card.version, sha256, card.dim, space_of(card, sha256))
 
     def __str__(self) -> str:

@@ -35,6 +35,7 @@ from dataclasses import asdict, dataclass, replace
 from uuid import UUID
 
 from glocal import __version__
+from glocal.encoders.precision import twin_path
 from glocal.encoders.regions import REGION_CHOICES, region_settings
 from glocal.errors import GalleryError, GalleryLockedError
 from glocal.gallery import batches, found
@@ -45,7 +46,7 @@ from glocal.gallery.health import differences
 from glocal.gallery.indexing import build_graphs
 from glocal.gallery.layout import (
     Layout,
-    copy_model,
+    copy_encoder,
     read_description,
     require_embedded,
     write_description,
@@ -138,7 +139,7 @@ class Upgrade:
         with locked(layout.folder / "write.lock", f"gallery {layout.folder}", 30):
             layout.require_space()
             self._remember([proposal.old, proposal.new])
-            copy_model(begins.model, layout.copy_of(proposal.new))
+            copy_encoder(begins.model, layout.copy_of(proposal.new))
             for name, bridge in begins.bridges.items():
                 forth = name == begins.upgrade.queries
                 save_bridge(
@@ -360,7 +361,8 @@ def sweep_left(opened: Opened) -> None:
                 store.clear()
                 store.sweep()
                 store.close()
-            layout.copy_of(model).unlink(missing_ok=True)
+            for file in (layout.copy_of(model), twin_path(layout.copy_of(model))):
+                file.unlink(missing_ok=True)
         for path in (*layout.folder.glob("*.bridge"), layout.found):
             path.unlink(missing_ok=True)
         catalog.set_state(_LEFT, "")

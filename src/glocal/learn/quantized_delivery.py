@@ -1,0 +1,194 @@
+"""Write a model's twin in int8, with what its card says: how well it agrees, and on what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glocal.encoders.card import METADATA_KEY
+from glocal.encoders.fit import fit
+from glocal.encoders.hashes import file_sha256
+from glocal.encoders.onnx import read_card
+from glocal.encoders.precision import trial_picture
+from glocal.errors import ImageError, LearnError
+from glocal.images import Limits, load
+from glocal.learn.export import halve, write_model
+from glocal.learn.quantization import open_model, plan, quantised, vectors
+
+LEAST_IMAGES = 20
+MOST_IMAGES = 4000
+"""More are not read: they would be kept in memory, 0.3 MB each."""
+
+CALIBRATING = 120
+_KEPT_ASIDE = 0.1
+_MOST_ASIDE = 200
+_TIMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """What was written, and how it compares with the model it is made of.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        images: how many were used, besides those kept aside.
+        aside: how many images were kept aside to compare on.
+        median: cosine of the vectors of both, in the median of images kept aside.
+        least: the lowest one.
+        descriptors: the same of local descriptors that both find at the same place, in the median.
+        keypoints: share of the model's keypoints that the twin finds too.
+        floats: how many of the first layers stay in float.
+        time: processor time of the twin here, as a part of the model's.
+        skipped: files that are no images, and why.
+    """
+
+    path: Path
+    bytes: int
+    images: int
+    aside: int
+    median: float
+    least: float
+    descriptors: float
+    keypoints: float
+    floats: int
+    time: float
+    skipped: dict[Path, str]
+
+
+def quantize(
+    model: Path,
+    photos: Sequence[Path],
+    output: Path,
+    *,
+    steps: int = 0,
+    seed: int = 0,
+    listen: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Quantized:
+    """Make the twin of a model.
+
+    Args:
+        model: file of the model, in single or half precision.
+        photos: image files to calibrate with, such as the model will see; a tenth is kept aside.
+        output: file to write, which is replaced in one step.
+        steps: of training with rounded weights; 0 for none, which needs no torch.
+        seed: of which images are used for what, and of the training.
+        listen: is told the stage, and how much of it is done.
+
+    Raises:
+        LearnError: the model cannot be quantised, or there are too few images.
+        ModelError: there is no such model, or it cannot be run.
+        DiskFullError: the file cannot be written.
+    """
+    import onnx
+
+    card = read_card(model)
+    if card is None or "stitches" in card.everything or "precision" in card.everything:
+        what = "has no card" if card is None else "holds several encoders"
+        if card is not None and "precision" in card.everything:
+            what = "is in int8 already, or its card says that it stays in float"
+        raise LearnError(
+            f"the model {model} cannot be quantised: it {what}; name one that glocal train wrote"
+        )
+    order = np.random.default_rng([seed, 0]).permutation(len(photos))
+    images: list[NDArray[np.uint8]] = []
+    skipped: dict[Path, str] = {}
+    wanted = [photos[number] for number in order[:MOST_IMAGES]]
+    for number, path in enumerate(wanted):
+        try:
+            pixels = load(path, min_pixels=card.area, limits=Limits()).array
+            images.append(fit(pixels, card))
+        except ImageError as error:
+            skipped[path] = str(error)
+        listen("reading images", number + 1, len(wanted))
+    if len(images) < LEAST_IMAGES:
+        raise LearnError(
+            f"{len(images)} images can be read, and {LEAST_IMAGES} are the least to choose ranges "
+            "with; some hundred of the kind that the model will see are better"
+        )
+    aside = min(_MOST_ASIDE, max(2, round(_KEPT_ASIDE * len(images))))
+    held, used = images[:aside], images[aside:]
+    proto = onnx.load(str(model))
+    listen("choosing ranges", 0, 1)
+    chosen = plan(proto, used[:CALIBRATING])
+    listen("choosing ranges", 1, 1)
+    if steps:
+        from glocal.learn.quantized_training import train  # needs torch
+
+        chosen = train(
+            chosen,
+            used,
+            steps=steps,
+            seed=seed,
+            listen=lambda step, loss: listen("training", step, steps),
+        )
+    made = quantised(chosen)
+    found = _compared(proto, made, held)
+    picture = [trial_picture(card)]
+    trial = vectors(open_model(proto), picture) * vectors(open_model(made), picture)
+    everything = dict(card.everything)
+    everything["precision"] = {
+        "kind": "int8",
+        "of": file_sha256(model),
+        "trial": round(float(trial.sum()), 4),
+        "images": len(used),
+        "steps": steps,
+        "layers in float": chosen.floats,
+        "agreement": {
+            "images": aside,
+            "median": round(found["median"], 4),
+            "least": round(found["least"], 4),
+        },
+    }
+    halve(made)
+    for entry in made.metadata_props:
+        if entry.key == METADATA_KEY:
+            entry.value = json.dumps(everything, sort_keys=True)
+    write_model(output, made.SerializeToString(deterministic=True))
+    return Quantized(
+        path=output,
+        bytes=output.stat().st_size,
+        images=len(used),
+        aside=aside,
+        floats=chosen.floats,
+        skipped=skipped,
+        **found,
+    )
+
+
+def _compared(model: Any, made: Any, images: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
+    """How the twin compares on images kept aside."""
+    outputs = ["vector", "keypoints", "descriptors"]
+    cosines: list[float] = []
+    descriptors: list[float] = []
+    shared: list[float] = []
+    spent = [0.0, 0.0]
+    sessions = open_model(model), open_model(made)
+    for number, image in enumerate(images):
+        pair = []
+        for which, session in enumerate(sessions):
+            before = process_time()
+            pair.append(session.run(outputs, {"image": image}))
+            # The first runs are slower.
+            spent[which] += (process_time() - before) * (2 <= number < _TIMED)
+        (vector, places, described), (other, other_places, others) = pair
+        cosines.append(float(vector.ravel() @ other.ravel()))
+        at = {place.tobytes(): row for row, place in enumerate(other_places)}
+        both = [(row, at.get(place.tobytes())) for row, place in enumerate(places)]
+        met = [(row, there) for row, there in both if there is not None]
+        shared.append(len(met) / max(1, len(both)))
+        descriptors += [float(described[row] @ others[there]) for row, there in met]
+    return {
+        "median": float(np.median(cosines)),
+        "least": min(cosines),
+        "descriptors": float(np.median(descriptors)) if descriptors else 0.0,
+        "keypoints": float(np.mean(shared)),
+        "time": spent[1] / spent[0] if spent[0] else 1.0,
+    }
