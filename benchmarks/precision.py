@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from default_model import DATA, grocery_split, measure, scene_photos
 from glocal.encoders import COARSE, DEFAULT_MODEL, Features, OnnxEncoder, load_encoder
+from glocal.encoders.precision import Precision
 from glocal.evaluate import LabelledResult
 from glocal.images import load
 from measure import arguments, print_table, write_results
 
-PAIR = ("float", "int8")
+PAIR: tuple[Precision, Precision] = ("float", "int8")
 
 
 def features(encoders: Sequence[OnnxEncoder], paths: Sequence[Path]) -> dict[str, Any]:
