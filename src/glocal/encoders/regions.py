@@ -157,12 +157,17 @@ def window_sums(
     """The sum over each window, ``(n, d)``, by a table of sums from the first cell on."""
     rows, columns, dim = contributions.shape
     table = np.zeros((rows + 1, columns + 1, dim), np.float32)
-    np.cumsum(contributions, axis=0, out=table[1:, 1:])
-    np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
+    # A loop of sums over whole rows takes a quarter of what `cumsum` along these axes takes.
+    for row in range(rows):
+        np.add(table[row, 1:], contributions[row], out=table[row + 1, 1:])
+    for column in range(columns):
+        table[1:, column + 1] += table[1:, column]
     top, left, bottom, right = spans.T
-    summed: NDArray[np.float32] = (
-        table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-    )
+    sums, width = table.reshape(-1, dim), columns + 1
+    summed: NDArray[np.float32] = sums[bottom * width + right]
+    summed -= sums[top * width + right]
+    summed -= sums[bottom * width + left]
+    summed += sums[top * width + left]
     return summed
 
 
