@@ -67,7 +67,7 @@ def plan(model: Any, images: Images) -> Plan:
 
     prepared = ModelProto()
     prepared.CopyFrom(model)
-    nodes = _quantisable(prepared)
+    nodes = quantisable(prepared)
     if not any(node.op_type in _WEIGHTED for node in nodes):
         raise LearnError(
             "there is nothing in this model that could be quantised: no convolution and no product "
@@ -77,13 +77,13 @@ def plan(model: Any, images: Images) -> Plan:
     tensors = list(dict.fromkeys(name for node in nodes for name in _activations(prepared, node)))
     ranges = {
         name: least_error(*histogram)
-        for name, histogram in _histograms(prepared, tensors, images).items()
+        for name, histogram in histograms(prepared, tensors, images).items()
     }
     tries = images[:: max(1, len(images) // _TRIES)]
     truth = vectors(open_model(prepared), tries)
     losses = []
     for floats in range(MOST_FIRST + 1):
-        tried = _without_first(prepared, nodes, floats)
+        tried = without_first(prepared, nodes, floats)
         if not tried:
             break
         found = vectors(open_model(quantised(Plan(prepared, tried, ranges, floats))), tries)
@@ -91,7 +91,7 @@ def plan(model: Any, images: Images) -> Plan:
         _log.info("%d first layers in float: vectors agree by %.4f", floats, 1 - losses[-1])
     # The fewest that lose little more than the best number does.
     floats = next(n for n, loss in enumerate(losses) if loss <= _WORTH * max(min(losses), 1e-6))
-    return Plan(prepared, _without_first(prepared, nodes, floats), ranges, floats)
+    return Plan(prepared, without_first(prepared, nodes, floats), ranges, floats)
 
 
 def quantised(chosen: Plan) -> Any:
@@ -189,7 +189,7 @@ def constants(model: Any) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _quantisable(model: Any) -> tuple[Any, ...]:
+def quantisable(model: Any) -> tuple[Any, ...]:
     """The nodes that can be quantised, in order; gives names to all nodes."""
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"node_{number}"
@@ -230,7 +230,7 @@ def _before_others(model: Any, known: dict[str, NDArray[Any]]) -> set[str]:
     return found
 
 
-def _without_first(model: Any, nodes: Sequence[Any], floats: int) -> tuple[Any, ...]:
+def without_first(model: Any, nodes: Sequence[Any], floats: int) -> tuple[Any, ...]:
     """Without the first layers and all that is computed before the next one."""
     layers = [node.name for node in nodes if node.op_type in _WEIGHTED]
     if floats >= len(layers):
@@ -268,7 +268,7 @@ def _weights_in_single(model: Any, nodes: Sequence[Any]) -> None:
         model.graph.node.remove(cast)
 
 
-def _histograms(
+def histograms(
     model: Any, tensors: Sequence[str], images: Images
 ) -> dict[str, tuple[float, float, NDArray[np.float64]]]:
     """Of each tensor, the least and the largest value, and how often values lie where."""

@@ -139,9 +139,9 @@ def test_the_last_layer_stays_in_float_and_the_others_become_bytes():
 
 def plan_of_all(chosen):
     """What would be quantised if no first layer stayed in float."""
-    from glocal.learn.quantization import _quantisable
+    from glocal.learn.quantization import quantisable
 
-    return _quantisable(chosen.model)
+    return quantisable(chosen.model)
 
 
 @pytest.mark.parametrize(
