@@ -35,8 +35,20 @@ class Elsewhere(NumpyStore):
     server = SimpleNamespace(config=SimpleNamespace(uri="http://somewhere"))
     collection = "some"
 
+    most = 1_000_000
+    reindexed = loaded = 0
+
     def exists(self) -> bool:
         return bool(self.records)
+
+    def outgrown(self) -> bool:
+        return len(self.records) > self.most and not self.reindexed
+
+    def reindex(self) -> None:
+        self.reindexed += 1
+
+    def load(self) -> None:
+        self.loaded += 1
 
 
 @pytest.fixture
@@ -96,6 +108,15 @@ def test_what_was_removed_leaves_the_cluster_later_and_can_come_back(
     store.maintain()
     assert there.vectors([number(3), number(4)]).keys() == {number(3)}
     assert store.search(unit(3), 1)[0].id == number(3)
+
+
+def test_a_collection_that_has_grown_gets_another_index_once(store: CataloguedStore) -> None:
+    there: Elsewhere = store.vectors_there  # type: ignore[assignment]
+    there.most = 10
+    for count, done in ((10, 0), (11, 1), (12, 1)):
+        store.upsert(many(count))
+        store.maintain()
+        assert (there.reindexed, there.loaded) == (done, done)
 
 
 def test_a_collection_that_is_gone_is_told(store: CataloguedStore) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.cluster import filters
+from glocal.cluster import filters, indexes
 from glocal.cluster.server import Server
 from glocal.gallery.conditions import Columns, Condition, meets
 from glocal.gallery.records import Attributes, Match, Record, StoreStatus
@@ -72,6 +72,10 @@ class MilvusStore:
         dim: length of the vectors.
         last_write: what remembers writes; `None`: each answer asks the server for the moment.
 
+    Attributes:
+        expected: how many vectors will come, as far as is known; a new collection's index is chosen
+            by it.
+
     Raises:
         StoreUnavailableError: from every method, while the server is away.
     """
@@ -84,6 +88,7 @@ class MilvusStore:
         self._dim = dim
         self._last_write = last_write
         self._there = False
+        self.expected = 0
 
     # Changing
 
@@ -110,6 +115,18 @@ class MilvusStore:
             self.server.call("delete", self.collection, filter=_among(some))
         self._note()
 
+    def outgrown(self) -> bool:
+        """Whether the collection is to get another index; see `indexes.outgrown`."""
+        return self.exists() and indexes.outgrown(self.server, self.collection, self._count())
+
+    def reindex(self) -> None:
+        """Begin to give the collection the index that it is to have; `load` follows."""
+        indexes.replace(self.server, self.collection, self._count())
+
+    def load(self) -> None:
+        """Let the collection be searched."""
+        indexes.load(self.server, self.collection)
+
     def drop(self) -> None:
         """Remove the collection, with all that is in it."""
         self.server.call("drop_collection", self.collection)
@@ -132,7 +149,7 @@ class MilvusStore:
         if not self._there and self.server.call("has_collection", self.collection):
             state = self.server.call("get_load_state", self.collection)["state"]
             if state.name == "NotLoad":  # who made it has died before it had an index
-                self.server.repeat(self._prepare)
+                indexes.prepare(self.server, self.collection, self.expected)
             self._there = True
         return self._there
 
@@ -158,21 +175,8 @@ class MilvusStore:
             client.create_collection(self.collection, schema=schema, timeout=left)
 
         self.server.repeat(make)
-        self.server.repeat(self._prepare)
+        indexes.prepare(self.server, self.collection, self.expected)
         self._there = True
-
-    def _prepare(self, client: Any, left: float) -> None:
-        """Give the collection its index, and let it be searched; again does no harm."""
-        hnsw = self.server.config.hnsw
-        index = client.prepare_index_params()
-        index.add_index(
-            "vector",
-            index_type="HNSW",
-            metric_type="IP",
-            params={"M": hnsw.m, "efConstruction": hnsw.ef_construction},
-        )
-        client.create_index(self.collection, index, timeout=left)
-        client.load_collection(self.collection, timeout=left)
 
     # Reading
 
@@ -221,7 +225,7 @@ class MilvusStore:
     ) -> list[Match]:
         """The best of each piece together; of these only what meets a condition."""
         query = [np.asarray(vector, np.float32).tolist()]
-        ef = min(max(self.server.config.hnsw.ef, limit), 2**15)
+        parameters = indexes.search_parameters(self.server.config, limit)
         found: dict[UUID, float] = {}
         for piece in pieces:
             (hits,) = self.server.call(
@@ -231,7 +235,7 @@ class MilvusStore:
                 filter=_both(expression, piece),
                 limit=limit,
                 output_fields=list(_FACTS) if where is not None else [],
-                search_params={"metric_type": "IP", "params": {"ef": ef}},
+                search_params=parameters,
                 **self._moment(),
             )
             met = [True] * len(hits)
