@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--detector", help="of local features [default: the model's own]")
     options = parser.parse_args()
     if options.quick:
-        options.count, options.rounds = 60, 1
+        options.count, options.rounds = 40, 1
     Far.delay = options.delay
     rows: list[dict[str, Any]] = []
     model = find_model(options.model or DEFAULT_MODEL, None)

@@ -22,7 +22,7 @@ from store_contract import (
 
 from catalog_places import Places
 from glocal.cluster.catalogued import CataloguedStore, NotedWrites
-from glocal.errors import GalleryDamagedError
+from glocal.errors import GalleryDamagedError, GalleryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition
 from glocal.gallery.rows import RowTable
@@ -134,4 +134,9 @@ def test_the_last_write_is_noted_and_never_goes_back(tmp_path: Path) -> None:
         writes.set(7)
         writes.set(5)
         assert writes.get() == 7
+        assert NotedWrites(catalog, "other").get() == 0
+        writes.leave()
+        for use in (writes.get, lambda: writes.set(9)):
+            with pytest.raises(GalleryError, match="use the folder to which they were moved"):
+                use()
         assert NotedWrites(catalog, "other").get() == 0

@@ -51,7 +51,11 @@ class LastWrite(Protocol):
     """
 
     def get(self) -> int:
-        """The server's timestamp of the last write, 0 if there was none."""
+        """The server's timestamp of the last write, 0 if there was none.
+
+        Raises:
+            GalleryError: nobody is to use the collection any more.
+        """
         ...
 
     def set(self, timestamp: int) -> None:
@@ -95,6 +99,7 @@ class MilvusStore:
     def upsert(self, records: Sequence[Record]) -> None:
         """See `Store.upsert`."""
         if records:
+            self._require_ours()
             self._make()
             self._write([_row(record) for record in records])
 
@@ -108,7 +113,10 @@ class MilvusStore:
 
     def delete(self, ids: Sequence[UUID]) -> None:
         """See `Store.delete`."""
-        if not ids or not self.exists():
+        if not ids:
+            return
+        self._require_ours()
+        if not self.exists():
             return
         for start in range(0, len(ids), _NAMED):
             some = ids[start : start + _NAMED]
@@ -138,6 +146,11 @@ class MilvusStore:
         for start in range(0, len(rows), _WRITTEN):
             self.server.call("upsert", self.collection, rows[start : start + _WRITTEN])
         self._note()
+
+    def _require_ours(self) -> None:
+        """Make sure that the gallery has not left the collection; what it has left stays gone."""
+        if self._last_write is not None:
+            self._last_write.get()
 
     def _note(self) -> None:
         if self._last_write is not None:
