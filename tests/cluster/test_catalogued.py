@@ -41,10 +41,10 @@ class Elsewhere(NumpyStore):
     def exists(self) -> bool:
         return bool(self.records)
 
-    def outgrown(self) -> bool:
-        return len(self.records) > self.most and not self.reindexed
+    def outgrown(self, vectors: int) -> bool:
+        return vectors > self.most and not self.reindexed
 
-    def reindex(self) -> None:
+    def reindex(self, vectors: int) -> None:
         self.reindexed += 1
 
     def load(self) -> None:

@@ -108,8 +108,10 @@ def test_a_server_without_it_is_told(
     assert "stay in memory" in caplog.text
     assert server.indexes == {"some": HNSW}
     caplog.clear()
+    server.done.clear()
     assert not indexes.outgrown(server, "some", 50)  # type: ignore[arg-type]
     assert not caplog.text
+    assert not server.done  # so that it may be away
 
     strict = Pretender(config("diskann"), **lacking)
     for ask in (
@@ -158,7 +160,7 @@ class TestRealServer:
         assert "50 vectors are more than diskann.above" in caplog.text
         assert indexes.present(store.server, "small") == HNSW
         assert store.search(unit(7), 1)[0].id == number(7)
-        assert not store.outgrown()
+        assert not store.outgrown(50)
         store.drop()
         store.close()
 
@@ -184,18 +186,18 @@ class TestRealServer:
         store = MilvusStore(Server(sized), "grown", DIM)
         other = MilvusStore(Server(sized), "grown", DIM)
         store.upsert(many(100))
-        assert not store.outgrown()
+        assert not store.outgrown(100)
         store.upsert(many(50, 100))
-        assert store.outgrown()
+        assert store.outgrown(150)
         assert other.search(unit(7), 1)[0].id == number(7)
-        store.reindex()
+        store.reindex(150)
         assert indexes.present(store.server, "grown") == "IVF_FLAT"
         # Who does it has died here, before it was searchable again: the next one goes on.
         late = MilvusStore(Server(sized), "grown", DIM)
         assert late.search(unit(107), 1, exact=True)[0].id == number(107)
         assert other.search(unit(7), 1, exact=True)[0].id == number(7)
         assert late.status().vectors == 150
-        assert not late.outgrown()
+        assert not late.outgrown(150)
         store.drop()
         for each in (store, other, late):
             each.close()

@@ -187,12 +187,13 @@ class CataloguedStore:
         return False
 
     def _follow_size(self) -> None:
-        there = self.vectors_there
-        if self.rows.database.read_only or not there.outgrown():
+        there, extent = self.vectors_there, self.rows.extent()
+        count = extent.rows - extent.dead
+        if self.rows.database.read_only or not there.outgrown(count):
             return
         with self.rows.database.change():  # which no other process does at the same time
-            if there.outgrown():
-                there.reindex()
+            if there.outgrown(count):
+                there.reindex(count)
         there.load()
 
     def damaged(self) -> list[UUID]:

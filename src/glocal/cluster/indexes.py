@@ -85,6 +85,11 @@ def require(server: Server) -> None:
         raise _no_diskann(server, lacking)
 
 
+def settled(config: ClusterConfig, vectors: int) -> bool:
+    """Whether a collection of so many vectors stays as it is, whatever index it has."""
+    return config.index == "auto" and wanted(config, vectors) == HNSW
+
+
 def outgrown(server: Server, collection: str, vectors: int) -> bool:
     """Whether a collection is to get another index than it has.
 
@@ -94,7 +99,7 @@ def outgrown(server: Server, collection: str, vectors: int) -> bool:
         GalleryError: DiskANN is asked for, and the server has none.
     """
     kind, auto = wanted(server.config, vectors), server.config.index == "auto"
-    if (auto and kind == HNSW) or kind == present(server, collection):
+    if settled(server.config, vectors) or kind == present(server, collection):
         return False
     if kind == HNSW:
         return True

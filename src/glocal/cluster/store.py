@@ -123,13 +123,18 @@ class MilvusStore:
             self.server.call("delete", self.collection, filter=_among(some))
         self._note()
 
-    def outgrown(self) -> bool:
-        """Whether the collection is to get another index; see `indexes.outgrown`."""
-        return self.exists() and indexes.outgrown(self.server, self.collection, self._count())
+    def outgrown(self, vectors: int) -> bool:
+        """Whether the collection, of so many vectors, is to get another index.
 
-    def reindex(self) -> None:
+        See `indexes.outgrown`; the server is asked only where that is possible.
+        """
+        settled = indexes.settled(self.server.config, vectors)
+        there = not settled and self.exists()
+        return there and indexes.outgrown(self.server, self.collection, vectors)
+
+    def reindex(self, vectors: int) -> None:
         """Begin to give the collection the index that it is to have; `load` follows."""
-        indexes.replace(self.server, self.collection, self._count())
+        indexes.replace(self.server, self.collection, vectors)
 
     def load(self) -> None:
         """Let the collection be searched."""
