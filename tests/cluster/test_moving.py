@@ -158,6 +158,27 @@ def test_there_and_back_with_stops_and_changes_on_the_way(
 
 
 @needs_milvus
+def test_there_again_after_a_way_back_that_was_stopped_at_its_end(
+    gallery: Gallery, config: Path, milvus: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    to_cluster(gallery, config)
+    (left,) = collections(milvus)
+    with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+        patched.setattr(moving, "_drop_beside", stop)
+        to_folder(gallery)
+    assert (gallery.info().store, collections(milvus)) == ("flat", [left])
+    assert to_cluster(gallery, config).copied == 60
+    (now,) = collections(milvus)
+    assert now != left
+    assert gallery.check().sound
+    to_folder(gallery)
+    assert not collections(milvus)
+
+
+@needs_milvus
 def test_who_has_an_old_copy_of_the_folder_is_told(
     gallery: Gallery, config: Path, tmp_path: Path
 ) -> None:

@@ -50,6 +50,10 @@ class NotedWrites:
             )
         return int(noted)
 
+    def left(self) -> bool:
+        """Whether nobody is to use the collection any more."""
+        return self._catalog.get_state(self._key) == _LEFT
+
     def leave(self) -> None:
         """Note that nobody is to use the collection any more; inside a change."""
         self._catalog.set_state(self._key, _LEFT)

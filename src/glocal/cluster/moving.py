@@ -99,6 +99,8 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
             "or take the vectors into a new gallery: glocal export, and glocal import"
         )
     with _moving(layout):
+        if NotedWrites(catalog, catalog.get_state(_BESIDE) or "").left():
+            _drop_beside(layout, catalog)  # of a move back that was stopped when it was done
         collection = catalog.get_state(_BESIDE) or new_collection(said)
         place = replace(layout.store, kind="milvus", collection=collection)
         Milvus.place(layout.folder, config, place)
