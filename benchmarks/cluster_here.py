@@ -30,6 +30,8 @@ def milvus(folder: Path) -> Iterator[RealServer]:
 def ray_cluster(processors: int) -> Iterator[str]:
     """The address of a cluster that other processes can use, as long as this one lives."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # As important as this process: by default they are not, and wait for whatever else runs here.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     ray.init(address="local", num_cpus=processors, include_dashboard=False, log_to_driver=False)

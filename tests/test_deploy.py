@@ -139,3 +139,15 @@ def test_the_documentation_says_the_same(services: dict[str, dict[str, Any]]) ->
     block = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0]
     shown = tomllib.loads(block)
     assert shown.keys() == ClusterConfig.__dataclass_fields__.keys()
+
+
+def test_the_two_commands_of_one_machine_agree() -> None:
+    config = ClusterConfig.read(DEPLOY / "one_machine.toml", environment=False)
+    said = (REPOSITORY / "docs" / "cluster.md").read_text(encoding="utf-8")
+    server, index = re.search(
+        r"^(milvus-server .*) &\n(glocal index .*)$", said, re.MULTILINE
+    ).groups()  # type: ignore[union-attr]
+    assert f"--proxy-port {urlsplit(config.uri).port}" in server
+    assert "--cluster deploy/one_machine.toml" in index
+    assert config.ray is None
+    assert not config.catalogue.uri

@@ -22,7 +22,7 @@ from store_contract import (
 
 from catalog_places import Places
 from glocal.cluster.catalogued import CataloguedStore, NotedWrites
-from glocal.errors import GalleryDamagedError
+from glocal.errors import GalleryDamagedError, GalleryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition
 from glocal.gallery.rows import RowTable
@@ -35,8 +35,20 @@ class Elsewhere(NumpyStore):
     server = SimpleNamespace(config=SimpleNamespace(uri="http://somewhere"))
     collection = "some"
 
+    most = 1_000_000
+    reindexed = loaded = 0
+
     def exists(self) -> bool:
         return bool(self.records)
+
+    def outgrown(self, vectors: int) -> bool:
+        return vectors > self.most and not self.reindexed
+
+    def reindex(self, vectors: int) -> None:
+        self.reindexed += 1
+
+    def load(self) -> None:
+        self.loaded += 1
 
 
 @pytest.fixture
@@ -98,6 +110,15 @@ def test_what_was_removed_leaves_the_cluster_later_and_can_come_back(
     assert store.search(unit(3), 1)[0].id == number(3)
 
 
+def test_a_collection_that_has_grown_gets_another_index_once(store: CataloguedStore) -> None:
+    there: Elsewhere = store.vectors_there  # type: ignore[assignment]
+    there.most = 10
+    for count, done in ((10, 0), (11, 1), (12, 1)):
+        store.upsert(many(count))
+        store.maintain()
+        assert (there.reindexed, there.loaded) == (done, done)
+
+
 def test_a_collection_that_is_gone_is_told(store: CataloguedStore) -> None:
     assert store.search(unit(3), 1) == []
     store.upsert(many(10))
@@ -113,4 +134,9 @@ def test_the_last_write_is_noted_and_never_goes_back(tmp_path: Path) -> None:
         writes.set(7)
         writes.set(5)
         assert writes.get() == 7
+        assert NotedWrites(catalog, "other").get() == 0
+        writes.leave()
+        for use in (writes.get, lambda: writes.set(9)):
+            with pytest.raises(GalleryError, match="use the folder to which they were moved"):
+                use()
         assert NotedWrites(catalog, "other").get() == 0

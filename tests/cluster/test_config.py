@@ -99,3 +99,14 @@ def test_the_gallerys_copy_is_for_its_owner_alone(tmp_path: Path) -> None:
     replace_file(copy, b"two", private=True)
     assert (copy.read_bytes(), copy.stat().st_mode & 0o077) == (b"two", 0)
     assert [path.name for path in tmp_path.iterdir()] == ["cluster.toml"]
+
+
+def test_the_index_is_chosen(tmp_path: Path) -> None:
+    config = read(tmp_path, 'uri = "http://a"')
+    assert (config.index, config.diskann.above) == ("auto", 30_000_000)
+    config = read(tmp_path, 'uri = "http://a"\nindex = "diskann"\n[diskann]\nabove = 5')
+    assert (config.index, config.diskann.above) == ("diskann", 5)
+    assert read(tmp_path, config.text()) == config
+    for wrong in ('index = "ivf"', "[diskann]\nsearch_list = 0", "[diskann]\nabove = -1"):
+        with pytest.raises(GalleryError, match=r"choose from auto, hnsw, diskann|it goes from"):
+            read(tmp_path, f'uri = "http://a"\n{wrong}')

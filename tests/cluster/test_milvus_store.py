@@ -98,11 +98,11 @@ def test_what_passes_a_box_and_not_the_circle_is_left_out_however_much_it_is(
 def test_a_collection_whose_maker_died_is_finished(
     milvus: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(self: MilvusStore, client: object, left: float) -> None:
+    def die(server: Server, collection: str, vectors: int) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(MilvusStore, "_prepare", die)
+        patched.setattr(module.indexes, "prepare", die)
         half = MilvusStore(Server(ClusterConfig(milvus.uri, timeout=120)), "half", DIM)
         with pytest.raises(KeyboardInterrupt):
             half.upsert(many(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from image_folders import write_images
 from milvus_server import LEAKS, RealServer, needs_milvus
 from store_contract import number, unit
 
+from catalog_places import PostgresPlaces
 from glocal.cli.move import move
 from glocal.cluster import moving
 from glocal.cluster.arriving import Spool
@@ -21,8 +23,10 @@ from glocal.cluster.moving import same_matches, to_cluster, to_folder
 from glocal.cluster.server import Server
 from glocal.errors import GalleryDamagedError, GalleryError
 from glocal.gallery import Gallery
+from glocal.gallery.layout import open_layout
 from glocal.gallery.progress import Progress
 from glocal.gallery.records import Match
+from postgres_server import PostgresServer, needs_postgres
 from tiny_model import write_model
 
 pytestmark = LEAKS
@@ -55,17 +59,31 @@ def test_matches_are_the_same_but_for_ties_and_rounding() -> None:
     assert not same_matches(matches(0.9, 0.8), matches(0.9, 0.8, first=5))
 
 
+@pytest.fixture(params=["folder", pytest.param("postgres", marks=needs_postgres)])
+def postgres_too(request: pytest.FixtureRequest) -> PostgresServer | None:
+    """The server that has the catalogue, where it is not in the gallery's folder."""
+    return request.getfixturevalue("postgres") if request.param == "postgres" else None
+
+
 @pytest.fixture
-def config(milvus: RealServer, tmp_path: Path) -> Path:
+def config(milvus: RealServer, tmp_path: Path, postgres_too: PostgresServer | None) -> Path:
     path = tmp_path / "config.toml"
-    path.write_text(f'uri = "{milvus.uri}"\ntimeout = 120\nprefix = "moved"\n')
+    if postgres_too is not None:
+        postgres_too.config(tmp_path, milvus=milvus.uri, timeout=120)
+    else:
+        path.write_text(f'uri = "{milvus.uri}"\ntimeout = 120\n')
+    path.write_text('prefix = "moved"\n' + path.read_text().replace('prefix = "test"\n', ""))
     return path
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
+def gallery(tmp_path: Path, postgres_too: PostgresServer | None) -> Iterator[Gallery]:
     write_images(tmp_path / "photos", 60)
     model = str(write_model(tmp_path / "tiny.onnx"))
+    if postgres_too is not None:
+        folder = tmp_path / "gallery"
+        open_layout(folder, model=model, sha256=None, create=True, timeout=10)
+        PostgresPlaces(tmp_path, postgres_too).use(folder)
     with Gallery(tmp_path / "gallery", model=model, detector="own") as opened:
         opened.add(tmp_path / "photos")
         yield opened
@@ -128,13 +146,58 @@ def test_there_and_back_with_stops_and_changes_on_the_way(
     assert report.vectors == 60
     assert report.copied < 60
     assert gallery.info().store == "flat"
-    assert not (folder / "cluster.toml").exists()
+    at_postgres = gallery.info().catalogue is not None
+    assert (folder / "cluster.toml").exists() == at_postgres
+    assert (folder / "catalog.sqlite").exists() != at_postgres
     assert not collections(milvus)
     assert gallery.check().sound
     for mine, right in zip(hits(gallery, photos), before, strict=True):
         assert mine == pytest.approx(right, abs=1e-3)
     with pytest.raises(GalleryError, match="in its folder already"):
         to_folder(gallery)
+
+
+@needs_milvus
+def test_there_again_after_a_way_back_that_was_stopped_at_its_end(
+    gallery: Gallery, config: Path, milvus: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    to_cluster(gallery, config)
+    (left,) = collections(milvus)
+    with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+        patched.setattr(moving, "_drop_beside", stop)
+        to_folder(gallery)
+    assert (gallery.info().store, collections(milvus)) == ("flat", [left])
+    assert to_cluster(gallery, config).copied == 60
+    (now,) = collections(milvus)
+    assert now != left
+    assert gallery.check().sound
+    to_folder(gallery)
+    assert not collections(milvus)
+
+
+@needs_milvus
+def test_who_has_an_old_copy_of_the_folder_is_told(
+    gallery: Gallery, config: Path, tmp_path: Path
+) -> None:
+    """On another machine, as galleries whose catalogue is in a server may have it."""
+    if gallery.info().catalogue is None:
+        pytest.skip("a copy has a catalogue of its own")
+    to_cluster(gallery, config)
+    shutil.copytree(gallery.folder, tmp_path / "copy")
+    query = next((tmp_path / "photos").iterdir())
+    with Gallery(tmp_path / "copy") as copy:
+        assert copy.search(query).hits
+        to_folder(gallery)
+        write_images(tmp_path / "photos", 1, 90)
+        for ask in (lambda: copy.search(query), lambda: copy.add(tmp_path / "photos")):
+            with pytest.raises(GalleryError, match="use the folder to which they were moved"):
+                ask()
+        assert gallery.info().images == 60
+        assert gallery.add(tmp_path / "photos").added == 1
+        assert gallery.check(sample=None).sound
 
 
 @needs_milvus

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 from image_folders import image, write_images
@@ -300,14 +301,63 @@ def test_the_config_keeps_no_password(tmp_path: Path) -> None:
     assert read.catalogue.uri.endswith("sslmode=require")
 
 
+def vectors(gallery: Gallery) -> dict[str, np.ndarray]:
+    ids = sorted(gallery._catalog.content_ids())
+    return {i.hex: v for i, v in gallery._store().vectors(ids).items()}
+
+
+def test_a_gallery_is_upgraded_with_a_kill_and_a_restart_on_the_way(
+    server: PostgresServer, model: Path, tmp_path: Path
+) -> None:
+    """Its vectors in the folder; from a cluster they are moved back first."""
+    photos = tmp_path / "photos"
+    write_images(photos, 130)
+    newer = write_model(tmp_path / "newer.onnx", seed=1, near=0.8, space="newer")
+    with Gallery(tmp_path / "fresh", model=str(newer), detector="own") as fresh:
+        fresh.add(photos)
+        right = vectors(fresh)
+    folder = made(tmp_path / "server", model, server)
+    with Gallery(folder, detector="own") as gallery, Gallery(folder) as other:
+        gallery.add(photos)
+        name, before = gallery.info().catalogue, vectors(gallery)
+        upgrade = gallery.upgrade()
+        upgrade.begin(upgrade.propose(str(newer), anchors=100))
+        assert gallery.info().upgrade is not None
+        assert other.search(photos / "p0100.jpg", limit=1).hits[0].path.stem == "p0100"
+        upgrade.back()
+        assert {i: v.tobytes() for i, v in vectors(other).items()} == {
+            i: v.tobytes() for i, v in before.items()
+        }
+        upgrade.begin(upgrade.propose(str(newer), anchors=100))
+        assert upgrade.carry_on(most=10).left == 20
+    with Program(["upgrade", "--gallery", folder, "-y"], code=SMALL_BATCHES, text=True) as run:
+        ends = time.monotonic() + 60
+        with psycopg.connect(server.uri, autocommit=True) as db:
+            counted = f"SELECT count(*) FROM {name}.rows WHERE space = 'newer'".encode()  # noqa: S608
+            while (db.execute(counted).fetchone() or (0,))[0] < 114:
+                assert time.monotonic() < ends
+                time.sleep(0.005)
+        run.kill()
+    server.kill()
+    server.start()
+    with Gallery(folder) as gallery:
+        report = gallery.upgrade().carry_on()
+        assert report.finished
+        assert gallery.info().catalogue == name
+        assert gallery.check(sample=None).sound
+        found = vectors(gallery)
+        assert found.keys() == right.keys()
+        assert all(np.array_equal(found[i], right[i]) for i in right)
+
+
 def test_what_does_not_work_yet_is_refused(
     postgres: PostgresServer, model: Path, tmp_path: Path
 ) -> None:
-    with glocal.open(made(tmp_path / "server", model, postgres)) as gallery:
-        with pytest.raises(GalleryError, match=r"is not moved; .* glocal export"):
-            to_folder(gallery)
-        with pytest.raises(GalleryError, match="in PostgreSQL, where it cannot be upgraded"):
-            gallery.upgrade().propose("any")
+    with (
+        glocal.open(made(tmp_path / "server", model, postgres)) as gallery,
+        pytest.raises(GalleryError, match="its vectors in its folder already"),
+    ):
+        to_folder(gallery)
     config = postgres.config(tmp_path)
     with (
         glocal.open(tmp_path / "embedded", model=str(model)) as gallery,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.cluster.store import MOST, MilvusStore
-from glocal.errors import GalleryDamagedError
+from glocal.errors import GalleryDamagedError, GalleryError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.conditions import Condition
 from glocal.gallery.database import ALL
@@ -19,6 +19,7 @@ from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.coding import BYTES, Coding
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS cluster_deleted (content BLOB PRIMARY KEY) WITHOUT ROWID"
+_LEFT = "left"
 _AT_ONCE = 1_000  # deleted in one request
 
 
@@ -35,8 +36,27 @@ class NotedWrites:
         self._key = f"last_write {collection}"
 
     def get(self) -> int:
-        """See `LastWrite.get`."""
-        return int(self._catalog.get_state(self._key) or 0)
+        """See `LastWrite.get`.
+
+        Raises:
+            GalleryError: the gallery has left the collection, which a copy of its folder on another
+                machine does not say yet.
+        """
+        noted = self._catalog.get_state(self._key) or "0"
+        if noted == _LEFT:
+            raise GalleryError(
+                "the vectors of this gallery were moved out of the cluster, which the gallery.json "
+                "of this folder does not say; use the folder to which they were moved"
+            )
+        return int(noted)
+
+    def left(self) -> bool:
+        """Whether nobody is to use the collection any more."""
+        return self._catalog.get_state(self._key) == _LEFT
+
+    def leave(self) -> None:
+        """Note that nobody is to use the collection any more; inside a change."""
+        self._catalog.set_state(self._key, _LEFT)
 
     def set(self, timestamp: int) -> None:
         """See `LastWrite.set`."""
@@ -156,7 +176,10 @@ class CataloguedStore:
         self.vectors_there.close()
 
     def maintain(self) -> bool:
-        """Delete from the cluster what was removed; its index is the cluster's own business."""
+        """Delete from the cluster what was removed, and see whether it needs another index.
+
+        To build one is the cluster's own business.
+        """
         while self._deleted(1):
             with self.rows.database.change() as db:
                 some = self._deleted(_AT_ONCE)
@@ -164,7 +187,18 @@ class CataloguedStore:
                 db.executemany(
                     "DELETE FROM cluster_deleted WHERE content = ?", [(i,) for i in some]
                 )
+        self._follow_size()
         return False
+
+    def _follow_size(self) -> None:
+        there, extent = self.vectors_there, self.rows.extent()
+        count = extent.rows - extent.dead
+        if self.rows.database.read_only or not there.outgrown(count):
+            return
+        with self.rows.database.change():  # which no other process does at the same time
+            if there.outgrown(count):
+                there.reindex(count)
+        there.load()
 
     def damaged(self) -> list[UUID]:
         """None: the cluster keeps its own checksums."""

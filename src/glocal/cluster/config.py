@@ -7,6 +7,7 @@
     database = "default"
     prefix = "glocal"         # of the names of collections and schemas
     timeout = 60              # seconds to wait for a server that is away
+    index = "auto"            # "hnsw", in memory; "diskann", on disk; "auto": by the size
 
     [catalogue]               # in PostgreSQL; without it, in a file of the gallery's folder
     uri = "postgresql://me@db.example.org/glocal"   # the password: GLOCAL_POSTGRES_PASSWORD
@@ -21,6 +22,10 @@
     m = 16                    # links of a vector
     ef_construction = 128     # candidates while it is built
     ef = 128                  # candidates while it is searched, at least
+
+    [diskann]                 # the index on disk (Subramanya et al. 2019)
+    search_list = 128         # candidates while it is searched, at least
+    above = 30000000          # vectors of a collection from which "auto" chooses it
 
     [ray]                     # index with Ray's workers; without this table, in one process
     address = "auto"          # of the Ray cluster: "auto" is the one of this machine, "local"
@@ -46,6 +51,9 @@ from glocal.errors import GalleryError
 
 TOKEN = "GLOCAL_MILVUS_TOKEN"  # noqa: S105 - the name of a variable
 """The environment variable that gives the token."""
+
+INDEXES = ("auto", "hnsw", "diskann")
+"""Values of ``index``."""
 
 _RAY_ADDRESS = re.compile(r"auto|local|(ray://)?[\w.\-\[\]:]+:[0-9]{1,5}")
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -93,6 +101,20 @@ class Hnsw:
 
 
 @dataclass(frozen=True, slots=True)
+class Diskann:
+    """Parameters of the index on disk; see the module.
+
+    Attributes:
+        search_list: candidates while it is searched, at least.
+        above: vectors of a collection from which ``auto`` chooses it. The default is what a node of
+            128 GiB holds in memory, at 1.4 times the bytes of 512 float32 and 30 % free.
+    """
+
+    search_list: int = 128
+    above: int = 30_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """Where the catalogue is; see the module.
 
@@ -125,7 +147,9 @@ class ClusterConfig:
         prefix: of the names of collections and schemas.
         timeout: seconds after which a server that does not answer is away.
         tls: files for an encrypted connection.
+        index: ``hnsw``, ``diskann``, or ``auto`` for the one that the size asks for.
         hnsw: parameters of the graph.
+        diskann: parameters of the index on disk.
         catalogue: where the catalogue is.
         ray: where images are read and described; `None` for the process that indexes.
     """
@@ -135,8 +159,10 @@ class ClusterConfig:
     database: str = ""
     prefix: str = "glocal"
     timeout: float = 60.0
+    index: str = "auto"
     tls: Tls = field(default_factory=Tls)
     hnsw: Hnsw = field(default_factory=Hnsw)
+    diskann: Diskann = field(default_factory=Diskann)
     catalogue: Catalogue = field(default_factory=Catalogue)
     ray: RaySettings | None = None
 
@@ -156,7 +182,15 @@ class ClusterConfig:
         except (OSError, ValueError) as error:
             raise GalleryError(f"the cluster's file {path} cannot be read: {error}") from error
         try:
-            config = _made(cls, said, tls=Tls, hnsw=Hnsw, catalogue=Catalogue, ray=RaySettings)
+            config = _made(
+                cls,
+                said,
+                tls=Tls,
+                hnsw=Hnsw,
+                diskann=Diskann,
+                catalogue=Catalogue,
+                ray=RaySettings,
+            )
             config._require_sense()
         except (TypeError, ValueError) as error:
             raise GalleryError(f"the cluster's file {path}: {error}") from error
@@ -200,10 +234,18 @@ class ClusterConfig:
         self._require_catalogue()
         if self.ray is not None:
             _require_ray(self.ray)
-        for name, low, high in (("m", 2, 2048), ("ef_construction", 1, 32768), ("ef", 1, 32768)):
-            value = getattr(self.hnsw, name)
+        if self.index not in INDEXES:
+            raise ValueError(f"index is {self.index!r}; choose from {', '.join(INDEXES)}")
+        for table, name, low, high in (
+            ("hnsw", "m", 2, 2048),
+            ("hnsw", "ef_construction", 1, 32768),
+            ("hnsw", "ef", 1, 32768),
+            ("diskann", "search_list", 1, 65536),
+            ("diskann", "above", 0, 10**12),
+        ):
+            value = getattr(getattr(self, table), name)
             if not low <= value <= high:
-                raise ValueError(f"hnsw.{name} is {value}; it goes from {low} to {high}")
+                raise ValueError(f"{table}.{name} is {value}; it goes from {low} to {high}")
 
     def _require_catalogue(self) -> None:
         uri = self.catalogue.uri

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from glocal.cluster import indexes
 from glocal.cluster.catalogued import CataloguedStore, NotedWrites
 from glocal.cluster.config import ClusterConfig
 from glocal.cluster.ray_workers import RayWorkers
@@ -26,6 +27,11 @@ _OTHERWISE = {
 }
 
 
+def new_collection(config: ClusterConfig) -> str:
+    """A name that no collection has."""
+    return f"{config.prefix}_{uuid.uuid4().hex}"
+
+
 class Milvus:
     """Galleries whose vectors lie in a Milvus server; see `Elsewhere`."""
 
@@ -41,6 +47,7 @@ class Milvus:
         server = Server(said)
         try:
             server.version()
+            indexes.require(server)
         finally:
             server.close()
         catalogue = known.catalogue if known is not None else ""
@@ -55,7 +62,7 @@ class Milvus:
         return known or StorePlace(
             "milvus",
             version=version,
-            collection=f"{said.prefix}_{uuid.uuid4().hex}",
+            collection=new_collection(said),
             catalogue=catalogue,
         )
 

@@ -4,7 +4,8 @@ Both ways vectors are copied while the gallery stays in use, and what was copied
 stopped counts for the next one. Then, inside a transaction of the catalogue that keeps all writers
 out, the copy is made to agree with the catalogue and is compared with the original, and
 ``gallery.json`` names it: replacing that one file is the only step at which anything changes for
-anybody. The original goes afterwards.
+anybody. The original goes afterwards. The catalogue stays where it is, in the folder or in
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
 import numpy as np
 
 from glocal.cluster.arriving import ArrivingStore, Spool
-from glocal.cluster.catalogued import CataloguedStore
+from glocal.cluster.catalogued import CataloguedStore, NotedWrites
 from glocal.cluster.config import ClusterConfig
-from glocal.cluster.milvus import Milvus
+from glocal.cluster.milvus import Milvus, new_collection
 from glocal.cluster.store import MilvusStore
 from glocal.errors import GalleryDamagedError, GalleryError
 from glocal.gallery import Gallery
@@ -38,7 +39,6 @@ from glocal.gallery.locks import locked
 from glocal.gallery.progress import Progress, quiet
 from glocal.gallery.records import Match, Record
 from glocal.gallery.rows import RowTable
-from glocal.gallery.store_place import StorePlace
 from glocal.gallery.stores.base import Store
 from glocal.gallery.stores.flat import FlatStore
 
@@ -80,8 +80,8 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         listen: told the progress.
 
     Raises:
-        GalleryError: it is in a cluster already, an upgrade is under way, or the file names a
-            place for the catalogue, which stays where it is.
+        GalleryError: it is in a cluster already, an upgrade is under way, or the file has the
+            catalogue elsewhere than it is, where it stays.
         GalleryDamagedError: the copy is not the same as the original; nothing has changed.
         GalleryLockedError: another process moves it.
         StoreUnavailableError: the cluster does not answer; what was copied counts next time.
@@ -92,24 +92,26 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
     require_settled(layout)
     if not isinstance(source, FlatStore):
         raise GalleryError(f"gallery {layout.folder} keeps its vectors in a cluster already")
-    if ClusterConfig.read(config).catalogue.uri:
+    said = ClusterConfig.read(config)
+    if said.catalogue.uri and not layout.store.catalogue:
         raise GalleryError(
             f"glocal move moves vectors alone, and {config} names a [catalogue] too; leave it out, "
             "or take the vectors into a new gallery: glocal export, and glocal import"
         )
     with _moving(layout):
-        beside = StorePlace("milvus", layout.store.version, catalog.get_state(_BESIDE) or "")
-        known = beside if beside.collection else None
-        place = Milvus.place(layout.folder, config, known, version=layout.store.version)
-        collection = place.collection
-        if not beside.collection:
-            catalog.set_state(_BESIDE, collection)
+        if NotedWrites(catalog, catalog.get_state(_BESIDE) or "").left():
+            _drop_beside(layout, catalog)  # of a move back that was stopped when it was done
+        collection = catalog.get_state(_BESIDE) or new_collection(said)
+        place = replace(layout.store, kind="milvus", collection=collection)
+        Milvus.place(layout.folder, config, place)
+        catalog.set_state(_BESIDE, collection)
         rows = RowTable(catalog, layout.model.space)
         opened = Milvus.open(
             layout.cluster, collection, layout.model.dim, catalog, rows, layout.store.coding
         )
         with closing(opened):
             target = opened.vectors_there
+            target.expected = source.status().vectors
             copied = _copy(catalog, source, target, listen)
             with catalog.change() as db:
                 layout.require_current()
@@ -134,8 +136,7 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
         listen: told the progress.
 
     Raises:
-        GalleryError: they are there, and nothing is left in a cluster; or the catalogue is in a
-            server.
+        GalleryError: they are there, and nothing is left in a cluster.
         GalleryDamagedError: the cluster has lost vectors, or the copy is not the same as the
             original; nothing has changed.
         GalleryLockedError: another process moves it.
@@ -145,11 +146,6 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
     began = time.monotonic()
     context = gallery.opened().context
     layout, catalog, source = context.layout, context.catalog, context.store
-    if layout.store.catalogue:
-        raise GalleryError(
-            f"the catalogue of gallery {layout.folder} is in PostgreSQL, and is not moved; take "
-            "the vectors into a new gallery: glocal export, and glocal import"
-        )
     if not isinstance(source, CataloguedStore):
         if not catalog.get_state(_BESIDE):
             raise GalleryError(f"gallery {layout.folder} keeps its vectors in its folder already")
@@ -162,7 +158,7 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
         spool = Spool(layout.vectors / "arriving", layout.model.dim)
         copied = _fill(spool, source, listen)
         rows = RowTable(catalog, layout.model.space)
-        place = StorePlace(version=layout.store.version)
+        place = replace(layout.store, kind="flat", collection="")
         flat = ArrivingStore(layout.vectors, layout.model.dim, rows, place.coding, spool, source)
         with closing(flat):
             while True:
@@ -176,6 +172,7 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
                     count = flat.status().vectors
                     compared = _compare(catalog, source, flat, count)
                     catalog.set_state(_BESIDE, layout.store.collection)
+                    NotedWrites(catalog, layout.store.collection).leave()
                     write_description(layout.folder, layout.model, place)
                     break
         spool.remove()
@@ -291,4 +288,5 @@ def _drop_beside(layout: Layout, catalog: Catalog) -> None:
     with catalog.change() as db:
         db.execute("DELETE FROM cluster_deleted")
         catalog.set_state(_BESIDE, "")
-    layout.cluster.unlink(missing_ok=True)
+    if not layout.store.catalogue:  # where it is, the file says
+        layout.cluster.unlink(missing_ok=True)

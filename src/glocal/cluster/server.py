@@ -26,8 +26,14 @@ _REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 _BAD_REQUEST = (*range(1100, 1200), "INVALID_ARGUMENT", "UNIMPLEMENTED")
 """What gRPC says of requests that make no sense, and Milvus's codes (``pkg/util/merr``)."""
 
+_UNSUPPORTED = 701  # an index that no node of the server can build
+
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+class RefusedError(GalleryError):
+    """The server refuses a request, and would every time."""
 
 
 class Server:
@@ -56,7 +62,8 @@ class Server:
 
         Raises:
             StoreUnavailableError: it was away for longer than the time limit.
-            GalleryError: it refuses the request.
+            RefusedError: it refuses the request.
+            GalleryError: it does not accept the token.
             MissingExtraError: the extra ``cluster`` is not installed.
         """
         require_extra()
@@ -139,8 +146,8 @@ class Server:
                 f"the cluster at {self.config.uri} does not accept the token ({said}); correct it "
                 "in the cluster's file or in GLOCAL_MILVUS_TOKEN"
             ) from error
-        if isinstance(error, ParamError) or code in _BAD_REQUEST:
-            raise GalleryError(
+        if isinstance(error, ParamError) or code in (*_BAD_REQUEST, _UNSUPPORTED):
+            raise RefusedError(
                 f"the cluster at {self.config.uri} refuses a request: {said}"
             ) from error
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.cluster import filters
+from glocal.cluster import filters, indexes
 from glocal.cluster.server import Server
 from glocal.gallery.conditions import Columns, Condition, meets
 from glocal.gallery.records import Attributes, Match, Record, StoreStatus
@@ -51,7 +51,11 @@ class LastWrite(Protocol):
     """
 
     def get(self) -> int:
-        """The server's timestamp of the last write, 0 if there was none."""
+        """The server's timestamp of the last write, 0 if there was none.
+
+        Raises:
+            GalleryError: nobody is to use the collection any more.
+        """
         ...
 
     def set(self, timestamp: int) -> None:
@@ -72,6 +76,10 @@ class MilvusStore:
         dim: length of the vectors.
         last_write: what remembers writes; `None`: each answer asks the server for the moment.
 
+    Attributes:
+        expected: how many vectors will come, as far as is known; a new collection's index is chosen
+            by it.
+
     Raises:
         StoreUnavailableError: from every method, while the server is away.
     """
@@ -84,12 +92,14 @@ class MilvusStore:
         self._dim = dim
         self._last_write = last_write
         self._there = False
+        self.expected = 0
 
     # Changing
 
     def upsert(self, records: Sequence[Record]) -> None:
         """See `Store.upsert`."""
         if records:
+            self._require_ours()
             self._make()
             self._write([_row(record) for record in records])
 
@@ -103,12 +113,32 @@ class MilvusStore:
 
     def delete(self, ids: Sequence[UUID]) -> None:
         """See `Store.delete`."""
-        if not ids or not self.exists():
+        if not ids:
+            return
+        self._require_ours()
+        if not self.exists():
             return
         for start in range(0, len(ids), _NAMED):
             some = ids[start : start + _NAMED]
             self.server.call("delete", self.collection, filter=_among(some))
         self._note()
+
+    def outgrown(self, vectors: int) -> bool:
+        """Whether the collection, of so many vectors, is to get another index.
+
+        See `indexes.outgrown`; the server is asked only where that is possible.
+        """
+        settled = indexes.settled(self.server.config, vectors)
+        there = not settled and self.exists()
+        return there and indexes.outgrown(self.server, self.collection, vectors)
+
+    def reindex(self, vectors: int) -> None:
+        """Begin to give the collection the index that it is to have; `load` follows."""
+        indexes.replace(self.server, self.collection, vectors)
+
+    def load(self) -> None:
+        """Let the collection be searched."""
+        indexes.load(self.server, self.collection)
 
     def drop(self) -> None:
         """Remove the collection, with all that is in it."""
@@ -122,6 +152,11 @@ class MilvusStore:
             self.server.call("upsert", self.collection, rows[start : start + _WRITTEN])
         self._note()
 
+    def _require_ours(self) -> None:
+        """Make sure that the gallery has not left the collection; what it has left stays gone."""
+        if self._last_write is not None:
+            self._last_write.get()
+
     def _note(self) -> None:
         if self._last_write is not None:
             # Of deletions the server tells no timestamp, and the client none at all: a later one.
@@ -132,7 +167,7 @@ class MilvusStore:
         if not self._there and self.server.call("has_collection", self.collection):
             state = self.server.call("get_load_state", self.collection)["state"]
             if state.name == "NotLoad":  # who made it has died before it had an index
-                self.server.repeat(self._prepare)
+                indexes.prepare(self.server, self.collection, self.expected)
             self._there = True
         return self._there
 
@@ -158,21 +193,8 @@ class MilvusStore:
             client.create_collection(self.collection, schema=schema, timeout=left)
 
         self.server.repeat(make)
-        self.server.repeat(self._prepare)
+        indexes.prepare(self.server, self.collection, self.expected)
         self._there = True
-
-    def _prepare(self, client: Any, left: float) -> None:
-        """Give the collection its index, and let it be searched; again does no harm."""
-        hnsw = self.server.config.hnsw
-        index = client.prepare_index_params()
-        index.add_index(
-            "vector",
-            index_type="HNSW",
-            metric_type="IP",
-            params={"M": hnsw.m, "efConstruction": hnsw.ef_construction},
-        )
-        client.create_index(self.collection, index, timeout=left)
-        client.load_collection(self.collection, timeout=left)
 
     # Reading
 
@@ -221,7 +243,7 @@ class MilvusStore:
     ) -> list[Match]:
         """The best of each piece together; of these only what meets a condition."""
         query = [np.asarray(vector, np.float32).tolist()]
-        ef = min(max(self.server.config.hnsw.ef, limit), 2**15)
+        parameters = indexes.search_parameters(self.server.config, limit)
         found: dict[UUID, float] = {}
         for piece in pieces:
             (hits,) = self.server.call(
@@ -231,7 +253,7 @@ class MilvusStore:
                 filter=_both(expression, piece),
                 limit=limit,
                 output_fields=list(_FACTS) if where is not None else [],
-                search_params={"metric_type": "IP", "params": {"ef": ef}},
+                search_params=parameters,
                 **self._moment(),
             )
             met = [True] * len(hits)

@@ -251,17 +251,11 @@ def _follow_cluster(layout: Layout, config: Path) -> None:
 
 
 def require_embedded(layout: Layout) -> None:
-    """Make sure that vectors and catalogue lie in the gallery's folder.
+    """Make sure that the vectors lie in the gallery's folder.
 
     Raises:
         GalleryError: they do not.
     """
-    if layout.store.catalogue:
-        raise GalleryError(
-            f"the catalogue of gallery {layout.folder} is in PostgreSQL, where it cannot be "
-            "upgraded yet; index the images with the other model into a new gallery: glocal index "
-            "--model"
-        )
     if layout.store.elsewhere:
         raise GalleryError(
             f"gallery {layout.folder} keeps its vectors in a cluster, where it cannot be upgraded "
