@@ -1,4 +1,4 @@
-"""A Milvus server and a Ray cluster on this machine, for benchmarks. Nothing to run by itself."""
+"""Servers of Milvus and PostgreSQL, and a Ray cluster, for benchmarks. Nothing to run by itself."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "cluster"))
 
 from milvus_server import RealServer  # type: ignore[import-not-found] # of the tests
 
-__all__ = ["RealServer", "cluster_file", "milvus", "ray_cluster", "ray_workers"]
+from postgres_server import PostgresServer  # type: ignore[import-not-found] # of the tests
+
+__all__ = [
+    "PostgresServer",
+    "RealServer",
+    "catalogue",
+    "cluster_file",
+    "milvus",
+    "ray_cluster",
+    "ray_workers",
+]
 
 
 @contextmanager
@@ -20,6 +31,19 @@ def milvus(folder: Path) -> Iterator[RealServer]:
     """A server that can be killed and started again."""
     folder.mkdir(parents=True)
     server = RealServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def catalogue(*, there: bool) -> Iterator[PostgresServer | None]:
+    """A server for the catalogue, where there is to be one."""
+    if not there:
+        yield None
+        return
+    server = PostgresServer()
     try:
         yield server
     finally:
@@ -42,17 +66,29 @@ def ray_cluster(processors: int) -> Iterator[str]:
 
 
 def ray_workers() -> list[int]:
-    """Processes of Ray that read images."""
-    pids = []
+    """Processes of Ray that read images, of the cluster that this process has started.
+
+    Others may run a cluster on the same machine, and their workers are not ours to kill.
+    """
+    parents: dict[int, int] = {}
+    found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 line = (entry / "cmdline").read_bytes()
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             except OSError:  # it has ended
                 continue
+            parents[int(entry.name)] = int(fields[1])
             if line.startswith(b"ray::_Worker"):
-                pids.append(int(entry.name))
-    return sorted(pids)
+                found.append(int(entry.name))
+    return sorted(pid for pid in found if _is_ours(pid, parents))
+
+
+def _is_ours(pid: int, parents: dict[int, int]) -> bool:
+    while pid in parents and pid != os.getpid():
+        pid = parents[pid]
+    return pid == os.getpid()
 
 
 def cluster_file(path: Path, server: RealServer, ray: str | None, workers: int = 2) -> Path:

@@ -1,6 +1,7 @@
 """An index run by Ray's workers into Milvus, all of which are killed, ends as one that was not.
 
     python benchmarks/cluster_kills.py --images FOLDER --work DIR [--count 1000] [--kills 12]
+        [--postgres]
 
 Indexes photos into an embedded gallery, in one process and without a stop. Then `glocal index`
 indexes them with two of Ray's workers into a Milvus server. In equal parts of that run the process
@@ -8,7 +9,8 @@ that indexes, a worker or the server is killed by SIGKILL, in turn: at a random 
 that the catalogue has, and a random moment of the next batch. The server is started again at once,
 and the command is run again whenever it has ended. In the end every photo has to be there once, in
 the catalogue and in Milvus, with the vector and the local features of the embedded gallery, and the
-check has to be sound.
+check has to be sound. With ``--postgres`` the catalogue is in a PostgreSQL server of its own, which
+is killed too.
 """
 
 from __future__ import annotations
@@ -21,18 +23,27 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cluster_here import RealServer, cluster_file, milvus, ray_cluster, ray_workers
+from cluster_here import (
+    PostgresServer,
+    RealServer,
+    catalogue,
+    cluster_file,
+    milvus,
+    ray_cluster,
+    ray_workers,
+)
 from glocal.gallery import Gallery
+from glocal.gallery.layout import read_description
 from measure import arguments, write_results
 from upgrade_kills import GLOCAL, gather
 
-KINDS = ("driver", "worker", "milvus")
+KINDS = ("driver", "worker", "milvus", "postgres")
 NEXT_BATCH = 1.0  # seconds, in which a kill comes after the number of images is reached
 LONGEST = 600.0  # seconds without any image more, after which something is wrong
 
@@ -74,8 +85,10 @@ class Run:
         raise SystemExit(f"the run does not end well: see {self._log}")
 
 
-def committed(folder: Path) -> int:
+def committed(folder: Path, postgres: PostgresServer | None) -> int:
     """How many images the catalogue has, as any other process sees it."""
+    if postgres is not None:
+        return committed_there(folder, postgres)
     path = folder / "catalog.sqlite"
     if not path.exists():
         return 0
@@ -86,10 +99,28 @@ def committed(folder: Path) -> int:
             return 0
 
 
-def wait_for(folder: Path, run: Run, target: int) -> None:
+def committed_there(folder: Path, postgres: PostgresServer) -> int:
+    import psycopg
+
+    if not (folder / "gallery.json").exists():
+        return 0
+    name = read_description(folder)["store"]["catalogue"]
+    while True:
+        with (
+            suppress(psycopg.OperationalError),  # it has just been killed
+            psycopg.connect(postgres.uri) as db,
+        ):
+            if db.execute("SELECT to_regclass(%s)", (f"{name}.contents",)).fetchone() == (None,):
+                return 0
+            count = f"SELECT COUNT(*) FROM {name}.contents"  # noqa: S608
+            return int((db.execute(count.encode()).fetchone() or (0,))[0])
+        time.sleep(0.1)
+
+
+def wait_for(folder: Path, postgres: PostgresServer | None, run: Run, target: int) -> None:
     """Let it run until the catalogue has so many images."""
     since = time.monotonic()
-    while (reached := committed(folder)) < target:
+    while (reached := committed(folder, postgres)) < target:
         run.ensure()
         time.sleep(0.05)
         if time.monotonic() - since > LONGEST:
@@ -97,15 +128,19 @@ def wait_for(folder: Path, run: Run, target: int) -> None:
     run.ensure()
 
 
-def kill(kind: str, run: Run, server: RealServer) -> bool:
-    """Kill one of the three; whether there was any."""
+def kill(kind: str, run: Run, server: RealServer, postgres: PostgresServer | None) -> bool:
+    """Kill one of them; whether there was any."""
     if kind == "driver":
         run.kill()
     elif kind == "milvus":
         server.kill()
         server.start()
+    elif kind == "postgres":
+        assert postgres is not None
+        postgres.kill()
+        postgres.start()
     else:
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 180  # a driver that was killed before starts them anew
         while not (workers := ray_workers()):
             if time.monotonic() > ends:
                 return False
@@ -128,6 +163,29 @@ def files(folder: Path) -> Counter[str]:
         return Counter(str(path) for path, _ in gallery._catalog.all_files())
 
 
+def strike(
+    folder: Path,
+    images: int,
+    kills: int,
+    draw: random.Random,
+    run: Run,
+    server: RealServer,
+    postgres: PostgresServer | None,
+) -> list[dict[str, Any]]:
+    """Kill each kind in turn; what was killed, and at how many images."""
+    done: list[dict[str, Any]] = []
+    kinds = KINDS if postgres is not None else KINDS[:-1]
+    for number in range(kills):
+        kind = kinds[number % len(kinds)]
+        target = round(images * (number + draw.random()) / (kills + 1))
+        wait_for(folder, postgres, run, target)
+        time.sleep(draw.uniform(0, NEXT_BATCH))
+        if kill(kind, run, server, postgres):
+            done.append({"kind": kind, "at": committed(folder, postgres)})
+            print(f"killed the {kind} at {done[-1]['at']} of {images}", flush=True)
+    return done
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--images", type=Path, required=True)
@@ -135,6 +193,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--postgres", action="store_true", help="the catalogue is in a server")
     options = parser.parse_args()
     if options.quick:
         options.count, options.kills = 150, 3
@@ -146,18 +205,18 @@ def main() -> None:
         images = gallery.info().images
     draw = random.Random(options.seed)
     random.seed(options.seed)
-    done: list[dict[str, Any]] = []
-    with ray_cluster(2) as address, milvus(options.work / "milvus") as server:
+    with (
+        catalogue(there=options.postgres) as postgres,
+        ray_cluster(2) as address,
+        milvus(options.work / "milvus") as server,
+    ):
         config = cluster_file(options.work / "cluster.toml", server, address)
+        if postgres is not None:
+            with config.open("a") as file:
+                file.write(f'[catalogue]\nuri = "{postgres.uri}"\n')
         command = [*GLOCAL, "index", "--json", "--wait", "120", "-g", str(folder), str(photos)]
         run = Run([*command, "--cluster", str(config)], options.work / "log")
-        for number in range(options.kills):
-            kind = KINDS[number % len(KINDS)]
-            wait_for(folder, run, round(images * (number + draw.random()) / (options.kills + 1)))
-            time.sleep(draw.uniform(0, NEXT_BATCH))
-            if kill(kind, run, server):
-                done.append({"kind": kind, "at": committed(folder)})
-                print(f"killed the {kind} at {done[-1]['at']} of {images}", flush=True)
+        done = strike(folder, images, options.kills, draw, run, server, postgres)
         run.ensure()
         report = run.finish()
         again = run.ended
@@ -168,7 +227,9 @@ def main() -> None:
             store = gallery._context.store.vectors_there  # type: ignore[attr-defined]
             in_milvus = store.status().vectors
             sound, faults = gallery.check(sample=None).sound, gallery.check().faults()
+        files_equal = files(embedded) == files(folder)
     figures = {
+        "catalogue": "sqlite" if postgres is None else "postgres",
         "photos": len(wanted),
         "images": images,
         "kills": Counter(each["kind"] for each in done),
@@ -179,7 +240,7 @@ def main() -> None:
         "ids equal": one.keys() == other.keys(),
         "vectors equal": sum(one[i][0] == other[i][0] for i in one.keys() & other.keys()),
         "local features equal": sum(one[i][1] == other[i][1] for i in one.keys() & other.keys()),
-        "files equal": files(embedded) == files(folder),
+        "files equal": files_equal,
         "failed": len(report["failed"]) + len(last["failed"]),
         "unchanged in the last run": last["unchanged"],
         "sound": sound,

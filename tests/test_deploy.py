@@ -15,6 +15,8 @@ from click import Context, Option
 from glocal.cli.app import glocal
 from glocal.cluster.config import ClusterConfig
 
+PASSWORD = "GLOCAL_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
+
 REPOSITORY = Path(__file__).parent.parent
 DEPLOY = REPOSITORY / "deploy"
 OWN = "glocal-cluster"
@@ -127,6 +129,67 @@ def test_what_is_named_is_there(
         assert f"> {secret} " in head
     for name in ("postgres", "index"):  # optional: not started unless they are named
         assert services[name]["profiles"] == [name]
+
+
+def test_each_service_says_only_what_compose_knows(services: dict[str, dict[str, Any]]) -> None:
+    """A key that is misspelt is an error of compose, or has no effect."""
+    known = {"build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image"}
+    known |= {"ports", "profiles", "restart", "secrets", "security_opt", "shm_size", "volumes"}
+    for name, service in services.items():
+        assert service.keys() <= known, name
+        check = service.get("healthcheck", {})
+        assert check.keys() <= {"test", "interval", "timeout", "start_period", "retries", "disable"}
+        assert not check.get("test") or check["test"][0] == "CMD"
+        for key in ("command", "entrypoint"):
+            assert isinstance(service.get(key, []), list), name
+        assert service.get("restart") in ("unless-stopped", "no"), name
+
+
+def test_what_keeps_data_keeps_it_in_a_volume(services: dict[str, dict[str, Any]]) -> None:
+    """Where each image writes, so that no data goes with a container."""
+    inside = {
+        "etcd": next(w.partition("=")[2] for w in words(services["etcd"]) if "data-dir" in w),
+        "minio": words(services["minio"])[-1],
+        "milvus": "/var/lib/milvus",
+        "postgres": "/var/lib/postgresql/data",
+        "serve": "/data",
+    }
+    named = {}
+    for name, path in inside.items():
+        (volume,) = [v for v in services[name]["volumes"] if v.split(":")[1] == path]
+        named[name] = volume.split(":")[0]
+    assert len(set(named.values())) == len(named)
+    assert f"VOLUME {inside['serve']}" in (DEPLOY / "Containerfile").read_text()
+
+
+def test_no_password_is_written_down_and_both_sides_have_the_same(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for service in services.values():
+        for key, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|KEY$", key):
+                assert re.fullmatch(r"\$\{\w+:[-?][^}]*\}", value), key
+    milvus, minio = services["milvus"]["environment"], services["minio"]["environment"]
+    assert milvus["MINIO_SECRET_ACCESS_KEY"] == minio["MINIO_ROOT_PASSWORD"]
+    assert milvus["MINIO_ACCESS_KEY_ID"] == minio["MINIO_ROOT_USER"]
+    given = services["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    for name in ("serve", "index"):
+        assert services[name]["environment"][PASSWORD] == given
+
+
+def test_the_optional_catalogue_is_the_service(
+    services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """The lines of cluster.toml that are to be taken in."""
+    head, _, optional = (DEPLOY / "cluster.toml").read_text().partition("# [catalogue]")
+    taken_in = head + "[catalogue]" + optional.replace("# ", "")
+    (tmp_path / "cluster.toml").write_text(taken_in)
+    where = urlsplit(ClusterConfig.read(tmp_path / "cluster.toml").catalogue.uri)
+    made = services["postgres"]["environment"]
+    assert (where.hostname, where.username) == ("postgres", made["POSTGRES_USER"])
+    assert where.path == f"/{made['POSTGRES_DB']}"
+    check = services["postgres"]["healthcheck"]["test"]
+    assert check == ["CMD", "pg_isready", "-U", made["POSTGRES_USER"], "-d", made["POSTGRES_DB"]]
 
 
 def test_the_documentation_says_the_same(services: dict[str, dict[str, Any]]) -> None:

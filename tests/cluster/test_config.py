@@ -81,6 +81,11 @@ def test_what_is_written_says_the_same(tmp_path: Path, monkeypatch: pytest.Monke
         ('uri = "https://a"\n[tls]\nkey = "x"', "only one of certificate and key"),
         ('uri = "https://a"\n[tls]\nkey = "x"\ncertificate = "y"', "no ca; give the authority's"),
         ("uri = ", "cannot be read"),
+        ('uri = "http://a', "cannot be read"),  # half written
+        ("#" * (2**20 + 1), "more than 1048576 bytes"),
+        ('uri = "http://a:99999"', "whose port is none; give one from 1 to 65535"),
+        ('uri = "http://a:b"', "whose port is none"),
+        ('uri = "http://a:0"', "whose port is none"),
         ('uri = "http://a"\n[ray]\naddress = "x"', 'give "auto", "local", "ray://HOST:10001"'),
         ('uri = "http://a"\n[ray]\nthreads = 0', "ray.threads is 0; it goes from 1 to 256"),
         ('uri = "http://a"\n[ray]\nworker = 1', "no setting 'worker'; choose from address"),
@@ -89,7 +94,7 @@ def test_what_is_written_says_the_same(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(GalleryError, match=said):
         read(tmp_path, text)
-    with pytest.raises(GalleryError, match=r"cannot be read: .*No such file"):
+    with pytest.raises(GalleryError, match=r"cannot be read \(.*No such file.*--cluster FILE"):
         ClusterConfig.read(tmp_path / "none.toml")
 
 
@@ -110,3 +115,8 @@ def test_the_index_is_chosen(tmp_path: Path) -> None:
     for wrong in ('index = "ivf"', "[diskann]\nsearch_list = 0", "[diskann]\nabove = -1"):
         with pytest.raises(GalleryError, match=r"choose from auto, hnsw, diskann|it goes from"):
             read(tmp_path, f'uri = "http://a"\n{wrong}')
+
+
+def test_several_servers_of_a_catalogue_are_for_libpq_to_read(tmp_path: Path) -> None:
+    said = 'uri = "http://a"\n[catalogue]\nuri = "postgresql://b:1,c:2/d"'
+    assert read(tmp_path, said).catalogue.uri == "postgresql://b:1,c:2/d"

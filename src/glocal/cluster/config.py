@@ -56,6 +56,7 @@ INDEXES = ("auto", "hnsw", "diskann")
 """Values of ``index``."""
 
 _RAY_ADDRESS = re.compile(r"auto|local|(ray://)?[\w.\-\[\]:]+:[0-9]{1,5}")
+_LARGEST = 2**20  # bytes of a file; it may be the wrong one, and even endless
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 T = TypeVar("T")
@@ -178,9 +179,16 @@ class ClusterConfig:
             GalleryError: it cannot be read, or something in it makes no sense.
         """
         try:
-            said = tomllib.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                text = file.read(_LARGEST + 1)
+            if len(text) > _LARGEST:
+                raise ValueError(f"it has more than {_LARGEST} bytes")
+            said = tomllib.loads(text.decode("utf-8"))
         except (OSError, ValueError) as error:
-            raise GalleryError(f"the cluster's file {path} cannot be read: {error}") from error
+            raise GalleryError(
+                f"the cluster's file {path} cannot be read ({error}); correct it, or, where it is "
+                "a gallery's own copy, give the gallery another: glocal index --cluster FILE"
+            ) from error
         try:
             config = _made(
                 cls,
@@ -218,6 +226,7 @@ class ClusterConfig:
         address = urlsplit(self.uri)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError(f"uri is {self.uri!r}; give an address such as http://localhost:19530")
+        _require_port(self.uri)
         if not _PREFIX.fullmatch(self.prefix):
             raise ValueError(
                 f"prefix is {self.prefix!r}; use at most 100 letters, digits and underscores, "
@@ -266,6 +275,15 @@ class ClusterConfig:
                 f"catalogue.uri is {uri!r}; give an address such as "
                 "postgresql://me@localhost:5432/glocal"
             )
+
+
+def _require_port(uri: str) -> None:
+    try:
+        port = urlsplit(uri).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError(f"uri is {uri!r}, whose port is none; give one from 1 to 65535")
 
 
 def _require_ray(ray: RaySettings) -> None:

@@ -115,6 +115,10 @@ class Postgres:
         self._timeout = timeout
         self._config = ClusterConfig.read(config)
         self._uri = self._config.catalogue.uri
+        if not self._uri:  # for libpq that would be whatever server is on this machine
+            raise GalleryError(
+                f"the catalogue {name} is in PostgreSQL, and {config} names no [catalogue]; add it"
+            )
         # Others of this name would only wait for each other.
         self._lock = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
