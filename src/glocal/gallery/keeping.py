@@ -14,7 +14,8 @@ from pathlib import Path
 from glocal.gallery.catalog import Content
 from glocal.gallery.edits import WHOLE, geometry
 from glocal.gallery.holdings import Holding
-from glocal.gallery.originals import Originals, Traits
+from glocal.gallery.originals import Originals
+from glocal.gallery.traits import Traits
 from glocal.ranking.pixels import Comparison
 
 _PASSING = frozenset(
@@ -116,6 +117,7 @@ def weigh(
     _weigh_holdings(mine, theirs, reasons)
     reasons.add(mine.coloured, theirs.coloured, "has colours")
     reasons.add(mine.transparent, theirs.transparent, "is transparent in places")
+    _weigh_colours(mine, theirs, reasons)
     _weigh_frame(comparison, reasons)
     if comparison.share > 0:
         if comparison.overlaid:
@@ -125,6 +127,7 @@ def weigh(
     elif comparison.change > 6 and not (comparison.first_grey or comparison.second_grey):
         reasons.unclear.append("colours were changed")
     _weigh_facts(kept.content, other.content, reasons)
+    _weigh_notes(mine, theirs, reasons)
     camera = kept.content.camera is not None, other.content.camera is not None
     _weigh_shape(kept, other, comparison, camera, reasons)
     larger = _weigh_size(kept, other, comparison, originals, reasons)
@@ -151,6 +154,19 @@ def _weigh_holdings(mine: Traits, theirs: Traits, reasons: Reasons) -> None:
         reasons.unclear.append(f"the kept file holds {mine.held}")
 
 
+def _weigh_colours(mine: Traits, theirs: Traits, reasons: Reasons) -> None:
+    """Levels and colours that a screen does not show, and that a re-save loses."""
+    reasons.add(mine.deep, theirs.deep, "has more levels in each channel")
+    if mine.colours and theirs.colours and mine.colours != theirs.colours:
+        reasons.unclear.append(f"colours as {mine.colours} here, as {theirs.colours} there")
+    for one, other, better in (
+        (mine, theirs, reasons.kept),
+        (theirs, mine, reasons.other),
+    ):
+        if one.colours and not other.colours:
+            better.append(f"has its colours as {one.colours}")
+
+
 def _weigh_frame(comparison: Comparison, reasons: Reasons) -> None:
     """What one shows beyond the other one."""
     if comparison.second_shown < WHOLE:
@@ -174,6 +190,18 @@ def _weigh_facts(kept: Content, other: Content, reasons: Reasons) -> None:
         reasons.add(mine is not None, theirs is not None, f"knows {name}")
         if mine is not None and theirs is not None and mine != theirs:
             reasons.unclear.append(f"each says something else of {name}")
+
+
+def _weigh_notes(mine: Traits, theirs: Traits, reasons: Reasons) -> None:
+    """What people wrote into a file, and what the camera wrote beyond date, camera and place."""
+    for what, ours, others in (
+        ("has notes", mine.notes, theirs.notes),
+        ("tells more of how it was taken", mine.details, theirs.details),
+    ):
+        if others - ours:
+            reasons.other.append(what)
+        elif ours - others:
+            reasons.kept.append(what)
 
 
 def _weigh_shape(

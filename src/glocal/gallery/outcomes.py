@@ -50,8 +50,17 @@ _SOURCES = (
     ("glocal.ranking", ("",)),
     (
         "glocal.gallery",
-        ("comparing", "originals", "holdings", "small_images", "thumbnails", "packed_features"),
+        (
+            "comparing",
+            "originals",
+            "traits",
+            "holdings",
+            "small_images",
+            "thumbnails",
+            "packed_features",
+        ),
     ),
+    ("glocal.images", ("notes", "captions")),
 )
 Pair = tuple[UUID, UUID]
 _log = logging.getLogger(__name__)
