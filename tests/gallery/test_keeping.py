@@ -405,3 +405,9 @@ def test_a_folder_is_listed_once_for_all_its_files_until_it_changes(
     assert companions(tmp_path / "8.jpg") == (tmp_path / "8.xmp",)  # it has changed just now
     (tmp_path / "7.xmp").touch()
     assert companions(tmp_path / "7.jpg") == (tmp_path / "7.xmp",)
+
+
+def test_of_identical_files_one_whose_name_is_text_stays() -> None:
+    illegible = Path(os.fsdecode(b"/photos/\xff.jpg"))
+    assert best_path([illegible, Path("/photos/a much longer name.jpg")]).name.startswith("a much")
+    assert best_path([illegible], [Path("/photos")]) == illegible

@@ -90,8 +90,9 @@ def rank(candidate: Candidate) -> tuple[object, ...]:
 def best_path(files: Sequence[Path], prefer: Sequence[Path] = ()) -> Path:
     """Of files with the same bytes the one to keep.
 
-    One in a preferred folder; not one that waits in a folder for passing things, nor a numbered
-    copy; then the older one by its name alone, which is the shorter and the first.
+    One in a preferred folder; not one whose name is no text, that waits in a folder for passing
+    things, nor a numbered copy; then the older one by its name alone, which is the shorter and the
+    first.
     """
     return min(files, key=lambda path: (not lies_in(path, prefer), *_tidiness(path)))
 
@@ -296,8 +297,10 @@ def _no_worse(mine: Traits, theirs: Traits, kept: Content, other: Content) -> bo
     return mine.quality is not None and (theirs.quality or 100) <= mine.quality
 
 
-def _tidiness(path: Path) -> tuple[int, int, str]:
+def _tidiness(path: Path) -> tuple[bool, int, int, str]:
+    # A name whose bytes are no text is hard to open for most programs.
+    illegible = any("\udc80" <= letter <= "\udcff" for letter in str(path))
     passing = sum(part.casefold() in _PASSING for part in path.parts[:-1])
     name = path.stem.casefold()
     numbered = name.endswith(")") or "copy" in name or "kopie" in name
-    return passing + numbered, len(str(path)), str(path)
+    return illegible, passing + numbered, len(str(path)), str(path)
