@@ -223,7 +223,7 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
     assert verifier is not None
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
-    pixels = Originals(catalog, Disk(catalog), Limits()).pixels
+    originals = Originals(catalog, Disk(catalog), Limits())
     comparing = Comparing(
         catalog,
         store,
@@ -231,7 +231,7 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         level,
         quiet,
         small,
-        pixels,
+        originals,
     )
     comparing.find()
     both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}

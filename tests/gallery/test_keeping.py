@@ -218,6 +218,22 @@ def printing_colours(folder: Path) -> Group:
     return {"for the printer.jpg", "b.png"}, {"b.png"}
 
 
+def digits(folder: Path) -> Group:
+    """Scans of a page and of another one of which a digit differs, at half the size."""
+    page = Image.new("RGB", (1500, 2000), (250, 250, 248))
+    draw = ImageDraw.Draw(page)
+    rng = np.random.default_rng(3)
+    for y in range(100, 1900, 50):
+        numbers = "   ".join(str(n) for n in rng.integers(1000, 9999, 14))
+        draw.text((120, y), numbers, (20, 20, 24), ImageFont.load_default(26))
+    for number in (4253, 4258):
+        draw.rectangle((600, 1900, 760, 1940), (250, 250, 248))
+        draw.text((600, 1900), str(number), (20, 20, 24), ImageFont.load_default(26))
+        page.save(folder / f"{number}.jpg", quality=88)
+    smaller(page, 0.7).save(folder / "4258 small.jpg", quality=85)
+    return {"4258.jpg", "4258 small.jpg"}, {"4258 small.jpg"}
+
+
 def png_of_16_bits(levels: NDArray[np.uint16]) -> bytes:
     """Pillow writes no such colours: ``(h, w, 3)``, one filter byte 0 before each row."""
     height, width = levels.shape[:2]
@@ -267,6 +283,7 @@ FOLDERS: dict[str, Callable[[Path], Group]] = {
         other_notes,
         exposures,
         printing_colours,
+        digits,
     )
 }
 

@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
@@ -49,6 +49,7 @@ from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
 from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm
+from glocal.ranking.registration import side_of_overlap
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
 from glocal.ranking.verification import ITERATIONS, verify
 
@@ -63,8 +64,18 @@ _PAGE = 500
 _LAYERED = 512  # images whose layers stay in memory: 0.12 MB each
 _ALIGNED = 256  # pairs that are aligned at once: their layers and a few arrays of each
 
-PixelsOf: TypeAlias = Callable[[UUID], NDArray[np.uint8] | None]
-"""Gives the pixels of an image; see `glocal.gallery.originals.Originals.pixels`."""
+
+class Sources(Protocol):
+    """Gives the pixels of images; see `glocal.gallery.originals.Originals`."""
+
+    def pixels(self, content: UUID) -> NDArray[np.uint8] | None:
+        """At about `originals.PIXELS` at most; `None` if no file can be read."""
+
+    def whole(self, content: Content) -> NDArray[np.uint8] | None:
+        """At full size, up to `originals.WHOLE`; `None` if no file can be read."""
+
+
+_FULLY = 1.05  # times the side at which a pair was seen; beyond that it is looked at closely
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +150,7 @@ class Comparing:
         level: which ties count.
         listen: told the progress: stages ``neighbours`` and ``verify``.
         thumbnails: small images to lay over one another.
-        pixels: of the files, to compare in colour.
+        originals: read to compare in colour.
         outcomes: of earlier comparisons, which are not made again; `None`: all are made.
         apart: pairs that are not compared, the smaller id first.
         neighbours: candidates of each image.
@@ -158,7 +169,7 @@ class Comparing:
     level: Level
     listen: Callable[[Progress], None]
     thumbnails: Thumbnails
-    pixels: PixelsOf
+    originals: Sources
     outcomes: Outcomes | None = None
     apart: frozenset[Pair] = frozenset()
     neighbours: int = NEIGHBOURS
@@ -223,9 +234,10 @@ class Comparing:
         outcome, _ = self._evaluate({(first, second): score}, loaded)[first, second]
         evidence, comparison = outcome.evidence, outcome.comparison
         if comparison is None and evidence is not None and evidence.homography is not None:
-            one, two = self.pixels(first), self.pixels(second)
+            one, two = self.originals.pixels(first), self.originals.pixels(second)
             if one is not None and two is not None:
-                comparison = compare_pixels(one, two, np.asarray(evidence.homography))
+                whole = partial(self._whole, first, second)
+                comparison = compare_pixels(one, two, np.asarray(evidence.homography), whole)
         return PairComparison(evidence, comparison)
 
     def _compare(self, pairs: Mapping[Pair, float], neighbours: set[Pair] | None) -> None:
@@ -378,9 +390,25 @@ class Comparing:
         return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
-        one, two = self.pixels(first), self.pixels(second)
+        one, two = self.originals.pixels(first), self.originals.pixels(second)
         if one is None or two is None:
             raise _UnreadError
         if aligned.homography is None:
             return None
-        return compare_pixels(one, two, aligned.homography)
+        whole = partial(self._whole, first, second)
+        return compare_pixels(one, two, aligned.homography, whole)
+
+    def _whole(
+        self, first: UUID, second: UUID, homography: Points, seen: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bool] | None:
+        """Two images at full size, if that shows more of what both show than was seen."""
+        contents = self.catalog.contents([first, second])
+        if len(contents) < 2:
+            raise _UnreadError
+        sizes = [(contents[i].height, contents[i].width) for i in (first, second)]
+        if side_of_overlap(sizes[0], sizes[1], homography) <= _FULLY * seen:
+            return None
+        one, two = (self.originals.whole(contents[i]) for i in (first, second))
+        if one is None or two is None:
+            raise _UnreadError
+        return one, two, [one.shape[:2], two.shape[:2]] == sizes

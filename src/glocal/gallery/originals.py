@@ -31,6 +31,10 @@ from glocal.images.quiet import decoder_warnings_ignored
 PIXELS = 1_500_000
 """Pixels at which images are compared; those of smaller images all are."""
 
+WHOLE = 48_000_000
+"""Pixels at which copies are looked at closely; of larger images a part of their pixels is."""
+
+_KEPT_WHOLE = 2  # of their arrays stay in memory: 144 MB each at most
 _KEPT = 24  # of their arrays stay in memory: 4.5 MB each
 
 
@@ -59,6 +63,7 @@ class Originals:
         self._disk = disk
         self._limits = limits
         self._arrays: OrderedDict[UUID, NDArray[np.uint8] | None] = OrderedDict()
+        self._whole: OrderedDict[UUID, NDArray[np.uint8]] = OrderedDict()
         self._traits: dict[UUID, Traits | None] = {}
         self._known = {} if known is None else known
         self.read = 0
@@ -78,6 +83,26 @@ class Originals:
         if len(self._arrays) > _KEPT:
             self._arrays.popitem(last=False)
         return array
+
+    def whole(self, content: Content) -> NDArray[np.uint8] | None:
+        """``(h, w, 3)`` uint8 RGB at full size; of more than `WHOLE` pixels a part of it.
+
+        `None` if no file holds it now. The last few are kept.
+        """
+        if content.id in self._whole:
+            self._whole.move_to_end(content.id)
+            return self._whole[content.id]
+        least = None if content.width * content.height <= WHOLE else WHOLE // 4
+        for path, data in unchanged(self._paths(content.id), content.id, self._limits):
+            try:
+                array = load(data, min_pixels=least, limits=self._limits, name=path).array
+            except (ImageError, OSError):
+                continue
+            self._whole[content.id] = array
+            if len(self._whole) > _KEPT_WHOLE:
+                self._whole.popitem(last=False)
+            return array
+        return None
 
     def traits(self, content: UUID) -> Traits | None:
         """What speaks for a file; `None` if no file holds the content any more."""

@@ -7,10 +7,13 @@ one another (`glocal.ranking.registration`) and compared block by block
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
+from glocal.ranking.closely import compare_closely
 from glocal.ranking.differences import Differences, boxes, differences
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points, project
@@ -40,6 +43,11 @@ LEAST_WHOLE = 0.9
 
 Box = tuple[float, float, float, float]
 
+Whole: TypeAlias = Callable[[Points, int], tuple[Rgb, Rgb, bool] | None]
+"""Gives both images at the full size of their files, and whether it is the full size; `None` if
+there is no more to see. It is told the refined homography and the longer side, in pixels, at which
+what both show was seen."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
@@ -65,6 +73,7 @@ class Comparison:
         sharper: detail of the first for that of the second in what both show.
         exact: not one pixel differs by more than rounding, at the size of the coarser one.
         mirrored: whether one is the other's mirror image.
+        closely: whether a copy was compared at all the resolution that both images have.
     """
 
     copied: bool
@@ -84,6 +93,7 @@ class Comparison:
     sharper: float
     exact: bool
     mirrored: bool = False
+    closely: bool = True
 
     def turned(self) -> Comparison:
         """The same comparison with the second image first."""
@@ -103,7 +113,9 @@ class Comparison:
         )
 
 
-def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | None:
+def compare_pixels(
+    first: Rgb, second: Rgb, homography: Points, whole: Whole | None = None
+) -> Comparison | None:
     """Compare two images in all that both show.
 
     Args:
@@ -111,6 +123,7 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
         second: ``(h, w, 3)`` uint8 RGB.
         homography: from the first to the second, in fractions of width and height, right to about
             a percent.
+        whole: asked where the images are copies as far as was seen.
 
     Returns:
         `None` where they have too little in common to be compared.
@@ -129,15 +142,22 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     shown, other_shown = float(seen.mean()), float(other_seen.mean())
     rest_flat, other_rest_flat = _is_flat(first, ~seen), _is_flat(second, ~other_seen)
     # Of two photos of one pile each shows what the other does not; a copy is shown whole.
-    whole = max(shown, other_shown) >= LEAST_WHOLE or rest_flat or other_rest_flat
+    entire = max(shown, other_shown) >= LEAST_WHOLE or rest_flat or other_rest_flat
     overlaid = ""
     coloured = tones is not None and not tones.one_grey
-    if lies and whole and coloured and LEAST_OVERLAY <= share < MOST_OVERLAY:
+    if lies and entire and coloured and LEAST_OVERLAY <= share < MOST_OVERLAY:
         overlaid = overlay(laid, differs)
+    copied = lies and entire and (share == 0 or bool(overlaid))
+    differing = tuple(_carried(box, laid.to_first) for box in boxes(differs))
+    closely, side = True, max(laid.first.shape[:2])
+    if copied and share == 0 and whole is not None and (asked := whole(laid.homography, side)):
+        one, two, closely = asked
+        close = compare_closely(one, two, laid.homography, found)
+        copied, share, differing = close.alike, close.share, close.differing
     return Comparison(
-        copied=lies and whole and (share == 0 or bool(overlaid)),
+        copied=copied,
         homography=laid.homography / laid.homography[2, 2],
-        differing=tuple(_carried(box, laid.to_first) for box in boxes(differs)),
+        differing=differing,
         share=share,
         overlaid=overlaid,
         first_shown=shown,
@@ -152,6 +172,7 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
         sharper=found.sharper,
         exact=found.exact,
         mirrored=bool(np.linalg.det(laid.homography) * laid.homography[2, 2] < 0),
+        closely=closely,
     )
 
 
