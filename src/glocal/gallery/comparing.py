@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -48,7 +48,7 @@ from glocal.ranking.either_way import either_way, turned
 from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
 from glocal.ranking.layers import Layers
-from glocal.ranking.pixels import Comparison, compare_pixels, confirm
+from glocal.ranking.pixels import Comparison, compare_pixels, confirm, may_be_shown_whole
 from glocal.ranking.registration import side_of_overlap
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
 from glocal.ranking.verification import ITERATIONS, verify
@@ -90,6 +90,9 @@ class PairComparison:
 
     evidence: Evidence | None
     comparison: Comparison | None
+
+
+_Pairs: TypeAlias = list[tuple[Layers, Layers, Points]]
 
 
 class _UnreadError(Exception):
@@ -328,7 +331,13 @@ class Comparing:
         """
         unread: set[Pair] = set()
         laid = [(pair, found.homography, found.on_top) for pair, found in points.items()]
-        tries = [(pair, to, on_top) for pair, to, on_top in laid if to is not None]
+        tries = []
+        for pair, to, on_top in laid:
+            try:
+                if to is not None and self._may_be_whole(pair, to, 0.0):
+                    tries.append((pair, to, on_top))
+            except _UnreadError:
+                unread.add(pair)
         aligned = dict(self._laid(tries, unread))
         # Images that show one thing whole: turned, mirrored or in a border.
         ways: dict[Pair, list[Points]] = {}
@@ -359,7 +368,7 @@ class Comparing:
         The alignments' homographies go from the first to the second, too.
         """
         for start in range(0, len(tries), _ALIGNED):
-            layers = []
+            layers: _Pairs = []
             some = []
             for pair, homography, on_top in tries[start : start + _ALIGNED]:
                 try:
@@ -370,8 +379,17 @@ class Comparing:
                 some.append((pair, on_top))
                 back = (other, small, np.asarray(np.linalg.inv(homography))) if on_top else None
                 layers.append(back or (small, other, homography))
-            for (pair, on_top), found in zip(some, align_all(layers), strict=True):
+
+            def possible(number: int, to: Points, sure: float, layers: _Pairs = layers) -> bool:
+                one, other, _ = layers[number]
+                return may_be_shown_whole(to, one.image, other.image, sure)
+
+            for (pair, on_top), found in zip(some, align_all(layers, possible), strict=True):
                 yield pair, found.turned() if on_top else found
+
+    def _may_be_whole(self, pair: Pair, homography: Points, sure: float) -> bool:
+        one, other = (self._small(i).image for i in pair)
+        return may_be_shown_whole(homography, one, other, sure)
 
     def _small(self, content: UUID) -> Layers:
         if content not in self._layers:
@@ -390,6 +408,9 @@ class Comparing:
         return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
+        to = aligned.homography
+        if to is not None and not self._may_be_whole((first, second), to, 1.0):
+            return None
         one, two = self.originals.pixels(first), self.originals.pixels(second)
         if one is None or two is None:
             raise _UnreadError

@@ -17,6 +17,7 @@ from glocal.ranking.closely import compare_closely
 from glocal.ranking.differences import Differences, boxes, differences
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points, project
+from glocal.ranking.layers import Grey
 from glocal.ranking.overlays import LEAST_OVERLAY, MOST_OVERLAY, overlay
 from glocal.ranking.registration import Mask, Rgb, magnification, register
 from glocal.ranking.tones import is_grey
@@ -40,6 +41,12 @@ CERTAIN, DOUBTFUL = 0.99, 0.1
 
 LEAST_WHOLE = 0.9
 """The least share of one of two copies that the other one shows too, unless its rest is plain."""
+
+_LEAST_BEFORE, _LEAST_AFTER = 0.75, 0.86
+"""The same by points alone and after small images were aligned, with room for their errors."""
+
+_FLAT = 12  # levels by which the colours of a plain border differ at most
+_PLAIN = 24  # and the grey levels of one in a small image
 
 Box = tuple[float, float, float, float]
 
@@ -223,6 +230,30 @@ def confirm(evidence: Evidence, comparison: Comparison | None) -> Evidence:
     return replace(evidence, verdict=verdict, copy_probability=min(evidence.copy_probability, 0.5))
 
 
+def may_be_shown_whole(homography: Points, first: Grey, second: Grey, sure: float) -> bool:
+    """Whether one of two images may be shown whole by the other one, or its rest may be plain.
+
+    A copy is; two photos of one shelf seldom are. This is seen without the files.
+
+    Args:
+        homography: from the first to the second, in fractions.
+        first: ``(h, w)`` float32 grey, small.
+        second: the other image, likewise.
+        sure: how far the homography can be trusted: 0 of points alone, 1 after alignment.
+    """
+    back = np.asarray(np.linalg.inv(homography))
+    if not (np.isfinite(homography).all() and np.isfinite(back).all()):
+        return False
+    seen, other_seen = _seen(homography), _seen(back)
+    if max(float(seen.mean()), float(other_seen.mean())) >= _LEAST_BEFORE + sure * (
+        _LEAST_AFTER - _LEAST_BEFORE
+    ):
+        return True
+    return any(
+        _spread(image, ~shown) < _PLAIN for image, shown in ((first, seen), (second, other_seen))
+    )
+
+
 def has_colour(image: Rgb) -> bool:
     """Whether an image ``(h, w, 3)`` has more than shades of one colour."""
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / 10_000)))
@@ -243,12 +274,24 @@ def _is_flat(image: Rgb, rest: Mask) -> bool:
     """Whether the rest of an image is of one colour."""
     if rest.sum() < 20:
         return False
+    return _spread(image, rest) < _FLAT
+
+
+def _spread(image: Rgb | Grey, rest: Mask) -> float:
+    """By how many levels the colours of a part of a grid over an image differ; 0 where it is tiny.
+
+    Args:
+        image: ``(h, w, 3)`` or ``(h, w)``.
+        rest: ``(100, 100)``, the part.
+    """
+    if rest.sum() < 20:
+        return 0.0
     ticks = (np.arange(100) + 0.5) / 100
     rows = (ticks * image.shape[0]).astype(int)
     columns = (ticks * image.shape[1]).astype(int)
-    colours = image[rows[:, None], columns][rest].astype(np.float32)
+    colours = image[rows[:, None], columns][rest].astype(np.float32).reshape(int(rest.sum()), -1)
     apart = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
-    return bool(np.quantile(apart, 0.92) < 12)
+    return float(np.quantile(apart, 0.92))
 
 
 def _carried(box: Box, homography: Points) -> Box:
