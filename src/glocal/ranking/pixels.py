@@ -45,6 +45,8 @@ LEAST_WHOLE = 0.9
 _LEAST_BEFORE, _LEAST_AFTER = 0.75, 0.86
 """The same by points alone and after small images were aligned, with room for their errors."""
 
+_GRID, _FEW = 100, 40  # points along a side in which it is counted; some of them do for a guess
+_LEAST_REST = 0.002  # of an image, that can be a border
 _FLAT = 12  # levels by which the colours of a plain border differ at most
 _PLAIN = 24  # and the grey levels of one in a small image
 
@@ -244,7 +246,7 @@ def may_be_shown_whole(homography: Points, first: Grey, second: Grey, sure: floa
     back = np.asarray(np.linalg.inv(homography))
     if not (np.isfinite(homography).all() and np.isfinite(back).all()):
         return False
-    seen, other_seen = _seen(homography), _seen(back)
+    seen, other_seen = _seen(homography, _FEW), _seen(back, _FEW)
     if max(float(seen.mean()), float(other_seen.mean())) >= _LEAST_BEFORE + sure * (
         _LEAST_AFTER - _LEAST_BEFORE
     ):
@@ -260,21 +262,24 @@ def has_colour(image: Rgb) -> bool:
     return not is_grey(image[::step, ::step].reshape(-1, 3).astype(np.float32))
 
 
-def _seen(homography: Points) -> Mask:
-    """``(100, 100)``: which points of a grid over an image the other one shows."""
-    ticks = (np.arange(100) + 0.5) / 100
-    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    seen = project(homography, grid)
-    depth = np.column_stack([grid, np.ones(len(grid))]) @ homography[2]
-    inside = np.all((seen >= -0.003) & (seen <= 1.003), axis=1)
-    return np.asarray(inside & (depth * homography[2, 2] > 0)).reshape(100, 100)
+def _seen(homography: Points, count: int = _GRID) -> Mask:
+    """``(count, count)``: which points of a grid over an image the other one shows."""
+    ticks = (np.arange(count) + 0.5) / count
+    x, y = ticks[None], ticks[:, None]
+    depth, across, down = (
+        row[0] * x + (row[1] * y + row[2]) for row in (homography[2], homography[0], homography[1])
+    )
+    facing = depth * homography[2, 2] > 0
+    depth = np.where(depth == 0, 1e-12, depth)
+    across, down = across / depth, down / depth
+    low, high = -0.003, 1.003
+    inside = (across >= low) & (across <= high) & (down >= low) & (down <= high)
+    return np.asarray(inside & facing)
 
 
 def _is_flat(image: Rgb, rest: Mask) -> bool:
     """Whether the rest of an image is of one colour."""
-    if rest.sum() < 20:
-        return False
-    return _spread(image, rest) < _FLAT
+    return bool(rest.mean() >= _LEAST_REST) and _spread(image, rest) < _FLAT
 
 
 def _spread(image: Rgb | Grey, rest: Mask) -> float:
@@ -282,11 +287,11 @@ def _spread(image: Rgb | Grey, rest: Mask) -> float:
 
     Args:
         image: ``(h, w, 3)`` or ``(h, w)``.
-        rest: ``(100, 100)``, the part.
+        rest: ``(n, n)``, the part.
     """
-    if rest.sum() < 20:
+    if rest.mean() < _LEAST_REST:
         return 0.0
-    ticks = (np.arange(100) + 0.5) / 100
+    ticks = (np.arange(len(rest)) + 0.5) / len(rest)
     rows = (ticks * image.shape[0]).astype(int)
     columns = (ticks * image.shape[1]).astype(int)
     colours = image[rows[:, None], columns][rest].astype(np.float32).reshape(int(rest.sum()), -1)
