@@ -200,7 +200,9 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         near.setdefault(a, []).append((-score, b))
         near.setdefault(b, []).append((-score, a))
 
-    def allowed(counts: Mapping[UUID, int]) -> dict[tuple[UUID, UUID], Evidence]:
+    def allowed(
+        counts: Mapping[UUID, int], level: Level = level
+    ) -> dict[tuple[UUID, UUID], Evidence]:
         chosen = {i: {o for _, o in sorted(best)[: counts[i]]} for i, best in near.items()}
         return {
             (a, b): evidence
@@ -211,9 +213,10 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         }
 
     counts = dict.fromkeys(near, NEIGHBOURS)
-    if level is Level.COPY:  # of the first neighbours, and of all where enough are copies
+    if level is Level.COPY:  # of the first neighbours, and of all where enough show the same
         first = allowed(dict.fromkeys(near, few))
-        many = {i for i in near if sum(i in pair for pair in first) >= enough}
+        alike = allowed(dict.fromkeys(near, few), Level.OBJECT)
+        many = {i for i in near if sum(i in pair for pair in alike) >= enough}
         everywhere = allowed(counts)
         expected = {p: e for p, e in everywhere.items() if p in first or many.intersection(p)}
         assert few == FIRST or len(first) < len(expected)

@@ -8,15 +8,16 @@ left is read from its files and compared in colour, everywhere (`glocal.ranking.
 makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n``. Where copies alone are wanted it is ``FIRST * n``, and more only for images that have
-many copies. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
-verifies only what is new. Memory: 14 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
-image, the ties found, and a bounded number of local features, small images and decoded files.
+with ``n``. Where copies alone are wanted it is ``FIRST * n``, and more only for images that show
+the same as many others. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a
+second run verifies only what is new. Memory: 14 bytes a candidate pair, a name and 1.6 or 3.2 kB
+for each image, the ties found, and a bounded number of local features, small images and decoded
+files.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -180,6 +181,7 @@ class Comparing:
     ties: dict[UUID, dict[UUID, Evidence]] = field(default_factory=dict)
     comparisons: dict[Pair, Comparison] = field(default_factory=dict)
     compared: int = 0
+    _alike: Counter[UUID] = field(default_factory=Counter)
     _outlines: dict[UUID, Outline] = field(default_factory=dict)
     _layers: OrderedDict[UUID, Layers] = field(default_factory=OrderedDict)
 
@@ -199,8 +201,9 @@ class Comparing:
         if self.level is Level.COPY:
             first = found.ranks < FIRST
         self._compare_all(ids, found, first, 0, everywhere=among is None)
-        # An image that has many copies may have more of them than it has first neighbours.
-        crowded = np.array([len(self.ties.get(i, ())) >= MANY for i in ids], np.bool_)
+        # An image that has many copies may have more of them than it has first neighbours; and one
+        # of many photos of one thing may have its copy behind all the others.
+        crowded = np.array([self._alike[i] >= MANY for i in ids], np.bool_)
         rest = ~first & crowded[found.pairs].any(axis=1)
         self._compare_all(ids, found, rest, int(first.sum()), everywhere=False)
         self.listen(Progress("verify", len(found), len(found)))
@@ -274,7 +277,10 @@ class Comparing:
 
     def _note(self, first: UUID, second: UUID, outcome: Outcome) -> None:
         evidence, comparison = outcome.evidence, outcome.comparison
-        if evidence is None or not self.level.allows(evidence.verdict):
+        if evidence is None:
+            return
+        self._alike.update((first, second))
+        if not self.level.allows(evidence.verdict):
             return
         self.ties.setdefault(first, {})[second] = evidence
         self.ties.setdefault(second, {})[first] = turned(evidence)
