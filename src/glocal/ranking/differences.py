@@ -25,6 +25,8 @@ _FAINT = (
     7.0  # levels beyond all that, over three by three pixels, on plain ground; docs/decisions.md
 )
 _PLAIN = 8.0  # levels of range in a block and those around it, that are plain ground
+_QUIET, _AS_SHARP = 0.6, 1.15  # levels of noise; ratio of detail
+_SMALL = 10.0  # levels beyond all that, over three by three pixels, where little was done
 _EDGE, _LEAST_EDGES, _KEPT_EDGES = 16.0, 100, 0.97  # levels of a step; pixels; share
 _CHANGED = 7.0  # levels by which a single pixel differs
 _MOST_NOISE = 22.0  # levels of noise beyond which nothing is certain
@@ -100,7 +102,10 @@ def differences(
     excess = np.maximum(beyond - np.float32(_LEVELS), 0)
     differs = _block_largest(_smooth(excess)) > _EXCESS
     # On plain ground a faint line is seen, and hardly any edit brings one forth.
-    differs |= (_block_largest(_smooth(beyond)) > _FAINT) & (_range(light, dark) < _PLAIN)
+    most = _block_largest(_smooth(beyond))
+    differs |= (most > _FAINT) & (_range(light, dark) < _PLAIN)
+    if noise < _QUIET and tones.change < 2 and 1 / _AS_SHARP < sharper < _AS_SHARP:
+        differs |= most > _SMALL  # little was done, so less explains what there is
     differs |= _alone(one, two, apart, inside)
     differs |= np.abs(block_means(rest)) > _SLOW + 0.25 * block_means(detail) + noise
     # A vivid red alone is a shade of one colour as well, and no grey version of an orange.
