@@ -22,7 +22,7 @@ from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
 from glocal.gallery import comparing as comparing_module
 from glocal.gallery.candidates import FIRST, LEAST_SCORE, MANY, NEIGHBOURS
-from glocal.gallery.comparing import FEWER_ITERATIONS, LEAST_WHOLE_SCORE, Comparing
+from glocal.gallery.comparing import LEAST_WHOLE_SCORE, Comparing
 from glocal.gallery.duplicates import (
     Level,
     clusters,
@@ -30,6 +30,7 @@ from glocal.gallery.duplicates import (
 )
 from glocal.gallery.originals import PIXELS, Originals
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.pair_points import FEWER_ITERATIONS
 from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
 from glocal.gallery.thumbnails import Thumbnails

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -40,26 +41,22 @@ from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level
 from glocal.gallery.outcomes import Outcome, Outcomes, Pair
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.pair_points import PairPoints, pair_points
 from glocal.gallery.progress import Progress
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
-from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align_all
+from glocal.ranking.alignment import Alignment, align_all
 from glocal.ranking.calibration import Calibration
-from glocal.ranking.either_way import either_way, turned
+from glocal.ranking.either_way import turned
 from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
 from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm, may_be_shown_whole
 from glocal.ranking.registration import side_of_overlap
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
-from glocal.ranking.verification import ITERATIONS, verify
 
 LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
-
-FEWER_ITERATIONS = 500
-"""Samples for RANSAC where the vectors are so unlike that points alone prove nothing and a copy is
-all there may be; docs/decisions.md has how many of the matches of such copies agree."""
 
 _PAGE = 500
 _LAYERED = 512  # images whose layers stay in memory: 0.12 MB each
@@ -98,49 +95,6 @@ _Pairs: TypeAlias = list[tuple[Layers, Layers, Points]]
 
 class _UnreadError(Exception):
     """An image's file is gone, changed or unreadable just now."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Points:
-    """What the local features of two images tell.
-
-    Attributes:
-        evidence: of them alone.
-        homography: from the first to the second; `None` where the pixels need not be asked.
-        on_top: whether the second image shows less, so that the first agrees with all of it.
-    """
-
-    evidence: Evidence
-    homography: Points | None
-    on_top: bool
-
-
-def _points(
-    one: tuple[Content, LocalFeatures],
-    other: tuple[Content, LocalFeatures],
-    score: float,
-    calibration: Calibration,
-) -> _Points:
-    """Verify two images, of which the catalogue's rows and local features are given."""
-    (content, local), (other_content, other_local) = one, other
-    size = other_content.width, other_content.height
-    most = min(len(local.keypoints), len(other_local.keypoints))  # of support: no match has more
-    found = verify(
-        local,
-        other_local,
-        (content.width, content.height),
-        size,
-        calibration.settings,
-        partial(calibration.hopeless, score=score),
-        ITERATIONS if calibration.may_match(most, score) else FEWER_ITERATIONS,
-    )
-    better = either_way(found, local.keypoints, size)
-    supported = calibration.excess(found) >= LEAST_EXCESS
-    return _Points(
-        calibration.evaluate(better, score),
-        found.homography if supported else None,
-        on_top=better is not found,
-    )
 
 
 @dataclass(slots=True)
@@ -243,7 +197,8 @@ class Comparing:
             one, two = self.originals.pixels(first), self.originals.pixels(second)
             if one is not None and two is not None:
                 whole = partial(self._whole, first, second)
-                comparison = compare_pixels(one, two, np.asarray(evidence.homography), whole)
+                with suppress(_UnreadError):
+                    comparison = compare_pixels(one, two, np.asarray(evidence.homography), whole)
         return PairComparison(evidence, comparison)
 
     def _compare(self, pairs: Mapping[Pair, float], neighbours: set[Pair] | None) -> None:
@@ -309,7 +264,7 @@ class Comparing:
             loaded: their images.
         """
         points = {
-            (first, second): _points(loaded[first], loaded[second], score, self.calibration)
+            (first, second): pair_points(loaded[first], loaded[second], score, self.calibration)
             for (first, second), score in pairs.items()
         }
         aligned, unread = self._aligned(pairs, points)
@@ -328,7 +283,7 @@ class Comparing:
         return outcomes
 
     def _aligned(
-        self, pairs: Mapping[Pair, float], points: Mapping[Pair, _Points]
+        self, pairs: Mapping[Pair, float], points: Mapping[Pair, PairPoints]
     ) -> tuple[dict[Pair, Alignment], set[Pair]]:
         """How the small images of those pairs lie on one another of which they may tell something.
 

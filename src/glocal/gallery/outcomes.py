@@ -52,6 +52,7 @@ _SOURCES = (
         "glocal.gallery",
         (
             "comparing",
+            "pair_points",
             "originals",
             "traits",
             "holdings",
