@@ -24,6 +24,7 @@ _CHROMA = 13.0  # and its chroma
 _FAINT = (
     7.0  # levels beyond all that, over three by three pixels, on plain ground; docs/decisions.md
 )
+_FAINT_OF_CHANGE = 0.25  # of the levels by which colours were changed
 _PLAIN = 8.0  # levels of range in a block and those around it, that are plain ground
 _QUIET, _AS_SHARP = 0.6, 1.15  # levels of noise; ratio of detail
 _SMALL = 10.0  # levels beyond all that, over three by three pixels, where little was done
@@ -103,7 +104,8 @@ def differences(
     differs = _block_largest(_smooth(excess)) > _EXCESS
     # On plain ground a faint line is seen, and hardly any edit brings one forth.
     most = _block_largest(_smooth(beyond))
-    differs |= (most > _FAINT) & (_range(light, dark) < _PLAIN)
+    faint = _FAINT + _FAINT_OF_CHANGE * tones.change  # a curve may miss a plain colour by as much
+    differs |= (most > faint) & (_range(light, dark) < _PLAIN)
     if noise < _QUIET and tones.change < 2 and 1 / _AS_SHARP < sharper < _AS_SHARP:
         differs |= most > _SMALL  # little was done, so less explains what there is
     differs |= _alone(one, two, apart, inside)
