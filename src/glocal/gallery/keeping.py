@@ -128,7 +128,7 @@ def weigh(
     elif comparison.change > 6 and not (comparison.first_grey or comparison.second_grey):
         reasons.unclear.append("colours were changed")
     if not comparison.closely:
-        reasons.unclear.append("too large to be compared in full")
+        reasons.unclear.append("they were not compared at full size")
     _weigh_facts(kept.content, other.content, reasons)
     _weigh_notes(mine, theirs, reasons)
     camera = kept.content.camera is not None, other.content.camera is not None
