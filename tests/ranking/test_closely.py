@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from glocal.ranking.pixels import Comparison, compare_pixels
+from glocal.ranking.pixels import Comparison, compare_pixels, may_be_shown_whole
 from glocal.ranking.registration import side_of_overlap
 
 Draw = Callable[[Image.Image], None]
@@ -175,3 +175,20 @@ def test_the_side_of_what_both_show_is_that_of_the_coarser_image() -> None:
     assert side_of_overlap((500, 400), (1000, 800), np.eye(3)) == pytest.approx(500)
     half = np.diag([0.5, 0.5, 1.0])  # the first is the upper left quarter of the second
     assert side_of_overlap((1000, 800), (2000, 1600), half) == pytest.approx(1000)
+
+
+def test_what_shows_neither_image_whole_is_given_up_unless_its_rest_is_plain() -> None:
+    rng = np.random.default_rng(6)
+    one, two = (rng.uniform(0, 255, (96, 128)).astype(np.float32) for _ in range(2))
+    aside = np.array([[1, 0, 0.3], [0, 1, 0.0], [0, 0, 1.0]])  # .7 of either is shown by the other
+    assert may_be_shown_whole(np.eye(3), one, two, 0.0)
+    assert not may_be_shown_whole(aside, one, two, 0.0)
+    assert not may_be_shown_whole(np.linalg.inv(aside), one, two, 1.0)
+    bordered = one.copy()
+    bordered[:, :40] = 200  # what the other one does not show
+    assert may_be_shown_whole(aside, bordered, two, 1.0) or may_be_shown_whole(
+        np.linalg.inv(aside), bordered, two, 1.0
+    )
+    near = np.array([[1, 0, 0.2], [0, 1, 0.0], [0, 0, 1.0]])  # of points alone: may be wrong
+    assert may_be_shown_whole(near, one, two, 0.0)
+    assert not may_be_shown_whole(near, one, two, 1.0)
