@@ -75,7 +75,7 @@ def main() -> None:
             Level.COPY,
             quiet,
             Thumbnails(catalog, Limits()),
-            Originals(catalog, Disk(catalog), Limits()).pixels,
+            Originals(catalog, Disk(catalog), Limits()),
         )
         ranks, scores = [], []
         for copy, original in made.items():

@@ -82,7 +82,7 @@ def main() -> None:
             Level.OBJECT,  # all neighbours: more pairs than copies are looked for among
             quiet,
             small,
-            originals.pixels,
+            originals,
             outcomes,  # so that `duplicates` below compares nothing again
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_utime

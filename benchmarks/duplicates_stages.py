@@ -30,7 +30,7 @@ from measure import arguments, print_table, write_results
 STAGES: tuple[tuple[str, Any, str], ...] = (
     ("neighbours", Neighbours, "pairs"),
     ("loading local features", Comparing, "_load"),
-    ("points", comparing, "_points"),
+    ("points", comparing, "pair_points"),
     ("laying small images", Comparing, "_aligned"),
     ("reading files", Originals, "pixels"),
     ("comparing in colour", comparing, "compare_pixels"),

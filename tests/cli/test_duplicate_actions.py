@@ -68,6 +68,24 @@ def test_the_plan_is_there_when_nobody_reads_the_table(
     assert (tmp_path / "plan.csv").read_text(encoding="utf-8").count("could-remove") == 2
 
 
+@pytest.mark.parametrize("stem", ["a" * 251, "\u00e4" * 120 + "bcdefghijk"])
+def test_a_name_as_long_as_they_can_be_goes_to_the_trash_and_comes_back(
+    glocal: Run, photos: Path, stem: str, tmp_path: Path
+) -> None:
+    path = photos / "again" / f"{stem}.jpg"
+    (photos / "again" / "0.jpg").rename(path)
+    shutil.copy(photos / "1.jpg", photos / "again" / "1.jpg")
+    glocal("index", photos)
+    glocal("duplicates", "--plan", "plan.csv")
+    glocal("duplicates", "--trash", "plan.csv")
+    assert not path.exists()
+    (note,) = (tmp_path / "home").rglob(f"{stem[0]}*.trashinfo")
+    assert len(os.fsencode(note.name)) <= 255
+    assert (note.parent.parent / "files" / note.name.removesuffix(".trashinfo")).is_file()
+    glocal("duplicates", "--undo-trash")
+    assert path.is_file()
+
+
 def test_a_plan_is_checked(glocal: Run, photos: Path) -> None:
     said = glocal("duplicates", "--check", "plan.csv").stdout
     assert said.endswith("4 of 4 rows still hold\n")

@@ -41,3 +41,13 @@ def test_completion_of_a_reranking_offers_none_too():
     complete = ShellComplete(glocal, {}, "glocal", "_GLOCAL_COMPLETE")
     offered = [item.value for item in complete.get_completions(["search", "--rerank"], "no")]
     assert offered == ["none"]
+
+
+@each_option
+def test_an_unknown_name_is_an_error_of_usage(command, option, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = names(kind)[0]
+    result = CliRunner().invoke(glocal, [command, option, f"{known}x"])
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert f"there is no {kind} named '{known}x'; did you mean '{known}'?" in said

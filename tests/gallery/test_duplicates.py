@@ -22,7 +22,7 @@ from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
 from glocal.gallery import comparing as comparing_module
 from glocal.gallery.candidates import FIRST, LEAST_SCORE, MANY, NEIGHBOURS
-from glocal.gallery.comparing import FEWER_ITERATIONS, LEAST_WHOLE_SCORE, Comparing
+from glocal.gallery.comparing import LEAST_WHOLE_SCORE, Comparing
 from glocal.gallery.duplicates import (
     Level,
     clusters,
@@ -30,6 +30,7 @@ from glocal.gallery.duplicates import (
 )
 from glocal.gallery.originals import PIXELS, Originals
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.pair_points import FEWER_ITERATIONS
 from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
 from glocal.gallery.thumbnails import Thumbnails
@@ -200,7 +201,9 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         near.setdefault(a, []).append((-score, b))
         near.setdefault(b, []).append((-score, a))
 
-    def allowed(counts: Mapping[UUID, int]) -> dict[tuple[UUID, UUID], Evidence]:
+    def allowed(
+        counts: Mapping[UUID, int], level: Level = level
+    ) -> dict[tuple[UUID, UUID], Evidence]:
         chosen = {i: {o for _, o in sorted(best)[: counts[i]]} for i, best in near.items()}
         return {
             (a, b): evidence
@@ -211,9 +214,10 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         }
 
     counts = dict.fromkeys(near, NEIGHBOURS)
-    if level is Level.COPY:  # of the first neighbours, and of all where enough are copies
+    if level is Level.COPY:  # of the first neighbours, and of all where enough show the same
         first = allowed(dict.fromkeys(near, few))
-        many = {i for i in near if sum(i in pair for pair in first) >= enough}
+        alike = allowed(dict.fromkeys(near, few), Level.OBJECT)
+        many = {i for i in near if sum(i in pair for pair in alike) >= enough}
         everywhere = allowed(counts)
         expected = {p: e for p, e in everywhere.items() if p in first or many.intersection(p)}
         assert few == FIRST or len(first) < len(expected)
@@ -223,7 +227,7 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
     assert verifier is not None
     catalog, store = gallery._catalog, gallery._store()
     small = Thumbnails(catalog, Limits())
-    pixels = Originals(catalog, Disk(catalog), Limits()).pixels
+    originals = Originals(catalog, Disk(catalog), Limits())
     comparing = Comparing(
         catalog,
         store,
@@ -231,7 +235,7 @@ def test_ties_are_those_among_all_pairs_that_are_neighbours(
         level,
         quiet,
         small,
-        pixels,
+        originals,
     )
     comparing.find()
     both = {(a, b): evidence for a, mine in comparing.ties.items() for b, evidence in mine.items()}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from image_folders import scene
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from glocal.gallery import DuplicateGroup, Duplicates, Gallery
@@ -168,6 +170,93 @@ def captioned(folder: Path) -> Group:
     return set(), set()
 
 
+def deep(folder: Path) -> Group:
+    """16 bits in each channel, which show as the same 8 bits; the longer name would go."""
+    levels = np.asarray(scene(18), np.uint16)
+    rng = np.random.default_rng(1)
+    deeper = (256 * levels + rng.integers(0, 256, levels.shape)).astype(np.uint16)
+    (folder / "of sixteen bits.png").write_bytes(png_of_16_bits(deeper))
+    scene(18).save(folder / "8.png")
+    return {"of sixteen bits.png", "8.png"}, {"8.png"}
+
+
+def keywords(folder: Path) -> Group:
+    scene(19).save(folder / "b.jpg", quality=90)
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmp:Rating="5"><dc:subject><rdf:Bag>'
+        b"<rdf:li>grandmother</rdf:li></rdf:Bag></dc:subject></rdf:Description></x:xmpmeta>"
+    )
+    segment = b"http://ns.adobe.com/xap/1.0/\0" + packet
+    with_segment(folder / "b.jpg", folder / "with keywords.jpg", 0xE1, segment)
+    return {"with keywords.jpg", "b.jpg"}, {"b.jpg"}
+
+
+def other_notes(folder: Path) -> Group:
+    """Each has a note that the other one lacks."""
+    scene(20).save(folder / "a.jpg", quality=90, comment=b"Christmas 1971")
+    caption = b"\x1c\x02\x78" + (4).to_bytes(2, "big") + b"Oma!"
+    block = b"8BIM\x04\x04\0\0" + len(caption).to_bytes(4, "big") + caption + b"\0"
+    scene(20).save(folder / "bare.jpg", quality=90)
+    with_segment(folder / "bare.jpg", folder / "b.jpg", 0xED, b"Photoshop 3.0\0" + block)
+    (folder / "bare.jpg").unlink()
+    return {"a.jpg", "b.jpg"}, set()
+
+
+def exposures(folder: Path) -> Group:
+    """One of two re-saves with date and camera has lost aperture and shutter time."""
+    more = exif()
+    more.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber] = 2.8
+    scene(21).save(folder / "b.png", exif=exif())
+    scene(21).save(folder / "a longer name.png", exif=more)
+    return {"b.png", "a longer name.png"}, {"b.png"}
+
+
+def printing_colours(folder: Path) -> Group:
+    scene(22).convert("CMYK").save(folder / "for the printer.jpg", quality=95)
+    with Image.open(folder / "for the printer.jpg") as opened:
+        opened.convert("RGB").save(folder / "b.png")
+    return {"for the printer.jpg", "b.png"}, {"b.png"}
+
+
+def digits(folder: Path) -> Group:
+    """Scans of a page and of another one of which a digit differs, at half the size."""
+    page = Image.new("RGB", (1500, 2000), (250, 250, 248))
+    draw = ImageDraw.Draw(page)
+    rng = np.random.default_rng(3)
+    for y in range(100, 1900, 50):
+        numbers = "   ".join(str(n) for n in rng.integers(1000, 9999, 14))
+        draw.text((120, y), numbers, (20, 20, 24), ImageFont.load_default(26))
+    for number in (4253, 4258):
+        draw.rectangle((600, 1900, 760, 1940), (250, 250, 248))
+        draw.text((600, 1900), str(number), (20, 20, 24), ImageFont.load_default(26))
+        page.save(folder / f"{number}.jpg", quality=88)
+    smaller(page, 0.7).save(folder / "4258 small.jpg", quality=85)
+    return {"4258.jpg", "4258 small.jpg"}, {"4258 small.jpg"}
+
+
+def png_of_16_bits(levels: NDArray[np.uint16]) -> bytes:
+    """Pillow writes no such colours: ``(h, w, 3)``, one filter byte 0 before each row."""
+    height, width = levels.shape[:2]
+    rows = levels.astype(">u2").tobytes()
+    size = width * 6
+    data = b"".join(b"\0" + rows[at : at + size] for at in range(0, len(rows), size))
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        ending = zlib.crc32(name + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + name + content + ending
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((16, 2, 0, 0, 0))
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def with_segment(source: Path, target: Path, marker: int, content: bytes) -> None:
+    """A JPEG with one more segment."""
+    data = source.read_bytes()
+    segment = bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
+    target.write_bytes(data[:2] + segment + data[2:])
+
+
 FOLDERS: dict[str, Callable[[Path], Group]] = {
     made.__name__: made
     for made in (
@@ -189,6 +278,12 @@ FOLDERS: dict[str, Callable[[Path], Group]] = {
         animated,
         animated_webp,
         captioned,
+        deep,
+        keywords,
+        other_notes,
+        exposures,
+        printing_colours,
+        digits,
     )
 }
 
@@ -327,3 +422,9 @@ def test_a_folder_is_listed_once_for_all_its_files_until_it_changes(
     assert companions(tmp_path / "8.jpg") == (tmp_path / "8.xmp",)  # it has changed just now
     (tmp_path / "7.xmp").touch()
     assert companions(tmp_path / "7.jpg") == (tmp_path / "7.xmp",)
+
+
+def test_of_identical_files_one_whose_name_is_text_stays() -> None:
+    illegible = Path(os.fsdecode(b"/photos/\xff.jpg"))
+    assert best_path([illegible, Path("/photos/a much longer name.jpg")]).name.startswith("a much")
+    assert best_path([illegible], [Path("/photos")]) == illegible

@@ -14,7 +14,7 @@ import pytest
 from image_folders import scene
 from PIL import Image
 
-from glocal.gallery import Gallery, Progress, comparing, originals
+from glocal.gallery import Gallery, Progress, comparing, originals, pair_points
 from glocal.gallery.database import Database
 from glocal.gallery.outcomes import Outcome, Outcomes, rules
 from glocal.ranking.evidence import Evidence, Verdict
@@ -25,7 +25,7 @@ from glocal.ranking.pixels import compare_pixels
 def verified(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Says how many pairs were verified since it was last asked."""
     counted = [0]
-    real = comparing.verify
+    real = pair_points.verify
 
     def verify(*given: object) -> object:
         counted[0] += 1
@@ -35,7 +35,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         was, counted[0] = counted[0], 0
         return was
 
-    monkeypatch.setattr(comparing, "verify", verify)
+    monkeypatch.setattr(pair_points, "verify", verify)
     return count
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glocal.errors import PartError
 from glocal.images import Limits
 from glocal.images.url_paths import EMPTY, SCHEMES, as_path, is_url, looks_like_url
-from glocal.registry import Kind, names
+from glocal.registry import Kind, names, part
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -171,6 +172,16 @@ class PartOption(click.Option):
         self._kind = kind
         self._describe = describe
         self._also = also
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """The value, if there is such a part; ``timm:resnet50`` and the like are not looked up."""
+        value = super().type_cast_value(ctx, value)
+        if isinstance(value, str) and value not in self._also and ":" not in value:
+            try:
+                part(self._kind, value)
+            except PartError as error:
+                raise click.BadParameter(str(error), ctx=ctx, param=self) from error
+        return value
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """The option and its text, with the names there are now."""

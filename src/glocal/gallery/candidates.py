@@ -24,7 +24,8 @@ FIRST = 8
 copies are further down."""
 
 MANY = 4
-"""Copies among the first candidates from which all candidates of an image are looked at."""
+"""First candidates that show the same as an image, copies or not, from which all candidates of it
+are looked at."""
 
 MOST_MULTIPLIED = 20_000
 """Images up to which all vectors are multiplied with one another (80 MB); of more, each is

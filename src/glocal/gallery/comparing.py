@@ -8,19 +8,21 @@ left is read from its files and compared in colour, everywhere (`glocal.ranking.
 makes a copy.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
-with ``n``. Where copies alone are wanted it is ``FIRST * n``, and more only for images that have
-many copies. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a second run
-verifies only what is new. Memory: 14 bytes a candidate pair, a name and 1.6 or 3.2 kB for each
-image, the ties found, and a bounded number of local features, small images and decoded files.
+with ``n``. Where copies alone are wanted it is ``FIRST * n``, and more only for images that show
+the same as many others. What a pair gave is remembered (`glocal.gallery.outcomes`), so that a
+second run verifies only what is new. Memory: 14 bytes a candidate pair, a name and 1.6 or 3.2 kB
+for each image, the ties found, and a bounded number of local features, small images and decoded
+files.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -39,32 +41,39 @@ from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level
 from glocal.gallery.outcomes import Outcome, Outcomes, Pair
 from glocal.gallery.packed_features import unpack
+from glocal.gallery.pair_points import PairPoints, pair_points
 from glocal.gallery.progress import Progress
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
-from glocal.ranking.alignment import LEAST_EXCESS, Alignment, align_all
+from glocal.ranking.alignment import Alignment, align_all
 from glocal.ranking.calibration import Calibration
-from glocal.ranking.either_way import either_way, turned
+from glocal.ranking.either_way import turned
 from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
 from glocal.ranking.layers import Layers
-from glocal.ranking.pixels import Comparison, compare_pixels, confirm
+from glocal.ranking.pixels import Comparison, compare_pixels, confirm, may_be_shown_whole
+from glocal.ranking.registration import side_of_overlap
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
-from glocal.ranking.verification import ITERATIONS, verify
 
 LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
-
-FEWER_ITERATIONS = 500
-"""Samples for RANSAC where the vectors are so unlike that points alone prove nothing and a copy is
-all there may be; docs/decisions.md has how many of the matches of such copies agree."""
 
 _PAGE = 500
 _LAYERED = 512  # images whose layers stay in memory: 0.12 MB each
 _ALIGNED = 256  # pairs that are aligned at once: their layers and a few arrays of each
 
-PixelsOf: TypeAlias = Callable[[UUID], NDArray[np.uint8] | None]
-"""Gives the pixels of an image; see `glocal.gallery.originals.Originals.pixels`."""
+
+class Sources(Protocol):
+    """Gives the pixels of images; see `glocal.gallery.originals.Originals`."""
+
+    def pixels(self, content: UUID) -> NDArray[np.uint8] | None:
+        """At about `originals.PIXELS` at most; `None` if no file can be read."""
+
+    def whole(self, content: Content) -> NDArray[np.uint8] | None:
+        """At full size, up to `originals.WHOLE`; `None` if no file can be read."""
+
+
+_FULLY = 1.05  # times the side at which a pair was seen; beyond that it is looked at closely
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,51 +90,11 @@ class PairComparison:
     comparison: Comparison | None
 
 
+_Pairs: TypeAlias = list[tuple[Layers, Layers, Points]]
+
+
 class _UnreadError(Exception):
     """An image's file is gone, changed or unreadable just now."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Points:
-    """What the local features of two images tell.
-
-    Attributes:
-        evidence: of them alone.
-        homography: from the first to the second; `None` where the pixels need not be asked.
-        on_top: whether the second image shows less, so that the first agrees with all of it.
-    """
-
-    evidence: Evidence
-    homography: Points | None
-    on_top: bool
-
-
-def _points(
-    one: tuple[Content, LocalFeatures],
-    other: tuple[Content, LocalFeatures],
-    score: float,
-    calibration: Calibration,
-) -> _Points:
-    """Verify two images, of which the catalogue's rows and local features are given."""
-    (content, local), (other_content, other_local) = one, other
-    size = other_content.width, other_content.height
-    most = min(len(local.keypoints), len(other_local.keypoints))  # of support: no match has more
-    found = verify(
-        local,
-        other_local,
-        (content.width, content.height),
-        size,
-        calibration.settings,
-        partial(calibration.hopeless, score=score),
-        ITERATIONS if calibration.may_match(most, score) else FEWER_ITERATIONS,
-    )
-    better = either_way(found, local.keypoints, size)
-    supported = calibration.excess(found) >= LEAST_EXCESS
-    return _Points(
-        calibration.evaluate(better, score),
-        found.homography if supported else None,
-        on_top=better is not found,
-    )
 
 
 @dataclass(slots=True)
@@ -139,7 +108,7 @@ class Comparing:
         level: which ties count.
         listen: told the progress: stages ``neighbours`` and ``verify``.
         thumbnails: small images to lay over one another.
-        pixels: of the files, to compare in colour.
+        originals: read to compare in colour.
         outcomes: of earlier comparisons, which are not made again; `None`: all are made.
         apart: pairs that are not compared, the smaller id first.
         neighbours: candidates of each image.
@@ -158,7 +127,7 @@ class Comparing:
     level: Level
     listen: Callable[[Progress], None]
     thumbnails: Thumbnails
-    pixels: PixelsOf
+    originals: Sources
     outcomes: Outcomes | None = None
     apart: frozenset[Pair] = frozenset()
     neighbours: int = NEIGHBOURS
@@ -166,6 +135,7 @@ class Comparing:
     ties: dict[UUID, dict[UUID, Evidence]] = field(default_factory=dict)
     comparisons: dict[Pair, Comparison] = field(default_factory=dict)
     compared: int = 0
+    _alike: Counter[UUID] = field(default_factory=Counter)
     _outlines: dict[UUID, Outline] = field(default_factory=dict)
     _layers: OrderedDict[UUID, Layers] = field(default_factory=OrderedDict)
 
@@ -185,8 +155,9 @@ class Comparing:
         if self.level is Level.COPY:
             first = found.ranks < FIRST
         self._compare_all(ids, found, first, 0, everywhere=among is None)
-        # An image that has many copies may have more of them than it has first neighbours.
-        crowded = np.array([len(self.ties.get(i, ())) >= MANY for i in ids], np.bool_)
+        # An image that has many copies may have more of them than it has first neighbours; and one
+        # of many photos of one thing may have its copy behind all the others.
+        crowded = np.array([self._alike[i] >= MANY for i in ids], np.bool_)
         rest = ~first & crowded[found.pairs].any(axis=1)
         self._compare_all(ids, found, rest, int(first.sum()), everywhere=False)
         self.listen(Progress("verify", len(found), len(found)))
@@ -223,9 +194,11 @@ class Comparing:
         outcome, _ = self._evaluate({(first, second): score}, loaded)[first, second]
         evidence, comparison = outcome.evidence, outcome.comparison
         if comparison is None and evidence is not None and evidence.homography is not None:
-            one, two = self.pixels(first), self.pixels(second)
+            one, two = self.originals.pixels(first), self.originals.pixels(second)
             if one is not None and two is not None:
-                comparison = compare_pixels(one, two, np.asarray(evidence.homography))
+                whole = partial(self._whole, first, second)
+                with suppress(_UnreadError):
+                    comparison = compare_pixels(one, two, np.asarray(evidence.homography), whole)
         return PairComparison(evidence, comparison)
 
     def _compare(self, pairs: Mapping[Pair, float], neighbours: set[Pair] | None) -> None:
@@ -259,7 +232,10 @@ class Comparing:
 
     def _note(self, first: UUID, second: UUID, outcome: Outcome) -> None:
         evidence, comparison = outcome.evidence, outcome.comparison
-        if evidence is None or not self.level.allows(evidence.verdict):
+        if evidence is None:
+            return
+        self._alike.update((first, second))
+        if not self.level.allows(evidence.verdict):
             return
         self.ties.setdefault(first, {})[second] = evidence
         self.ties.setdefault(second, {})[first] = turned(evidence)
@@ -288,7 +264,7 @@ class Comparing:
             loaded: their images.
         """
         points = {
-            (first, second): _points(loaded[first], loaded[second], score, self.calibration)
+            (first, second): pair_points(loaded[first], loaded[second], score, self.calibration)
             for (first, second), score in pairs.items()
         }
         aligned, unread = self._aligned(pairs, points)
@@ -307,7 +283,7 @@ class Comparing:
         return outcomes
 
     def _aligned(
-        self, pairs: Mapping[Pair, float], points: Mapping[Pair, _Points]
+        self, pairs: Mapping[Pair, float], points: Mapping[Pair, PairPoints]
     ) -> tuple[dict[Pair, Alignment], set[Pair]]:
         """How the small images of those pairs lie on one another of which they may tell something.
 
@@ -316,7 +292,13 @@ class Comparing:
         """
         unread: set[Pair] = set()
         laid = [(pair, found.homography, found.on_top) for pair, found in points.items()]
-        tries = [(pair, to, on_top) for pair, to, on_top in laid if to is not None]
+        tries = []
+        for pair, to, on_top in laid:
+            try:
+                if to is not None and self._may_be_whole(pair, to, 0.0):
+                    tries.append((pair, to, on_top))
+            except _UnreadError:
+                unread.add(pair)
         aligned = dict(self._laid(tries, unread))
         # Images that show one thing whole: turned, mirrored or in a border.
         ways: dict[Pair, list[Points]] = {}
@@ -347,7 +329,7 @@ class Comparing:
         The alignments' homographies go from the first to the second, too.
         """
         for start in range(0, len(tries), _ALIGNED):
-            layers = []
+            layers: _Pairs = []
             some = []
             for pair, homography, on_top in tries[start : start + _ALIGNED]:
                 try:
@@ -358,8 +340,17 @@ class Comparing:
                 some.append((pair, on_top))
                 back = (other, small, np.asarray(np.linalg.inv(homography))) if on_top else None
                 layers.append(back or (small, other, homography))
-            for (pair, on_top), found in zip(some, align_all(layers), strict=True):
+
+            def possible(number: int, to: Points, sure: float, layers: _Pairs = layers) -> bool:
+                one, other, _ = layers[number]
+                return may_be_shown_whole(to, one.image, other.image, sure)
+
+            for (pair, on_top), found in zip(some, align_all(layers, possible), strict=True):
                 yield pair, found.turned() if on_top else found
+
+    def _may_be_whole(self, pair: Pair, homography: Points, sure: float) -> bool:
+        one, other = (self._small(i).image for i in pair)
+        return may_be_shown_whole(homography, one, other, sure)
 
     def _small(self, content: UUID) -> Layers:
         if content not in self._layers:
@@ -378,9 +369,28 @@ class Comparing:
         return self._outlines[content]
 
     def _compared(self, first: UUID, second: UUID, aligned: Alignment) -> Comparison | None:
-        one, two = self.pixels(first), self.pixels(second)
+        to = aligned.homography
+        if to is not None and not self._may_be_whole((first, second), to, 1.0):
+            return None
+        one, two = self.originals.pixels(first), self.originals.pixels(second)
         if one is None or two is None:
             raise _UnreadError
         if aligned.homography is None:
             return None
-        return compare_pixels(one, two, aligned.homography)
+        whole = partial(self._whole, first, second)
+        return compare_pixels(one, two, aligned.homography, whole)
+
+    def _whole(
+        self, first: UUID, second: UUID, homography: Points, seen: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bool] | None:
+        """Two images at full size, if that shows more of what both show than was seen."""
+        contents = self.catalog.contents([first, second])
+        if len(contents) < 2:
+            raise _UnreadError
+        sizes = [(contents[i].height, contents[i].width) for i in (first, second)]
+        if side_of_overlap(sizes[0], sizes[1], homography) <= _FULLY * seen:
+            return None
+        one, two = (self.originals.whole(contents[i]) for i in (first, second))
+        if one is None or two is None:
+            raise _UnreadError
+        return one, two, [one.shape[:2], two.shape[:2]] == sizes

@@ -76,9 +76,8 @@ def find_duplicates(
     comparisons: dict[Pair, Comparison] = {}
     if calibration is not None:
         small = Thumbnails(catalog, limits)
-        pixels = originals.pixels
         comparing = Comparing(
-            catalog, store, calibration, level, listen, small, pixels, outcomes, apart
+            catalog, store, calibration, level, listen, small, originals, outcomes, apart
         )
         comparing.find(among)
         ties, comparisons = comparing.ties, comparing.comparisons

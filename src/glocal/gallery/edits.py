@@ -10,7 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from glocal.gallery.catalog import Content
-    from glocal.gallery.originals import Traits
+    from glocal.gallery.traits import Traits
     from glocal.ranking.pixels import Comparison
 
 WHOLE = 0.985

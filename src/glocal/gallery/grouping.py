@@ -12,9 +12,10 @@ from glocal.gallery.catalog import Content
 from glocal.gallery.edits import edits
 from glocal.gallery.holdings import companions
 from glocal.gallery.keeping import Candidate, Reasons, best_path, lies_in, rank, weigh
-from glocal.gallery.originals import UNREAD, Originals
+from glocal.gallery.originals import Originals
 from glocal.gallery.results import DuplicateGroup, DuplicateImage, GroupKind, image_fields
 from glocal.gallery.same_files import Disk, Holders
+from glocal.gallery.traits import UNREAD
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.pixels import Comparison
 

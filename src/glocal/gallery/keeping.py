@@ -14,7 +14,8 @@ from pathlib import Path
 from glocal.gallery.catalog import Content
 from glocal.gallery.edits import WHOLE, geometry
 from glocal.gallery.holdings import Holding
-from glocal.gallery.originals import Originals, Traits
+from glocal.gallery.originals import Originals
+from glocal.gallery.traits import Traits
 from glocal.ranking.pixels import Comparison
 
 _PASSING = frozenset(
@@ -89,8 +90,9 @@ def rank(candidate: Candidate) -> tuple[object, ...]:
 def best_path(files: Sequence[Path], prefer: Sequence[Path] = ()) -> Path:
     """Of files with the same bytes the one to keep.
 
-    One in a preferred folder; not one that waits in a folder for passing things, nor a numbered
-    copy; then the older one by its name alone, which is the shorter and the first.
+    One in a preferred folder; not one whose name is no text, that waits in a folder for passing
+    things, nor a numbered copy; then the older one by its name alone, which is the shorter and the
+    first.
     """
     return min(files, key=lambda path: (not lies_in(path, prefer), *_tidiness(path)))
 
@@ -116,6 +118,7 @@ def weigh(
     _weigh_holdings(mine, theirs, reasons)
     reasons.add(mine.coloured, theirs.coloured, "has colours")
     reasons.add(mine.transparent, theirs.transparent, "is transparent in places")
+    _weigh_colours(mine, theirs, reasons)
     _weigh_frame(comparison, reasons)
     if comparison.share > 0:
         if comparison.overlaid:
@@ -124,7 +127,10 @@ def weigh(
         reasons.unclear.append("they differ in places")
     elif comparison.change > 6 and not (comparison.first_grey or comparison.second_grey):
         reasons.unclear.append("colours were changed")
+    if not comparison.closely:
+        reasons.unclear.append("they were not compared at full size")
     _weigh_facts(kept.content, other.content, reasons)
+    _weigh_notes(mine, theirs, reasons)
     camera = kept.content.camera is not None, other.content.camera is not None
     _weigh_shape(kept, other, comparison, camera, reasons)
     larger = _weigh_size(kept, other, comparison, originals, reasons)
@@ -151,6 +157,19 @@ def _weigh_holdings(mine: Traits, theirs: Traits, reasons: Reasons) -> None:
         reasons.unclear.append(f"the kept file holds {mine.held}")
 
 
+def _weigh_colours(mine: Traits, theirs: Traits, reasons: Reasons) -> None:
+    """Levels and colours that a screen does not show, and that a re-save loses."""
+    reasons.add(mine.deep, theirs.deep, "has more levels in each channel")
+    if mine.colours and theirs.colours and mine.colours != theirs.colours:
+        reasons.unclear.append(f"colours as {mine.colours} here, as {theirs.colours} there")
+    for one, other, better in (
+        (mine, theirs, reasons.kept),
+        (theirs, mine, reasons.other),
+    ):
+        if one.colours and not other.colours:
+            better.append(f"has its colours as {one.colours}")
+
+
 def _weigh_frame(comparison: Comparison, reasons: Reasons) -> None:
     """What one shows beyond the other one."""
     if comparison.second_shown < WHOLE:
@@ -174,6 +193,18 @@ def _weigh_facts(kept: Content, other: Content, reasons: Reasons) -> None:
         reasons.add(mine is not None, theirs is not None, f"knows {name}")
         if mine is not None and theirs is not None and mine != theirs:
             reasons.unclear.append(f"each says something else of {name}")
+
+
+def _weigh_notes(mine: Traits, theirs: Traits, reasons: Reasons) -> None:
+    """What people wrote into a file, and what the camera wrote beyond date, camera and place."""
+    for what, ours, others in (
+        ("has notes", mine.notes, theirs.notes),
+        ("tells more of how it was taken", mine.details, theirs.details),
+    ):
+        if others - ours:
+            reasons.other.append(what)
+        elif ours - others:
+            reasons.kept.append(what)
 
 
 def _weigh_shape(
@@ -268,8 +299,10 @@ def _no_worse(mine: Traits, theirs: Traits, kept: Content, other: Content) -> bo
     return mine.quality is not None and (theirs.quality or 100) <= mine.quality
 
 
-def _tidiness(path: Path) -> tuple[int, int, str]:
+def _tidiness(path: Path) -> tuple[bool, int, int, str]:
+    # A name whose bytes are no text is hard to open for most programs.
+    illegible = any("\udc80" <= letter <= "\udcff" for letter in str(path))
     passing = sum(part.casefold() in _PASSING for part in path.parts[:-1])
     name = path.stem.casefold()
     numbered = name.endswith(")") or "copy" in name or "kopie" in name
-    return passing + numbered, len(str(path)), str(path)
+    return illegible, passing + numbered, len(str(path)), str(path)

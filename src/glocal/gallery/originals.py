@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,49 +20,22 @@ from numpy.typing import NDArray
 from glocal.errors import ImageError
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.describing import content_id, unchanged
-from glocal.gallery.holdings import Held, Holding, companions, held
+from glocal.gallery.holdings import Held, Holding, companions
 from glocal.gallery.same_files import Disk
+from glocal.gallery.traits import LOSSLESS, Traits, traits_of
 from glocal.images import Limits, load, read_bytes
 from glocal.images.color import to_srgb
 from glocal.images.formats import detect, open_header
 from glocal.images.quiet import decoder_warnings_ignored
-from glocal.ranking.pixels import has_colour
 
 PIXELS = 1_500_000
 """Pixels at which images are compared; those of smaller images all are."""
 
+WHOLE = 48_000_000
+"""Pixels at which copies are looked at closely; of larger images a part of their pixels is."""
+
+_KEPT_WHOLE = 2  # of their arrays stay in memory: 144 MB each at most
 _KEPT = 24  # of their arrays stay in memory: 4.5 MB each
-_LOSSLESS = frozenset(("PNG", "BMP", "PPM", "TIFF"))
-_STANDARD_LUMA = 3692.0  # sum of the JPEG standard's table for brightness, which is quality 50
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What speaks for keeping a file.
-
-    Attributes:
-        format: of the file, such as ``JPEG``.
-        held: what it holds besides the image.
-        coloured: whether it shows more than shades of one colour.
-        transparent: whether any of it is.
-        lossless: whether its pixels are stored as they were.
-        palette: whether it has 256 colours at most.
-        quality: of a JPEG, as its tables say, 1 to 100; `None` of others.
-        films: whether files beside one of its files belong to it.
-    """
-
-    format: str
-    held: Held
-    coloured: bool
-    transparent: bool
-    lossless: bool
-    palette: bool
-    quality: int | None
-    films: bool
-
-
-UNREAD = Traits("", Held(), True, False, False, False, None, False)
-"""Of a file that did not have to be read, since nothing about it is proposed."""
 
 
 Fact = tuple[UUID, str]
@@ -90,6 +63,7 @@ class Originals:
         self._disk = disk
         self._limits = limits
         self._arrays: OrderedDict[UUID, NDArray[np.uint8] | None] = OrderedDict()
+        self._whole: OrderedDict[UUID, NDArray[np.uint8]] = OrderedDict()
         self._traits: dict[UUID, Traits | None] = {}
         self._known = {} if known is None else known
         self.read = 0
@@ -110,6 +84,26 @@ class Originals:
             self._arrays.popitem(last=False)
         return array
 
+    def whole(self, content: Content) -> NDArray[np.uint8] | None:
+        """``(h, w, 3)`` uint8 RGB at full size; of more than `WHOLE` pixels a part of it.
+
+        `None` if no file holds it now. The last few are kept.
+        """
+        if content.id in self._whole:
+            self._whole.move_to_end(content.id)
+            return self._whole[content.id]
+        least = None if content.width * content.height <= WHOLE else WHOLE // 4
+        for path, data in unchanged(self._paths(content.id), content.id, self._limits):
+            try:
+                array = load(data, min_pixels=least, limits=self._limits, name=path).array
+            except (ImageError, OSError):
+                continue
+            self._whole[content.id] = array
+            if len(self._whole) > _KEPT_WHOLE:
+                self._whole.popitem(last=False)
+            return array
+        return None
+
     def traits(self, content: UUID) -> Traits | None:
         """What speaks for a file; `None` if no file holds the content any more."""
         if content not in self._traits:
@@ -128,7 +122,8 @@ class Originals:
             if said is not None and self._disk.still_holds(path, content):
                 holds = Held(Holding(said["held"]["kind"]), said["held"]["count"])
                 films = any(companions(each) for each in paths)
-                return Traits(**said | {"held": holds, "films": films})
+                lists = {name: frozenset(said[name]) for name in ("notes", "details")}
+                return Traits(**said | lists | {"held": holds, "films": films})
         return None
 
     def shows_detail(self, content: Content, beyond: float) -> bool | None:
@@ -166,8 +161,8 @@ class Originals:
         data, others = self._bytes(one), self._bytes(other)
         if data is None or others is None:
             raise _UnreadError
-        lossy = detect(data) not in _LOSSLESS
-        if lossy != (detect(others) not in _LOSSLESS) and _same_pixels(data, others):
+        lossy = detect(data) not in LOSSLESS
+        if lossy != (detect(others) not in LOSSLESS) and _same_pixels(data, others):
             return lossy  # no loss could have brought out these very pixels
         apart = made_from(others, data), made_from(data, others)
         # A lossless file can be made from anything; a JPEG has to fit.
@@ -209,8 +204,9 @@ class Originals:
         self.read += 1
         array = no_larger(array)
         if content not in self._traits:
-            traits = self._traits[content] = _traits(data, path, array, self._paths(content))
-            self.learned[content, _about_traits(path)] = asdict(traits)
+            traits = self._traits[content] = traits_of(data, path, array, self._paths(content))
+            lists = {"notes": sorted(traits.notes), "details": sorted(traits.details)}
+            self.learned[content, _about_traits(path)] = asdict(traits) | lists
         return array
 
 
@@ -312,33 +308,3 @@ def no_larger(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = (PIXELS / pixels) ** 0.5
     size = max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale))
     return np.asarray(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS))
-
-
-def _traits(data: bytes, path: Path, array: NDArray[np.uint8], paths: list[Path]) -> Traits:
-    name = detect(data) or ""
-    holds = held(data, path)
-    coloured = has_colour(array)
-    films = any(companions(each) for each in paths)
-    transparent, palette, quality = False, False, None
-    lossless = name in _LOSSLESS or (name == "WEBP" and b"VP8L" in data[:64])
-    try:
-        with decoder_warnings_ignored(), open_header(data, name) as opened:
-            if opened.has_transparency_data:
-                alpha = np.asarray(opened.convert("RGBA").getchannel("A"))
-                transparent = bool(alpha.min() < 255)
-            palette = name == "GIF" or opened.mode == "P"
-            tables = getattr(opened, "quantization", None)
-            if name == "JPEG" and tables:
-                quality = _jpeg_quality(tables)
-            if name == "TIFF" and opened.info.get("compression") == "jpeg":
-                lossless = False
-    except Exception:  # noqa: BLE001 - the pixels could be read; a header's oddities decide nothing
-        holds = holds if not holds.alone else Held()
-    return Traits(name, holds, coloured, transparent, lossless, palette, quality, films)
-
-
-def _jpeg_quality(tables: dict[int, list[int]]) -> int:
-    """The quality by which the Independent JPEG Group's encoder would have made its first table."""
-    scale = 100 * sum(next(iter(tables.values()))) / _STANDARD_LUMA
-    quality = 100 - scale / 2 if scale <= 100 else 5000 / scale
-    return int(min(max(round(quality), 1), 100))

@@ -50,8 +50,18 @@ _SOURCES = (
     ("glocal.ranking", ("",)),
     (
         "glocal.gallery",
-        ("comparing", "originals", "holdings", "small_images", "thumbnails", "packed_features"),
+        (
+            "comparing",
+            "pair_points",
+            "originals",
+            "traits",
+            "holdings",
+            "small_images",
+            "thumbnails",
+            "packed_features",
+        ),
     ),
+    ("glocal.images", ("notes", "captions")),
 )
 Pair = tuple[UUID, UUID]
 _log = logging.getLogger(__name__)

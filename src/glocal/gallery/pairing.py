@@ -9,7 +9,7 @@ from uuid import UUID
 
 from glocal.errors import QueryError
 from glocal.gallery.base import GalleryBase, absolute
-from glocal.gallery.comparing import Comparing, PairComparison, PixelsOf
+from glocal.gallery.comparing import Comparing, PairComparison, Sources
 from glocal.gallery.decisions import Decisions
 from glocal.gallery.duplicate_groups import find_duplicates, identical_groups
 from glocal.gallery.duplicates import Level
@@ -110,13 +110,13 @@ class Pairing(GalleryBase):
         """
         return identical_groups(self._catalog, self._limits, contents, prefer)
 
-    def compare(self, first: UUID, second: UUID, pixels: PixelsOf) -> PairComparison:
+    def compare(self, first: UUID, second: UUID, sources: Sources) -> PairComparison:
         """Compare two images of the gallery, however alike they are.
 
         Args:
             first: the one, by its content's id.
             second: the other one.
-            pixels: gives an image's pixels; see `glocal.gallery.originals.Originals.pixels`.
+            sources: gives the pixels of both.
         """
         self._require_one_detector()
         verifier = self._models.verifier()
@@ -124,7 +124,7 @@ class Pairing(GalleryBase):
         if verifier is None:
             return PairComparison(None, None)
         found = Comparing(
-            self._catalog, self._store(), verifier.calibration, Level.OBJECT, quiet, small, pixels
+            self._catalog, self._store(), verifier.calibration, Level.OBJECT, quiet, small, sources
         )
         return found.pair(first, second)
 

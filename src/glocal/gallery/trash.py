@@ -24,6 +24,9 @@ from glocal.gallery.same_files import content_of
 from glocal.gallery.stores.files import sync
 from glocal.images.url_paths import UrlPath
 
+_NOTE = ".trashinfo"
+_LONGEST_NAME = 255  # bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -221,11 +224,11 @@ def _free(wanted: Path) -> Path:
 
 def _reserved(folder: Path, path: Path) -> tuple[Path, Path]:
     """A name in the trash that nobody has, reserved by writing its note."""
-    number, name = 1, path.name
+    number, name = 1, _shortened(path.stem, path.suffix)
     absolute = quote(os.fsencode(path.absolute()))
     said = f"[Trash Info]\nPath={absolute}\nDeletionDate={time.strftime('%Y-%m-%dT%H:%M:%S')}\n"
     while True:
-        trashed, note = folder / "files" / name, folder / "info" / f"{name}.trashinfo"
+        trashed, note = folder / "files" / name, folder / "info" / f"{name}{_NOTE}"
         if not os.path.lexists(trashed):
             try:
                 with note.open("x", encoding="utf-8") as file:
@@ -234,4 +237,11 @@ def _reserved(folder: Path, path: Path) -> tuple[Path, Path]:
             except FileExistsError:
                 pass
         number += 1
-        name = f"{path.stem} {number}{path.suffix}"
+        name = _shortened(path.stem, f" {number}{path.suffix}")
+
+
+def _shortened(stem: str, ending: str) -> str:
+    """A name in the trash, cut so that its note's name is no longer than file systems allow."""
+    while stem and len(os.fsencode(f"{stem}{ending}{_NOTE}")) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return f"{stem}{ending}"

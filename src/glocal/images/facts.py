@@ -60,7 +60,7 @@ def read_facts(
         details, gps = exif.get_ifd(_EXIF_IFD), exif.get_ifd(_GPS_IFD)
     except Exception:  # noqa: BLE001 - a broken EXIF block breaks Pillow in every possible way
         main, details, gps = {}, {}, {}
-    xmp = read_xmp(_xmp_of(image))
+    xmp = read_xmp(xmp_of(image))
     by_exif = list(exif_moment(main, details, gps, _text))
     moments = (moment for moment in (*by_exif[:2], xmp.taken, *by_exif[2:]) if moment is not None)
     latitude, longitude = exif_place(gps, _text)
@@ -98,7 +98,7 @@ def _text(value: object) -> str:
     return " ".join(printable.replace("\ufffd", " ").split())
 
 
-def _xmp_of(image: Image.Image) -> object:
+def xmp_of(image: Image.Image) -> object:
     """The XMP packet of an image, where its format keeps it."""
     if "xmp" in image.info or "XML:com.adobe.xmp" in image.info:
         return image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")

@@ -51,6 +51,8 @@ _UNLIKE = 0.2, 0.45
 """Correlations of all pixels at half the size, smoothed, before and after the first round, below
 which no more is tried; docs/decisions.md has those of copies."""
 
+_ROUGHLY, _NEARLY = 0.3, 0.8  # how sure a homography is after the first rounds and after all
+
 _AT_ONCE = 24, 8  # pairs, at half the size and at the whole: what they need fits into a cache
 
 
@@ -119,10 +121,18 @@ def align(first: Grey | Layers, second: Grey | Layers, homography: Points) -> Al
     return align_all([(one, two, homography)])[0]
 
 
-def align_all(pairs: Sequence[tuple[Layers, Layers, Points]]) -> list[Alignment]:
+def align_all(
+    pairs: Sequence[tuple[Layers, Layers, Points]],
+    possible: Callable[[int, Points, float], bool] | None = None,
+) -> list[Alignment]:
     """Align many pairs, as `align` does each, in a third of the time.
 
     Pairs whose first images have one shape are aligned together.
+
+    Args:
+        pairs: as the arguments of `align`.
+        possible: whether a pair may still be copies; told its number, its homography so far and how
+            sure that is, in [0, 1]. What may not is aligned no further.
     """
     found = [_NOTHING] * len(pairs)
     alike: dict[tuple[int, int], list[int]] = {}
@@ -138,7 +148,7 @@ def align_all(pairs: Sequence[tuple[Layers, Layers, Points]]) -> list[Alignment]
                 [pairs[i][1] for i in some],
                 np.stack([pairs[i][2] for i in some]),
             )
-            left = _coarsely(batch)
+            left = _coarsely(batch, possible)
             hopeful += list(zip(left.numbers.tolist(), left.laid, strict=True))
         for few in _portions(hopeful, _AT_ONCE[1]):
             firsts = Stack(np.stack([pairs[i][0].image for i, _ in few]))
@@ -177,20 +187,33 @@ class _Batch:
 _coarsest, _coarse, _half = attrgetter("coarsest"), attrgetter("coarse"), attrgetter("half")
 
 
-def _coarsely(batch: _Batch) -> _Batch:
+def _coarsely(batch: _Batch, possible: Callable[[int, Points, float], bool] | None) -> _Batch:
     """Those pairs that may be copies as far as half the size tells, laid on one another there."""
+
+    def still(sure: float) -> Mask:
+        if possible is None:
+            return np.ones(len(batch.numbers), np.bool_)
+        each = zip(batch.numbers.tolist(), batch.laid, strict=True)
+        return np.array([possible(number, to, sure) for number, to in each], np.bool_)
+
     for least in _UNLIKE:
         firsts, seconds = batch.layers(_coarsest)
         laid, agreeing = refined(firsts, seconds, batch.laid, least)
         batch = replace(batch, laid=laid).only(agreeing)
         if not len(batch.numbers):
             return batch
+    batch = batch.only(still(_ROUGHLY))
+    if not len(batch.numbers):
+        return batch
     batch = batch.only(_agreement(batch) >= _HOPELESS)
     for layer in (_coarse, _coarse, _half, _half):
         if not len(batch.numbers):
             return batch
         laid, _ = refined(*batch.layers(layer), batch.laid)
         batch = replace(batch, laid=laid)
+    batch = batch.only(still(_NEARLY))
+    if not len(batch.numbers):
+        return batch
     firsts, seconds = batch.layers(_half)
     found = _compared(firsts, seconds, batch.laid)
     side = np.sqrt(firsts.shape[0] * firsts.shape[1])

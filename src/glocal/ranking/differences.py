@@ -21,6 +21,15 @@ _NOISE = 3.0  # of the pair's own noise
 _EXCESS = 8.0  # levels beyond all that, over three by three pixels, from which a block differs
 _SLOW = 11.0  # levels by which the mean of a block may differ
 _CHROMA = 13.0  # and its chroma
+_FAINT = (
+    7.0  # levels beyond all that, over three by three pixels, on plain ground; docs/decisions.md
+)
+_FAINT_OF_CHANGE = 0.25  # of the levels by which colours were changed
+_PLAIN = 8.0  # levels of range in a block and those around it, that are plain ground
+_QUIET, _AS_SHARP = 0.6, 1.15  # levels of noise; ratio of detail
+_SMALL = 10.0  # levels beyond all that, over three by three pixels, where little was done
+_EDGE, _LEAST_EDGES, _KEPT_EDGES = 16.0, 100, 0.97  # levels of a step; pixels; share
+_CHANGED = 7.0  # levels by which a single pixel differs
 _MOST_NOISE = 22.0  # levels of noise beyond which nothing is certain
 _LEAST_ALIKE = 0.3  # cosine of two hues, whatever the tint
 _LEAST_SAME = 0.88  # and of vivid ones after the tint that neutral colours show: 28 degrees
@@ -40,6 +49,8 @@ class Differences:
         noise: levels of 255 by which they differ all over.
         sharper: detail of the first image for that of the second; above 1 the first is sharper.
         exact: not one pixel differs by more than rounding.
+        foretold: ``second`` where the rule makes the first image's colours the second one's; else
+            ``first``.
     """
 
     differs: Mask
@@ -47,29 +58,38 @@ class Differences:
     noise: float
     sharper: float
     exact: bool
+    foretold: str = "first"
 
 
-def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
+def differences(
+    first: Rgb, second: Rgb, shown: Mask, whole: Differences | None = None
+) -> Differences:
     """Find where two registered images differ.
 
     Args:
         first: ``(h, w, 3)`` uint8.
         second: ``(h, w, 3)`` uint8 in the same frame.
         shown: ``(h / BLOCK, w / BLOCK)``, the blocks to compare.
+        whole: of the whole images, where these are parts of them: its rule for all colours holds.
     """
     one, two = first.astype(np.float32), second.astype(np.float32)
     inside = np.repeat(np.repeat(shown, BLOCK, axis=0), BLOCK, axis=1)
-    apart = _largest(np.abs(one - two))[inside]
-    if float(apart.max(initial=0)) <= 2:
+    apart = _largest(np.abs(one - two))
+    if float(apart[inside].max(initial=0)) <= 2:
         return Differences(np.zeros_like(shown), _NO_CHANGE, 0.0, 1.0, exact=True)
     # What is burnt out cannot be foretold back: the one with more of it is foretold.
     ended = _ended(one), _ended(two)
-    swapped = ended[1][inside].mean() > ended[0][inside].mean()
+    swapped = bool(ended[1][inside].mean() > ended[0][inside].mean())
+    if whole is not None and whole.tones is not None:
+        swapped = whole.foretold == "second"
     if swapped:
         one, two, ended = two, one, ended[::-1]
-    tones = fit_tones(block_means(one)[shown], block_means(two)[shown])
+    if whole is None or whole.tones is None:
+        tones = fit_tones(block_means(one)[shown], block_means(two)[shown])
+    else:
+        tones = whole.tones.turned() if swapped else whole.tones  # names the images as below
     if tones is None:
-        return Differences(shown.copy(), None, float(apart.mean()), 1.0, exact=False)
+        return Differences(shown.copy(), None, float(apart[inside].mean()), 1.0, exact=False)
     toned = tones.apply(two)
     light, dark = np.asarray(one @ _WEIGHTS), np.asarray(toned @ _WEIGHTS)
     light, dark, sharper = _as_sharp(light, dark, inside)
@@ -79,9 +99,16 @@ def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
         rest[ended[0] & (np.sign(rest) == np.where(light > 128, -1, 1))] = 0
     noise = float(np.median(np.sqrt(block_means(rest * rest)[shown])))
     detail = np.minimum(_detail(light), _detail(dark))
-    excess = np.maximum(np.abs(rest) - (_LEVELS + _DETAIL * detail + _NOISE * noise), 0)
-    most = _smooth(np.asarray(excess, np.float32))
-    differs = _block_largest(most) > _EXCESS
+    beyond = np.asarray(np.abs(rest) - (_DETAIL * detail + np.float32(_NOISE * noise)), np.float32)
+    excess = np.maximum(beyond - np.float32(_LEVELS), 0)
+    differs = _block_largest(_smooth(excess)) > _EXCESS
+    # On plain ground a faint line is seen, and hardly any edit brings one forth.
+    most = _block_largest(_smooth(beyond))
+    faint = _FAINT + _FAINT_OF_CHANGE * tones.change  # a curve may miss a plain colour by as much
+    differs |= (most > faint) & (_range(light, dark) < _PLAIN)
+    if noise < _QUIET and tones.change < 2 and 1 / _AS_SHARP < sharper < _AS_SHARP:
+        differs |= most > _SMALL  # little was done, so less explains what there is
+    differs |= _alone(one, two, apart, inside)
     differs |= np.abs(block_means(rest)) > _SLOW + 0.25 * block_means(detail) + noise
     # A vivid red alone is a shade of one colour as well, and no grey version of an orange.
     differs |= other_hue(block_means(one), block_means(two))
@@ -92,7 +119,37 @@ def differences(first: Rgb, second: Rgb, shown: Mask) -> Differences:
         differs = shown.copy()
     if swapped:
         tones, sharper = tones.turned(), 1 / sharper
-    return Differences(differs, tones, noise, sharper, exact=False)
+    foretold = "second" if swapped else "first"
+    return Differences(differs, tones, noise, sharper, exact=False, foretold=foretold)
+
+
+def _range(one: Floats, two: Floats) -> Floats:
+    """The range of levels in a block and those around it, in the image where that is less."""
+    ranges = []
+    for image in (one, two):
+        high, low = _block_largest(image), -_block_largest(-image)
+        ranges.append(_largest_near(high) + _largest_near(-low))
+    return np.asarray(np.minimum(*ranges))
+
+
+def _largest_near(values: Floats) -> Floats:
+    """The largest of three by three values around each."""
+    padded = np.pad(values, 1, mode="edge")
+    rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    return np.asarray(np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))
+
+
+def _alone(one: Floats, two: Floats, apart: Floats, inside: Mask) -> Mask:
+    """Blocks with a pixel that differs where edges are the same to the level everywhere else.
+
+    Whatever saves an image with loss moves the levels along its edges.
+    """
+    steps = [np.abs(np.diff(image[..., 1], axis=1)) > _EDGE for image in (one, two)]
+    edges = steps[0] & steps[1] & inside[:, 1:]
+    count = int(np.count_nonzero(edges))
+    if count < _LEAST_EDGES or np.count_nonzero(apart[:, 1:][edges] <= 2) < _KEPT_EDGES * count:
+        return np.zeros((apart.shape[0] // BLOCK, apart.shape[1] // BLOCK), np.bool_)
+    return np.asarray(_block_largest(apart) > _CHANGED)
 
 
 def other_hue(one: Floats, two: Floats) -> Mask:

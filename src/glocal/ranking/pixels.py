@@ -7,13 +7,17 @@ one another (`glocal.ranking.registration`) and compared block by block
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
+from glocal.ranking.closely import compare_closely
 from glocal.ranking.differences import Differences, boxes, differences
 from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points, project
+from glocal.ranking.layers import Grey
 from glocal.ranking.overlays import LEAST_OVERLAY, MOST_OVERLAY, overlay
 from glocal.ranking.registration import Mask, Rgb, magnification, register
 from glocal.ranking.tones import is_grey
@@ -38,7 +42,20 @@ CERTAIN, DOUBTFUL = 0.99, 0.1
 LEAST_WHOLE = 0.9
 """The least share of one of two copies that the other one shows too, unless its rest is plain."""
 
+_LEAST_BEFORE, _LEAST_AFTER = 0.75, 0.86
+"""The same by points alone and after small images were aligned, with room for their errors."""
+
+_GRID, _FEW = 100, 40  # points along a side in which it is counted; some of them do for a guess
+_LEAST_REST = 0.002  # of an image, that can be a border
+_FLAT = 12  # levels by which the colours of a plain border differ at most
+_PLAIN = 24  # and the grey levels of one in a small image
+
 Box = tuple[float, float, float, float]
+
+Whole: TypeAlias = Callable[[Points, int], tuple[Rgb, Rgb, bool] | None]
+"""Gives both images at the full size of their files, and whether it is the full size; `None` if
+there is no more to see. It is told the refined homography and the longer side, in pixels, at which
+what both show was seen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +82,7 @@ class Comparison:
         sharper: detail of the first for that of the second in what both show.
         exact: not one pixel differs by more than rounding, at the size of the coarser one.
         mirrored: whether one is the other's mirror image.
+        closely: whether a copy was compared at all the resolution that both images have.
     """
 
     copied: bool
@@ -84,6 +102,7 @@ class Comparison:
     sharper: float
     exact: bool
     mirrored: bool = False
+    closely: bool = True
 
     def turned(self) -> Comparison:
         """The same comparison with the second image first."""
@@ -103,7 +122,9 @@ class Comparison:
         )
 
 
-def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | None:
+def compare_pixels(
+    first: Rgb, second: Rgb, homography: Points, whole: Whole | None = None
+) -> Comparison | None:
     """Compare two images in all that both show.
 
     Args:
@@ -111,6 +132,7 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
         second: ``(h, w, 3)`` uint8 RGB.
         homography: from the first to the second, in fractions of width and height, right to about
             a percent.
+        whole: asked where the images are copies as far as was seen.
 
     Returns:
         `None` where they have too little in common to be compared.
@@ -129,15 +151,22 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
     shown, other_shown = float(seen.mean()), float(other_seen.mean())
     rest_flat, other_rest_flat = _is_flat(first, ~seen), _is_flat(second, ~other_seen)
     # Of two photos of one pile each shows what the other does not; a copy is shown whole.
-    whole = max(shown, other_shown) >= LEAST_WHOLE or rest_flat or other_rest_flat
+    entire = max(shown, other_shown) >= LEAST_WHOLE or rest_flat or other_rest_flat
     overlaid = ""
     coloured = tones is not None and not tones.one_grey
-    if lies and whole and coloured and LEAST_OVERLAY <= share < MOST_OVERLAY:
+    if lies and entire and coloured and LEAST_OVERLAY <= share < MOST_OVERLAY:
         overlaid = overlay(laid, differs)
+    copied = lies and entire and (share == 0 or bool(overlaid))
+    differing = tuple(_carried(box, laid.to_first) for box in boxes(differs))
+    closely, side = True, max(laid.first.shape[:2])
+    if copied and share == 0 and whole is not None and (asked := whole(laid.homography, side)):
+        one, two, closely = asked
+        close = compare_closely(one, two, laid.homography, found)
+        copied, share, differing = close.alike, close.share, close.differing
     return Comparison(
-        copied=lies and whole and (share == 0 or bool(overlaid)),
+        copied=copied,
         homography=laid.homography / laid.homography[2, 2],
-        differing=tuple(_carried(box, laid.to_first) for box in boxes(differs)),
+        differing=differing,
         share=share,
         overlaid=overlaid,
         first_shown=shown,
@@ -152,6 +181,7 @@ def compare_pixels(first: Rgb, second: Rgb, homography: Points) -> Comparison | 
         sharper=found.sharper,
         exact=found.exact,
         mirrored=bool(np.linalg.det(laid.homography) * laid.homography[2, 2] < 0),
+        closely=closely,
     )
 
 
@@ -202,32 +232,71 @@ def confirm(evidence: Evidence, comparison: Comparison | None) -> Evidence:
     return replace(evidence, verdict=verdict, copy_probability=min(evidence.copy_probability, 0.5))
 
 
+def may_be_shown_whole(homography: Points, first: Grey, second: Grey, sure: float) -> bool:
+    """Whether one of two images may be shown whole by the other one, or its rest may be plain.
+
+    A copy is; two photos of one shelf seldom are. This is seen without the files.
+
+    Args:
+        homography: from the first to the second, in fractions.
+        first: ``(h, w)`` float32 grey, small.
+        second: the other image, likewise.
+        sure: how far the homography can be trusted: 0 of points alone, 1 after alignment.
+    """
+    back = np.asarray(np.linalg.inv(homography))
+    if not (np.isfinite(homography).all() and np.isfinite(back).all()):
+        return False
+    seen, other_seen = _seen(homography, _FEW), _seen(back, _FEW)
+    if max(float(seen.mean()), float(other_seen.mean())) >= _LEAST_BEFORE + sure * (
+        _LEAST_AFTER - _LEAST_BEFORE
+    ):
+        return True
+    return any(
+        _spread(image, ~shown) < _PLAIN for image, shown in ((first, seen), (second, other_seen))
+    )
+
+
 def has_colour(image: Rgb) -> bool:
     """Whether an image ``(h, w, 3)`` has more than shades of one colour."""
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / 10_000)))
     return not is_grey(image[::step, ::step].reshape(-1, 3).astype(np.float32))
 
 
-def _seen(homography: Points) -> Mask:
-    """``(100, 100)``: which points of a grid over an image the other one shows."""
-    ticks = (np.arange(100) + 0.5) / 100
-    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    seen = project(homography, grid)
-    depth = np.column_stack([grid, np.ones(len(grid))]) @ homography[2]
-    inside = np.all((seen >= -0.003) & (seen <= 1.003), axis=1)
-    return np.asarray(inside & (depth * homography[2, 2] > 0)).reshape(100, 100)
+def _seen(homography: Points, count: int = _GRID) -> Mask:
+    """``(count, count)``: which points of a grid over an image the other one shows."""
+    ticks = (np.arange(count) + 0.5) / count
+    x, y = ticks[None], ticks[:, None]
+    depth, across, down = (
+        row[0] * x + (row[1] * y + row[2]) for row in (homography[2], homography[0], homography[1])
+    )
+    facing = depth * homography[2, 2] > 0
+    depth = np.where(depth == 0, 1e-12, depth)
+    across, down = across / depth, down / depth
+    low, high = -0.003, 1.003
+    inside = (across >= low) & (across <= high) & (down >= low) & (down <= high)
+    return np.asarray(inside & facing)
 
 
 def _is_flat(image: Rgb, rest: Mask) -> bool:
     """Whether the rest of an image is of one colour."""
-    if rest.sum() < 20:
-        return False
-    ticks = (np.arange(100) + 0.5) / 100
+    return bool(rest.mean() >= _LEAST_REST) and _spread(image, rest) < _FLAT
+
+
+def _spread(image: Rgb | Grey, rest: Mask) -> float:
+    """By how many levels the colours of a part of a grid over an image differ; 0 where it is tiny.
+
+    Args:
+        image: ``(h, w, 3)`` or ``(h, w)``.
+        rest: ``(n, n)``, the part.
+    """
+    if rest.mean() < _LEAST_REST:
+        return 0.0
+    ticks = (np.arange(len(rest)) + 0.5) / len(rest)
     rows = (ticks * image.shape[0]).astype(int)
     columns = (ticks * image.shape[1]).astype(int)
-    colours = image[rows[:, None], columns][rest].astype(np.float32)
+    colours = image[rows[:, None], columns][rest].astype(np.float32).reshape(int(rest.sum()), -1)
     apart = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
-    return bool(np.quantile(apart, 0.92) < 12)
+    return float(np.quantile(apart, 0.92))
 
 
 def _carried(box: Box, homography: Points) -> Box:

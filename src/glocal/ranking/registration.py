@@ -31,6 +31,7 @@ and .10 at most."""
 Rgb = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Size = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,23 +101,23 @@ def register(first: Rgb, second: Rgb, homography: Points) -> Registered | None:
     frame, to_first = cut
     forward = homography @ to_first
     votes, before = np.empty((0, 3)), forward
-    dark, other = _luma(frame), _luma(second)  # in which all is laid; colours come last
+    dark, other = luma(frame), luma(second)  # in which all is laid; colours come last
     for factor in (4, 2, 1):
         if min(frame.shape[:2]) // factor < _LEAST_SIDE:
             continue
         small = _shrunk(dark, factor)
         moved = warp(other, forward, small.shape)
-        shown = _shown(forward, small.shape, second.shape[:2])
+        shown = shown_blocks(forward, small.shape, second.shape[:2])
         before = forward
-        forward, votes = _voted(small, moved, shown, forward)
+        forward, votes = vote(small, moved, shown, forward)
         if len(votes) >= 6 and np.median(votes[:, 2]) > _HOPELESS[factor]:
             return None
     if _moved(before, forward, second.shape) > _SETTLED:  # once more, at full size
         moved = warp(other, forward, dark.shape)
-        shown = _shown(forward, dark.shape, second.shape[:2])
-        forward, votes = _voted(dark, moved, shown, forward)
+        shown = shown_blocks(forward, dark.shape, second.shape[:2])
+        forward, votes = vote(dark, moved, shown, forward)
     moved = warp(second, forward, frame.shape[:2], fine=True)
-    shown = _shown(forward, frame.shape[:2], second.shape[:2])
+    shown = shown_blocks(forward, frame.shape[:2], second.shape[:2])
     if shown.sum() < 16 or not np.isfinite(forward).all():
         return None
     # What lies outside is no black edge, whatever is smoothed across it.
@@ -173,7 +174,7 @@ def _moves_nothing(matrix: Points, width: int, height: int) -> bool:
     return bool(np.abs(project(matrix, corners) - corners).max() < 0.05)
 
 
-def _luma(image: Rgb) -> Pixels:
+def luma(image: Rgb) -> Pixels:
     """``(h, w)`` uint8 of ``(h, w, 3)``, by the weights of ITU-R BT.601."""
     from PIL import Image
 
@@ -192,10 +193,27 @@ def block_means(values: NDArray[np.float32], side: int = BLOCK) -> NDArray[np.fl
 
 def magnification(first: Rgb, second: Rgb, homography: Points) -> float:
     """Pixels of the second image for each of the first, along a side, amid what both show."""
-    inside = _inside_grid(homography)
+    inside = overlap_grid(homography)
     if not len(inside):
         return 1.0
     return _density(homography, second.shape, first.shape, inside.mean(axis=0))
+
+
+def side_of_overlap(first: Size, second: Size, homography: Points) -> float:
+    """The longer side, in pixels of the coarser image, of what both show.
+
+    Args:
+        first: height and width.
+        second: height and width of the other one.
+        homography: from the first to the second, in fractions.
+    """
+    inside = overlap_grid(homography)
+    if not len(inside):
+        return 0.0
+    low = np.maximum(inside.min(axis=0) - 1 / 33, 0)
+    high = np.minimum(inside.max(axis=0) + 1 / 33, 1)
+    side = float(((high - low) * (first[1], first[0])).max())
+    return side * min(1.0, _density(homography, second, first, inside.mean(axis=0)))
 
 
 def _density(
@@ -210,7 +228,7 @@ def _density(
     return float(np.sqrt(max(area, 1e-12) * shape[0] * shape[1] / (frame[0] * frame[1])))
 
 
-def _inside_grid(homography: Points) -> Points:
+def overlap_grid(homography: Points) -> Points:
     """Points of a grid over the first image that the second one shows."""
     ticks = (np.arange(33) + 0.5) / 33
     grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
@@ -224,7 +242,7 @@ def _cut(first: Rgb, homography: Points) -> tuple[Rgb, Points] | None:
     """The first image cut to what the second one shows, no larger than `LONGEST`."""
     from PIL import Image
 
-    inside = _inside_grid(homography)
+    inside = overlap_grid(homography)
     if len(inside) < 4:
         return None
     height, width = first.shape[:2]
@@ -269,8 +287,14 @@ def _shrunk(frame: Pixels, factor: int) -> Pixels:
     return frame if factor == 1 else np.asarray(Image.fromarray(frame).reduce(factor))
 
 
-def _shown(homography: Points, shape: tuple[int, ...], other: tuple[int, ...]) -> Mask:
-    """The blocks of a frame that lie within the other image, a pixel from its border."""
+def shown_blocks(homography: Points, shape: tuple[int, ...], other: tuple[int, ...]) -> Mask:
+    """The blocks of a frame that lie within the other image, a pixel from its border.
+
+    Args:
+        homography: from the frame to the other image, in fractions.
+        shape: height and width of the frame.
+        other: height and width of the other image.
+    """
     rows, columns = shape[0] // BLOCK, shape[1] // BLOCK
     y, x = np.mgrid[0 : rows + 1, 0 : columns + 1] * float(BLOCK)
     corners = np.column_stack([(x / shape[1]).ravel(), (y / shape[0]).ravel()])
@@ -286,8 +310,18 @@ def _shown(homography: Points, shape: tuple[int, ...], other: tuple[int, ...]) -
     return np.asarray(grid[:-1, :-1] & grid[1:, :-1] & grid[:-1, 1:] & grid[1:, 1:])
 
 
-def _voted(frame: Pixels, moved: Pixels, shown: Mask, forward: Points) -> tuple[Points, Points]:
-    """One step: each textured block says where it fits, and a homography is fitted to them."""
+def vote(frame: Pixels, moved: Pixels, shown: Mask, forward: Points) -> tuple[Points, Points]:
+    """One step: each textured block says where it fits, and a homography is fitted to them.
+
+    Args:
+        frame: ``(h, w)`` uint8 grey.
+        moved: ``(h, w)``, the other image in that frame.
+        shown: the blocks that both show whole.
+        forward: ``(3, 3)`` from the frame to the other image, in fractions.
+
+    Returns:
+        The homography after the step, and the votes as in `Registered.votes`, after it.
+    """
     side = _VOTING if min(frame.shape[:2]) >= 6 * _VOTING else 2 * BLOCK
     one, two = frame.astype(np.float32), moved.astype(np.float32)
     height, width = one.shape[0] // side, one.shape[1] // side

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
+from numpy.typing import NDArray
 from starlette.responses import StreamingResponse
 
 from glocal.errors import QueryError
 from glocal.gallery import GroupKind, results
+from glocal.gallery.catalog import Content
 from glocal.gallery.duplicate_plan import plan_lines
 from glocal.gallery.duplicate_rows import rows
 from glocal.gallery.duplicates import Level, components
-from glocal.gallery.originals import PIXELS, no_larger
+from glocal.gallery.originals import PIXELS, WHOLE, no_larger
 from glocal.web.bounds import while_there
 from glocal.web.comparisons import Comparison
-from glocal.web.decoding import file_name
+from glocal.web.decoding import Decoders, file_name
 from glocal.web.pairs import pair_result
 from glocal.web.parameters import OWN_HEADER
 from glocal.web.parsing import from_json
@@ -210,19 +214,51 @@ async def compare_pair(
 
     async def compare() -> PairResult:
         async with service.image_turns.turn():
-            arrays = {}
+            files = {}
             for name, one in zip(ids, shown, strict=True):
                 data, path = await service.thread(partial(service.original, one))
-                decoded = await service.own_decoders.pixels(
-                    data, min_pixels=PIXELS, name=file_name(path)
-                )
-                arrays[name] = no_larger(decoded.array)
-            found = await service.thread(lambda: service.gallery.compare(*ids, arrays.get))
+                files[name] = data, file_name(path)
+            sources = _Decoded(service.own_decoders, asyncio.get_running_loop(), files)
+            found = await service.thread(lambda: service.gallery.compare(*ids, sources))
         return pair_result(found)
 
     result = await while_there(request, compare())
     service.pairs.put(*ids, result)
     return result
+
+
+class _Decoded:
+    """The pixels of files, decoded by the server's decoders while one of its threads waits.
+
+    Args:
+        decoders: the processes that decode.
+        loop: in which they are spoken to.
+        files: bytes and names.
+    """
+
+    def __init__(
+        self,
+        decoders: Decoders,
+        loop: asyncio.AbstractEventLoop,
+        files: Mapping[UUID, tuple[bytes, str]],
+    ) -> None:
+        self._decoders = decoders
+        self._loop = loop
+        self._files = files
+
+    def pixels(self, content: UUID) -> NDArray[np.uint8] | None:
+        """See `Originals.pixels`."""
+        return no_larger(self._decoded(content, PIXELS))
+
+    def whole(self, content: Content) -> NDArray[np.uint8] | None:
+        """See `Originals.whole`."""
+        area = content.width * content.height
+        return self._decoded(content.id, area if area <= WHOLE else WHOLE // 4)
+
+    def _decoded(self, content: UUID, least: int) -> NDArray[np.uint8]:
+        data, name = self._files[content]
+        work = self._decoders.pixels(data, min_pixels=least, name=name)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result().array
 
 
 def _folder(service: Service, named: str | None) -> Path | None:
