@@ -95,7 +95,7 @@ def town_named(name: str) -> tuple[Town, list[Town]]:
         QueryError: there is no town of that name, or several that could be meant.
         MissingExtraError: the extra ``places`` is not installed.
     """
-    if not folded(name.split(",")[0]):
+    if not folded(name.split(",", maxsplit=1)[0]):
         raise QueryError(
             f"{name!r} names no place; give the name of a town, or latitude,longitude in degrees"
         )
