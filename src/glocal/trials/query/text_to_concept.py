@@ -2,8 +2,11 @@
 
 The image-text pair is a toy: MiniLM and a linear head on lite2, trained on other photos of the
 same 81 classes. The gallery's vectors are those of lite0. Five seeds were too few: their control
-met the claim by chance. With ten the mean is above .85, and the confidence interval is not: the
-map is fitted to 648 photos, where a gallery has thousands.
+met the claim by chance. A plain ridge regression failed with ten: 47.62 points where 46.59 were
+asked for, with the lower bound .22 below that. Its penalty shrinks what varies little most;
+since then each coordinate is standardised, as the authors do. The map is fitted to
+648 photos that are not searched, where a gallery is fitted to up to 3,000 of its own: the trial
+asks for more than its row, and stays so.
 """
 
 from __future__ import annotations
