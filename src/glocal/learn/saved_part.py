@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from torch import nn
 
 from glocal.errors import LearnError
 from glocal.learn import checkpoint
-
-
-class Saved(Protocol):
-    """A module that knows its name and what it was made with."""
-
-    name: str
-    settings: dict[str, Any]
-
 
 Made = TypeVar("Made", bound=nn.Module)
 
