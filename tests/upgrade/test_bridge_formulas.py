@@ -12,7 +12,6 @@ from glocal.upgrade.bridges.mlp import ResidualMLP
 from glocal.upgrade.bridges.omnibind import TEMPERATURE, OmniBind
 from glocal.upgrade.bridges.product import MEASURES
 from glocal.upgrade.bridges.ridge import PENALTIES, Ridge
-from glocal.upgrade.bridges.standardised_ridge import StandardisedRidge
 from glocal.upgrade.correlation import correlated_axes, thin_svd
 from glocal.upgrade.vectors import unit_rows
 
@@ -38,28 +37,6 @@ def test_ridge_chooses_as_leaving_each_pair_out_does():
     map_, shift = _slow_ridge(old, new, best, new - new.mean(axis=0))
     assert np.allclose(fitted.arrays()["map"], map_, atol=1e-5)
     assert np.allclose(fitted.arrays()["shift"], shift, atol=1e-5)
-
-
-def test_a_standardised_ridge_is_a_ridge_of_coordinates_of_equal_variance():
-    old, new = spaces(60, noise=0.8)
-    new = new * np.linspace(1, 30, new.shape[1], dtype=np.float32)
-    new = unit_rows(new)
-    fitted = StandardisedRidge(penalties=[0.3]).fit(old, new)
-    standard = new / new.astype(float).std(axis=0)
-    map_, _ = _slow_ridge(old, standard, 0.3, standard - standard.mean(axis=0))
-    expected = (standard - standard.mean(axis=0)) @ map_ + old.mean(axis=0)
-    arrays = fitted.arrays()
-    assert np.allclose(new @ arrays["map"] + arrays["shift"], expected, atol=1e-4)
-    plain = Ridge(penalties=[0.3]).fit(old, new).arrays()
-    assert not np.allclose(new @ plain["map"] + plain["shift"], expected, atol=1e-2)
-
-
-def test_a_coordinate_that_never_varies_changes_nothing():
-    old, new = spaces(60, noise=0.8)
-    constant = np.hstack([0.8 * unit_rows(new), np.full((60, 1), 0.6, np.float32)])
-    plain = StandardisedRidge(penalties=[0.3]).fit(old, new)
-    with_it = StandardisedRidge(penalties=[0.3 * 33 / 32]).fit(old, constant)
-    assert np.allclose(plain.queries(new), with_it.queries(constant), atol=1e-3)
 
 
 def _slow_ridge(old, new, penalty, reference):

@@ -29,14 +29,6 @@ ROWS = (
     ),
     Part(
         "bridge",
-        "ridge-standardised",
-        "Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, 1970",
-        f"{_BRIDGES}.standardised_ridge:StandardisedRidge",
-        summary="the best regularised linear map of coordinates of equal variance",
-        traits=("keeps-gallery",),
-    ),
-    Part(
-        "bridge",
         "cca",
         "Hotelling, Relations Between Two Sets of Variates, 1936",
         f"{_BRIDGES}.cca:CanonicalCorrelation",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glocal.upgrade.bridge import Bridge
-from glocal.upgrade.bridges.standardised_ridge import StandardisedRidge
+from glocal.upgrade.bridges.ridge import Ridge
 from glocal.upgrade.vectors import checked_rows, unit_rows
 
 Floats = NDArray[np.float32]
@@ -18,23 +18,22 @@ class TextToConcept:
     """A linear map from the vectors of an image model to those of an image-text model.
 
     With ``z = x A + b``, fitted to the vectors x and y that both models give to the same images by
-    ``min ‖X A + b - Y‖² + λ ‖σ A‖²``, where σ are the standard deviations of x's coordinates, a
-    text t finds images by the cosine of t and z. Nothing is encoded again: ``t · z = x · (A tᵀ) +
-    b · t``, so that ``A tᵀ``, a vector of the image model's own space, finds candidates in whatever
-    index holds x; the cosine then orders them.
+    ``min ‖X A + b - Y‖² + λ ‖A‖²``, a text t finds images by the cosine of t and z. Nothing is
+    encoded again: ``t · z = x · (A tᵀ) + b · t``, so that ``A tᵀ``, a vector of the image model's
+    own space, finds candidates in whatever index holds x; the cosine then orders them.
 
     Source: Moayeri, Rezaei, Sanjabi and Feizi, Text-To-Concept (and Back) via Cross-Model
     Alignment, 2023.
 
-    Deviations: the paper learns the map by gradient descent on ImageNet; here it is solved in
-    closed form, with the penalty λ that finds left-out images best.
+    Deviations: the paper learns the map by gradient descent on ImageNet and standardises variances;
+    here it is solved in closed form, with the penalty λ that finds left-out images best.
 
     Attributes:
         bridge: the map; its new space is that of the images' vectors, its old one that of texts.
     """
 
     def __init__(self, bridge: Bridge | None = None) -> None:
-        self.bridge = bridge or StandardisedRidge()
+        self.bridge = bridge or Ridge()
 
     def fit(self, vectors: ArrayLike, concepts: ArrayLike) -> Self:
         """Learn the map, in seconds for a few thousand images.
