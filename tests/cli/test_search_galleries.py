@@ -84,6 +84,25 @@ def test_what_several_galleries_cannot_do_is_wrong_usage(
     assert (done.exit_code, said in done.output) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--region", "0,0,1,1"],
+        ["--region", "0,0,.5,1", "--region", ".5,0,.5,1", "--relation", "above"],
+        ["--like", "x.jpg"],
+        ["--unlike", "x.jpg"],
+        ["--rerank", "aqe"],
+        ["--no-verify"],
+        ["--small-objects"],
+        ["--no-regions"],
+    ],
+)
+def test_what_needs_an_image_is_refused_beside_a_vector(root: Path, arguments: list[str]) -> None:
+    done = run(root, "--vector", "x.npy", *arguments, both=False)
+    said = f"a --vector cannot be combined with {arguments[0].replace('--no-', '--')}; leave it out"
+    assert (done.exit_code, said in done.output) == (2, True)
+
+
 def test_a_bridge_without_vectors_or_galleries_is_wrong_usage(root: Path) -> None:
     assert run(root, "x.jpg", "--bridge", "x.bridge", both=False).exit_code == 2
 

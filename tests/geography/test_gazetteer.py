@@ -140,3 +140,10 @@ def test_the_real_list_is_read() -> None:
     found = gazetteer.town_named("Lund, Sweden")[0]
     assert (found.latitude, found.longitude) == pytest.approx((55.7, 13.2), abs=0.1)
     assert found.population > 80_000
+
+
+@pytest.mark.parametrize("name", ["", "  ", "--", ", Texas"])
+def test_a_name_without_letters_is_no_town(name: str) -> None:
+    assert gazetteer.towns_named(name) == []
+    with pytest.raises(QueryError, match="names no place; give the name of a town"):
+        gazetteer.town_named(name)

@@ -29,7 +29,14 @@ from glocal.cli.search_output import (
     say_what_is_missing,
     write_sheet,
 )
-from glocal.cli.search_ways import check_relation, check_sketch, check_usage, searches, with_place
+from glocal.cli.search_ways import (
+    check_relation,
+    check_sketch,
+    check_usage,
+    check_vectors,
+    searches,
+    with_place,
+)
 from glocal.cli.streams import output_is_read
 from glocal.cli.vector_searches import vector_searches
 from glocal.errors import ImageError, QueryError
@@ -240,6 +247,7 @@ def search(
     --json, each query prints one line.
     """
     check_usage(images, text, change, html, folders, model, vectors, bridges, near, within)
+    check_vectors(ctx, vectors)
     check_relation(ctx, region, relation)
     check_sketch(ctx, sketch=sketch, any_view=any_view)
     limits, bar = Limits(max_bytes=max_bytes, max_pixels=max_pixels), Bar(show=not as_json)

@@ -135,6 +135,12 @@ def check_sketch(ctx: click.Context, *, sketch: bool, any_view: bool) -> None:
     _refuse(ctx, "a sketch", ("region", "vectors", *_NOT_WITH_TWO))
 
 
+def check_vectors(ctx: click.Context, vectors: Sequence[Path]) -> None:
+    """Refuse what needs an image beside a vector, which says nothing of one."""
+    if vectors:
+        _refuse(ctx, "a --vector", ("region", "relation", *_NOT_WITH_TWO))
+
+
 def _refuse(ctx: click.Context, what: str, names: tuple[str, ...]) -> None:
     for name in names:
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:

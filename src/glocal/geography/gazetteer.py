@@ -76,6 +76,8 @@ def towns_named(name: str) -> list[Town]:
         MissingExtraError: the extra ``places`` is not installed.
     """
     first, *rest = (folded(part) for part in name.split(","))
+    if not first:  # GeoNames lists an empty name of some thousand towns
+        return []
     within = [part for part in rest if part]
     for names in (_own_names, _other_names, _names_of_small):
         found = [town for town, keys in names().get(first, ()) if set(within) <= set(keys)]
@@ -93,6 +95,10 @@ def town_named(name: str) -> tuple[Town, list[Town]]:
         QueryError: there is no town of that name, or several that could be meant.
         MissingExtraError: the extra ``places`` is not installed.
     """
+    if not folded(name.split(",", maxsplit=1)[0]):
+        raise QueryError(
+            f"{name!r} names no place; give the name of a town, or latitude,longitude in degrees"
+        )
     found = towns_named(name)
     if not found:
         raise QueryError(

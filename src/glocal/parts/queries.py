@@ -55,6 +55,24 @@ ROWS = (
     ),
     Part(
         "query",
+        "find",
+        "Zou, Li, Yang, Li, Li, Li, Wang, Lee and Gao, Interfacing Foundation Models' Embeddings, "
+        "2024",
+        "glocal.learn.interleaved:InterleavedInterface",
+        requires="glocal[learn]",
+        summary="things shown and said in one query find images, and masks of the things in them",
+    ),
+    Part(
+        "query",
+        "cope",
+        "Bai, Li, Zhang, Zhang, Jiang, Huang and Jin, Cross-Domain Product Representation Learning "
+        "for Rich-Content E-Commerce, 2023",
+        "glocal.learn.products:CrossDomainProducts",
+        requires="glocal[learn]",
+        summary="a product's photo and text find its videos and streams in one space",
+    ),
+    Part(
+        "query",
         "freeview",
         "Sain, Chowdhury, Koley, Bhunia and Song, Freeview Sketching: View-Aware Fine-Grained "
         "Sketch-Based Image Retrieval, 2024",
