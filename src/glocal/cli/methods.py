@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -100,6 +101,8 @@ def run(
     """
     if names and (stage or tier or stale or changed):
         raise click.UsageError("give either names, or --stage, --tier, --stale and --changed")
+    # The same everywhere: what int8 gives depends on the processor's instructions.
+    os.environ.setdefault("GLOCAL_PRECISION", "float")
     chosen: Iterable[Method]
     if names:
         chosen = [method_named(name) for name in names]
