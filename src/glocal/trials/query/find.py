@@ -4,9 +4,9 @@ A toy: scenes are made (`glocal.trials.pasted_things`) of the trunk lite0's maps
 by MiniLM, and both stay as they are. The scenes of the test show other backgrounds, and pairs of
 things that were never together in training; the things themselves were seen.
 
-Masks have the cells of the finest map, and are coarse: what is asked of them is twice the overlap of
-a mask that takes all pixels. That bound was lowered from an IoU of one half after a first look at
-another division (seed 100), before the trial was ever run.
+Masks have the cells of the finest map, and are coarse: what is asked of them is twice the overlap
+of a mask that takes all pixels. That bound was lowered from an IoU of one half after a first look
+at another division (seed 100), before the trial was ever run.
 """
 
 from __future__ import annotations
