@@ -157,7 +157,7 @@ def window_sums(
     """The sum over each window, ``(n, d)``, by a table of sums from the first cell on."""
     rows, columns, dim = contributions.shape
     table = np.zeros((rows + 1, columns + 1, dim), np.float32)
-    # A loop of sums over whole rows takes a quarter of what `cumsum` along these axes takes.
+    # `cumsum` along these axes is slower than sums of whole rows.
     for row in range(rows):
         np.add(table[row, 1:], contributions[row], out=table[row + 1, 1:])
     for column in range(columns):
