@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from glocal.encoders.card import METADATA_KEY
 from glocal.encoders.fit import fit
 from glocal.encoders.hashes import file_sha256
-from glocal.encoders.onnx import read_card
+from glocal.encoders.onnx import OnnxEncoder
 from glocal.encoders.precision import trial_picture
 from glocal.errors import ImageError, LearnError
 from glocal.images import Limits, load
@@ -89,13 +89,14 @@ def quantize(
     """
     import onnx
 
-    card = read_card(model)
-    if card is None or "stitches" in card.everything or "precision" in card.everything:
-        what = "has no card" if card is None else "holds several encoders"
-        if card is not None and "precision" in card.everything:
-            what = "is in int8 already, or its card says that it stays in float"
+    card = OnnxEncoder(model, precision="float").card  # checks that it is an encoder
+    made = card.everything.get("precision")
+    if "stitches" in card.everything or made is not None:
+        what = "it is in int8 already" if isinstance(made, dict) else "its card keeps it in float"
         raise LearnError(
-            f"the model {model} cannot be quantised: it {what}; name one that glocal train wrote"
+            f"the model {model} cannot be quantised: "
+            f"{'it holds several encoders' if made is None else what}; name one that glocal train "
+            "wrote"
         )
     order = np.random.default_rng([seed, 0]).permutation(len(photos))
     images: list[NDArray[np.uint8]] = []
@@ -129,10 +130,10 @@ def quantize(
             seed=seed,
             listen=lambda step, loss: listen("training", step, steps),
         )
-    made = quantised(chosen)
-    found = _compared(proto, made, held)
+    twin = quantised(chosen)
+    found = _compared(proto, twin, held)
     picture = [trial_picture(card)]
-    trial = vectors(open_model(proto), picture) * vectors(open_model(made), picture)
+    trial = vectors(open_model(proto), picture) * vectors(open_model(twin), picture)
     everything = dict(card.everything)
     everything["precision"] = {
         "kind": "int8",
@@ -147,11 +148,11 @@ def quantize(
             "least": round(found["least"], 4),
         },
     }
-    halve(made)
-    for entry in made.metadata_props:
+    halve(twin)
+    for entry in twin.metadata_props:
         if entry.key == METADATA_KEY:
             entry.value = json.dumps(everything, sort_keys=True)
-    write_model(output, made.SerializeToString(deterministic=True))
+    write_model(output, twin.SerializeToString(deterministic=True))
     return Quantized(
         path=output,
         bytes=output.stat().st_size,

@@ -21,7 +21,7 @@ from glocal.cli.app import glocal  # noqa: E402
 from glocal.encoders import OnnxEncoder  # noqa: E402
 from glocal.encoders.hashes import file_sha256  # noqa: E402
 from glocal.encoders.onnx import read_card  # noqa: E402
-from glocal.encoders.precision import find_twin, twin_path  # noqa: E402
+from glocal.encoders.precision import BUNDLED, find_twin, twin_path  # noqa: E402
 from glocal.errors import LearnError, ModelError  # noqa: E402
 from glocal.learn.export import export  # noqa: E402
 from glocal.learn.model import build_model  # noqa: E402
@@ -265,8 +265,14 @@ def test_what_cannot_be_quantised_is_refused(model, photos, tmp_path):
     twin = quantize(model, listed, tmp_path / "sample.int8.onnx").path
     with pytest.raises(LearnError, match="is in int8 already"):
         quantize(twin, listed, tmp_path / "again.onnx")
+    xfeat = BUNDLED / "detectors" / "xfeat.onnx"
+    with pytest.raises(ModelError, match=r"xfeat\.onnx takes .* and gives .*glocal needs image"):
+        quantize(xfeat, listed, tmp_path / "twin.onnx")
     from tiny_model import write_model
 
+    kept = write_model(tmp_path / "kept.onnx", precision="float")
+    with pytest.raises(LearnError, match="its card keeps it in float"):
+        quantize(kept, listed, tmp_path / "twin.onnx")
     plain = write_model(tmp_path / "plain.onnx")  # one product with a matrix, right before the end
     with pytest.raises(LearnError, match="nothing in this model that could be quantised"):
         quantize(plain, listed, tmp_path / "twin.onnx")
