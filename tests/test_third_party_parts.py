@@ -108,7 +108,7 @@ def test_a_backbone_a_reranking_and_an_explainer_are_used(
     plain = search()
     assert Path(plain[0]) == photos / "label1" / "2.png"
     assert search("--rerank", "worst-first")[-1] == plain[0]
-    missing = run(None, tmp_path, "search", plain[0], "--rerank", "worst-first", status=1)
+    missing = run(None, tmp_path, "search", plain[0], "--rerank", "worst-first", status=2)
     assert "no reranker named 'worst-first'" in missing.stderr
 
     drawn = tmp_path / "why.png"

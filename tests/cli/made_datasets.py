@@ -21,7 +21,7 @@ class ShadeEncoder:
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(b"a model's file")
-        self.path = path
+        self.path = self.encodes = path
         self.dim = 2
         self.card = Card("shade", 3, "CC0-1.0", 2, 64, 8, 2.0, {})
         self.encoded = 0

@@ -420,7 +420,7 @@ def _end_at(step: str) -> None:
     batches.BATCH = 8
     match step:
         case "copied":
-            after("copy_model", 0)
+            after("copy_encoder", 0)
         case "described":
             after("write_description", 0)
         case "batch":
