@@ -23,6 +23,10 @@ from postgres_server import PostgresServer, needs_postgres
 for _library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
+# The same features in every process and on every machine; `tests/encoders/test_twins_in_int8.py`
+# and the benchmarks run what is faster.
+os.environ.setdefault("GLOCAL_PRECISION", "float")
+
 # Imports and collected tests are a million objects that stay. While they are made there is hardly
 # any garbage, and afterwards no collection of garbage need look at them.
 gc.disable()

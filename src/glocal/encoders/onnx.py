@@ -306,8 +306,7 @@ class OnnxEncoder:
             self.path,
             twin,
             card,
-            open_file=lambda file: open_session(file, self._threads),
-            threads=self._threads,
+            open_file=lambda file: open_session(file, 1),
             clock=clock,
         )
         return twin.path if used else self.path

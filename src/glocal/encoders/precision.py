@@ -127,7 +127,6 @@ def pays(
     card: Card,
     *,
     open_file: Callable[[Path], Any],
-    threads: int,
     clock: Callable[[], float] = time.perf_counter,
     folder: Path | None = None,
 ) -> bool:
@@ -137,12 +136,12 @@ def pays(
         float_file: the model in float.
         twin: in int8.
         card: of both.
-        open_file: opens a file with ONNX Runtime.
-        threads: that one image may use.
+        open_file: opens a file with ONNX Runtime, for one thread: with more, whatever else runs
+            would count more than the network, and each number of threads could say another thing.
         clock: in seconds.
         folder: where figures are remembered; `None` for the user's cache.
     """
-    path = remembered_file("precision", file_sha256(twin.path), threads, folder)
+    path = remembered_file("precision", file_sha256(twin.path), 1, folder)
     times = recall(path, ("float", "int8"))
     if times is None:
         times = _measured(float_file, twin, card, open_file, clock)
