@@ -19,6 +19,7 @@ from glocal.images.limits import Limits
 from glocal.images.quiet import decoder_warnings_ignored
 from glocal.images.sources import read_bytes
 from glocal.images.url_paths import UrlPath
+from glocal.images.xmp import list_items, packet_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,16 +29,13 @@ MOST_CHARACTERS = 2_000
 """Characters of a caption that are kept."""
 
 _SIDECAR = Limits(max_bytes=2**20)
-_XMP_BYTES = 1 << 20
 _EXIF_IFD, _DESCRIPTION, _USER_COMMENT, _XMP_TAG = 0x8769, 0x010E, 0x9286, 0x02BC
 _WINDOWS = (0x9C9B, 0x9C9F, 0x9C9C, 0x9C9E)  # XPTitle, XPSubject, XPComment, XPKeywords: UTF-16
 _IPTC = ((2, 5), (2, 105), (2, 120), (2, 25))  # object name, headline, caption, keywords
 _CHARSETS = {b"ASCII": "utf-8", b"UNICODE": "utf-16", b"JIS": "iso2022_jp"}
 _PNG = ("Title", "Description", "Comment")
 _XMP_LISTS = ("dc:title", "dc:description", "dc:subject")
-_XMP_LIST = 20_000  # characters of one list that are looked at
 _XMP_SIMPLE = re.compile(r"\b(?:photoshop:Headline|dc:title|dc:description)=[\"']([^\"'<]{1,2000})")
-_XMP_ITEM = re.compile(r"<rdf:li\b[^>]{0,200}>([^<]{1,2000})</rdf:li>")
 _OF_THE_CAMERA = frozenset(
     (
         "digital camera", "olympus digital camera", "sony dsc", "minolta digital camera",
@@ -134,19 +132,10 @@ def _embedded_xmp(image: Image.Image) -> Iterator[str]:
 
 
 def _xmp(packet: Any) -> Iterator[str]:
-    if isinstance(packet, bytes):
-        packet = packet[:_XMP_BYTES].decode("utf-8", "replace")
-    if not isinstance(packet, str):
-        return
-    packet = packet[:_XMP_BYTES]
-    for match in _XMP_SIMPLE.finditer(packet):
+    text = packet_text(packet)
+    for match in _XMP_SIMPLE.finditer(text):
         yield html.unescape(match[1])
-    for name in _XMP_LISTS:  # found and not matched: a regular expression could take for ever
-        start = packet.find(f"<{name}")
-        end = packet.find(f"</{name}>", start)
-        if 0 <= start < end:
-            for item in _XMP_ITEM.finditer(packet[start : min(end, start + _XMP_LIST)]):
-                yield html.unescape(item[1])
+    yield from list_items(text, _XMP_LISTS)
 
 
 def _decoded(value: object) -> str:

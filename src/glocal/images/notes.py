@@ -16,11 +16,10 @@ from glocal.images.captions import read_caption
 from glocal.images.facts import xmp_of
 from glocal.images.formats import detect, open_header
 from glocal.images.quiet import decoder_warnings_ignored
+from glocal.images.xmp import list_items, packet_text
 
 _MOST = 200  # notes of one file
 _LONGEST = 500  # characters of each
-_XMP_BYTES = 1 << 20
-_XMP_LIST = 100_000
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _RATING, _ARTIST, _COPYRIGHT = 0x4746, 0x013B, 0x8298
 _SIMPLE = re.compile(
@@ -33,7 +32,6 @@ _LISTS = (
     "lr:hierarchicalSubject", "digiKam:TagsList", "Iptc4xmpExt:PersonInImage",
     "MicrosoftPhoto:LastKeywordXMP", "acdsee:categories",
 )  # fmt: skip
-_ITEM = re.compile(r"<rdf:li\b[^>]{0,200}>([^<]{1,500})</rdf:li>")
 _PROGRAMS = ("creator: gd-jpeg", "lavc", "intel", "file written by adobe", "optimized by", "cs=itu")
 """How comments begin that programs leave of themselves."""
 
@@ -105,24 +103,15 @@ def _notes(image: Any) -> Iterator[str]:
 
 
 def _xmp_notes(packet: object) -> Iterator[str]:
-    if isinstance(packet, bytes):
-        packet = packet[:_XMP_BYTES].decode("utf-8", "replace")
-    if not isinstance(packet, str):
-        return
-    packet = packet[:_XMP_BYTES]
-    for name, one, other in _SIMPLE.findall(packet):
+    text = packet_text(packet)
+    for name, one, other in _SIMPLE.findall(text):
         value = html.unescape(one or other).strip()
         if name == "xmp:Rating":
             if value not in ("0", "0.0"):  # not rated
                 yield f"rating {value}"
         else:
             yield value
-    for name in _LISTS:  # found and not matched: a regular expression could take for ever
-        start = packet.find(f"<{name}")
-        end = packet.find(f"</{name}>", start)
-        if 0 <= start < end:
-            for item in _ITEM.finditer(packet[start : min(end, start + _XMP_LIST)]):
-                yield html.unescape(item[1])
+    yield from list_items(text, _LISTS)
 
 
 def _cleaned(notes: Iterator[str]) -> Iterator[str]:
