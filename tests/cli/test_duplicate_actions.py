@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import forked
+from glocal.gallery import trash
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -84,6 +85,15 @@ def test_a_name_as_long_as_they_can_be_goes_to_the_trash_and_comes_back(
     assert (note.parent.parent / "files" / note.name.removesuffix(".trashinfo")).is_file()
     glocal("duplicates", "--undo-trash")
     assert path.is_file()
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "a." + "b" * 253, "." + "\u00e4" * 127, "a.jpg"])
+def test_names_in_the_trash_leave_room_for_their_notes(name: str, tmp_path: Path) -> None:
+    for folder in ("files", "info"):
+        (tmp_path / folder).mkdir()
+    made = {trash._reserved(tmp_path, Path("/photos") / name)[0] for _ in range(3)}
+    assert len(made) == 3
+    assert all(len(os.fsencode(f"{path.name}.trashinfo")) <= 255 for path in made)
 
 
 def test_a_plan_is_checked(glocal: Run, photos: Path) -> None:

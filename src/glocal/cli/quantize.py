@@ -31,7 +31,8 @@ _SHOWN = 5  # files that could not be read
     "--output",
     type=FilePath(dir_okay=False),
     metavar="MODEL.int8.onnx",
-    help="The file to write. [default: beside MODEL, where it is used at once]",
+    help="The file to write. [default: beside MODEL, where it is used at once; the current folder "
+    "for a bundled model]",
 )
 @click.option(
     "--steps",

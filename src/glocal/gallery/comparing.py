@@ -73,7 +73,7 @@ class Sources(Protocol):
         """At full size, up to `originals.WHOLE`; `None` if no file can be read."""
 
 
-_FULLY = 1.05  # times the side at which a pair was seen; beyond that it is looked at closely
+_FULLY = 1.05  # times the side at which a pair was seen; beyond that it is compared at full size
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,7 +32,7 @@ PIXELS = 1_500_000
 """Pixels at which images are compared; those of smaller images all are."""
 
 WHOLE = 48_000_000
-"""Pixels at which copies are looked at closely; of larger images a part of their pixels is."""
+"""Pixels at which copies are compared at most; larger images are decoded smaller."""
 
 _KEPT_WHOLE = 2  # of their arrays stay in memory: 144 MB each at most
 _KEPT = 24  # of their arrays stay in memory: 4.5 MB each

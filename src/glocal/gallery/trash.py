@@ -242,6 +242,6 @@ def _reserved(folder: Path, path: Path) -> tuple[Path, Path]:
 
 def _shortened(stem: str, ending: str) -> str:
     """A name in the trash, cut so that its note's name is no longer than file systems allow."""
-    while stem and len(os.fsencode(f"{stem}{ending}{_NOTE}")) > _LONGEST_NAME:
-        stem = stem[:-1]
+    while len(os.fsencode(f"{stem}{ending}{_NOTE}")) > _LONGEST_NAME:
+        stem, ending = (stem[:-1], ending) if stem else ("", ending[:-1])
     return f"{stem}{ending}"

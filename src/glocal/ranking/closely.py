@@ -1,8 +1,8 @@
 """Compare two copies at all the resolution that both have, tile by tile.
 
 A scanned page with another digit, a photo with another date in its corner, a long chat with another
-word: at a thousand pixels all of them look alike. Who calls one of two files superfluous has to
-look as closely as both images can be looked at.
+word: at a thousand pixels all of them are alike. Who calls one of two files superfluous has to
+compare as much as both of them show.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """What a close look found.
+    """What comparing at full size found.
 
     Attributes:
         differing: rectangles around what differs, in fractions of the first image.
