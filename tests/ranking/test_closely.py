@@ -1,4 +1,4 @@
-"""Copies are looked at as closely as both images can be."""
+"""Copies are compared at the full size of both images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from glocal.ranking.closely import compare_closely
+from glocal.ranking.differences import Differences
 from glocal.ranking.pixels import Comparison, compare_pixels, may_be_shown_whole
-from glocal.ranking.registration import side_of_overlap
+from glocal.ranking.registration import BLOCK, side_of_overlap
 
 Draw = Callable[[Image.Image], None]
 WORDS = (
@@ -192,3 +194,16 @@ def test_what_shows_neither_image_whole_is_given_up_unless_its_rest_is_plain() -
     near = np.array([[1, 0, 0.2], [0, 1, 0.0], [0, 0, 1.0]])  # of points alone: may be wrong
     assert may_be_shown_whole(near, one, two, 0.0)
     assert not may_be_shown_whole(near, one, two, 1.0)
+
+
+@pytest.mark.parametrize("homography", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3))])
+def test_a_homography_without_an_inverse_shows_nothing_whole(homography: NDArray[np.float64]):
+    small = np.full((40, 60), 90, np.float32)
+    assert not may_be_shown_whole(homography, small, small, 0.0)
+
+
+def test_what_is_thinner_than_a_block_was_not_compared():
+    same = Differences(np.zeros((1, 1), np.bool_), None, 0.0, 1.0, exact=True)
+    wide, thin = np.asarray(photo()), np.asarray(photo())[: BLOCK - 1]
+    assert compare_closely(wide, wide, np.eye(3), same).compared
+    assert not compare_closely(thin, thin, np.eye(3), same).compared

@@ -47,11 +47,13 @@ class Close:
         differing: rectangles around what differs, in fractions of the first image.
         share: part of what was compared that differs.
         drift: pixels by which nine tenths of the blocks lie from where they agree best at most.
+        compared: whether anything was: not what is shown by less than a block.
     """
 
     differing: tuple[Box, ...]
     share: float
     drift: float
+    compared: bool
 
     @property
     def alike(self) -> bool:
@@ -77,7 +79,7 @@ def compare_closely(first: Rgb, second: Rgb, homography: Points, found: Differen
         frame, other, forward = second, first, np.asarray(np.linalg.inv(homography))
     differing: list[Box] = []
     votes: list[Points] = []
-    looked = differs = 0
+    compared = differs = 0
     for tile in _tiles(frame.shape, forward):
         laid = _laid(frame, other, forward, tile)
         if laid is None:
@@ -86,7 +88,7 @@ def compare_closely(first: Rgb, second: Rgb, homography: Points, found: Differen
         votes.append(some)
         pair = (two, one) if swapped else (one, two)
         there = differences(*pair, shown, found).differs
-        looked += int(shown.sum())
+        compared += int(shown.sum())
         differs += int(there.sum())
         left, top, width, height = tile
         sides = np.array([frame.shape[1], frame.shape[0]])
@@ -102,7 +104,8 @@ def compare_closely(first: Rgb, second: Rgb, homography: Points, found: Differen
             break
     every = np.concatenate(votes) if votes else np.empty((0, 3))
     drift = float(np.quantile(every[:, 2], 0.9)) if len(every) >= _LEAST_VOTES else 0.0
-    return Close(tuple(differing[:_MOST_BOXES]), differs / max(looked, 1), drift)
+    share = differs / max(compared, 1)
+    return Close(tuple(differing[:_MOST_BOXES]), share, drift, compared > 0)
 
 
 def _tiles(shape: tuple[int, ...], forward: Points) -> Iterator[tuple[int, int, int, int]]:

@@ -45,6 +45,7 @@ LEAST_WHOLE = 0.9
 _LEAST_BEFORE, _LEAST_AFTER = 0.75, 0.86
 """The same by points alone and after small images were aligned, with room for their errors."""
 
+_LEAST_DETERMINANT = 1e-12  # of a homography; one that is less has no inverse
 _GRID, _FEW = 100, 40  # points along a side in which it is counted; some of them do for a guess
 _LEAST_REST = 0.002  # of an image, that can be a border
 _FLAT = 12  # levels by which the colours of a plain border differ at most
@@ -163,6 +164,7 @@ def compare_pixels(
         one, two, closely = asked
         close = compare_closely(one, two, laid.homography, found)
         copied, share, differing = close.alike, close.share, close.differing
+        closely &= close.compared
     return Comparison(
         copied=copied,
         homography=laid.homography / laid.homography[2, 2],
@@ -243,9 +245,9 @@ def may_be_shown_whole(homography: Points, first: Grey, second: Grey, sure: floa
         second: the other image, likewise.
         sure: how far the homography can be trusted: 0 of points alone, 1 after alignment.
     """
-    back = np.asarray(np.linalg.inv(homography))
-    if not (np.isfinite(homography).all() and np.isfinite(back).all()):
+    if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < _LEAST_DETERMINANT:
         return False
+    back = np.asarray(np.linalg.inv(homography))
     seen, other_seen = _seen(homography, _FEW), _seen(back, _FEW)
     if max(float(seen.mean()), float(other_seen.mean())) >= _LEAST_BEFORE + sure * (
         _LEAST_AFTER - _LEAST_BEFORE
