@@ -3,12 +3,13 @@
 What grows with the number of images is taken from the measured points: the slope between the two
 largest, so that what a server takes while it is empty does not count. What was not measured is said
 in `Assumed`, with where it comes from. A search asks each segment of a collection once; so its cost
-grows with the number of segments, and within one with the logarithm of its rows, which is left out.
+grows with the number of segments, and within one with the logarithm of its rows.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,9 @@ class Assumed:
 
     Attributes:
         links: of a vector in the graph; the lowest layer has twice as many, four bytes each.
-        segment_bytes: at which Milvus closes a segment (``dataCoord.segment.maxSize`` of 2.3).
+        segment_bytes: at which the measured server closes a segment: ``maxSize`` times
+            ``sealProportion`` of ``dataCoord.segment`` in its configuration.
+        large_segment_bytes: of a server that is set up for many vectors, for comparison.
         node_bytes: memory of a query node that vectors may take: 128 GiB less 30 %.
         node_cores: of a query node.
         encode_ms: processor time to decode and encode a photo (docs/measured.md: 100 photos a
@@ -41,7 +44,8 @@ class Assumed:
     """
 
     links: int = 16
-    segment_bytes: float = 1024 * 2**20
+    segment_bytes: float = 0.23 * 512 * 2**20
+    large_segment_bytes: float = 4 * GIB
     node_bytes: float = 0.7 * 128 * GIB
     node_cores: int = 16
     encode_ms: float = 20.0
@@ -88,17 +92,18 @@ def model(rows: list[dict[str, Any]], assumed: Assumed) -> list[dict[str, Any]]:
     disk = slope(rows, "disk_MB") * 2**20
     index_ms = 1000 * slope(rows, "index_server_cpu_s")
     write = writer("milvus")
-    per_segment = assumed.segment_bytes / (raw + 100)  # rows; 100 bytes of columns
-    largest = rows[-1]
-    segment_ms = largest["search_server_cpu_ms"] - rows[0]["search_server_cpu_ms"]
+    small, large = (  # rows of a segment; 100 bytes of columns
+        size / (raw + 100) for size in (assumed.segment_bytes, assumed.large_segment_bytes)
+    )
+    image_ms = slope(rows, "search_server_cpu_ms")
+    large_ms = image_ms * small * math.log(large) / math.log(small)  # for each segment
     fixed_ms = rows[0]["search_server_cpu_ms"]
     planned = plan_bytes()
     found = []
     for count in SIZES:
-        segments = max(1.0, count / per_segment)
         least = count * (raw + graph)
         nodes = max(1, -(-int(count * memory) // int(assumed.node_bytes)))
-        search_ms = fixed_ms + segments * segment_ms
+        search_ms = fixed_ms + count * image_ms
         found.append(
             {
                 "images": count,
@@ -107,8 +112,9 @@ def model(rows: list[dict[str, Any]], assumed: Assumed) -> list[dict[str, Any]]:
                 "published_GiB": count * raw * assumed.published / GIB,
                 "measured_GiB": count * memory / GIB,
                 "query_nodes": nodes,
-                "segments": segments,
+                "segments": max(1.0, count / small),
                 "search_cpu_ms": search_ms,
+                "search_cpu_ms_large_segments": fixed_ms + max(1.0, count / large) * large_ms,
                 "searches_per_s_all_nodes": 1000 * nodes * assumed.node_cores / search_ms,
                 "store_disk_TiB": count * disk / 2**40,
                 "index_h": count * index_ms / 3.6e6 / assumed.index_cores,
