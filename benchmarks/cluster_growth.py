@@ -1,15 +1,17 @@
 """What a growing collection costs a Milvus server, and what follows for far larger ones.
 
     python benchmarks/cluster_growth.py 10000 100000 [--work DIR] [--clients 4] [--seconds 10]
+    python benchmarks/cluster_growth.py 100000 --segment-mb 8192
     python benchmarks/cluster_growth.py --model
 
 Each size fills a collection of a new server (PyPI's package ``milvus``, in the work folder) with
 made vectors (``synthetic.py``) through glocal's own store, and measures: writing, the build of the
 index, searches one after the other and by several clients at a time, recall@10 against an exact
 comparison here, and of the server the memory, the disk and the processor's time of each phase. The
-processor's time is what counts on a machine that others use. Results of several runs add up in
-``results/cluster_growth.json``; ``--model`` reads them and prints what `docs/scale.md` says of 100
-million and a billion images.
+processor's time is what counts on a machine that others use. With ``--segment-mb`` segments may
+become so large before the server closes them, and the results are kept apart. Results of several
+runs add up in ``results/cluster_growth.json``; ``--model`` reads them and prints what
+`docs/scale.md` says of 100 million and a billion images.
 """
 
 from __future__ import annotations
@@ -58,27 +60,37 @@ def main() -> None:
     parser.add_argument("--model", action="store_true")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--segment-mb", type=int)
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     if options.quick:
         options.counts, options.seconds = options.counts or [2_000], 2.0
-    rows = [] if options.quick else _measured()
+    large = options.segment_mb
+    settings = {"dataCoord.segment.maxSize": large} if large else {}
+    kept = {"growth": [], "large_segments": []} if options.quick else _measured()
+    rows = kept["large_segments" if large else "growth"]
     for count in options.counts:
-        with TemporaryDirectory(dir=options.work) as folder, served(None, Path(folder)) as on:
+        with (
+            TemporaryDirectory(dir=options.work) as folder,
+            served(None, Path(folder), settings) as on,
+        ):
             uri, pid = on
             assert pid is not None
             row = grow(uri, count, pid, Path(folder), options.clients, options.seconds)
-        rows = sorted([*(r for r in rows if r["count"] != count), row], key=lambda r: r["count"])
-        write_results(NAME, {"growth": rows}, quick=options.quick)  # a long run may be cut short
+        if large:
+            row["segment_mb"] = large
+        rows[:] = sorted([*(r for r in rows if r["count"] != count), row], key=lambda r: r["count"])
+        write_results(NAME, kept, quick=options.quick)  # a long run may be cut short
     if options.counts:
         print_table("made vectors", list(rows[0]), [list(row.values()) for row in rows])
     if options.model:
-        print_model(rows)
+        print_model(kept["growth"])
 
 
-def _measured() -> list[dict[str, Any]]:
+def _measured() -> dict[str, list[dict[str, Any]]]:
     path = RESULTS / f"{NAME}.json"
-    return list(json.loads(path.read_text())["growth"]) if path.exists() else []
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return {each: list(found.get(each, [])) for each in ("growth", "large_segments")}
 
 
 def grow(

@@ -17,11 +17,12 @@ import io
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -55,14 +56,18 @@ def main() -> None:
 
 
 @contextmanager
-def served(uri: str | None, work: Path) -> Iterator[tuple[str, int | None]]:
-    """The address of a server, and its process where it was started here."""
+def served(
+    uri: str | None, work: Path, settings: Mapping[str, object] = MappingProxyType({})
+) -> Iterator[tuple[str, int | None]]:
+    """The address of a server, and its process where it was started here, with these settings."""
     if uri is not None:
         yield uri, None
         return
     from milvus import MilvusServer
 
     server = MilvusServer()
+    for name, value in settings.items():
+        server.config.set(name, value)
     server.set_base_dir(str(work / "milvus"))
     server.start()
     try:

@@ -1,10 +1,10 @@
 """Measure geometric verification of the best 50: recall@1, mAP, verdicts and milliseconds.
 
     python benchmarks/verification.py --images FOLDER... [--views FOLDER...] [--street FOLDER]
-        [--detector own|xfeat|sift] [--rerank NAME] [--model NAME-OR-FILE]
+        [--detector own|xfeat|sift] [--rerank NAME] [--model NAME-OR-FILE] [--scenes]
 
-The folders are described in `verification_sets`; what is not named or absent is skipped. Sets named
-"1" are made of originals that the calibration was not fitted on, those named "0" of the others.
+The folders are described in `verification_sets`; what is not named or absent is skipped. With
+``--scenes`` only the scenes are verified. Sets named "1" are made of originals that the calibration was not fitted on, those named "0" of the others.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from verification_sets import (
 
 
 def every_set(images: Images, options: argparse.Namespace) -> list[LabelledSet]:
+    if options.scenes:
+        return [scenes(images), scenes(images, court=True)]
     made = []
     walls = wallpapers(options.images or [])
     if (DATA / "grocery").is_dir():
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, nargs="+", help="wallpapers")
     parser.add_argument("--views", type=Path, nargs="+")
     parser.add_argument("--street", type=Path)
+    parser.add_argument("--scenes", action="store_true", help="verify only the scenes")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
     parser.add_argument("--calibration", type=Path, default=FILE)
