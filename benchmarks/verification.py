@@ -4,7 +4,8 @@
         [--detector own|xfeat|sift] [--rerank NAME] [--model NAME-OR-FILE] [--scenes]
 
 The folders are described in `verification_sets`; what is not named or absent is skipped. With
-``--scenes`` only the scenes are verified. Sets named "1" are made of originals that the calibration was not fitted on, those named "0" of the others.
+``--scenes`` only the scenes are verified. Sets named "1" are made of originals that the calibration
+was not fitted on, those named "0" of the others.
 """
 
 from __future__ import annotations
