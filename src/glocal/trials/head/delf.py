@@ -69,7 +69,7 @@ def _encoded(seed: int, smoke: bool) -> tuple[Output, Output]:
     """Test photos, and another view of the first ones; the same for both sides of a pair."""
     lab = Lab(seed, smoke=smoke)
     torch.manual_seed(seed)
-    data = lab.grocery(SIDE)
+    data = lab.grocery(SIDE, 4 if smoke else 12)
     head = Delf(levels(), dim=_DIM, local_dim=_LOCAL, count=_COUNT, classes=data.classes)
     objective = ArcFace(dim=_DIM, classes=data.classes)
     train_head(head, objective, maps_of(data.train.images), data.train.labels,
