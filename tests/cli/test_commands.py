@@ -238,6 +238,17 @@ def test_photos_of_a_missing_folder_stay_in_the_gallery(glocal: Run, photos: Pat
     assert json.loads(glocal("index", "--json").stdout)["unchanged"] == 4
 
 
+def test_info_lists_the_first_of_many_files_that_were_named(glocal: Run, tmp_path: Path) -> None:
+    named = [tmp_path / f"{number:02}.png" for number in range(24)]
+    for number, path in enumerate(named):
+        Image.new("RGB", (40, 30), (10 * number, 0, 0)).save(path)
+    glocal("index", *named)
+    lines = glocal("info").stdout.splitlines()
+    assert sum(str(tmp_path) in line and ".png" in line for line in lines) == 20
+    assert "and 4 more; --json lists all" in "\n".join(lines)
+    assert len(json.loads(glocal("info", "--json").stdout)["roots"]) == 24
+
+
 def test_info_check_remove_and_models_describe_the_gallery(glocal: Run, photos: Path) -> None:
     glocal("index", photos)
     known = json.loads(glocal("info", "--json").stdout)

@@ -8,6 +8,8 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from image_samples import DATA, FORMATS, encode, pattern, sample
 from mutated_files import MUTATED, SMALL, fuzz
 from PIL import Image, WebPImagePlugin
@@ -15,7 +17,7 @@ from PIL import Image, WebPImagePlugin
 from glocal.errors import ImageError
 from glocal.images import load
 from glocal.images.faults import as_image_error
-from glocal.images.jpeg import count_scans
+from glocal.images.jpeg import _starts_of_scans, count_scans
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
@@ -228,3 +230,11 @@ def test_an_endless_stream_is_cut_off() -> None:
 
     with pytest.raises(ImageError, match="--max-bytes"):
         load(Endless(), limits=SMALL)  # type: ignore[arg-type]
+
+
+BYTES = st.sampled_from([b"\xff", b"\xda", b"\x00"])
+
+
+@given(st.lists(BYTES, min_size=2, max_size=40).map(b"".join))
+def test_starts_of_scans_are_counted_at_even_and_odd_places(data: bytes) -> None:
+    assert _starts_of_scans(data) == data.count(b"\xff\xda")

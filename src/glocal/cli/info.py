@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from glocal.gallery import Gallery, GalleryInfo
 from glocal.gallery.leaving_out import USUALLY
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.results import UpgradeProgress
+
+_MOST_LISTED = 20
 
 
 @click.command()
@@ -57,18 +60,26 @@ def info(gallery: Path | None, as_json: bool, skipped: bool, wait: float) -> Non
                     f"{readable_bytes(known.local_feature_bytes)} local features and "
                     f"{readable_bytes(known.region_bytes)} regions; "
                     f"{readable_bytes(known.bytes_free)} free"),
-        *(("" if n else "indexed", str(root)) for n, root in enumerate(known.roots)),
+        *_some("indexed", [str(root) for root in known.roots]),
     ]  # fmt: skip
     if not known.roots:
         lines.append(("indexed", "nothing yet"))
     for root, globs in sorted(left_out.globs.items()):
         lines += [("excluded", f"{glob} in {root}") for glob in globs]
-    lines += [("removed", str(path)) for path in sorted(left_out.removed)]
+    lines += _some("removed", [str(path) for path in sorted(left_out.removed)])
     lines.append(("left out", USUALLY))
     for name, text in lines:
         say(f"{name:12} {text}")
     for failure in failures:
         say(f"skipped      {failure.path}: {failure.reason}")
+
+
+def _some(name: str, found: Sequence[str]) -> list[tuple[str, str]]:
+    """A line for each, but for the last of very many."""
+    lines = [("" if n else name, text) for n, text in enumerate(found[:_MOST_LISTED])]
+    if len(found) > _MOST_LISTED:
+        lines.append(("", f"and {len(found) - _MOST_LISTED} more; --json lists all"))
+    return lines
 
 
 def _stitches(gallery: Gallery) -> tuple[Stitch, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MOST_SCANS = 500
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_SCAN = _START_OF_SCAN << 8 | 0xFF  # of two bytes, the lower first
 _ALMOST = 0.999  # of a progressive image, whose every row is there, though less finely
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 
@@ -43,7 +44,7 @@ def decode_scaled(
         ImageError: It has so many scans that it can only be meant to waste time.
         OSError, ValueError, SyntaxError: Raised by Pillow for a truncated or damaged file.
     """
-    if data.count(b"\xff\xda") > _MOST_SCANS and count_scans(data) > _MOST_SCANS:
+    if _starts_of_scans(data) > _MOST_SCANS and count_scans(data) > _MOST_SCANS:
         raise ImageError(f"damaged JPEG: it has more than {_MOST_SCANS} scans")
     array = _turbo(data, image, least)
     if array is not None:
@@ -59,6 +60,15 @@ def decode_scaled(
             raise
         return array, min(share, _ALMOST)
     return to_srgb(image), 1.0
+
+
+def _starts_of_scans(data: bytes) -> int:
+    """How often the bytes occur with which a scan starts: at least the number of scans.
+
+    ``bytes.count`` takes six times as long, a fiftieth of the time that a photo takes in all.
+    """
+    pairs = (np.frombuffer(data, "<u2", (len(data) - first) // 2, first) for first in (0, 1))
+    return sum(int(np.count_nonzero(pair == _SCAN)) for pair in pairs)
 
 
 def count_scans(data: bytes) -> int:

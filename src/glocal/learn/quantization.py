@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.errors import LearnError
+from glocal.learn.lean_graph import branches, put_before
 
 Images = Sequence[NDArray[np.uint8]]
 Range = tuple[float, float]
@@ -31,6 +32,7 @@ _BINS = 2048
 _FRACTIONS = np.linspace(0.2, 1, 61)
 _TRIES = 24  # images by which it is chosen how many layers stay in float
 _WORTH = 1.5
+_LARGE = 2**16  # numbers of a matrix that is worth it
 _WEIGHTED = ("Conv", "MatMul", "Gemm")
 _BETWEEN = ("Clip", "Relu", "Add")
 _log = logging.getLogger(__name__)
@@ -120,7 +122,55 @@ def quantised(chosen: Plan) -> Any:
         extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
     )
     quantizer.quantize_model()
-    return quantizer.model.model
+    made = quantizer.model.model
+    _branches_in_bytes(made)
+    return made
+
+
+def _branches_in_bytes(model: Any) -> None:
+    """Products with constant matrices in branches in bytes, by the range of each run, in place.
+
+    No layer follows there whose range would have to be known; each column has a scale.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    matrices = constants(model) | _turned(model)
+    done: set[str] = set()
+    for _, branch in branches(graph):
+        for node in [each for each in branch.node if each.op_type == "MatMul"]:
+            matrix, result = matrices.get(node.input[1]), node.output[0]
+            if matrix is None or matrix.ndim != 2 or matrix.size < _LARGE:
+                continue
+            stored, scales = f"{node.input[1]}_in_bytes", f"{node.input[1]}_scales"
+            if stored not in done:
+                done.add(stored)
+                scale = np.maximum(np.abs(matrix).max(0) / 127, 1e-12).astype(np.float32)
+                steps = np.clip(np.round(matrix / scale), -127, 127).astype(np.int8)
+                graph.initializer.append(numpy_helper.from_array(steps, stored))
+                graph.initializer.append(numpy_helper.from_array(scale, scales))
+            names = [f"{result}_{what}" for what in ("bytes", "scale", "zero", "sum", "sums", "by")]
+            given, step, zero, whole, single, factor = names
+            new = [
+                helper.make_node("DynamicQuantizeLinear", [node.input[0]], [given, step, zero]),
+                helper.make_node("MatMulInteger", [given, stored, zero], [whole]),
+                helper.make_node("Cast", [whole], [single], to=TensorProto.FLOAT),
+                helper.make_node("Mul", [step, scales], [factor]),
+                helper.make_node("Mul", [single, factor], [result]),
+            ]
+            put_before(branch, node, new)
+            branch.node.remove(node)
+
+
+def _turned(model: Any) -> dict[str, NDArray[Any]]:
+    """Constant matrices that are transposed before they are used."""
+    known = constants(model)
+    return {
+        node.output[0]: known[node.input[0]].T
+        for graph in (model.graph, *(branch for _, branch in branches(model.graph)))
+        for node in graph.node
+        if node.op_type == "Transpose" and node.input[0] in known and known[node.input[0]].ndim == 2
+    }
 
 
 def least_error(low: float, high: float, counts: NDArray[np.float64]) -> Range:

@@ -20,6 +20,7 @@ from glocal.encoders.precision import trial_picture
 from glocal.errors import ImageError, LearnError
 from glocal.images import Limits, load
 from glocal.learn.export import halve, write_model
+from glocal.learn.lean_graph import lean
 from glocal.learn.quantization import open_model, plan, quantised, vectors
 
 LEAST_IMAGES = 20
@@ -131,6 +132,7 @@ def quantize(
             listen=lambda step, loss: listen("training", step, steps),
         )
     twin = quantised(chosen)
+    lean(twin)
     found = _compared(proto, twin, held)
     picture = [trial_picture(card)]
     trial = vectors(open_model(proto), picture) * vectors(open_model(twin), picture)

@@ -1,13 +1,18 @@
-"""DELF's local features, trained by labels of images, reject queries that lack a match.
+"""DELF's local features, trained by labels of images alone, reject queries that lack a match.
 
-Attention picks keypoints, but verified inliers tell no better than cosines which pairs match: the
-differences of six seeds go both ways (-13 to 7). At most 64 local features of a view of 64 pixels
-may be too few for a homography, where the vectors tell the tiles of two photos apart as well.
+The frozen trunk has the weights of ImageNet, the labels are Grocery's 81 classes. A query is
+another view of a test photo (turned, cut out, seen askew, in other light); its match is that photo.
+The query lacks a match when that photo is taken away: then the best of the five photos nearest by
+the vector stands for the answer, often of the same class, which is what the vector learned to find.
+
+An earlier trial, on views of 64 pixels of four photos and a network from random weights, did not
+show it (83.5 per cent by inliers, 84.1 by cosines): at most 64 local features were too few for a
+homography, and the vectors had learned those tiles apart.
 """
 
 from __future__ import annotations
 
-from itertools import product
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,73 +25,82 @@ from glocal.learn.heads.delf import Delf
 from glocal.learn.objectives.arcface import ArcFace
 from glocal.ranking.verification import Settings, verify
 from glocal.trials import Claim, Lab
-from glocal.trials.data import Labelled
-from glocal.trials.retrieval import train
-from glocal.trials.zoo import SmallResidual, pixels
+from glocal.trials.grocery_maps import SIDE, levels, maps_of, train_head
 
 CLAIM = Claim(
-    measured="image pairs with a match told from those without, by verified inliers",
+    measured="queries with a match told from those without, by verified inliers",
     baseline="the same by the cosine of the vectors, of the same network",
     unit="per cent in the right order",
     comparison=">",
     margin=1.0,
     seeds=6,
 )
-_SIDE, _ROOM, _GRID = 64, 12, 3
+_DIM, _LOCAL, _COUNT = 128, 48, 128
+_QUERIES, _NEAREST = 40, 5
 _SETTINGS = Settings(min_similarity=0.6, tolerance=0.04)
 
 
 def method(lab: Lab) -> float:
-    """Inliers of two views of one tile, against those of different tiles."""
-    gallery, queries = _encoded(lab)
-    found = np.array([[_inliers(q, g) for g in _each(gallery)] for q in _each(queries)])
+    """Inliers."""
+    gallery, queries = _encoded(lab.seed, lab.smoke)
+    cosines = (queries.vector @ gallery.vector.T).numpy()
+    known = _each(gallery)
+    scores = np.zeros_like(cosines)
+    for number, query in enumerate(_each(queries)):
+        for place in {number, *_nearest(cosines, number)}:
+            scores[number, place] = verify(
+                query, known[place], (SIDE, SIDE), (SIDE, SIDE), _SETTINGS
+            ).inliers
     cells = gallery.attention.flatten(1)
     even = cells.std(dim=1) / cells.mean(dim=1)
     lab.check("spread of attention over cells, in parts of its mean", even.mean(), ">", 0.1)
-    return _told_apart(found)
+    return _told_apart(scores, cosines)
 
 
 def baseline(lab: Lab) -> float:
     """Cosines."""
-    gallery, queries = _encoded(lab)
-    return _told_apart((queries.vector @ gallery.vector.T).numpy())
+    gallery, queries = _encoded(lab.seed, lab.smoke)
+    cosines = (queries.vector @ gallery.vector.T).numpy()
+    return _told_apart(cosines, cosines)
 
 
-def _encoded(lab: Lab) -> tuple[Output, Output]:
-    """Two views of each tile of two photos, by a network trained on tiles of two others."""
-    torch.manual_seed(lab.seed)
+@lru_cache(maxsize=1)
+def _encoded(seed: int, smoke: bool) -> tuple[Output, Output]:
+    """Test photos, and another view of the first ones; the same for both sides of a pair."""
+    lab = Lab(seed, smoke=smoke)
+    torch.manual_seed(seed)
+    data = lab.grocery(SIDE, 4 if smoke else 12)
+    head = Delf(levels(), dim=_DIM, local_dim=_LOCAL, count=_COUNT, classes=data.classes)
+    objective = ArcFace(dim=_DIM, classes=data.classes)
+    train_head(head, objective, maps_of(data.train.images), data.train.labels,
+               steps=lab.steps(100), seed=seed, lr=1e-2)  # fmt: skip
     random = lab.random()
-    order = random.permutation(4)
-    photos = lab.photos(256)
-    seen = [tile for number in order[:2] for tile in _tiles(photos[number])]
-    views = 4 if lab.smoke else 16
-    images = np.stack([_view(tile, random) for tile in seen for _ in range(views)])
-    data = Labelled(images, np.repeat(np.arange(len(seen)), views))
-    trunk = SmallResidual((8, 12, 16, 24))
-    head = Delf(trunk.levels, dim=32, local_dim=24, count=64, classes=len(seen))
-    objective = ArcFace(dim=32, classes=len(seen))
-    train(trunk, head, objective, data, steps=lab.steps(60), seed=lab.seed, batch=24)
-    new = [tile for number in order[2:] for tile in _tiles(photos[number])]
-    both = [pixels(np.stack([_view(tile, random) for tile in new])) for _ in range(2)]
+    photos = data.test.images[random.permutation(len(data.test.images))]
+    views = np.stack([view(photo, random) for photo in photos[:_QUERIES]])
     with torch.no_grad():
-        gallery, queries = (head(trunk(images)) for images in both)
-    return gallery, queries
+        return head(maps_of(photos)), head(maps_of(views))
 
 
-def _tiles(photo: NDArray[np.uint8]) -> list[Image.Image]:
-    """Tiles with room for views, which overlap little."""
-    whole, side = Image.fromarray(photo), _SIDE + 2 * _ROOM
-    places = np.linspace(0, whole.width - side, _GRID).round().astype(int).tolist()
-    return [whole.crop((x, y, x + side, y + side)) for y, x in product(places, places)]
-
-
-def _view(tile: Image.Image, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A tile turned by up to 8 degrees, shifted by up to 6 pixels, of another brightness."""
-    turned = tile.rotate(float(random.uniform(-8, 8)), Image.Resampling.BILINEAR)
-    left, top = random.integers(_ROOM - 6, _ROOM + 7, 2).tolist()
-    cut = np.asarray(turned.crop((left, top, left + _SIDE, top + _SIDE)), np.float32)
-    changed = cut * random.uniform(0.7, 1.2) + random.normal(0, 4, cut.shape)
+def view(photo: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """The same scene: corners moved inwards by up to a fifth, turned by up to 10 degrees, lit."""
+    side = len(photo)
+    turned = Image.fromarray(photo).rotate(random.uniform(-10, 10), Image.Resampling.BILINEAR)
+    inwards = random.uniform(0.05, 0.2, 8) * side
+    corners = np.array([0, 0, 0, side, side, side, side, 0], float)
+    quad = np.where(corners == 0, inwards, side - inwards)
+    seen = turned.transform(
+        (side, side), Image.Transform.QUAD, quad.tolist(), Image.Resampling.BILINEAR
+    )
+    changed = np.asarray(seen, np.float32) * random.uniform(0.6, 1.3) + random.normal(
+        0, 4, photo.shape
+    )
     return changed.clip(0, 255).astype(np.uint8)
+
+
+def _nearest(cosines: NDArray[np.float32], number: int) -> list[int]:
+    """The photos nearest to a query by the vector, without its match."""
+    order = np.argsort(-cosines[number], kind="stable")
+    return order[order != number][:_NEAREST].tolist()
 
 
 def _each(output: Output) -> list[LocalFeatures]:
@@ -98,18 +112,8 @@ def _each(output: Output) -> list[LocalFeatures]:
     ]  # fmt: skip
 
 
-def _inliers(query: LocalFeatures, candidate: LocalFeatures) -> int:
-    size = (_SIDE, _SIDE)
-    return verify(query, candidate, size, size, _SETTINGS).inliers
-
-
-def _told_apart(scores: NDArray[np.generic]) -> float:
-    """How often a pair that matches scores higher than one that does not; ties count half.
-
-    Args:
-        scores: ``(n, n)``; the diagonal has the pairs that match.
-    """
-    wide = np.asarray(scores, np.float64)
-    own = wide.diagonal()[:, None]
-    others = wide[~np.eye(len(wide), dtype=bool)]
-    return 100 * float((own > others).mean() + 0.5 * (own == others).mean())
+def _told_apart(scores: NDArray[np.float32], cosines: NDArray[np.float32]) -> float:
+    """How often a query with its match scores higher than one without; ties count half."""
+    own = scores.diagonal()[:, None].astype(np.float64)
+    other = np.array([scores[n, _nearest(cosines, n)].max() for n in range(len(scores))])[None]
+    return 100 * float((own > other).mean() + 0.5 * (own == other).mean())

@@ -1,44 +1,48 @@
-"""DOLG: what is fused is orthogonal to the global vector; does fusion raise mAP?
+"""DOLG: what is fused is orthogonal to the global vector, and the fused vector has a higher mAP.
 
-Not after 60 steps on digits: orthogonality holds, but the two branches have more to learn than
-GeM's one layer, and digits have little local detail that a global vector lacks. Nor after 100 steps
-on photos of Grocery with a fixed trunk of ImageNet weights (vectors of 128 numbers, 224 pixels,
-validation images of another seed): with the best rate for each, DOLG has 63.9 points and GeM 64.8.
-At the rate that is best for DOLG it is ahead (63.9 and 61.8), which is not a fair comparison.
+Both sides learn photos of Grocery's 81 classes, twelve of each, on a trunk with the weights of
+ImageNet that stays as it is, in 300 steps, each at the rate that was the best for it on validation
+images of other seeds (two for GeM, three for DOLG were tried). DOLG's dilations are scaled to maps
+of 14x14 cells.
+
+The gain needs the photos and the steps, as the local branch has far more to learn than GeM's one
+layer: with six photos of each class it was 1 to 2 points, and none after 100 steps. An earlier
+trial, on digits from random weights in 60 steps, failed (93.9 points by DOLG, 95.0 by GeM).
 """
 
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from glocal.learn.contracts import Head
 from glocal.learn.heads.dolg import Dolg, orthogonal_part
 from glocal.learn.heads.gem import Gem
 from glocal.learn.objectives.arcface import ArcFace
 from glocal.trials import Claim, Lab
-from glocal.trials.retrieval import train, vectors_of
-from glocal.trials.zoo import SmallResidual, pixels
+from glocal.trials.data import Data
+from glocal.trials.grocery_maps import SIDE, levels, maps_of, train_head, vectors_of
 
 CLAIM = Claim(
-    measured="mAP of digits by DOLG's fused vector",
+    measured="mAP of photos of Grocery by DOLG's fused vector",
     baseline="mAP by the whitened GeM vector alone, trained likewise",
     unit="points",
     comparison=">",
     margin=0.5,
-    seeds=6,
+    seeds=5,
 )
-_DIM = 32
+_DIM = 128
 
 
 def method(lab: Lab) -> float:
     """Train with fusion."""
-    trunk = _trunk()
-    head = Dolg(trunk.levels, dim=_DIM, inner=32, branch=16, dilations=(1, 2))
-    found = _mean_ap(lab, trunk, head)
+    head = Dolg(levels(), dim=_DIM, inner=128, branch=32, dilations=(3, 6))
+    found = _mean_ap(lab, head, lr=1e-2)
     with torch.no_grad():
-        whole, local, _ = head.branches(trunk(pixels(lab.digits(16).train.images[:32])))
+        images = _photos(lab).train.images[:32]
+        whole, local, _ = head.branches(maps_of(images))
         apart = orthogonal_part(local, whole)
-        unit = torch.nn.functional.normalize(whole, dim=1)[:, :, None, None]
+        unit = functional.normalize(whole, dim=1)[:, :, None, None]
         along = float((apart * unit).sum(dim=1).abs().max() / apart.norm(dim=1).max())
     lab.check("largest part of a fused cell along the global vector", along, "<", 1e-5)
     return found
@@ -46,16 +50,17 @@ def method(lab: Lab) -> float:
 
 def baseline(lab: Lab) -> float:
     """Train with the global vector."""
-    trunk = _trunk()
-    return _mean_ap(lab, trunk, Gem(trunk.levels, dim=_DIM))
+    return _mean_ap(lab, Gem(levels(), dim=_DIM), lr=2e-2)
 
 
-def _trunk() -> SmallResidual:
-    return SmallResidual((8, 16, 24))
-
-
-def _mean_ap(lab: Lab, trunk: SmallResidual, head: Head) -> float:
-    data = lab.digits(16)
+def _mean_ap(lab: Lab, head: Head, *, lr: float) -> float:
+    data = _photos(lab)
+    maps = maps_of(data.train.images)
     objective = ArcFace(dim=_DIM, classes=data.classes)
-    train(trunk, head, objective, data.train, steps=lab.steps(60), seed=lab.seed)
-    return data.test.mean_ap(vectors_of(trunk, head, data.test.images))
+    train_head(head, objective, maps, data.train.labels, steps=lab.steps(300), seed=lab.seed,
+               lr=lr)  # fmt: skip
+    return data.test.mean_ap(vectors_of(head, maps_of(data.test.images)))
+
+
+def _photos(lab: Lab) -> Data:
+    return lab.grocery(SIDE, 4 if lab.smoke else 24)
