@@ -31,6 +31,8 @@ async def locate(request: Request, service: ServiceDep) -> schemas.Located:
     """Say where a photo was probably taken, by the photos that say where they were.
 
     The photo is an image (in a form) or an id (`query`). Only servers that show positions answer.
+    `world` has what a trained world model guesses, where the server has one (`glocal serve
+    --world`).
     """
     received = await read_locate(request, service.settings)
     if not service.settings.positions:
@@ -63,7 +65,8 @@ async def _locate(
         decoded = await decoders.pixels(
             source.data, min_pixels=service.gallery.encoder.card.area, name=source.file
         )
-        job = LocateJob(decoded.array, source.content, source.id, {"where": condition})
+        options = {"where": condition, "world": service.settings.world}
+        job = LocateJob(decoded.array, source.content, source.id, options)
         located = await service.searchers.run(job)
     return schemas.Located(
         query=located.query,
@@ -72,6 +75,7 @@ async def _locate(
         places=tuple(_place(service, place) for place in located.places[: request.limit]),
         silence=located.silence,
         timings_ms=located.timings_ms,
+        world=located.world[: request.limit],
     )
 
 
