@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
+from glocal.errors import ModelMismatchError, WorldModelError
 from glocal.gallery.describing import content_id
 from glocal.gallery.locating import ProbablePlace
 from glocal.web import schemas
@@ -19,6 +21,7 @@ from glocal.web.searchers import LocateJob
 from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["search"])
+_log = logging.getLogger(__name__)
 
 
 @router.post(
@@ -67,7 +70,15 @@ async def _locate(
         )
         options = {"where": condition, "world": service.settings.world}
         job = LocateJob(decoded.array, source.content, source.id, options)
-        located = await service.searchers.run(job)
+        try:
+            located = await service.searchers.run(job)
+        except (WorldModelError, ModelMismatchError) as error:
+            _log.warning("%s", error)
+            raise ProblemError(
+                503,
+                "the server's world model cannot be used with its gallery any more; ask its owner "
+                "to train one anew: glocal world",
+            ) from error
     return schemas.Located(
         query=located.query,
         model=located.model,
