@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -73,7 +74,7 @@ def drawings(folder: Path) -> dict[str, tuple[Path, tuple[str, ...]]]:
         made = Image.new("RGB", (400, 400), "white")
         return made, ImageDraw.Draw(made)
 
-    pen = {"fill": "black", "width": 4}
+    pen: dict[str, Any] = {"fill": "black", "width": 4}
     made: dict[str, tuple[Image.Image, tuple[str, ...]]] = {}
     image, draw = sheet()
     draw.ellipse((130, 140, 270, 380), outline="black", width=4)

@@ -8,6 +8,7 @@ beginnings of the conditions remain to be tried, on photos that are not tested o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glocal.learn.contracts import Level
 from glocal.learn.heads.conditional_cross_attention import ConditionalCrossAttention
 from glocal.learn.objectives.supervised_contrastive import SupervisedContrastive
 from glocal.trials import Claim, Lab, data
@@ -51,9 +51,7 @@ def baseline(lab: Lab) -> float:
 
 def _agreement(lab: Lab, *, conditioned: bool) -> tuple[list[float], list[float]]:
     """Of each attribute the share of neighbours that agree, and the share of all, in per cent."""
-    cells, attributes = _cells(32 if lab.smoke else SIDE)
-    tested = quarters(attributes[3], lab.seed) == 3
-    maps = reduced(cells, ~tested)
+    maps, attributes, tested = _divided(32 if lab.smoke else SIDE, lab.seed)
     head = trained(lab, maps[~tested], attributes[:3, ~tested], conditioned)
     shares, chances = [], []
     for number, values in enumerate(attributes[:3, tested]):
@@ -69,6 +67,14 @@ def _agreement(lab: Lab, *, conditioned: bool) -> tuple[list[float], list[float]
     return shares, chances
 
 
+@cache
+def _divided(side: int, seed: int) -> tuple[Tensor, NDArray[np.int64], NDArray[np.bool_]]:
+    """Maps, attributes, and which quarter is tested; both sides of a pair have the same."""
+    cells, attributes = _cells(side)
+    tested = quarters(attributes[3], seed) == 3
+    return reduced(cells, ~tested), attributes, tested
+
+
 def reduced(cells: NDArray[np.float32], train: NDArray[np.bool_]) -> Tensor:
     """The last maps ``(n, 192, h, w)``: cells along the principal axes of those to train on."""
     count, channels, high, wide = cells.shape
@@ -76,16 +82,16 @@ def reduced(cells: NDArray[np.float32], train: NDArray[np.bool_]) -> Tensor:
     some = flat[train].transpose(0, 2, 1).reshape(-1, channels)
     some = some[np.random.default_rng(0).permutation(len(some))[:_FITTED]]
     middle = some.mean(axis=0)
-    axes = np.linalg.svd(some - middle, full_matrices=False)[2][:_CHANNELS]
-    made = np.einsum("ncl,kc->nkl", flat - middle[None, :, None], axes, optimize=True)
-    return torch.from_numpy(made.reshape(count, len(axes), high, wide).astype(np.float32))
+    axes = np.linalg.eigh((some - middle).T @ (some - middle))[1][:, ::-1][:, :_CHANNELS]
+    made = axes.T @ (flat - middle[:, None])
+    return torch.from_numpy(made.reshape(count, axes.shape[1], high, wide).astype(np.float32))
 
 
 def trained(
     lab: Lab, maps: Tensor, attributes: NDArray[np.int64], conditioned: bool
 ) -> ConditionalCrossAttention:
     """In each step the images of a batch have to find those that agree in one attribute."""
-    level = Level(levels()[-1].stride, maps.shape[1])
+    level = replace(levels()[-1], width=maps.shape[1])
     head = ConditionalCrossAttention([level], dim=128, conditions=len(ATTRIBUTES), width=128)
     objective, steps = SupervisedContrastive(), lab.steps(STEPS)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.05)
