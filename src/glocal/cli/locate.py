@@ -72,7 +72,7 @@ def locate(
 
     The gallery's photos that say where they were taken are compared with it: those that show the
     same thing count most, similar ones little. Towns are named with the extra places. A world
-    model, which you have to train or to bring, is asked with --world; what it says comes after.
+    model, which you have to train or to bring, answers too with --world, after them.
 
     With --json, each photo prints one line.
     """
