@@ -15,7 +15,7 @@ import numpy as np
 from glocal.trials.query import cope
 from measure import arguments, print_table, write_results
 
-VALIDATION, FIRST, DIVISIONS = 2, 100, 5
+VALIDATION, FIRST, DIVISIONS = 2, 100, 3
 
 
 def main() -> None:

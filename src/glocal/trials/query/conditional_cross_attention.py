@@ -1,9 +1,12 @@
 """Under a condition an image's neighbours agree in it more often than without one.
 
 Photos of Grocery have a sort and a family from its class tree, and each was tinted, so that it has
-a colour too. One network learns all three; without conditions it has one space for them. It fails:
-in so few steps the conditions, which begin small, hardly part the spaces. Longer training and other
-beginnings of the conditions remain to be tried, on photos that are not tested on.
+a colour too. One network learns all three; without conditions it has one space for them. The cells
+are those of 7 x 7, along the 192 principal axes of the photos that are trained on, which is cheap.
+
+It failed before, with photos of 96 pixels (3 x 3 cells), six of each class, so that one of each was
+tested and many sorts had no second photo, and 150 steps. What is used now was seen on other photos
+first (the 13th to 24th of each class, seed 100): agreement of 79.3 with conditions and 68.4 without.
 """
 
 from __future__ import annotations
