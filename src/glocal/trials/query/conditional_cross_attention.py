@@ -5,8 +5,8 @@ a colour too. One network learns all three; without conditions it has one space 
 are those of 7 x 7, along the 192 principal axes of the photos that are trained on, which is cheap.
 
 It failed before, with photos of 96 pixels (3 x 3 cells), six of each class, so that one of each was
-tested and many sorts had no second photo, and 150 steps. What is used now was seen on other photos
-first (the 13th to 24th of each class, seed 100): agreement of 79.3 with conditions and 68.4 without.
+tested and many sorts had no second photo, and 150 steps. What is used now was tried on other photos
+first (the 13th to 24th of each class, seed 100): agreement of 79.3 with conditions, 68.4 without.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ All 81 products are asked for, and what is gained comes nearly all from the 61 t
 In three other divisions, whose validation photos were asked (`benchmarks/products.py`), the network
 found 60.4 and frozen vectors 23.9; by the 20 others mAP was 6.1 points lower, 5.4 higher and 10.9
 higher than by frozen vectors, so nothing is known to be gained for new products. The text added
-nothing there (60.4 with, 60.3 without it): an image of the very product says all that its name does.
+nothing there (60.4 with, 60.3 without it): an image of the very product says what its name does.
 """
 
 from __future__ import annotations
