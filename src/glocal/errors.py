@@ -105,3 +105,7 @@ class CompressError(GlocalError, ValueError):
 
 class TableError(GlocalError, ValueError):
     """A table of embeddings cannot be read or written, or does not fit what it is compared with."""
+
+
+class WorldModelError(GlocalError, ValueError):
+    """A world model's file is missing, damaged or of another kind, or a vector does not fit it."""

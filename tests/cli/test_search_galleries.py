@@ -99,7 +99,7 @@ def test_what_several_galleries_cannot_do_is_wrong_usage(
 )
 def test_what_needs_an_image_is_refused_beside_a_vector(root: Path, arguments: list[str]) -> None:
     done = run(root, "--vector", "x.npy", *arguments, both=False)
-    said = f"a --vector cannot be combined with {arguments[0].replace('--no-', '--')}; leave it out"
+    said = f"a --vector cannot be combined with {arguments[0]}; leave it out"
     assert (done.exit_code, said in done.output) == (2, True)
 
 

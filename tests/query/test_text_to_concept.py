@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glocal.errors import BridgeError
-from glocal.query.text_to_concept import TextToConcept
+from glocal.query.text_to_concept import TextToConcept, anchor_views
 from glocal.registry import names, part
 
 COUNT = 400
@@ -53,3 +53,12 @@ def test_what_does_not_fit_is_refused(spaces) -> None:
         made.concepts(concepts)
     with pytest.raises(BridgeError, match="not fitted"):
         TextToConcept().concepts(vectors)
+
+
+def test_views_of_an_anchor_are_itself_mirrored_and_its_middle() -> None:
+    image = np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3)
+    whole, mirrored, middle = anchor_views(image)
+    assert (whole == image).all()
+    assert all((mirrored[:, x] == image[:, 23 - x]).all() for x in range(24))
+    assert (middle == image[2:14, 3:21]).all()
+    assert [len(anchor_views(image, count)) for count in (1, 2, 3, 9)] == [1, 2, 3, 3]

@@ -89,3 +89,19 @@ def test_too_few_images_say_how_many_are_needed():
 def test_a_bridge_that_finds_hardly_more_than_the_old_model_is_worse_than_waiting(found, worse):
     measured = BridgeMeasurement(100, 1.0, 1.0, found, 1.0, 0.5)
     assert measured.worse_than_waiting is worse
+
+
+def test_views_of_one_image_are_kept_aside_together() -> None:
+    """Views that are copies must not make an image that is kept aside look known."""
+    random = np.random.default_rng(0)
+    old, new = random.normal(size=(150, 40)), random.normal(size=(150, 60))  # nothing to learn
+    groups = np.repeat(np.arange(150), 3)
+    rows = np.repeat(old, 3, axis=0), np.repeat(new, 3, axis=0)
+    together = fit_bridge(*rows, name="ridge", groups=groups)
+    apart = fit_bridge(*rows, name="ridge")
+    assert (together.anchors, together.measured.images) == (150, 50)
+    assert together.measured.cosine < 0.2 < apart.measured.cosine
+    with pytest.raises(BridgeError, match="450 pairs of 50 images"):
+        fit_bridge(*rows, name="ridge", groups=groups // 3)
+    with pytest.raises(BridgeError, match="one group for each pair"):
+        fit_bridge(*rows, name="ridge", groups=groups[:-1])

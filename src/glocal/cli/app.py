@@ -23,6 +23,7 @@ _COMMANDS = {
     "index": ("index", "Add the photos in folders to the gallery, or bring it up to date."),
     "search": ("search", "Find the photos that show the same thing as a query photo."),
     "locate": ("locate", "Say where a photo was probably taken."),
+    "world": ("world", "Train a world model on your photos, for glocal locate --world."),
     "sketches": ("sketches", "Learn from your photos to search by drawings."),
     "explain": ("explain", "Draw why photos match."),
     "serve": ("serve", "Serve the gallery as a web page and an HTTP API."),
@@ -46,7 +47,7 @@ _COMMANDS = {
 }
 
 # Commands that multiply large matrices, for which NumPy may use all threads.
-_LARGE_PRODUCTS = {"evaluate", "methods", "quantize", "stitch", "train"}
+_LARGE_PRODUCTS = {"evaluate", "methods", "quantize", "stitch", "train", "world"}
 
 
 class _Lazy(click.Group):

@@ -132,7 +132,9 @@ def check_sketch(ctx: click.Context, *, sketch: bool, any_view: bool) -> None:
         raise click.UsageError("--sketch needs a drawing; name its file")
     if len(ctx.params["folders"]) > 1:
         raise click.UsageError("a sketch is searched for in one gallery; name one")
-    _refuse(ctx, "a sketch", ("region", "vectors", *_NOT_WITH_TWO))
+    # --no-verify and --no-regions say what is so anyway.
+    names = [name for name in _NOT_WITH_TWO if ctx.params[name] is not False]
+    _refuse(ctx, "a sketch", ("region", "vectors", *names))
 
 
 def check_vectors(ctx: click.Context, vectors: Sequence[Path]) -> None:
@@ -145,6 +147,7 @@ def _refuse(ctx: click.Context, what: str, names: tuple[str, ...]) -> None:
     for name in names:
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = name.removesuffix("s") if name == "vectors" else name.replace("_", "-")
+            option = f"no-{option}" if ctx.params[name] is False else option
             raise click.UsageError(f"{what} cannot be combined with --{option}; leave it out")
 
 

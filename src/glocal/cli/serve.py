@@ -81,6 +81,13 @@ _FOLDER = FilePath(file_okay=False, exists=True, resolve_path=True)
     help="Show where photos were taken, and keep the positions in files that are sent.",
 )
 @click.option(
+    "--world",
+    type=FilePath(dir_okay=False),
+    metavar="FILE.npz",
+    help="Ask this trained world model too where a photo was taken; needs --show-positions. See "
+    "glocal world --help.",
+)
+@click.option(
     "--processes",
     type=click.IntRange(0, 64),
     metavar="N",
@@ -104,6 +111,7 @@ def serve(
     hosts: tuple[str, ...],
     cors_origins: tuple[str, ...],
     show_positions: bool,
+    world: Path | None,
     processes: int | None,
     open_page: bool,
     model: str | None,
@@ -127,6 +135,8 @@ def serve(
         ) from error
     from glocal.gallery import Gallery
     from glocal.gallery.ahead import worker_count
+    from glocal.gallery.locating import require_world_of
+    from glocal.geography.world_model import WorldModel
 
     token = _token(token_file, "GLOCAL_TOKEN")
     read_token = _token(read_token_file, "GLOCAL_READ_TOKEN")
@@ -146,6 +156,8 @@ def serve(
             "--cors-origin '*' would let every site's pages read the gallery: set a token, or name "
             "the origin"
         )
+    if world is not None and not show_positions:
+        raise click.UsageError("--world names places; allow that with --show-positions")
     if processes is None:
         processes = min(worker_count(), _MOST_PROCESSES) if worker_count() > 1 else 0
     settings = Settings(
@@ -159,6 +171,7 @@ def serve(
         upload_folder=upload_folder,
         urls=allow_urls,
         positions=show_positions,
+        world=None if world is None else world.resolve(),
         search_processes=processes,
         searches=max(4, 2 * processes),  # some are decoded while others are searched for
     )
@@ -182,6 +195,8 @@ def serve(
             budget_ms=budget_ms,
         ) as opened,
     ):
+        if world is not None:
+            require_world_of(WorldModel.load(world), opened.space)
         run(opened, settings, bound, ready)
 
 

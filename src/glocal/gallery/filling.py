@@ -325,7 +325,8 @@ class Filling(GalleryBase):
         Args:
             model: a folder that has both sides as ONNX files, or one of these files, or a hub name;
                 see `glocal.encoders.image_text_files`.
-            anchors: how many images are encoded.
+            anchors: how many images are encoded; where there are fewer, each is encoded in up to
+                three views, by the gallery's model too.
             listen: told the progress.
 
         Raises:
@@ -339,6 +340,7 @@ class Filling(GalleryBase):
             self._now().context,
             os.fspath(model),
             listen,
+            encoder=lambda: self.encoder,
             anchors=anchors,
             timeout=self._timeout,
         )

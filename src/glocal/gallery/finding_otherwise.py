@@ -6,9 +6,14 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glocal.gallery.clock import Clock
-from glocal.gallery.conditions import Condition
+from glocal.gallery.conditions import ANYWHERE, AllOf, Condition
+from glocal.gallery.exporting import table_rows
 from glocal.gallery.finding import Finding
+from glocal.gallery.layout import require_settled
 from glocal.gallery.locating import Located, locate, stated_position
 from glocal.gallery.opened import Opened
 from glocal.gallery.progress import Progress, quiet
@@ -16,6 +21,7 @@ from glocal.gallery.query import Query, Region, at_hand, naming
 from glocal.gallery.relation_search import Thing, fractions, search_relation
 from glocal.gallery.results import GalleryImage, SearchResult
 from glocal.gallery.sketching import Sketching
+from glocal.geography.world_model import WorldModel, read_world_model
 from glocal.images import load
 from glocal.query.relations import Relation
 
@@ -117,6 +123,7 @@ class FindingOtherwise(Finding):
         *,
         where: str | Condition | None = None,
         exact: bool = False,
+        world: WorldModel | str | os.PathLike[str] | None = None,
     ) -> Located:
         """Say where a photo was probably taken, by the photos that say where they were.
 
@@ -124,12 +131,18 @@ class FindingOtherwise(Finding):
             photo: as the query of `search`.
             where: only photos that meet a condition are looked at.
             exact: as in `search`.
+            world: a trained world model, or its file, to be asked too: it knows places of which the
+                gallery has no photo, and is far less sure. None comes with glocal.
 
         Raises:
             ImageError: the photo cannot be used as an image.
             QueryError: the condition makes no sense.
-            ModelMismatchError: a `Query` was made with a model of another vector space.
+            ModelMismatchError: a `Query`, or the world model, was made with a model of another
+                vector space.
+            WorldModelError: the file is no world model.
         """
+        if not (world is None or isinstance(world, WorldModel)):
+            world = read_world_model(world)
         position, query = None, photo
         if not isinstance(query, Query):
             photo = at_hand(query, self._limits)
@@ -143,7 +156,37 @@ class FindingOtherwise(Finding):
             lambda query, known, limit: self.search(query, where=known, limit=limit, exact=exact),
             browser,
             self._store().vectors,
+            world,
         )
+
+    def located_vectors(
+        self, where: str | Condition | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Vectors of the photos that say where they were taken, to train a world model on.
+
+        Args:
+            where: only photos that meet a condition.
+
+        Returns:
+            ``(n, d)`` of unit length, and ``(n, 2)`` latitudes and longitudes in degrees.
+
+        Raises:
+            QueryError: the condition makes no sense.
+            GalleryError: an upgrade is under way, so that there are vectors of two spaces.
+        """
+        self._require_open()
+        require_settled(self._layout)
+        browser = self.browse()
+        condition = browser.condition(where) if isinstance(where, str) else where
+        known = ANYWHERE if condition is None else AllOf((condition, ANYWHERE))
+        rows = [
+            (row.embedding, row.centre)
+            for row in table_rows(browser, self._store().vectors, known)
+            if row.centre is not None
+        ]
+        vectors = np.array([vector for vector, _ in rows], np.float32)
+        places = np.array([place for _, place in rows], np.float64)
+        return vectors.reshape(len(rows), self.model.dim), places.reshape(-1, 2)
 
     def search_sketch(
         self,

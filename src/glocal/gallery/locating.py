@@ -7,6 +7,9 @@ photos that are like any other were taken at home too.
 
 What can be said depends on what is there, so the answer has words and no percentage, a radius, and
 the photos behind it; where nothing speaks for any place it says so.
+
+A trained world model (`glocal.geography.world_model`), where the user has one, is asked beside
+that: it needs no photo of the place, and what it says stands apart, after the gallery's own photos.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from glocal.errors import ModelMismatchError
 from glocal.gallery.browsing import Browser
 from glocal.gallery.conditions import ANYWHERE, AllOf, Condition, Near
 from glocal.gallery.model_id import ModelId
 from glocal.gallery.query import Query
 from glocal.gallery.results import GalleryImage, Hit, SearchResult
 from glocal.geography.clusters import Cluster, clusters
+from glocal.geography.world_model import WorldModel, WorldPlace
 from glocal.images import Limits, load
 
 if TYPE_CHECKING:
@@ -42,6 +47,9 @@ REACH_KM = 25.0
 
 SIMILAR_WEIGHT = 0.05
 """Weight of a similar photo, where one that surely shows the same thing has 1."""
+
+MOST_WORLD_PLACES = 5
+"""How many places of a world model are named."""
 
 _SAMPLE = "SELECT id FROM contents WHERE latitude IS NOT NULL ORDER BY id LIMIT ?"
 _SAMPLED = 500
@@ -128,6 +136,7 @@ class Located:
         places: by the gallery's other photos, the most probable first.
         silence: why there is no place; `None` where there is one.
         timings_ms: as of `SearchResult`.
+        world: by a trained world model, where one was given: the most believed in first.
     """
 
     query: str
@@ -136,6 +145,7 @@ class Located:
     places: tuple[ProbablePlace, ...]
     silence: Silence | None
     timings_ms: dict[str, float]
+    world: tuple[WorldPlace, ...] = ()
 
 
 def locate(
@@ -145,6 +155,7 @@ def locate(
     search: Callable[[Query, Condition, int], SearchResult],
     browser: Browser,
     vectors: Callable[[Sequence[UUID]], Mapping[UUID, NDArray[np.float32]]],
+    world: WorldModel | None = None,
 ) -> Located:
     """Where a photo was probably taken.
 
@@ -155,7 +166,13 @@ def locate(
         search: finds so many photos that meet a condition, and verifies them.
         browser: of the gallery.
         vectors: of the gallery's photos, each of unit length.
+        world: a trained world model of the query's vector space.
+
+    Raises:
+        ModelMismatchError: the world model is of another vector space.
     """
+    if world is not None:
+        require_world_of(world, query.space)
     known = ANYWHERE if where is None else AllOf((where, ANYWHERE))
     result = search(query, known, COMPARED + 1)
     itself = None if query.identity is None else query.identity.hex
@@ -177,7 +194,35 @@ def locate(
         places=places,
         silence=silence,
         timings_ms=result.timings_ms,
+        world=() if world is None else _of_world(world, query.vector),
     )
+
+
+def require_world_of(world: WorldModel, space: str) -> None:
+    """Raise `ModelMismatchError` unless a world model takes the vectors of a space."""
+    if world.card.space != space:
+        raise ModelMismatchError(
+            f"the world model takes vectors of the space {world.card.space!r}, and the gallery's "
+            f"are of {space!r}; train one on this gallery: glocal world FILE"
+        )
+
+
+def _of_world(world: WorldModel, vector: NDArray[np.float32]) -> tuple[WorldPlace, ...]:
+    """Its places with rounded numbers, no finer than their radius."""
+    found = []
+    for place in world.places(vector, MOST_WORLD_PLACES):
+        radius = round_up(place.radius_km)
+        digits = digits_of(radius)
+        found.append(
+            replace(
+                place,
+                latitude=round(place.latitude, digits),
+                longitude=round(place.longitude, digits),
+                radius_km=radius,
+                share=round(place.share, 3),
+            )
+        )
+    return tuple(found)
 
 
 def stated_position(

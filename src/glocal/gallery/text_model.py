@@ -7,7 +7,8 @@
                        combiner.onnx
 
 The gallery keeps the text side alone. The image side encodes some of its images once, to fit the
-map from the gallery's space (`glocal.query.text_to_concept`); new images need nothing.
+map from the gallery's space (`glocal.query.text_to_concept`); new images need nothing. In a small
+gallery both models encode several views of each image for it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal import __version__
+from glocal.encoders import Encoder
 from glocal.encoders.image_text import ImageModel, TextModel, TokenSettings, token_settings
 from glocal.encoders.image_text_files import COMBINER, PairFiles, find_pair
 from glocal.errors import DiskFullError, GalleryError, ImageError, ModelError
@@ -37,6 +39,7 @@ from glocal.gallery.progress import Progress
 from glocal.gallery.results import TextModelInfo
 from glocal.gallery.stores.files import replace_file, sync_folder
 from glocal.images import load
+from glocal.query.text_to_concept import VIEWS, anchor_views
 from glocal.upgrade import FittedBridge, fit_bridge, save_bridge
 from glocal.upgrade.measure import LEAST_HELD_OUT
 
@@ -46,6 +49,7 @@ ANCHORS = 3_000
 LEAST_ANCHORS = 2 * LEAST_HELD_OUT
 MAP, TEXT, TOKENIZER = "map.bridge", "text_model.onnx", "tokenizer.json"
 _MIN_PIXELS = 512 * 512
+_Rows = list[NDArray[np.float32]]
 
 
 def read_text_model(layout: Layout) -> TextModelInfo | None:
@@ -80,6 +84,7 @@ def add_text_model(
     model: str,
     listen: Callable[[Progress], None],
     *,
+    encoder: Callable[[], Encoder],
     anchors: int = ANCHORS,
     seed: int = 0,
     timeout: float = 30.0,
@@ -98,10 +103,11 @@ def add_text_model(
     tokens = token_settings(pair)
     text = TextModel(pair.text, pair.tokenizer, tokens).encode("a photo")
     _require_space(layout, pair)
-    vectors, concepts = _anchors(context, ImageModel(pair), anchors, seed, listen)
-    if len(vectors) < LEAST_ANCHORS:
+    found = _anchors(context, ImageModel(pair), encoder, anchors, seed, listen)
+    vectors, concepts, images = found
+    if (count := len(np.unique(images))) < LEAST_ANCHORS:
         raise GalleryError(
-            f"{len(vectors)} images of gallery {layout.folder} can be read, too few to fit a text "
+            f"{count} images of gallery {layout.folder} can be read, too few to fit a text "
             f"model; index at least {LEAST_ANCHORS}"
         )
     if concepts.shape[1] != len(text):
@@ -109,7 +115,7 @@ def add_text_model(
             f"{pair.image} gives {concepts.shape[1]} numbers and {pair.text} {len(text)}; give two "
             "halves of one image-text model"
         )
-    fitted = fit_bridge(concepts, vectors, name="ridge", seed=seed)
+    fitted = fit_bridge(concepts, vectors, name="ridge", seed=seed, groups=images)
     info = TextModelInfo(
         name=pair.name,
         licence=pair.licence,
@@ -187,40 +193,53 @@ def _require_space(layout: Layout, pair: PairFiles) -> None:
 def _anchors(
     context: Context,
     model: ImageModel,
+    encoder: Callable[[], Encoder],
     anchors: int,
     seed: int,
     listen: Callable[[Progress], None],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vectors of some images in the gallery's space and in that of the pair.
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Vectors of some images in the gallery's space and in that of the pair, and whose they are.
 
-    Images of which no file is readable and unchanged are left out.
+    Where the gallery has fewer images than wanted, both models see each in several views. Images of
+    which no file is readable and unchanged are left out.
     """
     ids = sorted(context.catalog.content_ids())
     chosen = random.Random(seed).sample(ids, min(anchors, len(ids)))  # noqa: S311 - a sample
     area = max(model.settings.height * model.settings.width * 4, _MIN_PIXELS)
+    views = min(VIEWS, max(1, anchors // max(len(chosen), 1)))
+    own = encoder() if views > 1 else None
 
-    def encode(content: UUID) -> tuple[UUID, NDArray[np.float32] | None]:
+    def encode(content: UUID) -> tuple[UUID, tuple[_Rows, _Rows] | None]:
         paths = [path for _, path in context.catalog.files_of([content]).get(content, [])]
         for path, data in unchanged(paths, content, context.limits):
             try:
                 image = load(data, min_pixels=area, limits=context.limits, name=path)
+                seen = anchor_views(image.array, views)
+                vectors = [] if own is None else [each.vector for each in own.encode(seen[1:])]
             except ImageError:
                 continue
-            return content, model.encode(image.array)
+            return content, (vectors, [model.encode(view) for view in seen])
         return content, None
 
-    found: dict[UUID, NDArray[np.float32]] = {}
+    found: dict[UUID, tuple[_Rows, _Rows]] = {}
     results = as_finished(encode, chosen)
     try:
-        for tried, (content, concept) in enumerate(results, start=1):
-            if concept is not None:
-                found[content] = concept
+        for tried, (content, rows) in enumerate(results, start=1):
+            if rows is not None:
+                found[content] = rows
             listen(Progress("measure", tried, len(chosen)))
     finally:
         results.close()
-    vectors = context.store.vectors([*found])
-    known = sorted(content for content in found if content in vectors)  # whoever was first
+    indexed = context.store.vectors([*found])
+    known = sorted(content for content in found if content in indexed)  # whoever was first
     if not known:
         none = np.zeros((0, 0), np.float32)
-        return none, none
-    return np.stack([vectors[i] for i in known]), np.stack([found[i] for i in known])
+        return none, none, np.zeros(0, np.int64)
+    vectors = [[indexed[content], *found[content][0]] for content in known]
+    concepts = [found[content][1] for content in known]
+    images = np.repeat(np.arange(len(known)), [len(rows) for rows in vectors])
+    return (
+        np.array([row for rows in vectors for row in rows], np.float32),
+        np.array([row for rows in concepts for row in rows], np.float32),
+        images,
+    )

@@ -139,6 +139,15 @@ def nearest_town(latitude: float, longitude: float) -> tuple[Town, float] | None
     return best
 
 
+def town_positions() -> np.ndarray:
+    """Latitudes and longitudes ``(n, 2)`` of all towns of 15,000 people, the largest first.
+
+    Raises:
+        MissingExtraError: the extra ``places`` is not installed.
+    """
+    return _positions()[1].copy()
+
+
 def is_available() -> bool:
     """Whether the extra ``places`` is installed."""
     from importlib.util import find_spec

@@ -13,6 +13,26 @@ from glocal.upgrade.vectors import checked_rows, unit_rows
 
 Floats = NDArray[np.float32]
 
+VIEWS = 3
+"""How many views of an image `anchor_views` gives at most."""
+
+_CUT = 8  # part of each side that the middle leaves out
+
+
+def anchor_views(image: NDArray[np.uint8], count: int = VIEWS) -> list[NDArray[np.uint8]]:
+    """An image as it is, mirrored, and its middle: pairs to fit the map to, where images are few.
+
+    Both models have to see each view; no label is needed, and none is implied.
+
+    Args:
+        image: ``(h, w, 3)``, at least 8 x 8.
+        count: how many of these, from 1 on.
+    """
+    height, width = image.shape[:2]
+    top, left = height // _CUT, width // _CUT
+    views = [image, image[:, ::-1], image[top : height - top, left : width - left]]
+    return [np.ascontiguousarray(view) for view in views[:count]]
+
 
 class TextToConcept:
     """A linear map from the vectors of an image model to those of an image-text model.
@@ -26,7 +46,8 @@ class TextToConcept:
     Alignment, 2023.
 
     Deviations: the paper learns the map by gradient descent on ImageNet and standardises variances;
-    here it is solved in closed form, with the penalty λ that finds left-out images best.
+    here it is solved in closed form, with the penalty λ that finds left-out images best. Where
+    images are few, both models see each in several views (`anchor_views`).
 
     Attributes:
         bridge: the map; its new space is that of the images' vectors, its old one that of texts.

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from glocal.gallery import indexing, layout
 from glocal.gallery import results as python
+from glocal.geography import world_model
 from glocal.ranking import evidence
 from glocal.web import forms, results, schemas
 from glocal.web.guard import COOKIE
@@ -76,7 +77,7 @@ def _simplify(value: Any) -> Any:
 
 def _classes() -> dict[str, type]:
     """Every result type by its name; those of the wire come last, and so count."""
-    modules = (evidence, layout, indexing, python, results, schemas)
+    modules = (evidence, layout, indexing, world_model, python, results, schemas)
     return {
         name: value
         for module in modules

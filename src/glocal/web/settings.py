@@ -37,6 +37,7 @@ class Settings:
         upload_folder: where images that clients add are kept; `None`: they cannot add any.
         urls: whether a query may be an address that the server fetches.
         positions: whether clients learn where images were taken, from results and from files.
+        world: file of a trained world model, which is asked where a photo was taken.
         limits: of uploaded and fetched images.
         most_images: images in one request, and searches in one batch.
         body_bytes: size of one request.
@@ -67,6 +68,7 @@ class Settings:
     upload_folder: Path | None = None
     urls: bool = False
     positions: bool = False
+    world: Path | None = None
     limits: Limits = field(
         default_factory=lambda: Limits(max_bytes=32 * 2**20, max_pixels=80_000_000)
     )

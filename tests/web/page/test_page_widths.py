@@ -41,3 +41,23 @@ def test_a_place_is_chosen_on_the_map(new_tab: Callable[..., Tab], width: int) -
     assert tab.page.inner_text(".map-list h2")
     assert tab.page.evaluate(CUT) <= width
     tab.shot(f"place-{width}")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_where_a_photo_was_taken_is_asked_and_told(new_tab: Callable[..., Tab], width: int) -> None:
+    tab = new_tab(size=(width, 800))
+    tab.open()
+    tab.search(3)
+    button = tab.page.get_by_role("button", name="Where is it?")
+    box = button.bounding_box()
+    assert box["x"] + box["width"] <= width
+    button.click()
+    tab.page.wait_for_selector(".places li, .places p")
+    said = tab.page.inner_text(".places")
+    assert "within 0.2 km of" in said or "similar enough" in said
+    assert tab.page.evaluate(CUT) <= width
+    tab.page.locator(".places").scroll_into_view_if_needed()
+    tab.shot(f"where-{width}")
+    if tab.page.locator(".places a").count():
+        tab.page.locator(".places a").first.click()
+        tab.page.wait_for_url("**view=map*")

@@ -1,6 +1,9 @@
 """Two encoders that learn from a teacher of composites find what fits, better than without it.
 
-A toy: scenes and objects are made (`glocal.trials.lit_scenes`).
+A toy: scenes and objects are made (`glocal.trials.lit_scenes`). How near the encoders come to the
+teacher differs much from seed to seed, at the steps that they have here: with seed 100, none of the
+trial's, they reached .90 of it (71.3 of 78.8; by labels alone 45.0). There vectors of unit length
+reached .67, and encoders without group normalisation .14. Longer training was not tried.
 """
 
 from __future__ import annotations

@@ -9,7 +9,10 @@ The median falls by 8 % on average and rises with one of the first three seeds: 
 held out differ more from seed to seed than verification changes, so that the claim fails.
 Verification helps where retrieval is in doubt. With tiles of 8 x 8 pixels and six degrees the image
 that is retrieved first is better than what is verified (a median of 1,150 km against 1,440, one
-seed): the encoded positions are then coarser than the images.
+seed): the encoded positions are then coarser than the images. More candidates do not help: with
+seeds 100 to 105, a fifth of the regions that these train on as validation, five retrieved and two
+supplied made the median smaller by 145 km (standard deviation between seeds 336), fifteen and three
+by 24, and thirty and four larger by 116.
 """
 
 from __future__ import annotations

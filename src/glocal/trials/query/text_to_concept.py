@@ -2,19 +2,24 @@
 
 The image-text pair is a toy: MiniLM and a linear head on lite2, trained on other photos of the
 same 81 classes. The gallery's vectors are those of lite0. Five seeds were too few: their control
-met the claim by chance. With ten the mean is above .85, and the confidence interval is not: the
-map is fitted to 648 photos, where a gallery has thousands.
+met the claim by chance.
 
 It asks for more than its row: photos that are searched are no anchors here, where a gallery is
-fitted to up to 3,000 of its own. Coordinates of equal variance, as the authors have them, were
-tried and left out: on other photos they found more by lite0's vectors and less by those of the
-bundled model, and in the first seven divisions here less than the plain map.
+fitted to up to 3,000 of its own. The map is fitted to 648 photos; each is seen by both models as it
+is, mirrored, and cut to its middle. By the photos alone the mean was above .85 too, and its
+confidence interval was not. The views were chosen on other photos of the classes (the 17th on of
+each, 493 of them anchors, seeds 100 to 108): .89 of the pair's own recall, .85 by the photos alone,
+.92 with five views, which take too long here. Coordinates of equal variance, as the authors have
+them, a penalty for each direction and a lower rank found no more there.
 """
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glocal.learn.locked_text import image_vectors
-from glocal.query.text_to_concept import TextToConcept
+from glocal.query.text_to_concept import TextToConcept, anchor_views
 from glocal.trials import Claim, Lab
 from glocal.trials.grocery_words import toy_pair, words
 from glocal.trials.trunk_vectors import vectors_of
@@ -33,9 +38,9 @@ def method(lab: Lab) -> float:
     """The map is fitted to photos that the pair was not trained on, without their labels."""
     task = words(lab)
     pair = toy_pair(lab, task)
+    anchors = _views(task.second.images)
     made = TextToConcept().fit(
-        vectors_of("lite0", task.second.images),
-        image_vectors(pair, vectors_of("lite2", task.second.images)),
+        vectors_of("lite0", anchors), image_vectors(pair, vectors_of("lite2", anchors))
     )
     found = task.recall(task.texts.names @ made.concepts(vectors_of("lite0", task.test)).T)
     lab.check("times as much as by chance", found / task.chance, ">", 5.0)
@@ -48,3 +53,14 @@ def baseline(lab: Lab) -> float:
     task = words(lab)
     images = image_vectors(toy_pair(lab, task), vectors_of("lite2", task.test))
     return 0.85 * task.recall(task.texts.names @ images.T)
+
+
+def _views(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Some views of each image, all of the size that the images have: ``(n * VIEWS, h, w, 3)``."""
+    from PIL import Image
+
+    size = images.shape[2], images.shape[1]
+    made = [view for image in images for view in anchor_views(image)]
+    return np.stack(
+        [np.asarray(Image.fromarray(view).resize(size, Image.Resampling.BICUBIC)) for view in made]
+    )

@@ -6,6 +6,7 @@ import { announce, button, el, icon, notice, svg } from "./elements.js";
 import { filterBar, scoreOf } from "./filters.js";
 import { image, remember } from "./gallery.js";
 import { Grid } from "./grid.js";
+import { placeTool } from "./place.js";
 import { RegionBox } from "./region.js";
 import { addPair, pairMark, PairTools, secondLines } from "./relation.js";
 import { addSketch, sketchSide } from "./sketch.js";
@@ -287,6 +288,7 @@ export class SearchView {
           end,
         ),
         this.pair.element,
+        placeTool(first),
       ),
       this.examples("More like this", "like", more),
       this.examples("Less like this", "unlike", this.state.unlike),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
+from glocal.errors import ModelMismatchError, WorldModelError
 from glocal.gallery.describing import content_id
 from glocal.gallery.locating import ProbablePlace
 from glocal.web import schemas
@@ -19,6 +21,7 @@ from glocal.web.searchers import LocateJob
 from glocal.web.service import Service, ServiceDep
 
 router = APIRouter(tags=["search"])
+_log = logging.getLogger(__name__)
 
 
 @router.post(
@@ -31,6 +34,8 @@ async def locate(request: Request, service: ServiceDep) -> schemas.Located:
     """Say where a photo was probably taken, by the photos that say where they were.
 
     The photo is an image (in a form) or an id (`query`). Only servers that show positions answer.
+    `world` has what a trained world model guesses, where the server has one (`glocal serve
+    --world`).
     """
     received = await read_locate(request, service.settings)
     if not service.settings.positions:
@@ -63,8 +68,17 @@ async def _locate(
         decoded = await decoders.pixels(
             source.data, min_pixels=service.gallery.encoder.card.area, name=source.file
         )
-        job = LocateJob(decoded.array, source.content, source.id, {"where": condition})
-        located = await service.searchers.run(job)
+        options = {"where": condition, "world": service.settings.world}
+        job = LocateJob(decoded.array, source.content, source.id, options)
+        try:
+            located = await service.searchers.run(job)
+        except (WorldModelError, ModelMismatchError) as error:
+            _log.warning("%s", error)
+            raise ProblemError(
+                503,
+                "the server's world model cannot be used with its gallery any more; ask its owner "
+                "to train one anew: glocal world",
+            ) from error
     return schemas.Located(
         query=located.query,
         model=located.model,
@@ -72,6 +86,7 @@ async def _locate(
         places=tuple(_place(service, place) for place in located.places[: request.limit]),
         silence=located.silence,
         timings_ms=located.timings_ms,
+        world=located.world[: request.limit],
     )
 
 
