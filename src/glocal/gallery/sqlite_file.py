@@ -33,6 +33,7 @@ class SqliteFile:
         timeout: seconds to wait for another process that writes.
     """
 
+    name = ""
     most_idle = sys.maxsize
 
     def __init__(self, path: Path, timeout: float = 30.0) -> None:
