@@ -77,6 +77,10 @@ class _Table:
     key: int
 
 
+class _MovedAway(Exception):  # noqa: N818 - nothing is wrong
+    """Ends a change of a catalogue that refuses changes."""
+
+
 def begin(catalog: Catalog, config: Path) -> str:
     """Make the schema that a catalogue is going to move to, unless an earlier run has.
 
@@ -157,7 +161,7 @@ def to_file(context: Context, compare: Compare, listen: Listen) -> int:
     name = layout.store.catalogue
     with closing(_arriving(layout.catalog, name)) as target:
         _copy(source, target, layout.require_space, listen)
-        with source.change():
+        with suppress(_MovedAway), source.change():
             layout.require_current()
             layout.require_space()
             with target.change() as db:
@@ -167,6 +171,7 @@ def to_file(context: Context, compare: Compare, listen: Listen) -> int:
                 compare(copied)
             Postgres(layout.cluster, name).refuse_changes()
             write_description(layout.folder, layout.model, replace(layout.store, catalogue=""))
+            raise _MovedAway  # in which nothing was changed, and nothing can be
     return count
 
 
@@ -246,9 +251,11 @@ def _settle(source: Database, target: Database) -> int:
     Raises:
         GalleryDamagedError: it does not become the same.
     """
+    count = 0
     for table in _tables():
         for left in reversed(range(_ROUNDS)):
-            differed = _agree(source, target, table, lambda _: None)
+            pages: list[int] = []
+            differed = _agree(source, target, table, pages.append)
             if not differed:
                 break
             if not left:
@@ -257,8 +264,9 @@ def _settle(source: Database, target: Database) -> int:
                     "are; nothing was changed: check the gallery (glocal check) and run the same "
                     "command again"
                 )
+        count += sum(pages)
     target.writer.execute(f"DELETE FROM {_MARKS}")  # noqa: S608
-    return sum(_count(target, table) for table in _tables())
+    return count
 
 
 def _count(database: Database, table: _Table) -> int:

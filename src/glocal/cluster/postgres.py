@@ -165,12 +165,15 @@ class Postgres:
             db.script(f"DROP SCHEMA IF EXISTS {self.name} CASCADE")
 
     def refuse_changes(self) -> None:
-        """Let no change be committed after the one that is under way, by whatever machine."""
+        """Let no change be committed any more, by whatever machine.
+
+        Called inside a change, which keeps others out until then and is not committed either.
+        """
         with self.explained(), closing(self.writer()) as db:
             ((number,),) = db.execute("SELECT number FROM changes").fetchall()
             db.script(
                 f"ALTER TABLE changes DROP CONSTRAINT IF EXISTS {_MOVED}, "
-                f"ADD CONSTRAINT {_MOVED} CHECK (number <= {number + 1})"
+                f"ADD CONSTRAINT {_MOVED} CHECK (number <= {number})"
             )
 
     # Connections
