@@ -19,6 +19,7 @@ from milvus_server import LEAKS, RealServer, needs_milvus
 from catalog_places import PostgresPlaces
 from forked import Program
 from glocal.cluster import moving, moving_catalogue
+from glocal.cluster.milvus import keep_config
 from glocal.cluster.moving import to_cluster, to_folder
 from glocal.cluster.postgres import Postgres
 from glocal.errors import GalleryDamagedError, GalleryError, GalleryMovedError
@@ -191,13 +192,14 @@ def test_what_changes_on_the_way_arrives_as_it_is_then(
     monkeypatch.setattr(moving_catalogue, "_PAGE", 5)
     config = postgres.config(tmp_path)
     photos = tmp_path / "photos"
-    changed = []
+    changed: list[int] = []
+    wanted = [50]
 
     def change(progress: Progress) -> None:
-        if progress.done > (progress.total or 0) // 2 and not changed:
-            changed.append(progress)
+        if progress.done > (progress.total or 0) // 2 and len(changed) < len(wanted):
+            changed.append(wanted[len(changed)])
             with Gallery(gallery.folder) as other:
-                write_images(photos / "c", 3, 50)
+                write_images(photos / "c", 3, changed[-1])
                 for path in (photos / "a").glob("p0003.*"):
                     path.unlink()
                 other.refresh()
@@ -206,10 +208,11 @@ def test_what_changes_on_the_way_arrives_as_it_is_then(
     moving_catalogue.to_server(context, config, nothing, change)
     assert gallery.refresh().unchanged == 42
     assert gallery.check(sample=None).sound
-    changed.clear()
     next((photos / "c").glob("p0051.*")).unlink()
+    wanted.append(60)
     moving_catalogue.to_file(gallery.opened().context, nothing, change)
     assert gallery.check(sample=None).sound
+    assert gallery.refresh().unchanged == 44
     assert not gallery.search(text="p0051").hits
 
 
@@ -281,6 +284,20 @@ def test_a_stop_right_before_the_end_is_mended_by_the_same_command(
     assert to_folder(gallery).rows == 0  # only removes what is left
     assert rows(gallery._catalog) == before
     assert not (gallery.folder / "cluster.toml").exists()
+
+
+def test_back_takes_away_what_a_stopped_move_has_begun(
+    gallery: Gallery, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    context = gallery.opened().context
+    name = moving_catalogue.begin(context.catalog, postgres.config(tmp_path))
+    keep_config(gallery.folder, tmp_path / "config.toml")
+    assert to_folder(gallery).rows == 0
+    assert not (gallery.folder / "cluster.toml").exists()
+    with psycopg.connect(postgres.uri) as db:
+        assert db.execute("SELECT to_regnamespace(%s)", (name,)).fetchone() == (None,)
+    with pytest.raises(GalleryError, match="in its folder already"):
+        to_folder(gallery)
 
 
 def test_what_was_lost_on_its_way_is_noticed(

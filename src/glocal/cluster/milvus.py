@@ -23,7 +23,7 @@ from glocal.registry import load
 _OTHERWISE = {
     True: "the gallery's catalogue is in PostgreSQL, and {config} names no [catalogue]; add it",
     False: "the gallery's catalogue is in its folder, and {config} names another; leave "
-    "[catalogue] out of it, or index into a new gallery",
+    "[catalogue] out of it, or move it there: glocal move GALLERY {config}",
 }
 
 

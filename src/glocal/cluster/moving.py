@@ -107,6 +107,8 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         if there and not follows:
             raise GalleryError(f"gallery {layout.folder} is in a cluster already")
         if follows:  # before work that would be in vain
+            require_server(said)
+            keep_config(layout.folder, config)
             moving_catalogue.begin(gallery.opened().context.catalog, config)
         copied = compared = rows = 0
         if not there:
@@ -211,7 +213,7 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
             rows = moving_catalogue.to_file(comparing.context, comparing, listen)
             compared = comparing.searches
         context = gallery.opened().context
-        left = moving_catalogue.drop_left(context.layout, context.catalog)
+        left = moving_catalogue.drop_left(context.layout, context.catalog, begun=True)
         if isinstance(context.store, CataloguedStore):
             copied, searches = _vectors_back(context, context.store, listen)
             compared += searches

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from glocal.cluster.catalogued import DELETED_SCHEMA
+from glocal.cluster.config import ClusterConfig
 from glocal.cluster.milvus import keep_config
 from glocal.cluster.postgres import Postgres
 from glocal.errors import GalleryDamagedError
@@ -190,15 +191,22 @@ def _arriving(path: Path, name: str) -> Database:
     return target
 
 
-def drop_left(layout: Layout, catalog: Catalog) -> bool:
-    """Remove the schema that a gallery has left; whether there was one."""
-    name = catalog.get_state(_LEFT)
-    if not name:
+def drop_left(layout: Layout, catalog: Catalog, *, begun: bool = False) -> bool:
+    """Remove the schema that a gallery has left; whether there was one.
+
+    Args:
+        layout: of the gallery.
+        catalog: in its folder.
+        begun: whether the one goes too into which a move was begun.
+    """
+    names = {key: catalog.get_state(key) for key in (_LEFT, *[_BESIDE] * begun)}
+    if not any(names.values()):
         return False
-    if layout.cluster.exists():
-        Postgres(layout.cluster, name).drop()
+    if layout.cluster.exists() and ClusterConfig.read(layout.cluster).catalogue.uri:
+        for name in filter(None, names.values()):
+            Postgres(layout.cluster, name).drop()
     with catalog.change() as db:
-        for key in (_ARRIVING, _LEFT):
+        for key in (_ARRIVING, *names):
             db.execute("DELETE FROM state WHERE key = ?", (key,))
     return True
 
