@@ -22,7 +22,12 @@ from glocal.cluster import moving, moving_catalogue
 from glocal.cluster.milvus import keep_config
 from glocal.cluster.moving import to_cluster, to_folder
 from glocal.cluster.postgres import Postgres
-from glocal.errors import GalleryDamagedError, GalleryError, GalleryMovedError
+from glocal.errors import (
+    GalleryDamagedError,
+    GalleryError,
+    GalleryMovedError,
+    StoreUnavailableError,
+)
 from glocal.gallery import Gallery
 from glocal.gallery.base import open_catalog
 from glocal.gallery.catalog import Catalog
@@ -250,6 +255,41 @@ def test_whoever_still_has_the_old_one_can_write_nothing(
     assert gallery._catalog.get_state("a") == "b"
 
 
+def test_of_two_copies_that_move_back_one_is_refused(
+    gallery: Gallery, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    there(gallery, postgres.config(tmp_path))
+    shutil.copytree(gallery.folder, tmp_path / "copy")
+    moving_catalogue.to_file(gallery.opened().context, nothing, quiet)
+    gallery.refresh()
+    with (
+        Gallery(tmp_path / "copy") as copy,
+        pytest.raises(GalleryMovedError, match="use the one into which it was moved"),
+    ):
+        to_folder(copy)
+    assert read_description(tmp_path / "copy")["store"]["catalogue"]
+    assert gallery.check().sound
+
+
+def test_a_lock_that_was_lost_on_the_way_back_is_noticed(
+    gallery: Gallery, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """With its connection; others may have written since."""
+    there(gallery, postgres.config(tmp_path))
+
+    def lose(_: Catalog) -> None:
+        with psycopg.connect(postgres.uri, autocommit=True) as db:
+            (pid,) = db.execute("SELECT pid FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+            db.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+    with pytest.raises(StoreUnavailableError, match="was lost"):
+        moving_catalogue.to_file(gallery.opened().context, lose, quiet)
+    assert gallery.info().catalogue
+    to_folder(gallery)
+    assert gallery.refresh().unchanged == 40
+    assert gallery.check().sound
+
+
 def test_a_stop_right_before_the_end_is_mended_by_the_same_command(
     gallery: Gallery, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,11 +451,12 @@ def test_a_gallery_that_is_being_upgraded_stays_where_it_is(
     folder = tmp_path / "gallery"
     open_layout(folder, model=str(model), sha256=None, create=True, timeout=10)
     PostgresPlaces(tmp_path, postgres).use(folder)
+    config = tmp_path / "config.toml"
     with Gallery(folder, detector="own") as gallery:
         gallery.add(tmp_path / "photos")
         upgrade = gallery.upgrade()
         upgrade.begin(upgrade.propose(str(newer), anchors=100))
-        for move in (lambda: to_folder(gallery), lambda: to_cluster(gallery, tmp_path)):
+        for move in (lambda: to_folder(gallery), lambda: to_cluster(gallery, config)):
             with pytest.raises(GalleryError, match="finish that first"):
                 move()
 

@@ -92,12 +92,12 @@ def to_cluster(gallery: Gallery, config: Path, listen: Listen = quiet) -> MoveRe
         StoreUnavailableError: the cluster does not answer; what was copied counts next time.
     """
     began = time.monotonic()
-    layout = gallery.opened().context.layout
-    require_settled(layout)
     said = ClusterConfig.read(config)
-    there, catalogue = layout.store.elsewhere, bool(layout.store.catalogue)
-    follows = bool(said.catalogue.uri) and not catalogue
-    with _moving(layout):
+    with _moving(gallery):
+        layout = gallery.opened().context.layout  # of this moment, in which nobody else moves it
+        require_settled(layout)
+        there, catalogue = layout.store.elsewhere, bool(layout.store.catalogue)
+        follows = bool(said.catalogue.uri) and not catalogue
         if there:
             _require_same_cluster(layout, said)
         if catalogue:
@@ -204,10 +204,10 @@ def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
         StoreUnavailableError: the cluster does not answer; what was copied counts next time.
     """
     began = time.monotonic()
-    layout = gallery.opened().context.layout
-    require_settled(layout)
     copied = compared = rows = 0
-    with _moving(layout):
+    with _moving(gallery):
+        layout = gallery.opened().context.layout
+        require_settled(layout)
         if layout.store.catalogue:
             comparing = _Comparing(gallery.opened().context)
             rows = moving_catalogue.to_file(comparing.context, comparing, listen)
@@ -257,8 +257,8 @@ def _vectors_back(context: Context, source: CataloguedStore, listen: Listen) -> 
     return copied, compared
 
 
-def _moving(layout: Layout) -> AbstractContextManager[None]:
-    return locked(layout.folder / "move.lock", f"the move of gallery {layout.folder}", 0)
+def _moving(gallery: Gallery) -> AbstractContextManager[None]:
+    return locked(gallery.folder / "move.lock", f"the move of gallery {gallery.folder}", 0)
 
 
 def _copy(catalog: Catalog, source: Store, target: MilvusStore, listen: Listen) -> int:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from glocal.cluster.catalogued import DELETED_SCHEMA
 from glocal.cluster.config import ClusterConfig
@@ -34,6 +35,7 @@ from glocal.cluster.postgres import Postgres
 from glocal.errors import GalleryDamagedError
 from glocal.gallery.catalog import Catalog
 from glocal.gallery.catalog_state import SCHEMA
+from glocal.gallery.catalogue_place import staying
 from glocal.gallery.context import Context
 from glocal.gallery.database import Database, upsert
 from glocal.gallery.layout import Layout, write_description
@@ -43,7 +45,8 @@ _BESIDE = "catalogue beside"
 """State of a catalogue in the folder: the schema into which it is being copied."""
 
 _ARRIVING = "catalogue arriving"
-"""State of a file that is not the gallery's yet: the schema from which it is being filled."""
+"""State of a file that is not the gallery's yet: the schema from which it is being filled, and a
+number that tells it from others that may be filled from there, on other machines."""
 
 _LEFT = "catalogue left"
 """State: a schema that the gallery has left, and that is to be removed."""
@@ -136,16 +139,23 @@ def to_server(context: Context, config: Path, compare: Compare, listen: Listen) 
             with closing(Catalog(Postgres(config, name))) as copied:
                 compare(copied)
             keep_config(layout.folder, config)
-            write_description(layout.folder, layout.model, replace(layout.store, catalogue=name))
-    empty(layout)
+            now = replace(layout, store=replace(layout.store, catalogue=name))
+            write_description(now.folder, now.model, now.store)
+            _drop_tables(source)
+    empty(now)
     return count
 
 
 def empty(layout: Layout) -> None:
-    """Remove the tables of a catalogue that the gallery has left, and give their space back."""
+    """Remove the tables of a catalogue that the gallery has left, and give their space back.
+
+    Args:
+        layout: of the gallery, whose catalogue is in a server now.
+    """
     if not layout.catalog.exists():
         return
-    with closing(Database(layout.catalog, "")) as left:
+    check = staying(layout.folder, layout.store.catalogue)
+    with closing(Database(layout.catalog, "", check=check)) as left:
         _drop_tables(left)
         with suppress(sqlite3.Error):  # as long as another process reads
             left.writer.execute("VACUUM")
@@ -160,7 +170,8 @@ def to_file(context: Context, compare: Compare, listen: Listen) -> int:
     """
     layout, source = context.layout, context.catalog
     name = layout.store.catalogue
-    with closing(_arriving(layout.catalog, name)) as target:
+    with closing(_arriving(layout)) as target:
+        ((said,),) = target.rows("SELECT value FROM state WHERE key = ?", (_ARRIVING,))
         _copy(source, target, layout.require_space, listen)
         with suppress(_MovedAway), source.change():
             layout.require_current()
@@ -170,21 +181,24 @@ def to_file(context: Context, compare: Compare, listen: Listen) -> int:
                 db.execute(upsert("state", "key", "value"), (_LEFT, name))
             with closing(Catalog(layout.catalog)) as copied:
                 compare(copied)
-            Postgres(layout.cluster, name).refuse_changes()
+            Postgres(layout.cluster, name).refuse_changes(said.split()[1])
+            source.value("SELECT 1")  # this change is still under way: nobody has written meanwhile
             write_description(layout.folder, layout.model, replace(layout.store, catalogue=""))
             raise _MovedAway  # in which nothing was changed, and nothing can be
     return count
 
 
-def _arriving(path: Path, name: str) -> Database:
+def _arriving(layout: Layout) -> Database:
     """The file that is being filled; what an earlier life of the gallery left in it is removed."""
-    target = Database(path, SCHEMA)
+    name = layout.store.catalogue
+    target = Database(layout.catalog, SCHEMA, check=staying(layout.folder, name))
     try:
-        if target.value("SELECT value FROM state WHERE key = ?", (_ARRIVING,)) != name:
+        said = target.value("SELECT value FROM state WHERE key = ?", (_ARRIVING,)) or ""
+        if said.split()[:1] != [name]:
             _drop_tables(target)
             with target.change() as db:
                 target.make(SCHEMA)
-                db.execute(upsert("state", "key", "value"), (_ARRIVING, name))
+                db.execute(upsert("state", "key", "value"), (_ARRIVING, f"{name} {uuid4().hex}"))
     except BaseException:
         target.close()
         raise

@@ -37,8 +37,8 @@ PASSWORD = "GLOCAL_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
 _OLDEST = 140_000  # with CREATE OR REPLACE TRIGGER
 _PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds before a repetition; the pauses double
 _ATTEMPT = 10  # seconds for one connection
-_MOVED = "moved"
-"""The constraint that refuses changes of a catalogue that was moved away."""
+_MOVED = "moved_"
+"""Begins the name of the constraint that refuses changes of a catalogue that was moved away."""
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -164,17 +164,28 @@ class Postgres:
         with self.explained(), closing(self.writer()) as db:
             db.script(f"DROP SCHEMA IF EXISTS {self.name} CASCADE")
 
-    def refuse_changes(self) -> None:
+    def refuse_changes(self, reason: str) -> None:
         """Let no change be committed any more, by whatever machine.
 
         Called inside a change, which keeps others out until then and is not committed either.
+
+        Args:
+            reason: hexadecimal digits; whoever has the same can say it again.
+
+        Raises:
+            GalleryMovedError: changes are refused for another reason.
         """
+        name = _MOVED + reason
         with self.explained(), closing(self.writer()) as db:
-            ((number,),) = db.execute("SELECT number FROM changes").fetchall()
-            db.script(
-                f"ALTER TABLE changes DROP CONSTRAINT IF EXISTS {_MOVED}, "
-                f"ADD CONSTRAINT {_MOVED} CHECK (number <= {number})"
-            )
+            found = db.execute(
+                "SELECT conname FROM pg_constraint "
+                "WHERE conrelid = to_regclass(?) AND contype = 'c'",
+                (f"{self.name}.changes",),
+            ).fetchall()
+            if not found:
+                db.script(f"ALTER TABLE changes ADD CONSTRAINT {name} CHECK (number < 0) NOT VALID")
+            elif found != [(name,)]:
+                raise self._moved()
 
     # Connections
 
@@ -211,6 +222,13 @@ class Postgres:
             "into the gallery's folder on another machine (glocal move --back), use that folder; "
             "else restore the schema from a backup of the server, or delete the gallery's folder "
             "and index the images again"
+        )
+
+    def _moved(self) -> GalleryMovedError:
+        return GalleryMovedError(
+            f"the catalogue at {self._where()} cannot be changed any more: it was moved into the "
+            "gallery's folder by glocal move --back, in this folder or a copy of it; use the one "
+            "into which it was moved, or, if that was stopped, run it again there"
         )
 
     @staticmethod
@@ -381,12 +399,8 @@ class Postgres:
                     f"others have kept the catalogue at {self._where()} locked for "
                     f"{self._timeout:g} s; try again"
                 ) from error
-            if code == "23514" and error.diag.constraint_name == _MOVED:
-                raise GalleryMovedError(
-                    f"the catalogue at {self._where()} cannot be changed any more: it was moved "
-                    "into the gallery's folder by glocal move --back, in this folder or a copy of "
-                    "it; use the one into which it was moved, or, if that was stopped, run it again"
-                ) from error
+            if code == "23514" and (error.diag.constraint_name or "").startswith(_MOVED):
+                raise self._moved() from error
             if code in ("42P01", "3F000"):
                 raise self._gone() from error
             if code in ("42501", "25006"):
