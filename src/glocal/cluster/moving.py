@@ -50,6 +50,7 @@ _BESIDE = "collection beside"
 
 _PAGE = 1_000
 _COMPARED = 30  # images searched for in both places
+_COMPARED_ROWS = 5  # where it is only the catalogue that moves, each row of which is compared
 _DEPTH = 10
 _TOLERANCE = 1e-3
 _PAUSE = 0.1  # seconds
@@ -185,7 +186,7 @@ class _Comparing:
         layout, source = self.context.layout, self.context.store
         with closing(store_of(layout, copied, RowTable(copied, layout.model.space))) as store:
             count = source.status().vectors
-            self.searches = _compare(self.context.catalog, source, store, count)
+            self.searches = _compare(self.context.catalog, source, store, count, _COMPARED_ROWS)
 
 
 def to_folder(gallery: Gallery, listen: Listen = quiet) -> MoveReport:
@@ -301,7 +302,9 @@ def _pages(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
     return (ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE))
 
 
-def _compare(catalog: Catalog, source: Store, target: Store, count: int) -> int:
+def _compare(
+    catalog: Catalog, source: Store, target: Store, count: int, most: int = _COMPARED
+) -> int:
     """How many images find the same in both places.
 
     Raises:
@@ -314,7 +317,7 @@ def _compare(catalog: Catalog, source: Store, target: Store, count: int) -> int:
             "(glocal check --repair) and run the same command again"
         )
     ids = sorted(catalog.content_ids())
-    chosen = random.Random(0).sample(ids, min(_COMPARED, len(ids)))  # noqa: S311 - a sample
+    chosen = random.Random(0).sample(ids, min(most, len(ids)))  # noqa: S311 - a sample
     for i, vector in source.vectors(chosen).items():
         one = source.search(vector, _DEPTH, exact=True)
         other = target.search(vector, _DEPTH, exact=True)
