@@ -1,15 +1,13 @@
 """A gallery that is moved into a cluster and back, killed again and again, loses nothing.
 
     python benchmarks/cluster_moves.py --images FOLDER --work DIR [--count 400] [--kills 20]
-        [--rounds 2]
 
 Half of the photos are indexed into an embedded gallery. It moves into a Milvus server (vectors) and
 a PostgreSQL server (catalogue) and back, once without a stop, by which the time of a move is known;
-then ``--rounds`` times there and back, and each of these moves is killed by SIGKILL at random
-moments of that time, before it may end. Meanwhile another process, which has the gallery open all
-the time, adds the other half photo by photo, and repeats what was refused. In the end the gallery
-has to be one that was never moved: ids, files, vectors and local features are equal, the check is
-sound, and neither server has anything of it any more.
+then there and back again, killed by SIGKILL at random moments of that time. Meanwhile another
+process, which has the gallery open all the time, adds the other half photo by photo, and repeats
+what was refused. In the end the gallery has to be one that was never moved: ids, files, vectors and
+local features are equal, the check is sound, and neither server has anything of it any more.
 """
 
 from __future__ import annotations
@@ -31,11 +29,11 @@ from cluster_kills import files, state
 from glocal.cluster.config import ClusterConfig
 from glocal.cluster.server import Server
 from glocal.gallery import Gallery
-from glocal.gallery.layout import read_description
 from measure import arguments, write_results
 from upgrade_kills import GLOCAL, gather
 
 LONGEST = 900.0  # seconds
+IN_TURN = 4  # moves in one direction that are killed before one may end
 WRITER = """
 import sys, time
 from collections import Counter
@@ -59,12 +57,6 @@ with Gallery(sys.argv[1], create=False, timeout=120) as gallery:
         time.sleep(float(sys.argv[3]))
 print(dict(refused))
 """
-
-
-def where(folder: Path) -> tuple[str, bool]:
-    """Where vectors are, and whether the catalogue is in a server."""
-    store = read_description(folder)["store"]
-    return store["kind"], "catalogue" in store
 
 
 def moved(folder: Path, config: Path, log: Path, seconds: float | None, *, there: bool) -> bool:
@@ -118,24 +110,29 @@ def prepare(work: Path, images: Path, count: int) -> tuple[Path, Path, Path]:
 
 
 def strike(
-    kills: int, took: float, draw: random.Random, move: Callable[[float | None], bool]
-) -> list[float]:
-    """Kill a move at random moments, so many times at most; the moments, in seconds.
+    kills: int, took: dict[bool, float], draw: random.Random, move: Callable[..., bool]
+) -> list[dict[str, Any]]:
+    """Kill moves at random moments, there and back in turn; where to, and after how many seconds.
 
     Args:
         kills: how many.
-        took: seconds of a move that is not killed.
+        took: seconds of a move that is not killed, there and back; follows those that end.
         draw: gives the moments.
         move: runs the command for so many seconds, and says whether it came to its end.
     """
-    moments: list[float] = []
-    while len(moments) < kills:
-        moment = draw.uniform(0.1, 1) * took
-        if move(moment):  # it was quicker this time
-            break
-        moments.append(round(moment, 2))
-        print(f"killed after {moment:.1f} of {took:.1f} s", flush=True)
-    return moments
+    killed: list[dict[str, Any]] = []
+    there, of_this = True, 0
+    while len(killed) < kills:
+        moment = LONGEST if of_this == IN_TURN else draw.uniform(0.05, 1) * took[there]
+        began = time.monotonic()
+        if move(moment, there=there):
+            took[there] = min(took[there], time.monotonic() - began)
+            there, of_this = not there, 0
+            continue
+        of_this += 1
+        killed.append({"to": "cluster" if there else "folder", "after": round(moment, 1)})
+        print(f"killed {killed[-1]} of {took[there]:.1f} s", flush=True)
+    return killed
 
 
 def main() -> None:
@@ -144,16 +141,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.quick:
-        options.count, options.kills, options.rounds = 60, 4, 1
+        options.count, options.kills = 60, 4
     os.environ.setdefault("GLOCAL_PRECISION", "float")  # the same in all processes
     draw = random.Random(options.seed)
     photos, embedded, folder = prepare(options.work, options.images, options.count)
-    legs = [there for _ in range(options.rounds) for there in (True, False)]
-    killed: list[dict[str, Any]] = []
     took: dict[bool, float] = {}
     with catalogue(there=True) as postgres, milvus(options.work / "milvus") as server:
         assert postgres is not None
@@ -165,18 +159,15 @@ def main() -> None:
             began = time.monotonic()
             move(None, there=there)
             took[there] = time.monotonic() - began
-        pause = sum(took.values()) * (options.kills / 4 + options.rounds) / (options.count / 2)
+        pause = sum(took.values()) * options.kills / 4 / options.count
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, folder, photos / "later", str(pause)],
             stdout=subprocess.PIPE,
             text=True,
         )
-        for there in legs:
-            most = options.kills // len(legs)
-            moments = strike(most, took[there], draw, partial(move, there=there))
-            killed += [{"to": "cluster" if there else "folder", "after": at} for at in moments]
-            if where(folder) != ("milvus", True) if there else left(server, postgres):
-                move(None, there=there)
+        killed = strike(options.kills, took, draw, move)
+        if left(server, postgres):
+            move(None, there=False)
         said = writer.communicate(timeout=LONGEST)[0].strip().splitlines()
         remains = left(server, postgres)
     one, other = state(embedded), state(folder)
