@@ -116,7 +116,7 @@ def strike(
 
     Args:
         kills: how many.
-        took: seconds of a move that is not killed, there and back; follows those that end.
+        took: seconds of a move that is not killed, there and back.
         draw: gives the moments.
         move: runs the command for so many seconds, and says whether it came to its end.
     """
@@ -124,9 +124,7 @@ def strike(
     there, of_this = True, 0
     while len(killed) < kills:
         moment = LONGEST if of_this == IN_TURN else draw.uniform(0.05, 1) * took[there]
-        began = time.monotonic()
         if move(moment, there=there):
-            took[there] = min(took[there], time.monotonic() - began)
             there, of_this = not there, 0
             continue
         of_this += 1
