@@ -1,6 +1,7 @@
 """Does a gallery in a cluster find the same as an embedded one, and what does it cost?
 
     python benchmarks/cluster_same.py GALLERY [--uri URI] [--count 2000] [--queries 40] [--work DIR]
+        [--postgres]
 
 GALLERY is an embedded gallery of real photos, which is copied and not changed. So many of its
 images are kept; one copy moves into a Milvus server (`glocal move`), whose index is built before
@@ -8,7 +9,8 @@ anything is compared. Queries are files of the gallery as they are, made smaller
 again, and cut to 80 %: searched with all defaults, without verification, exactly and under a
 condition. Two lists of hits are the same when they have the same images, or others only where
 scores are equal, and scores differ by less than 1e-3. Then the copy moves back and is compared
-again. Without ``--uri`` the server of PyPI's package ``milvus`` is started in the work folder.
+again. Without ``--uri`` the server of PyPI's package ``milvus`` is started in the work folder. With
+``--postgres`` the catalogue moves too, into a PostgreSQL server of its own.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 
 from PIL import Image
 
+from cluster_here import catalogue
 from glocal.cluster.config import ClusterConfig
 from glocal.cluster.moving import to_cluster, to_folder
 from glocal.cluster.server import Server
@@ -44,14 +47,23 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2_000)
     parser.add_argument("--queries", type=int, default=40)
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--postgres", action="store_true", help="the catalogue moves too")
     options = parser.parse_args()
     if options.quick:
         options.count, options.queries = 100, 4
     with TemporaryDirectory(dir=options.work) as folder:
         work = Path(folder)
-        with served(options.uri, work) as (uri, _):
+        with (
+            served(options.uri, work) as (uri, _),
+            catalogue(there=options.postgres) as postgres,
+        ):
+            config = work / "cluster.toml"
+            config.write_text(f'uri = "{uri}"\nprefix = "same"\n')
+            if postgres is not None:
+                with config.open("a") as file:
+                    file.write(f'[catalogue]\nuri = "{postgres.uri}"\n')
             found: dict[str, Any] = {"server": Server(ClusterConfig(uri)).version()}
-            found |= compare(options.gallery, uri, work, options.count, options.queries)
+            found |= compare(options.gallery, config, work, options.count, options.queries)
             write_results("cluster_same", found, quick=options.quick)
 
 
@@ -80,9 +92,7 @@ def served(
 # The same hits
 
 
-def compare(source: Path, uri: str, work: Path, count: int, queries: int) -> dict[str, Any]:
-    config = work / "cluster.toml"
-    config.write_text(f'uri = "{uri}"\nprefix = "same"\n')
+def compare(source: Path, config: Path, work: Path, count: int, queries: int) -> dict[str, Any]:
     for name in ("embedded", "cluster"):
         shutil.copytree(source, work / name)
         keep(work / name, count)
@@ -99,6 +109,7 @@ def compare(source: Path, uri: str, work: Path, count: int, queries: int) -> dic
         "seconds_to_cluster": moved.seconds,
         "seconds_back": back.seconds,
         "compared_while_moving": moved.compared + back.compared,
+        "rows_of_the_catalogue": moved.rows,
         "in_cluster": there,
         "back": again,
     }

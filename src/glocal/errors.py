@@ -63,6 +63,10 @@ class GalleryLockedError(GalleryError, BlockingIOError):
     """Another process used a gallery for longer than the timeout; the text says what for."""
 
 
+class GalleryMovedError(GalleryLockedError):
+    """Another process has moved a gallery's catalogue meanwhile; what was asked can be repeated."""
+
+
 class StoreUnavailableError(GalleryError, ConnectionError):
     """A store that lies elsewhere does not answer; try again when it is back."""
 

@@ -144,11 +144,10 @@ def test_there_and_back_with_stops_and_changes_on_the_way(
     gallery.refresh()
     report = to_folder(gallery)
     assert report.vectors == 60
-    assert report.copied < 60
-    assert gallery.info().store == "flat"
-    at_postgres = gallery.info().catalogue is not None
-    assert (folder / "cluster.toml").exists() == at_postgres
-    assert (folder / "catalog.sqlite").exists() != at_postgres
+    assert report.copied < 60 or report.rows  # it was the catalogue that was stopped
+    assert (gallery.info().store, gallery.info().catalogue) == ("flat", None)
+    assert not (folder / "cluster.toml").exists()
+    assert (folder / "catalog.sqlite").exists()
     assert not collections(milvus)
     assert gallery.check().sound
     for mine, right in zip(hits(gallery, photos), before, strict=True):
@@ -193,7 +192,7 @@ def test_who_has_an_old_copy_of_the_folder_is_told(
         to_folder(gallery)
         write_images(tmp_path / "photos", 1, 90)
         for ask in (lambda: copy.search(query), lambda: copy.add(tmp_path / "photos")):
-            with pytest.raises(GalleryError, match="use the folder to which they were moved"):
+            with pytest.raises(GalleryError, match="use that folder"):
                 ask()
         assert gallery.info().images == 60
         assert gallery.add(tmp_path / "photos").added == 1

@@ -350,22 +350,22 @@ def test_a_gallery_is_upgraded_with_a_kill_and_a_restart_on_the_way(
         assert all(np.array_equal(found[i], right[i]) for i in right)
 
 
-def test_what_does_not_work_yet_is_refused(
-    postgres: PostgresServer, model: Path, tmp_path: Path
-) -> None:
-    with (
-        glocal.open(made(tmp_path / "server", model, postgres)) as gallery,
-        pytest.raises(GalleryError, match="its vectors in its folder already"),
-    ):
-        to_folder(gallery)
-    config = postgres.config(tmp_path)
-    with (
-        glocal.open(tmp_path / "embedded", model=str(model)) as gallery,
-        pytest.raises(GalleryError, match=r"names a \[catalogue\] too"),
-    ):
-        to_cluster(gallery, config)
-    with pytest.raises(GalleryError, match=r"is in its folder, and .* names another"):
+def test_what_cannot_be_is_refused(postgres: PostgresServer, model: Path, tmp_path: Path) -> None:
+    config = postgres.config(tmp_path, timeout=1)
+    with glocal.open(tmp_path / "embedded", model=str(model)) as gallery:
+        with pytest.raises(StoreUnavailableError, match="has not answered for 1 s"):
+            to_cluster(gallery, config)
+        assert (gallery.info().store, gallery.info().catalogue) == ("flat", None)
+        with pytest.raises(GalleryError, match="in its folder already"):
+            to_folder(gallery)
+    with pytest.raises(GalleryError, match=r"is in its folder, and .* move it there"):
         Milvus.place(tmp_path, config, StorePlace("milvus", collection="a"))
+    folder = made(tmp_path / "server", model, postgres)
     config.write_text('uri = "http://127.0.0.1:1"')
     with pytest.raises(GalleryError, match=r"in PostgreSQL, and .* names no \[catalogue\]"):
         Milvus.place(tmp_path, config, StorePlace("milvus", 2, "a", "b"))
+    with (
+        glocal.open(folder) as gallery,
+        pytest.raises(GalleryError, match=r"in PostgreSQL, and .* names no \[catalogue\]"),
+    ):
+        to_cluster(gallery, config)

@@ -84,7 +84,7 @@ def catalog(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def browser(catalog: Catalog) -> Browser:
     rows = RowTable(catalog, "space")
-    return Browser(catalog, lambda: rows)
+    return Browser(lambda: catalog, lambda: rows)
 
 
 def conditions() -> st.SearchStrategy[Condition]:
@@ -205,7 +205,7 @@ def test_names_are_compared_whatever_their_case_and_accents(places: Places, tmp_
             rows = RowTable(catalog, "space")
             store = FlatStore(tmp_path / "vectors", 4, rows)
             store.upsert([Record(content.id, np.ones(4, np.float32), content.attributes((1,)))])
-        browser = Browser(catalog, lambda: rows)
+        browser = Browser(lambda: catalog, lambda: rows)
         for text, there in (("café", 1), ("CAFÉ", 1), ("0%", 1), ("1%0", 0), ("fe", 0), ("\\", 0)):
             assert browser.count(named=text) == there, text
 

@@ -18,7 +18,11 @@ from glocal.gallery.records import Match, Record, StoreStatus
 from glocal.gallery.rows import RowTable
 from glocal.gallery.stores.coding import BYTES, Coding
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS cluster_deleted (content BLOB PRIMARY KEY) WITHOUT ROWID"
+DELETED_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS cluster_deleted (content BLOB PRIMARY KEY) WITHOUT ROWID;"
+)
+"""The table of images whose vectors the cluster has yet to delete."""
+
 _LEFT = "left"
 _AT_ONCE = 1_000  # deleted in one request
 
@@ -90,7 +94,7 @@ class CataloguedStore:
         known = database.has_table("cluster_deleted")
         if not (known or database.read_only):  # whoever only reads waits for no writer
             with database.change():
-                database.make(_SCHEMA)
+                database.make(DELETED_SCHEMA)
 
     def upsert(self, records: Sequence[Record]) -> None:
         """See `Store.upsert`."""

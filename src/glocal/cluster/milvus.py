@@ -23,13 +23,37 @@ from glocal.registry import load
 _OTHERWISE = {
     True: "the gallery's catalogue is in PostgreSQL, and {config} names no [catalogue]; add it",
     False: "the gallery's catalogue is in its folder, and {config} names another; leave "
-    "[catalogue] out of it, or index into a new gallery",
+    "[catalogue] out of it, or move it there: glocal move GALLERY {config}",
 }
 
 
 def new_collection(config: ClusterConfig) -> str:
     """A name that no collection has."""
     return f"{config.prefix}_{uuid.uuid4().hex}"
+
+
+def require_server(config: ClusterConfig) -> None:
+    """Make sure that a server answers, and has what is asked of it.
+
+    Raises:
+        StoreUnavailableError: it does not answer.
+        GalleryError: it has no such index.
+    """
+    server = Server(config)
+    try:
+        server.version()
+        indexes.require(server)
+    finally:
+        server.close()
+
+
+def keep_config(folder: Path, config: Path) -> None:
+    """Give a gallery its own copy of a cluster's file, with paths that hold there too.
+
+    A token of the environment stays out of it, and that of the file is for its owner alone.
+    """
+    written = ClusterConfig.read(config, environment=False).text()
+    replace_file(folder / "cluster.toml", written.encode(), private=True)
 
 
 class Milvus:
@@ -44,21 +68,13 @@ class Milvus:
         said = ClusterConfig.read(config)
         if known is not None and bool(known.catalogue) != bool(said.catalogue.uri):
             raise GalleryError(_OTHERWISE[bool(known.catalogue)].format(config=config))
-        server = Server(said)
-        try:
-            server.version()
-            indexes.require(server)
-        finally:
-            server.close()
+        require_server(said)
         catalogue = known.catalogue if known is not None else ""
         if catalogue:  # is it there?
             Database(load("catalogue", "postgres")(config, catalogue), "").close()
         elif said.catalogue.uri:
             catalogue = load("catalogue", "postgres").create(config)
-        # The gallery's own copy, with paths that hold there too; a token of the environment stays
-        # out of it, and that of the file is for its owner alone.
-        written = ClusterConfig.read(config, environment=False).text()
-        replace_file(folder / "cluster.toml", written.encode(), private=True)
+        keep_config(folder, config)
         return known or StorePlace(
             "milvus",
             version=version,

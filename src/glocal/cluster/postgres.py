@@ -26,6 +26,7 @@ from glocal.errors import (
     GalleryDamagedError,
     GalleryError,
     GalleryLockedError,
+    GalleryMovedError,
     StoreUnavailableError,
 )
 from glocal.gallery.database import ConnectionLostError, Trigger
@@ -36,6 +37,9 @@ PASSWORD = "GLOCAL_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
 _OLDEST = 140_000  # with CREATE OR REPLACE TRIGGER
 _PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds before a repetition; the pauses double
 _ATTEMPT = 10  # seconds for one connection
+_MOVED = "moved_"
+"""Begins the name of the constraint that refuses changes of a catalogue that was moved away."""
+
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _REFUSED = re.compile(
@@ -111,7 +115,7 @@ class Postgres:
             raise GalleryDamagedError(f"{name!r} is no name of a PostgreSQL schema")
         self.path = config
         self.address = f"postgres://{name}:{config}"
-        self._name = name
+        self.name = name
         self._timeout = timeout
         self._config = ClusterConfig.read(config)
         self._uri = self._config.catalogue.uri
@@ -129,29 +133,59 @@ class Postgres:
         return Postgres(Path(config), name)
 
     @staticmethod
-    def create(config: Path) -> str:
-        """Make a place for a new catalogue.
+    def new_name(config: Path) -> str:
+        """A name that no schema has."""
+        return f"{ClusterConfig.read(config).prefix.lower()[:30]}_{uuid.uuid4().hex}"
+
+    @staticmethod
+    def create(config: Path, name: str | None = None) -> str:
+        """Make a place for a new catalogue, unless it is there.
 
         Args:
             config: the file that says where the server is.
+            name: of the schema; `None`: a new one.
 
         Returns:
-            The name of the schema, which no other gallery has.
+            The name of the schema.
 
         Raises:
             StoreUnavailableError: the server does not answer.
             GalleryError: it refuses the connection, or to make a schema.
         """
-        name = f"{ClusterConfig.read(config).prefix.lower()[:30]}_{uuid.uuid4().hex}"
+        name = name or Postgres.new_name(config)
         engine = Postgres(config, name)
         with engine.explained(), closing(engine.writer()) as db:
-            db.script(f"BEGIN; {NEW.format(name=name)} COMMIT")
+            if not engine._is_there(db):
+                db.script(f"BEGIN; {NEW.format(name=name)} COMMIT")
         return name
 
     def drop(self) -> None:
         """Remove the schema, with all that is in it."""
         with self.explained(), closing(self.writer()) as db:
-            db.script(f"DROP SCHEMA IF EXISTS {self._name} CASCADE")
+            db.script(f"DROP SCHEMA IF EXISTS {self.name} CASCADE")
+
+    def refuse_changes(self, reason: str) -> None:
+        """Let no change be committed any more, by whatever machine.
+
+        Called inside a change, which keeps others out until then and is not committed either.
+
+        Args:
+            reason: hexadecimal digits; whoever has the same can say it again.
+
+        Raises:
+            GalleryMovedError: changes are refused for another reason.
+        """
+        name = _MOVED + reason
+        with self.explained(), closing(self.writer()) as db:
+            found = db.execute(
+                "SELECT conname FROM pg_constraint "
+                "WHERE conrelid = to_regclass(?) AND contype = 'c'",
+                (f"{self.name}.changes",),
+            ).fetchall()
+            if not found:
+                db.script(f"ALTER TABLE changes ADD CONSTRAINT {name} CHECK (number < 0) NOT VALID")
+            elif found != [(name,)]:
+                raise self._moved()
 
     # Connections
 
@@ -165,12 +199,8 @@ class Postgres:
         key = hashlib.sha256(statements.encode()).hexdigest()
         db = self.writer()
         try:
-            if db.execute("SELECT to_regclass(?)", (f"{self._name}.made",)).fetchone() == (None,):
-                raise GalleryDamagedError(
-                    f"the catalogue at {self._where()} has no schema {self._name} any more; "
-                    "restore it from a backup of the server, or delete the gallery's folder and "
-                    "index the images again"
-                )
+            if not self._is_there(db):
+                raise self._gone()
             if not self._is_made(db, key):
                 self.begin(db, write=True)
                 if not self._is_made(db, key):  # another process may have been quicker
@@ -181,6 +211,25 @@ class Postgres:
             db.close()
             raise
         return db
+
+    def _is_there(self, db: _Connection) -> bool:
+        found = db.execute("SELECT to_regclass(?)", (f"{self.name}.made",)).fetchone()
+        return bool(found != (None,))
+
+    def _gone(self) -> GalleryDamagedError:
+        return GalleryDamagedError(
+            f"the catalogue at {self._where()} has no schema {self.name} any more; if it was moved "
+            "into the gallery's folder on another machine (glocal move --back), use that folder; "
+            "else restore the schema from a backup of the server, or delete the gallery's folder "
+            "and index the images again"
+        )
+
+    def _moved(self) -> GalleryMovedError:
+        return GalleryMovedError(
+            f"the catalogue at {self._where()} cannot be changed any more: it was moved into the "
+            "gallery's folder by glocal move --back, in this folder or a copy of it; use the one "
+            "into which it was moved, or, if that was stopped, run it again there"
+        )
 
     @staticmethod
     def _is_made(db: _Connection, key: str) -> bool:
@@ -233,7 +282,7 @@ class Postgres:
             self._require_suitable(raw)
             raw.adapters.register_dumper(str, _Text)
             db = _Connection(raw)
-            db.script(_SESSION.format(name=self._name, lock=max(round(self._timeout * 1000), 1)))
+            db.script(_SESSION.format(name=self.name, lock=max(round(self._timeout * 1000), 1)))
         except BaseException:
             raw.close()
             raise
@@ -299,12 +348,21 @@ class Postgres:
         """See `Engine.make`."""
         db.script(tables(schema))
 
+    def load(
+        self, db: Any, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Write many rows that are not there, by a connection of its own; inside a transaction."""
+        into = f"COPY {table} ({', '.join(columns)}) FROM STDIN".encode()
+        with db.raw.cursor() as cursor, cursor.copy(into) as copy:
+            for row in rows:
+                copy.write_row(row)
+
     def columns(self, db: _Connection, table: str) -> set[str]:
         """See `Engine.columns`."""
         found = db.execute(
             "SELECT column_name FROM information_schema.columns "
             "WHERE table_schema = ? AND table_name = ?",
-            (self._name, table),
+            (self.name, table),
         )
         return {name for (name,) in found}
 
@@ -341,6 +399,10 @@ class Postgres:
                     f"others have kept the catalogue at {self._where()} locked for "
                     f"{self._timeout:g} s; try again"
                 ) from error
+            if code == "23514" and (error.diag.constraint_name or "").startswith(_MOVED):
+                raise self._moved() from error
+            if code in ("42P01", "3F000"):
+                raise self._gone() from error
             if code in ("42501", "25006"):
                 raise GalleryError(
                     f"the catalogue at {said} does not let this user write; grant it what it "

@@ -1,4 +1,4 @@
-"""A gallery that is open: its files, its model, and following an upgrade of another process."""
+"""A gallery that is open: its files, its model, and following what another process changes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from glocal.encoders.stitches import Stitch, stitches_of
 from glocal.errors import GalleryError, GlocalError, ModelError, ModelMismatchError
 from glocal.gallery.browsing import Browser
 from glocal.gallery.catalog import Catalog
+from glocal.gallery.catalogue_place import staying
 from glocal.gallery.changing import Changes
 from glocal.gallery.context import Context
+from glocal.gallery.database import Engine
 from glocal.gallery.layout import Layout, open_layout, stamp_of
 from glocal.gallery.meaning import Meanings
 from glocal.gallery.model_id import ModelId
@@ -78,11 +80,10 @@ class GalleryBase:
             check_budget(layout.encoder_file, budget_ms)
         self._budget_ms = budget_ms
         self._limits = limits or Limits()
-        self._catalog = open_catalog(layout, timeout)
         self._model, self._timeout, self._side_by_side = model, timeout, side_by_side
-        self._opened = self._open(layout)
+        self._catalogs: list[tuple[Catalog, Words]] = []  # the last is the gallery's
+        self._opened = self._open_current(layout)
         self._following = threading.Lock()
-        self._words = Words(self._catalog)
         self._meanings = Meanings()
         self._detector = detector
         self._wanted_regions = regions
@@ -91,7 +92,33 @@ class GalleryBase:
             self._opened.sweep()
             sweep_left(self._opened)
 
+    @property
+    def _catalog(self) -> Catalog:
+        return self._catalogs[-1][0]
+
+    @property
+    def _words(self) -> Words:
+        return self._catalogs[-1][1]
+
+    def _open_current(self, layout: Layout) -> Opened:
+        """Open what a description says, or the next one where it was replaced meanwhile."""
+        while True:
+            opened = None
+            try:
+                opened = self._open(layout)
+            except GlocalError:
+                if stamp_of(layout.folder) == layout.stamp:
+                    raise
+            # Else what was opened may be a catalogue that the gallery has just left.
+            if opened is not None and stamp_of(layout.folder) == layout.stamp:
+                return opened
+            layout = self._changed_layout(layout.folder)
+
     def _open(self, layout: Layout) -> Opened:
+        if not self._catalogs or self._catalog.engine.name != layout.store.catalogue:
+            # What threads still read of the old one stays open.
+            catalog = open_catalog(layout, self._timeout)
+            self._catalogs.append((catalog, Words(catalog)))
         return Opened.of(
             layout,
             self._catalog,
@@ -101,18 +128,20 @@ class GalleryBase:
         )
 
     def _now(self) -> Opened:
-        """What is open, opened anew where an upgrade has begun or ended, in whatever process."""
+        """What is open, opened anew after an upgrade or a move, in whatever process."""
         if stamp_of(self.folder) != self._opened.stamp:
             with self._following:
                 if stamp_of(self.folder) != self._opened.stamp:
                     # What threads still search in the old one stays open until they have ended.
-                    self._opened = self._open(self._changed_layout())
+                    self._opened = self._open_current(self._changed_layout(self.folder))
         return self._opened
 
-    def _changed_layout(self) -> Layout:
-        opening = partial(
-            open_layout, self.folder, sha256=None, create=False, timeout=self._timeout
-        )
+    def _catalog_now(self) -> Catalog:
+        self._require_open()
+        return self._catalog
+
+    def _changed_layout(self, folder: Path) -> Layout:
+        opening = partial(open_layout, folder, sha256=None, create=False, timeout=self._timeout)
         try:
             layout = opening(model=self._model)
         except ModelMismatchError:  # it was named for the space that the gallery has left
@@ -161,8 +190,9 @@ class GalleryBase:
         """Release the files; closing twice is fine."""
         self._closed = True
         self._opened.close()
-        self._words.close()
-        self._catalog.close()
+        for catalog, words in self._catalogs:
+            words.close()
+            catalog.close()
 
     @property
     def folder(self) -> Path:
@@ -217,7 +247,7 @@ class GalleryBase:
 
     def browse(self) -> Browser:
         """A view of the gallery for people who look around; it ends with the gallery."""
-        return Browser(self._catalog, lambda: self._now().rows)
+        return Browser(self._catalog_now, lambda: self._now().rows)
 
     def opened(self) -> Opened:
         """What is open of it at this moment, for searches in several galleries."""
@@ -257,15 +287,16 @@ class GalleryBase:
 
     def content_of(self, path: str | os.PathLike[str]) -> UUID | None:
         """The content of a file as the gallery knows it, or `None` when it has none."""
-        return self._catalog.content_of(absolute(path))
+        return self._catalog_now().content_of(absolute(path))
 
 
 def open_catalog(layout: Layout, timeout: float) -> Catalog:
     """The catalogue of a gallery, wherever it is."""
-    if not layout.store.catalogue:
-        return Catalog(layout.catalog, timeout=timeout)
-    engine = load("catalogue", "postgres")(layout.cluster, layout.store.catalogue, timeout)
-    return Catalog(engine, timeout=timeout)
+    name = layout.store.catalogue
+    place: Path | Engine = layout.catalog
+    if name:
+        place = load("catalogue", "postgres")(layout.cluster, name, timeout)
+    return Catalog(place, timeout=timeout, check=staying(layout.folder, name))
 
 
 def default_folder() -> Path:

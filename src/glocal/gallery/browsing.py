@@ -7,7 +7,7 @@ import binascii
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -85,16 +85,31 @@ class Browser:
     """A view of a gallery for people who look around.
 
     Args:
-        catalog: the gallery's.
+        catalog: gives the gallery's, which may move while people look around.
         rows: gives the attributes of all images, by which conditions are answered.
     """
 
-    def __init__(self, catalog: Catalog, rows: Callable[[], RowTable | JoinedRows]) -> None:
-        self._catalog = catalog
+    def __init__(
+        self, catalog: Callable[[], Catalog], rows: Callable[[], RowTable | JoinedRows]
+    ) -> None:
+        self._current = catalog
         self._rows = rows
-        self.rows = catalog.rows
-        self.find_folder = catalog.find_folder
-        self.cameras_like = catalog.cameras_like
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._current()
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See `Database.rows`."""
+        return self._catalog.rows(sql, values)
+
+    def find_folder(self, path: Path) -> int | None:
+        """See `Catalog.find_folder`."""
+        return self._catalog.find_folder(path)
+
+    def cameras_like(self, text: str) -> tuple[str, ...]:
+        """See `Catalog.cameras_like`."""
+        return self._catalog.cameras_like(text)
 
     def state(self) -> tuple[int, ...]:
         """Numbers that change whenever the catalogue does."""

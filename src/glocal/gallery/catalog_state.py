@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from glocal.gallery.database import Database, Engine, upsert
@@ -54,10 +54,17 @@ class CatalogState(Database):
     Args:
         place: the path of an SQLite file, or another engine.
         timeout: seconds to wait for another process that writes.
+        check: is called inside each change before anything is written, and may raise an error.
     """
 
-    def __init__(self, place: Path | Engine, *, timeout: float = 30.0) -> None:
-        super().__init__(place, SCHEMA, timeout=timeout, triggers=TRIGGERS)
+    def __init__(
+        self,
+        place: Path | Engine,
+        *,
+        timeout: float = 30.0,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(place, SCHEMA, timeout=timeout, triggers=TRIGGERS, check=check)
         lacking = self._lacking = self._add_columns()
         changed = "NULL" if ("files", "changed") in lacking else "changed"
         self._states = f"SELECT name, size, modified, content, reason, reader, {changed} FROM files"  # noqa: S608

@@ -72,12 +72,14 @@ class Engine(Protocol):
     Attributes:
         path: of its file, or what stands for one in the gallery's folder.
         address: says another process of this machine where it is, without anything secret.
+        name: of its place in a server, as `StorePlace.catalogue` has it; empty: it is a file.
         read_only: whether it can only be read, as in a mounted archive; known once it is open.
         most_idle: reading connections that are kept for later.
     """
 
     path: Path
     address: str
+    name: str
     read_only: bool
     most_idle: int
 
@@ -155,6 +157,7 @@ class Database:
         schema: statements that make the tables where they are not there.
         timeout: seconds to wait for another process that writes.
         triggers: are made where they are not there.
+        check: is called inside each change before anything is written, and may raise an error.
 
     Attributes:
         engine: the kind of database.
@@ -174,12 +177,14 @@ class Database:
         *,
         timeout: float = 30.0,
         triggers: Sequence[Trigger] = (),
+        check: Callable[[], None] | None = None,
     ) -> None:
         if isinstance(place, Path):
             from glocal.gallery.sqlite_file import SqliteFile
 
             place = SqliteFile(place, timeout)
         self.engine: Engine = place
+        self._check = check
         self._lock = threading.RLock()  # held by the thread that writes
         self._writing_thread: int | None = None
         self._idle: list[Connection] = []
@@ -226,6 +231,8 @@ class Database:
             engine.begin(self.writer, write=True)
             self._writing_thread = threading.get_ident()
             try:
+                if self._check is not None:
+                    self._check()
                 yield self.writer
                 engine.commit(self.writer, write=True)
             except BaseException:

@@ -65,7 +65,7 @@ class Opened:
         """
         folder, upgrade, new = layout.vectors, layout.upgrade, RowTable(catalog, layout.model.space)
         context = Context(
-            layout, catalog, _store(layout, catalog, new), RegionIndex(layout, catalog), limits
+            layout, catalog, store_of(layout, catalog, new), RegionIndex(layout, catalog), limits
         )
         rows: RowTable | JoinedRows = new
         if upgrade is not None:
@@ -140,8 +140,14 @@ class Opened:
         self.context.regions.close()
 
 
-def _store(layout: Layout, catalog: Catalog, rows: RowTable) -> Store:
-    """What keeps the vectors of the gallery's space."""
+def store_of(layout: Layout, catalog: Catalog, rows: RowTable) -> Store:
+    """What keeps the vectors of the gallery's space.
+
+    Args:
+        layout: of the gallery.
+        catalog: the gallery's, or a copy of it.
+        rows: the table of all its images, in that catalogue.
+    """
     model, place = layout.model, layout.store
     if not place.elsewhere:
         return FlatStore(layout.vectors, model.dim, rows, place.coding)

@@ -33,6 +33,7 @@ class SqliteFile:
         timeout: seconds to wait for another process that writes.
     """
 
+    name = ""
     most_idle = sys.maxsize
 
     def __init__(self, path: Path, timeout: float = 30.0) -> None:
@@ -152,6 +153,11 @@ class SqliteFile:
                 ) from error
             if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
                 raise GalleryError(f"the gallery of {path} is closed") from error
+            if "no such table" in str(error):
+                raise GalleryError(
+                    f"the catalogue {path} lacks a table ({error}); if the gallery was moved just "
+                    "now (glocal move), run the same command again"
+                ) from error
             raise GalleryError(f"the catalogue {path} cannot be used: {error}") from error
 
 

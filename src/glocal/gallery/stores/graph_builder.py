@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocal.gallery.ahead import worker_count
+from glocal.gallery.catalogue_place import staying
 from glocal.gallery.database import Database, engine_at, upsert
 from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores.coding import BYTES, HALVES, signs_lead
@@ -134,7 +135,9 @@ def main() -> None:
     dim, regions, kind = int(sys.argv[4]), int(sys.argv[5]), cast("GraphKind", sys.argv[6])
     if hasattr(os, "nice"):
         os.nice(10)  # searches and index runs come first
-    with closing(Database(catalog, SCHEMA)) as database:
+    there = (folder.parent / "gallery.json").exists()
+    check = staying(folder.parent, catalog.name) if there else None
+    with closing(Database(catalog, SCHEMA, check=check)) as database:
         rows = RowTable(database, space)
         store: FlatStore | RegionStore
         if regions:
