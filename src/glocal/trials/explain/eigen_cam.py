@@ -80,7 +80,7 @@ def _pasted(random: np.random.Generator) -> tuple[Pixels, Box]:
 
 def _cut_out(image: Pixels) -> Pixels:
     """What is not white, or is enclosed by what is not, ``(h, w, 4)`` with alpha."""
-    from scipy.ndimage import binary_fill_holes
+    from scipy.ndimage import binary_fill_holes  # type: ignore[import-untyped]
 
     shown = binary_fill_holes(image.min(axis=2) <= _WHITE)
     return np.concatenate([image, np.where(shown, 255, 0).astype(np.uint8)[..., None]], axis=2)
@@ -92,7 +92,8 @@ def _grounds() -> tuple[Pixels, ...]:
     from skimage import data
 
     return tuple(
-        np.repeat(made()[..., None], 3, axis=2) for made in (data.grass, data.gravel, data.brick)
+        np.repeat(made()[..., None], 3, axis=2)  # type: ignore[no-untyped-call]
+        for made in (data.grass, data.gravel, data.brick)
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.analyse.graph_recall import GraphStudy, study_graph
+from glocal.analyse.graph_recall import GraphStudy, Order, study_graph
 from glocal.analyse.intrinsic_dimension import local_intrinsic_dimensions
-from glocal.analyse.graph_recall import Order
 from glocal.trials import Claim, Lab
 from glocal.trials.vectors import Floats, unit
 
