@@ -1,14 +1,21 @@
 """Findings about a model or a gallery, measured from vectors."""
 
+from glocal.analyse.boundary import boundary_points, direction_dispersion
 from glocal.analyse.graph_recall import GraphStudy, Insertion, study_graph
 from glocal.analyse.intrinsic_dimension import local_intrinsic_dimensions
+from glocal.analyse.neural_collapse import CollapseStudy, predicted_lengths, study_collapse
 from glocal.analyse.projection import ProjectionStudy, study_projection
 
 __all__ = [
+    "CollapseStudy",
     "GraphStudy",
     "Insertion",
     "ProjectionStudy",
+    "boundary_points",
+    "direction_dispersion",
     "local_intrinsic_dimensions",
+    "predicted_lengths",
+    "study_collapse",
     "study_graph",
     "study_projection",
 ]

@@ -29,4 +29,20 @@ ROWS = (
         "glocal.analyse.projection:study_projection",
         summary="nearest-neighbour accuracy before and after a projection head",
     ),
+    Part(
+        "analysis",
+        "neural-collapse",
+        "Dang, Tran, Osher, Tran-The, Ho and Nguyen, Neural Collapse in Deep Linear Networks: From "
+        "Balanced to Imbalanced Data, 2023",
+        "glocal.analyse.neural_collapse:study_collapse",
+        summary="how far the vectors of a class have become one, and how class means lie",
+    ),
+    Part(
+        "analysis",
+        "boundary",
+        "Peng, Gui, Gui and Wu, A Robust and Efficient Boundary Point Detection Method by "
+        "Measuring Local Direction Dispersion, 2023",
+        "glocal.analyse.boundary:direction_dispersion",
+        summary="which vectors lie at the border of their cluster",
+    ),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.analyse import GraphStudy, local_intrinsic_dimensions, study_graph
-from glocal.analyse.graph_recall import Order
+from glocal.analyse.graph_recall import GraphStudy, Order, study_graph
+from glocal.analyse.intrinsic_dimension import local_intrinsic_dimensions
 from glocal.trials import Claim, Lab
 from glocal.trials.vectors import Floats, unit
 
