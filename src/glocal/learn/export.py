@@ -21,7 +21,6 @@ from glocal.encoders.card import METADATA_KEY, Card
 from glocal.errors import DiskFullError, LearnError, MissingExtraError
 from glocal.learn import INSTALL
 from glocal.learn.graft import merge
-from glocal.learn.lean_graph import lean
 from glocal.learn.model import EncoderGraph, Model
 from glocal.learn.optional_contributions import WITH_CONTRIBUTIONS, make_contributions_optional
 
@@ -227,7 +226,6 @@ def _trace(graph: EncoderGraph) -> Any:
     proto = program.model_proto  # a new one each time the attribute is read
     drop_origin(proto)
     make_contributions_optional(proto)
-    lean(proto)
     return proto
 
 
