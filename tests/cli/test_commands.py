@@ -357,7 +357,7 @@ def test_two_regions_search_for_a_relation_and_refuse_what_does_not_go_with_it(
     for wrong, said in (
         ((*pair, "--region", "0,0,1,1"), "twice at most"),
         (("--region", "0,0,.5,1", "--relation", "above"), "give --region twice"),
-        ((*pair, "--no-verify"), "combined with --verify"),
+        ((*pair, "--no-verify"), "combined with --no-verify"),
         ((*pair, "--text", "x"), "combined with --text"),
         (("--any-view",), "give --sketch"),
         (("--sketch", "--region", "0,0,1,1"), "a sketch cannot be combined with --region"),
