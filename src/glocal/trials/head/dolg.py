@@ -8,8 +8,8 @@ of 14x14 cells.
 The gain needs the photos and the steps, as the local branch has far more to learn than GeM's one
 layer: with six photos of each class it was 1 to 2 points, and none after 100 steps. An earlier
 trial, on digits from random weights in 60 steps, failed (93.9 points by DOLG, 95.0 by GeM). Five
-divisions of the photos were too few here: DOLG was ahead in each, but the five others of the control
-happened to be easier than they were, so that the baseline met the claim against itself.
+divisions of the photos were too few here: DOLG was ahead in each, but the control's five others
+happened to be easier, so that the baseline met the claim against itself.
 """
 
 from __future__ import annotations
