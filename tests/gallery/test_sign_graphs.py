@@ -167,3 +167,27 @@ def test_every_image_is_found_by_its_own_vector(tmp_path: Path) -> None:
         assert store.status().in_graph == 5_999
         for i, vector in store.vectors([number(i) for i in range(6_000)]).items():
             assert store.search(vector, 1)[0].id == i
+
+
+def test_a_walk_keeps_more_candidates_where_fewer_count(tmp_path: Path) -> None:
+    """Up to what comparing all of them would cost."""
+    vectors = clustered(COUNT, 1)
+    records = [
+        Record(number(i), vector, Attributes((1,), 10, 10, 10)) for i, vector in enumerate(vectors)
+    ]
+    with (
+        database(tmp_path) as db,
+        contextlib.closing(FlatStore(tmp_path / "v", DIM, RowTable(db, "space"))) as store,
+    ):
+        store.upsert(records)
+        graph_builder.extend(store, DIM)
+        point = store.vectors([number(0)])[number(0)]
+        assert store.search(point, 1)[0].id == number(0)
+        graph = store._upkeep.graph(store.meeting(None)[0].extent)
+        assert graph is not None
+        graph._expansion = 20
+        (signs,) = store.coding.points(store.coding.coded(point[None]), graph.kind)
+        (index,) = graph._idle
+        for allowed, kept in ((1.0, 20), (0.5, 40), (0.25, 80), (0.1, COUNT // 10 // 8)):
+            graph.search(signs, 1, allowed=allowed)
+            assert index.expansion_search == kept

@@ -109,7 +109,7 @@ class FlatStore(KeptUp):
         point = vector
         if graph.kind != "floats":
             (point,) = self.coding.points(self.coding.coded(vector[None]), graph.kind)
-        found = graph.search(point, ask)
+        found = graph.search(point, ask, allowed=count / len(allowed))
         found = found[found < len(allowed)]
         found = found[allowed[found]]
         if len(found) < limit:

@@ -30,6 +30,7 @@ more for each further factor of ten: of 1,000,000, 64 candidates find .96 of the
 SIGNS_EXPANSION = 256
 """The same of a graph of signs, all of which are returned."""
 
+_ROWS_OF_CANDIDATE = 8  # compared in the time that a walk takes for one more candidate
 _SIGNS_COUNT = 2  # candidates for each that is wanted
 
 GraphKind = Literal["floats", "bytes", "signs"]
@@ -199,21 +200,25 @@ class Graph:
             raise RuntimeError(f"{self._path} has vectors of {index.ndim} numbers")
         return index
 
-    def search(self, point: NDArray[Any], count: int) -> NDArray[np.int64]:
+    def search(self, point: NDArray[Any], count: int, *, allowed: float = 1.0) -> NDArray[np.int64]:
         """The keys nearest to a point, ``(m,)`` ascending; by signs more than are wanted.
 
         Args:
             point: ``(d,)``, in the way of the graph's kind.
             count: how many.
+            allowed: the share of all keys that whoever asks can use. The fewer, the more
+                candidates a walk keeps, up to what comparing all of them would cost.
         """
+        most = int(allowed * self.rows) // _ROWS_OF_CANDIDATE
+        expansion = max(self._expansion, min(int(self._expansion / allowed), most))
         try:
             index = self._idle.pop()
         except IndexError:
             index = self._mapped()
         try:
             if self.kind == "signs":  # they say little: whoever asks compares again what is found
-                count = max(self._expansion, _SIGNS_COUNT * count)
-            index.expansion_search = max(self._expansion, count)  # type: ignore[misc]
+                count = max(expansion, _SIGNS_COUNT * count)
+            index.expansion_search = max(expansion, count)  # type: ignore[misc]
             return np.sort(index.search(point, count, threads=1).keys.astype(np.int64))
         finally:
             self._idle.append(index)
