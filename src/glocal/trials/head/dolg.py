@@ -59,8 +59,13 @@ def _mean_ap(lab: Lab, head: Head, *, lr: float) -> float:
     data = _photos(lab)
     maps = maps_of(data.train.images)
     objective = ArcFace(dim=_DIM, classes=data.classes)
-    train_head(head, objective, maps, data.train.labels, steps=lab.steps(300), seed=lab.seed,
-               lr=lr)  # fmt: skip
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more take more of the processor for layers as small as these
+    try:
+        train_head(head, objective, maps, data.train.labels, steps=lab.steps(300), seed=lab.seed,
+                   lr=lr)  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)
     return data.test.mean_ap(vectors_of(head, maps_of(data.test.images)))
 
 
