@@ -66,8 +66,11 @@ def mix_file(model: Model, path: Path, share: float) -> None:
 
 
 @torch.no_grad()
-def whiten(model: Model, pack: Path, most: int, power: float) -> None:
-    """Fit the whitening of the vector, and of untrained cells, to packed training images."""
+def whiten(model: Model, pack: Path, most: int, power: float | None) -> None:
+    """Fit the whitening of the vector, and of untrained cells, to packed training images.
+
+    The vector is left as it is where the power of its whitening is `None`.
+    """
     head = model.head
     if not (isinstance(head, Gem) and head.whitening):
         raise TypeError(f"the head is {head}; a whitening is fitted to GeM with one")
@@ -87,7 +90,8 @@ def whiten(model: Model, pack: Path, most: int, power: float) -> None:
         pooled.append(head.pooled(maps))
         unit = torch.nn.functional.normalize(maps[-2].flatten(2)[0], dim=0)
         cells.append(unit.T[::4])
-    head.whitening.fit_components(torch.cat(pooled), power=power)
+    if power is not None:
+        head.whitening.fit_components(torch.cat(pooled), power=power)
     model.cells.whitening.fit_components(torch.cat(cells), power=0.5)
 
 

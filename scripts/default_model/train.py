@@ -114,10 +114,10 @@ class Places:
         blank = (frames.flatten(1).std(dim=1) < 0.06).view(-1, 2).any(dim=1).cpu()
         alone = -1 - torch.arange(count)
         spots = torch.where(blank.repeat_interleave(2), alone, spots)
-        return _as_filmed(frames), spots
+        return as_filmed(frames), spots
 
 
-def _as_filmed(frames: Tensor) -> Tensor:
+def as_filmed(frames: Tensor) -> Tensor:
     """What a cheap camera makes of frames: exposure, few pixels, blur and noise."""
     count, device = len(frames), frames.device
     exposed = torch.rand(count, 1, 1, 1, device=device) * 0.3 + 0.25

@@ -186,3 +186,18 @@ def test_a_bad_model_file_is_explained(
 ) -> None:
     with pytest.raises(ModelError, match=said):
         OnnxEncoder(make(tmp_path / "bad.onnx"))
+
+
+def test_a_vector_of_several_scales_is_their_mean(tmp_path: Path) -> None:
+    one = OnnxEncoder(write_model(tmp_path / "one.onnx"))
+    sizes = {"areas": [64 * 64, 32 * 32], "multiple": 32, "max_aspect": 4.0}
+    two = OnnxEncoder(write_model(tmp_path / "two.onnx", text=json.dumps(card(input=sizes))))
+    image = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    (large,), (small,) = one.encode([image]), one.encode([image], scale=0.5)
+    assert large.vector @ small.vector < 0.9999
+    mean = (large.vector + small.vector) / np.linalg.norm(large.vector + small.vector)
+    (found,) = two.encode([image])
+    np.testing.assert_allclose(found.vector, mean, atol=1e-6)
+    np.testing.assert_array_equal(found.descriptors, large.descriptors)
+    # What is compared with regions is of one scale.
+    np.testing.assert_array_equal(two.encode([image], scale=0.5)[0].vector, small.vector)

@@ -211,6 +211,7 @@ def test_what_is_there_is_replaced_or_kept(catalog: Catalog) -> None:
         "with_local_features": 1,
         "local_feature_bytes": 4,
     }
+    assert catalog.image_count() == catalog.counts()["images"]
 
 
 def test_contents_that_no_file_holds_any_more_are_lost(catalog: Catalog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -104,6 +105,7 @@ def glocal(verbose: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with 0 (done), 1 (failed) or 2 (wrong use)."""
+    gc.set_threshold(20_000)  # importing glocal makes many objects that stay; none need looking at
     open_closed_streams()
     keep_writing()
     try:

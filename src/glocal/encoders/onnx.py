@@ -187,7 +187,8 @@ class OnnxEncoder:
         Args:
             images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
             scale: side of the network's input relative to the usual one; vectors of other scales
-                than 1 find objects that are as small as that in the gallery's images.
+                than 1 find objects that are as small as that in the gallery's images. At scale 1
+                the vector is the mean over those of the card's scales.
             regions: which regions get a vector; `None` for none.
 
         Raises:
@@ -206,7 +207,7 @@ class OnnxEncoder:
 
         Returns:
             ``(rows, columns, d)`` float32: a grid over the whole image, whose sum over rows and
-            columns is the vector that `encode` gives.
+            columns is the vector that `encode` gives, or would give if the card had one scale.
 
         Raises:
             ImageError: the array has another shape or type.
@@ -232,17 +233,31 @@ class OnnxEncoder:
         self, image: NDArray[np.uint8], scale: float, regions: RegionSettings | None
     ) -> Features:
         fitted = self._fitted(image, self._scaled(scale))
-        if regions is None:
-            return Features(*self._run(self._features, {"image": fitted}))
-        if regions.scale == scale:
+        grid = None
+        if regions is not None and regions.scale == scale:
             outputs = [*self._features, _CONTRIBUTIONS]
             *found, grid = self._run(outputs, {"image": fitted, **self._explain})
-        else:  # a pass of their own
+        else:
             found = self._run(self._features, {"image": fitted})
+        vector, keypoints, descriptors, scores = found
+        if scale == 1 and len(self._card.scales) > 1:
+            vector = self._mean_of_scales(image, vector)
+        if regions is None:
+            return Features(vector, keypoints, descriptors, scores)
+        if grid is None:  # a pass of its own
             grid = self._contributions(self._fitted(image, self._scaled(regions.scale)))
         kept = region_vectors(grid, regions)
-        vector, keypoints, descriptors, scores = found
         return Features(vector, keypoints, descriptors, scores, kept.vectors, kept.boxes)
+
+    def _mean_of_scales(
+        self, image: NDArray[np.uint8], vector: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The mean of an image's vectors at all scales of the card, of which the first is known."""
+        total = vector.copy()
+        for scale in self._card.scales[1:]:
+            fitted = self._fitted(image, self._scaled(scale))
+            total += self._run(["vector"], {"image": fitted})[0]
+        return total / np.float32(max(float(np.linalg.norm(total)), 1e-12))
 
     def _chosen(
         self, card: Card, stitch: str | None, budget_ms: float | None, clock: Callable[[], float]

@@ -387,6 +387,10 @@ class Catalog(CatalogState):
 
     # Numbers
 
+    def image_count(self) -> int:
+        """How many images (contents) there are; `counts` also adds up what each of them takes."""
+        return int(self.rows("SELECT COUNT(*) FROM contents")[0][0])
+
     def counts(self) -> dict[str, int]:
         """How many `images` (contents), `files` that hold them, `failed` files, images
         `with_local_features`, and `local_feature_bytes`.

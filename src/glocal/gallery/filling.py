@@ -306,7 +306,7 @@ class Filling(GalleryBase):
         if self._regions.choice == NO_REGIONS:
             return 0
         store = self._regions.store
-        images = self._catalog.counts()["images"]
+        images = self._catalog.image_count()
         return images if store is None else images - store.status().vectors
 
     def add_text_model(

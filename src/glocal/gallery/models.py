@@ -157,7 +157,7 @@ class Models:
         known = self._catalog.get_state(_STATE)
         if self._layout.upgrade is not None:
             known = self.detector_name
-        if known is None and self._catalog.counts()["images"]:
+        if known is None and self._catalog.image_count():
             known = OWN  # before there was a choice
         if known is None:
             encoder = self.encoder()
