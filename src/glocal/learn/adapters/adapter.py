@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar, TypeVar
+from collections.abc import Callable
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.func import functional_call
 
 from glocal.errors import LearnError
 
-Network = TypeVar("Network", bound=nn.Module)
-_KINDS = (nn.Linear, nn.Conv2d)
+Layer = nn.Linear | nn.Conv2d
 
 
 class Adapter(ABC):
@@ -28,10 +28,10 @@ class Adapter(ABC):
 
     name: ClassVar[str]
 
-    def attach(self, network: Network) -> Network:
+    def attach(self, network: nn.Module) -> nn.Module:
         """A copy of a network in which only the adapter learns.
 
-        It computes the same as the network until it is trained. `merged` makes a network of the
+        It computes the same as the network until it is trained; `merged` makes a network of the
         original layers of it.
 
         Args:
@@ -40,19 +40,22 @@ class Adapter(ABC):
         Raises:
             LearnError: it has no layer that could be adapted.
         """
-        adapted = copy.deepcopy(network)
-        adapted.requires_grad_(False)
-        layers = list(_layers(adapted))
-        if not layers:
+        adapted = copy.deepcopy(network).requires_grad_(False)
+        done: dict[nn.Module, nn.Module] = {}
+
+        def adapt(module: nn.Module) -> nn.Module | None:
+            if not isinstance(module, Layer) or getattr(module, "groups", 1) != 1:
+                return None
+            if module not in done:
+                done[module] = Adapted(module, self.change(module.weight.detach().flatten(1)))
+            return done[module]
+
+        adapted = _exchanged(adapted, adapt)
+        if not done:
             raise LearnError(
                 f"{type(network).__name__} has no linear layer and no convolution of one group; "
                 "an adapter needs one"
             )
-        for layer in layers:
-            weight = layer.weight.detach()
-            change = self.change(weight.flatten(1))
-            change.to(weight.device)
-            parametrize.register_parametrization(layer, "weight", change, unsafe=True)
         return adapted
 
     @abstractmethod
@@ -61,31 +64,62 @@ class Adapter(ABC):
 
 
 class Change(nn.Module, ABC):
-    """A weight and what was learned, added: a parametrisation in PyTorch's sense."""
+    """What was learned of one weight."""
 
     @abstractmethod
     def added(self) -> Tensor:
         """What is added to the matrix ``(out, in)``; zeros before training."""
 
-    def forward(self, weight: Tensor) -> Tensor:
-        """The adapted weight, in the shape of the weight."""
-        return weight + self.added().view_as(weight)
+
+class Adapted(nn.Module):
+    """A frozen layer and what changes its weight.
+
+    Args:
+        layer: the layer.
+        change: what is added to its weight.
+    """
+
+    def __init__(self, layer: Layer, change: Change) -> None:
+        super().__init__()
+        self.layer, self.change = layer, change
+
+    def weight(self) -> Tensor:
+        """The weight that counts, in the shape of the layer's."""
+        own = self.layer.weight
+        return own + self.change.added().view_as(own)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the layer makes of its input with that weight."""
+        found: Tensor = functional_call(self.layer, {"weight": self.weight()}, (x,))
+        return found
 
 
-def merged(network: Network) -> Network:
+def merged(network: nn.Module) -> nn.Module:
     """A copy of an adapted network in which the adapter is part of the weights.
 
     Args:
         network: what `Adapter.attach` made; it is not changed.
     """
-    plain = copy.deepcopy(network)
-    for layer in _layers(plain):
-        if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-    return plain
+
+    @torch.no_grad()
+    def merge(module: nn.Module) -> nn.Module | None:
+        if not isinstance(module, Adapted):
+            return None
+        if module not in done:
+            module.layer.weight.copy_(module.weight())
+            done.add(module)
+        return module.layer
+
+    done: set[nn.Module] = set()
+    return _exchanged(copy.deepcopy(network), merge)
 
 
-def _layers(network: nn.Module) -> Iterator[nn.Linear | nn.Conv2d]:
-    for layer in network.modules():
-        if isinstance(layer, _KINDS) and getattr(layer, "groups", 1) == 1:
-            yield layer
+def _exchanged(module: nn.Module, exchange: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """The module, or what stands in for it, and so on for its children."""
+    other = exchange(module)
+    if other is not None:
+        return other
+    for name, child in list(module._modules.items()):  # a layer may be there by two names
+        if child is not None:
+            setattr(module, name, _exchanged(child, exchange))
+    return module

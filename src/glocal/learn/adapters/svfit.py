@@ -22,23 +22,28 @@ class SvFit(Adapter):
     Deviations: none in what is computed; W is kept whole, so that it comes back to the last bit.
 
     Args:
-        rank: how many singular values of each weight learn; a smaller matrix has fewer.
+        share: as many singular values learn as make up this share of the sum of all their squares,
+            in (0, 1]; the paper's 99 per cent.
 
     Raises:
-        LearnError: the rank is below 1.
+        LearnError: the share is out of range.
     """
 
     name = "svfit"
 
-    def __init__(self, *, rank: int = 64) -> None:
-        if rank < 1:
-            raise LearnError(f"at least 1 singular value has to learn, not {rank}")
-        self.rank = rank
+    def __init__(self, *, share: float = 0.99) -> None:
+        if not 0 < share <= 1:
+            raise LearnError(
+                f"the share of the singular values that learn has to be in (0, 1], not {share:g}"
+            )
+        self.share = share
 
     def change(self, weight: Tensor) -> Change:
         """A change of the singular values, none at first."""
         left, values, right = torch.linalg.svd(weight, full_matrices=False)
-        return _Values(left[:, : self.rank], values[: self.rank], right[: self.rank])
+        energy = values.double().square().cumsum(dim=0)
+        rank = min(len(values), 1 + int((energy < self.share * energy[-1]).sum()))
+        return _Values(left[:, :rank], values[:rank], right[:rank])
 
 
 class _Values(Change):

@@ -37,7 +37,7 @@ CLAIM = Claim(
     unit="per cent",
     comparison=">",
     margin=2.0,
-    seeds=6,
+    seeds=5,
 )
 _POOL, _SCENES, _STEPS, _BATCH, _TOP = 0, 60, 120, 12, 10
 
