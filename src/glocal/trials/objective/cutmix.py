@@ -2,8 +2,12 @@
 
 Both sides train the same network from the same weights, on the same batches; with CutMix every
 other one has a rectangle of another image of the batch in each image, and soft labels by area. The
-images tested have a grey square of 4x4 of their 8x8 pixels somewhere. Steps and square were tried
-in other divisions (seeds 100 and 101).
+images tested have a grey square of 4x4 of their 8x8 pixels somewhere.
+
+That labels go by area is exact. That occluded digits are known better was not shown: on average of
+five divisions by 2.3 points, from 4.7 worse to 13.7 better. While steps and square were chosen, in
+two other divisions, it had been 16 and 10 points. Networks trained from random weights in 200 steps
+differ by as much from seed to seed; five are too few, and CutMix is made for longer trainings.
 """
 
 from __future__ import annotations
