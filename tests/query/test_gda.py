@@ -58,6 +58,12 @@ def test_classes_of_one_covariance_are_told_apart_along_it():
     assert (found == labels).mean() > 0.95
 
 
+def test_one_image_a_class_is_compared_with_by_distance():
+    rows = np.eye(3)
+    found = GaussianClasses().fit(rows, np.arange(3)).logits(rows)
+    assert found.argmax(axis=1).tolist() == [0, 1, 2]
+
+
 def test_what_does_not_fit_is_named():
     rows, labels, names = given()
     with pytest.raises(QueryError, match="at least 0, not -1"):

@@ -26,7 +26,8 @@ class GaussianClasses:
     Source: Wang, Liang, Sheng, He, Wang and Tan, A Hard-to-Beat Baseline for Training-free
     CLIP-based Adaptation, 2024.
 
-    Deviations: without names only the second part is left. The paper's forms for new classes and
+    Deviations: without names only the second part is left. Where no class has two different images,
+    S is 0 and the identity stands for the inverted matrix. The paper's forms for new classes and
     without labels are not here.
 
     Args:
@@ -76,7 +77,8 @@ class GaussianClasses:
         within = rows - means[own]
         degrees = max(len(rows) - 1, 1)
         covariance = within.T @ within / degrees
-        shrunk = degrees * covariance + np.trace(covariance) * np.eye(rows.shape[1])
+        spread = float(np.trace(covariance)) or 1.0  # no class has two different images
+        shrunk = degrees * covariance + spread * np.eye(rows.shape[1])
         self._weights = rows.shape[1] * np.linalg.solve(shrunk, means.T).T
         self._biases = np.log(counts / len(rows)) - 0.5 * (means * self._weights).sum(axis=1)
         return self
