@@ -1,6 +1,7 @@
 """Findings about a model or a gallery, measured from vectors."""
 
 from glocal.analyse.boundary import boundary_points, direction_dispersion
+from glocal.analyse.convergent import UnitStudy, study_units
 from glocal.analyse.graph_recall import GraphStudy, Insertion, study_graph
 from glocal.analyse.intrinsic_dimension import local_intrinsic_dimensions
 from glocal.analyse.neural_collapse import CollapseStudy, predicted_lengths, study_collapse
@@ -11,6 +12,7 @@ __all__ = [
     "GraphStudy",
     "Insertion",
     "ProjectionStudy",
+    "UnitStudy",
     "boundary_points",
     "direction_dispersion",
     "local_intrinsic_dimensions",
@@ -18,4 +20,5 @@ __all__ = [
     "study_collapse",
     "study_graph",
     "study_projection",
+    "study_units",
 ]

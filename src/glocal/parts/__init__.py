@@ -5,6 +5,7 @@ files hold data only: importing them imports none of the parts.
 """
 
 from glocal.parts import (
+    adapters,
     analyses,
     backbones,
     blocks,
@@ -14,6 +15,7 @@ from glocal.parts import (
     explainers,
     heads,
     locations,
+    mergers,
     necks,
     objectives,
     queries,
@@ -24,6 +26,7 @@ from glocal.parts import (
 )
 
 ROWS = (
+    *adapters.ROWS,
     *backbones.ROWS,
     *blocks.ROWS,
     *bridges.ROWS,
@@ -31,6 +34,7 @@ ROWS = (
     *necks.ROWS,
     *heads.ROWS,
     *locations.ROWS,
+    *mergers.ROWS,
     *objectives.ROWS,
     *queries.ROWS,
     *recipes.ROWS,

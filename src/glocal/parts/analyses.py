@@ -45,4 +45,22 @@ ROWS = (
         "glocal.analyse.boundary:direction_dispersion",
         summary="which vectors lie at the border of their cluster",
     ),
+    Part(
+        "analysis",
+        "shared-units",
+        "Li, Yosinski, Clune, Lipson and Hopcroft, Convergent Learning: Do Different Neural "
+        "Networks Learn the Same Representations?, 2016",
+        "glocal.analyse.convergent:study_units",
+        requires="glocal[demo]",
+        summary="which units of two models are the same, and which are mixtures of others",
+    ),
+    Part(
+        "analysis",
+        "connectivity",
+        "Singh, Adilova, Kamp, Fischer, Schölkopf and Hofmann, Landscaping Linear Mode "
+        "Connectivity, 2024",
+        "glocal.learn.connectivity:study_line",
+        requires="glocal[learn]",
+        summary="the barrier of the loss on the line between two networks, overall and by layer",
+    ),
 )

@@ -69,6 +69,15 @@ ROWS = (
     ),
     Part(
         "head",
+        "selavpr",
+        "Lu, Zhang, Lan, Dong, Wang and Yuan, Towards Seamless Adaptation of Pre-trained Models "
+        "for Visual Place Recognition, 2024",
+        "glocal.learn.heads.selavpr:SelaVpr",
+        requires=_LEARN,
+        summary="adapters on a frozen backbone, for places",
+    ),
+    Part(
+        "head",
         "cfcd",
         "Zhu, Gao, Ke, Qiao and Sun, Coarse-to-Fine: Learning Compact Discriminative "
         "Representation for Single-Stage Image Retrieval, 2023",

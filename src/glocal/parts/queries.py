@@ -27,6 +27,14 @@ ROWS = (
     ),
     Part(
         "query",
+        "gda",
+        "Wang, Liang, Sheng, He, Wang and Tan, A Hard-to-Beat Baseline for Training-free "
+        "CLIP-based Adaptation, 2024",
+        "glocal.query.gda:GaussianClasses",
+        summary="classes from a few labelled images and their names, without training",
+    ),
+    Part(
+        "query",
         "combiner",
         "Baldrati, Bertini, Uricchio and Del Bimbo, Composed Image Retrieval using Contrastive "
         "Learning and Task-oriented CLIP-based Features, 2023",
