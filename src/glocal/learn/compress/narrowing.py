@@ -1,0 +1,264 @@
+"""Make the convolutions of a model file narrower: what goes is planned, taught and written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from glocal.errors import CompressError, LearnError
+from glocal.learn.compress.channels import ChannelGroups, ChannelPlan
+from glocal.learn.compress.compressor import Evidence, make_compressor
+from glocal.learn.compress.file_times import layer_times, processor_times
+from glocal.learn.compress.reconstruction import Reconstruction
+from glocal.learn.file_layers import FileLayers, key
+from glocal.learn.quantization import Images, open_model, quantisable, weights_in_single
+from glocal.learn.teaching import difference, teach, two_views
+
+MULTIPLE = 16
+"""Kernels of ONNX Runtime compute so many channels at a time; others would be wasted."""
+
+LR = 5e-4
+BATCH = 18  # torch takes slower convolutions for 16 images and fewer
+SIDE = 160
+_WARM = 20
+_PLANNED_ON = 48
+_OFFSET = 0.1  # nothing is lost before anything is removed: a tolerance is in parts of this
+_TRIES = 4
+_NEAR = 0.02
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """A narrower model, not taught yet.
+
+    Attributes:
+        teacher: the model as it was, weights in single precision.
+        layers: the narrower ones.
+        flops: share of the operations of convolutions that is left.
+        time: share of a vector's time here that is left.
+    """
+
+    teacher: Any
+    layers: FileLayers
+    flops: float
+    time: float
+
+
+def narrow(
+    model: Any,
+    images: Images,
+    *,
+    method: str,
+    goal: str,
+    keep: float,
+    listen: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Narrowed:
+    """Remove channels between the layers of a model.
+
+    Args:
+        model: a ``ModelProto`` of glocal's, which is left as it is.
+        images: to plan with, each ``(1, h, w, 3)`` uint8 as the model takes it.
+        method: a compressor that removes channels.
+        goal: ``flops``, operations of the convolutions, or ``time``, that of a vector here.
+        keep: share to keep, in (0, 1).
+        listen: is told the stage, and how much of it is done.
+
+    Raises:
+        LearnError: the model is no network of convolutions.
+        CompressError: no channels can be removed, or the goal cannot be reached.
+        MissingExtraError: torch-pruning is not installed.
+    """
+    from onnx import ModelProto
+
+    whole = ModelProto()
+    whole.CopyFrom(model)
+    nodes = quantisable(whole)
+    weights_in_single(whole, nodes)
+    layers = FileLayers(whole, nodes, "lose channels").eval()
+    names = [key(node) for node in nodes if node.op_type == "Conv"]
+    if len(set(names)) < len(names) or len(layers.given) != 1:
+        raise LearnError(
+            "only a network of convolutions that follow one another can lose channels; this one "
+            f"has {len(names) - len(set(names))} layers that are used twice, and "
+            f"{len(layers.given)} places where other layers lead into its convolutions"
+        )
+    listen("measuring layers", 0, 1)
+    costs, fixed = None, 0.0
+    picture = _median_picture(images)
+    if goal == "time":
+        times, total = layer_times(whole, nodes, picture)
+        missing = [node.name for node in nodes if node.op_type == "Conv" and node.name not in times]
+        if missing:
+            raise CompressError(
+                f"ONNX Runtime does not tell the time of {len(missing)} of the layers on this "
+                "machine; use --goal flops=SHARE"
+            )
+        costs = {f"convolutions.{key(n)}": times[n.name] for n in nodes if n.op_type == "Conv"}
+        fixed = total - sum(costs.values())
+        if keep * total <= fixed:
+            raise CompressError(
+                f"what is not convolutions takes {fixed / total:.2f} of the time, so {keep} of it "
+                "cannot be reached; keep more"
+            )
+    listen("measuring layers", 1, 1)
+    listen("planning", 0, 1)
+    given = _given(whole, layers, images[:_PLANNED_ON])
+    evidence = Evidence(given, _losses(layers, given), costs)
+    planned = _planner(method, layers, evidence)
+    groups = ChannelGroups(layers, given)
+    before = open_model(whole)
+    share = keep
+    for _ in range(_TRIES):
+        left = share if costs is None else share + (share - 1) * fixed / sum(costs.values())
+        if not 0 < left < 1:
+            raise CompressError(f"{goal}={keep} cannot be reached with this model; keep more")
+        plan = in_multiples(planned(left), groups, layers)
+        small: Any = plan.apply(layers)
+        after = open_model(with_layers(whole, small))
+        one, other = processor_times([before, after], picture)
+        _log.info("%.3f planned: %.3f of the time", share, other / one)
+        if goal == "flops" or abs(other / one - keep) <= _NEAR:
+            break
+        share = min(0.98, max(0.02, share + keep - other / one))
+    listen("planning", 1, 1)
+    return Narrowed(whole, small, groups.remaining_flops(plan.removed) / groups.flops, other / one)
+
+
+def teach_back(
+    found: Narrowed,
+    images: Images,
+    *,
+    steps: int,
+    seed: int,
+    listen: Callable[[int, float], None] = lambda step, loss: None,
+) -> Any:
+    """Teach the narrower layers by the whole model, and put them into the file.
+
+    What is compared are vectors, each sum of the residual stream and the maps that local features
+    and regions are read of, on two views of each image.
+
+    Args:
+        found: what `narrow` made; its layers are trained in place.
+        images: to teach with, each ``(1, h, w, 3)`` uint8.
+        steps: of training.
+        seed: of what is shown.
+        listen: is told the number of each step and its loss.
+
+    Returns:
+        A ``ModelProto`` with weights in single precision.
+    """
+    batches = two_views(images, batch=BATCH, side=SIDE, seed=seed)
+    if steps:
+        teach(
+            found.layers,
+            found.teacher,
+            batches,
+            steps=steps,
+            lr=LR,
+            warm=_WARM,
+            vector=True,
+            listen=listen,
+        )
+    return with_layers(found.teacher, found.layers)
+
+
+def with_layers(model: Any, layers: FileLayers) -> Any:
+    """A copy of a model with other weights, of other shapes, in its convolutions."""
+    from onnx import ModelProto, numpy_helper
+
+    made = ModelProto()
+    made.CopyFrom(model)
+    weights = layers.weights()
+    for stored in made.graph.initializer:
+        if stored.name in weights:
+            stored.CopyFrom(numpy_helper.from_array(weights[stored.name], stored.name))
+    convolutions: Any = layers.convolutions
+    for node in made.graph.node:
+        if node.op_type == "Conv" and key(node) in convolutions:
+            for attribute in node.attribute:
+                if attribute.name == "group":
+                    attribute.i = convolutions[key(node)].groups
+    del made.graph.value_info[:]  # it tells the shapes of before
+    return made
+
+
+def in_multiples(plan: ChannelPlan, groups: ChannelGroups, model: nn.Module) -> ChannelPlan:
+    """The plan with so many channels of each group left as `MULTIPLE` allows, to the nearest.
+
+    Of those that were to go, the ones of the largest filters stay, and the other way round.
+    """
+    removed = {}
+    for root, channels in plan.removed.items():
+        size, gone = groups.sizes[root], list(channels)
+        left = max(MULTIPLE, round((size - len(gone)) / MULTIPLE) * MULTIPLE)
+        wanted = max(0, size - left)
+        if gone and wanted != len(gone):
+            ranked = groups.magnitudes(model, root).argsort().tolist()
+            taken = set(gone)
+            gone = [c for c in ranked if c in taken] + [c for c in ranked if c not in taken]
+            gone = sorted(gone[:wanted])
+        removed[root] = gone
+    if removed == {root: list(channels) for root, channels in plan.removed.items()}:
+        return plan
+    kept = groups.remaining_flops(removed) / groups.flops
+    return ChannelPlan(removed, plan.images, kept)
+
+
+def _planner(method: str, layers: FileLayers, evidence: Evidence) -> Callable[[float], ChannelPlan]:
+    """What plans for a share; what does not depend on the share is done once, where possible."""
+    if method == Reconstruction.name:
+        return Reconstruction(MULTIPLE).look(layers, evidence).plan
+
+    def plan(share: float) -> ChannelPlan:
+        found = make_compressor(method).plan(layers, share, evidence)
+        if not isinstance(found, ChannelPlan):
+            raise CompressError(f"the compressor {method} does not say which channels it removes")
+        return found
+
+    return plan
+
+
+def _median_picture(images: Images) -> NDArray[np.uint8]:
+    """An image of ordinary size."""
+    return sorted(images, key=lambda image: image.size)[len(images) // 2]
+
+
+def _given(model: Any, layers: FileLayers, images: Images) -> Tensor:
+    """What the convolutions are given for the largest squares of images, ``(n, c, h, w)``."""
+    session = open_model(model, layers.given)
+    shown = next(_squares(images))
+    rows = [session.run(layers.given, {"image": image[None]})[0] for image in shown]
+    return torch.from_numpy(np.concatenate(rows))
+
+
+def _squares(images: Images) -> Iterator[NDArray[np.uint8]]:
+    from glocal.learn.teaching import squares
+
+    return squares(images, batch=len(images), side=SIDE, seed=0)
+
+
+def _losses(layers: FileLayers, given: Tensor) -> Callable[[nn.Module], Sequence[float]]:
+    """How far maps are from the whole network's, and their means over the image: two losses."""
+    with torch.no_grad():
+        wanted = layers(given)
+
+    @torch.no_grad()
+    def losses(network: nn.Module) -> list[float]:
+        found = network(given)
+        last = layers.watched[-1]
+        pooled = [functional.normalize(each[last].mean((2, 3))) for each in (found, wanted)]
+        return [
+            _OFFSET + float((1 - (pooled[0] * pooled[1]).sum(1)).mean()),
+            _OFFSET + float(difference(found, wanted)),
+        ]
+
+    return losses
