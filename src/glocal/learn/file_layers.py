@@ -80,17 +80,26 @@ class FileLayers(nn.Module):
             given = {self.given[0]: given}
         found = {name: self._kept(name, value) for name, value in given.items()}
         for node in self.nodes:
-            name, first = node.output[0], found[node.input[0]]
-            if node.op_type == "Conv":
-                value = self._convolved(node, first)
-            elif node.op_type == "Add":
-                value = first + found[node.input[1]]
-            elif node.op_type == "Relu":
-                value = first.relu()
-            else:
-                value = _limited(first, *self._limits[node.name])
-            found[name] = self._kept(name, value)
+            self.compute(node, found)
         return {name: found[name] for name in self.watched}
+
+    def compute(self, node: Any, found: dict[str, Tensor]) -> None:
+        """Compute what one of the nodes gives, and put it among what is found."""
+        name, first = node.output[0], found[node.input[0]]
+        if node.op_type == "Conv":
+            value = self._convolved(node, first)
+        elif node.op_type == "Add":
+            value = first + found[node.input[1]]
+        elif node.op_type == "Relu":
+            value = first.relu()
+        else:
+            value = _limited(first, *self._limits[node.name])
+        found[name] = self._kept(name, value)
+
+    def padded(self, node: Any, given: Tensor) -> Tensor:
+        """The input of a convolution with zeros around it, as many as the node says."""
+        top, left, bottom, right = self._pads[node.name]
+        return functional.pad(given, (left, right, top, bottom))
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Weights and biases by their names in the model."""
@@ -116,7 +125,7 @@ class FileLayers(nn.Module):
         top, left, bottom, right = self._pads[node.name]
         padding: Any = (top, left)
         if (top, left) != (bottom, right):
-            given = functional.pad(given, (left, right, top, bottom))
+            given = self.padded(node, given)
             padding = (0, 0)
         if type(self)._weight is FileLayers._weight and padding == layer.padding:
             found: Tensor = layer(given)  # called as a module, so that it can be traced and hooked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +18,20 @@ from glocal.learn.compress.channels import ChannelGroups, ChannelPlan
 from glocal.learn.compress.compressor import Evidence, make_compressor
 from glocal.learn.compress.file_times import layer_times, processor_times
 from glocal.learn.compress.reconstruction import Reconstruction
+from glocal.learn.compress.refitting import refit
 from glocal.learn.file_layers import FileLayers, key
 from glocal.learn.quantization import Images, open_model, quantisable, weights_in_single
-from glocal.learn.teaching import difference, teach, two_views
+from glocal.learn.teaching import difference, squares, teach, two_views
 
 MULTIPLE = 16
 """Kernels of ONNX Runtime compute so many channels at a time; others would be wasted."""
 
-LR = 5e-4
+LR = 1e-4
 BATCH = 18  # torch takes slower convolutions for 16 images and fewer
 SIDE = 160
 _WARM = 20
 _PLANNED_ON = 48
+_REFITTED_ON, _REFITTED_SIDE = 80, 192
 _OFFSET = 0.1  # nothing is lost before anything is removed: a tolerance is in parts of this
 _TRIES = 4
 _NEAR = 0.02
@@ -130,6 +132,10 @@ def narrow(
             break
         share = min(0.98, max(0.02, share + keep - other / one))
     listen("planning", 1, 1)
+    listen("refitting", 0, 1)
+    shown = _given(whole, layers, images[:_REFITTED_ON], side=_REFITTED_SIDE)
+    refit(small, layers, shown, _kept(layers, groups, plan))
+    listen("refitting", 1, 1)
     return Narrowed(whole, small, groups.remaining_flops(plan.removed) / groups.flops, other / one)
 
 
@@ -232,18 +238,28 @@ def _median_picture(images: Images) -> NDArray[np.uint8]:
     return sorted(images, key=lambda image: image.size)[len(images) // 2]
 
 
-def _given(model: Any, layers: FileLayers, images: Images) -> Tensor:
-    """What the convolutions are given for the largest squares of images, ``(n, c, h, w)``."""
+def _kept(layers: FileLayers, groups: ChannelGroups, plan: ChannelPlan) -> dict[str, list[int]]:
+    """Channels that each convolution still makes, by its key."""
+    convolutions: Any = layers.convolutions
+    gone: dict[str, set[int]] = {}
+    for root, channels in plan.removed.items():
+        for each in groups.touched(root, channels) if channels else ():
+            if each.side in ("out", "both"):
+                gone.setdefault(each.layer, set()).update(each.channels)
+    return {
+        name: [
+            n for n in range(layer.out_channels) if n not in gone.get(f"convolutions.{name}", ())
+        ]
+        for name, layer in convolutions.items()
+    }
+
+
+def _given(model: Any, layers: FileLayers, images: Images, side: int = SIDE) -> Tensor:
+    """What the convolutions are given for squares of images, ``(n, c, h, w)``."""
     session = open_model(model, layers.given)
-    shown = next(_squares(images))
+    shown = next(squares(images, batch=len(images), side=side, seed=0))
     rows = [session.run(layers.given, {"image": image[None]})[0] for image in shown]
     return torch.from_numpy(np.concatenate(rows))
-
-
-def _squares(images: Images) -> Iterator[NDArray[np.uint8]]:
-    from glocal.learn.teaching import squares
-
-    return squares(images, batch=len(images), side=SIDE, seed=0)
 
 
 def _losses(layers: FileLayers, given: Tensor) -> Callable[[nn.Module], Sequence[float]]:
