@@ -41,20 +41,16 @@ class ChannelGroups:
     Args:
         model: network in evaluation mode; it is not changed.
         images: ``(b, 3, h, w)``; operations are counted for one of them.
-        costs: what each layer costs as it is, by its name, in any unit, in place of operations.
 
     Attributes:
         sizes: number of channels of each group, by the name of the layer that makes them.
-        flops: operations of one pass, or the sum of `costs`.
 
     Raises:
         CompressError: nothing can be removed.
         MissingExtraError: torch-pruning is not installed.
     """
 
-    def __init__(
-        self, model: nn.Module, images: Tensor, costs: Mapping[str, float] | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
         self._image = images[:1]
         self._model, self._graph = _probe(model, self._image)
         self._names = {module: name for name, module in self._model.named_modules()}
@@ -72,9 +68,8 @@ class ChannelGroups:
             )
         # Asking the graph takes longer than computing the network, so it is asked once a group.
         self._members: dict[str, list[tuple[str, str, dict[int, list[int]]]]] = {}
-        self._costs: Mapping[str, float] = costs or _layer_flops(self._model, self._image)
-        self.flops: float = sum(self._costs.values())
-        self._whole = costs is None
+        self._costs = _layer_flops(self._model, self._image)
+        self.flops = sum(self._costs.values())
 
     def _makes(self, dependency: Any) -> bool:
         """Whether a dependency removes channels that a layer makes anew."""
@@ -109,26 +104,6 @@ class ChannelGroups:
             found.append((self._names[module], side, own))
         return found
 
-    def reader(self, root: str) -> str | None:
-        """The layer that alone reads a group that one layer alone makes; None if there is none.
-
-        Each channel has to be one of its inputs, as it is not where maps are flattened.
-        """
-        makers, readers = [], []
-        for each in self.touched(root, range(self.sizes[root])):
-            layer: Any = self._model.get_submodule(each.layer)
-            if isinstance(layer, nn.Conv2d | nn.Linear) and each.side != "both":
-                if each.side == "out":
-                    makers.append(each.layer)
-                elif each.channels == tuple(range(self.sizes[root])):
-                    readers.append(each.layer)
-                else:
-                    return None
-        if len(makers) != 1 or len(readers) != 1:
-            return None
-        reads: Any = self._model.get_submodule(readers[0])
-        return None if getattr(reads, "groups", 1) > 1 else readers[0]
-
     def mask(self, model: nn.Module, chosen: Chosen) -> None:
         """Set to zero, in place, what the layers after a group take from these channels."""
         for root, channels in chosen.items():
@@ -138,7 +113,7 @@ class ChannelGroups:
                     with torch.no_grad():
                         layer.weight[:, list(each.channels)] = 0
 
-    def remaining_flops(self, chosen: Chosen) -> float:
+    def remaining_flops(self, chosen: Chosen) -> int:
         """Operations of one pass without these channels."""
         gone: dict[str, dict[str, set[int]]] = {}
         for root, channels in chosen.items():
@@ -156,7 +131,7 @@ class ChannelGroups:
                 shares = both * (1 - len(gone[name]["in"]) / ins)
                 shares *= 1 - len(gone[name]["out"]) / outs
             total += cost * shares
-        return round(total) if self._whole else total
+        return round(total)
 
     def magnitudes(self, model: nn.Module, root: str) -> Tensor:
         """L1 norm of each channel's filters, over all layers that make it, ``(channels,)``."""

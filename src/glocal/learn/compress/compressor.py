@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -24,13 +24,10 @@ class Evidence:
     Attributes:
         images: ``(b, 3, h, w)`` float, inputs of the network; operations are counted at this size.
         losses: measures a network; None where a compressor needs none.
-        costs: what each convolution and linear layer costs, by its name, such as its time where the
-            network is to run; None to count operations. Only compressors of channels look at them.
     """
 
     images: Tensor
     losses: Losses | None = None
-    costs: Mapping[str, float] | None = None
 
 
 class Plan(ABC):
