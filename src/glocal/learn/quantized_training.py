@@ -89,7 +89,7 @@ class Network(nn.Module):
             elif node.op_type == "Relu":
                 value = first.relu()
             else:
-                value = first.clamp(*self._limits[node.name])
+                value = _limited(first, *self._limits[node.name])
             found[name] = self._kept(name, value, rounded)
         return {name: found[name] for name in self.watched}
 
@@ -159,7 +159,7 @@ def train(
             group["lr"] = rate
         batch = [before.run(teacher.given, {"image": image[None]}) for image in next(batches)]
         given = {
-            name: torch.from_numpy(np.concatenate([each[number] for each in batch]))
+            name: _laid_out(np.concatenate([each[number] for each in batch]))
             for number, name in enumerate(teacher.given)
         }
         with torch.no_grad():
@@ -201,6 +201,18 @@ def _batches(images: Images, seed: int) -> Iterator[NDArray[np.uint8]]:
             square = image[y : y + side, x : x + side]
             squares.append(square[:, ::-1] if rng.random() < 0.5 else square)
         yield np.stack(squares)
+
+
+def _limited(value: Tensor, low: float | None, high: float | None) -> Tensor:
+    if low is None or high is None:
+        return value.clamp(low, high)
+    return functional.hardtanh(value, low, high)  # a clamp's gradient takes several passes
+
+
+def _laid_out(values: NDArray[np.float32]) -> Tensor:
+    """With the channels of a pixel side by side, which convolutions channel by channel like."""
+    found = torch.from_numpy(values)
+    return found.contiguous(memory_format=torch.channels_last) if values.ndim == 4 else found
 
 
 def _key(name: str) -> str:

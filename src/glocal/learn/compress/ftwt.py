@@ -23,7 +23,8 @@ _COUNTED = 64  # images whose operations are counted at the end
 class PredictedFilters(nn.Module):
     """A convolution, its normalisation and its rectifier, of which an image gets some filters.
 
-    The predictor sees the maximum of each input channel. One image in evaluation mode runs only
+    The predictor sees the maximum of each input channel, and stays as it is when the network is
+    trained with its masks. One image in evaluation mode runs only
     the filters that are predicted; batches run all and set the others to zero, which is the same.
 
     Args:
@@ -38,7 +39,7 @@ class PredictedFilters(nn.Module):
     ) -> None:
         super().__init__()
         self.conv, self.norm, self.act, self.skips = conv, norm, act, skips
-        self.predictor = nn.Linear(conv.in_channels, conv.out_channels)
+        self.predictor = nn.Linear(conv.in_channels, conv.out_channels).requires_grad_(False)
 
     def chosen(self, x: Tensor) -> Tensor:
         """Which filters run, ``(b, out)`` bool; at least one for each image."""
@@ -108,16 +109,18 @@ class FireTogether(Compressor[FilterPlan]):
     filters of the layer. For each image the ``k`` filters with the most mass are worth running,
     where ``k`` is the smallest number whose masses reach ``r`` together. A linear predictor on the
     maxima of the layer's input channels learns to tell these filters by binary cross-entropy, of
-    the network's own activations, without labels; the network is not trained. The operations that
-    are left follow from ``k`` before anything is trained, so ``r`` is found from the goal.
+    the network's own activations, without labels. The operations that are left follow from ``k``
+    before anything is trained, so ``r`` is found from the goal. What the plan makes is then to be
+    trained with its masks, as by `glocal.learn.compress.distillation.distil`: predictors stay, and
+    the filters that ran learn.
 
     Source: Elkerdawy, Elhoushi, Zhang and Ray, Fire Together Wire Together: A Dynamic Pruning
     Approach with Self-Supervised Mask Prediction, 2022; decoupled training.
 
     Deviations: ``r`` is one for the network. Predictors learn from activations of the whole
     network, on the images of the evidence only, and their biases are set so that each layer runs as
-    many filters as were worth running; the paper then trains the network with the masks. Filters
-    are left out for one image at a time; an ONNX file cannot leave them out.
+    many filters as were worth running. Filters are left out for one image at a time; an ONNX file
+    cannot leave them out.
     """
 
     name = "ftwt"
