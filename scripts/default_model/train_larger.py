@@ -79,6 +79,8 @@ class Student(nn.Module):
         fold_norms(self.trunk)
         self.trunk.stages[0].requires_grad_(False)
         self.head = Gem(self.trunk.levels, dim=dim, learn_power=False)
+        assert self.head.whitening is not None
+        self.whitening = self.head.whitening
         rounded(self.trunk)
 
     def lower(self, images: Tensor) -> Tensor:
@@ -92,7 +94,7 @@ class Student(nn.Module):
         return functional.normalize(self.head.pool(top), dim=-1)
 
     def vectors(self, pooled: Tensor) -> Tensor:
-        found: Tensor = self.head.whitening(pooled)
+        found: Tensor = self.whitening(pooled)
         return found
 
 
@@ -125,10 +127,11 @@ class Retained:
 @torch.no_grad()
 def rendered(places: Places, frames: int) -> tuple[Tensor, Tensor]:
     """Frames ``(n, 3, h, w)`` uint8 of whole scenes, each in a light of its own; their places."""
-    found, spots = [], []
-    scene = 0
-    while sum(len(part) for part in found) < frames and scene < len(places.cameras):
-        cameras = places.cameras[scene]
+    found: list[Tensor] = []
+    spots: list[Tensor] = []
+    for scene, cameras in enumerate(places.cameras):
+        if sum(map(len, found)) >= frames:
+            break
         count = len(cameras)
         light = torch.exp(torch.randn(count, 2) * torch.tensor([0.25, 0.5])).clamp(0.3, 2)
         lens = -torch.rand(count) * 0.35
@@ -139,7 +142,6 @@ def rendered(places: Places, frames: int) -> tuple[Tensor, Tensor]:
         numbers = torch.arange(count) // VIEWS + 1000 * scene
         found.append((views[shown] * 255).round().to(torch.uint8))
         spots.append(numbers[shown])
-        scene += 1
     return torch.cat(found), torch.cat(spots)
 
 
@@ -226,7 +228,9 @@ def main() -> None:
         print(f"the teacher's vectors after {time.monotonic() - begun:.0f} s", flush=True)
     labels = torch.cat([bank.labels, spots + int(bank.labels.max()) + 1])
     known = Known(first, labels, options.kept)
-    student = Student(options.trunk, first.shape[1]).to(memory_format=torch.channels_last)
+    student = Student(options.trunk, first.shape[1])
+    # torch's types know no `to` of modules with a memory format
+    student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fit_head(student, bank, first)
     retained = Retained(student, fit_head.pooled)  # type: ignore[attr-defined]
     if options.start:
@@ -249,8 +253,8 @@ def fit_head(student: Student, bank: Bank, first: Tensor, count: int = 4000) -> 
     gram = x.T @ x
     gram.diagonal().add_(1e-3 * gram.diagonal().mean())
     found = torch.linalg.solve(gram, x.T @ y).float()
-    student.head.whitening.linear.weight.copy_(found[:-1].T)
-    student.head.whitening.linear.bias.copy_(found[-1])
+    student.whitening.linear.weight.copy_(found[:-1].T)
+    student.whitening.linear.bias.copy_(found[-1])
     near = (student.vectors(pooled) * first[chosen]).sum(dim=1)
     print(f"cosine to the teacher before training: {near.mean():.3f}", flush=True)
 
@@ -260,7 +264,7 @@ def train(student: Student, retained: Retained, bank: Bank, known: Known, frames
     kept = copy.deepcopy(student).requires_grad_(False)
     trunk = [p for p in student.trunk.parameters() if p.requires_grad]
     groups = [{"params": trunk, "lr": options.lr},
-              {"params": list(student.head.whitening.parameters()), "lr": options.lr}]  # fmt: skip
+              {"params": list(student.whitening.parameters()), "lr": options.lr}]  # fmt: skip
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01, betas=(0.9, 0.98))
     seconds, begun, step = options.minutes * 60, time.monotonic(), 0
     log: list[dict[str, float]] = []
