@@ -34,7 +34,8 @@ def main() -> None:
     trunk = TRUNKS[size](weights="imagenet").eval()
     fold_norms(trunk)
     head = Gem(trunk.levels, dim=512, learn_power=False)
-    for name, module in (("trunk.", trunk), ("head.", head)):
+    assert head.whitening is not None  # noqa: S101 - it has a dim
+    for name, module in (("trunk.", trunk), ("whitening.", head.whitening)):
         part = {k.removeprefix(name): v for k, v in saved["state"].items() if k.startswith(name)}
         module.load_state_dict(part)
     model = Model(trunk, head, Cells(trunk.levels)).eval()

@@ -39,6 +39,7 @@ from glocal.encoders import OnnxEncoder
 from glocal.learn.backbones import efficientnet_lite
 from glocal.learn.export import fold_norms
 from glocal.learn.heads.gem import Gem
+from glocal.learn.heads.whitening import Whitening
 
 TRUNKS = {
     "lite0": efficientnet_lite.EfficientNetLite0,
@@ -78,9 +79,8 @@ class Student(nn.Module):
         self.trunk = TRUNKS[trunk](weights="imagenet").eval()
         fold_norms(self.trunk)
         self.trunk.stages[0].requires_grad_(False)
-        self.head = Gem(self.trunk.levels, dim=dim, learn_power=False)
-        assert self.head.whitening is not None
-        self.whitening = self.head.whitening
+        self.head = Gem(self.trunk.levels, learn_power=False)
+        self.whitening = Whitening(self.trunk.levels[-1].width, dim)
         rounded(self.trunk)
 
     def lower(self, images: Tensor) -> Tensor:
@@ -231,23 +231,21 @@ def main() -> None:
     student = Student(options.trunk, first.shape[1])
     # torch's types know no `to` of modules with a memory format
     student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_head(student, bank, first)
-    retained = Retained(student, fit_head.pooled)  # type: ignore[attr-defined]
+    retained = Retained(student, fit_head(student, bank, first))
     if options.start:
         student.load_state_dict(torch.load(options.start, weights_only=False)["state"])
     train(student, retained, bank, known, frames, options)
 
 
 @torch.no_grad()
-def fit_head(student: Student, bank: Bank, first: Tensor, count: int = 4000) -> None:
-    """Fit the vector to the teacher's by least squares, on images as they are."""
+def fit_head(student: Student, bank: Bank, first: Tensor, count: int = 4000) -> Tensor:
+    """Fit the vector to the teacher's by least squares; GeM's features of the images it used."""
     chosen = bank.choose(min(count, int((bank.weights > 0).sum())))
     rows = []
     for part in chosen.split(64):
         views = bank.views(part, 224, MILD)
         rows.append(student.pooled(student.lower(views)))
     pooled = torch.cat(rows)
-    fit_head.pooled = pooled  # type: ignore[attr-defined]
     x = torch.cat([pooled, torch.ones(len(pooled), 1)], dim=1).double()
     y = first[chosen].double()
     gram = x.T @ x
@@ -257,6 +255,7 @@ def fit_head(student: Student, bank: Bank, first: Tensor, count: int = 4000) -> 
     student.whitening.linear.bias.copy_(found[-1])
     near = (student.vectors(pooled) * first[chosen]).sum(dim=1)
     print(f"cosine to the teacher before training: {near.mean():.3f}", flush=True)
+    return pooled
 
 
 def train(student: Student, retained: Retained, bank: Bank, known: Known, frames: Tensor,
