@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import nn
@@ -25,10 +26,11 @@ class PerformanceAwareChannels(Compressor[ChannelPlan]):
     Source: Ye, Zhang, Chen, Fan and Wang, Performance-aware Approximation of Global Channel Pruning
     for Multitask CNNs, 2023.
 
-    Deviations: rounds follow each other without training between them, and end as soon as the goal
-    is met; what is then spared beyond it is given back. The paper sets the tolerances and takes
-    the operations that come of them. ``θ`` is the same for all groups of a round (the paper's
-    ``λ = 1``), and no group is given back after a round.
+    Deviations: the rounds of `plan` follow each other without training between them, and end as
+    soon as the goal is met; what is then spared beyond it is given back. `rounds` trains between
+    them. The paper sets the tolerances and takes the operations that come of them. ``θ`` is the
+    same for all groups of a round (the paper's ``λ = 1``), and no group is given back after a
+    round.
 
     Args:
         tolerance: ``θ₀``, by which each loss may rise in a step of the first round.
@@ -68,6 +70,46 @@ class PerformanceAwareChannels(Compressor[ChannelPlan]):
             tolerance *= 1 + self.growth
         search.give_back()
         return ChannelPlan(search.removed, images[:1], search.flops / groups.flops)
+
+    def rounds(
+        self,
+        model: nn.Module,
+        keep: float,
+        evidence: Evidence,
+        train: Callable[[nn.Module], None],
+        *,
+        rounds: int = 4,
+    ) -> nn.Module:
+        """Remove channels in rounds and train after each, as the paper does.
+
+        Each round keeps the same share of the operations that the one before left, so that the last
+        one leaves the goal.
+
+        Args:
+            model: trained network, on the CPU; it is not changed.
+            keep: share of the operations to keep at last, in (0, 1].
+            evidence: images and losses.
+            train: trains a smaller network in place; called after each round.
+            rounds: how many, at least 1.
+
+        Returns:
+            The smaller network in evaluation mode, trained after the last round.
+
+        Raises:
+            CompressError: the goal is impossible or cannot be reached, or evidence is missing.
+        """
+        if rounds < 1:
+            raise CompressError(f"rounds has to be at least 1, not {rounds!r}")
+        groups = ChannelGroups(model, evidence.images)
+        small, whole, left = model, groups.flops, 1.0
+        for number in range(1, rounds + 1):
+            goal = keep ** (number / rounds)  # of what the whole network does
+            plan = self.plan(small, min(1.0, goal / left), evidence)
+            small = plan.apply(small)
+            left = ChannelGroups(small, evidence.images).flops / whole
+            train(small)
+            small.eval()
+        return small
 
 
 class _Search:
