@@ -194,6 +194,16 @@ class Student(nn.Module):
         return functional.normalize(self.projection(pooled).float(), dim=-1)
 
 
+def half_whitening(features: Tensor, dim: int = 512) -> tuple[Tensor, Tensor]:
+    """The mean of features ``(n, d)``, and a matrix ``(d, dim)`` that whitens them by half."""
+    x = features.double()
+    mean = x.mean(dim=0)
+    values, directions = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    values, directions = values.flip(0)[:dim], directions.flip(1)[:, :dim]
+    matrix = directions * values.clamp(min=values[0] * 1e-6) ** -0.25
+    return mean.float(), matrix.float()
+
+
 class Retained:
     """ImageNet's features of images, as the frozen trunk finds them, half-whitened."""
 
@@ -205,12 +215,7 @@ class Retained:
             views = bank.views(bank.choose(batch), 256, MILD)
             views = views.contiguous(memory_format=torch.channels_last)
             found.append(self.pooled(student.lower(views)))
-        x = torch.cat(found).double()
-        self.mean = x.mean(dim=0)
-        values, directions = torch.linalg.eigh((x - self.mean).T @ (x - self.mean) / len(x))
-        values, directions = values.flip(0)[:512], directions.flip(1)[:, :512]
-        self.matrix = (directions * values.clamp(min=values[0] * 1e-6) ** -0.25).float()
-        self.mean = self.mean.float()
+        self.mean, self.matrix = half_whitening(torch.cat(found))
 
     @torch.no_grad()
     def pooled(self, low: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pack import read
 from torch import Tensor, nn
 from torch.nn import functional
-from train import VIEWS, Bank, Places, as_filmed
+from train import VIEWS, Bank, Places, as_filmed, half_whitening
 from views import MILD, STRONG
 from walks import Cameras, cameras_of, render
 
@@ -104,12 +104,7 @@ class Retained:
     def __init__(self, student: Student, pooled: Tensor) -> None:
         self.frozen = copy.deepcopy(student.trunk.stages[1:]).requires_grad_(False)
         self.pool = student.head.pool
-        x = pooled.double()
-        self.mean = x.mean(dim=0)
-        values, directions = torch.linalg.eigh((x - self.mean).T @ (x - self.mean) / len(x))
-        values, directions = values.flip(0)[:512], directions.flip(1)[:, :512]
-        self.matrix = (directions * values.clamp(min=values[0] * 1e-6) ** -0.25).float()
-        self.mean = self.mean.float()
+        self.mean, self.matrix = half_whitening(pooled)
 
     def white(self, pooled: Tensor) -> Tensor:
         return functional.normalize((pooled - self.mean) @ self.matrix, dim=-1)

@@ -80,3 +80,8 @@ def test_what_does_not_fit_is_named():
         GaussianClasses().fit(rows * np.nan, labels)
     with pytest.raises(QueryError, match="rows of length 6"):
         GaussianClasses().fit(rows, labels).logits(rows[:, :3])
+
+
+def test_a_label_far_beyond_the_images_is_refused_before_it_is_counted() -> None:
+    with pytest.raises(QueryError, match="the largest label is 1000000000000"):
+        GaussianClasses().fit(np.eye(3), np.array([0, 1, 10**12]))

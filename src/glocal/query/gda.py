@@ -62,6 +62,11 @@ class GaussianClasses:
             )
         if not np.isfinite(rows).all() or own.dtype.kind not in "iu" or own.min() < 0:
             raise QueryError("vectors have to be finite, and labels whole numbers from 0")
+        if own.max() >= len(rows):  # before as many counts are made
+            raise QueryError(
+                f"the largest label is {own.max()} and there are {len(rows)} images; number the "
+                "classes from 0, each with an image"
+            )
         counts = np.bincount(own)
         self._names = None if names is None else np.asarray(names, np.float64)
         if self._names is not None and self._names.shape != (len(counts), rows.shape[1]):
