@@ -25,10 +25,24 @@ def test_a_card_is_read() -> None:
     assert read(space="colours-v1").space == "colours-v1"
 
 
+def test_a_card_with_several_areas_has_as_many_scales() -> None:
+    assert read(input=SIZE).scales == (1.0,)
+    several = {"areas": [102_400, 50_176, 204_800], "multiple": 32, "max_aspect": 4.0}
+    found = read(input=several)
+    assert found.area == 102_400
+    assert found.scales == pytest.approx((1, 0.7, 2**0.5))
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
+        json.dumps(card(input=SIZE | {"areas": []})),
+        json.dumps(card(input=SIZE | {"areas": 3})),
+        json.dumps(card(input=SIZE | {"areas": [0, 102_400]})),
+        json.dumps(card(input=SIZE | {"areas": [102_400, -1]})),
+        json.dumps(card(input=SIZE | {"areas": [102_400, 1024]})),
+        json.dumps(card(input=SIZE | {"areas": [102_400] * 5})),
         "[]",
         "{}",
         "null",

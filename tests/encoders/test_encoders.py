@@ -11,6 +11,7 @@ from made_model import FIVE, FOUR, OLD_FOUR, card, write_model
 
 from glocal.encoders import OnnxEncoder, bundled_models, load_encoder
 from glocal.encoders.hashes import file_sha256
+from glocal.encoders.scales import mean_grid, mean_vector
 from glocal.encoders.spaces import space_of
 from glocal.errors import ImageError, ModelError
 
@@ -186,3 +187,34 @@ def test_a_bad_model_file_is_explained(
 ) -> None:
     with pytest.raises(ModelError, match=said):
         OnnxEncoder(make(tmp_path / "bad.onnx"))
+
+
+def test_a_vector_of_several_scales_is_their_mean(tmp_path: Path) -> None:
+    one = OnnxEncoder(write_model(tmp_path / "one.onnx"))
+    sizes = {"areas": [64 * 64, 32 * 32], "multiple": 32, "max_aspect": 4.0}
+    two = OnnxEncoder(write_model(tmp_path / "two.onnx", text=json.dumps(card(input=sizes))))
+    image = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    (large,), (small,) = one.encode([image]), one.encode([image], scale=0.5)
+    assert large.vector @ small.vector < 0.9999
+    mean = (large.vector + small.vector) / np.linalg.norm(large.vector + small.vector)
+    (found,) = two.encode([image])
+    np.testing.assert_allclose(found.vector, mean, atol=1e-6)
+    np.testing.assert_array_equal(found.descriptors, large.descriptors)
+    # What is compared with regions is of one scale.
+    np.testing.assert_array_equal(two.encode([image], scale=0.5)[0].vector, small.vector)
+
+
+def test_contributions_at_several_scales_lose_nothing() -> None:
+    rng = np.random.default_rng(0)
+    grids = [rng.normal(size=(*shape, 5)).astype(np.float32) for shape in ((6, 4), (4, 3), (7, 7))]
+    grids = [grid / np.linalg.norm(grid.sum((0, 1))) for grid in grids]
+    mean = mean_grid(grids)
+    assert mean.shape == (6, 4, 5)
+    np.testing.assert_allclose(
+        mean.sum((0, 1)), mean_vector([grid.sum((0, 1)) for grid in grids]), atol=1e-5
+    )
+    # What is in one corner stays there.
+    corner = np.zeros((4, 4, 1), np.float32)
+    corner[0, 3] = 1
+    there = mean_grid([np.zeros((6, 6, 1), np.float32), corner])
+    assert there[:2, 4:].sum() == pytest.approx(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import sqrt
 from typing import Any
 
 from glocal.errors import ModelError
@@ -27,6 +28,9 @@ class Card:
         everything: the whole card, with sources, training data and measured accuracy.
         space: name of the space of the vectors; None in cards written before spaces had names.
             `glocal.encoders.spaces.space_of` always has an answer.
+        scales: sides of the network's input relative to that of `area`, at each of which an image
+            is encoded; its vector is the mean. The first is 1, of which all else is. In the JSON
+            it is ``areas`` instead of ``area``, so that no version of glocal overlooks them.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Card:
     max_aspect: float
     everything: dict[str, Any] = field(repr=False, compare=False)
     space: str | None = None
+    scales: tuple[float, ...] = (1.0,)
 
     @classmethod
     def read(cls, text: str, where: str) -> Card:
@@ -53,18 +58,21 @@ class Card:
         try:
             raw = json.loads(text)
             size = raw["input"]
+            areas = size["areas"] if "areas" in size else [size["area"]]
+            area = int(areas[0])
             card = cls(
                 name=str(raw["name"]),
                 version=int(raw["version"]),
                 licence=str(raw["licence"]),
                 dim=int(raw["dim"]),
-                area=int(size["area"]),
+                area=area,
                 multiple=int(size["multiple"]),
                 max_aspect=float(size["max_aspect"]),
                 everything=raw,
                 space=_read_space(raw),
+                scales=tuple(sqrt(int(each) / area) for each in areas),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, ArithmeticError) as error:
             raise ModelError(
                 f"the card of model {where} cannot be read: {error!r}; export the model again"
             ) from error
@@ -72,6 +80,8 @@ class Card:
             0 < card.dim <= 65_536
             and 0 < card.multiple**2 <= card.area <= 2**26
             and 1 <= card.max_aspect <= 100
+            and len(card.scales) <= 4
+            and all(0.25 <= scale <= 2 for scale in card.scales)
         )
         if not possible:
             raise ModelError(

@@ -22,6 +22,7 @@ from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx_file import cut, metadata
 from glocal.encoders.precision import Precision, find_twin, pays, wanted
 from glocal.encoders.regions import RegionSettings, region_vectors
+from glocal.encoders.scales import mean_grid, mean_vector
 from glocal.encoders.spaces import space_of
 from glocal.encoders.stitches import Stitch, check_choice, measured, stitches_of, within_budget
 from glocal.errors import ImageError, ModelError
@@ -187,7 +188,8 @@ class OnnxEncoder:
         Args:
             images: each ``(h, w, 3)`` uint8 RGB, upright, at least 1x1.
             scale: side of the network's input relative to the usual one; vectors of other scales
-                than 1 find objects that are as small as that in the gallery's images.
+                than 1 find objects that are as small as that in the gallery's images. At scale 1
+                the vector is the mean over those of the card's scales.
             regions: which regions get a vector; `None` for none.
 
         Raises:
@@ -213,12 +215,13 @@ class OnnxEncoder:
             ModelError: the model does not compute contributions.
         """
         self._require_contributions()
-        return self._contributions(self._fitted(image, self._card))
+        grids = [self._pass(image, scale, [_CONTRIBUTIONS])[0] for scale in self._card.scales]
+        return grids[0] if len(grids) == 1 else mean_grid(grids)
 
-    def _contributions(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
-        grid: NDArray[np.float32]
-        (grid,) = self._run([_CONTRIBUTIONS], {"image": fitted, **self._explain})
-        return grid
+    def _pass(self, image: NDArray[np.uint8], scale: float, outputs: list[str]) -> list[Any]:
+        """Run the network on an image."""
+        inputs: dict[str, Any] = {"image": self._fitted(image, self._scaled(scale))}
+        return self._run(outputs, inputs | (self._explain if _CONTRIBUTIONS in outputs else {}))
 
     def _require_contributions(self) -> None:
         if not self._can_explain:
@@ -231,17 +234,20 @@ class OnnxEncoder:
     def _encode(
         self, image: NDArray[np.uint8], scale: float, regions: RegionSettings | None
     ) -> Features:
-        fitted = self._fitted(image, self._scaled(scale))
+        here = regions is not None and regions.scale == scale  # or else in a pass of their own
+        found = self._pass(image, scale, [*self._features, *([_CONTRIBUTIONS] if here else [])])
+        vector, keypoints, descriptors, scores = found[:4]
+        grid = found[4] if here else None
+        if scale == 1 and len(self._card.scales) > 1:
+            wanted = ["vector", *([_CONTRIBUTIONS] if here else [])]
+            others = [self._pass(image, other, wanted) for other in self._card.scales[1:]]
+            vector = mean_vector([vector, *(other[0] for other in others)])
+            grid = mean_grid([found[4], *(other[1] for other in others)]) if here else None
         if regions is None:
-            return Features(*self._run(self._features, {"image": fitted}))
-        if regions.scale == scale:
-            outputs = [*self._features, _CONTRIBUTIONS]
-            *found, grid = self._run(outputs, {"image": fitted, **self._explain})
-        else:  # a pass of their own
-            found = self._run(self._features, {"image": fitted})
-            grid = self._contributions(self._fitted(image, self._scaled(regions.scale)))
+            return Features(vector, keypoints, descriptors, scores)
+        if grid is None:
+            (grid,) = self._pass(image, regions.scale, [_CONTRIBUTIONS])
         kept = region_vectors(grid, regions)
-        vector, keypoints, descriptors, scores = found
         return Features(vector, keypoints, descriptors, scores, kept.vectors, kept.boxes)
 
     def _chosen(

@@ -49,10 +49,12 @@ class Twin:
         path: the file.
         agreement: cosine of the vectors that both give for the picture of `trial_picture`, as it
             was where the file was made.
+        sha256: of the file in float.
     """
 
     path: Path
     agreement: float
+    sha256: str
 
 
 def wanted(precision: str | None) -> Precision:
@@ -77,6 +79,9 @@ def twin_path(path: Path) -> Path:
 def find_twin(path: Path, card: Card) -> Twin | None:
     """The twin of a model, beside its file or among the bundled ones.
 
+    A model that differs from another in its card alone, such as in the scales at which it encodes,
+    has the twin of that one: ``same_network_as`` in the card is the SHA-256 of its file.
+
     Args:
         path: of the model in float.
         card: of that model.
@@ -97,8 +102,9 @@ def find_twin(path: Path, card: Card) -> Twin | None:
         sha256 = sha256 or file_sha256(path)
         same = (found.dim, found.area, found.multiple) == (card.dim, card.area, card.multiple)
         agreement = made.get("trial")
-        if made.get("of") == sha256 and same and isinstance(agreement, int | float):
-            return Twin(place, float(agreement))
+        of_it = made.get("of") in (sha256, card.everything.get("same_network_as", sha256))
+        if of_it and same and isinstance(agreement, int | float):
+            return Twin(place, float(agreement), sha256)
     return None
 
 
@@ -141,7 +147,7 @@ def pays(
         clock: in seconds.
         folder: where figures are remembered; `None` for the user's cache.
     """
-    path = remembered_file("precision", file_sha256(twin.path), 1, folder)
+    path = remembered_file("precision", twin.sha256 + file_sha256(twin.path), 1, folder)
     times = recall(path, ("float", "int8"))
     if times is None:
         times = _measured(float_file, twin, card, open_file, clock)

@@ -1,0 +1,43 @@
+"""What a model makes of one image at several scales, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+def mean_vector(vectors: Sequence[Array]) -> Array:
+    """The mean of vectors ``(d,)`` of unit length, at unit length."""
+    total = np.sum(vectors, axis=0)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)
+
+
+def mean_grid(grids: Sequence[Array]) -> Array:
+    """What each cell contributes to the mean of vectors, of the contributions to each.
+
+    Args:
+        grids: ``(rows, columns, d)`` float32 each, over the whole image; their sums over rows and
+            columns are unit vectors.
+
+    Returns:
+        A grid as the first. A cell of another gives to each cell of this one in proportion to how
+        much of its area lies there, so that nothing is lost, and the sum is `mean_vector`.
+    """
+    rows, columns = grids[0].shape[:2]
+    total = np.zeros_like(grids[0])
+    for grid in grids:
+        down, across = _overlaps(grid.shape[0], rows), _overlaps(grid.shape[1], columns)
+        total += np.einsum("ir,jc,rcd->ijd", down, across, grid, optimize=True)
+    return np.asarray(total / max(float(np.linalg.norm(total.sum((0, 1)))), 1e-12), np.float32)
+
+
+def _overlaps(given: int, wanted: int) -> Array:
+    """``(wanted, given)``: the share of each of the equal parts of a line in other ones of it."""
+    ends = np.arange(wanted)[:, None] / wanted, np.arange(1, wanted + 1)[:, None] / wanted
+    begins = np.arange(given)[None] / given
+    inside = np.minimum(ends[1], begins + 1 / given) - np.maximum(ends[0], begins)
+    return np.asarray(inside.clip(min=0) * given, np.float32)
