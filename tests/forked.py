@@ -145,11 +145,13 @@ class Program:
         return self._process.exitcode
 
     def send_signal(self, how: int) -> None:
-        os.kill(self.pid, how)
+        """Send a signal, unless the program has ended: it may do so at any moment."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, how)
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.send_signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
         """Close the streams."""

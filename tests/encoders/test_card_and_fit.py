@@ -27,10 +27,10 @@ def test_a_card_is_read() -> None:
 
 def test_a_card_with_several_areas_has_as_many_scales() -> None:
     assert read(input=SIZE).scales == (1.0,)
-    several = {"areas": [102_400, 50_176, 204_800], "multiple": 32, "max_aspect": 4.0}
+    several = {"areas": [102_400, 50_176, 25_600], "multiple": 32, "max_aspect": 4.0}
     found = read(input=several)
     assert found.area == 102_400
-    assert found.scales == pytest.approx((1, 0.7, 2**0.5))
+    assert found.scales == pytest.approx((1, 0.7, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_a_card_with_several_areas_has_as_many_scales() -> None:
         json.dumps(card(input=SIZE | {"areas": [0, 102_400]})),
         json.dumps(card(input=SIZE | {"areas": [102_400, -1]})),
         json.dumps(card(input=SIZE | {"areas": [102_400, 1024]})),
+        json.dumps(card(input=SIZE | {"areas": [102_400, 204_800]})),
         json.dumps(card(input=SIZE | {"areas": [102_400] * 5})),
         "[]",
         "{}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,6 +225,27 @@ def test_a_builder_that_dies_changes_nothing(small_graphs: None, tmp_path: Path)
     with opened(tmp_path) as store:  # closed in the middle of it
         assert store.status().vectors == 4_000
         assert store.status().in_graph == 0
+
+
+@pytest.mark.parametrize("how", ["removed", "made again"])
+def test_a_builder_ends_with_the_folder_that_it_builds_for(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "v"
+    folder.mkdir()
+    code = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from glocal.gallery.stores import graph_builder\n"
+        "graph_builder._LOOK_S = 0.05\ngraph_builder._end_without(Path(sys.argv[1]))\n"
+        "print('begun', flush=True)\ntime.sleep(0.3)\nprint('there', flush=True)\ntime.sleep(600)"
+    )
+    arguments = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as builder:
+        assert builder.stdout is not None
+        assert [builder.stdout.readline() for _ in range(2)] == ["begun\n", "there\n"]
+        assert builder.poll() is None
+        folder.rename(tmp_path / "elsewhere")  # its number stays taken
+        if how == "made again":
+            folder.mkdir()
+        assert builder.wait(30) == 1
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,9 @@ class Card:
         space: name of the space of the vectors; None in cards written before spaces had names.
             `glocal.encoders.spaces.space_of` always has an answer.
         scales: sides of the network's input relative to that of `area`, at each of which an image
-            is encoded; its vector is the mean. The first is 1, of which all else is. In the JSON
-            it is ``areas`` instead of ``area``, so that no version of glocal overlooks them.
+            is encoded; its vector is the mean. The first is 1, of which all else is, and none is
+            larger. In the JSON they are ``areas`` instead of ``area``, so that no version of
+            glocal overlooks them.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Card:
             and 0 < card.multiple**2 <= card.area <= 2**26
             and 1 <= card.max_aspect <= 100
             and len(card.scales) <= 4
-            and all(0.25 <= scale <= 2 for scale in card.scales)
+            and all(0.25 <= scale <= 1 for scale in card.scales)
         )
         if not possible:
             raise ModelError(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -41,6 +43,7 @@ _SLICE = 5_000  # rows in memory at once
 _SAMPLE = 4_000  # vectors among which signs are tried
 _ROUNDS = 3  # of adding again what is not found
 _LOOKED = 20_000  # rows of before that are looked for again, in some seconds
+_LOOK_S = 1.0  # how often it is seen to that the folder is still there
 
 
 def extend(store: FlatStore | RegionStore, dim: int) -> None:
@@ -129,12 +132,30 @@ def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:
     return "signs" if signs_lead(codes[:: max(len(codes) // _SAMPLE, 1)]) else "bytes"
 
 
+def _end_without(folder: Path) -> None:
+    """End this process once the folder was removed or moved: nobody would have the graph."""
+    began = folder.stat().st_ino
+
+    def look() -> None:
+        while True:
+            time.sleep(_LOOK_S)
+            try:
+                there = folder.stat().st_ino == began
+            except OSError:
+                there = False
+            if not there:
+                os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
 def main() -> None:
     """Extend the graph, unless another process is doing so."""
     catalog, folder, space = engine_at(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     dim, regions, kind = int(sys.argv[4]), int(sys.argv[5]), cast("GraphKind", sys.argv[6])
     if hasattr(os, "nice"):
         os.nice(10)  # searches and index runs come first
+    _end_without(folder)
     there = (folder.parent / "gallery.json").exists()
     check = staying(folder.parent, catalog.name) if there else None
     with closing(Database(catalog, SCHEMA, check=check)) as database:
