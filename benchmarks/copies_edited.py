@@ -1,6 +1,6 @@
 """How many edited copies `glocal duplicates` finds among photos, by kind of edit and strength.
 
-    python benchmarks/copies_edited.py [--quick]
+    python benchmarks/copies_edited.py [--quick] [--model NAME-OR-FILE]
 
 Each of 25 kinds of edits (`graded_edits`) is made in three strengths, of one photo each time, by
 turns, of Grocery's test photos, which had no say in the settings; all other test photos lie
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from glocal.encoders import DEFAULT_MODEL
 from glocal.gallery import Gallery
 from graded_edits import EDITS
 from measure import arguments, print_table, write_results
@@ -48,7 +49,9 @@ def make(
 
 
 def main() -> None:
-    options = arguments(__doc__ or "").parse_args()
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
+    options = parser.parse_args()
     times = 1 if options.quick else 4
     photos = [path for path, _ in grocery("test")]
     count = -(-75 * times // PER_ORIGINAL)
@@ -57,7 +60,7 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         made = make(folder / "copies", originals, times)
-        with Gallery(folder / "gallery", regions="none") as gallery:
+        with Gallery(folder / "gallery", regions="none", model=options.model) as gallery:
             gallery.add(folder / "copies", *originals, *(set(around) - set(originals)))
             images = gallery.info().images
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
@@ -101,7 +104,8 @@ def main() -> None:
         [(kind, *row) for kind, row in figures["by_kind"].items()],
     )
     print({name: value for name, value in figures.items() if name != "by_kind"})
-    write_results("copies_edited", figures, quick=options.quick)
+    if options.model == DEFAULT_MODEL:
+        write_results("copies_edited", figures, quick=options.quick)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Does a search say found where the thing is there, and no match where it is not?
 
     python benchmarks/found.py --contents FOLDER... [--images FOLDER...] [--share SHARE]
-                               [--every N] [--detector NAME]
+                               [--every N] [--detector NAME] [--model NAME]
 
 Every query is searched for twice: as it is, and with all that shows the same thing taken out. The
 second must not be found. Of the first, those are counted whose best hit shows the thing; how many
@@ -23,7 +23,7 @@ import numpy as np
 
 from calibrate_verification import DETECTORS
 from found_sets import all_images, half_crops, product_pictures, same_surroundings, thinned
-from glocal.encoders import load_encoder
+from glocal.encoders import DEFAULT_MODEL, load_encoder
 from glocal.ranking import DEFAULT_RERANKING
 from glocal.ranking.calibration import Calibration, calibrations
 from glocal.ranking.evidence import Evidence
@@ -96,6 +96,7 @@ def _wrong(pairs: Pairs, evidence: list[list[Evidence]]) -> list[list[int]]:
 def report(
     told: dict[str, dict[str, Any]],
     *,
+    model: str,
     detector: str,
     share: float,
     every: int,
@@ -120,7 +121,8 @@ def report(
     run = {"share_of_distractors": share, "every": every, "cpu_seconds": seconds}
     print(run)
     name = "found" if detector == "own" else f"found_{detector}"
-    write_results(name, run | {"sets": told, "targets": evaluated}, quick=quick)
+    if model == DEFAULT_MODEL:
+        write_results(name, run | {"sets": told, "targets": evaluated}, quick=quick)
 
 
 def main() -> None:
@@ -130,10 +132,11 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the distractors")
     parser.add_argument("--every", type=int, default=1, help="only each N-th query of each set")
     parser.add_argument("--detector", choices=list(DETECTORS), default="own")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
     options = parser.parse_args()
     contents, walls = all_images(options.contents), wallpapers(options.images)
     images, sets = every_set(contents, walls, options.share, options.every, quick=options.quick)
-    encoder = load_encoder()
+    encoder = load_encoder(options.model)
     make, scales = DETECTORS[options.detector]
     detector = make(encoder)
     calibration = calibrations()[detector.name]
@@ -146,6 +149,7 @@ def main() -> None:
         print(made.name, told[made.name], flush=True)
     report(
         told,
+        model=options.model,
         detector=options.detector,
         share=options.share,
         every=options.every,

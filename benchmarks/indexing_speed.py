@@ -9,7 +9,7 @@ Two-megapixel JPEGs are made in a temporary folder. Each round measures, one aft
   caption. ``limit of all parts = cores / all of a photo`` bounds the speed of any pipeline of them;
   ``limit`` is that of decoding and the network alone, and counts no regions;
 - a whole run of ``Gallery.add`` into a new gallery, and one that encodes in float where the model's
-  twin in int8 is used;
+  twin in int8 is used, and one with the model that encodes at two scales;
 - the same pool of threads with decoding to 224 pixels and a network of the shape of CLIP's
   ViT-B/32, on ONNX Runtime and on torch. This needs ``pip install torch==2.13.0 onnx onnxscript``
   and is skipped without them.
@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glocal.encoders import Encoder, OnnxEncoder, load_encoder
+from glocal.encoders import DEFAULT_MODEL, Encoder, OnnxEncoder, load_encoder
 from glocal.encoders.precision import VARIABLE
 from glocal.encoders.regions import COARSE
 from glocal.gallery import Gallery
@@ -65,7 +65,10 @@ TARGETS: list[Target] = [
 ]
 LIMITS = Limits()
 STAGES = ("read and hash", "decode", "network", "all of a photo", "network in float")
-RATES = ("limit", "limit of all parts", "bare pool", "index run", "overall", "index run in float")
+RATES = (
+    *("limit", "limit of all parts", "bare pool", "index run", "overall", "index run in float"),
+    "index run at two scales",
+)
 Figures = dict[str, float]
 Peers = dict[str, Callable[[Sequence[Path]], object]]
 
@@ -117,9 +120,11 @@ def _rate(call: Callable[[], object], count: int) -> float:
     return 1000 * count / milliseconds(call)
 
 
-def index_run(paths: Sequence[Path], folder: Path, precision: str = "auto") -> Figures:
+def index_run(
+    paths: Sequence[Path], folder: Path, precision: str = "auto", model: str | None = None
+) -> Figures:
     """Images a second of a real run into a new gallery: while encoding, and over all its time."""
-    with patch.dict(os.environ, {VARIABLE: precision}), Gallery(folder) as gallery:
+    with patch.dict(os.environ, {VARIABLE: precision}), Gallery(folder, model=model) as gallery:
         report = gallery.add(paths[0].parent)
     if report.added != len(paths) or report.failed:
         raise SystemExit(f"{report.added} of {len(paths)} images were added: {report.failed[:3]}")
@@ -194,6 +199,9 @@ def measure_round(
             paths, gallery.with_name(f"{gallery.name}-float"), "float"
         )["index run"]
         figures["times float"] = figures["index run"] / figures["index run in float"]
+    figures["index run at two scales"] = index_run(
+        paths, gallery.with_name(f"{gallery.name}-scales"), model=f"{DEFAULT_MODEL}-multiscale"
+    )["index run"]
     for name, run in others.items():
         figures[name] = _rate(lambda run=run: run(few), len(few))  # type: ignore[misc]
     figures["limit"] = 1000 * worker_count() / (figures["decode"] + figures["network"])
