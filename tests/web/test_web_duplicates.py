@@ -317,9 +317,9 @@ def test_one_that_dies_is_a_problem_and_can_be_asked_again(
 ) -> None:
     server = start(many)
     begin(server)
-    found: list[int] = []
-    wait_until(lambda: found.extend(comparing(server)) or found)
-    os.kill(found[0], signal.SIGKILL)
+    pids: list[int] = []
+    wait_until(lambda: pids.extend(comparing(server)) or pids)
+    os.kill(pids[0], signal.SIGKILL)
     path = "/v1/duplicates?level=copy"
     wait_until(lambda: server.ask("GET", path)[0] == 503)
     answer = server.ask("GET", path)
