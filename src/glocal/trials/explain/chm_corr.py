@@ -94,7 +94,7 @@ def _anew(shelf: Floats, photos: Floats, half: list[tuple[int, int]]) -> Floats:
 
 
 def _data(lab: Lab) -> Data:
-    return lab.grocery(64 if lab.smoke else _SIDE, 4 if lab.smoke else _PER_CLASS)
+    return lab.grocery(64 if lab.smoke else _SIDE, _PER_CLASS)
 
 
 @cache
