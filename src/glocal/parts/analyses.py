@@ -88,4 +88,12 @@ ROWS = (
         requires="glocal[learn]",
         summary="in how many directions each layer's output changes when an image does",
     ),
+    Part(
+        "analysis",
+        "filters",
+        "Gavrikov and Keuper, CNN Filter DB: An Empirical Investigation of Trained Convolutional "
+        "Filters, 2022",
+        "glocal.analyse.filters:study_filters",
+        summary="principal shapes of 3x3 kernels, and which kernels do nothing or are random",
+    ),
 )
