@@ -96,4 +96,12 @@ ROWS = (
         "glocal.analyse.filters:study_filters",
         summary="principal shapes of 3x3 kernels, and which kernels do nothing or are random",
     ),
+    Part(
+        "analysis",
+        "mixers",
+        "Hu et al., Demystify Transformers & Convolutions in Modern Image Deep Networks, 2022",
+        "glocal.learn.mixers:study_mixers",
+        requires="glocal[learn]",
+        summary="accuracy, receptive field and invariance of token mixers in one network",
+    ),
 )

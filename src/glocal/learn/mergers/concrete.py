@@ -39,7 +39,8 @@ class Concrete(TaskArithmetic):
 
     Deviations: of the paper's two levels only the mask is learned, as in its Concrete Task
     Arithmetic, where the scale stays as it is; the final mask is the expected one, not a sample;
-    running statistics are averaged, and stay as they are while the mask is learned.
+    running statistics are averaged, and stay as they are while the mask is learned. Whether the
+    paper divides by the mean in just this way was not checked.
 
     Args:
         images: For each tuning, in the order that `merge` gets them, images ``(n, ...)`` of its

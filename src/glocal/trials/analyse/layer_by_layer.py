@@ -7,7 +7,8 @@ them, the study names a layer; measured is how well other photos of these 41 cla
 by it. The baseline is the last layer. Steps and rate are such that the 40 classes are learned, in
 other divisions (seeds 100 to 102); a third and three times as many changed little.
 
-Of the trunk by itself the last block is the best, or as good as the best: what is upon it forgets.
+Of the trunk by itself the last block was the best there, or as good as the best: what is upon it
+forgets.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def method(lab: Lab) -> float:
     surely = [-layer.infonce for layer in found.layers]
     order = np.corrcoef(_ranks(surely), _ranks(list(others.values())))[0, 1]
     lab.check("rank correlation of InfoNCE without labels and mAP, of nine layers", order, ">", 0.3)
+    place = [layer.name for layer in found.layers].index(found.best)
+    lab.check("place of the layer that is named, from 0; the trunk's top is 5", place, ">", -1)
     blocks = found.layers[: len(_BLOCKS)]
     reported = [(each.entropy, each.token_entropy, each.curvature) for each in blocks]
     lab.check("entropies and curvatures that are no numbers", np.isnan(reported).sum(), "=", 0)
