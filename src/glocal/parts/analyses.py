@@ -63,4 +63,45 @@ ROWS = (
         requires="glocal[learn]",
         summary="the barrier of the loss on the line between two networks, overall and by layer",
     ),
+    Part(
+        "analysis",
+        "layers",
+        "Skean, Arefin, Zhao, Patel, Naghiyev, LeCun and Shwartz-Ziv, Layer by Layer: Uncovering "
+        "Hidden Representations in Language Models, 2025",
+        "glocal.analyse.layers:study_layers",
+        summary="entropy, curvature and invariance of each layer, and which to search with",
+    ),
+    Part(
+        "analysis",
+        "cues",
+        "Scimeca, Oh, Chun, Poli and Yun, Which Shortcut Cues Will DNNs Choose? A Study from the "
+        "Parameter-Space Perspective, 2022",
+        "glocal.analyse.cues:study_cues",
+        summary="which of several equally good cues, such as colour or shape, a model goes by",
+    ),
+    Part(
+        "analysis",
+        "local-rank",
+        "Patel and Shwartz-Ziv, Learning to Compress: Local Rank and Information Compression in "
+        "Deep Neural Networks, 2024",
+        "glocal.learn.local_rank:study_local_rank",
+        requires="glocal[learn]",
+        summary="in how many directions each layer's output changes when an image does",
+    ),
+    Part(
+        "analysis",
+        "filters",
+        "Gavrikov and Keuper, CNN Filter DB: An Empirical Investigation of Trained Convolutional "
+        "Filters, 2022",
+        "glocal.analyse.filters:study_filters",
+        summary="principal shapes of 3x3 kernels, and which kernels do nothing or are random",
+    ),
+    Part(
+        "analysis",
+        "mixers",
+        "Hu et al., Demystify Transformers & Convolutions in Modern Image Deep Networks, 2022",
+        "glocal.learn.mixers:study_mixers",
+        requires="glocal[learn]",
+        summary="accuracy, receptive field and invariance of token mixers in one network",
+    ),
 )

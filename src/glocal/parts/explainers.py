@@ -35,6 +35,15 @@ ROWS = (
     ),
     Part(
         "explainer",
+        "correspondences",
+        "Nguyen, Taesiri, Kim and Nguyen, Allowing Humans to Interactively Guide Machines Where to "
+        "Look Does Not Always Improve a Human-AI Team's Classification Accuracy, 2024",
+        f"{_EXPLAINERS}.correspondences:explain_correspondences",
+        summary="which cells correspond, of those that a point or region of the query allows",
+        traits=("place",),
+    ),
+    Part(
+        "explainer",
         "concepts",
         "Collins, Achanta and Süsstrunk, Deep Feature Factorization for Concept Discovery, 2018",
         f"{_EXPLAINERS}.concepts:explain_concepts",

@@ -23,4 +23,22 @@ ROWS = (
         requires=_LEARN,
         summary="large changes only, where most tunings agree on the sign",
     ),
+    Part(
+        "merger",
+        "task-arithmetic",
+        "Ilharco, Ribeiro, Wortsman, Gururangan, Schmidt, Hajishirzi and Farhadi, Editing Models "
+        "with Task Arithmetic, 2023",
+        "glocal.learn.mergers.task_arithmetic:TaskArithmetic",
+        requires=_LEARN,
+        summary="what all tunings have changed, added up",
+    ),
+    Part(
+        "merger",
+        "concrete",
+        "Tang, Shen, Luo, Ding, Hu, Du and Tao, Concrete Subspace Learning based Interference "
+        "Elimination for Multi-task Model Fusion, 2023",
+        "glocal.learn.mergers.concrete:Concrete",
+        requires=_LEARN,
+        summary="what a mask lets through of all changes, learned from unlabelled images",
+    ),
 )

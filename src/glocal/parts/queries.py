@@ -81,6 +81,14 @@ ROWS = (
     ),
     Part(
         "query",
+        "guided",
+        "Nguyen, Taesiri, Kim and Nguyen, Allowing Humans to Interactively Guide Machines Where to "
+        "Look Does Not Always Improve a Human-AI Team's Classification Accuracy, 2024",
+        "glocal.explain.guided:GuidedRanking",
+        summary="a ranking by corresponding cells, of which a person edits which may correspond",
+    ),
+    Part(
+        "query",
         "freeview",
         "Sain, Chowdhury, Koley, Bhunia and Song, Freeview Sketching: View-Aware Fine-Grained "
         "Sketch-Based Image Retrieval, 2024",
