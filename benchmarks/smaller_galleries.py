@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from calibrate_verification import DETECTORS
 from glocal.compress import make_vector_compressor
 from glocal.encoders import DEFAULT_MODEL, Detector, LocalFeatures, load_encoder
-from glocal.gallery.packed_features import pack
+from glocal.gallery.packed_features import pack, unpack
 from glocal.gallery.small_images import to_jpeg
 from glocal.gallery.stores.coding import BYTES, HALVES
 from glocal.ranking.calibration import calibrations
@@ -111,11 +111,21 @@ def local_ways(train: NDArray[np.float32]) -> Iterator[tuple[str, float, Map]]:
     yield "int8, by 127", dim, lambda d: unit(np.rint(127 * d))
     yield "4 bits", dim / 2, lambda d: unit(levels(d, 7))
     yield "product, 12 pieces", 12, product(train, 12)
+    yield "codes, as kept", 12, in_codes
     yield "signs", dim / 8, lambda d: unit(np.sign(d))
     yield "3 bits", 3 * dim / 8, lambda d: unit(levels(d, 3))
     yield "product, 24 pieces", 24, product(train, 24)
     yield "product, 6 pieces", 6, product(train, 6)
     yield "float32", 4 * dim, same
+
+
+def in_codes(descriptors: Floats) -> Floats:
+    """As a compact gallery keeps them."""
+    count = len(descriptors)
+    local = LocalFeatures(
+        np.zeros((count, 2), np.float32), descriptors, np.zeros(count, np.float32)
+    )
+    return unpack(pack(local, form="codes")).descriptors
 
 
 def product(train: NDArray[np.float32], pieces: int, seed: int = 0) -> Map:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.encoders import LocalFeatures
+from glocal.errors import GalleryDamagedError
 from glocal.gallery.database import Database
-from glocal.gallery.packed_features import pack, small_image, unpack
+from glocal.gallery.packed_features import _BOOK, Form, pack, small_image, unpack
 from glocal.gallery.records import Attributes, Record
 from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores import flat, scan
@@ -121,8 +122,8 @@ def test_nothing_is_made_of_nothing_and_a_damaged_row_harms_no_other() -> None:
 
 
 def test_codings_are_told_by_the_version_and_the_ending() -> None:
-    assert [*CODINGS.values()] == [HALVES, BYTES, BYTES]
-    assert [coding.ending for coding in CODINGS.values()] == ["f16", "i8", "i8"]
+    assert [*CODINGS.values()] == [HALVES, BYTES, BYTES, BYTES]
+    assert [coding.ending for coding in CODINGS.values()] == ["f16", "i8", "i8", "i8"]
     vectors = units(1, 3, 20)
     assert HALVES.coded(vectors).tobytes() == vectors.astype("<f2").tobytes()
 
@@ -150,12 +151,19 @@ def features(seed: int, count: int, dim: int) -> LocalFeatures:
 
 
 @settings(deadline=None)
-@given(seeds, st.integers(0, 60), st.integers(1, 130), st.sampled_from([4, 8]), st.binary())
+@given(
+    seeds,
+    st.integers(0, 60),
+    st.integers(1, 130),
+    st.sampled_from(["nibbles", "bytes"]),
+    st.binary(),
+)
 def test_local_features_come_back_within_their_steps(
-    seed: int, count: int, dim: int, bits: int, small: bytes
+    seed: int, count: int, dim: int, form: Form, small: bytes
 ) -> None:
     local = features(seed, count, dim)
-    packed = pack(local, small, bits=bits)
+    packed = pack(local, small, form=form)
+    bits = {"nibbles": 4, "bytes": 8}[form]
     assert len(packed) - len(small) == 5 + count * (6 + math.ceil(dim * bits / 8))
     assert packed[0] == {4: 3, 8: 2}[bits]
     assert small_image(packed) == small
@@ -170,7 +178,7 @@ def test_local_features_come_back_within_their_steps(
 
 def test_four_bits_are_what_the_obvious_way_gives() -> None:
     local = features(4, 6, 9)
-    packed = pack(local, bits=4)
+    packed = pack(local, form="nibbles")
     at = 5 + 6 * 6
     for descriptor in local.descriptors:
         greatest = max(abs(float(value)) for value in descriptor)
@@ -184,8 +192,59 @@ def test_four_bits_are_what_the_obvious_way_gives() -> None:
 def test_a_descriptor_of_nothing_stays_nothing() -> None:
     local = features(4, 3, 8)
     local.descriptors[1] = 0
-    for bits in (4, 8):
-        assert not unpack(pack(local, bits=bits)).descriptors[1].any()
+    for form in ("nibbles", "bytes", "codes"):
+        assert not unpack(pack(local, form=form)).descriptors[1].any()
+
+
+def even_features(seed: int, count: int) -> LocalFeatures:
+    """Descriptors that lie as the default model's do: in all directions."""
+    local = features(seed, count, 48)
+    local.descriptors[:] = np.random.default_rng(seed).standard_normal((count, 48))
+    local.descriptors[:] /= np.linalg.norm(local.descriptors, axis=1, keepdims=True)
+    return local
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds, st.sampled_from([0, 40, 128]), st.binary())
+def test_codes_are_the_nearest_means(seed: int, count: int, small: bytes) -> None:
+    local = even_features(seed, count)
+    packed = pack(local, small, form="codes")
+    assert packed[0] == 4
+    assert len(packed) == 5 + 18 * count + len(small)
+    assert small_image(packed) == small
+    back = unpack(packed)
+    assert back.keypoints == pytest.approx(local.keypoints, abs=1 / 65_535)
+    book = np.load(_BOOK).astype(np.float32)
+    for given_, said in zip(local.descriptors, back.descriptors, strict=True):
+        pieces = [
+            means[((means - piece) ** 2).sum(axis=1).argmin()]
+            for means, piece in zip(book, np.split(given_, 12), strict=True)
+        ]
+        obvious = np.concatenate(pieces) / np.linalg.norm(np.concatenate(pieces))
+        assert said == pytest.approx(obvious, abs=1e-3)
+
+
+@pytest.mark.parametrize("dim", [1, 47, 49, 64])
+def test_descriptors_without_means_are_kept_in_nibbles(dim: int) -> None:
+    local = features(5, 7, dim)
+    assert pack(local, form="codes") == pack(local, form="nibbles")
+
+
+def test_descriptors_that_codes_say_badly_are_kept_in_nibbles() -> None:
+    local = features(5, 7, 48)
+    local.descriptors[:] = 0
+    local.descriptors[:, 3] = 1  # far from all means
+    assert pack(local, form="codes") == pack(local, form="nibbles")
+
+
+def test_codes_of_another_length_are_damage() -> None:
+    packed = bytearray(pack(even_features(5, 60), form="codes"))
+    assert packed[0] == 4
+    packed[3:5] = (64).to_bytes(2, "little")
+    with pytest.raises(GalleryDamagedError):
+        unpack(bytes(packed) + bytes(1000))
+    with pytest.raises(GalleryDamagedError):
+        unpack(bytes(packed[:40]))
 
 
 def related(seed: int, count: int, dim: int, *, above: float) -> np.ndarray:

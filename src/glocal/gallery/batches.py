@@ -133,11 +133,11 @@ class BatchWriter:
                     ]
                 )
                 regions.set_folders(moved)
-            bits = self.context.layout.store.descriptor_bits
+            form = self.context.layout.store.descriptors
             catalog.put_contents(
                 [d.content for d in new.values()],
                 [
-                    (i, packed_features.pack(d.features.local, d.small, bits=bits))
+                    (i, packed_features.pack(d.features.local, d.small, form=form))
                     for i, d in new.items()
                     if d.encoded
                 ],

@@ -23,19 +23,19 @@ Keep = Callable[[dict[UUID, Description]], None]
 """Writes something of the descriptions of images that are in the gallery; inside a change."""
 
 
-def keep_local_features(catalog: Catalog, bits: int) -> Keep:
+def keep_local_features(catalog: Catalog, form: packed_features.Form) -> Keep:
     """What keeps local features.
 
     Args:
         catalog: of the gallery.
-        bits: of each number of a descriptor; see `StorePlace.descriptor_bits`.
+        form: of the descriptors; see `StorePlace.descriptors`.
     """
 
     def keep(found: dict[UUID, Description]) -> None:
         catalog.put_contents(
             [],
             [
-                (i, packed_features.pack(d.features.local, d.small, bits=bits))
+                (i, packed_features.pack(d.features.local, d.small, form=form))
                 for i, d in found.items()
             ],
         )

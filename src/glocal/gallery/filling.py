@@ -231,7 +231,7 @@ class Filling(GalleryBase):
             self._catalog,
             self._catalog.without_local_features(),
             self._changes.describer(),
-            keep_local_features(self._catalog, self._layout.store.descriptor_bits),
+            keep_local_features(self._catalog, self._layout.store.descriptors),
             self._changes.require(),
             listen,
         )

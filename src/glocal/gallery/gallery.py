@@ -58,8 +58,9 @@ class Gallery(Filling, FindingOtherwise, Pairing):
         cluster: file of the cluster that keeps the vectors of a new gallery (see
             `glocal.cluster.config`); of an existing gallery that has them in a cluster, where that
             is from now on. `None`: the gallery's folder, or wherever they are.
-        compact: make a gallery whose local features have 4 bits a number in place of 8: some 3.8 kB
-            of an image in place of 6.9. An existing gallery has to be so already.
+        compact: make a gallery whose local features are kept as product codes, or with 4 bits a
+            number where these say too little: 2.3 kB of an image, or 3.8, in place of 6.9. An
+            existing gallery has to be so already.
         budget_ms: milliseconds that the model may take for an image, where its file holds several
             encoders (`glocal stitch`): the most accurate that keeps it is used, or the fastest.
 

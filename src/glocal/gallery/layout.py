@@ -186,7 +186,7 @@ def open_layout(
         timeout: seconds to wait for another process that makes or migrates it.
         cluster: file of the cluster that a new gallery keeps its vectors in; of an existing
             gallery that does, where the cluster is from now on.
-        compact: make a gallery whose local features have 4 bits a number.
+        compact: make a gallery whose local features take a third; see `packed_features`.
 
     Raises:
         GalleryMissingError: nothing is there, and `create` is false.
@@ -223,7 +223,7 @@ def open_layout(
         raise _unreadable(folder, error) from error
     if cluster is not None:
         _follow_cluster(layout, cluster)
-    if compact and layout.store.version != COMPACT:
+    if compact and not layout.store.compact:
         raise GalleryError(
             f"gallery {folder} was made without --compact, and stays so; index the images into a "
             "new gallery with it"

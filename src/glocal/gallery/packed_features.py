@@ -1,6 +1,9 @@
 """Local features as the gallery keeps them: 6 bytes for each, and one byte for each dimension.
 
-Compact galleries keep 4 bits for each dimension.
+Compact galleries keep a byte for every four dimensions: product codes (Jégou, Douze and Schmid,
+"Product Quantization for Nearest Neighbor Search", 2011), the nearest of 256 means for each piece
+of a descriptor. The means are part of this format, and never change. Descriptors that have another
+length, or that codes tell badly, are kept with 4 bits for each dimension.
 
 Behind them may stand a small grey image, see `glocal.gallery.small_images`.
 """
@@ -8,6 +11,9 @@ Behind them may stand a small grey image, see `glocal.gallery.small_images`.
 from __future__ import annotations
 
 import struct
+from functools import cache
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +25,34 @@ MOST_BYTES = 16 * 1024
 """Of what is kept of an image; a small image that would make it more is left out."""
 
 _HEADER = struct.Struct("<BHH")  # version, local features, dimensions
-_BITS = {1: 8, 2: 8, 3: 4}  # of a dimension, by version; from the second on an image may follow
+_BITS = {1: 8, 2: 8, 3: 4, 4: 2}  # of a dimension, by version; from the second an image may follow
+_CODES = 4  # the version of product codes
+_BOOK = Path(__file__).parent / "books" / "product-48.npy"  # scripts/default_model/fit_codebook.py
+_AGREEMENT = 0.94  # mean cosine of descriptors and what their codes say; the default model's: .955
+
+Form = Literal["bytes", "nibbles", "codes"]
+"""How the numbers of a descriptor are kept: 8 bits in parts of 1, 4 bits in parts of the greatest
+of each descriptor, or product codes, 2 bits a number, where these agree well enough."""
 
 
-def pack(local: LocalFeatures, small: bytes = b"", *, bits: int = 8) -> bytes:
-    """Keypoints as 16-bit fractions, scores as float16, descriptors as signed numbers.
+def pack(local: LocalFeatures, small: bytes = b"", *, form: Form = "bytes") -> bytes:
+    """Keypoints as 16-bit fractions, scores as float16, descriptors in one of three forms.
 
     Args:
         local: the local features of an image.
         small: the image itself, small and grey, as JPEG.
-        bits: 4, in parts of the greatest number of each descriptor, or 8, in parts of 1.
+        form: of the descriptors.
     """
     count, dim = local.descriptors.shape
     points = np.rint(np.clip(local.keypoints, 0, 1) * 65_535).astype("<u2")
-    version = {bits: version for version, bits in _BITS.items()}[bits]
-    if bits == 4:
-        descriptors = _in_nibbles(local.descriptors)
-    else:
+    codes = _in_codes(local.descriptors) if form == "codes" else None
+    if codes is not None:
+        version, descriptors = _CODES, codes
+    elif form == "bytes":
+        version = 2
         descriptors = np.rint(np.clip(local.descriptors, -1, 1) * 127).astype(np.int8).view("u1")
+    else:
+        version, descriptors = 3, _in_nibbles(local.descriptors)
     packed = b"".join(
         (
             _HEADER.pack(version, count, dim),
@@ -60,7 +76,10 @@ def unpack(packed: bytes) -> LocalFeatures:
     scores = np.frombuffer(packed, "<f2", count, at + 4 * count)
     wide = _row_bytes(dim, bits)
     raw = np.frombuffer(packed, "u1", count * wide, at + 6 * count).reshape(count, wide)
-    descriptors = raw.view(np.int8).astype(np.float32) if bits == 8 else _of_nibbles(raw, dim)
+    if bits == 8:
+        descriptors = raw.view(np.int8).astype(np.float32)
+    else:
+        descriptors = _of_nibbles(raw, dim) if bits == 4 else _of_codes(raw)
     descriptors /= np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-12)
     return LocalFeatures(
         points.astype(np.float32) / np.float32(65_535),
@@ -84,7 +103,8 @@ def _layout(packed: bytes) -> tuple[int, int, int, int]:
         version, count, dim = _HEADER.unpack_from(packed)
         bits = _BITS.get(version, 0)
         end = _HEADER.size + count * (6 + _row_bytes(dim, bits))
-        if bits and (len(packed) == end or (version > 1 and len(packed) > end)):
+        known = bits and (version != _CODES or dim == _book().shape[0] * _book().shape[2])
+        if known and (len(packed) == end or (version > 1 and len(packed) > end)):
             return bits, count, dim, end
     raise GalleryDamagedError("local features in the catalogue cannot be read; run: glocal check")
 
@@ -105,3 +125,37 @@ def _of_nibbles(raw: NDArray[np.uint8], dim: int) -> NDArray[np.float32]:
     """The reverse, but for the length of each row, ``(n, e)``."""
     codes = np.stack([raw >> 4, raw & 15], axis=2).reshape(len(raw), 2 * raw.shape[1])
     return codes[:, :dim].astype(np.float32) - np.float32(8)
+
+
+@cache
+def _book() -> NDArray[np.float32]:
+    """The means, ``(pieces, 256, dimensions of a piece)``."""
+    try:
+        return np.asarray(np.load(_BOOK), np.float32)
+    except (OSError, ValueError) as error:
+        raise GalleryDamagedError(
+            f"the codebook {_BOOK} cannot be read: {error}; install glocal again"
+        ) from error
+
+
+def _in_codes(descriptors: NDArray[np.float32]) -> NDArray[np.uint8] | None:
+    """The nearest mean of each piece, ``(n, pieces)``; nothing if they say too little."""
+    book = _book()
+    pieces, _, wide = book.shape
+    if descriptors.shape[1] != pieces * wide:
+        return None
+    given = descriptors.reshape(-1, pieces, wide).transpose(1, 0, 2)
+    nearness = given @ book.transpose(0, 2, 1) - (book**2).sum(axis=2)[:, None] / 2
+    codes = np.ascontiguousarray(nearness.argmax(axis=2).T.astype(np.uint8))
+    said = _of_codes(codes)
+    lengths = np.linalg.norm(descriptors, axis=1)
+    if (lengths < 0.5).any():  # a code cannot say nothing
+        return None
+    cosines = (said * descriptors).sum(axis=1) / (lengths * np.linalg.norm(said, axis=1))
+    return codes if cosines.size == 0 or float(cosines.mean()) >= _AGREEMENT else None
+
+
+def _of_codes(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The reverse, but for the length of each row, ``(n, e)``."""
+    book = _book()
+    return book[np.arange(len(book)), codes].reshape(len(codes), book.shape[0] * book.shape[2])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from glocal.gallery.packed_features import Form
 from glocal.gallery.stores.coding import CODINGS, Coding
 
-STORES = {"flat": 3, "milvus": 3}
+STORES = {"flat": 4, "milvus": 4}
 """What can keep the vectors, and the latest version of how a gallery keeps them and its local
 features. Version 1: numbers of vectors as float16, those of local features as bytes. Version 2:
-both as bytes. Version 3: as bytes, and as 4 bits."""
+both as bytes. Version 3: as bytes, and as 4 bits. Version 4: as bytes, and as product codes."""
 
-NEW, COMPACT = 2, 3
+NEW, COMPACT = 2, 4
 """The versions of galleries that are made."""
 
 
@@ -41,9 +42,14 @@ class StorePlace:
         return CODINGS[self.version]
 
     @property
-    def descriptor_bits(self) -> int:
-        """Of each number of a local feature's descriptor."""
-        return 4 if self.version == COMPACT else 8
+    def descriptors(self) -> Form:
+        """How descriptors of local features are kept."""
+        return {3: "nibbles", 4: "codes"}.get(self.version, "bytes")  # type: ignore[return-value]
+
+    @property
+    def compact(self) -> bool:
+        """Whether they take less than bytes."""
+        return self.descriptors != "bytes"
 
     @property
     def elsewhere(self) -> bool:

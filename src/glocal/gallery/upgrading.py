@@ -402,7 +402,7 @@ def _keep(opened: Opened) -> Keep:
         catalog, store.new, regions.new if isinstance(regions, MixedRegions) else None
     )
 
-    keep_local = keep_local_features(catalog, opened.context.layout.store.descriptor_bits)
+    keep_local = keep_local_features(catalog, opened.context.layout.store.descriptors)
 
     def keep(described: dict[UUID, Description]) -> None:
         _, there = store.new.rows.find(described)
