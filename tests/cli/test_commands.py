@@ -263,6 +263,7 @@ def test_info_check_remove_and_models_describe_the_gallery(glocal: Run, photos: 
     listed = json.loads(glocal("models", "--json").stdout)
     assert [(m["name"], m["default"], m["gallery"]) for m in listed] == [
         ("glocal-lite0", True, True),
+        ("glocal-lite0-multiscale", False, False),
     ]
     glocal("check", "--repair")
 

@@ -118,3 +118,15 @@ def test_a_gallery_of_version_2_goes_to_version_3(
         assert (gallery.space, gallery.info().detector) == ("glocal-lite0-v3", "own")
         assert gallery.check(sample=None).sound
         require_proven(gallery, 0)
+
+
+def test_a_gallery_goes_to_the_model_of_two_scales(gallery: Gallery, indexed: Path) -> None:
+    """It verifies by the same local features, which have a calibration of that model's."""
+    upgrade = gallery.upgrade()
+    upgrade.begin(upgrade.propose(f"{DEFAULT_MODEL}-multiscale", anchors=COUNT // 2))
+    for seed in encoded(gallery, indexed / "photos").values():
+        require_proven(gallery, seed)
+    assert upgrade.carry_on().finished
+    assert (gallery.space, gallery.info().detector) == ("glocal-lite0-multiscale-v1", "own")
+    assert gallery.check(sample=None).sound
+    require_proven(gallery, 0)
