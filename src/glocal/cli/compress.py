@@ -12,7 +12,7 @@ from glocal.cli.options import FilePath, PartOption
 from glocal.cli.output import readable_bytes, say
 from glocal.cli.stages import Stages, say_skipped
 from glocal.cli.training import STANDARD, Stopping, check_output
-from glocal.errors import LearnError, MissingExtraError
+from glocal.errors import MissingExtraError
 from glocal.learn import INSTALL
 from glocal.registry import names
 
@@ -120,8 +120,6 @@ def compress(
 
     path = find_model(model)
     check_output(output)
-    if output.exists():
-        raise LearnError(f"--output {output} is there already; name another file, or remove it")
     samples = read_labelled(images) if labelled else read_unlabelled(images, 0)
     bar = Stages()
     try:
@@ -142,12 +140,11 @@ def compress(
         bar.close()
     if isinstance(found, Stopped):
         say(
-            f"glocal: stopped after {found.done} of {steps} steps, which are kept in "
-            f"{found.partial}; run the same command again to continue, or with --steps "
-            f"{found.done} to write what was taught so far",
+            f"glocal: {found.done} of {steps} steps are done and kept in {found.partial}; with "
+            f"--steps {found.done} the same command writes what was taught so far",
             err=True,
         )
-        raise SystemExit(130)
+        raise click.Abort
     say_skipped(found.skipped)
     _report(found)
 

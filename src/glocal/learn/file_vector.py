@@ -96,7 +96,8 @@ class FileVector(nn.Module):
             names = node.input[:1] if node.op_type == "Expand" else node.input
             given = [values[name] if name else None for name in names]
             values[node.output[0]] = _COMPUTE[node.op_type](self._attributes[id(node)], *given)
-        return functional.normalize(values[self._result].flatten(1), dim=1)
+        found: Tensor = functional.normalize(values[self._result].flatten(1), dim=1)
+        return found
 
 
 def _attributes(node: Any) -> dict[str, Any]:

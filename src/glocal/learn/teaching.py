@@ -7,7 +7,7 @@ in ONNX Runtime; the gradient passes through the layers alone. No labels are nee
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -123,7 +123,7 @@ class Teaching:
             "optimizer": self._optimizer.state_dict(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of the same teaching."""
         self.done = int(state["done"])
         self._student.load_state_dict(state["model"])

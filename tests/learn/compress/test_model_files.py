@@ -24,9 +24,9 @@ from glocal.errors import CompressError, LearnError  # noqa: E402
 from glocal.learn.collection import read_unlabelled  # noqa: E402
 from glocal.learn.compress import Evidence  # noqa: E402
 from glocal.learn.compress.channels import ChannelGroups, ChannelPlan  # noqa: E402
-from glocal.learn.compress.delivery import compress  # noqa: E402
+from glocal.learn.compress.delivery import Stopped, compress  # noqa: E402
 from glocal.learn.compress.file_times import layer_times  # noqa: E402
-from glocal.learn.compress.narrowing import in_multiples, narrow, with_layers  # noqa: E402
+from glocal.learn.compress.narrowing import in_multiples, narrow  # noqa: E402
 from glocal.learn.compress.reconstruction import Reconstruction  # noqa: E402
 from glocal.learn.compress.refitting import _fit, refit  # noqa: E402
 from glocal.learn.file_layers import FileLayers  # noqa: E402
@@ -50,17 +50,17 @@ def picture(seed, height=64, width=96):
 IMAGES = [picture(seed)[None] for seed in range(24)]
 
 
-def network(seed=0):
+def network(seed=0, mixed=6):
     """An inverted bottleneck with a sum, GeM and a projection, as a model file of glocal's kind."""
     rng = np.random.default_rng(seed)
 
     def weights(*shape):
         return (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
 
-    # The block's channels say little new: they are mixtures of some directions.
-    mixed = weights(WIDE, 6) @ weights(6, 16)
+    # The block's channels are mixtures of some directions: more than stay, at half the operations.
+    block = weights(WIDE, mixed) @ weights(mixed, 16)
     stored = {
-        "w0": weights(16, 3, 3, 3), "b0": weights(16), "w1": mixed[:, :, None, None],
+        "w0": weights(16, 3, 3, 3), "b0": weights(16), "w1": block[:, :, None, None],
         "b1": weights(WIDE), "w2": weights(WIDE, 1, 3, 3), "b2": weights(WIDE),
         "w3": weights(16, WIDE, 1, 1), "b3": weights(16), "w4": weights(8, 16), "b4": weights(8),
         "low": np.float32(0), "high": np.float32(6), "scale": np.float32(60),
@@ -107,6 +107,15 @@ def network(seed=0):
     onnx.checker.check_model(made)
     entry = made.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(CARD)
+    # Vectors that differ from image to image, as those of trained models do.
+    session = open_model(made, ["pooled"])
+    pooled = np.stack([session.run(["pooled"], {"image": i})[0].ravel() for i in IMAGES])
+    values, directions = np.linalg.eigh(np.cov(pooled.T))
+    white = (directions[:, -8:] / np.sqrt(values[-8:])).T
+    for stored in made.graph.initializer:
+        new = {"w4": white, "b4": -white @ pooled.mean(0)}.get(stored.name)
+        if new is not None:
+            stored.CopyFrom(numpy_helper.from_array(new.astype(np.float32), stored.name))
     return made
 
 
@@ -180,16 +189,16 @@ def test_eliminating_one_by_one_is_least_squares_over_those_that_stay():
 def test_widths_are_multiples_and_the_file_computes_what_the_layers_do():
     proto = network()
     found = narrow(proto, IMAGES, method="reconstruction", goal="flops", keep=0.5)
-    widths = {name: layer.out_channels for name, layer in found.layers.convolutions.items()}
+    layers = layers_of(found.model)
+    widths = {name: layer.out_channels for name, layer in layers.convolutions.items()}
     assert widths == {"w0": 16, "w1": 16, "w2": 16, "w3": 16}
     assert found.flops == pytest.approx((9 * 3 * 16 + 2 * 16 * 16 + 9 * 16) / (
         9 * 3 * 16 + 2 * 16 * WIDE + 9 * WIDE), abs=1e-6)  # fmt: skip
-    made = with_layers(found.teacher, found.layers)
-    onnx.checker.check_model(made)
-    session = open_model(made, ["planes", "sum"])
+    onnx.checker.check_model(found.model)
+    session = open_model(found.model, ["planes", "sum"])
     planes, total = session.run(["planes", "sum"], {"image": IMAGES[0]})
     with torch.no_grad():
-        expected = found.layers(torch.from_numpy(planes))["sum"]
+        expected = layers(torch.from_numpy(planes))["sum"]
     assert np.allclose(total, expected, atol=1e-4)
     whole = open_model(proto).run(["vector"], {"image": IMAGES[0]})[0]
     assert session.run(["vector"], {"image": IMAGES[0]})[0] @ whole > 0.9
@@ -243,7 +252,7 @@ def test_other_compressors_are_rounded():
         )
         assert plan.removed["0"] == sorted(order[: 64 - left])
     found = narrow(network(), IMAGES, method="pagcp", goal="flops", keep=0.7)
-    assert found.layers.convolutions["w1"].out_channels in (16, 32, 48)
+    assert layers_of(found.model).convolutions["w1"].out_channels in (16, 32, 48)
 
 
 def test_every_layer_has_a_time():
@@ -254,42 +263,112 @@ def test_every_layer_has_a_time():
     assert 0 < sum(times.values()) < total
 
 
-def test_compress_writes_a_smaller_model_that_encodes(model, photos, tmp_path):
+@pytest.fixture
+def short(monkeypatch):
+    """Steps that take little time: few small views."""
+    monkeypatch.setattr("glocal.learn.compress.relearning.SIDES", (64,))
+    monkeypatch.setattr("glocal.learn.compress.relearning.BATCH", 6)
+
+
+def run(model, photos, output, *more, steps=6):
+    words = ["compress", str(model), "--images", str(photos), "--goal", "flops=0.5", "--steps",
+             str(steps), "-o", str(output), *more]  # fmt: skip
+    return CliRunner().invoke(glocal, words)
+
+
+def test_compress_writes_a_smaller_model_that_encodes(model, photos, tmp_path, short):
     output = tmp_path / "small.onnx"
-    words = ["compress", str(model), "--images", str(photos), "--goal", "flops=0.5", "--steps", "6", "--labelled",
-             "-o", str(output)]  # fmt: skip
-    result = CliRunner().invoke(glocal, words)
+    before = model.read_bytes()
+    result = run(model, photos, output, "--labelled")
     assert result.exit_code == 0, result.output
     assert "broken.jpg is left out" in result.output
-    assert "the model: mAP" in result.output
-    assert "smaller: mAP" in result.output
+    assert "on 4 images kept aside vectors agree with the model's by 0.9" in result.output
+    assert "before teaching 0.9" in result.output
+    for which in ("the model", "smaller, untaught", "smaller"):
+        assert f"\n{which}: mAP" in result.output
+    assert "it is in a space of its own" in result.output
     assert output.stat().st_size < model.stat().st_size
     encoder = OnnxEncoder(output)
     card = encoder.card.everything
     assert card["name"] == "small"
+    assert card["sources"] == ["sample v3"]
     assert encoder.card.space.startswith("small-v1-")
     assert "speaks" not in card
-    assert card["compressed"]["of"] == file_sha256(model)
-    assert card["compressed"]["space"] == "sample-space"
-    assert card["compressed"]["steps"] == 6
+    made = card["compressed"]
+    assert made["of"] == file_sha256(model)
+    assert made["space"] == "sample-space"
+    assert made["steps"] == 6
+    assert made["agreement"]["images"] == 4
     assert set(card["accuracy"]) == {"held-out labels"}
     (features,) = encoder.encode([picture(50)])
     assert features.vector.shape == (8,)
-    before = output.read_bytes()
-    with pytest.raises(LearnError, match="is there already"):
-        CliRunner().invoke(glocal, words, standalone_mode=False, catch_exceptions=False)
-    assert output.read_bytes() == before
+    assert model.read_bytes() == before
+    written = output.read_bytes()
+    result = run(model, photos, output)
+    assert result.exit_code == 1
+    assert f"there is {output} already" in str(result.exception)
+    assert output.read_bytes() == written
+    assert not list(tmp_path.glob("*.teaching"))
 
 
-def test_teaching_brings_the_smaller_model_closer(model, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("glocal.learn.compress.narrowing.LR", 3e-3)  # the network is small
-    samples = read_unlabelled(photos / "two", 0) + read_unlabelled(photos / "one", 0)
-    found = [
-        compress(model, samples, tmp_path / f"{steps}.onnx", goal="flops", keep=0.5, steps=steps)
-        for steps in (0, 80)
-    ]
-    assert found[1].median > found[0].median
-    assert found[0].flops == found[1].flops < 0.5
+def test_one_that_agrees_closely_is_in_the_same_space(model, photos, tmp_path, short, monkeypatch):
+    monkeypatch.setattr("glocal.learn.compress.delivery.SAME_SPACE", (0.5, 0.5))
+    result = run(model, photos, tmp_path / "small.onnx")
+    assert "it is in the model's space" in result.output
+    assert "mAP" not in result.output  # no labels
+    assert OnnxEncoder(tmp_path / "small.onnx").card.space == "sample-space"
+
+
+def test_teaching_brings_the_smaller_model_closer(model, photos, tmp_path, short):
+    samples = read_unlabelled(photos, 0)
+    found = compress(model, samples, tmp_path / "m.onnx", goal="flops", keep=0.5, steps=60)
+    assert found.taught.median > found.untaught.median
+    assert found.taught.median > 0.98
+    assert 1 - found.taught.least < 0.7 * (1 - found.untaught.least)
+    assert found.flops < 0.5
+
+
+def test_a_teaching_that_was_stopped_goes_on_as_if_it_had_not(model, photos, tmp_path, short):
+    samples = read_unlabelled(photos, 0)
+    settings = {"goal": "flops", "keep": 0.5}
+    compress(model, samples, tmp_path / "whole.onnx", steps=6, **settings)
+    output, seen = tmp_path / "parts.onnx", []
+
+    def third():
+        seen.append(1)
+        return len(seen) > 3
+
+    stopped = compress(model, samples, output, steps=6, stop=third, **settings)
+    assert stopped == Stopped(tmp_path / "parts.teaching", 3)
+    assert not output.exists()
+    with pytest.raises(LearnError, match=r"with another goal; continue it .* or remove it"):
+        compress(model, samples, output, steps=6, goal="flops", keep=0.6)
+    with pytest.raises(LearnError, match=r"with another images and seed"):
+        compress(model, samples[1:], output, steps=6, seed=1, **settings)
+    kept = stopped.partial.read_bytes()
+    assert compress(model, samples, output, steps=6, **settings).steps == 6
+    assert not stopped.partial.exists()
+
+    def weights(path):
+        proto = onnx.load(str(path))
+        return {each.name: numpy_helper.to_array(each) for each in proto.graph.initializer}
+
+    one, other = weights(tmp_path / "whole.onnx"), weights(output)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    # Ended with what was reached.
+    output.unlink()
+    stopped.partial.write_bytes(kept)
+    assert compress(model, samples, output, steps=2, **settings).steps == 3
+
+
+def test_ctrl_c_says_what_is_kept(model, photos, tmp_path, short, monkeypatch):
+    monkeypatch.setattr("glocal.cli.training.Stopping.requested", True, raising=False)
+    monkeypatch.setattr("glocal.cli.training.Stopping.__init__", lambda self: None)
+    result = run(model, photos, tmp_path / "small.onnx")
+    assert result.exit_code == 1
+    assert "0 of 6 steps are done and kept in" in result.output
+    assert (tmp_path / "small.teaching").is_file()
+    assert not (tmp_path / "small.onnx").exists()
 
 
 def test_what_makes_no_sense_is_refused(model, photos, tmp_path, monkeypatch):
@@ -302,12 +381,12 @@ def test_what_makes_no_sense_is_refused(model, photos, tmp_path, monkeypatch):
     out = tmp_path / "out.onnx"
     with pytest.raises(CompressError, match=r"neither smaller nor faster; use one of pagcp"):
         compress(model, samples, out, method="global-mp")
-    with pytest.raises(CompressError, match=r"bytes=0\.5 is no goal"):
+    with pytest.raises(CompressError, match=r"bytes=0\.75 is no goal"):
         compress(model, samples, out, goal="bytes")
     with pytest.raises(LearnError, match=r"images can be read, and 22 are the least"):
         compress(model, samples[:9], out)
     with pytest.raises(CompressError, match=r"is left, not 5\.0%; keep more"):
-        compress(model, samples, out, keep=0.05)
+        compress(model, samples, out, goal="flops", keep=0.05)
     with pytest.raises(CompressError, match="what is not convolutions takes"):
         compress(model, samples, out, goal="time", keep=0.001)
     with monkeypatch.context() as patch:
@@ -319,12 +398,46 @@ def test_what_makes_no_sense_is_refused(model, photos, tmp_path, monkeypatch):
     plain = write_model(tmp_path / "plain.onnx")  # no convolution at all
     with pytest.raises(LearnError, match="network of convolutions"):
         compress(plain, samples, out)
-
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("glocal.learn.compress.delivery.teach_back", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        compress(model, samples, out)
     assert not out.exists()
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_is_missing_is_named(model, photos, tmp_path, monkeypatch):
+    def fails(*words):
+        result = CliRunner().invoke(glocal, ["compress", *map(str, words)])
+        assert result.exit_code in (1, 2)
+        return f"{result.output}{result.exception}"
+
+    output = ("-o", tmp_path / "small.onnx")
+    assert "nothing.onnx" in fails(tmp_path / "nothing.onnx", "--images", photos, *output)
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"no model")
+    assert "other.onnx" in fails(other, "--images", photos, *output)
+    (tmp_path / "empty").mkdir()
+    assert "no image below" in fails(model, "--images", tmp_path / "empty", *output)
+    assert "does not end in .onnx" in fails(model, "--images", photos, "-o", tmp_path / "small.bin")
+    monkeypatch.setattr(
+        "glocal.cli.compress.find_spec", lambda name: None if name == "torch_pruning" else name
+    )
+    said = fails(model, "--images", photos, *output)
+    assert "needs the package torch_pruning" in said
+    assert "learn" in said
+
+
+def test_few_images_are_joined_by_more_where_maps_are_small():
+    torch.manual_seed(0)
+    proto = network()
+    whole, small = layers_of(proto), layers_of(proto)
+    given = torch.rand(30, 3, 32, 32)
+    everything = {n: range(layer.out_channels) for n, layer in whole.convolutions.items()}
+    seen = []
+
+    def fit(layer, padded, target):
+        seen.append((len(padded), len(target)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glocal.learn.compress.refitting._fit", fit)
+        patch.setattr("glocal.learn.compress.refitting._SMALL", 2)
+        patch.setattr("glocal.learn.compress.refitting._AT_ONCE", 7)
+        refit(small, whole, given[:10], everything, given[10:])
+    assert seen == [(10, 10), (30, 30), (30, 30), (30, 30)]

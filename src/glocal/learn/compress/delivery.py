@@ -131,6 +131,8 @@ def compress(
     import onnx
 
     _check(method, goal, keep)
+    if output.exists():
+        raise LearnError(f"there is {output} already; name another file, or remove it")
     card = card_of(model, "compressed")
     sha256 = file_sha256(model)
     partial = output.with_suffix(PARTIAL)
@@ -174,7 +176,6 @@ def compress(
         "made_by": f"glocal compress, from {card.name}",
         "compressed": {
             "of": sha256,
-            "model": f"{card.name} v{card.version}",
             "space": space_of(card, sha256),
             "method": method,
             "goal": settings["goal"],
@@ -273,5 +274,6 @@ def _card(card: Card, output: Path, made: Any, space: str | None) -> dict[str, A
     return everything | {
         "name": output.stem,
         "version": 1,
+        "sources": [*card.everything.get("sources", []), f"{card.name} v{card.version}"],
         "space": space or f"{output.stem}-v1-{digest.hexdigest()[:8]}",
     }

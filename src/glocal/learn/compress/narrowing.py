@@ -46,13 +46,11 @@ class Narrowed:
         whole: a ``ModelProto``: the model as it was, weights of its layers in single precision.
         model: the narrower one.
         flops: share of the operations of convolutions that is left.
-        time: share of a vector's time here that is left.
     """
 
     whole: Any
     model: Any
     flops: float
-    time: float
 
 
 def narrow(
@@ -125,7 +123,6 @@ def narrow(
         whole=whole,
         model=with_layers(whole, small),
         flops=groups.remaining_flops(plan.removed) / groups.flops,
-        time=other / one,
     )
 
 

@@ -245,7 +245,8 @@ class _Curve:
         matrix = layer.weight.detach().double().flatten(1).clone()
         inverse = torch.linalg.inv(_damped(covariance))
         power = float(((matrix @ covariance) * matrix).sum().clamp_min(1e-12))
-        here, order, errors = torch.arange(size), [], [0.0]  # channels that the matrices still have
+        order: list[int] = []
+        errors, here = [0.0], torch.arange(size)  # channels that the matrices still have
         alive = torch.ones(size, dtype=torch.bool)
         while len(order) < size:
             if int((~alive).sum()) >= _SHRUNK_BY:

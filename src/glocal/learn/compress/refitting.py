@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from glocal.learn.file_layers import FileLayers, key
 
 _ROWS = 30_000  # places in all images at which a layer is looked at
+_NUMBERS = 2**25  # that a layer is shown at these, of 4 bytes each
 _RIDGE = 1e-2
 _SMALL = 14  # times as wide is what is given
 _AT_ONCE = 32
@@ -43,13 +44,12 @@ def refit(
     found, wanted = {small.given[0]: given}, {whole.given[0]: given}
     last = {name: node.name for node in small.nodes for name in node.input}
     sums = {name: node for node in small.nodes if node.op_type == "Add" for name in node.input}
-    few = more is not None
     for number, node in enumerate(small.nodes):
         name = node.output[0]
-        if few and found[node.input[0]].shape[-1] * _SMALL <= given.shape[-1]:
+        if more is not None and found[node.input[0]].shape[-1] * _SMALL <= given.shape[-1]:
             _join(found, small, small.nodes[:number], more)
             _join(wanted, whole, small.nodes[:number], more)
-            few = False
+            more = None
         whole.compute(node, wanted)
         if node.op_type == "Conv":
             target = wanted[name][:, list(kept[key(node)])]
@@ -66,9 +66,7 @@ def refit(
                 found.pop(read, None), wanted.pop(read, None)
 
 
-def _join(
-    held: dict[str, Tensor], layers: FileLayers, nodes: Sequence[Any], more: Tensor
-) -> None:
+def _join(held: dict[str, Tensor], layers: FileLayers, nodes: Sequence[Any], more: Tensor) -> None:
     """Compute more images up to here, some at a time, and put them beside those that are held."""
     parts: dict[str, list[Tensor]] = {name: [value] for name, value in held.items()}
     last = {name: node.name for node in nodes for name in node.input}
@@ -87,11 +85,12 @@ def _join(
 def _fit(layer: nn.Conv2d, given: Tensor, target: Tensor) -> None:
     """Fit weights and bias of a layer whose input is already padded."""
     height, width = target.shape[2:]
-    count = max(1, _ROWS // len(given))
+    tall, wide = layer.kernel_size
+    seen = min(_ROWS, _NUMBERS // (given.shape[1] * tall * wide))
+    count = max(1, seen // len(given))
     places = torch.randperm(height * width, generator=torch.Generator().manual_seed(0))[:count]
     rows, columns = places // width, places % width
     outputs = target.flatten(2)[:, :, places].transpose(1, 2).flatten(0, 1)  # (n, out)
-    tall, wide = layer.kernel_size
     taps = []
     for y in range(tall):
         for x in range(wide):

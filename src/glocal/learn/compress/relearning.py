@@ -114,7 +114,7 @@ class Relearning:
         state = self._teaching.state() | {
             "settings": dict(settings),
             "narrow": torch.from_numpy(narrow.copy()),
-            "left": [self._found.flops, self._found.time],
+            "flops": self._found.flops,
         }
         checkpoint.save(path, state)
 
@@ -150,5 +150,4 @@ def earlier(path: Path, whole: Any, settings: Mapping[str, Any]) -> tuple[Narrow
             "continue it with what it was begun with, or remove it to begin anew"
         )
     bytes_: NDArray[np.uint8] = state["narrow"].numpy()
-    flops, spent = state["left"]
-    return Narrowed(whole, ModelProto.FromString(bytes_.tobytes()), flops, spent), state
+    return Narrowed(whole, ModelProto.FromString(bytes_.tobytes()), state["flops"]), state
