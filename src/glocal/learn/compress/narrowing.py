@@ -33,7 +33,7 @@ _REFITTED_ON, _REFITTED_SIDE = 80, 192
 _REFITTED_MORE = 512  # where maps are small
 _OFFSET = 0.1  # nothing is lost before anything is removed: a tolerance is in parts of this
 _TRIES = 4
-_NEAR = 0.02
+_NEAR, _FAR = 0.02, 0.1
 Pixels = NDArray[np.uint8]
 _log = logging.getLogger(__name__)
 
@@ -100,23 +100,26 @@ def narrow(
     planned = _planner(method, layers, Evidence(given, _losses(layers, given[:_LOST_ON])), costs)
     groups = ChannelGroups(layers, given)
     before = open_model(whole)
-    share = keep
-    for _ in range(_TRIES):
-        left = (share - fixed) / (1 - fixed)  # of what convolutions take
-        if not 0 < left < 1:
-            raise CompressError(f"{goal}={keep} cannot be reached with this model; keep more")
-        plan = in_multiples(planned(left), groups, layers)
-        small: Any = plan.apply(layers)
-        after = open_model(with_layers(whole, small))
+
+    def reached(plan: ChannelPlan) -> float:
+        if goal == "flops":
+            return groups.remaining_flops(plan.removed) / groups.flops
+        after = open_model(with_layers(whole, _layers(plan.apply(layers))))
         one, other = processor_times([before, after], picture)
-        _log.info("%.3f planned: %.3f of the time", share, other / one)
-        if goal == "flops" or abs(other / one - keep) <= _NEAR:
-            break
-        share = min(0.98, max(0.02, share + keep - other / one))
+        return other / one
+
+    def tried(share: float) -> ChannelPlan:
+        of_convolutions = (share - fixed) / (1 - fixed)
+        if not 0 < of_convolutions < 1:
+            raise CompressError(f"{goal}={keep} cannot be reached with this model; keep more")
+        return in_multiples(planned(of_convolutions), groups, layers)
+
+    plan = _nearest(tried, reached, keep, over=goal == "time")
     listen("planning", 1, 1)
     listen("refitting", 0, 1)
     shown = _given(whole, layers, images[: _REFITTED_ON + _REFITTED_MORE], side=_REFITTED_SIDE)
     few, more = shown[:_REFITTED_ON], shown[_REFITTED_ON:]
+    small = _layers(plan.apply(layers))
     refit(small, layers, few, _kept(layers, groups, plan), more if len(more) else None)
     listen("refitting", 1, 1)
     return Narrowed(
@@ -124,6 +127,36 @@ def narrow(
         model=with_layers(whole, small),
         flops=groups.remaining_flops(plan.removed) / groups.flops,
     )
+
+
+def _nearest(
+    tried: Callable[[float], ChannelPlan],
+    reached: Callable[[ChannelPlan], float],
+    keep: float,
+    *,
+    over: bool,
+) -> ChannelPlan:
+    """The plan that comes nearest to a goal; less may be kept than asked for unless `over`."""
+    share, found = keep, list[tuple[float, ChannelPlan]]()
+    for _ in range(_TRIES):
+        plan = tried(share)
+        left = reached(plan)
+        _log.info("%.3f planned, %.3f reached", share, left)
+        missed = abs(left - keep) if over else max(0.0, left - keep)
+        found.append((missed, plan))
+        if missed <= _NEAR:
+            break
+        share = min(0.98, max(0.02, share + keep - left))
+    missed, plan = min(found, key=lambda each: each[0])
+    if missed > _FAR:
+        raise CompressError(f"the goal of {keep} is missed by {missed:.2f}; keep more")
+    return plan
+
+
+def _layers(model: Any) -> FileLayers:
+    """What a plan makes of layers are layers again, though it says so of any module."""
+    found: FileLayers = model
+    return found
 
 
 def prepared(model: Any) -> tuple[Any, tuple[Any, ...]]:
