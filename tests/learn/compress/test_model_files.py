@@ -28,7 +28,7 @@ from glocal.learn.compress.delivery import Stopped, compress  # noqa: E402
 from glocal.learn.compress.file_times import layer_times  # noqa: E402
 from glocal.learn.compress.narrowing import in_multiples, narrow  # noqa: E402
 from glocal.learn.compress.reconstruction import Reconstruction  # noqa: E402
-from glocal.learn.compress.refitting import _fit, refit  # noqa: E402
+from glocal.learn.compress.refitting import _fit, _join, refit  # noqa: E402
 from glocal.learn.file_layers import FileLayers  # noqa: E402
 from glocal.learn.file_vector import FileVector  # noqa: E402
 from glocal.learn.quantization import open_model, quantisable  # noqa: E402
@@ -441,3 +441,23 @@ def test_few_images_are_joined_by_more_where_maps_are_small():
         patch.setattr("glocal.learn.compress.refitting._AT_ONCE", 7)
         refit(small, whole, given[:10], everything, given[10:])
     assert seen == [(10, 10), (30, 30), (30, 30), (30, 30)]
+
+
+def test_images_that_are_joined_are_computed_as_the_others_were():
+    layers = layers_of(network())
+    given = torch.rand(30, 3, 32, 32)
+
+    def held(images, nodes):
+        found = {"planes": images}
+        with torch.no_grad():
+            for node in nodes:
+                layers.compute(node, found)
+        return {name: found[name] for name in ("r0", "r1")}
+
+    nodes = layers.nodes[:4]
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glocal.learn.compress.refitting._AT_ONCE", 7)
+        some = held(given[:10], nodes)
+        _join(some, layers, nodes, given[10:])
+    at_once = held(given, nodes)
+    assert all(torch.allclose(some[name], at_once[name], atol=1e-5) for name in at_once)
