@@ -346,6 +346,14 @@ def test_a_teaching_that_was_stopped_goes_on_as_if_it_had_not(model, photos, tmp
     with pytest.raises(LearnError, match=r"with another images and seed"):
         compress(model, samples[1:], output, steps=6, seed=1, **settings)
     kept = stopped.partial.read_bytes()
+    state = torch.load(stopped.partial, weights_only=True)
+    torch.save(state | {"narrow": state["narrow"][:99]}, stopped.partial)
+    with pytest.raises(LearnError, match="is damaged; remove it"):
+        compress(model, samples, output, steps=6, **settings)
+    torch.save(state | {"model": {}}, stopped.partial)
+    with pytest.raises(LearnError, match="is damaged; remove it"):
+        compress(model, samples, output, steps=6, **settings)
+    stopped.partial.write_bytes(kept)
     assert compress(model, samples, output, steps=6, **settings).steps == 6
     assert not stopped.partial.exists()
 

@@ -152,7 +152,7 @@ def compress(
         found = narrow(proto, used, method=method, goal=goal, keep=keep, listen=listen)
     relearning = Relearning(found, used, seed=seed)
     if begun:
-        relearning.restore(begun[1])
+        relearning.restore(begun[1], partial)
     if steps:
         ended = relearning.run(
             steps,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from glocal.errors import LearnError
 from glocal.learn import checkpoint
@@ -118,9 +117,16 @@ class Relearning:
         }
         checkpoint.save(path, state)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self._teaching.restore(state)
+    def restore(self, state: Mapping[str, Any], path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            LearnError: it is not of this teaching.
+        """
+        try:
+            self._teaching.restore(state)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise LearnError(_damaged(path)) from error
 
 
 def earlier(path: Path, whole: Any, settings: Mapping[str, Any]) -> tuple[Narrowed, Any] | None:
@@ -139,15 +145,23 @@ def earlier(path: Path, whole: Any, settings: Mapping[str, Any]) -> tuple[Narrow
     """
     if not path.exists():
         return None
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import ModelProto
 
     state = checkpoint.load(path)
     theirs = state["settings"]
     other = [name for name, value in settings.items() if theirs.get(name) != value]
-    if other or "narrow" not in state:
+    if other:
         raise LearnError(
             f"{path} is of a teaching that was stopped, with another {' and '.join(other)}; "
             "continue it with what it was begun with, or remove it to begin anew"
         )
-    bytes_: NDArray[np.uint8] = state["narrow"].numpy()
-    return Narrowed(whole, ModelProto.FromString(bytes_.tobytes()), state["flops"]), state
+    try:
+        narrow = ModelProto.FromString(state["narrow"].numpy().tobytes())
+        return Narrowed(whole, narrow, float(state["flops"])), state
+    except (AttributeError, DecodeError, KeyError, TypeError, ValueError) as error:
+        raise LearnError(_damaged(path)) from error
+
+
+def _damaged(path: Path) -> str:
+    return f"{path}, which a teaching was to be continued from, is damaged; remove it"
