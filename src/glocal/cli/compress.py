@@ -84,7 +84,8 @@ def _goal(ctx: click.Context, option: click.Parameter, value: str) -> tuple[str,
     type=click.IntRange(0, 100_000),
     default=2000,
     show_default=True,
-    help="So many steps MODEL teaches the smaller one; a thousand take some twenty minutes of a core.",
+    help="So many steps MODEL teaches the smaller one; a thousand take some twenty minutes of a "
+    "core.",
 )
 @click.option("--seed", type=int, default=STANDARD.seed, show_default=True, help="Of all choices.")
 def compress(
