@@ -74,14 +74,14 @@ class FileVector(nn.Module):
         stored = {each.name for each in model.graph.initializer}
         for node in self._nodes:
             names = [name for name in node.input[1:] if name]
-            if node.op_type in _PRODUCTS and all(name in stored for name in names):
+            fresh = all(name in stored and name in self._fixed for name in names)
+            if node.op_type in _PRODUCTS and names and fresh:  # each once, though used again
                 both = [self._learn(name) for name in names]
                 self.products.append((both[0], both[1] if len(both) > 1 else None))
 
     def _learn(self, name: str) -> nn.Parameter:
-        if name not in self._learned:
-            self._learned[name] = nn.Parameter(self._fixed.pop(name))
-            self.register_parameter(f"learned_{len(self._learned)}", self._learned[name])
+        self._learned[name] = nn.Parameter(self._fixed.pop(name))
+        self.register_parameter(f"learned_{len(self._learned)}", self._learned[name])
         return self._learned[name]
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
@@ -96,8 +96,7 @@ class FileVector(nn.Module):
             names = node.input[:1] if node.op_type == "Expand" else node.input
             given = [values[name] if name else None for name in names]
             values[node.output[0]] = _COMPUTE[node.op_type](self._attributes[id(node)], *given)
-        found: Tensor = functional.normalize(values[self._result].flatten(1), dim=1)
-        return found
+        return functional.normalize(values[self._result].flatten(1), dim=1)
 
 
 def _attributes(node: Any) -> dict[str, Any]:
@@ -121,8 +120,10 @@ def _length(given: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Ten
 
 def _gemm(given: dict[str, Any], x: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
     turned = matrix.T if given.get("transB", 0) else matrix
-    product = given.get("alpha", 1.0) * ((x.T if given.get("transA", 0) else x) @ turned)
-    return product if bias is None else product + given.get("beta", 1.0) * bias
+    product: Tensor = given.get("alpha", 1.0) * ((x.T if given.get("transA", 0) else x) @ turned)
+    if bias is not None:
+        product = product + given.get("beta", 1.0) * bias
+    return product
 
 
 _COMPUTE: dict[str, Callable[..., Tensor]] = {
