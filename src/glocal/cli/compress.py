@@ -104,8 +104,8 @@ def compress(
     of convolutions. Channels inside its blocks are removed, to multiples of 16, so that the file
     is faster by the clock. Its vectors are in a space of their own unless they agree closely: run
     glocal upgrade to change a gallery to it. What it loses is printed at the end: look at it before
-    you use the file. A bundled model finds as much in the same time on fewer pixels; this is for
-    models of your own with width to spare. After Ctrl-C the same command continues.
+    you use the file. It is for models of your own with width to spare; a bundled model finds as
+    much in the same time on fewer pixels. After Ctrl-C the same command continues.
 
     \b
     glocal compress shop.onnx --images photos/ --goal time=0.7 -o small.onnx
