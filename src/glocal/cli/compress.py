@@ -104,7 +104,7 @@ def compress(
     of convolutions. Channels inside its blocks are removed, to multiples of 16, so that the file
     is faster by the clock. Its vectors are in a space of their own unless they agree closely: run
     glocal upgrade to change a gallery to it. What it loses is printed at the end: look at it before
-    you use the file. It is for models of your own with width to spare; a bundled model finds as
+    you use the file. It is for models of your own with width to spare; the bundled one finds as
     much in the same time on fewer pixels. After Ctrl-C the same command continues.
 
     \b
