@@ -136,10 +136,10 @@ def compress(
     card = card_of(model, "compressed")
     sha256 = file_sha256(model)
     partial = output.with_suffix(PARTIAL)
-    paths = [str(sample.path) for sample in samples]
+    known = [f"{sample.path}\t{sample.label}\t{sample.split}" for sample in samples]
     settings = {
         "model": sha256,
-        "images": hashlib.sha256("\n".join(paths).encode()).hexdigest(),
+        "images": hashlib.sha256("\n".join(known).encode()).hexdigest(),
         "method": method,
         "goal": f"{goal}={keep}",
         "seed": seed,
