@@ -41,6 +41,7 @@ _COMMANDS = {
     "evaluate": ("evaluate", "Evaluate a model by published protocols."),
     "train": ("train", "Train a model on your own photos."),
     "stitch": ("stitch", "Put a small and a large model into one file, to choose between."),
+    "compress": ("compress", "Make a smaller and faster copy of a model."),
     "quantize": ("quantize", "Make a model's twin in int8, which takes half the time."),
     "methods": ("methods", "List published methods, and measure what is claimed of each."),
     "demo": ("demo", "Try glocal on sample photos: find each by altered copies."),
@@ -48,7 +49,7 @@ _COMMANDS = {
 }
 
 # Commands that multiply large matrices, for which NumPy may use all threads.
-_LARGE_PRODUCTS = {"evaluate", "methods", "quantize", "stitch", "train", "world"}
+_LARGE_PRODUCTS = {"compress", "evaluate", "methods", "quantize", "stitch", "train", "world"}
 
 
 class _Lazy(click.Group):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
 
 from glocal.cli.options import FilePath
 from glocal.cli.output import readable_bytes, say
+from glocal.cli.stages import Stages, say_skipped
 from glocal.cli.training import STANDARD, check_output
 from glocal.errors import LearnError, MissingExtraError
 from glocal.learn import INSTALL
-
-_SHOWN = 5  # files that could not be read
 
 
 @click.command()
@@ -73,13 +71,12 @@ def quantize(model: str, images: Path, output: Path | None, steps: int, seed: in
     if output.exists() and output.resolve() == path.resolve():
         raise LearnError(f"--output {output} is the model itself; name another file")
     photos = [sample.path for sample in read_unlabelled(images, 0)]
-    bar = _Bar()
-    found = make(path, photos, output, steps=steps, seed=seed, listen=bar.show)
-    bar.close()
-    for name, reason in list(found.skipped.items())[:_SHOWN]:
-        say(f"glocal: {name} is left out: {reason}", err=True)
-    if len(found.skipped) > _SHOWN:
-        say(f"glocal: and {len(found.skipped) - _SHOWN} more", err=True)
+    bar = Stages()
+    try:
+        found = make(path, photos, output, steps=steps, seed=seed, listen=bar.show)
+    finally:
+        bar.close()
+    say_skipped(found.skipped)
     say(
         f"{found.path}: {readable_bytes(found.bytes)}, {found.time:.2f} of the time in float; "
         f"made with {found.images} images, {found.floats} layers in float"
@@ -89,25 +86,3 @@ def quantize(model: str, images: Path, output: Path | None, steps: int, seed: in
         f"{found.least:.4f}), local descriptors by {found.descriptors:.4f}, and "
         f"{100 * found.keypoints:.0f} % of keypoints are the same"
     )
-
-
-class _Bar:
-    """A bar for each stage."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: Any = None
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        from tqdm import tqdm  # imported only where a bar is shown
-
-        if stage != self._stage:
-            self.close()
-            self._stage = stage
-            self._bar = tqdm(total=total, desc=stage, leave=False, disable=None)
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -75,7 +75,7 @@ def plan(model: Any, images: Images) -> Plan:
             "there is nothing in this model that could be quantised: no convolution and no product "
             "with a constant matrix before its last layers"
         )
-    _weights_in_single(prepared, nodes)
+    weights_in_single(prepared, nodes)
     tensors = list(dict.fromkeys(name for node in nodes for name in _activations(prepared, node)))
     ranges = {
         name: least_error(*histogram)
@@ -296,7 +296,7 @@ def _activations(model: Any, node: Any) -> list[str]:
     return [name for name in (*node.input, *node.output) if name and name not in known]
 
 
-def _weights_in_single(model: Any, nodes: Sequence[Any]) -> None:
+def weights_in_single(model: Any, nodes: Sequence[Any]) -> None:
     """Store the weights of nodes in single precision where they were cast from half."""
     from onnx import TensorProto, numpy_helper
 

@@ -6,31 +6,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import process_time
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glocal.encoders.card import METADATA_KEY
-from glocal.encoders.fit import fit
 from glocal.encoders.hashes import file_sha256
-from glocal.encoders.onnx import OnnxEncoder
 from glocal.encoders.precision import trial_picture
-from glocal.errors import ImageError, LearnError
-from glocal.images import Limits, load
+from glocal.errors import LearnError
 from glocal.learn.export import halve, write_model
+from glocal.learn.file_agreement import LEAST_IMAGES, MOST_IMAGES, card_of, compared, read_images
 from glocal.learn.lean_graph import lean
 from glocal.learn.quantization import open_model, plan, quantised, vectors
-
-LEAST_IMAGES = 20
-MOST_IMAGES = 4000
-"""More are not read: they would be kept in memory, 0.3 MB each."""
 
 CALIBRATING = 120
 _KEPT_ASIDE = 0.1
 _MOST_ASIDE = 200
-_TIMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +80,10 @@ def quantize(
     """
     import onnx
 
-    card = OnnxEncoder(model, precision="float").card  # checks that it is an encoder
-    made = card.everything.get("precision")
-    if "stitches" in card.everything or made is not None:
-        what = "it is in int8 already" if isinstance(made, dict) else "its card keeps it in float"
-        raise LearnError(
-            f"the model {model} cannot be quantised: "
-            f"{'it holds several encoders' if made is None else what}; name one that glocal train "
-            "wrote"
-        )
+    card = card_of(model, "quantised")
     order = np.random.default_rng([seed, 0]).permutation(len(photos))
-    images: list[NDArray[np.uint8]] = []
-    skipped: dict[Path, str] = {}
-    wanted = [photos[number] for number in order[:MOST_IMAGES]]
-    for number, path in enumerate(wanted):
-        try:
-            pixels = load(path, min_pixels=card.area, limits=Limits()).array
-            images.append(fit(pixels, card))
-        except ImageError as error:
-            skipped[path] = str(error)
-        listen("reading images", number + 1, len(wanted))
+    read, skipped = read_images([photos[n] for n in order[:MOST_IMAGES]], card, listen)
+    images = list(read.values())
     if len(images) < LEAST_IMAGES:
         raise LearnError(
             f"{len(images)} images can be read, and {LEAST_IMAGES} are the least to choose ranges "
@@ -133,7 +107,7 @@ def quantize(
         )
     twin = quantised(chosen)
     lean(twin)
-    found = _compared(proto, twin, held)
+    found = compared(proto, twin, held)
     picture = [trial_picture(card)]
     trial = vectors(open_model(proto), picture) * vectors(open_model(twin), picture)
     everything = dict(card.everything)
@@ -146,8 +120,8 @@ def quantize(
         "layers in float": chosen.floats,
         "agreement": {
             "images": aside,
-            "median": round(found["median"], 4),
-            "least": round(found["least"], 4),
+            "median": round(found.median, 4),
+            "least": round(found.least, 4),
         },
     }
     halve(twin)
@@ -161,37 +135,10 @@ def quantize(
         images=len(used),
         aside=aside,
         floats=chosen.floats,
+        median=found.median,
+        least=found.least,
+        descriptors=found.descriptors,
+        keypoints=found.keypoints,
+        time=found.time,
         skipped=skipped,
-        **found,
     )
-
-
-def _compared(model: Any, made: Any, images: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
-    """How the twin compares on images kept aside."""
-    outputs = ["vector", "keypoints", "descriptors"]
-    cosines: list[float] = []
-    descriptors: list[float] = []
-    shared: list[float] = []
-    spent = [0.0, 0.0]
-    sessions = open_model(model), open_model(made)
-    for number, image in enumerate(images):
-        pair = []
-        for which, session in enumerate(sessions):
-            before = process_time()
-            pair.append(session.run(outputs, {"image": image}))
-            # The first runs are slower.
-            spent[which] += (process_time() - before) * (2 <= number < _TIMED)
-        (vector, places, described), (other, other_places, others) = pair
-        cosines.append(float(vector.ravel() @ other.ravel()))
-        at = {place.tobytes(): row for row, place in enumerate(other_places)}
-        both = [(row, at.get(place.tobytes())) for row, place in enumerate(places)]
-        met = [(row, there) for row, there in both if there is not None]
-        shared.append(len(met) / max(1, len(both)))
-        descriptors += [float(described[row] @ others[there]) for row, there in met]
-    return {
-        "median": float(np.median(cosines)),
-        "least": min(cosines),
-        "descriptors": float(np.median(descriptors)) if descriptors else 0.0,
-        "keypoints": float(np.mean(shared)),
-        "time": spent[1] / spent[0] if spent[0] else 1.0,
-    }

@@ -3,7 +3,8 @@
 One with the trait ``vectors`` is a `glocal.compress.VectorCompressor`. The others are for networks,
 `glocal.learn.compress.Compressor`: with the trait ``weights`` they set single weights to zero,
 which saves bytes where zeros are packed and no time; with ``channels`` they remove channels, and
-the network becomes smaller and faster; with ``by-image`` filters are left out for one image at a
+the network becomes smaller and faster, and those with ``files`` do so to finished model files, by
+`glocal compress`; with ``by-image`` filters are left out for one image at a
 time, in torch only. One with ``data-free`` looks at weights alone. One with ``features`` makes what
 a device sends to a server smaller, and is a part of a network itself,
 `glocal.learn.compress.entropic_student.EntropicStudent`.
@@ -77,7 +78,16 @@ ROWS = (
         f"{_NETWORKS}.pagcp:PerformanceAwareChannels",
         requires="glocal[learn]",
         summary="channels go layer by layer, as far as no task loses much",
-        traits=("channels",),
+        traits=("channels", "files"),
+    ),
+    Part(
+        "compressor",
+        "reconstruction",
+        "He, Zhang and Sun, Channel Pruning for Accelerating Very Deep Neural Networks, 2017",
+        f"{_NETWORKS}.reconstruction:Reconstruction",
+        requires="glocal[learn]",
+        summary="channels inside blocks go, the others make up for them by least squares",
+        traits=("channels", "files"),
     ),
     Part(
         "compressor",

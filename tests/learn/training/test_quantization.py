@@ -175,17 +175,17 @@ def test_the_network_computes_what_the_file_does():
     made = convolutions()
     chosen = plan(made, IMAGES)
     chosen = Plan(chosen.model, plan_of_all(chosen), chosen.ranges, 0)
-    network = Network(chosen)
-    assert network.given == ["planes"]
-    assert network.watched == ["sum"]
     (planes,) = open_model(chosen.model, ["planes"]).run(["planes"], {"image": IMAGES[0]})
     for rounded, model in ((False, chosen.model), (True, quantised(chosen))):
         names = {name for node in model.graph.node for name in node.output}
+        network = Network(chosen, rounded=rounded)
+        assert network.given == ["planes"]
+        assert network.watched == ["sum"]
         last = "sum_DequantizeLinear_Output" if rounded else "sum"
         assert last in names
         (expected,) = open_model(model, [last]).run([last], {"image": IMAGES[0]})
         with torch.no_grad():
-            found = network({"planes": torch.from_numpy(planes)}, rounded=rounded)["sum"].numpy()
+            found = network(torch.from_numpy(planes))["sum"].numpy()
         step = (chosen.ranges["sum"][1] - chosen.ranges["sum"][0]) / 255
         # Values in the middle between two steps may be rounded either way.
         assert np.abs(found - expected).max() < (2.5 * step if rounded else 1e-4)
