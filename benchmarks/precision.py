@@ -81,7 +81,7 @@ class Mixed:
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
     parser.add_argument("--photos", type=int, default=1000)
     options = parser.parse_args()
     encoders = [load_encoder(options.model, precision=precision) for precision in PAIR]
@@ -112,7 +112,8 @@ def main() -> None:
         columns = [f"{name}, {figure}" for name in sets for figure in ("R@1", "mAP")]
         print_table("What vectors find", ["", *columns], rows)
         figures["found"] = {name: dict(zip(columns, row, strict=True)) for name, *row in rows}
-    write_results("precision", figures, quick=options.quick)
+    if options.model == DEFAULT_MODEL:
+        write_results("precision", figures, quick=options.quick)
 
 
 def at(result: LabelledResult) -> tuple[float, float]:
