@@ -113,14 +113,19 @@ def test_regions_are_found_by_their_signs(tmp_path: Path) -> None:
 class Forgetful:
     """An index whose walks do not reach what was added first, as happens to a few of many."""
 
-    def __init__(self, hidden: list[int], times: int) -> None:
+    def __init__(self, hidden: list[int], times: int, far: frozenset[int] = frozenset()) -> None:
         self.hidden = dict.fromkeys(hidden, times)
         self.there = set(hidden)
         self.added: list[int] = []
+        self.far = far
+
+    def __len__(self) -> int:
+        return 1_000_000
 
     def search(self, points: np.ndarray, count: int, threads: int) -> SimpleNamespace:
         rows = points[:, 0].astype(int)
-        seen = [row if not self.hidden.get(row) else -1 for row in rows.tolist()]
+        missed = self.far if count < 512 else frozenset()
+        seen = [-1 if self.hidden.get(row) or row in missed else row for row in rows.tolist()]
         return SimpleNamespace(keys=np.array([[-2, row] for row in seen]))
 
     def remove(self, keys: np.ndarray) -> None:
@@ -139,6 +144,10 @@ def test_what_a_walk_does_not_find_is_added_again() -> None:
     index = Forgetful([3, 8_000], times=2)
     left = graph_builder.find_again(store, index, np.arange(9_000), "bytes")  # type: ignore[arg-type]
     assert index.added == [3, 8_000, 3, 8_000]
+    assert left.tolist() == []
+    wide = Forgetful([3], times=1, far=frozenset({4, 6_000}))
+    left = graph_builder.find_again(store, wide, np.arange(9_000), "signs")  # type: ignore[arg-type]
+    assert wide.added == [3]  # the others are found by what a search does
     assert left.tolist() == []
     never = Forgetful([5], times=99)
     left = graph_builder.find_again(store, never, np.arange(9), "bytes")  # type: ignore[arg-type]

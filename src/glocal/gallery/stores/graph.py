@@ -77,6 +77,12 @@ def new_index(dim: int, kind: GraphKind = "floats", *, regions: bool = False) ->
     )
 
 
+def expansion_of(kind: GraphKind, count: int) -> int:
+    """Candidates that a search keeps at least as it walks a graph of so many."""
+    least = SIGNS_EXPANSION if kind == "signs" else EXPANSION
+    return int(least * max(1.0, math.log10(max(count, 1) / 10_000)))
+
+
 def checksum(path: Path) -> int:
     """CRC-32 of a file; some three gigabytes a second."""
     value = 0
@@ -188,8 +194,7 @@ class Graph:
         # One mapping for each search at the same time: they share memory, but not the lists that
         # a walk fills.
         index = self._mapped()
-        least = SIGNS_EXPANSION if kind == "signs" else EXPANSION
-        self._expansion = int(least * max(1.0, math.log10(max(len(index), 1) / 10_000)))
+        self._expansion = expansion_of(kind, len(index))
         self._idle = deque([index])
 
     def _mapped(self) -> Index:
