@@ -247,6 +247,19 @@ def test_codes_of_another_length_are_damage() -> None:
         unpack(bytes(packed[:40]))
 
 
+def test_signs_are_tried_among_all_vectors() -> None:
+    """Among a few, where none of the same subject are left, they seem to lead nowhere."""
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((40, 384)) * (1 + np.arange(40)[:, None]) ** -0.3
+    centres = rng.standard_normal((1_500, 40)) @ wide
+    vectors = np.repeat(centres, 12, axis=0)
+    vectors += 2.5 * rng.standard_normal(vectors.shape)
+    codes = in_bytes(vectors[rng.permutation(len(vectors))].astype(np.float32))
+    few = codes[::18]
+    assert signs_lead(codes[::180], lambda: np.array_split(codes, 4), 256)
+    assert not signs_lead(few[::10], lambda: [few], len(few) // 60)
+
+
 def related(seed: int, count: int, dim: int, *, above: float) -> np.ndarray:
     """Unit vectors that differ in twenty ways; `above` is added to each number."""
     rng = np.random.default_rng(seed)
@@ -261,7 +274,9 @@ def test_a_graph_is_of_signs_only_where_they_lead_to_the_nearest(
     monkeypatch.setattr(flat, "_WALK", 1)
     monkeypatch.setattr(flat, "_LOADING", 0)
     vectors = related(3, 4_000, 384, above=above)
-    assert signs_lead(in_bytes(vectors)) is (ending == "signs")
+    codes = in_bytes(vectors)
+    led = signs_lead(codes[::40], lambda: (codes[n : n + 900] for n in range(0, 4_000, 900)), 256)
+    assert led is (ending == "signs")
     ids = [UUID(int=row + 1) for row in range(len(vectors))]
     records = [
         Record(i, vector, Attributes((1,), 10, 10, 1, taken=1))

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from usearch.index import Index
 
 _SLICE = 5_000  # rows in memory at once
-_SAMPLE = 4_000  # vectors among which signs are tried
+_TRIED = 100  # vectors with which signs are tried
 _ROUNDS = 3  # of adding again what is not found
 _LOOKED = 20_000  # rows of before that are looked for again, in some seconds
 _LOOK_S = 1.0  # how often it is seen to that the folder is still there
@@ -131,8 +132,14 @@ def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:
     if store.graph_kind != "signs":
         return store.graph_kind
     rows = np.flatnonzero(live)
-    codes = store.points(rows[:: max(len(rows) // _SAMPLE, 1)][:_SAMPLE], "bytes")[1]
-    return "signs" if signs_lead(codes[:: max(len(codes) // _SAMPLE, 1)]) else "bytes"
+    some = store.points(rows[:: max(len(rows) // _TRIED, 1)][:_TRIED], "bytes")[1]
+
+    def pieces() -> Iterator[NDArray[np.int8]]:
+        for start in range(0, len(rows), _SLICE):
+            yield store.points(rows[start : start + _SLICE], "bytes")[1]
+
+    few = some[:: max(len(some) // _TRIED, 1)][:_TRIED]  # rows of regions have several
+    return "signs" if signs_lead(few, pieces, expansion_of("signs", len(rows))) else "bytes"
 
 
 def _end_without(folder: Path) -> None:
