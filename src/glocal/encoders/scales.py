@@ -27,12 +27,21 @@ def mean_grid(grids: Sequence[Array]) -> Array:
         A grid as the first. A cell of another gives to each cell of this one in proportion to how
         much of its area lies there, so that nothing is lost, and the sum is `mean_vector`.
     """
-    rows, columns = grids[0].shape[:2]
-    total = np.zeros_like(grids[0])
-    for grid in grids:
-        down, across = _overlaps(grid.shape[0], rows), _overlaps(grid.shape[1], columns)
-        total += np.einsum("ir,jc,rcd->ijd", down, across, grid, optimize=True)
+    total = grids[0].copy()
+    for grid in grids[1:]:
+        total += _shared_out(_shared_out(grid, total.shape[0], 0), total.shape[1], 1)
     return np.asarray(total / max(float(np.linalg.norm(total.sum((0, 1)))), 1e-12), np.float32)
+
+
+def _shared_out(grid: Array, wanted: int, axis: int) -> Array:
+    """A grid with so many equal parts along an axis, by sums of few: products would start threads
+    of their own in each of those that encode, and take longer than the network."""
+    given = np.moveaxis(grid, axis, 0)
+    shares = _overlaps(len(given), wanted)
+    parts = [
+        sum(shares[to, of] * given[of] for of in np.flatnonzero(shares[to])) for to in range(wanted)
+    ]
+    return np.moveaxis(np.stack(parts), 0, axis)
 
 
 def _overlaps(given: int, wanted: int) -> Array:
