@@ -25,7 +25,7 @@ from glocal.gallery.stores.coding import (
     HALVES,
     Coding,
     in_bytes,
-    signs_lead,
+    led_by_signs,
 )
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph_builder import extend
@@ -256,8 +256,8 @@ def test_signs_are_tried_among_all_vectors() -> None:
     vectors += 2.5 * rng.standard_normal(vectors.shape)
     codes = in_bytes(vectors[rng.permutation(len(vectors))].astype(np.float32))
     few = codes[::18]
-    assert signs_lead(codes[::180], lambda: np.array_split(codes, 4), 256)
-    assert not signs_lead(few[::10], lambda: [few], len(few) // 60)
+    assert led_by_signs(codes[::180], lambda: np.array_split(codes, 4), 256) > 0.99
+    assert led_by_signs(few[::10], lambda: [few], len(few) // 60) < 0.95
 
 
 def related(seed: int, count: int, dim: int, *, above: float) -> np.ndarray:
@@ -275,8 +275,8 @@ def test_a_graph_is_of_signs_only_where_they_lead_to_the_nearest(
     monkeypatch.setattr(flat, "_LOADING", 0)
     vectors = related(3, 4_000, 384, above=above)
     codes = in_bytes(vectors)
-    led = signs_lead(codes[::40], lambda: (codes[n : n + 900] for n in range(0, 4_000, 900)), 256)
-    assert led is (ending == "signs")
+    led = led_by_signs(codes[::40], lambda: (codes[n : n + 900] for n in range(0, 4_000, 900)), 256)
+    assert (led >= 0.99) is (ending == "signs")
     ids = [UUID(int=row + 1) for row in range(len(vectors))]
     records = [
         Record(i, vector, Attributes((1,), 10, 10, 1, taken=1))

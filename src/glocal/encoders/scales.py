@@ -34,8 +34,11 @@ def mean_grid(grids: Sequence[Array]) -> Array:
 
 
 def _shared_out(grid: Array, wanted: int, axis: int) -> Array:
-    """A grid with so many equal parts along an axis, by sums of few: products would start threads
-    of their own in each of those that encode, and take longer than the network."""
+    """A grid with so many equal parts along an axis.
+
+    By sums of few: matrix products would start threads in each of those that encode, and take
+    longer than the network.
+    """
     given = np.moveaxis(grid, axis, 0)
     shares = _overlaps(len(given), wanted)
     parts = [

@@ -15,6 +15,8 @@ both as bytes. Version 3: as bytes, and as 4 bits. Version 4: as bytes, and as p
 NEW, COMPACT = 2, 4
 """The versions of galleries that are made."""
 
+_FORMS: dict[int, Form] = {3: "nibbles", 4: "codes"}
+
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
@@ -44,7 +46,7 @@ class StorePlace:
     @property
     def descriptors(self) -> Form:
         """How descriptors of local features are kept."""
-        return {3: "nibbles", 4: "codes"}.get(self.version, "bytes")  # type: ignore[return-value]
+        return _FORMS.get(self.version, "bytes")
 
     @property
     def compact(self) -> bool:

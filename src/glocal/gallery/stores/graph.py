@@ -40,7 +40,7 @@ vector's own, or the sign of each number as one bit."""
 SIGNS_FROM = 384
 """Numbers of a vector from which their signs alone may lead a walk to its nearest: with 512 they
 take a third of the bytes of such a graph and are built in a sixth of the time. Whether they do is
-tried before a graph is built, see `glocal.gallery.stores.coding.signs_lead`."""
+tried before a graph is built, see `glocal.gallery.stores.coding.led_by_signs`."""
 
 SIGNS_ENDING = "signs"
 """Of the name of a graph's file that holds signs."""

@@ -22,7 +22,7 @@ from glocal.gallery.ahead import worker_count
 from glocal.gallery.catalogue_place import staying
 from glocal.gallery.database import Database, engine_at, upsert
 from glocal.gallery.rows import SCHEMA, RowTable
-from glocal.gallery.stores.coding import BYTES, HALVES, signs_lead
+from glocal.gallery.stores.coding import BYTES, HALVES, led_by_signs
 from glocal.gallery.stores.files import explained, sync, sync_folder
 from glocal.gallery.stores.flat import FlatStore
 from glocal.gallery.stores.graph import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _SLICE = 5_000  # rows in memory at once
 _TRIED = 100  # vectors with which signs are tried
+_LED = 0.99  # of their nearest, to which signs have to lead
 _ROUNDS = 3  # of adding again what is not found
 _LOOKED = 20_000  # rows of before that are looked for again, in some seconds
 _LOOK_S = 1.0  # how often it is seen to that the folder is still there
@@ -139,7 +140,8 @@ def _kind(store: FlatStore | RegionStore, live: NDArray[np.bool_]) -> GraphKind:
             yield store.points(rows[start : start + _SLICE], "bytes")[1]
 
     few = some[:: max(len(some) // _TRIED, 1)][:_TRIED]  # rows of regions have several
-    return "signs" if signs_lead(few, pieces, expansion_of("signs", len(rows))) else "bytes"
+    led = led_by_signs(few, pieces, expansion_of("signs", len(rows)))
+    return "signs" if led >= _LED else "bytes"
 
 
 def _end_without(folder: Path) -> None:
