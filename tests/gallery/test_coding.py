@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from glocal.encoders import LocalFeatures
 from glocal.errors import GalleryDamagedError
+from glocal.gallery import packed_features
 from glocal.gallery.database import Database
 from glocal.gallery.packed_features import _BOOK, Form, pack, small_image, unpack
 from glocal.gallery.records import Attributes, Record
@@ -235,6 +236,23 @@ def test_descriptors_that_codes_say_badly_are_kept_in_nibbles() -> None:
     local.descriptors[:] = 0
     local.descriptors[:, 3] = 1  # far from all means
     assert pack(local, form="codes") == pack(local, form="nibbles")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no array"])
+def test_a_damaged_codebook_is_said(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = pack(even_features(5, 60), form="codes")
+    path = tmp_path / "book.npy"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr(packed_features, "_BOOK", path)
+    packed_features._book.cache_clear()
+    try:
+        with pytest.raises(GalleryDamagedError, match="install glocal again"):
+            unpack(packed)
+    finally:
+        packed_features._book.cache_clear()
 
 
 def test_codes_of_another_length_are_damage() -> None:

@@ -132,7 +132,7 @@ def _book() -> NDArray[np.float32]:
     """The means, ``(pieces, 256, dimensions of a piece)``."""
     try:
         return np.asarray(np.load(_BOOK), np.float32)
-    except (OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise GalleryDamagedError(
             f"the codebook {_BOOK} cannot be read: {error}; install glocal again"
         ) from error
