@@ -5,12 +5,16 @@
 The candidates of a query are the best by the first model's vector, and are the same for all: XFeat
 and the own local features of each model. They are ordered by the sum of the inliers' similarities
 alone. ``walks`` is the stand-in of that name (`stand_ins`), on which each detector gets the best of
-a few settings; ``scenes`` are the photos of landmarks among each other, with those settings.
+a few settings; ``scenes`` are the photos of landmarks among each other, and ``cartons`` photos of
+Grocery's training split by SKU, with those settings. Recall@1 orders the candidates of each query;
+the average precision orders all pairs of a set, and so says how well a threshold would tell right
+ones from wrong ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +44,19 @@ class Candidates:
     known: Sequence[str]
     best: NDArray[np.intp]
 
-    def recall(self, tops: Sequence[int]) -> float:
-        """Recall@1 of a choice of one candidate for each query."""
-        right = [self.known[i] == label for i, label in zip(tops, self.labels, strict=True)]
-        return float(np.mean(right))
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which candidates show what their query shows, in the shape of ``best``."""
+        known, asked = np.array(self.known)[self.best], np.array(self.labels)[:, None]
+        return np.asarray(known == asked)
+
+    def figures(self, support: NDArray[np.float64]) -> tuple[float, float]:
+        """Recall@1, and the average precision over all pairs, of an order of the candidates."""
+        first = support.argmax(axis=1)
+        recall = float(self.right[np.arange(len(first)), first].mean())
+        right = self.right.ravel()[np.argsort(-support.ravel(), kind="stable")]
+        precision = np.cumsum(right) / (np.arange(len(right)) + 1)
+        return recall, float(precision[right].mean())
 
 
 def opened(path: Path) -> NDArray[np.uint8]:
@@ -52,29 +65,37 @@ def opened(path: Path) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def recalls(
+def figures(
     made: Candidates,
     images: Mapping[Path, NDArray[np.uint8]],
     detector: Detector,
     settings: Sequence[Settings],
-) -> dict[Settings, float]:
-    """Recall@1 of candidates that are ordered by a detector, for each of some settings."""
+) -> dict[Settings, tuple[float, float]]:
+    """Figures of candidates that are ordered by a detector, for each of some settings."""
     scales = QUERY_SCALES if isinstance(detector, EncoderDetector) else XFEAT_SCALES
-    local = {path: detector.detect(images[path]) for path in made.gallery}
+    used = {made.gallery[number] for number in made.best.ravel()}
+    local = {path: detector.detect(images[path]) for path in used}
     seen = [detect_at_scales(detector, images[path], scales) for path in made.queries]
     size = {path: (image.shape[1], image.shape[0]) for path, image in images.items()}
     found = {}
     for each in settings:
-        tops = []
-        for query, features, row in zip(made.queries, seen, made.best, strict=True):
-            files = [made.gallery[number] for number in row]
-            support = [
+        support = [
+            [
                 verify(features, local[file], size[query], size[file], each).support
-                for file in files
+                for file in (made.gallery[number] for number in row)
             ]
-            tops.append(int(row[int(np.argmax(support))]))
-        found[each] = made.recall(tops)
+            for query, features, row in zip(made.queries, seen, made.best, strict=True)
+        ]
+        found[each] = made.figures(np.array(support))
     return found
+
+
+def cartons(data: Path) -> tuple[list[Path], list[str]]:
+    """Photos of cartons of Grocery's training split, and their SKUs."""
+    listing = json.loads((data / "grocery" / "packages_sku.json").read_text(encoding="utf-8"))
+    rows = [row for row in listing["photos"] if row["split"] == "train"]
+    photos = [data / "grocery" / "dataset" / row["path"] for row in rows]
+    return photos, [row["sku"] for row in rows]
 
 
 def main() -> None:
@@ -87,9 +108,11 @@ def main() -> None:
     frames = walks(options.images)
     second = [frame for frame in frames.queries if isinstance(frame, Path)]  # all are
     photos, labels = scene_photos(options.data / "scenes")
+    packed, skus = cartons(options.data)
     sets = {
         "walks": (second, frames.query_labels, frames.gallery, frames.labels),
         "scenes": (photos, labels, photos, labels),
+        "cartons": (packed[::4], skus[::4], packed, skus),
     }
     encoders = {model: load_encoder(model) for model in options.models}
     detectors: dict[str, Detector] = {m: EncoderDetector(e) for m, e in encoders.items()}
@@ -101,16 +124,22 @@ def main() -> None:
         vectors = {path: first.encode([image])[0].vector for path, image in images.items()}
         rows, columns = (np.stack([vectors[p] for p in paths]) for paths in (queries, gallery))
         likeness = rows @ columns.T
-        if queries is gallery:
-            np.fill_diagonal(likeness, -2)
+        for row, query in enumerate(queries):
+            if query in gallery:
+                likeness[row, gallery.index(query)] = -2
         best = np.argsort(-likeness, axis=1)[:, : options.top]
         made = Candidates(queries, asked, gallery, known, best)
-        print(f"{name}: by the vector {made.recall(best[:, 0].tolist()):.3f}", flush=True)
+        near = np.take_along_axis(likeness, best, axis=1)
+        recall, precision = made.figures(near.astype(np.float64))
+        print(f"{name}: by the vector {recall:.3f}, pairs {precision:.3f}", flush=True)
         for key, detector in detectors.items():
-            figures = recalls(made, images, detector, chosen[key])
-            settings = max(figures, key=lambda each: figures[each])
+            measured = figures(made, images, detector, chosen[key])
+            settings = max(measured, key=lambda each: sum(measured[each]))
             chosen[key] = (settings,)
-            print(f"  {Path(key).stem}: {figures[settings]:.3f} ({settings})", flush=True)
+            recall, precision = measured[settings]
+            print(
+                f"  {Path(key).stem}: {recall:.3f}, pairs {precision:.3f} ({settings})", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def main() -> None:
         light = light.repeat(len(cameras) // 2, 1).float()
         lens = torch.full((len(cameras),), -float(rng.uniform(0.1, 0.35)))
         found = cameras_of(world, [0] * len(cameras), cameras, lens, light)
-        frames = render(world, found, (2 * SIZE[0], 2 * SIZE[1]))
+        frames, _ = render(world, found, (2 * SIZE[0], 2 * SIZE[1]))
         frames = torch.nn.functional.avg_pool2d(frames, 2)
         for count, frame in enumerate(frames):
             exposed = frame * float(rng.uniform(0.3, 0.5)) / frame.mean().clamp(min=0.05)

@@ -108,7 +108,7 @@ class Places:
         for part in torch.arange(count).split(160):
             some = Cameras(*(getattr(cameras, name)[part.to(self.world.device)]
                              for name in Cameras.__slots__))  # fmt: skip
-            views.append(render(self.world, some, FRAME))
+            views.append(render(self.world, some, FRAME)[0])
         frames, spots = torch.cat(views), torch.tensor(labels)
         # Where one frame shows hardly anything, the two are not the same place for anyone.
         blank = (frames.flatten(1).std(dim=1) < 0.06).view(-1, 2).any(dim=1).cpu()
@@ -158,7 +158,7 @@ class Bank:
 
     def views(self, chosen: Tensor, side: int, how: Strength) -> Tensor:
         images = self.images[chosen].permute(0, 3, 1, 2).float() / 255
-        return make_views(images, self.aspects[chosen].clamp(0.4, 2.5), side, how)
+        return make_views(images, self.aspects[chosen].clamp(0.4, 2.5), side, how)[0]
 
 
 class Student(nn.Module):

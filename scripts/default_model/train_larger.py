@@ -132,7 +132,7 @@ def rendered(places: Places, frames: int) -> tuple[Tensor, Tensor]:
         lens = -torch.rand(count) * 0.35
         chosen = cameras_of(places.world, [scene] * count, cameras, lens, light)
         some = Cameras(*(getattr(chosen, name) for name in Cameras.__slots__))
-        views = render(places.world, some, FRAME)
+        views, _ = render(places.world, some, FRAME)
         shown = views.flatten(1).std(dim=1) >= 0.06
         numbers = torch.arange(count) // VIEWS + 1000 * scene
         found.append((views[shown] * 255).round().to(torch.uint8))

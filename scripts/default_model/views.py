@@ -1,7 +1,8 @@
 """Random views of many images at once, made on the device that trains.
 
 A view is another framing of an image (nearer, farther, turned, from aside, through a wide lens) in
-other light, and perhaps blurred, shrunk, recoded, covered in part or laid on another image.
+other light, and perhaps blurred, shrunk, recoded, covered in part or laid on another image. What
+each of its pixels shows is known, so that points of two views of one image can be paired.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+OUTSIDE = 9.0
+"""Coordinate of pixels that do not come from the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ def chosen(count: int, share: float, device: torch.device) -> Tensor:
     return torch.rand(count, device=device) < share
 
 
-def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> Tensor:
+def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> tuple[Tensor, Tensor]:
     """Make one view of each image.
 
     Args:
@@ -50,7 +54,9 @@ def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> Ten
         how: how much they differ.
 
     Returns:
-        ``(n, 3, side, side)`` float in [0, 1].
+        Views ``(n, 3, side, side)`` float in [0, 1], and for each pixel the coordinates in the
+        image, ``(n, side, side, 2)``, from -1 to 1 for a square and true to its proportions;
+        `OUTSIDE` for pixels of something else.
     """
     count, device = len(images), images.device
     zoom = torch.exp(uniform(count, math.log(how.nearest), 0.05, device))
@@ -76,7 +82,9 @@ def make_views(images: Tensor, aspects: Tensor, side: int, how: Strength) -> Ten
     ground = functional.interpolate(ground, (side, side), mode="bilinear", align_corners=False)
     lies_on = far[:, None, None, None]
     views = torch.where(lies_on & ~inside[:, None], ground, views)
-    return _damaged(_lit(views, how), how)
+    views, hidden = _damaged(_lit(views, how), how)
+    shown = (inside & ~hidden)[..., None]
+    return views, torch.where(shown, spot, torch.full_like(spot, OUTSIDE))
 
 
 def _distorted(side: int, count: int, how: Strength, device: torch.device) -> Tensor:
@@ -123,9 +131,10 @@ def _lit(views: Tensor, how: Strength) -> Tensor:
     return (views * torch.exp(shade + dark)[:, None]).clamp(0, 1)
 
 
-def _damaged(views: Tensor, how: Strength) -> Tensor:
-    """Cover, shrink, blur, recode and add noise."""
+def _damaged(views: Tensor, how: Strength) -> tuple[Tensor, Tensor]:
+    """Cover, shrink, blur, recode and add noise; and which pixels are covered."""
     count, device, side = len(views), views.device, views.shape[-1]
+    hidden = torch.zeros(count, side, side, dtype=torch.bool, device=device)
     line = torch.arange(side, device=device)
     for turn in range(2):
         covered = chosen(count, how.damage / 2, device)
@@ -138,6 +147,7 @@ def _damaged(views: Tensor, how: Strength) -> Tensor:
         plain = torch.rand(count, 3, 1, 1, device=device).expand_as(views)
         cover = views.roll(turn + 2, 0) if turn else plain
         views = torch.where(mask[:, None], cover, views)
+        hidden |= mask
     views = _written(views, chosen(count, how.damage / 3, device))
     views = _shrunk(views, how.damage)
     views = _smeared(views, chosen(count, how.damage / 2, device))
@@ -146,7 +156,7 @@ def _damaged(views: Tensor, how: Strength) -> Tensor:
     recoded = chosen(count, how.damage, device)
     if bool(recoded.any()):
         views = torch.where(recoded[:, None, None, None], _recoded(views), views)
-    return views.clamp(0, 1)
+    return views.clamp(0, 1), hidden
 
 
 def _written(views: Tensor, which: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Walks through rendered scenes: many views at once, cast on the device that trains.
 
 The scenes are those of `glocal.learn.places`, whose own renderer makes one view at a time on the
-processor.
+processor. Each pixel also tells which point of the scene it shows, in metres.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def shrunk(image: np.ndarray) -> np.ndarray:
     return np.asarray(small)
 
 
-def render(world: World, cameras: Cameras, size: tuple[int, int]) -> Tensor:
+def render(world: World, cameras: Cameras, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Render views.
 
     Args:
@@ -135,7 +135,7 @@ def render(world: World, cameras: Cameras, size: tuple[int, int]) -> Tensor:
         size: width and height in pixels.
 
     Returns:
-        ``(v, 3, h, w)`` float in [0, 1].
+        Views ``(v, 3, h, w)`` float in [0, 1], and what they show, ``(v, h, w, 3)`` in metres.
     """
     width, height = size
     rays = _rays(cameras, width, height)
@@ -164,7 +164,7 @@ def render(world: World, cameras: Cameras, size: tuple[int, int]) -> Tensor:
     if bool(above.any()):
         colours = torch.where(above[..., None], _sky(world, sky, rays), colours)
     views = colours.clamp(0, 1).reshape(-1, height, width, 3).permute(0, 3, 1, 2)
-    return views.contiguous()
+    return views.contiguous(), points.reshape(-1, height, width, 3)
 
 
 def _rays(cameras: Cameras, width: int, height: int) -> Tensor:
