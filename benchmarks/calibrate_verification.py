@@ -56,6 +56,13 @@ STARTS: dict[str, Calibration] = {
     ),
 }
 STARTS["xfeat"] = replace(STARTS["own"], settings=Settings(0.7, 5 / 320), min_score=0.01, floor=4.0)
+# Local features that were trained (scripts/default_model/train_local.py), at a stride of 8.
+STARTS["trained"] = replace(
+    STARTS["own"],
+    settings=Settings(0.75, 14 / 320),
+    min_score=0.1,  # a blank image gives up to .002, faint noise .03 to .12, photos from .14 on
+    floor=4.0,
+)
 STARTS["sift"] = replace(STARTS["own"], settings=Settings(0.8, 4 / 320), min_score=0.0)
 DETECTORS: dict[str, tuple[Callable[[OnnxEncoder], Detector], tuple[float, ...]]] = {
     "own": (EncoderDetector, QUERY_SCALES),
@@ -154,6 +161,12 @@ def calibrate(
     )
 
 
+def start_of(detector: str, encoder: OnnxEncoder) -> Calibration:
+    """Where the calibration of a detector starts."""
+    trained = encoder.card.everything.get("local", {}).get("stride") == 8
+    return STARTS["trained" if detector == "own" and trained else detector]
+
+
 def gather(
     name: str, walls: list[Path], start: Calibration, model: str
 ) -> tuple[str, list[tuple[LabelledSet, Pairs]], Known]:
@@ -182,7 +195,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=FILE)
     options = parser.parse_args()
-    start = STARTS[options.detector]
+    start = start_of(options.detector, load_encoder(options.model))
     name, sets, _ = gather(options.detector, wallpapers(options.images), start, options.model)
     made, cartons, *alike = (pairs for _, pairs in sets)
     kept = calibrations()[options.models_of] if options.models_of else None

