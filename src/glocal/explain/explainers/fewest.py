@@ -10,7 +10,7 @@ from glocal.explain.explainer import Explanation, View
 from glocal.explain.fewest_figure import fewest_figure
 from glocal.explain.fewest_regions import FewestRegions, choose_regions, grid_regions
 
-REGIONS, MOST, ENOUGH = 25, 8, 0.9
+REGIONS, MOST, ENOUGH = 16, 6, 0.9
 """Regions of the query, how many are chosen, and the part of the score that ends the choice."""
 
 
@@ -19,7 +19,7 @@ def explain_fewest(view: View) -> Explanation:
 
     Regions are chosen one after the other, each by encoding the query with it and without it; see
     `glocal.explain.fewest_regions.choose_regions`. The choice ends where the chosen regions alone
-    have nine tenths of the score, or after 8 of about 25 regions; for each hit up to 350 images are
+    have nine tenths of the score, or after 6 of about 16 regions; for each hit up to 170 images are
     encoded, which takes seconds. Any model will do. Its maps are one for each hit, ``(rows,
     columns)`` of the query: 1 where the first region was chosen, less for each one after it, and 0
     for those that were not. The data has the ``regions`` of each hit with their boxes, x, y, width
