@@ -7,7 +7,6 @@ from glocal.analyse.filters import FilterStudy, extract_kernels, filter_shift, s
 from glocal.analyse.graph_recall import GraphStudy, Insertion, study_graph
 from glocal.analyse.intrinsic_dimension import local_intrinsic_dimensions
 from glocal.analyse.layers import LayerReport, LayerStudy, study_layers
-from glocal.analyse.lidar import LidarStudy, study_lidar
 from glocal.analyse.neural_collapse import CollapseStudy, predicted_lengths, study_collapse
 from glocal.analyse.projection import ProjectionStudy, study_projection
 
@@ -19,7 +18,6 @@ __all__ = [
     "Insertion",
     "LayerReport",
     "LayerStudy",
-    "LidarStudy",
     "ProjectionStudy",
     "UnitStudy",
     "boundary_points",
@@ -35,7 +33,6 @@ __all__ = [
     "study_filters",
     "study_graph",
     "study_layers",
-    "study_lidar",
     "study_projection",
     "study_units",
 ]

@@ -73,14 +73,6 @@ ROWS = (
     ),
     Part(
         "analysis",
-        "lidar",
-        "Thilak, Huang, Saremi, Dinh, Goh, Nakkiran, Susskind and Littwin, LiDAR: Sensing Linear "
-        "Probing Performance in Joint Embedding SSL Architectures, 2024",
-        "glocal.analyse.lidar:study_lidar",
-        summary="which checkpoint of a training without labels serves best, without labels",
-    ),
-    Part(
-        "analysis",
         "cues",
         "Scimeca, Oh, Chun, Poli and Yun, Which Shortcut Cues Will DNNs Choose? A Study from the "
         "Parameter-Space Perspective, 2022",
