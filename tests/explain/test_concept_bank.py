@@ -70,6 +70,10 @@ def test_cells_are_drawn_by_the_seed_and_shapes_may_differ() -> None:
     one = find_concepts(list(maps), 3, most_cells=40, seed=1)
     two = find_concepts(list(maps), 3, most_cells=40, seed=1)
     np.testing.assert_array_equal(one.concepts, two.concepts)
+    every = maps.reshape(-1, 12)
+    drawn = np.sort(np.random.default_rng(1).choice(len(every), 40, replace=False))
+    few = find_concepts([every[drawn][None]], 3)
+    np.testing.assert_allclose(one.concepts, few.concepts, atol=1e-9)
     mixed = find_concepts([maps[0], maps[1][:2]], 2)
     assert mixed.scores(maps[2][:1]).shape == (1, 4, 2)
 

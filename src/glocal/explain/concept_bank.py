@@ -68,7 +68,7 @@ class ConceptBank:
         Raises:
             QueryError: Cells have another length, or are not finite.
         """
-        rows = _split(_checked([cells], self.concepts.shape[1])[0])
+        rows = _split(_checked(cells, self.concepts.shape[1]))
         gram, target = self.halves @ self.halves.T, rows @ self.halves.T
         found = np.zeros_like(target)
         for _ in range(_SWEEPS):
@@ -151,10 +151,7 @@ def find_concepts(
             f"{count} concepts of {most_cells} cells of {len(maps)} images cannot be found; give "
             "at least one of each"
         )
-    rows = np.concatenate(_checked(maps, np.shape(maps[0])[-1]))
-    if len(rows) > most_cells:
-        drawn = np.random.default_rng(seed).choice(len(rows), most_cells, replace=False)
-        rows = rows[np.sort(drawn)]
+    rows = _drawn(maps, most_cells, seed)
     if count > len(rows):
         raise QueryError(f"{len(rows)} cells have no {count} concepts; give fewer, or more images")
     split = _split(rows)
@@ -167,20 +164,32 @@ def find_concepts(
     return ConceptBank(halves[:, :width] - halves[:, width:], halves)
 
 
-def _checked(maps: Sequence[Map], width: int) -> list[NDArray[np.float64]]:
-    """The cells of each image as rows."""
-    found = []
-    for cells in maps:
-        rows = np.asarray(cells, np.float64)
-        if rows.ndim != 3 or 0 in rows.shape or rows.shape[2] != width:
-            raise QueryError(
-                f"cells {rows.shape} are no image of concepts of length {width}; give (h, w, "
-                f"{width})"
-            )
-        if not np.isfinite(rows).all():
-            raise QueryError("cells have numbers that are not finite; give finite ones")
-        found.append(rows.reshape(-1, width))
-    return found
+def _drawn(maps: Sequence[Map], most: int, seed: int) -> NDArray[np.float64]:
+    """Cells of all images as rows, or as many of them as may be held at once."""
+    shapes = [np.shape(cells) for cells in maps]
+    ends = np.cumsum([int(np.prod(shape[:2])) for shape in shapes])
+    total = int(ends[-1])
+    drawn = np.arange(total)
+    if total > most:
+        drawn = np.sort(np.random.default_rng(seed).choice(total, most, replace=False))
+    found, start = [], 0
+    for cells, end in zip(maps, ends, strict=True):
+        rows = _checked(cells, shapes[0][-1] if shapes[0] else 0)
+        found.append(rows[drawn[(drawn >= start) & (drawn < end)] - start])
+        start = end
+    return np.concatenate(found)
+
+
+def _checked(cells: Map, width: int) -> NDArray[np.float64]:
+    """The cells of an image as rows."""
+    rows = np.asarray(cells, np.float64)
+    if rows.ndim != 3 or 0 in rows.shape or rows.shape[2] != width:
+        raise QueryError(
+            f"cells {rows.shape} are no image of concepts of length {width}; give (h, w, {width})"
+        )
+    if not np.isfinite(rows).all():
+        raise QueryError("cells have numbers that are not finite; give finite ones")
+    return rows.reshape(-1, width)
 
 
 def _split(rows: NDArray[np.float64]) -> NDArray[np.float64]:
