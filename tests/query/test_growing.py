@@ -104,3 +104,56 @@ def test_what_cannot_be_added_is_said_and_changes_nothing():
         found.predict(rows[:, :2])
     np.testing.assert_array_equal(found.logits(rows), before)
     assert found.classes == [0, 1, 2, 3]
+
+
+def test_a_file_goes_on_where_the_sums_were(tmp_path):
+    rows, labels = given(seed=5)
+    once, first = GrowingClasses(ridge=0.3), GrowingClasses(ridge=0.3)
+    once.add(rows, labels)
+    first.add(rows[:15], labels[:15])
+    path = tmp_path / "products.npz"
+    path.write_bytes(b"of another kind")
+    first.save(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["products.npz"]
+    again = GrowingClasses.load(path)
+    again.add(rows[15:], labels[15:])
+    np.testing.assert_allclose(again.logits(rows), once.logits(rows), atol=1e-8)
+    GrowingClasses().save(path)
+    empty = GrowingClasses.load(path)
+    empty.add(rows, labels)
+    assert empty.classes == once.classes
+
+
+def test_a_file_of_another_kind_is_said(tmp_path, monkeypatch):
+    path = tmp_path / "products.npz"
+    rows, labels = given()
+    whole = GrowingClasses()
+    whole.add(rows, labels)
+    whole.save(path)
+    good = path.read_bytes()
+    kept = dict(np.load(path))
+    damaged = [b"", b"no archive", good[: len(good) // 2]]
+    for name, value in (
+        ("counts", kept["counts"][:2]),
+        ("counts", 0 * kept["counts"]),
+        ("classes", np.zeros(4, np.int64)),
+        ("classes", np.array(["a", "b", "c", "d"])),
+        ("sums", kept["sums"] * np.nan),
+        ("products", kept["products"][:2]),
+        ("products", np.array(1.0)),
+        ("ridge", np.array(-1.0)),
+        ("ridge", np.zeros(3)),
+        ("sums", None),
+    ):
+        np.savez(path, **{n: v for n, v in (kept | {name: value}).items() if v is not None})
+        damaged.append(path.read_bytes())
+    for data in damaged:
+        path.write_bytes(data)
+        with pytest.raises(QueryError, match="damaged or holds no classes"):
+            GrowingClasses.load(path)
+    path.write_bytes(good)
+    monkeypatch.setattr("glocal.query.growing.MOST_BYTES", 100)
+    with pytest.raises(QueryError, match="may have 100"):
+        GrowingClasses.load(path)
+    with pytest.raises(FileNotFoundError):
+        GrowingClasses.load(tmp_path / "none.npz")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
+from pathlib import Path
+from typing import Self
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,6 +17,11 @@ RIDGE = 1.0
 
 LONGEST = 8192
 """Longest vectors: the sums are of their products."""
+
+MOST_BYTES = 1 << 30
+"""Largest file that is read."""
+
+_ARRAYS = ("classes", "counts", "sums", "products", "ridge")
 
 
 class GrowingClasses:
@@ -118,6 +128,66 @@ class GrowingClasses:
             self.logits(vectors).argmax(axis=1)
         ]
         return found
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what is kept to an ``.npz`` file, whole or not at all, in place of one that is there.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        target = Path(path)
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+        kept = (np.array(self.classes, np.int64), self._counts, self._sums, self._products)
+        arrays = dict(zip(_ARRAYS, (*kept, np.array(self.ridge)), strict=True))
+        try:
+            with unfinished.open("xb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote, to add more sessions or to classify.
+
+        Raises:
+            QueryError: The file is too large, damaged, or of another kind.
+            OSError: The file cannot be read.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                with zipfile.ZipFile(file) as archive:
+                    size = sum(entry.file_size for entry in archive.infolist())
+                if size > MOST_BYTES:
+                    raise ValueError(f"it has {size} bytes and may have {MOST_BYTES}")
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as found:
+                    classes, *sums, ridge = (found[name] for name in _ARRAYS)
+            made = cls(ridge=float(ridge))
+            made.classes = [int(each) for each in classes.tolist()]
+            made._counts, made._sums, made._products = (np.asarray(s, np.float64) for s in sums)
+            if classes.dtype.kind != "i" or not made._is_whole():
+                raise ValueError("sums that do not fit each other")
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+            raise QueryError(
+                f"{path} is damaged or holds no classes ({error}); give a file that "
+                "GrowingClasses.save wrote"
+            ) from error
+        return made
+
+    def _is_whole(self) -> bool:
+        """Whether classes and sums are such as `add` makes them."""
+        count, width = len(self.classes), self._products.shape[-1] if self._products.ndim else 0
+        shapes = (self._counts.shape, self._sums.shape, self._products.shape)
+        return (
+            shapes == ((count,), (count, width), (width, width))
+            and width <= LONGEST
+            and len(set(self.classes)) == count
+            and bool((self._counts >= 1).all())
+            and all(np.isfinite(each).all() for each in (self._counts, self._sums, self._products))
+        )
 
     def _fit(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self._fitted is None:

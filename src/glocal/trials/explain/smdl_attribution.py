@@ -7,8 +7,8 @@ regions: it says what each cell adds in the whole photo, and not what it does wh
 Insertion and deletion curves decide. The choice covers regions with the photo's mean colour; the
 curves cover them with the photo out of focus, so that what is measured is not what was maximised.
 
-While choosing (seed 100, four photos of the training part, 25 regions), a weight of effectiveness of
-1, the paper's, left the order hardly better than the saliency map's.
+While choosing (seed 100, four photos of the training part, 25 regions), a weight of effectiveness
+of 1, the paper's, left the order hardly better than the saliency map's.
 """
 
 from __future__ import annotations
