@@ -96,6 +96,7 @@ def test_what_cannot_be_added_is_said_and_changes_nothing():
         (rows, labels[:3], "do not fit each other"),
         (rows[:0], labels[:0], "do not fit each other"),
         (rows * np.inf, labels, "finite"),
+        (rows * 1e200, labels, "squares are too large"),
         (rows, labels * 1.5, "whole numbers"),
     ):
         with pytest.raises(QueryError, match=said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,10 @@ LONGEST = 8192
 MOST_BYTES = 1 << 30
 """Largest file that is read."""
 
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),  # of an archive
+    *(KeyError, TypeError, ValueError),  # of what is in it
+)
 _ARRAYS = ("classes", "counts", "sums", "products", "ridge")
 
 
@@ -88,6 +93,13 @@ class GrowingClasses:
                 f"vectors of length {width} cannot be added; give those of one model, of at most "
                 f"{LONGEST} numbers"
             )
+        with np.errstate(over="ignore", invalid="ignore"):
+            products = rows.T @ rows
+        if not np.isfinite(products).all():
+            raise QueryError(
+                f"vectors with numbers up to {np.abs(rows).max():g} cannot be added: their squares "
+                "are too large; scale the vectors of all sessions alike"
+            )
         if not self.classes:
             self._sums, self._products = np.zeros((0, width)), np.zeros((width, width))
         new = [int(each) for each in dict.fromkeys(own.tolist()) if each not in self.classes]
@@ -98,7 +110,7 @@ class GrowingClasses:
         at = np.array([place[label] for label in own.tolist()])
         np.add.at(self._counts, at, 1)
         np.add.at(self._sums, at, rows)
-        self._products += rows.T @ rows
+        self._products += products
         self._fitted = None
 
     def logits(self, vectors: ArrayLike) -> NDArray[np.float64]:
@@ -130,7 +142,7 @@ class GrowingClasses:
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write what is kept to an ``.npz`` file, whole or not at all, in place of one that is there.
+        """Write what is kept to an ``.npz`` file, whole or not at all; it may be there already.
 
         Raises:
             OSError: The file cannot be written.
@@ -170,7 +182,7 @@ class GrowingClasses:
             made._counts, made._sums, made._products = (np.asarray(s, np.float64) for s in sums)
             if classes.dtype.kind != "i" or not made._is_whole():
                 raise ValueError("sums that do not fit each other")
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+        except _DAMAGED as error:
             raise QueryError(
                 f"{path} is damaged or holds no classes ({error}); give a file that "
                 "GrowingClasses.save wrote"
