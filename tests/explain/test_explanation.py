@@ -103,6 +103,24 @@ def test_a_point_highlights_what_matches_it(encoder: OnnxEncoder) -> None:
         assert x == pytest.approx(0.125 if point[0] < 1 else 0.875)
 
 
+def test_the_fewest_regions_are_those_of_the_thing_that_both_show(encoder: OnnxEncoder) -> None:
+    query, hit = pasted([(0, 0), (3, 3)]), pasted([(2, 1)])
+    got = explain(query, hit, kind="fewest", encoder=encoder)
+    (grid,) = got.maps
+    assert grid.shape == (4, 4)
+    assert np.unravel_index(grid.argmax(), grid.shape) == (0, 0)
+    assert grid[3, 3] == 0
+    assert got.data is not None
+    (told,) = got.data["hits"]
+    first, last = told["regions"][0], told["regions"][-1]
+    assert first["box"] == [0, 0, 0.25, 0.25]
+    assert len(told["regions"]) == np.count_nonzero(grid) <= 6
+    assert last["kept"] >= 0.9 * told["score"] or len(told["regions"]) == 6
+    assert first["kept"] > first["removed"]
+    assert told["score"] == pytest.approx(got.scores[0], abs=1e-3)
+    assert f"{last['kept']:.3f}" in words(got)
+
+
 def test_a_region_is_named_in_pixels_or_fractions(encoder: OnnxEncoder) -> None:
     query, hit = IMAGES["colour"], IMAGES["grey"]
     pixels = explain(query, hit, encoder=encoder, region=(40, 30, 80, 60))

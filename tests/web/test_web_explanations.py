@@ -62,4 +62,5 @@ def test_an_explanation_gets_query_region_and_hit(page: TestClient) -> None:
 def test_an_unknown_kind_is_answered_with_those_there_are(server: Server) -> None:
     name = next(server.client().images()).id
     said = problem(server.ask("GET", f"/v1/explanation?query={name}&hit={name}&kind=lines"), 404)
-    assert "use: concepts, correspondences, eigen, matches, regions, similarity" in said["detail"]
+    kinds = "concepts, correspondences, eigen, fewest, matches, regions, similarity"
+    assert f"use: {kinds}" in said["detail"]

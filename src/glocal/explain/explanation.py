@@ -51,6 +51,7 @@ def explain(
         query: A path, bytes, a binary stream, a PIL image or an array.
         hits: Likewise; ``eigen`` needs none, ``matches`` takes one.
         kind: Name of an explainer: ``similarity`` splits the score into regions of both images;
+            ``fewest`` finds the fewest regions of the query that the score rests on, in seconds;
             ``concepts`` finds what query and hits have in common; ``eigen`` shows what stands out
             in each by itself; ``matches`` draws the points that geometry verifies; other packages
             may add more (see `glocal.registry`).

@@ -73,6 +73,14 @@ ROWS = (
     ),
     Part(
         "analysis",
+        "concept-bank",
+        "Zhang, Madumal, Miller, Ehinger and Rubinstein, Invertible Concept-based Explanations for "
+        "CNN Models with Non-negative Concept Activation Vectors, 2021",
+        "glocal.explain.concept_bank:find_concepts",
+        summary="the concepts that images are made of, with example patches",
+    ),
+    Part(
+        "analysis",
         "cues",
         "Scimeca, Oh, Chun, Poli and Yun, Which Shortcut Cues Will DNNs Choose? A Study from the "
         "Parameter-Space Perspective, 2022",

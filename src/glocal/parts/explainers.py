@@ -44,6 +44,14 @@ ROWS = (
     ),
     Part(
         "explainer",
+        "fewest",
+        "Chen, Zhang, Liang, Li and Cao, Less is More: Fewer Interpretable Region via Submodular "
+        "Subset Selection, 2024",
+        f"{_EXPLAINERS}.fewest:explain_fewest",
+        summary="the fewest regions of the query that the score rests on; takes seconds",
+    ),
+    Part(
+        "explainer",
         "concepts",
         "Collins, Achanta and Süsstrunk, Deep Feature Factorization for Concept Discovery, 2018",
         f"{_EXPLAINERS}.concepts:explain_concepts",

@@ -35,6 +35,14 @@ ROWS = (
     ),
     Part(
         "query",
+        "growing-classes",
+        "Panos, Kobe, Olmeda Reino, Aljundi and Turner, First Session Adaptation: A Strong "
+        "Replay-Free Baseline for Class-Incremental Learning, 2023",
+        "glocal.query.growing:GrowingClasses",
+        summary="classes that are added later, exactly, without the images of earlier ones",
+    ),
+    Part(
+        "query",
         "combiner",
         "Baldrati, Bertini, Uricchio and Del Bimbo, Composed Image Retrieval using Contrastive "
         "Learning and Task-oriented CLIP-based Features, 2023",
