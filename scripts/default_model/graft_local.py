@@ -1,11 +1,13 @@
 """Put trained local features into a model file, in place of untrained ones.
 
-    python scripts/default_model/graft_local.py MODEL.onnx HEAD.pt OUT.onnx [--version 4]
+    python scripts/default_model/graft_local.py MODEL.onnx HEAD.pt OUT.onnx --name NAME
+        [--lessons LESSONS.npz]
 
 MODEL.onnx is the model on whose trunk `train_local.py` trained HEAD.pt; its twin in int8 lies
 beside it, and OUT's is written beside OUT. All other outputs stay as they are to the last bit: the
 nodes of the head are added to the graph, those of the old local features taken out. The head itself
-is in floats in both files.
+is in floats in both files. Since vectors are the same, the card says that the model speaks the old
+one's space. LESSONS.npz is what `teach_local.py` wrote; by its images descriptors are shortened.
 """
 
 from __future__ import annotations
@@ -295,7 +297,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("head", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--version", type=int, default=4)
+    parser.add_argument("--name", required=True)
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--dim", type=int, default=DIM)
     parser.add_argument("--lessons", type=Path, help="needed where descriptors become shorter")
@@ -308,8 +310,9 @@ def main() -> None:
         raise SystemExit(f"{options.model} has no card")
     local = {"count": options.count, "dim": head.descriptor.out_channels, "stride": CELL}
     changes = {
-        "version": options.version,
-        "space": f"{old.name}-v{options.version}",
+        "name": options.name,
+        "version": 1,
+        "space": f"{options.name}-v1",
         "speaks": [old.space],
         "local": local,
         "sources": [*old.everything["sources"], f"{old.name} version {old.version}", *TEACHERS],
