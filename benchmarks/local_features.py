@@ -76,7 +76,7 @@ def figures(
 ) -> dict[Settings, tuple[float, float]]:
     """Figures of candidates that are ordered by a detector, for each of some settings."""
     scales = QUERY_SCALES if isinstance(detector, EncoderDetector) else XFEAT_SCALES
-    used = {made.gallery[number] for number in made.best.ravel()}
+    used = {made.gallery[number] for number in made.best.ravel().tolist()}
     local = {path: detector.detect(images[path]) for path in used}
     seen = [detect_at_scales(detector, images[path], scales) for path in made.queries]
     size = {path: (image.shape[1], image.shape[0]) for path, image in images.items()}

