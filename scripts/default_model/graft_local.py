@@ -303,6 +303,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=DIM)
     parser.add_argument("--lessons", type=Path, help="needed where descriptors become shorter")
     options = parser.parse_args()
+    torch.manual_seed(0)
     head = read_head(options.head)
     if options.dim < head.descriptor.out_channels:
         shorten(head, options.model, options.lessons, options.dim)
