@@ -7,10 +7,11 @@ The candidates of a query are the best by the first model's vector, and are the 
 and the own local features of each model. They are ordered by the sum of the inliers' similarities
 alone. ``walks`` is the stand-in of that name (`stand_ins`), on which each detector gets the best of
 a few settings; ``scenes`` are the photos of landmarks among each other, and ``cartons`` photos of
-Grocery's training split by SKU, with those settings. Recall@1 orders the candidates of each query;
-the average precision orders all pairs of a set, and so says how well a threshold would tell right
-ones from wrong ones. Before, what a detector takes for an image of the gallery, in milliseconds of
-the processor; of a model's own local features that is the whole network, which makes the vector.
+Grocery's training split by SKU, which our models have seen, with those settings. Recall@1 orders
+the candidates of each query; the average precision orders all pairs of a set, and so says how well
+a threshold would tell right ones from wrong ones. Before, what a detector takes for an image of the
+gallery, in milliseconds of the processor; of a model's own local features that is the whole
+network, which makes the vector.
 """
 
 from __future__ import annotations

@@ -156,5 +156,9 @@ def test_a_file_of_another_kind_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("glocal.query.growing.MOST_BYTES", 100)
     with pytest.raises(QueryError, match="may have 100"):
         GrowingClasses.load(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(QueryError, match="cannot be read"):
         GrowingClasses.load(tmp_path / "none.npz")
+    classes = GrowingClasses()
+    classes.add([[1.0, 0.0], [0.0, 1.0]], [1, 2])
+    with pytest.raises(QueryError, match="cannot be written"):
+        classes.save(tmp_path / "no folder" / "classes.npz")

@@ -145,7 +145,7 @@ class GrowingClasses:
         """Write what is kept to an ``.npz`` file, whole or not at all; it may be there already.
 
         Raises:
-            OSError: The file cannot be written.
+            QueryError: The file cannot be written.
         """
         target = Path(path)
         unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
@@ -157,6 +157,9 @@ class GrowingClasses:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(target)
+        except OSError as error:
+            reason = error.strerror or error
+            raise QueryError(f"the classes {target} cannot be written: {reason}") from error
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -165,8 +168,7 @@ class GrowingClasses:
         """Read what `save` wrote, to add more sessions or to classify.
 
         Raises:
-            QueryError: The file is too large, damaged, or of another kind.
-            OSError: The file cannot be read.
+            QueryError: The file cannot be read, is too large, damaged, or of another kind.
         """
         try:
             with Path(path).open("rb") as file:
@@ -182,6 +184,9 @@ class GrowingClasses:
             made._counts, made._sums, made._products = (np.asarray(s, np.float64) for s in sums)
             if classes.dtype.kind != "i" or not made._is_whole():
                 raise ValueError("sums that do not fit each other")
+        except OSError as error:
+            reason = error.strerror or error
+            raise QueryError(f"the classes {path} cannot be read: {reason}") from error
         except _DAMAGED as error:
             raise QueryError(
                 f"{path} is damaged or holds no classes ({error}); give a file that "
