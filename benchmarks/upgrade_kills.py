@@ -37,7 +37,7 @@ from glocal.gallery import Gallery
 from measure import arguments, write_results
 
 GLOCAL = [sys.executable, "-c", "from glocal.cli import main; main()"]
-NEW_SPACE = "glocal-lite0-v3"
+NEW_SPACE = "glocal-lite0-v4"
 SIDE = 800  # of altered photos
 NEXT_BATCH = 2.0  # seconds, in which the next batch is written at the latest
 

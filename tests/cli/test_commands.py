@@ -90,7 +90,7 @@ def test_search_prints_one_json_object_for_each_query(glocal: Run, photos: Path)
         assert set(answer) == fields_of
         assert (answer["found"], answer["matches"]) == (True, 1)
         assert answer["query"] == str(query)
-        assert answer["model"] == "glocal-lite0 v3"
+        assert answer["model"] == "glocal-lite0 v4"
         stages = {"decode", "encode", "search", "rerank", "regions", "verify", "verify_regions"}
         assert set(answer["timings_ms"]) == stages
         assert [hit["rank"] for hit in answer["hits"]] == [1, 2]

@@ -154,7 +154,7 @@ def test_a_model_that_names_no_space_has_one_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_model_published_without_a_space_has_a_readable_one(version_2: Path) -> None:
-    assert load_encoder("glocal-lite0").space == "glocal-lite0-v3"
+    assert load_encoder("glocal-lite0").space == "glocal-lite0-v4"
     assert load_encoder(version_2).space == "glocal-lite0-v2"
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from glocal.encoders import LocalFeatures, detect_at_scales, load_encoder, open_detector
 from glocal.encoders.xfeat import XFeat
 from glocal.errors import MissingExtraError, ModelError, PartError
-from glocal.gallery.packed_features import pack, unpack
+from glocal.gallery.packed_features import MOST_BYTES, pack, unpack
 from glocal.ranking.calibration import calibration_for
 from glocal.ranking.verification import Settings, verify
 from glocal.registry import names
@@ -46,7 +46,8 @@ def test_local_features_are_valid_and_fit_into_sixteen_kilobytes(detector):
     assert len(packed) <= 16 * 1024
     back = unpack(packed)
     assert np.abs(back.keypoints - local.keypoints).max() < 1e-4
-    assert (back.descriptors * local.descriptors).sum(axis=1).min() > 0.98
+    least = 0.98 if len(local) * (6 + local.descriptors.shape[1]) < MOST_BYTES else 0.85
+    assert (back.descriptors * local.descriptors).sum(axis=1).min() > least
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (40, 40)])

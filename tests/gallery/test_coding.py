@@ -16,7 +16,7 @@ from glocal.encoders import LocalFeatures
 from glocal.errors import GalleryDamagedError
 from glocal.gallery import packed_features
 from glocal.gallery.database import Database
-from glocal.gallery.packed_features import _BOOK, Form, pack, small_image, unpack
+from glocal.gallery.packed_features import _BOOK, MOST_BYTES, Form, pack, small_image, unpack
 from glocal.gallery.records import Attributes, Record
 from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores import flat, scan
@@ -123,8 +123,8 @@ def test_nothing_is_made_of_nothing_and_a_damaged_row_harms_no_other() -> None:
 
 
 def test_codings_are_told_by_the_version_and_the_ending() -> None:
-    assert [*CODINGS.values()] == [HALVES, BYTES, BYTES, BYTES]
-    assert [coding.ending for coding in CODINGS.values()] == ["f16", "i8", "i8", "i8"]
+    assert [*CODINGS.values()] == [HALVES, BYTES, BYTES, BYTES, BYTES]
+    assert [coding.ending for coding in CODINGS.values()] == ["f16", "i8", "i8", "i8", "i8"]
     vectors = units(1, 3, 20)
     assert HALVES.coded(vectors).tobytes() == vectors.astype("<f2").tobytes()
 
@@ -223,6 +223,41 @@ def test_codes_are_the_nearest_means(seed: int, count: int, small: bytes) -> Non
         ]
         obvious = np.concatenate(pieces) / np.linalg.norm(np.concatenate(pieces))
         assert said == pytest.approx(obvious, abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [303, 304, 400, 511, 600])
+def test_what_is_too_much_as_bytes_is_kept_as_codes(count: int) -> None:
+    local = even_features(5, count)
+    packed = pack(local, b"")
+    assert packed[0] == (2 if count <= 303 else 4)
+    assert len(packed) <= MOST_BYTES
+    back = unpack(packed)
+    assert len(back) == min(count, 511)
+    assert back.keypoints == pytest.approx(local.keypoints[:511], abs=1 / 65_535)
+    assert (back.descriptors * local.descriptors[:511]).sum(axis=1).min() > 0.85
+    old = pack(local, bytes(7_000), form="bytes")
+    assert (old[0], len(unpack(old))) == (2, 303 if count == 303 else 170)
+    assert len(small_image(old)) == (0 if count == 303 else 7_000)
+    compact = pack(local, form="codes")
+    assert unpack(compact).keypoints == pytest.approx(local.keypoints[:128], abs=1 / 65_535)
+    assert len(compact) == 5 + 18 * 128
+
+
+def test_what_codes_say_badly_leaves_room_for_the_small_image() -> None:
+    local = even_features(5, 400)
+    local.descriptors[:] = 0
+    local.descriptors[:, 3] = 1
+    wide = features(5, 300, 500)
+    for given_, kept in ((local, 307), (wide, 35)):
+        packed = pack(given_, bytes(7_000))
+        assert (packed[0], len(unpack(packed))) == (3, kept)
+        assert len(small_image(packed)) == 7_000
+
+
+def test_detectors_of_sixteen_kilobytes_keep_all_their_bytes() -> None:
+    for count, dim in ((232, 64), (122, 128)):  # XFeat's and SIFT's
+        assert pack(features(5, count, dim), b"small")[0] == 2
+        assert len(unpack(pack(features(5, count, dim), form="codes"))) == count
 
 
 @pytest.mark.parametrize("dim", [1, 47, 49, 64])

@@ -18,6 +18,7 @@ from PIL import Image
 
 from glocal.cli import demo_photos
 from glocal.cli.demo_reshoot import CHANGES
+from glocal.encoders import DEFAULT_MODEL
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
 from glocal.gallery import comparing as comparing_module
@@ -90,6 +91,16 @@ def test_clusters_grow_as_repeated_asking_says(pairs: list[tuple[int, int]]) -> 
         left = [i for i in left if i not in group]
         slow += [sorted(group)] if len(group) > 1 else []
     assert clusters(list(ties), ties, int) == slow
+
+
+def test_smooth_images_of_different_colours_are_not_the_same_thing(tmp_path: Path) -> None:
+    """Their few points agree with some homography, and their vectors are alike."""
+    for seed in range(20):
+        coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((160, 120)).save(tmp_path / f"{seed}.png")
+    with Gallery(tmp_path / "gallery", model=DEFAULT_MODEL) as gallery:
+        gallery.add(*tmp_path.glob("*.png"))
+        assert gallery.duplicates("object") == ()
 
 
 # Real photographs

@@ -500,8 +500,8 @@ def test_formats_are_told_apart(open_gallery: Opener, photos: Path) -> None:
     for text, error, said in (
         (sound.replace('"format": 2', '"format": 4'), GalleryFormatError, "upgrade"),
         (sound.replace('"format": 2', '"format": 3'), GalleryDamagedError, "cannot be read"),
-        (sound.replace('"version": 2\n', '"version": 5\n'), GalleryFormatError, "upgrade"),
-        (sound.replace('"version": 2\n', '"version": 0\n'), GalleryDamagedError, "cannot be read"),
+        (sound.replace('"version": 5\n', '"version": 6\n'), GalleryFormatError, "upgrade"),
+        (sound.replace('"version": 5\n', '"version": 0\n'), GalleryDamagedError, "cannot be read"),
         (sound.replace('"flat"', '"steep"'), GalleryFormatError, "upgrade"),
         (sound.replace('"format": 2', '"format": 0'), GalleryFormatError, "index the images"),
         ("{", GalleryDamagedError, "cannot be read"),

@@ -14,8 +14,10 @@ from image_folders import write_images
 from older_galleries import move
 
 import glocal
+from default_before import write_version_3
+from glocal.encoders import DEFAULT_MODEL
 from glocal.errors import GalleryError, GalleryFormatError
-from glocal.gallery import store_place
+from glocal.gallery import layout, store_place
 from tiny_model import write_model
 
 DATA = Path(__file__).parent / "data" / "flat1.tar.gz"
@@ -95,7 +97,7 @@ def test_an_upgrade_leaves_it_as_it_was_made(home: Path) -> None:
     assert len([*(home / "gallery" / "vectors").glob("*.f16")]) == 1
 
 
-@pytest.mark.parametrize(("compact", "version", "packed"), [(False, 2, 2), (True, 4, 3)])
+@pytest.mark.parametrize(("compact", "version", "packed"), [(False, 5, 2), (True, 4, 3)])
 def test_a_new_gallery_is_smaller_and_an_earlier_version_refuses_it(
     home: Path, monkeypatch: pytest.MonkeyPatch, *, compact: bool, version: int, packed: int
 ) -> None:
@@ -117,6 +119,28 @@ def test_a_new_gallery_is_smaller_and_an_earlier_version_refuses_it(
     monkeypatch.setitem(store_place.STORES, "flat", 1)  # as an earlier version has it
     with pytest.raises(GalleryFormatError, match="upgrade"):
         glocal.open(home / "fresh", create=False)
+
+
+@pytest.mark.parametrize(("before", "after", "packed"), [(1, 1, 2), (2, 5, 4), (4, 4, 4)])
+def test_an_upgrade_to_many_local_features_keeps_them_so_that_who_opens_it_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int, packed: int
+) -> None:
+    """An earlier version opens galleries of the first two versions of the store, and no codes."""
+    monkeypatch.setattr(layout, "NEW", before)
+    write_images(tmp_path / "photos", 3)
+    old = write_version_3(tmp_path / "old.onnx")
+    with glocal.open(tmp_path / "gallery", model=str(old)) as gallery:
+        gallery.add(tmp_path / "photos")
+        first = sorted((tmp_path / "photos").iterdir())[0]
+    monkeypatch.undo()
+    with glocal.open(tmp_path / "gallery", create=False) as gallery:
+        gallery.upgrade().begin(gallery.upgrade().propose(DEFAULT_MODEL, anchors=2))
+        assert description(tmp_path)["store"] == {"kind": "flat", "version": after}
+        assert gallery.upgrade().carry_on().finished
+        assert versions_of_local_features(gallery) == {packed}
+        assert gallery.search(first).hits[0].path == first
+        assert gallery.check(sample=None).sound
+    assert description(tmp_path)["store"] == {"kind": "flat", "version": after}
 
 
 def test_a_gallery_does_not_become_compact(home: Path) -> None:

@@ -47,4 +47,4 @@ def test_a_model_without_a_space_has_one_of_its_own(model: Path) -> None:
 
 
 def test_the_bundled_model_has_a_name_for_its_space() -> None:
-    assert ModelId.of(find_model("glocal-lite0")).space == "glocal-lite0-v3"
+    assert ModelId.of(find_model("glocal-lite0")).space == "glocal-lite0-v4"

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from image_folders import scene
 
+from default_before import write_version_3
 from glocal.encoders import DEFAULT_MODEL
 from glocal.gallery import Galleries, Gallery
+from glocal.gallery.packed_features import unpack
 from glocal.gallery.upgrading import Upgrade
 from glocal.ranking.evidence import Verdict
 from tiny_model import write_model
@@ -31,7 +33,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(root / "next.onnx", seed=1, space="next")
     with Gallery(root / "gallery", model=DEFAULT_MODEL) as gallery:
         gallery.add(root / "photos")
-        assert (gallery.model.version, gallery.info().detector) == (3, "own")
+        assert (gallery.model.version, gallery.info().detector) == (4, "own")
     return root
 
 
@@ -79,7 +81,7 @@ def test_it_answers_at_once_finishes_and_is_searched_beside_one_of_before(
     upgrade = begin(gallery, indexed, anchors=COUNT // 2)
     progress = upgrade.progress()
     assert progress is not None
-    assert (progress.old.version, progress.encoded, progress.verified) == (3, COUNT // 2, True)
+    assert (progress.old.version, progress.encoded, progress.verified) == (4, COUNT // 2, True)
     require_proven(gallery, encoded(gallery, indexed / "photos")[False])
     assert upgrade.carry_on().finished
     assert gallery.check(sample=None).sound
@@ -98,10 +100,10 @@ def test_it_returns_to_what_it_was(gallery: Gallery, indexed: Path) -> None:
     assert upgrade.back() == COUNT // 2
     assert gallery.add_local_features() == COUNT // 2
     assert contents(gallery) == before
-    assert (gallery.model.version, gallery.info().upgrade) == (3, None)
+    assert (gallery.model.version, gallery.info().upgrade) == (4, None)
 
 
-def test_a_gallery_of_version_2_goes_to_version_3(
+def test_a_gallery_of_version_2_goes_to_the_default(
     indexed: Path, tmp_path: Path, version_2: Path
 ) -> None:
     with Gallery(tmp_path / "gallery", model=str(version_2)) as gallery:
@@ -115,8 +117,30 @@ def test_a_gallery_of_version_2_goes_to_version_3(
         for seed in encoded(gallery, indexed / "photos").values():
             require_proven(gallery, seed)
         assert upgrade.carry_on().finished
-        assert (gallery.space, gallery.info().detector) == ("glocal-lite0-v3", "own")
+        assert (gallery.space, gallery.info().detector) == ("glocal-lite0-v4", "own")
         assert gallery.check(sample=None).sound
+        require_proven(gallery, 0)
+
+
+def test_a_gallery_of_version_3_goes_to_version_4_whose_vectors_are_the_same(
+    indexed: Path, tmp_path: Path
+) -> None:
+    before = write_version_3(tmp_path / "3.onnx")
+    with Gallery(tmp_path / "gallery", model=str(before)) as gallery:
+        gallery.add(indexed / "photos")
+        assert (gallery.model.version, gallery.info().detector) == (3, "own")
+        old = contents(gallery)
+        assert {len(unpack(packed)) for packed in old[1].values()} == {128}
+    with Gallery(tmp_path / "gallery") as gallery:
+        require_proven(gallery, 0)
+        gallery.upgrade().begin(gallery.upgrade().propose(DEFAULT_MODEL, anchors=COUNT // 2))
+        for seed in encoded(gallery, indexed / "photos").values():
+            require_proven(gallery, seed)
+        assert gallery.upgrade().carry_on().finished
+        assert gallery.space == "glocal-lite0-v4"
+        new = contents(gallery)
+        assert new[0] == old[0]
+        assert min(len(unpack(packed)) for packed in new[1].values()) > 128
         require_proven(gallery, 0)
 
 
@@ -127,6 +151,6 @@ def test_a_gallery_goes_to_the_model_of_two_scales(gallery: Gallery, indexed: Pa
     for seed in encoded(gallery, indexed / "photos").values():
         require_proven(gallery, seed)
     assert upgrade.carry_on().finished
-    assert (gallery.space, gallery.info().detector) == ("glocal-lite0-multiscale-v1", "own")
+    assert (gallery.space, gallery.info().detector) == ("glocal-lite0-multiscale-v2", "own")
     assert gallery.check(sample=None).sound
     require_proven(gallery, 0)

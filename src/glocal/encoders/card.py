@@ -32,6 +32,7 @@ class Card:
             is encoded; its vector is the mean. The first is 1, of which all else is, and none is
             larger. In the JSON they are ``areas`` instead of ``area``, so that no version of
             glocal overlooks them.
+        local_count: local features that an image has at most; None where the card does not say.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Card:
     everything: dict[str, Any] = field(repr=False, compare=False)
     space: str | None = None
     scales: tuple[float, ...] = (1.0,)
+    local_count: int | None = None
 
     @classmethod
     def read(cls, text: str, where: str) -> Card:
@@ -72,6 +74,7 @@ class Card:
                 everything=raw,
                 space=_read_space(raw),
                 scales=tuple(sqrt(int(each) / area) for each in areas),
+                local_count=_read_count(raw),
             )
         except (ValueError, KeyError, TypeError, IndexError, ArithmeticError) as error:
             raise ModelError(
@@ -83,6 +86,7 @@ class Card:
             and 1 <= card.max_aspect <= 100
             and len(card.scales) <= 4
             and all(0.25 <= scale <= 1 for scale in card.scales)
+            and (card.local_count is None or 0 < card.local_count <= 65_535)
         )
         if not possible:
             raise ModelError(
@@ -97,3 +101,8 @@ def _read_space(raw: dict[str, Any]) -> str | None:
     if space is not None and not (isinstance(space, str) and space.strip()):
         raise ValueError(f"space is {space!r}, not a name")
     return space
+
+
+def _read_count(raw: dict[str, Any]) -> int | None:
+    local = raw.get("local")
+    return int(local["count"]) if isinstance(local, dict) and "count" in local else None

@@ -236,7 +236,9 @@ class OnnxEncoder:
     ) -> Features:
         here = regions is not None and regions.scale == scale  # or else in a pass of their own
         found = self._pass(image, scale, [*self._features, *([_CONTRIBUTIONS] if here else [])])
-        vector, keypoints, descriptors, scores = found[:4]
+        # The best are first; a twin that other models have too may give more than this one does.
+        keypoints, descriptors, scores = (each[: self._card.local_count] for each in found[1:4])
+        vector = found[0]
         grid = found[4] if here else None
         if scale == 1 and len(self._card.scales) > 1:
             wanted = ["vector", *([_CONTRIBUTIONS] if here else [])]

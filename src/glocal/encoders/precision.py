@@ -79,8 +79,9 @@ def twin_path(path: Path) -> Path:
 def find_twin(path: Path, card: Card) -> Twin | None:
     """The twin of a model, beside its file or among the bundled ones.
 
-    A model that differs from another in its card alone, such as in the scales at which it encodes,
-    has the twin of that one: ``same_network_as`` in the card is the SHA-256 of its file.
+    A model that differs from another only in the scales at which it encodes, or in how many local
+    features it gives, has the twin of that one: ``same_network_as`` in the card is the SHA-256 of
+    its file.
 
     Args:
         path: of the model in float.

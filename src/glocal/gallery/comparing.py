@@ -5,7 +5,7 @@ pair of candidates is verified once by the local features that the catalogue has
 millisecond). Of pairs whose features agree the small grey images that the catalogue keeps are laid
 on one another, many pairs at once (`glocal.ranking.alignment`), which rules out most; and what is
 left is read from its files and compared in colour, everywhere (`glocal.ranking.pixels`). That alone
-makes a copy.
+makes a copy. Of those that points call the same, what lies between the points has to be alike too.
 
 For ``n`` images that is ``n`` searches and at most ``NEIGHBOURS * n`` verifications; both grow
 with ``n``. Where copies alone are wanted it is ``FIRST * n``, and more only for images that show
@@ -45,15 +45,17 @@ from glocal.gallery.pair_points import PairPoints, pair_points
 from glocal.gallery.progress import Progress
 from glocal.gallery.stores.base import Store
 from glocal.gallery.thumbnails import Thumbnails
+from glocal.gallery.verifier import overlap_weighed
 from glocal.ranking.alignment import Alignment, align_all
 from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import turned
-from glocal.ranking.evidence import Evidence
+from glocal.ranking.evidence import Evidence, Verdict
 from glocal.ranking.geometry import Points
 from glocal.ranking.layers import Layers
 from glocal.ranking.pixels import Comparison, compare_pixels, confirm, may_be_shown_whole
 from glocal.ranking.registration import side_of_overlap
 from glocal.ranking.symmetries import Outline, outline, whole_on_whole
+from glocal.ranking.verification import Verification
 
 LEAST_WHOLE_SCORE = 0.55
 """Cosine similarity from which images whose features do not agree are tried whole on whole."""
@@ -279,8 +281,22 @@ class Comparing:
                         comparison = self._compared(*pair, aligned[pair])
                     except _UnreadError:
                         unread.add(pair)
-            outcomes[pair] = Outcome(confirm(evidence, comparison), comparison), pair not in unread
+            evidence = confirm(evidence, comparison)
+            if evidence.verdict is Verdict.SAME_OBJECT:
+                evidence = self._weighed(pair, evidence, found.found)
+            outcomes[pair] = Outcome(evidence, comparison), pair not in unread
         return outcomes
+
+    def _weighed(self, pair: Pair, evidence: Evidence, found: Verification) -> Evidence:
+        """Evidence put right by what lies between the points, as a search does it."""
+        one, other = (self._grey(content) for content in pair)
+        return overlap_weighed(evidence, found, one, other, self.calibration)
+
+    def _grey(self, content: UUID) -> NDArray[np.uint8] | None:
+        try:
+            return self._small(content).image.astype(np.uint8)
+        except _UnreadError:
+            return None
 
     def _aligned(
         self, pairs: Mapping[Pair, float], points: Mapping[Pair, PairPoints]

@@ -59,6 +59,7 @@ _SOURCES = (
             "small_images",
             "thumbnails",
             "packed_features",
+            "verifier",
         ),
     ),
     ("glocal.images", ("notes", "captions")),

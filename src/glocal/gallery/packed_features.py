@@ -1,6 +1,7 @@
 """Local features as the gallery keeps them: 6 bytes for each, and one byte for each dimension.
 
-Compact galleries keep a byte for every four dimensions: product codes (Jégou, Douze and Schmid,
+Where that would be too much, as for the 400 of the default model, and in compact galleries, which
+keep fewer, it is a byte for every four dimensions: product codes (Jégou, Douze and Schmid,
 "Product Quantization for Nearest Neighbor Search", 2011), the nearest of 256 means for each piece
 of a descriptor. The means are part of this format, and never change. Descriptors that have another
 length, or that codes tell badly, are kept with 4 bits for each dimension.
@@ -24,44 +25,66 @@ from glocal.errors import GalleryDamagedError
 MOST_BYTES = 16 * 1024
 """Of what is kept of an image; a small image that would make it more is left out."""
 
+MOST_LOCAL_BYTES = 9 * 1024
+"""Of local features alone where there are too many, so that a small image has room behind them."""
+
+MOST_COMPACT = 128
+"""Local features of an image in a compact gallery that are kept as codes."""
+
 _HEADER = struct.Struct("<BHH")  # version, local features, dimensions
 _BITS = {1: 8, 2: 8, 3: 4, 4: 2}  # of a dimension, by version; from the second an image may follow
 _CODES = 4  # the version of product codes
 _BOOK = Path(__file__).parent / "books" / "product-48.npy"  # scripts/default_model/fit_codebook.py
 _AGREEMENT = 0.94  # mean cosine of descriptors and what their codes say; the default model's: .955
 
-Form = Literal["bytes", "nibbles", "codes"]
-"""How the numbers of a descriptor are kept: 8 bits in parts of 1, 4 bits in parts of the greatest
-of each descriptor, or product codes, 2 bits a number, where these agree well enough."""
+Form = Literal["either", "bytes", "nibbles", "codes"]
+"""How descriptors are kept. ``bytes``: 8 bits a number in parts of 1. ``codes``: product codes, 2
+bits a number, where these agree well enough, and nibbles otherwise. ``nibbles``: 4 bits in parts of
+the greatest of each descriptor. ``either``: as codes where all as bytes would take more than
+`MOST_BYTES`, and otherwise as bytes."""
 
 
-def pack(local: LocalFeatures, small: bytes = b"", *, form: Form = "bytes") -> bytes:
+def pack(local: LocalFeatures, small: bytes = b"", *, form: Form = "either") -> bytes:
     """Keypoints as 16-bit fractions, scores as float16, descriptors in one of three forms.
 
     Args:
-        local: the local features of an image.
+        local: the local features of an image, the best first; of too many the first are kept.
         small: the image itself, small and grey, as JPEG.
         form: of the descriptors.
     """
-    count, dim = local.descriptors.shape
-    points = np.rint(np.clip(local.keypoints, 0, 1) * 65_535).astype("<u2")
-    codes = _in_codes(local.descriptors) if form == "codes" else None
+    dim = local.descriptors.shape[1]
+    most, too_many = MOST_COMPACT, len(local) > _room(dim, 8, MOST_BYTES)
+    if form == "either":
+        form, most = ("codes", _room(dim, 2, MOST_LOCAL_BYTES)) if too_many else ("bytes", 0)
+    codes = _in_codes(local.descriptors[:most]) if form == "codes" else None
     if codes is not None:
-        version, descriptors = _CODES, codes
+        version, descriptors, local = _CODES, codes, _first(local, most)
     elif form == "bytes":
         version = 2
+        local = _first(local, _room(dim, 8, MOST_LOCAL_BYTES)) if too_many else local
         descriptors = np.rint(np.clip(local.descriptors, -1, 1) * 127).astype(np.int8).view("u1")
     else:
-        version, descriptors = 3, _in_nibbles(local.descriptors)
+        version, local = 3, _first(local, _room(dim, 4, MOST_LOCAL_BYTES))
+        descriptors = _in_nibbles(local.descriptors)
+    points = np.rint(np.clip(local.keypoints, 0, 1) * 65_535).astype("<u2")
     packed = b"".join(
         (
-            _HEADER.pack(version, count, dim),
+            _HEADER.pack(version, len(local), dim),
             points.tobytes(),
             local.scores.astype("<f2").tobytes(),
             descriptors.tobytes(),
         )
     )
     return packed + small if len(packed) + len(small) <= MOST_BYTES else packed
+
+
+def _room(dim: int, bits: int, size: int) -> int:
+    """How many local features have room whose descriptors are kept so."""
+    return (size - _HEADER.size) // (6 + _row_bytes(dim, bits))
+
+
+def _first(local: LocalFeatures, count: int) -> LocalFeatures:
+    return LocalFeatures(local.keypoints[:count], local.descriptors[:count], local.scores[:count])
 
 
 def unpack(packed: bytes) -> LocalFeatures:
@@ -157,5 +180,6 @@ def _in_codes(descriptors: NDArray[np.float32]) -> NDArray[np.uint8] | None:
 
 def _of_codes(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The reverse, but for the length of each row, ``(n, e)``."""
-    book = _book()
-    return book[np.arange(len(book)), codes].reshape(len(codes), book.shape[0] * book.shape[2])
+    pieces, means, wide = _book().shape
+    at = codes + np.arange(0, pieces * means, means)
+    return _book().reshape(-1, wide).take(at, axis=0).reshape(len(codes), pieces * wide)

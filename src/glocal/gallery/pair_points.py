@@ -12,7 +12,7 @@ from glocal.ranking.calibration import Calibration
 from glocal.ranking.either_way import either_way
 from glocal.ranking.evidence import Evidence
 from glocal.ranking.geometry import Points
-from glocal.ranking.verification import ITERATIONS, verify
+from glocal.ranking.verification import ITERATIONS, Verification, verify
 
 FEWER_ITERATIONS = 500
 """Samples for RANSAC where the vectors are so unlike that points alone prove nothing and a copy is
@@ -25,11 +25,13 @@ class PairPoints:
 
     Attributes:
         evidence: of them alone.
+        found: the points that agree, one way or the other.
         homography: from the first to the second; `None` where the pixels need not be asked.
         on_top: whether the second image shows less, so that the first agrees with all of it.
     """
 
     evidence: Evidence
+    found: Verification
     homography: Points | None
     on_top: bool
 
@@ -57,6 +59,7 @@ def pair_points(
     supported = calibration.excess(found) >= LEAST_EXCESS
     return PairPoints(
         calibration.evaluate(better, score),
+        better,
         found.homography if supported else None,
         on_top=better is not found,
     )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glocal.gallery.packed_features import Form
 from glocal.gallery.stores.coding import CODINGS, Coding
 
-STORES = {"flat": 4, "milvus": 4}
+STORES = {"flat": 5, "milvus": 5}
 """What can keep the vectors, and the latest version of how a gallery keeps them and its local
 features. Version 1: numbers of vectors as float16, those of local features as bytes. Version 2:
-both as bytes. Version 3: as bytes, and as 4 bits. Version 4: as bytes, and as product codes."""
+both as bytes. Version 3: as bytes, and as 4 bits. Version 4: as bytes, and as product codes.
+Version 5: both as bytes, but for local features that would take too much so, which are kept as
+product codes."""
 
-NEW, COMPACT = 2, 4
+NEW, COMPACT = 5, 4
 """The versions of galleries that are made."""
 
-_FORMS: dict[int, Form] = {3: "nibbles", 4: "codes"}
+_BYTES = 2  # the version that `NEW` followed
+
+_FORMS: dict[int, Form] = {1: "bytes", 2: "bytes", 3: "nibbles", 4: "codes", 5: "either"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,16 @@ class StorePlace:
     @property
     def descriptors(self) -> Form:
         """How descriptors of local features are kept."""
-        return _FORMS.get(self.version, "bytes")
+        return _FORMS[self.version]
 
     @property
     def compact(self) -> bool:
         """Whether they take less than bytes."""
-        return self.descriptors != "bytes"
+        return self.descriptors in ("nibbles", "codes")
+
+    def for_new_local_features(self) -> StorePlace:
+        """The same with local features that versions of glocal before `NEW` do not read."""
+        return replace(self, version=NEW) if self.version == _BYTES else self
 
     @property
     def elsewhere(self) -> bool:

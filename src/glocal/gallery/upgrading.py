@@ -153,7 +153,8 @@ class Upgrade:
                 )
             with self._catalog.change():
                 layout.require_current()
-                write_description(layout.folder, proposal.new, layout.store, begins.upgrade)
+                place = layout.store.for_new_local_features()
+                write_description(layout.folder, proposal.new, place, begins.upgrade)
         opened = self._now()
         keep = _keep(opened)
         described = [*begins.described.items()]

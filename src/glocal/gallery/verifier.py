@@ -134,24 +134,48 @@ def overlap_checked(
             images the points alone decide.
         calibration: of the detector of the local features.
     """
-    evidence, found = verified.evidence, verified.verification
-    if found.homography is None or evidence.verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY):
-        return verified
-    if calibration.excess(found) < LEAST_EXCESS:  # chance brings as many points together
-        return Verified(calibration.weigh_agreement(evidence, found, None), found)
     small = from_jpeg(small_image(packed))
-    if small is None or query is None:
+    evidence = overlap_weighed(
+        verified.evidence,
+        verified.verification,
+        query,
+        None if small is None else small.astype(np.uint8),
+        calibration,
+    )
+    return Verified(evidence, verified.verification)
+
+
+def overlap_weighed(
+    evidence: Evidence,
+    found: Verification,
+    query: NDArray[np.uint8] | None,
+    match: NDArray[np.uint8] | None,
+    calibration: Calibration,
+) -> Evidence:
+    """Evidence put right by what lies between the points that agree; see `overlap_checked`.
+
+    Args:
+        evidence: of local features, and of pixels where it may be a copy.
+        found: the points.
+        query: ``(h, w)`` uint8 grey, small; `None` where there are no pixels.
+        match: likewise.
+        calibration: of the detector of the local features.
+    """
+    if found.homography is None or evidence.verdict in (Verdict.IDENTICAL_FILE, Verdict.COPY):
+        return evidence
+    if calibration.excess(found) < LEAST_EXCESS:  # chance brings as many points together
+        return calibration.weigh_agreement(evidence, found, None)
+    if query is None or match is None:
         same = evidence.same_probability >= calibration.same_from
-        verdict = Verdict.SAME_OBJECT if same else Verdict.SIMILAR
-        return Verified(replace(evidence, verdict=verdict), found)
+        return replace(evidence, verdict=Verdict.SAME_OBJECT if same else Verdict.SIMILAR)
     agrees = agreement(
         query,
-        small.astype(np.uint8),
+        match,
         found.homography,
         found.query_points.astype(np.float64),
         found.candidate_points.astype(np.float64),
     )
-    return Verified(calibration.weigh_agreement(evidence, found, agrees), found)
+    return calibration.weigh_agreement(evidence, found, agrees)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class _Bytes:
 
 HALVES: Coding = _Halves()
 BYTES: Coding = _Bytes()
-CODINGS = {1: HALVES, 2: BYTES, 3: BYTES, 4: BYTES}
+CODINGS = {1: HALVES, 2: BYTES, 3: BYTES, 4: BYTES, 5: BYTES}
 """By the version of the store that a gallery's description names."""
 
 
