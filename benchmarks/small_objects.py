@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from glocal.encoders import EncoderDetector, LocalFeatures, detect_at_scales, load_encoder
 from glocal.encoders.local_features import QUERY_SCALES
+from glocal.gallery.packed_features import FEW, best_of
 from glocal.gallery.small_objects import SMALL_OBJECT_SCALES
 from glocal.gallery.verifier import VERIFIED
 from glocal.images import load
@@ -43,7 +44,8 @@ def main() -> None:
     made = objects(images, wallpapers(options.images), options.half)
     known = index(images, encoder)
     gallery = np.array(list(dict.fromkeys(made.gallery)))
-    local = [known.parts(number, calibration).descriptors for number in gallery]
+    few = [best_of(known.parts(number, calibration), FEW) for number in gallery]
+    local = [each.descriptors for each in few]
     encoding = FixedEncoding(local[0].shape[1])
     encoded = encoding.encode_documents(local)
     places: dict[str, list[int]] = {}
@@ -54,7 +56,7 @@ def main() -> None:
         allowed = ~np.isin(gallery, [*junk, query])
         vector = np.where(allowed, known.vectors[gallery] @ known.vectors[query], -2)
         scaled = [
-            detector.detect(image, scale=scale).scored_above(calibration.min_score)
+            best_of(detector.detect(image, scale=scale).scored_above(calibration.min_score), FEW)
             for scale in options.scales
         ]
         started = time.perf_counter()
@@ -80,7 +82,14 @@ def main() -> None:
             ),
         }
         orders["deep"] = verified(
-            deep_parts, by_parts[:VERIFIED], maxsim, gallery, known, known.sizes[query], calibration
+            deep_parts,
+            by_parts[:VERIFIED],
+            maxsim,
+            gallery,
+            known,
+            known.sizes[query],
+            calibration,
+            FEW,
         )
         for name, order in orders.items():
             hit = np.flatnonzero(right[order])
@@ -101,6 +110,7 @@ def verified(
     known: Known,
     size: tuple[int, int],
     calibration: Calibration,
+    most: int | None = None,
 ) -> Order:
     query = query.scored_above(calibration.min_score)
     excess = []
@@ -108,7 +118,7 @@ def verified(
         image = int(gallery[number])
         found = verify(
             query,
-            known.parts(image, calibration),
+            best_of(known.parts(image, calibration), most),
             size,
             known.sizes[image],
             calibration.settings,

@@ -72,8 +72,8 @@ def main() -> None:
     }
     replace_card(options.out, old | new | {"same_network_as": old.get("same_network_as", same)})
     if options.twin:
-        twin = write(*options.twin, options.count)
-        replace_card(options.twin[1], twin | new)
+        given, out = options.twin
+        replace_card(out, write(given, out, options.count) | new)
     if options.bridge:
         bridge, card = load_bridge(options.bridge[0])
         save_bridge(

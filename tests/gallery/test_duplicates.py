@@ -30,11 +30,13 @@ from glocal.gallery.duplicates import (
     components,
 )
 from glocal.gallery.originals import PIXELS, Originals
-from glocal.gallery.packed_features import unpack
+from glocal.gallery.packed_features import FEW, best_of, small_image, unpack
 from glocal.gallery.pair_points import FEWER_ITERATIONS
 from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
+from glocal.gallery.small_images import from_jpeg
 from glocal.gallery.thumbnails import Thumbnails
+from glocal.gallery.verifier import overlap_weighed
 from glocal.images import Limits, load
 from glocal.ranking.alignment import LEAST_EXCESS, align
 from glocal.ranking.either_way import either_way
@@ -158,7 +160,9 @@ def all_pairs(gallery: Gallery) -> Pairs:
     pairs = {}
     files = catalog.files_of(ids)
     for a, b in itertools.combinations(ids, 2):
-        parts = [unpack(packed[i]).scored_above(calibration.min_score) for i in (a, b)]
+        parts = [
+            best_of(unpack(packed[i]).scored_above(calibration.min_score), FEW) for i in (a, b)
+        ]
         sizes = [(contents[i].width, contents[i].height) for i in (a, b)]
         score = float(vectors[a] @ vectors[b])
         most = min(len(part.keypoints) for part in parts)
@@ -188,6 +192,10 @@ def all_pairs(gallery: Gallery) -> Pairs:
                 one, two = (load(files[i][0][1], min_pixels=PIXELS).array for i in (a, b))
                 compared = compare_pixels(one, two, laid.homography)
         evidence = confirm(evidence, compared)
+        if evidence.verdict is Verdict.SAME_OBJECT:
+            small = [from_jpeg(small_image(packed[i])) for i in (a, b)]
+            one, two = (None if each is None else each.astype(np.uint8) for each in small)
+            evidence = overlap_weighed(evidence, better, one, two, calibration)
         pairs[a, b] = score, evidence
     return pairs
 

@@ -133,7 +133,14 @@ def test_a_gallery_of_version_3_goes_to_version_4_whose_vectors_are_the_same(
         assert {len(unpack(packed)) for packed in old[1].values()} == {128}
     with Gallery(tmp_path / "gallery") as gallery:
         require_proven(gallery, 0)
-        gallery.upgrade().begin(gallery.upgrade().propose(DEFAULT_MODEL, anchors=COUNT // 2))
+        proposal = gallery.upgrade().propose(DEFAULT_MODEL, anchors=COUNT // 2)
+        assert proposal.gains[:2] == (
+            "glocal-lite0 v4 searches the vectors of glocal-lite0 v3 as they are",
+            "400 local features of a photo in place of 128",
+        )
+        assert not proposal.by_both  # however few photos there are
+        assert "local features change with the model" in " ".join(proposal.against)
+        gallery.upgrade().begin(proposal)
         for seed in encoded(gallery, indexed / "photos").values():
             require_proven(gallery, seed)
         assert gallery.upgrade().carry_on().finished

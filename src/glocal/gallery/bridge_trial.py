@@ -91,7 +91,7 @@ def try_bridges(
             queries = given or make_bridge().fit(old_rows, new_rows)
     except BridgeError:  # too few images
         scores = matching_scores(by_old, by_new) if len(aside) > _FEW else SAME
-        return BridgeTrial(None, None, None, True, False, scores, scores)
+        return BridgeTrial(None, None, None, not speaks, speaks, scores, scores)
     lifted = new_rows[aside] @ partial.gallery(old_rows[aside]).T
     by_both = not speaks and measured.worse_than_waiting
     return BridgeTrial(

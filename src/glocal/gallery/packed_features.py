@@ -28,8 +28,9 @@ MOST_BYTES = 16 * 1024
 MOST_LOCAL_BYTES = 9 * 1024
 """Of local features alone where there are too many, so that a small image has room behind them."""
 
-MOST_COMPACT = 128
-"""Local features of an image in a compact gallery that are kept as codes."""
+FEW = 128
+"""Local features of an image that are enough where many images are compared with many: for
+duplicates and small objects, and as codes in a compact gallery (docs/decisions.md)."""
 
 _HEADER = struct.Struct("<BHH")  # version, local features, dimensions
 _BITS = {1: 8, 2: 8, 3: 4, 4: 2}  # of a dimension, by version; from the second an image may follow
@@ -53,18 +54,18 @@ def pack(local: LocalFeatures, small: bytes = b"", *, form: Form = "either") -> 
         form: of the descriptors.
     """
     dim = local.descriptors.shape[1]
-    most, too_many = MOST_COMPACT, len(local) > _room(dim, 8, MOST_BYTES)
+    most, too_many = FEW, len(local) > _room(dim, 8, MOST_BYTES)
     if form == "either":
         form, most = ("codes", _room(dim, 2, MOST_LOCAL_BYTES)) if too_many else ("bytes", 0)
     codes = _in_codes(local.descriptors[:most]) if form == "codes" else None
     if codes is not None:
-        version, descriptors, local = _CODES, codes, _first(local, most)
+        version, descriptors, local = _CODES, codes, best_of(local, most)
     elif form == "bytes":
         version = 2
-        local = _first(local, _room(dim, 8, MOST_LOCAL_BYTES)) if too_many else local
+        local = best_of(local, _room(dim, 8, MOST_LOCAL_BYTES)) if too_many else local
         descriptors = np.rint(np.clip(local.descriptors, -1, 1) * 127).astype(np.int8).view("u1")
     else:
-        version, local = 3, _first(local, _room(dim, 4, MOST_LOCAL_BYTES))
+        version, local = 3, best_of(local, _room(dim, 4, MOST_LOCAL_BYTES))
         descriptors = _in_nibbles(local.descriptors)
     points = np.rint(np.clip(local.keypoints, 0, 1) * 65_535).astype("<u2")
     packed = b"".join(
@@ -83,7 +84,8 @@ def _room(dim: int, bits: int, size: int) -> int:
     return (size - _HEADER.size) // (6 + _row_bytes(dim, bits))
 
 
-def _first(local: LocalFeatures, count: int) -> LocalFeatures:
+def best_of(local: LocalFeatures, count: int | None) -> LocalFeatures:
+    """So many of them at most, or all: the first, which are the best."""
     return LocalFeatures(local.keypoints[:count], local.descriptors[:count], local.scores[:count])
 
 

@@ -139,6 +139,7 @@ def propose(
     ids = sorted(catalog.content_ids())
     images = len(ids)
     chosen = random.Random(seed).sample(ids, min(anchors, images))  # noqa: S311 - a sample
+    counts = tuple(each.card.local_count or 0 for each in (opened.models.encoder(), encoder))
     described: dict[UUID, Description] = {}
     began = time.monotonic()
     tried = 0
@@ -192,7 +193,7 @@ def propose(
         seconds=each * (images - len(described)),
         bytes_needed=needed,
         bytes_free=free,
-        gains=_gains(upgrade, trial, old, new),
+        gains=_gains(upgrade, trial, old, new, counts),
         against=against,
         begins=Begins(
             path, upgrade, {named[k]: made for k, made in bridges.items() if made}, described
@@ -214,18 +215,23 @@ def _detector(old: str, old_encoder: OnnxEncoder, encoder: OnnxEncoder) -> str:
     return "xfeat" if before and not after else OWN
 
 
-def _gains(upgrade: UnderWay, trial: BridgeTrial, old: ModelId, new: ModelId) -> tuple[str, ...]:
+def _gains(
+    upgrade: UnderWay, trial: BridgeTrial, old: ModelId, new: ModelId, counts: tuple[int, ...]
+) -> tuple[str, ...]:
     said = []
     if trial.speaks:
-        said.append(f"{new} was trained to search the vectors of {old} as they are")
+        said.append(f"{new} searches the vectors of {old} as they are")
+    if upgrade.detector == upgrade.old_detector == OWN and 0 < counts[0] < counts[1]:
+        said.append(f"{counts[1]} local features of a photo in place of {counts[0]}")
     if trial.by_both:
         said.append(
             "queries are encoded by both models until the end: each photo is found as now until "
             f"{new} has encoded it"
         )
     elif trial.measured is not None:
+        through = "" if trial.speaks else " through a bridge"
         said.append(
-            "new queries search the old vectors through a bridge at once: of the ten neighbours "
+            f"new queries search the old vectors{through} at once: of the ten neighbours "
             f"that {new} finds, it finds {trial.measured.bridged_new:.0%}, and {old} "
             f"{trial.measured.old_new:.0%} (on {trial.measured.images} photos kept aside)"
         )
@@ -254,10 +260,12 @@ def _against(
     elif trial.by_both:
         said.append("there are too few photos to fit a bridge; queries are encoded by both models")
     if upgrade.replaces_local_features:
+        how = f"from those of {upgrade.old_detector} to those of {upgrade.detector}"
+        if upgrade.detector == upgrade.old_detector:
+            how = "with the model"
         said.append(
-            f"local features change from those of {upgrade.old_detector} to those of "
-            f"{upgrade.detector}: until the end a query is described by both, which takes longer, "
-            "and duplicates and small objects cannot be searched for"
+            f"local features change {how}: until the end a query is described by both, which takes "
+            "longer, and duplicates and small objects cannot be searched for"
         )
     if region_settings(upgrade.old_regions) is not None and upgrade.regions == NO_REGIONS:
         said.append("the new model has no regions: small things will be found less")

@@ -1,8 +1,8 @@
 """Search by all local features, for objects that are small in large images.
 
 One vector describes a whole image, and an object that fills a twentieth of it hardly changes that
-vector. Here every local feature of the query is compared with every local feature of every image,
-and an image's score is its MaxSim. This is exact and takes time in proportion to the gallery (see
+vector. Here the best local features of the query are compared with those of every image, and an
+image's score is its MaxSim. This is exact and takes time in proportion to the gallery (see
 docs/decisions.md for MUVERA's encodings, which an index could hold, and what they miss).
 """
 
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.packed_features import unpack
+from glocal.gallery.packed_features import FEW, best_of, unpack
 from glocal.gallery.records import Match
 from glocal.ranking.maxsim import max_similarities
 
@@ -46,13 +46,14 @@ def find_small_objects(
         Best first, each with its MaxSim.
     """
     best: list[tuple[float, UUID]] = []
-    descriptors = [features.descriptors for features in queries if len(features)]
+    descriptors = [best_of(local, FEW).descriptors for local in queries if len(local)]
     if not descriptors:
         return []
     for page in catalog.all_local_features():
         permitted = allowed(list(page))
         ids = [i for i in page if i in permitted]
-        candidates = [unpack(page[i]).scored_above(min_score).descriptors for i in ids]
+        few = [best_of(unpack(page[i]).scored_above(min_score), FEW) for i in ids]
+        candidates = [local.descriptors for local in few]
         scores = max_similarities(descriptors, candidates).max(axis=0)
         best = heapq.nlargest(count, [*best, *zip(scores.tolist(), ids, strict=True)])
     return [Match(i, score) for score, i in best]

@@ -61,6 +61,7 @@ class TwoVerifiers:
         scores: Sequence[float],
         *,
         scales: Sequence[float] = QUERY_SCALES,
+        most: int | None = None,
     ) -> Ranked:
         """See `Verifier.verify`."""
         best, rest = list(matches[:VERIFIED]), list(matches[VERIFIED:])
@@ -68,7 +69,7 @@ class TwoVerifiers:
         new = [at for at, match in enumerate(best) if match.id in encoded]
         old = [at for at, match in enumerate(best) if match.id not in encoded]
         by_new = self.new.verify(
-            query, [best[at] for at in new], [scores[at] for at in new], scales=scales
+            query, [best[at] for at in new], [scores[at] for at in new], scales=scales, most=most
         )
         if not old:
             return replace(by_new, matches=[*by_new.matches, *rest])
@@ -79,7 +80,11 @@ class TwoVerifiers:
             # What was found of the query in passing is of the new model.
             again = replace(query, features=None, scaled={})
             by_old = self.old.verify(
-                again, [best[at] for at in old], [scores[at] for at in old], scales=scales
+                again,
+                [best[at] for at in old],
+                [scores[at] for at in old],
+                scales=scales,
+                most=most,
             )
             plain = dict(by_old.combined)
         combined = by_new.combined | plain

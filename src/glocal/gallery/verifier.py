@@ -14,7 +14,7 @@ from glocal.encoders import QUERY_SCALES, Detector, LocalFeatures, detect_at_sca
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.originals import PIXELS
-from glocal.gallery.packed_features import small_image, unpack
+from glocal.gallery.packed_features import best_of, small_image, unpack
 from glocal.gallery.query import Query, Region
 from glocal.gallery.records import Match
 from glocal.gallery.small_images import from_jpeg, shrink
@@ -199,6 +199,7 @@ class Verifier:
         scores: Sequence[float],
         *,
         scales: Sequence[float] = QUERY_SCALES,
+        most: int | None = None,
     ) -> Ranked:
         """Verify the best matches and put them in the order of all that is known.
 
@@ -209,6 +210,7 @@ class Verifier:
             matches: best first; those beyond `VERIFIED` stay below, as they are.
             scores: a falling score for each of the best places, to which evidence is added.
             scales: sizes at which the query's local features are detected.
+            most: local features of each match that are compared; `None` for all.
         """
         best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
         stored = self.catalog.local_features(match.id for match in best)
@@ -222,7 +224,7 @@ class Verifier:
                 content = facts[match.id]
                 found = verify(
                     local,
-                    self._scored(unpack(stored[match.id])),
+                    best_of(self._scored(unpack(stored[match.id])), most),
                     query.size,
                     (content.width, content.height),
                     self.calibration.settings,
