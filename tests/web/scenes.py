@@ -73,7 +73,7 @@ def elsewhere(seed: int) -> Image.Image:
     """A large part of a scene, turned, in front of another one: the same thing, and no copy."""
     image = scene(seed)
     width, height = image.size
-    part = image.crop((0, 0, width * 3 // 5, height)).convert("RGBA")
+    part = image.crop((0, 0, width * 4 // 5, height)).convert("RGBA")
     part = part.rotate(6, Image.Resampling.BICUBIC, expand=True)
     behind = scene(seed + 1_000).resize((width, height))
     behind.paste(part, (width // 10, 0), part)

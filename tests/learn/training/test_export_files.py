@@ -319,8 +319,10 @@ def test_vectors_of_one_file_are_searched_with_its_half_size_twin(files):
     similarity = asked @ stored.T
     assert similarity.diagonal().min() > 0.999
     assert similarity.argmax(axis=1).tolist() == list(range(len(images)))
-    order = np.argsort(-similarity, axis=1)[:, :3]
-    assert np.array_equal(np.sort(order), np.sort(np.argsort(-(stored @ stored.T), axis=1)[:, :3]))
+    # Neighbours are the same, but for those that are as near as rounding can tell.
+    own = stored @ stored.T
+    found = np.take_along_axis(own, np.argsort(-similarity, axis=1)[:, :3], axis=1)
+    assert np.sort(found) == pytest.approx(np.sort(own)[:, -3:], abs=2e-3)
 
 
 def test_each_training_has_a_space_of_its_own():
