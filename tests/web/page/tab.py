@@ -11,6 +11,10 @@ from typing import Any
 
 import scenes
 
+SETTLED = """!document.querySelector('.renewing') && document.getAnimations().every(
+    (each) => each.effect.getComputedTiming().iterations === Infinity)"""
+"""That nothing fades any more, whose colours would be measured on the way."""
+
 
 @dataclass
 class Gallery:

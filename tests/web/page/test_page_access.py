@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tab import Tab
+from tab import SETTLED, Tab
 
 VIEWS = ("", "?view=folders", "?view=map", "?view=duplicates", "?view=index")
 SEEN = {"": "li.tile img.there", "?view=folders": ".cover img", "?view=map": ".pin",
@@ -13,6 +13,7 @@ SEEN = {"": "li.tile img.there", "?view=folders": ".cover img", "?view=map": ".p
 
 def _faults(tab: Tab, axe: str, only: str) -> list[Any]:
     """What axe finds."""
+    tab.until(SETTLED)
     tab.page.evaluate(f"if (!window.axe) {{ {axe} }}; undefined")
     found = tab.page.evaluate(
         f"axe.run(document, {{ runOnly: {only}, resultTypes: ['violations'] }})"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tab import Gallery, Tab
+from tab import SETTLED, Gallery, Tab
 
 
 def _groups(tab: Tab) -> list[list[str]]:
@@ -16,6 +16,7 @@ def _groups(tab: Tab) -> list[list[str]]:
 
 
 def _faults(tab: Tab, axe: str) -> list[Any]:
+    tab.until(SETTLED)
     tab.page.evaluate(f"if (!window.axe) {{ {axe} }}; undefined")
     only = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
     found = tab.page.evaluate(
