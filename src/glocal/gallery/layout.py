@@ -314,15 +314,17 @@ def read_description(folder: Path) -> dict[str, Any]:
     try:
         stored = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
         version = int(stored["format"])
-        newer = version > UPGRADING or (
-            version >= FORMAT
-            and int(stored["store"]["version"]) > STORES.get(stored["store"]["kind"], 0)
-        )
+        newer = ""
+        if version > UPGRADING:
+            newer = f"has format {version}, and this glocal reads up to {UPGRADING}"
+        elif version >= FORMAT:
+            kind, made = stored["store"]["kind"], int(stored["store"]["version"])
+            if made > (known := STORES.get(kind, 0)):
+                newer = f"has a {kind} store of version {made}, and this glocal reads up to {known}"
         if newer:
             raise GalleryFormatError(
-                f"gallery {folder} has format {version}, written by "
-                f"{stored.get('written_by', 'a newer glocal')}, and this glocal reads up to "
-                f"{UPGRADING}; upgrade it: {install_command('--upgrade', 'glocal')}"
+                f"gallery {folder} was written by {stored.get('written_by', 'a newer glocal')} and "
+                f"{newer}; upgrade it: {install_command('--upgrade', 'glocal')}"
             )
         if version < 1:
             raise GalleryFormatError(
