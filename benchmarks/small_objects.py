@@ -89,7 +89,7 @@ def main() -> None:
             known,
             known.sizes[query],
             calibration,
-            FEW,
+            few=True,
         )
         for name, order in orders.items():
             hit = np.flatnonzero(right[order])
@@ -110,15 +110,19 @@ def verified(
     known: Known,
     size: tuple[int, int],
     calibration: Calibration,
-    most: int | None = None,
+    *,
+    few: bool = False,
 ) -> Order:
     query = query.scored_above(calibration.min_score)
     excess = []
     for number in numbers:
         image = int(gallery[number])
+        local = known.parts(image, calibration)
+        if few:
+            local = best_of(local, FEW)
         found = verify(
             query,
-            best_of(known.parts(image, calibration), most),
+            local,
             size,
             known.sizes[image],
             calibration.settings,

@@ -16,7 +16,15 @@ from glocal.encoders import LocalFeatures
 from glocal.errors import GalleryDamagedError
 from glocal.gallery import packed_features
 from glocal.gallery.database import Database
-from glocal.gallery.packed_features import _BOOK, MOST_BYTES, Form, pack, small_image, unpack
+from glocal.gallery.packed_features import (
+    _BOOK,
+    MOST_BYTES,
+    Form,
+    pack,
+    small_image,
+    unpack,
+    unpack_few,
+)
 from glocal.gallery.records import Attributes, Record
 from glocal.gallery.rows import SCHEMA, RowTable
 from glocal.gallery.stores import flat, scan
@@ -258,6 +266,15 @@ def test_detectors_of_sixteen_kilobytes_keep_all_their_bytes() -> None:
     for count, dim in ((232, 64), (122, 128)):  # XFeat's and SIFT's
         assert pack(features(5, count, dim), b"small")[0] == 2
         assert len(unpack(pack(features(5, count, dim), form="codes"))) == count
+        assert len(unpack_few(pack(features(5, count, dim)))) == count
+        assert len(unpack_few(pack(features(5, count, dim), form="codes"))) == count
+
+
+def test_of_many_that_are_kept_as_codes_few_are_compared_with_many() -> None:
+    local = even_features(5, 400)
+    few = unpack_few(pack(local))
+    assert few.keypoints == pytest.approx(local.keypoints[:128], abs=1 / 65_535)
+    assert len(few) == len(few.descriptors) == len(few.scores) == 128
 
 
 @pytest.mark.parametrize("dim", [1, 47, 49, 64])

@@ -18,7 +18,7 @@ from PIL import Image
 
 from glocal.cli import demo_photos
 from glocal.cli.demo_reshoot import CHANGES
-from glocal.encoders import DEFAULT_MODEL
+from glocal.encoders import DEFAULT_MODEL, LocalFeatures
 from glocal.errors import QueryError
 from glocal.gallery import DuplicateGroup, Gallery, Progress
 from glocal.gallery import comparing as comparing_module
@@ -30,7 +30,7 @@ from glocal.gallery.duplicates import (
     components,
 )
 from glocal.gallery.originals import PIXELS, Originals
-from glocal.gallery.packed_features import FEW, best_of, small_image, unpack
+from glocal.gallery.packed_features import small_image, unpack
 from glocal.gallery.pair_points import FEWER_ITERATIONS
 from glocal.gallery.progress import quiet
 from glocal.gallery.same_files import Disk
@@ -160,8 +160,9 @@ def all_pairs(gallery: Gallery) -> Pairs:
     pairs = {}
     files = catalog.files_of(ids)
     for a, b in itertools.combinations(ids, 2):
+        parts = [unpack(packed[i]).scored_above(calibration.min_score) for i in (a, b)]
         parts = [
-            best_of(unpack(packed[i]).scored_above(calibration.min_score), FEW) for i in (a, b)
+            LocalFeatures(p.keypoints[:128], p.descriptors[:128], p.scores[:128]) for p in parts
         ]
         sizes = [(contents[i].width, contents[i].height) for i in (a, b)]
         score = float(vectors[a] @ vectors[b])

@@ -40,7 +40,7 @@ from glocal.gallery.candidates import (
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.duplicates import Level
 from glocal.gallery.outcomes import Outcome, Outcomes, Pair
-from glocal.gallery.packed_features import FEW, best_of, unpack
+from glocal.gallery.packed_features import unpack_few
 from glocal.gallery.pair_points import PairPoints, pair_points
 from glocal.gallery.progress import Progress
 from glocal.gallery.stores.base import Store
@@ -250,7 +250,7 @@ class Comparing:
         packed = self.catalog.local_features(ids)
         least = self.calibration.min_score
         return {
-            i: (content, best_of(unpack(packed[i]).scored_above(least), FEW))
+            i: (content, unpack_few(packed[i]).scored_above(least))
             for i, content in self.catalog.contents(packed).items()
         }
 

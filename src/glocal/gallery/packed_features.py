@@ -29,8 +29,8 @@ MOST_LOCAL_BYTES = 9 * 1024
 """Of local features alone where there are too many, so that a small image has room behind them."""
 
 FEW = 128
-"""Local features of an image that are enough where many images are compared with many: for
-duplicates and small objects, and as codes in a compact gallery (docs/decisions.md)."""
+"""Local features of a model's own that are enough where many images are compared with many: for
+duplicates and small objects, and in a compact gallery (docs/decisions.md)."""
 
 _HEADER = struct.Struct("<BHH")  # version, local features, dimensions
 _BITS = {1: 8, 2: 8, 3: 4, 4: 2}  # of a dimension, by version; from the second an image may follow
@@ -84,8 +84,8 @@ def _room(dim: int, bits: int, size: int) -> int:
     return (size - _HEADER.size) // (6 + _row_bytes(dim, bits))
 
 
-def best_of(local: LocalFeatures, count: int | None) -> LocalFeatures:
-    """So many of them at most, or all: the first, which are the best."""
+def best_of(local: LocalFeatures, count: int) -> LocalFeatures:
+    """So many of them at most: the first, which are the best."""
     return LocalFeatures(local.keypoints[:count], local.descriptors[:count], local.scores[:count])
 
 
@@ -111,6 +111,12 @@ def unpack(packed: bytes) -> LocalFeatures:
         descriptors,
         scores.astype(np.float32),
     )
+
+
+def unpack_few(packed: bytes) -> LocalFeatures:
+    """As `unpack`, but only `FEW` of those that are kept as codes, which are a model's own."""
+    local = unpack(packed)
+    return best_of(local, FEW) if packed[0] == _CODES else local
 
 
 def small_image(packed: bytes) -> bytes:

@@ -19,7 +19,6 @@ from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.clock import Clock
 from glocal.gallery.conditions import Columns, Condition, for_some_copy, matches, meets
 from glocal.gallery.model_id import ModelId
-from glocal.gallery.packed_features import FEW
 from glocal.gallery.query import Query
 from glocal.gallery.read_regions import ReadRegions
 from glocal.gallery.records import Match
@@ -136,11 +135,10 @@ class Searcher:
         if self.verifier is not None:
             with clock.measure("verify"):
                 scales: tuple[float, ...] = QUERY_SCALES
-                most = None
                 if options.small_objects:
-                    scales, most = (*scales, SMALL_OBJECT_SCALES[-1]), FEW
+                    scales = (*scales, SMALL_OBJECT_SCALES[-1])
                 ranked = self.verifier.verify(
-                    query, matches, found.scores, scales=scales, most=most
+                    query, matches, found.scores, scales=scales, few=options.small_objects
                 )
             if by_regions.compared is not None and self.encoder is not None:
                 with clock.measure("verify_regions"):

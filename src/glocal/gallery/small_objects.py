@@ -14,7 +14,7 @@ from uuid import UUID
 
 from glocal.encoders import LocalFeatures
 from glocal.gallery.catalog import Catalog
-from glocal.gallery.packed_features import FEW, best_of, unpack
+from glocal.gallery.packed_features import unpack_few
 from glocal.gallery.records import Match
 from glocal.ranking.maxsim import max_similarities
 
@@ -46,14 +46,13 @@ def find_small_objects(
         Best first, each with its MaxSim.
     """
     best: list[tuple[float, UUID]] = []
-    descriptors = [best_of(local, FEW).descriptors for local in queries if len(local)]
+    descriptors = [local.descriptors for local in queries if len(local)]
     if not descriptors:
         return []
     for page in catalog.all_local_features():
         permitted = allowed(list(page))
         ids = [i for i in page if i in permitted]
-        few = [best_of(unpack(page[i]).scored_above(min_score), FEW) for i in ids]
-        candidates = [local.descriptors for local in few]
+        candidates = [unpack_few(page[i]).scored_above(min_score).descriptors for i in ids]
         scores = max_similarities(descriptors, candidates).max(axis=0)
         best = heapq.nlargest(count, [*best, *zip(scores.tolist(), ids, strict=True)])
     return [Match(i, score) for score, i in best]

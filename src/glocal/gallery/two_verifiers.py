@@ -61,7 +61,7 @@ class TwoVerifiers:
         scores: Sequence[float],
         *,
         scales: Sequence[float] = QUERY_SCALES,
-        most: int | None = None,
+        few: bool = False,
     ) -> Ranked:
         """See `Verifier.verify`."""
         best, rest = list(matches[:VERIFIED]), list(matches[VERIFIED:])
@@ -69,7 +69,7 @@ class TwoVerifiers:
         new = [at for at, match in enumerate(best) if match.id in encoded]
         old = [at for at, match in enumerate(best) if match.id not in encoded]
         by_new = self.new.verify(
-            query, [best[at] for at in new], [scores[at] for at in new], scales=scales, most=most
+            query, [best[at] for at in new], [scores[at] for at in new], scales=scales, few=few
         )
         if not old:
             return replace(by_new, matches=[*by_new.matches, *rest])
@@ -84,7 +84,7 @@ class TwoVerifiers:
                 [best[at] for at in old],
                 [scores[at] for at in old],
                 scales=scales,
-                most=most,
+                few=few,
             )
             plain = dict(by_old.combined)
         combined = by_new.combined | plain

@@ -10,11 +10,17 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from glocal.encoders import QUERY_SCALES, Detector, LocalFeatures, detect_at_scales
+from glocal.encoders import (
+    QUERY_SCALES,
+    Detector,
+    EncoderDetector,
+    LocalFeatures,
+    detect_at_scales,
+)
 from glocal.errors import ImageError, QueryError
 from glocal.gallery.catalog import Catalog, Content
 from glocal.gallery.originals import PIXELS
-from glocal.gallery.packed_features import best_of, small_image, unpack
+from glocal.gallery.packed_features import FEW, best_of, small_image, unpack, unpack_few
 from glocal.gallery.query import Query, Region
 from glocal.gallery.records import Match
 from glocal.gallery.small_images import from_jpeg, shrink
@@ -199,7 +205,7 @@ class Verifier:
         scores: Sequence[float],
         *,
         scales: Sequence[float] = QUERY_SCALES,
-        most: int | None = None,
+        few: bool = False,
     ) -> Ranked:
         """Verify the best matches and put them in the order of all that is known.
 
@@ -210,13 +216,14 @@ class Verifier:
             matches: best first; those beyond `VERIFIED` stay below, as they are.
             scores: a falling score for each of the best places, to which evidence is added.
             scales: sizes at which the query's local features are detected.
-            most: local features of each match that are compared; `None` for all.
+            few: whether the best local features of each match are enough; see `unpack_few`.
         """
         best, rest = list(matches[:VERIFIED]), matches[VERIFIED:]
         stored = self.catalog.local_features(match.id for match in best)
         facts = self.catalog.contents(stored)
         local = self.features(query, scales) if stored else None
         verified: dict[UUID, Verified] = {}
+        opened = unpack_few if few else unpack
         if local is not None and query.size is not None:
             for match in best:
                 if match.id not in facts:
@@ -224,7 +231,7 @@ class Verifier:
                 content = facts[match.id]
                 found = verify(
                     local,
-                    best_of(self._scored(unpack(stored[match.id])), most),
+                    self._scored(opened(stored[match.id])),
                     query.size,
                     (content.width, content.height),
                     self.calibration.settings,
@@ -323,9 +330,10 @@ class Verifier:
         allowed: Callable[[list[UUID]], set[UUID]],
     ) -> list[Match]:
         """Search all local features; see `glocal.gallery.small_objects`."""
-        queries = [
-            self._scored(self.detector.detect(pixels, scale=scale)) for scale in SMALL_OBJECT_SCALES
-        ]
+        found = (self.detector.detect(pixels, scale=scale) for scale in SMALL_OBJECT_SCALES)
+        if isinstance(self.detector, EncoderDetector):
+            found = (best_of(local, FEW) for local in found)
+        queries = [self._scored(local) for local in found]
         least = self.calibration.min_score
         return find_small_objects(self.catalog, queries, count, least, allowed)
 
