@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from pack import read
 from PIL import Image
 from torch import Tensor
@@ -65,6 +66,22 @@ def mix_file(model: Model, path: Path, share: float) -> None:
             own.lerp_(other, share)
 
 
+def chosen(pack: Path, most: int) -> list[NDArray[np.uint8]]:
+    """Packed training images, as many of each kind at most, at the size that a model encodes."""
+    images, listed = read(pack)
+    random = np.random.default_rng(3)
+    kinds = np.array([row["kind"] for row in listed])
+    numbers = np.concatenate([random.permutation(np.flatnonzero(kinds == kind))[:most]
+                              for kind in np.unique(kinds)])  # fmt: skip
+    sized = []
+    for number in numbers:
+        aspect = min(2.0, max(0.5, listed[number]["aspect"]))
+        width = round((AREA * aspect) ** 0.5 / 32) * 32
+        height = round((AREA / aspect) ** 0.5 / 32) * 32
+        sized.append(np.array(Image.fromarray(images[number]).resize((width, height))))
+    return sized
+
+
 @torch.no_grad()
 def whiten(model: Model, pack: Path, most: int, power: float | None) -> None:
     """Fit the whitening of the vector, and of untrained cells, to packed training images.
@@ -74,18 +91,9 @@ def whiten(model: Model, pack: Path, most: int, power: float | None) -> None:
     head = model.head
     if not (isinstance(head, Gem) and head.whitening):
         raise TypeError(f"the head is {head}; a whitening is fitted to GeM with one")
-    images, listed = read(pack)
-    random = np.random.default_rng(3)
-    kinds = np.array([row["kind"] for row in listed])
-    chosen = np.concatenate([random.permutation(np.flatnonzero(kinds == kind))[:most]
-                             for kind in np.unique(kinds)])  # fmt: skip
     pooled, cells = [], []
-    for number in chosen:
-        aspect = min(2.0, max(0.5, listed[number]["aspect"]))
-        width = round((AREA * aspect) ** 0.5 / 32) * 32
-        height = round((AREA / aspect) ** 0.5 / 32) * 32
-        image = Image.fromarray(images[number]).resize((width, height))
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+    for image in chosen(pack, most):
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         maps = model.backbone(pixels)
         pooled.append(head.pooled(maps))
         unit = torch.nn.functional.normalize(maps[-2].flatten(2)[0], dim=0)

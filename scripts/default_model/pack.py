@@ -14,6 +14,8 @@ import csv
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,14 @@ SIDE = 256
 KINDS = Path(__file__).parents[1] / "training_packages.csv"
 
 
-def small(path: Path, quality: int) -> tuple[bytes, float]:
-    """A WebP file of about 256x256 pixels, and the proportions of the image."""
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
+def small(path: Path, quality: int) -> tuple[bytes, float] | None:
+    """A WebP file of about 256x256 pixels, and the proportions of the image; None if unreadable."""
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except OSError as error:
+        print(f"{path}: {error}")
+        return None
     scale = min(1.0, SIDE / (image.width * image.height) ** 0.5)
     size = max(16, round(image.width * scale)), max(16, round(image.height * scale))
     shrunk = image.resize(size, Image.Resampling.LANCZOS)
@@ -81,23 +87,24 @@ def main() -> None:
     order = sorted(mixed, key=lambda i: rows[i][1] not in ("photo", "product"))
     listed, part, written, total = [], 0, 0, 0
     file = (options.pack / "images-0.bin").open("wb")
-    for number in order:
-        path, kind, label = rows[number]
-        try:
-            data, aspect = small(path, options.quality)
-        except OSError as error:
-            print(f"{path}: {error}")
-            continue
-        if total + len(data) > options.megabytes * 1e6:
-            break
-        if written + len(data) > options.part * 1e6:
-            file.close()
-            part, written = part + 1, 0
-            file = (options.pack / f"images-{part}.bin").open("wb")
-        listed.append({"part": f"images-{part}.bin", "start": written, "length": len(data),
-                       "aspect": aspect, "kind": kind, "label": label})  # fmt: skip
-        file.write(data)
-        written, total = written + len(data), total + len(data)
+    with Pool() as pool:
+        paths = [rows[number][0] for number in order]
+        made = pool.imap(partial(small, quality=options.quality), paths, chunksize=16)
+        for number, found in zip(order, made, strict=True):
+            if found is None:
+                continue
+            data, aspect = found
+            if total + len(data) > options.megabytes * 1e6:
+                break
+            if written + len(data) > options.part * 1e6:
+                file.close()
+                part, written = part + 1, 0
+                file = (options.pack / f"images-{part}.bin").open("wb")
+            _, kind, label = rows[number]
+            listed.append({"part": f"images-{part}.bin", "start": written, "length": len(data),
+                           "aspect": aspect, "kind": kind, "label": label})  # fmt: skip
+            file.write(data)
+            written, total = written + len(data), total + len(data)
     file.close()
     (options.pack / "images.json").write_text(json.dumps(listed), encoding="utf-8")
     print(f"{len(listed)} of {len(rows)} images, {total / 1e6:.1f} MB in {part + 1} parts")

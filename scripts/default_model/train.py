@@ -47,8 +47,10 @@ _TEXTURES: list[np.ndarray]
 
 _IMAGES: list[np.ndarray]
 
+StepLoss = tuple[Tensor, dict[str, Tensor]]
 KINDS: tuple[Callable[..., Scene], ...] = (office, office, office, corridor, room, street)
 PLACES, VIEWS = 6, 4
+SAVED_EVERY = 60  # seconds
 FRAME = (192, 144)
 
 
@@ -236,6 +238,16 @@ class Retained:
         return functional.kl_div(found, known, reduction="batchmean") + held
 
 
+def told_apart(vectors: Tensor, labels: Tensor, options: argparse.Namespace) -> StepLoss:
+    """How badly vectors tell things apart, and how unevenly they lie."""
+    likeness = vectors @ vectors.T
+    same = labels[:, None] == labels[None, :]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=vectors.device)
+    telling = contrast(likeness, same & ~itself, ~same, options.temperature)
+    spreading = spread(likeness, ~same)
+    return telling + options.entropy * spreading, {"telling": telling, "spread": spreading}
+
+
 @dataclass(slots=True)
 class Step:
     """What a step of the training needs; a call gives its loss, and figures to print."""
@@ -247,7 +259,7 @@ class Step:
     places: Places
     options: argparse.Namespace
 
-    def __call__(self, side: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, side: int) -> StepLoss:
         student, options = self.student, self.options
         device = options.device
         chosen = self.bank.choose(options.batch)
@@ -263,13 +275,7 @@ class Step:
             vectors = student.vectors(torch.cat([pooled, pooled_frames]))
         labels = self.bank.labels[chosen]
         labels = torch.cat([labels, labels, spots.to(device) + 10_000_000])
-        likeness = vectors @ vectors.T
-        same = labels[:, None] == labels[None, :]
-        itself = torch.eye(len(labels), dtype=torch.bool, device=device)
-        telling = contrast(likeness, same & ~itself, ~same, options.temperature)
-        spreading = spread(likeness, ~same)
-        loss = telling + options.entropy * spreading
-        figures = {"telling": telling, "spread": spreading}
+        loss, figures = told_apart(vectors, labels, options)
         if self.retention:
             held = self.retained.loss(low[: options.batch], pooled[: options.batch])
             loss = loss + self.retention * held
@@ -286,13 +292,36 @@ def run(name: str, retention: float, seconds: float, bank: Bank, places: Places,
     student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     retained = Retained(student, bank, options.batch)
     step_loss = Step(student, retained, retention, bank, places, options)
+
+    def save(kept: nn.Module, log: list[dict[str, float]]) -> None:
+        whole = {"state": learned(kept), "log": log, "retention": retention}
+        write(whole, options.out / f"{name}.pt")
+
+    optimise(name, student, step_loss, seconds, options, save)
+
+
+def optimise(name: str, student: nn.Module, step_loss: Callable[[int], StepLoss], seconds: float,
+             options: argparse.Namespace,
+             save: Callable[[nn.Module, list[dict[str, float]]], None]) -> None:  # fmt: skip
+    """Train for some seconds, by a rate that falls to nothing.
+
+    Args:
+        name: of the run, for what is printed.
+        student: what is trained; what its `stages` hold, at a third of the rate.
+        step_loss: gives the loss at a side of the views, and figures of it.
+        seconds: how long.
+        options: `lr`, and `every` how many steps a line is printed.
+        save: is given the moving average of the student and the log, now and then and at the end.
+    """
     kept = copy.deepcopy(student).requires_grad_(False)
-    slow = [p for p in student.stages.parameters() if p.requires_grad]
+    slow = [p for n, p in student.named_parameters() if n.startswith("stages") and p.requires_grad]
     fast = [p for n, p in student.named_parameters() if not n.startswith("stages")]
     groups_of = [{"params": slow, "lr": options.lr}, {"params": fast, "lr": 3 * options.lr}]
     optimizer = torch.optim.AdamW(groups_of, weight_decay=0.02, betas=(0.9, 0.98))
     peaks = [group["lr"] for group in optimizer.param_groups]
-    log, step, begun = [], 0, time.monotonic()
+    log: list[dict[str, float]] = []
+    step, begun = 0, time.monotonic()
+    saved = begun
     while (passed := (time.monotonic() - begun) / seconds) < 1:
         rate = min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * passed))
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -310,31 +339,48 @@ def run(name: str, retention: float, seconds: float, bank: Bank, places: Places,
         if step % options.every == 0:
             row = {key: round(float(figure), 4) for key, figure in figures.items()}
             row |= {"step": step, "seconds": round(time.monotonic() - begun, 1)}
-            row["power"] = round(float(student.power.detach()), 3)
             log.append(row)
             print(name, json.dumps(row), flush=True)
             if not math.isfinite(row["telling"]):
                 raise SystemExit(f"{name}: the loss is not finite")
-    state = {k: v.half() if v.is_floating_point() else v for k, v in kept.state_dict().items()
-             if not k.startswith("stages.0")}  # fmt: skip
-    torch.save({"state": state, "log": log, "retention": retention}, options.out / f"{name}.pt")
+        if time.monotonic() - saved > SAVED_EVERY:
+            save(kept, log)
+            saved = time.monotonic()
+    save(kept, log)
     print(f"{name}: {step} steps", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def learned(student: nn.Module) -> dict[str, Tensor]:
+    """What a student learned, in half precision: all but its first stage."""
+    return {k: v.half() if v.is_floating_point() else v for k, v in student.state_dict().items()
+            if not k.startswith("stages.0")}  # fmt: skip
+
+
+def write(whole: dict[str, Any], path: Path) -> None:
+    torch.save(whole, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def arguments(description: str, run: str, worlds: int) -> argparse.ArgumentParser:
+    """What every training takes."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("pack", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--run", nargs="+", default=["light:0.25:155"])
+    parser.add_argument("--run", nargs="+", default=[run])
     parser.add_argument("--batch", type=int, default=256, help="images of which views are made")
     parser.add_argument("--scenes", type=int, default=12, help="scenes in a batch")
-    parser.add_argument("--worlds", type=int, default=900, help="scenes in all")
+    parser.add_argument("--worlds", type=int, default=worlds, help="scenes in all")
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--temperature", type=float, default=0.06)
     parser.add_argument("--entropy", type=float, default=1.0)
     parser.add_argument("--every", type=int, default=50, help="steps between lines of the log")
     parser.add_argument("--write-weights", action="store_true")
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0], "light:0.25:155", worlds=900)
     options = parser.parse_args()
     if options.write_weights:
         torch.save(EfficientNetLite0(weights="imagenet").state_dict(), options.weights)

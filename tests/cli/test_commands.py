@@ -264,6 +264,7 @@ def test_info_check_remove_and_models_describe_the_gallery(glocal: Run, photos: 
     assert [(m["name"], m["default"], m["gallery"]) for m in listed] == [
         ("glocal-lite0", True, True),
         ("glocal-lite0-multiscale", False, False),
+        ("glocal-lite2", False, False),
     ]
     glocal("check", "--repair")
 

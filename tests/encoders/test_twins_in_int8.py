@@ -19,6 +19,7 @@ from tiny_model import write_model
 IMAGE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
 SPACE = "tiny-space"
 MULTISCALE = f"{DEFAULT_MODEL}-multiscale"
+LARGER = "glocal-lite2"
 
 
 @pytest.fixture(autouse=True)
@@ -182,21 +183,24 @@ def test_a_gallery_keeps_the_twin_of_its_model(model, tmp_path, monkeypatch):
         assert gallery.model.space == SPACE
 
 
-def test_the_twin_of_the_bundled_model_is_no_model_of_its_own():
-    assert list(bundled_models()) == [DEFAULT_MODEL, MULTISCALE]
-    for path in bundled_models().values():
-        assert find_twin(path, read_card(path)).path == BUNDLED / f"{DEFAULT_MODEL}{SUFFIX}"
-    path = bundled_models()[DEFAULT_MODEL]
-    card, own = read_card(path), read_card(find_twin(path, read_card(path)).path)
-    for field in ("name", "version", "space", "dim", "licence"):
-        assert getattr(card, field) == getattr(own, field)
+def test_the_twin_of_a_bundled_model_is_no_model_of_its_own():
+    twins = {DEFAULT_MODEL: DEFAULT_MODEL, MULTISCALE: DEFAULT_MODEL, LARGER: LARGER}
+    assert list(bundled_models()) == list(twins)
+    for name, path in bundled_models().items():
+        assert find_twin(path, read_card(path)).path == BUNDLED / f"{twins[name]}{SUFFIX}"
+    for name in (DEFAULT_MODEL, LARGER):
+        card = read_card(bundled_models()[name])
+        own = read_card(BUNDLED / f"{name}{SUFFIX}")
+        for field in ("name", "version", "space", "dim", "licence"):
+            assert getattr(card, field) == getattr(own, field)
 
 
-def test_the_bundled_twin_gives_what_the_model_gives():
+@pytest.mark.parametrize("name", [DEFAULT_MODEL, LARGER])
+def test_a_bundled_twin_gives_what_the_model_gives(name):
     """On a drawn picture; `benchmarks/precision.py` compares them on photos."""
-    (picture,) = trial_picture(read_card(bundled_models()[DEFAULT_MODEL]))
+    (picture,) = trial_picture(read_card(bundled_models()[name]))
     (one,), (two,) = (
-        load_encoder(precision=precision).encode([picture], regions=COARSE)
+        load_encoder(name, precision=precision).encode([picture], regions=COARSE)
         for precision in ("float", "int8")
     )
     assert one.vector @ two.vector > 0.98

@@ -151,13 +151,22 @@ def test_a_gallery_of_version_3_goes_to_version_4_whose_vectors_are_the_same(
         require_proven(gallery, 0)
 
 
-def test_a_gallery_goes_to_the_model_of_two_scales(gallery: Gallery, indexed: Path) -> None:
-    """It verifies by the same local features, which have a calibration of that model's."""
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        ("glocal-lite0-multiscale", "glocal-lite0-multiscale-v2"),  # the same local features
+        ("glocal-lite2", "glocal-lite2-v1"),
+    ],
+)
+def test_a_gallery_goes_to_another_bundled_model(
+    gallery: Gallery, indexed: Path, name: str, space: str
+) -> None:
+    """It verifies by that model's local features and has a calibration of its own."""
     upgrade = gallery.upgrade()
-    upgrade.begin(upgrade.propose(f"{DEFAULT_MODEL}-multiscale", anchors=COUNT // 2))
+    upgrade.begin(upgrade.propose(name, anchors=COUNT // 2))
     for seed in encoded(gallery, indexed / "photos").values():
         require_proven(gallery, seed)
     assert upgrade.carry_on().finished
-    assert (gallery.space, gallery.info().detector) == ("glocal-lite0-multiscale-v2", "own")
+    assert (gallery.space, gallery.info().detector) == (space, "own")
     assert gallery.check(sample=None).sound
     require_proven(gallery, 0)
