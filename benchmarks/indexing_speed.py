@@ -9,7 +9,7 @@ Two-megapixel JPEGs are made in a temporary folder. Each round measures, one aft
   caption. ``limit of all parts = cores / all of a photo`` bounds the speed of any pipeline of them;
   ``limit`` is that of decoding and the network alone, and counts no regions;
 - a whole run of ``Gallery.add`` into a new gallery, and one that encodes in float where the model's
-  twin in int8 is used, and one with the model that encodes at two scales;
+  twin in int8 is used, one with the model that encodes at two scales, and one with the larger one;
 - the same pool of threads with decoding to 224 pixels and a network of the shape of CLIP's
   ViT-B/32, on ONNX Runtime and on torch. This needs ``pip install torch==2.13.0 onnx onnxscript``
   and is skipped without them.
@@ -68,6 +68,7 @@ STAGES = ("read and hash", "decode", "network", "all of a photo", "network in fl
 RATES = (
     *("limit", "limit of all parts", "bare pool", "index run", "overall", "index run in float"),
     "index run at two scales",
+    "index run of the larger model",
 )
 Figures = dict[str, float]
 Peers = dict[str, Callable[[Sequence[Path]], object]]
@@ -199,9 +200,13 @@ def measure_round(
             paths, gallery.with_name(f"{gallery.name}-float"), "float"
         )["index run"]
         figures["times float"] = figures["index run"] / figures["index run in float"]
-    figures["index run at two scales"] = index_run(
-        paths, gallery.with_name(f"{gallery.name}-scales"), model=f"{DEFAULT_MODEL}-multiscale"
-    )["index run"]
+    for name, model in (
+        ("index run at two scales", f"{DEFAULT_MODEL}-multiscale"),
+        ("index run of the larger model", "glocal-lite2"),
+    ):
+        figures[name] = index_run(paths, gallery.with_name(f"{gallery.name}-{model}"), model=model)[
+            "index run"
+        ]
     for name, run in others.items():
         figures[name] = _rate(lambda run=run: run(few), len(few))  # type: ignore[misc]
     figures["limit"] = 1000 * worker_count() / (figures["decode"] + figures["network"])
