@@ -180,3 +180,10 @@ def test_version_3_of_the_bundled_model_comes_with_a_bridge_from_version_2(versi
     assert card.new_space == load_encoder(DEFAULT_MODEL).space
     assert bridge.keeps_gallery
     assert bridge.queries(np.eye(3, card.new_dim, dtype=np.float32)).shape == (3, card.dim)
+
+
+def test_the_larger_bundled_model_comes_with_a_bridge_from_the_default() -> None:
+    bridge, card = load_bridge(find_model("glocal-lite2").with_suffix(".bridge"))
+    assert card.old_space == load_encoder(DEFAULT_MODEL).space
+    assert card.new_space == load_encoder("glocal-lite2").space
+    assert bridge.keeps_gallery
