@@ -1,6 +1,6 @@
 """Is a crop found that was made of one of a dozen photos that are nearly alike?
 
-    python benchmarks/copies_bursts.py [--quick] [--first K]
+    python benchmarks/copies_bursts.py [--quick] [--first K] [--model NAME-OR-FILE]
 
 Of photos of Grocery's training set bursts are made: each frame from a little elsewhere, in another
 light, with noise, and with parts that moved by some pixels, so that no frame is a copy of another.
@@ -19,6 +19,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
+from glocal.encoders import DEFAULT_MODEL
 from glocal.gallery import Gallery, comparing
 from glocal.gallery.candidates import FIRST
 from measure import arguments, write_results
@@ -79,13 +80,14 @@ def make(folder: Path, photos: list[Path]) -> dict[Path, Path]:
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--first", type=int, default=FIRST)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
     options = parser.parse_args()
     training = [path for path, _ in grocery("train")]
     used = training[50::97][: 3 if options.quick else 24]
     around = [path for path in training[1 :: 40 if options.quick else 7] if path not in used]
     with TemporaryDirectory() as temporary, patch.object(comparing, "FIRST", options.first):
         made = make(Path(temporary) / "bursts", used)
-        with Gallery(Path(temporary) / "gallery", regions="none") as gallery:
+        with Gallery(Path(temporary) / "gallery", regions="none", model=options.model) as gallery:
             gallery.add(Path(temporary) / "bursts", *around)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
             groups = gallery.duplicates("copy")
@@ -101,7 +103,8 @@ def main() -> None:
         "cpu_seconds": seconds,
     }
     print(figures)
-    write_results(f"copies_bursts_{options.first}", figures, quick=options.quick)
+    if options.model == DEFAULT_MODEL:
+        write_results(f"copies_bursts_{options.first}", figures, quick=options.quick)
 
 
 if __name__ == "__main__":

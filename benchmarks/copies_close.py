@@ -1,6 +1,6 @@
 """Pairs that differ in a small place, or in what no screen shows: which file would be given up?
 
-    python benchmarks/copies_close.py [--quick] [--count COUNT] [--keep DIR]
+    python benchmarks/copies_close.py [--quick] [--count COUNT] [--keep DIR] [--model NAME-OR-FILE]
 
 Eighteen kinds of pairs, made here: pages, tables, chats, notes, puzzles and photos at the sizes
 of scanners and phones, of which one place differs in one of both, which may be smaller than the
@@ -24,6 +24,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from copies_generated import texture
+from glocal.encoders import DEFAULT_MODEL
 from glocal.gallery import Gallery
 from measure import arguments, print_table, write_results
 
@@ -251,12 +252,13 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--count", type=int, default=6, help="pairs of each kind")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
     options = parser.parse_args()
     count = 1 if options.quick else options.count
     with TemporaryDirectory() as temporary:
         folder = (options.keep or Path(temporary)) / "images"
         make(folder, count)
-        with Gallery(Path(temporary) / "gallery", regions="none") as gallery:
+        with Gallery(Path(temporary) / "gallery", regions="none", model=options.model) as gallery:
             gallery.add(folder)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
             groups = gallery.duplicates("copy")
@@ -279,7 +281,10 @@ def main() -> None:
         for name in ("pairs", "wrong_copies", "wrong_spare")
     }
     print(total, f"{seconds:.0f} s of processor time")
-    write_results("copies_close", figures | total | {"cpu_seconds": seconds}, quick=options.quick)
+    if options.model == DEFAULT_MODEL:
+        write_results(
+            "copies_close", figures | total | {"cpu_seconds": seconds}, quick=options.quick
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Images that look like copies and are none: how many would `glocal duplicates` give up?
 
     python benchmarks/copies_generated.py [--quick] [--count COUNT] [--within] [--keep DIR]
+        [--model NAME-OR-FILE]
 
 A hundred images (or COUNT) of each of eight kinds, made here, in sets of four that share all but
 what matters: forms that different people filled in, memes of one image with different texts,
@@ -25,6 +26,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from copies_real import side_by_side
+from glocal.encoders import DEFAULT_MODEL
 from glocal.gallery import Gallery
 from measure import arguments, print_table, write_results
 from surroundings import bottle, framed
@@ -221,12 +223,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="images of each kind")
     parser.add_argument("--within", action="store_true", help="compare only within the sets")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
     options = parser.parse_args()
     count = 8 if options.quick else options.count
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make(folder / "images", count)
-        with Gallery(folder / "gallery", regions="none") as gallery:
+        with Gallery(folder / "gallery", regions="none", model=options.model) as gallery:
             gallery.add(folder / "images")
             before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
             among = sets(gallery) if options.within else None
@@ -257,7 +260,8 @@ def main() -> None:
     print("called copies:", told)
     figures |= {"images_of_each": count, "within_sets": options.within}
     figures |= {"called_copies": told, "cpu_seconds": seconds}
-    write_results("copies_generated", figures, quick=options.quick)
+    if options.model == DEFAULT_MODEL:
+        write_results("copies_generated", figures, quick=options.quick)
 
 
 if __name__ == "__main__":

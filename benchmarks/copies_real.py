@@ -1,6 +1,6 @@
 """Which real photos `glocal duplicates` calls copies of each other: there should be none.
 
-    python benchmarks/copies_real.py [--quick] [--every N] [--keep DIR]
+    python benchmarks/copies_real.py [--quick] [--every N] [--keep DIR] [--model NAME-OR-FILE]
 
 Every pair that is verified among the scenes and Grocery's test photos, which are photos of their
 own, but for the few that people took twice without moving. Printed: how many pairs were verified
@@ -18,6 +18,7 @@ from uuid import UUID
 
 from PIL import Image
 
+from glocal.encoders import DEFAULT_MODEL
 from glocal.gallery import Gallery
 from glocal.gallery.comparing import Comparing
 from glocal.gallery.duplicates import Level
@@ -59,6 +60,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--every", type=int, default=1, help=f"only each N-th {_RUN} of Grocery")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="nothing is written for another")
     options = parser.parse_args()
     every = 8 if options.quick else options.every
     # Runs of photos, since those of one thing from almost one place follow one another.
@@ -67,7 +69,7 @@ def main() -> None:
     photos += sorted(path for path in (DATA / "scenes").rglob("*") if path.suffix == ".jpg")
     with (
         TemporaryDirectory() as temporary,
-        Gallery(Path(temporary) / "gallery", regions="none") as gallery,
+        Gallery(Path(temporary) / "gallery", regions="none", model=options.model) as gallery,
         gallery._outcomes() as outcomes,
     ):
         gallery.add(*photos)
@@ -116,7 +118,8 @@ def main() -> None:
         "cpu_seconds": seconds,
     }
     print(figures)
-    write_results("copies_real", figures, quick=options.quick)
+    if options.model == DEFAULT_MODEL:
+        write_results("copies_real", figures, quick=options.quick)
 
 
 if __name__ == "__main__":

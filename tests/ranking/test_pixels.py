@@ -155,6 +155,26 @@ def test_one_other_digit_is_a_difference(quality: int) -> None:
     assert y * 877 < 60 + 48 * 7 + 12 < (y + height) * 877
 
 
+def stamped(date: str, seed: int) -> Image.Image:
+    """A photo with orange figures on a meadow as light as they are."""
+    image = scene(seed)
+    ink = ImageDraw.Draw(image)
+    ink.rectangle((440, 380, 639, 479), fill=(80, 220, 100))
+    ink.text((500, 420), date, fill=(250, 150, 30), font=ImageFont.load_default(22))
+    return image
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_another_date_as_light_as_its_ground_is_a_difference(seed: int) -> None:
+    one, two = (stamped(f"12 0{day} '98", seed) for day in (3, 5))
+    assert compared(one, one).copied
+    found = compared(one, two)
+    assert not found.copied
+    ((x, y, width, height),) = found.differing
+    assert 500 <= (x + width / 2) * 640 <= 600
+    assert 412 <= (y + height / 2) * 480 <= 452
+
+
 def captioned(image: Image.Image, text: str) -> Image.Image:
     image = image.copy()
     font = ImageFont.load_default(60)

@@ -21,6 +21,9 @@ _NOISE = 3.0  # of the pair's own noise
 _EXCESS = 8.0  # levels beyond all that, over three by three pixels, from which a block differs
 _SLOW = 11.0  # levels by which the mean of a block may differ
 _CHROMA = 13.0  # and its chroma
+_STROKE = 8.0  # levels of chroma, over six by six pixels, beyond its detail and three times
+_AS_LIGHT = 40.0  # levels of range in a block and those around it: colours that are as light
+_USUAL = 0.99  # what this share of all pixels differ by at most; docs/decisions.md
 _FAINT = (
     7.0  # levels beyond all that, over three by three pixels, on plain ground; docs/decisions.md
 )
@@ -114,6 +117,7 @@ def differences(
     differs |= other_hue(block_means(one), block_means(two))
     if not tones.one_grey:
         differs |= _other_colour(one, toned)
+        differs |= _other_strokes(one, toned, inside) & (_range(light, dark) < _AS_LIGHT)
     differs &= shown
     if noise > _MOST_NOISE:
         differs = shown.copy()
@@ -234,10 +238,10 @@ def boxes(differs: Mask, most: int = 24) -> tuple[tuple[float, float, float, flo
     return tuple(box for _, box in found[:most])
 
 
-def _block_largest(values: Floats) -> Floats:
-    height, width = values.shape[0] // BLOCK, values.shape[1] // BLOCK
-    rows = values.reshape(height, BLOCK, width * BLOCK).max(axis=1)
-    return np.asarray(rows.reshape(height, width, BLOCK).max(axis=2))
+def _block_largest(values: Floats, side: int = BLOCK) -> Floats:
+    height, width = values.shape[0] // side, values.shape[1] // side
+    rows = values.reshape(height, side, width * side).max(axis=1)
+    return np.asarray(rows.reshape(height, width, side).max(axis=2))
 
 
 def _as_sharp(light: Floats, dark: Floats, inside: Mask) -> tuple[Floats, Floats, float]:
@@ -276,6 +280,28 @@ def _other_colour(one: Floats, toned: Floats) -> Mask:
     bleed = np.abs(_detail(np.asarray(mean[..., 0] - mean[..., 1])))
     bleed += np.abs(_detail(np.asarray(mean[..., 2] - mean[..., 1])))
     return np.asarray(size > _CHROMA + 2 * usual + 0.12 * bleed)
+
+
+def _other_strokes(one: Floats, toned: Floats, inside: Mask) -> Mask:
+    """Blocks with thin strokes of another chroma, of which the mean of a block says little.
+
+    Writing that is as light as its ground is seen by nothing else. Two by two pixels are one, as in
+    many formats. A palette changes chroma as much, in many places.
+    """
+    pairs = []
+    for image in (one, toned):
+        small = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, 3).mean(axis=(1, 3))
+        chroma = _chroma(small)
+        pairs.append([_smooth(chroma[..., channel]) for channel in (0, 1)])
+    within = inside[::2, ::2]
+    largest = np.zeros((one.shape[0] // BLOCK, one.shape[1] // BLOCK), np.float32)
+    for first, second in zip(*pairs, strict=True):
+        rest = np.abs(first - second)
+        noise = float(np.quantile(rest[within], _USUAL)) if within.any() else 0.0
+        beyond = rest - np.float32(_DETAIL) * np.minimum(_detail(first), _detail(second))
+        beyond -= np.float32(_NOISE * noise)
+        np.maximum(largest, _block_largest(beyond, BLOCK // 2), out=largest)
+    return np.asarray(largest > _STROKE)
 
 
 def _smooth(values: Floats) -> Floats:
