@@ -35,7 +35,7 @@ from torch.nn import functional
 from views import MILD, STRONG, Strength, make_views
 from walks import Cameras, World, cameras_of, render, shrunk
 
-from glocal.learn.backbones.efficientnet_lite import EfficientNetLite0
+from glocal.learn.backbones.efficientnet_lite import EfficientNetLite, EfficientNetLite0
 from glocal.learn.heads.gem import generalised_mean
 from glocal.learn.objectives.instance import contrast, spread
 from glocal.learn.places import corridor, groups, room, street
@@ -166,10 +166,8 @@ class Bank:
 class Student(nn.Module):
     """The trunk, whose first stage stays, and a projection for training."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, trunk: EfficientNetLite) -> None:
         super().__init__()
-        trunk = EfficientNetLite0(weights="none")
-        trunk.load_state_dict(torch.load(weights))
         self.stages, self.normalise = trunk.stages, trunk.normalise
         self.levels = trunk.levels
         self.stages[0].requires_grad_(False)
@@ -238,14 +236,37 @@ class Retained:
         return functional.kl_div(found, known, reduction="batchmean") + held
 
 
-def told_apart(vectors: Tensor, labels: Tensor, options: argparse.Namespace) -> StepLoss:
-    """How badly vectors tell things apart, and how unevenly they lie."""
+def told_apart(student: Student, views: Tensor, frames: Tensor, labels: Tensor,
+               options: argparse.Namespace) -> tuple[Tensor, Tensor, StepLoss]:  # fmt: skip
+    """How badly vectors tell things apart, and how unevenly they lie.
+
+    Args:
+        student: what is trained.
+        views: ``(n, 3, h, w)`` of images.
+        frames: ``(m, 3, h, w)`` of walks.
+        labels: ``(n + m,)``, what they show.
+        options: the temperature, and the weight of how evenly vectors lie.
+
+    Returns:
+        What the first stage makes of the views, their GeM features, and the loss.
+    """
+    views, frames = (x.contiguous(memory_format=torch.channels_last) for x in (views, frames))
+    with torch.autocast(views.device.type, torch.bfloat16, enabled=views.is_cuda):
+        low = student.lower(views)
+        pooled = student.pooled(low)
+        vectors = student.vectors(torch.cat([pooled, student.pooled(student.lower(frames))]))
     likeness = vectors @ vectors.T
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=vectors.device)
     telling = contrast(likeness, same & ~itself, ~same, options.temperature)
     spreading = spread(likeness, ~same)
-    return telling + options.entropy * spreading, {"telling": telling, "spread": spreading}
+    figures = {"telling": telling, "spread": spreading}
+    return low, pooled, (telling + options.entropy * spreading, figures)
+
+
+def large(frames: Tensor) -> Tensor:
+    """Frames at four thirds of their size, so that they are as large as views."""
+    return functional.interpolate(frames, scale_factor=4 / 3, mode="bicubic").clamp(0, 1)
 
 
 @dataclass(slots=True)
@@ -261,21 +282,12 @@ class Step:
 
     def __call__(self, side: int) -> StepLoss:
         student, options = self.student, self.options
-        device = options.device
         chosen = self.bank.choose(options.batch)
-        mild, strong = (self.bank.views(chosen, side, how) for how in (MILD, STRONG))
+        views = torch.cat([self.bank.views(chosen, side, how) for how in (MILD, STRONG)])
         frames, spots = self.places.frames(options.scenes)
-        frames = functional.interpolate(frames, scale_factor=4 / 3, mode="bicubic").clamp(0, 1)
-        both = torch.cat([mild, strong]).contiguous(memory_format=torch.channels_last)
-        frames = frames.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            low = student.lower(both)
-            pooled = student.pooled(low)
-            pooled_frames = student.pooled(student.lower(frames))
-            vectors = student.vectors(torch.cat([pooled, pooled_frames]))
         labels = self.bank.labels[chosen]
-        labels = torch.cat([labels, labels, spots.to(device) + 10_000_000])
-        loss, figures = told_apart(vectors, labels, options)
+        labels = torch.cat([labels, labels, spots.to(labels.device) + 10_000_000])
+        low, pooled, (loss, figures) = told_apart(student, views, large(frames), labels, options)
         if self.retention:
             held = self.retained.loss(low[: options.batch], pooled[: options.batch])
             loss = loss + self.retention * held
@@ -287,7 +299,9 @@ def run(name: str, retention: float, seconds: float, bank: Bank, places: Places,
         options: argparse.Namespace) -> None:  # fmt: skip
     torch.manual_seed(1)
     np.random.seed(1)
-    student = Student(options.weights).to(options.device).train()
+    trunk = EfficientNetLite0(weights="none")
+    trunk.load_state_dict(torch.load(options.weights))
+    student = Student(trunk).to(options.device).train()
     # torch's types know no `to` of modules with a memory format
     student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     retained = Retained(student, bank, options.batch)

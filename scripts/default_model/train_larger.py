@@ -17,10 +17,10 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+import train
 from pack import read
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,16 +33,17 @@ from train import (
     arguments,
     as_filmed,
     half_whitening,
+    large,
     learned,
     optimise,
     told_apart,
     write,
 )
-from vectors import POWER, TRUNKS, trunk_of
+from vectors import TRUNKS, trunk_of
 from views import MILD, STRONG
 from walks import World, cameras_of, render
 
-from glocal.learn.heads.gem import generalised_mean
+from glocal.learn.backbones.efficientnet_lite import EfficientNetLite
 from glocal.learn.places.boxes import Camera
 
 LIGHTS = 2
@@ -90,39 +91,16 @@ def _filmed(world: World, scene: int, cameras: list[Camera]) -> Tensor:
     return render(world, chosen, FRAME)[0]
 
 
-class Student(nn.Module):
-    """The trunk, whose first stage stays, and two projections of its GeM features.
+class Student(train.Student):
+    """A trunk with two projections of its GeM features, whose power stays.
 
     Vectors of the first tell images apart; those of the second stay what ImageNet's features are.
     """
 
-    def __init__(self, size: str, weights: Path) -> None:
-        super().__init__()
-        trunk = trunk_of(size, weights)
-        self.stages, self.normalise = trunk.stages, trunk.normalise
-        self.levels = trunk.levels
-        self.stages[0].requires_grad_(False)
-        self.projection = nn.Linear(trunk.levels[-1].width, 512)
-        nn.init.orthogonal_(self.projection.weight)
+    def __init__(self, trunk: EfficientNetLite) -> None:
+        super().__init__(trunk)
+        self.power.requires_grad_(False)
         self.retained = nn.Linear(trunk.levels[-1].width, 512)
-
-    def train(self, mode: bool = True) -> Student:
-        super().train(mode)
-        self.stages.eval()  # batches mix what no user mixes: statistics stay ImageNet's
-        return self
-
-    def lower(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            found: Tensor = self.stages[0](self.normalise(images))
-        return found
-
-    def pooled(self, low: Tensor) -> Tensor:
-        top = self.stages[2](self.stages[1](low))
-        pooled = generalised_mean(top.float(), POWER)
-        return functional.normalize(pooled, dim=-1)
-
-    def vectors(self, pooled: Tensor) -> Tensor:
-        return functional.normalize(self.projection(pooled).float(), dim=-1)
 
 
 class Retained:
@@ -146,6 +124,7 @@ class Retained:
 
     @torch.no_grad()
     def pooled(self, views: Tensor) -> Tensor:
+        views = views.contiguous(memory_format=torch.channels_last)
         with torch.autocast(views.device.type, torch.bfloat16, enabled=views.is_cuda):
             return self.teacher.pooled(self.teacher.lower(views)).float()
 
@@ -194,26 +173,18 @@ class Step:
 
     def __call__(self, side: int) -> StepLoss:
         student, options = self.student, self.options
-        device = options.device
         chosen = self.bank.choose(options.batch)
         mild, strong = self.bank.views(chosen, 256, MILD), self.bank.views(chosen, side, STRONG)
-        large = mild.contiguous(memory_format=torch.channels_last)
+        shrunk = mild
         if side != 256:
-            mild = functional.interpolate(mild, (side, side), mode="bilinear", antialias=True)
+            shrunk = functional.interpolate(mild, (side, side), mode="bilinear", antialias=True)
         frames, spots = self.film.frames(options.scenes)
-        frames = functional.interpolate(frames, scale_factor=4 / 3, mode="bicubic").clamp(0, 1)
-        both = torch.cat([mild, strong]).contiguous(memory_format=torch.channels_last)
-        frames = frames.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            low = student.lower(both)
-            pooled = student.pooled(low)
-            pooled_frames = student.pooled(student.lower(frames))
-            vectors = student.vectors(torch.cat([pooled, pooled_frames]))
         labels = self.bank.labels[chosen]
-        labels = torch.cat([labels, labels, spots.to(device) + 10_000_000])
-        loss, figures = told_apart(vectors, labels, options)
+        labels = torch.cat([labels, labels, spots.to(labels.device) + 10_000_000])
+        views = torch.cat([shrunk, strong])
+        _, pooled, (loss, figures) = told_apart(student, views, large(frames), labels, options)
         if self.retention:
-            held = self.retained.loss(large, *student.retained(pooled).chunk(2))
+            held = self.retained.loss(mild, *student.retained(pooled).chunk(2))
             loss = loss + self.retention * held
             figures["held"] = held
         return loss, {name: figure.detach() for name, figure in figures.items()}
@@ -223,10 +194,10 @@ def run(name: str, retention: float, seconds: float, bank: Bank, film: Film,
         options: argparse.Namespace) -> None:  # fmt: skip
     torch.manual_seed(1)
     np.random.seed(1)
-    student = Student(options.trunk, options.weights).to(options.device).train()
+    student = Student(trunk_of(options.trunk, options.weights)).to(options.device).train()
     # torch's types know no `to` of modules with a memory format
     student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    teacher = Student(options.trunk, options.weights).to(options.device).eval()
+    teacher = Student(trunk_of(options.trunk, options.weights)).to(options.device).eval()
     retained = Retained(student, teacher, bank, options.batch)
     step_loss = Step(student, retained, retention, bank, film, options)
 
@@ -253,6 +224,7 @@ def main() -> None:
     print(f"{len(images)} images after {time.monotonic() - begun:.0f} s", flush=True)
     bank = Bank(images, listed, options.device)
     kinds = [row["kind"] for row in listed]
+    torch.manual_seed(0)  # of lights and lenses
     film = Film(Places(images, kinds, options.worlds, options.device))
     print(f"{len(film.shown)} frames after {time.monotonic() - begun:.0f} s", flush=True)
     for planned in options.run:

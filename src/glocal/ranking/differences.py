@@ -21,9 +21,9 @@ _NOISE = 3.0  # of the pair's own noise
 _EXCESS = 8.0  # levels beyond all that, over three by three pixels, from which a block differs
 _SLOW = 11.0  # levels by which the mean of a block may differ
 _CHROMA = 13.0  # and its chroma
-_STROKE = 8.0  # levels of chroma, over six by six pixels, beyond its detail and three times
-_AS_LIGHT = 40.0  # levels of range in a block and those around it: colours that are as light
-_USUAL = 0.99  # what this share of all pixels differ by at most; docs/decisions.md
+_STROKE = 8.0  # levels of chroma of thin strokes beyond its detail and the pair's own noise
+_USUAL = 0.99  # of the pixels, whose difference of chroma is that noise; docs/decisions.md
+_AS_LIGHT = 40.0  # levels of range, in a block and those around it, of colours that are as light
 _FAINT = (
     7.0  # levels beyond all that, over three by three pixels, on plain ground; docs/decisions.md
 )

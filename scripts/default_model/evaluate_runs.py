@@ -1,10 +1,10 @@
-"""Judge what `train.py` wrote on the machine that trains, by stand-ins that fit a small transfer.
+"""Evaluate what `train_larger.py` wrote on the machine that trains, on stand-ins of few bytes.
 
-    python scripts/default_model/judge.py SETS --write IMAGES [--views FOLDER ...]
-    python scripts/default_model/judge.py SETS PACK RUN.pt [...] --weights SIZE:WEIGHTS [...]
+    python scripts/default_model/evaluate_runs.py SETS --write IMAGES [--views FOLDER ...]
+    python scripts/default_model/evaluate_runs.py SETS PACK RUN.pt [...] --weights SIZE:FILE [...]
 
-The first command packs the images of `benchmarks/stand_ins.py` that judge without the scenes, at
-the size at which they are encoded, into the folder SETS. The second one prints recall@1 and mAP
+The first command packs the images of `benchmarks/stand_ins.py` but for the scenes, at the size at
+which they are encoded, into the folder SETS. The second one prints recall@1 and mAP
 of each run: of GeM half-whitened, and of vectors in which the projection that was trained has more
 and more weight.
 """
@@ -100,7 +100,7 @@ def pooled(trunk: EfficientNetLite, images: list[np.ndarray],
     return torch.stack([found[number] for number in range(len(images))])
 
 
-def judged(gallery: np.ndarray, labels: list[str], queries: np.ndarray, asked: list[str],
+def evaluated(gallery: np.ndarray, labels: list[str], queries: np.ndarray, asked: list[str],
            alone: bool) -> tuple[float, float]:  # fmt: skip
     """Recall@1 and mAP; an image of the gallery is left out of its own ranking."""
     names = np.array(labels)
@@ -164,7 +164,7 @@ def main() -> None:
                 alone = not task["queries"]
                 queries = gallery if alone else vectors[task["queries"]]
                 asked = task["labels"] if alone else task["asked"]
-                figures = judged(gallery, task["labels"], queries, asked, alone)
+                figures = evaluated(gallery, task["labels"], queries, asked, alone)
                 shown.append("{:.1f} / {:.1f}".format(*(100 * x for x in figures)))
             print(f"| {path.stem} | {share} | {' | '.join(shown)} |", flush=True)
 
